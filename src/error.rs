@@ -1,0 +1,90 @@
+//! The one vocabulary of failure: a status that a program acts on, and words for a person.
+
+use std::fmt;
+
+/// What a call or an outcome came to. 0 is success, every error is negative; a retired number is never used again.
+#[repr(i32)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum enos_status_code {
+    /// Done, or accepted.
+    ENOS_OK = 0,
+    /// A pointer that must not be NULL is NULL.
+    ENOS_ERR_NULL_ARG = -1,
+    /// An argument is out of its range; enos_last_error() names it and says why.
+    ENOS_ERR_INVALID_ARG = -2,
+    /// The caller's buffer is too small; the length written is the capacity needed, NUL included.
+    ENOS_ERR_BUFFER_TOO_SMALL = -3,
+    /// Memory is gone.
+    ENOS_ERR_NO_MEMORY = -4,
+    /// The call does not fit the state that the object is in.
+    ENOS_ERR_STATE = -5,
+    /// The call is not legal inside a callback; nothing was done.
+    ENOS_ERR_IN_CALLBACK = -6,
+    /// The time given is over.
+    ENOS_ERR_TIMEOUT = -7,
+    /// There is no such thing.
+    ENOS_ERR_NOT_FOUND = -8,
+    /// This build, or EnOS, does not do that.
+    ENOS_ERR_UNSUPPORTED = -9,
+    /// struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
+    ENOS_ERR_STRUCT_SIZE = -10,
+    /// As many messages as the limit allows are under way; wait for an outcome.
+    ENOS_ERR_QUEUE_FULL = -11,
+    /// Larger than a limit allows.
+    ENOS_ERR_TOO_LARGE = -12,
+    /// Not JSON, or not the message that was expected.
+    ENOS_ERR_PARSE = -20,
+    /// A message, but no activation.
+    ENOS_ERR_NOT_ACTIVATION = -21,
+    /// The message or the record belongs to another device.
+    ENOS_ERR_IDENTITY_MISMATCH = -22,
+    /// The host's storage failed, or holds a record that does not check.
+    ENOS_ERR_STORAGE = -30,
+    /// The client holds a device secret that is in no storage yet.
+    ENOS_ERR_UNSAVED_SECRET = -31,
+    /// The network or the broker went away, or never answered.
+    ENOS_ERR_NETWORK = -40,
+    /// The TLS handshake failed.
+    ENOS_ERR_TLS = -41,
+    /// The broker refused what the device signed with.
+    ENOS_ERR_CREDENTIALS = -42,
+    /// The broker refused the product secret: it is wrong, or the device is active already.
+    ENOS_ERR_ACTIVATION_REFUSED = -43,
+    /// The broker took the product secret, but sent no device secret in time.
+    ENOS_ERR_ACTIVATION_TIMEOUT = -44,
+    /// The peer broke the MQTT or the EnOS protocol.
+    ENOS_ERR_PROTOCOL = -45,
+    /// A fault of the library, caught at the boundary; the process goes on.
+    ENOS_ERR_PANIC = -99,
+}
+
+/// The name under which Rust code knows [`enos_status_code`].
+pub use enos_status_code as Status;
+
+/// A failure: what to act on, and words that say what to do. The words never hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    pub status: Status,
+    pub message: String,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Error { status, message: message.into() }
+    }
+
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Error::new(Status::ENOS_ERR_INVALID_ARG, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,1 @@
+//! extern "C": check, convert, call, convert. No logic.

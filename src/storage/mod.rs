@@ -1,0 +1,1 @@
+//! The host's vtable made safe, the records kept in it, and the directory store.

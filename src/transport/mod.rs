@@ -1,0 +1,1 @@
+//! Paho: connect, publish, subscribe, inbound queue, wake-up. Knows nothing of EnOS.
