@@ -1,0 +1,107 @@
+//! Many clients at once: all come online, and none disturbs another.
+
+use crate::{
+    broker::Broker,
+    driver::{connected, Driver},
+    variant::{fixed, without, Flavour::*},
+};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Serves every client that comes, until none has for a while.
+fn serve(broker: Broker) {
+    thread::spawn(move || {
+        while let Some(peer) = broker.accept_within(Duration::from_secs(10)) {
+            peer.serve();
+        }
+    });
+}
+
+/// How many clients come online before nothing happens any more.
+fn online(driver: &mut Driver, expected: usize) -> usize {
+    let up = |driver: &mut Driver| driver.event_within("@", Duration::from_secs(5));
+    (0..expected).take_while(|_| up(driver).is_some_and(|event| event.ends_with("up"))).count()
+}
+
+#[test]
+fn a_thousand_clients_connect_at_once() {
+    const CLIENTS: usize = 1000;
+    let broker = Broker::new();
+    let mut driver = Driver::start(&fixed(Plain));
+    driver.tell("allow 0 0");
+    let (start, port) = (Instant::now(), broker.port());
+    serve(broker);
+    driver.tell(&format!("storm 0 {CLIENTS} {port}"));
+    assert_eq!(online(&mut driver, CLIENTS), CLIENTS);
+    println!("{CLIENTS} clients online after {:?}", start.elapsed());
+    driver.end_clean();
+}
+
+#[test]
+fn a_full_wake_up_socket_stops_nobody() {
+    // While the receive thread does not run for a moment, more clients connect than its socket pair has room for.
+    const CLIENTS: usize = 500;
+    let scene = |binary: &Path| {
+        let broker = Broker::new();
+        let (mut driver, _peer) = connected(binary, &broker);
+        driver.tell("freeze 0");
+        driver.tell(&format!("storm 1 {CLIENTS} {}", broker.port()));
+        serve(broker);
+        let (mut sockets, mut since) = (0, Instant::now());
+        while sockets < CLIENTS as u64 && since.elapsed() < Duration::from_secs(2) {
+            let now = driver.number("descriptors");
+            if now > sockets {
+                (sockets, since) = (now, Instant::now());
+            }
+            thread::yield_now();
+        }
+        driver.tell("thaw 0");
+        (online(&mut driver, CLIENTS), driver)
+    };
+    assert_eq!(scene(&without(&["0006-wake-up"], Plain)).0, 0, "without the fix everything stands still");
+    let (online, driver) = scene(&fixed(Plain));
+    assert_eq!(online, CLIENTS);
+    driver.end_clean();
+}
+
+#[test]
+fn threads_share_nothing_without_the_lock() {
+    // Large messages to brokers that read slowly, so that writes stay pending, while clients come and go.
+    let scene = |binary: &Path| {
+        let broker = Broker::new().narrow();
+        let mut driver = Driver::start(binary);
+        let slow: Vec<_> = (0..4)
+            .map(|index| {
+                driver.tell(&format!("create {index} {}", broker.port()));
+                driver.tell(&format!("connect {index}"));
+                let mut peer = broker.accept();
+                peer.welcome();
+                driver.event(&format!("@{index} up"));
+                peer.serve()
+            })
+            .collect();
+        let port = broker.port();
+        serve(broker);
+        driver.number("narrow 0");
+        driver.tell(&format!("churn 10 1 {port}"));
+        for _ in 0..10 {
+            for index in 0..4 {
+                driver.ask(&format!("publish {index} 1 50000"));
+                driver.ask(&format!("publish {index} 0 50000"));
+            }
+            for index in 0..4 {
+                driver.event_within(&format!("@{index} published"), Duration::from_secs(2));
+            }
+        }
+        driver.tell("churn 0 0");
+        drop(slow);
+        driver
+    };
+    let end = scene(&without(&["0013-one-lock"], Thread)).end();
+    let races = ["Socket_continueWrite", "MQTTAsync_connect"];
+    assert!(races.iter().all(|name| end.report.contains(name)), "without the fix: {}", end.report);
+    scene(&fixed(Thread)).end_clean();
+}

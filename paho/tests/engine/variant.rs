@@ -1,0 +1,169 @@
+//! Builds the driver with Paho's sources in other ways than the library: with a sanitizer, and with a fix left out.
+
+use crate::fixes;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, OnceLock},
+    thread,
+};
+
+/// What Paho's own build compiles for the asynchronous client without TLS and with PAHO_HIGH_PERFORMANCE.
+const SOURCES: [&str; 24] = [
+    "MQTTAsync",
+    "MQTTAsyncUtils",
+    "MQTTProtocolClient",
+    "MQTTProtocolOut",
+    "MQTTPacket",
+    "MQTTPacketOut",
+    "Socket",
+    "SocketBuffer",
+    "WebSocket",
+    "MQTTPersistence",
+    "MQTTPersistenceDefault",
+    "MQTTProperties",
+    "MQTTReasonCodes",
+    "MQTTTime",
+    "Clients",
+    "LinkedList",
+    "Log",
+    "Messages",
+    "Thread",
+    "Tree",
+    "Base64",
+    "SHA1",
+    "Proxy",
+    "utf-8",
+];
+
+/// How the C code is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// Memory errors, leaks and undefined behaviour end the driver with a report.
+    Address,
+    /// Data races end the driver with a report.
+    Thread,
+    /// As it is shipped.
+    Plain,
+}
+
+impl Flavour {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Flavour::Address => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
+            Flavour::Thread => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=thread"],
+            Flavour::Plain => &["-O2"],
+        }
+    }
+}
+
+/// The driver with all fixes.
+pub fn fixed(flavour: Flavour) -> PathBuf {
+    build(flavour, &[])
+}
+
+/// The driver with all fixes but these.
+pub fn without(fixes: &[&str], flavour: Flavour) -> PathBuf {
+    build(flavour, fixes)
+}
+
+fn build(flavour: Flavour, left_out: &[&str]) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, Arc<OnceLock<PathBuf>>>> = Mutex::new(BTreeMap::new());
+    let name = match left_out {
+        [] => format!("{flavour:?}-fixed"),
+        fixes => format!("{flavour:?}-without-{}", fixes.join("-")),
+    };
+    let slot = BUILT.lock().unwrap().entry(name.clone()).or_default().clone();
+    slot.get_or_init(|| compile(flavour, left_out, &name)).clone()
+}
+
+fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let source = tmp.join(name);
+    let _ = fs::remove_dir_all(&source);
+    fs::create_dir_all(source.join("src")).unwrap();
+    for entry in fs::read_dir(Path::new(env!("PAHO_SHIPPED")).join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::write(source.join("src").join(path.file_name().unwrap()), fs::read(&path).unwrap()).unwrap();
+        }
+    }
+    let all = fixes::read("fixes".as_ref()).unwrap();
+    for name in left_out {
+        assert!(all.iter().any(|fix| fix.name == *name), "there is no fix {name}");
+    }
+    fixes::apply(all.iter().filter(|fix| !left_out.contains(&fix.name.as_str())), &source).unwrap();
+    // What CMake makes of VersionInfo.h.in.
+    let version = "#define BUILD_TIMESTAMP \"test\"\n#define CLIENT_VERSION \"1.3.16\"\n";
+    fs::write(source.join("src/VersionInfo.h"), version).unwrap();
+
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/c/driver.c");
+    let files: Vec<PathBuf> =
+        SOURCES.iter().map(|name| source.join("src").join(name).with_extension("c")).chain([driver]).collect();
+    let headers = headers(&source.join("src"));
+    // The files do not depend on one another: two at a time, which is what the smallest machine has.
+    let objects: Vec<PathBuf> = thread::scope(|scope| {
+        let halves = files.chunks(files.len().div_ceil(2));
+        let workers: Vec<_> = halves
+            .map(|half| {
+                let (source, headers) = (&source, &headers);
+                scope.spawn(move || half.iter().map(|file| object(file, source, headers, flavour)).collect::<Vec<_>>())
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    let binary = source.join("driver");
+    gcc(Command::new(compiler())
+        .args(flavour.flags())
+        .args(&objects)
+        // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has left
+        // there, on the stack.
+        .args(["-Wl,--wrap=clock_gettime", "-Wl,-z,now", "-lpthread", "-o"])
+        .arg(&binary));
+    binary
+}
+
+/// The object of one file. Kept under a digest of all that goes into it, so that variants share what they have in
+/// common and a second run compiles nothing.
+fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathBuf {
+    let mut hash = Sha256::new();
+    hash.update(headers);
+    hash.update(fs::read(file).unwrap());
+    hash.update(flavour.flags().join(" "));
+    let digest: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("objects/{stem}-{digest}.o"));
+    if !kept.exists() {
+        fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        let fresh = source.join(format!("{stem}.o"));
+        gcc(Command::new(compiler())
+            .args(flavour.flags())
+            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DPAHO_MQTT_STATIC=1", "-fvisibility=hidden", "-I"])
+            .arg(source.join("src"))
+            .arg("-c")
+            .arg(file)
+            .arg("-o")
+            .arg(&fresh));
+        fs::rename(&fresh, &kept).unwrap(); // whole or not at all: another variant may look for it now
+    }
+    kept
+}
+
+fn headers(directory: &Path) -> Vec<u8> {
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "h"));
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+fn compiler() -> String {
+    env::var("CC").unwrap_or_else(|_| "gcc".to_owned())
+}
+
+fn gcc(command: &mut Command) {
+    let output = command.output().expect("the tests need gcc with libasan and libtsan");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
