@@ -1,0 +1,288 @@
+//! The JSON around every message: a request goes up with an id, its answer comes back with the same id and a code;
+//! a command comes down, and its answer goes up.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::json;
+use crate::error::{Error, Result, Status};
+
+/// The largest payload that EnOS takes, in bytes (512 KB).
+pub const MAX_PAYLOAD: usize = 512 * 1024;
+
+/// The code of a success; every other one is a failure, and its meaning the cloud's.
+pub const CODE_OK: i32 = 200;
+
+/// The version of the envelope. EnOS takes 1.0 and 1.1 alike.
+const VERSION: &str = "1.0";
+
+/// The most bytes of an id that anyone would want back.
+const MAX_ID: usize = 256;
+
+/// As many characters of the cloud's message are kept.
+const MAX_MESSAGE: usize = 256;
+
+/// An empty `data`, `{}`.
+const NOTHING: &[u8] = b"{}";
+
+/// The payload of a request: `{"id":..,"version":"1.0","method":..,"params":..}`. `params_json` is an object or an
+/// array, and goes in byte for byte. Larger than [`MAX_PAYLOAD`]: `ENOS_ERR_TOO_LARGE`.
+pub fn request(id: &str, method: &str, params_json: &[u8]) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Request<'a> {
+        id: &'a str,
+        version: &'a str,
+        method: &'a str,
+        params: &'a RawValue,
+    }
+    let params = callers_json("params_json", params_json)?;
+    if !params.get().starts_with(['{', '[']) {
+        return Err(Error::invalid("params_json is neither a JSON object nor a JSON array"));
+    }
+    write(&Request { id, version: VERSION, method, params }, params_json.len() + id.len() + method.len())
+}
+
+/// The payload of an answer to a command: `{"id":..,"code":..,"data":..}`. `data_json` is any JSON value; `None`: `{}`.
+/// Larger than [`MAX_PAYLOAD`]: `ENOS_ERR_TOO_LARGE`.
+pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Response<'a> {
+        id: &'a str,
+        code: i32,
+        data: &'a RawValue,
+    }
+    let data_json = data_json.unwrap_or(NOTHING);
+    let data = callers_json("data_json", data_json)?;
+    write(&Response { id, code, data }, data_json.len() + id.len())
+}
+
+/// The cloud's answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The request's id, whether it came as text or as a number.
+    pub id: String,
+    /// [`CODE_OK`], or the cloud's reason, untouched.
+    pub code: i32,
+    /// The cloud's words, for a log: at most 256 characters, control characters replaced by blanks; often empty.
+    pub message: String,
+}
+
+/// Reads an answer. `data`, whatever it is, and fields that are not known are passed over.
+pub fn parse_reply(payload: &[u8]) -> Result<Reply> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        code: Option<&'a RawValue>,
+        message: Option<&'a RawValue>,
+    }
+    let fields: Fields = json::object("the reply", payload)?;
+    let code = fields.code.ok_or_else(|| json::parse_error("the reply has no code"))?;
+    Ok(Reply {
+        id: id("the reply", fields.id)?,
+        code: whole_number(code).ok_or_else(|| json::parse_error("the reply's code is no number of 32 bits"))?,
+        message: fields.message.and_then(json::string).map(|words| clean(&words)).unwrap_or_default(),
+    })
+}
+
+/// A command of the cloud, as far as answering it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Goes back in the answer.
+    pub id: String,
+    /// E.g. `thing.service.measurepoint.set`.
+    pub method: String,
+}
+
+/// Reads a command's head; its `params` are the host's to read.
+pub fn parse_command(payload: &[u8]) -> Result<Command> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        method: Option<&'a RawValue>,
+    }
+    let fields: Fields = json::object("the command", payload)?;
+    let method = fields.method.and_then(json::string);
+    let method = method.ok_or_else(|| json::parse_error("the command has no method"))?;
+    Ok(Command { id: id("the command", fields.id)?, method: method.to_string() })
+}
+
+fn id(what: &str, raw: Option<&RawValue>) -> Result<String> {
+    let id = raw.and_then(json::string_or_number);
+    let id = id.ok_or_else(|| json::parse_error(format!("{what} has no id (text or a number)")))?;
+    if id.len() > MAX_ID {
+        return Err(json::parse_error(format!("{what} has an id of {} bytes; at most {MAX_ID} are read", id.len())));
+    }
+    Ok(id.to_string())
+}
+
+/// `200`, `200.0` and `"200"` are one code.
+fn whole_number(raw: &RawValue) -> Option<i32> {
+    let text = json::string_or_number(raw)?;
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        let fits = number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number);
+        fits.then_some(number as i32)
+    })
+}
+
+fn clean(words: &str) -> String {
+    words.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// JSON that the host gave: wrong is its argument, not a message.
+fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
+    if json.len() > MAX_PAYLOAD {
+        return Err(too_large(field, json.len()));
+    }
+    json::value(field, json).map_err(|error| Error::invalid(error.message))
+}
+
+fn write(message: &impl Serialize, payload: usize) -> Result<Vec<u8>> {
+    let no_memory = || Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for the message");
+    let mut out = Vec::new();
+    out.try_reserve(payload.saturating_add(64)).map_err(|_| no_memory())?;
+    serde_json::to_writer(&mut out, message).map_err(|_| no_memory())?;
+    if out.len() > MAX_PAYLOAD {
+        return Err(too_large("the message", out.len()));
+    }
+    Ok(out)
+}
+
+fn too_large(what: &str, len: usize) -> Error {
+    Error::new(Status::ENOS_ERR_TOO_LARGE, format!("{what} has {len} bytes; EnOS takes at most {MAX_PAYLOAD}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(payload: &str) -> Reply {
+        parse_reply(payload.as_bytes()).unwrap()
+    }
+
+    fn unread(payload: &[u8]) -> String {
+        let error = parse_reply(payload).unwrap_err();
+        assert_eq!(error.status, Status::ENOS_ERR_PARSE);
+        error.message
+    }
+
+    #[test]
+    fn requests_carry_params_byte_for_byte() {
+        let payload = request("a\"1", "m", b" {\"x\" : 1.10}\n").unwrap();
+        assert_eq!(payload, br#"{"id":"a\"1","version":"1.0","method":"m","params":{"x" : 1.10}}"#);
+        assert_eq!(request("1", "m", b"[]").unwrap(), br#"{"id":"1","version":"1.0","method":"m","params":[]}"#);
+    }
+
+    #[test]
+    fn params_that_would_break_the_envelope_are_refused() {
+        for params in
+            [&b""[..], b"{", b"{}}", b"{},\"id\":2", b"{\"a\":\xFF}", b"nul", b"1", b"\"x\"", b"null", b"{a:1}"]
+        {
+            let error = request("1", "m", params).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+            assert!(error.message.starts_with("params_json "), "{error}");
+        }
+        let deep = [b"[".repeat(1000), b"]".repeat(1000)].concat();
+        assert_eq!(request("1", "m", &deep).unwrap_err().message, "params_json nests deeper than 64 levels");
+    }
+
+    #[test]
+    fn the_limit_holds_for_the_whole_payload() {
+        let frame = request("1", "m", br#"[""]"#).unwrap().len();
+        let params = |length: usize| format!("[\"{}\"]", "x".repeat(length));
+        let largest = request("1", "m", params(MAX_PAYLOAD - frame).as_bytes()).unwrap();
+        assert_eq!(largest.len(), MAX_PAYLOAD);
+        for length in [MAX_PAYLOAD - frame + 1, MAX_PAYLOAD * 2] {
+            let error = request("1", "m", params(length).as_bytes()).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_TOO_LARGE);
+        }
+    }
+
+    #[test]
+    fn responses_have_data_whatever_it_is() {
+        assert_eq!(response("7", 200, None).unwrap(), br#"{"id":"7","code":200,"data":{}}"#);
+        assert_eq!(response("7", -5, Some(b"\"\"")).unwrap(), br#"{"id":"7","code":-5,"data":""}"#);
+        assert_eq!(response("7", 2000, Some(b"{\"a\":[1]}")).unwrap(), br#"{"id":"7","code":2000,"data":{"a":[1]}}"#);
+        let error = response("7", 200, Some(b"")).unwrap_err();
+        assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+        assert!(error.message.starts_with("data_json "), "{error}");
+    }
+
+    #[test]
+    fn replies_are_read_leniently() {
+        let plain = Reply { id: "12".into(), code: 200, message: String::new() };
+        for payload in [
+            r#"{"id":"12","code":200,"data":{}}"#,
+            r#"{"id":12,"code":200,"data":""}"#,
+            r#" { "data" : [1,{}] , "code":"200", "id":"\u00312", "message":null, "x":{"y":[]} } "#,
+            r#"{"id":"12","code":200.0,"message":17}"#,
+            r#"{"id":"12","code":2e2}"#,
+        ] {
+            assert_eq!(reply(payload), plain, "{payload}");
+        }
+        assert_eq!(reply(r#"{"id":"1","code":-2147483648}"#).code, i32::MIN);
+        assert_eq!(reply(r#"{"id":"1","code":1220,"message":"a\n\u0000b\u009fé"}"#).message, "a  b é");
+        let long = format!(r#"{{"id":"1","code":1,"message":"{}"}}"#, "é".repeat(1000));
+        assert_eq!(reply(&long).message, "é".repeat(256));
+    }
+
+    #[test]
+    fn replies_without_id_or_code_are_refused() {
+        for id in ["null", "true", "[]", r#""\ud800""#] {
+            assert_eq!(
+                unread(format!(r#"{{"id":{id},"code":1}}"#).as_bytes()),
+                "the reply has no id (text or a number)"
+            );
+        }
+        assert_eq!(unread(br#"{"id":"1"}"#), "the reply has no code");
+        for code in ["2147483648", "-2147483649", "1.5", "1e99", "true", r#""NaN""#, r#""inf""#, r#""""#] {
+            let payload = format!(r#"{{"id":"1","code":{code}}}"#);
+            assert_eq!(unread(payload.as_bytes()), "the reply's code is no number of 32 bits", "{code}");
+        }
+        assert!(unread(format!(r#"{{"id":"{}","code":1}}"#, "1".repeat(257)).as_bytes()).contains("257 bytes"));
+        assert!(unread(br#"{"id":"1","id":"2","code":1}"#).starts_with("the reply has a field twice"));
+        unread(b"[]");
+        unread(b"\xFF");
+    }
+
+    #[test]
+    fn commands_have_an_id_and_a_method() {
+        let payload = br#"{"id":9,"version":"1.0","method":"thing.service.x","params":{"id":"no"}}"#;
+        assert_eq!(parse_command(payload).unwrap(), Command { id: "9".into(), method: "thing.service.x".into() });
+        for payload in [&b"{}"[..], br#"{"id":"1"}"#, br#"{"method":"m"}"#, br#"{"id":"1","method":1}"#, b"\x01\x02raw"]
+        {
+            assert_eq!(parse_command(payload).unwrap_err().status, Status::ENOS_ERR_PARSE);
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let mut random = fastrand::Rng::with_seed(6);
+        for _ in 0..2_000 {
+            let id: String = (0..random.usize(..20)).map(|_| random.char(..)).collect();
+            let code = random.i32(..);
+            let payload = response(&id, code, None).unwrap();
+            assert_eq!(parse_reply(&payload).unwrap(), Reply { id: id.clone(), code, message: String::new() });
+            let payload = request(&id, &id, b"{}").unwrap();
+            assert_eq!(parse_command(&payload).unwrap(), Command { id: id.clone(), method: id });
+        }
+    }
+
+    #[test]
+    fn damaged_and_random_payloads_are_words() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let whole = br#"{"id":"12","code":200,"data":{"a":[1,"\u00e9"]},"message":"ok","method":"m"}"#;
+        for _ in 0..20_000 {
+            let mut payload = whole[..random.usize(..=whole.len())].to_vec();
+            for _ in 0..random.usize(..4).min(payload.len()) {
+                let at = random.usize(..payload.len());
+                payload[at] = random.u8(..);
+            }
+            let valid = serde_json::from_slice::<serde_json::Value>(&payload).is_ok();
+            assert!(valid || parse_reply(&payload).is_err());
+            assert!(valid || parse_command(&payload).is_err());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Client id, user name and password of a CONNECT.
+//!
+//! The password signs `clientId`, `deviceKey`, `productKey` and `timestamp`, each name followed by its value, with
+//! nothing in between.
+
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::identity::Identity;
+use super::secret::Secret;
+use super::wipe;
+use crate::error::{Error, Result};
+
+/// Which secret signs.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecureMode {
+    /// The device's own secret: the ordinary login.
+    Device = 2,
+    /// The product's secret: the login that makes the cloud send the device secret.
+    Product = 3,
+}
+
+/// How the password is computed.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignMethod {
+    /// HMAC-SHA1 over content and secret, keyed with the secret: the EnOS document as written.
+    HmacSha1 = 1,
+    /// Plain SHA-1 over content and secret, under the same label: what Envision's own SDKs send.
+    Sha1 = 2,
+    /// Plain SHA-256 over content and secret: EnOS 2.1 and later.
+    Sha256 = 3,
+}
+
+impl SignMethod {
+    /// What the client id says, `signmethod=...`.
+    pub fn label(self) -> &'static str {
+        match self {
+            SignMethod::HmacSha1 | SignMethod::Sha1 => "hmacsha1",
+            SignMethod::Sha256 => "sha256",
+        }
+    }
+
+    /// What a person reads in logs and events; unlike the label it tells the methods apart.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignMethod::HmacSha1 => "HMACSHA1",
+            SignMethod::Sha1 => "SHA1",
+            SignMethod::Sha256 => "SHA256",
+        }
+    }
+}
+
+impl TryFrom<i32> for SecureMode {
+    type Error = Error;
+
+    fn try_from(value: i32) -> Result<SecureMode> {
+        match value {
+            2 => Ok(SecureMode::Device),
+            3 => Ok(SecureMode::Product),
+            _ => Err(Error::invalid(format!("secure_mode is {value}; it is 2 (device secret) or 3 (product secret)"))),
+        }
+    }
+}
+
+impl TryFrom<i32> for SignMethod {
+    type Error = Error;
+
+    fn try_from(value: i32) -> Result<SignMethod> {
+        match value {
+            1 => Ok(SignMethod::HmacSha1),
+            2 => Ok(SignMethod::Sha1),
+            3 => Ok(SignMethod::Sha256),
+            0 => Err(Error::invalid(
+                "sign_method is AUTO (0), which only a client can resolve; name HMACSHA1, SHA1 or SHA256",
+            )),
+            _ => Err(Error::invalid(format!("sign_method is {value}; it is 1 (HMACSHA1), 2 (SHA1) or 3 (SHA256)"))),
+        }
+    }
+}
+
+/// All that a CONNECT is signed with.
+#[derive(Clone, Copy, Debug)]
+pub struct SignParams<'a> {
+    pub identity: &'a Identity,
+    /// The device secret or the product secret, as `mode` says.
+    pub secret: &'a Secret,
+    pub mode: SecureMode,
+    pub method: SignMethod,
+    /// Milliseconds since 1970; the client id shows the same number.
+    pub timestamp_ms: u64,
+}
+
+/// `<client id>|securemode=<n>,signmethod=<label>,timestamp=<ms>|`
+pub fn mqtt_client_id(identity: &Identity, mode: SecureMode, method: SignMethod, timestamp_ms: u64) -> String {
+    let (client_id, mode, label) = (identity.client_id(), mode as i32, method.label());
+    format!("{client_id}|securemode={mode},signmethod={label},timestamp={timestamp_ms}|")
+}
+
+/// `<device key>&<product key>`
+pub fn mqtt_username(identity: &Identity) -> String {
+    format!("{}&{}", identity.device_key(), identity.product_key())
+}
+
+/// The signature, in upper-case hexadecimal digits: 40, or 64 for SHA-256.
+pub fn mqtt_password(params: &SignParams<'_>) -> Zeroizing<String> {
+    let timestamp = params.timestamp_ms.to_string();
+    let content = [
+        "clientId",
+        params.identity.client_id(),
+        "deviceKey",
+        params.identity.device_key(),
+        "productKey",
+        params.identity.product_key(),
+        "timestamp",
+        &timestamp,
+    ];
+    let secret = params.secret.as_bytes();
+    wipe::clean_stack(|| match params.method {
+        SignMethod::HmacSha1 => hmac(&content, secret),
+        SignMethod::Sha1 => plain::<Sha1>(&content, secret),
+        SignMethod::Sha256 => plain::<Sha256>(&content, secret),
+    })
+}
+
+// The secret is fed apart from the content: a joined buffer would be one more copy of it.
+
+fn hmac(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
+    // An HMAC takes a key of any length, so there is no error to report.
+    Hmac::<Sha1>::new_from_slice(secret).map_or_else(
+        |_| Zeroizing::default(),
+        |mut mac| {
+            content.iter().for_each(|part| mac.update(part.as_bytes()));
+            mac.update(secret);
+            upper_hex(&mac.finalize().into_bytes())
+        },
+    )
+}
+
+fn plain<D: Digest>(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
+    let mut hash = D::new();
+    content.iter().for_each(|part| hash.update(part));
+    hash.update(secret);
+    upper_hex(&hash.finalize())
+}
+
+fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(hex::encode_upper(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+
+    /// (client id, device key, product key, timestamp), secret, and the password by HMACSHA1, SHA1 and SHA256; computed
+    /// apart from this library, with Python's hashlib and hmac.
+    type Vector = ((&'static str, &'static str, &'static str, u64), &'static str, [&'static str; 3]);
+
+    const VECTORS: [Vector; 6] = [
+        (
+            ("123", "test", "123", 1524448722000),
+            "deviceSecretxxx",
+            [
+                "6B1060092E11356DD1B09C0E3680CFD4922F7DC5",
+                "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08",
+                "C2A8D4DD2BFAE73AE0F52DF974DD6F5DBB22635C78CD8C62676F04D971D5F6F9",
+            ],
+        ),
+        (
+            ("123", "test", "123", 1524448722000),
+            "productSecretxxx",
+            [
+                "C2BF7202F432DC208014974EE8C010C9443CE5A5",
+                "D06B83252541B81A6BD18BF46DC721B601BB93A8",
+                "835BF08DAEEB04346B81C33A731D8C047EB751EE9780F61626FD7BAF9D1BFD79",
+            ],
+        ),
+        (
+            ("123456", "test", "654321", 1548753362502),
+            "abcdefg",
+            [
+                "4ED8173DEEEE6E8117757E087F3EB448D8ABE78C",
+                "53D00561032C47B8555B768A08FDE176A6F0D267",
+                "B99032D49C706F7B27B22AB5CD2DD3C56A31E1BCBBC83BA0A2A6BB3272FBB166",
+            ],
+        ),
+        (
+            ("123", "test", "123", 1524448722000),
+            "abcdefg",
+            [
+                "A6708680CD576ADFDC910F40E2482CCE948E5D65",
+                "31119FD1CCFC01C4536113DF3BBAEA0F0CE95E85",
+                "A4F9AD91051E3CA89440E0157029DD358C3A2C556D3C543B9FD5A38484785AC9",
+            ],
+        ),
+        (
+            ("123456", "tPbZGCdmaE", "KV315idW", 1548753362502),
+            "M3yy874uGY8INjEGddTR",
+            [
+                "EDDF913DE4EC80AC1EB379B325FBC9A4FE413FE3",
+                "E42C1186C3BFFE98E1EA8AB320CD800D579212AA",
+                "A3C438DDCB6EAA0CF07AD1C36655245CCDD67AA1917E4CC4EFF57BF6F464ABFF",
+            ],
+        ),
+        // UTF-8 in every place, and a secret longer than a hash block, which an HMAC hashes first.
+        (
+            ("泵房-7", "gerät", "produit-é", 0),
+            "密码🔑-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789",
+            [
+                "9EB459A61681FC65318E6B07B9071588DB8E5D6F",
+                "8ED85EBEE35A05A3FEF7C6355544D0C373E1BF58",
+                "0D00FDF64E7DCC61CA3F39BA80F6394D6D07FC9E6A9D2D7B6DC3022CCFFF512B",
+            ],
+        ),
+    ];
+
+    fn password(vector: &Vector, method: SignMethod) -> String {
+        let ((client_id, device_key, product_key, timestamp_ms), secret, _) = *vector;
+        let identity = Identity::new(product_key, device_key, Some(client_id)).unwrap();
+        let secret = secret.parse().unwrap();
+        let params =
+            SignParams { identity: &identity, secret: &secret, mode: SecureMode::Device, method, timestamp_ms };
+        mqtt_password(&params).to_string()
+    }
+
+    #[test]
+    fn passwords_are_those_of_the_vectors() {
+        for vector in &VECTORS {
+            let (_, _, passwords) = vector;
+            for (method, expected) in
+                [SignMethod::HmacSha1, SignMethod::Sha1, SignMethod::Sha256].into_iter().zip(passwords)
+            {
+                assert_eq!(password(vector, method), *expected, "{vector:?} {method:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn client_id_and_username() {
+        let identity = Identity::new("pk", "dk", None).unwrap();
+        let client_id = |mode, method| mqtt_client_id(&identity, mode, method, u64::MAX);
+        assert_eq!(
+            client_id(SecureMode::Device, SignMethod::HmacSha1),
+            "dk|securemode=2,signmethod=hmacsha1,timestamp=18446744073709551615|"
+        );
+        assert_eq!(
+            client_id(SecureMode::Product, SignMethod::Sha1),
+            "dk|securemode=3,signmethod=hmacsha1,timestamp=18446744073709551615|"
+        );
+        assert_eq!(
+            client_id(SecureMode::Product, SignMethod::Sha256),
+            "dk|securemode=3,signmethod=sha256,timestamp=18446744073709551615|"
+        );
+        assert_eq!(mqtt_username(&identity), "dk&pk");
+    }
+
+    #[test]
+    fn numbers_become_modes_and_methods() {
+        for mode in [SecureMode::Device, SecureMode::Product] {
+            assert_eq!(SecureMode::try_from(mode as i32), Ok(mode));
+        }
+        for method in [SignMethod::HmacSha1, SignMethod::Sha1, SignMethod::Sha256] {
+            assert_eq!(SignMethod::try_from(method as i32), Ok(method));
+        }
+        for value in [i32::MIN, -1, 0, 1, 4, i32::MAX] {
+            let error = SecureMode::try_from(value).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+            assert!(error.message.starts_with(&format!("secure_mode is {value};")), "{error}");
+        }
+        for value in [i32::MIN, -1, 4, i32::MAX] {
+            let error = SignMethod::try_from(value).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+            assert!(error.message.starts_with(&format!("sign_method is {value};")), "{error}");
+        }
+        assert!(SignMethod::try_from(0).unwrap_err().message.starts_with("sign_method is AUTO (0)"));
+    }
+}

@@ -1,0 +1,233 @@
+//! The topics of EnOS, and the rules that MQTT 3.1.1 has for all of them.
+
+use super::identity::Identity;
+use crate::error::{Error, Result};
+
+/// The longest topic or filter that MQTT can carry, in bytes.
+pub const MAX_BYTES: usize = 65_535;
+
+const THING: &str = "/sys/";
+const SESSION: &str = "/ext/session/";
+const REPLY: &str = "_reply";
+
+/// The path of an activation, as EnOS SDKs and later documents spell it, and as the first document does.
+const ACTIVATION_PATHS: [&str; 2] = ["thing/activate/info", "thing/activated/info"];
+
+/// `/sys/<product key>/<device key>/<path>`: the device as a thing.
+pub fn thing(identity: &Identity, path: &str) -> String {
+    format!("{THING}{}/{}/{path}", identity.product_key(), identity.device_key())
+}
+
+/// `/ext/session/<product key>/<device key>/<path>`: the device's login.
+pub fn session(identity: &Identity, path: &str) -> String {
+    format!("{SESSION}{}/{}/{path}", identity.product_key(), identity.device_key())
+}
+
+/// Where the cloud sends the device secret: both spellings.
+pub fn activation_topics(identity: &Identity) -> [String; 2] {
+    ACTIVATION_PATHS.map(|path| session(identity, path))
+}
+
+/// Whether `topic` has the shape of an activation's, for whichever device. Cheap enough to ask of every message.
+pub fn is_activation_topic(topic: &[u8]) -> bool {
+    let Some(rest) = topic.strip_prefix(SESSION.as_bytes()) else { return false };
+    let mut levels = rest.splitn(3, |byte| *byte == b'/');
+    let mut level = || levels.next().unwrap_or_default();
+    let (product_key, device_key, path) = (level(), level(), level());
+    !product_key.is_empty() && !device_key.is_empty() && ACTIVATION_PATHS.iter().any(|known| known.as_bytes() == path)
+}
+
+/// Where the answer to a message on `topic` goes: `<topic>_reply`, or `.../rrpc/response/<id>` for a synchronous
+/// service's `.../rrpc/request/<id>`.
+pub fn reply_topic(topic: &str) -> String {
+    if let Some(address) = split(topic) {
+        if let Some(id) = address.path.strip_prefix("rrpc/request/") {
+            let head = topic.get(..topic.len() - address.path.len()).unwrap_or_default();
+            return format!("{head}rrpc/response/{id}");
+        }
+    }
+    format!("{topic}{REPLY}")
+}
+
+/// Whether `topic` carries an answer, and not a command that wants one.
+pub fn is_reply(topic: &str) -> bool {
+    topic.ends_with(REPLY) || split(topic).is_some_and(|address| address.path.starts_with("rrpc/response/"))
+}
+
+/// Which family of topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// `/sys/...`
+    Thing,
+    /// `/ext/session/...`
+    Session,
+}
+
+/// The parts of an EnOS topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    pub scope: Scope,
+    pub product_key: &'a str,
+    pub device_key: &'a str,
+    /// What follows the device key, without the `/` before it.
+    pub path: &'a str,
+}
+
+/// Takes an EnOS topic apart; `None` when it is none, or one of its parts is empty.
+pub fn split(topic: &str) -> Option<Address<'_>> {
+    let (scope, rest) = match topic.strip_prefix(THING) {
+        Some(rest) => (Scope::Thing, rest),
+        None => (Scope::Session, topic.strip_prefix(SESSION)?),
+    };
+    let (product_key, rest) = rest.split_once('/')?;
+    let (device_key, path) = rest.split_once('/')?;
+    let whole = !product_key.is_empty() && !device_key.is_empty() && !path.is_empty();
+    whole.then_some(Address { scope, product_key, device_key, path })
+}
+
+/// What MQTT 3.1.1 asks of a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
+pub fn validate_publish_topic(topic: &str) -> Result<()> {
+    validate_text("topic", topic)?;
+    if let Some(wildcard) = topic.chars().find(|c| matches!(c, '+' | '#')) {
+        return Err(Error::invalid(format!("topic holds '{wildcard}', a wildcard; a message goes to one topic")));
+    }
+    Ok(())
+}
+
+/// What MQTT 3.1.1 asks of a filter to subscribe with: 1 to [`MAX_BYTES`] bytes, no NUL, `+` only as a whole level,
+/// `#` only as the whole last level.
+pub fn validate_filter(filter: &str) -> Result<()> {
+    validate_text("filter", filter)?;
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level.len() > 1 && level.contains('+') {
+            return Err(Error::invalid("filter holds '+' beside other characters; it has to be a whole level"));
+        }
+        if level.contains('#') && (level.len() > 1 || levels.peek().is_some()) {
+            return Err(Error::invalid("filter holds '#' elsewhere than as its whole last level"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message on `topic` is one that `filter` asks for. Both are taken to be valid.
+pub fn filter_matches(filter: &str, topic: &str) -> bool {
+    // A broker's own topics ($SYS/...) are not meant by a wildcard in front.
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filter.next(), topic.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some(wanted), Some(level)) if wanted == "+" || wanted == level => {}
+            _ => return false,
+        }
+    }
+}
+
+fn validate_text(field: &str, text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::invalid(format!("{field} is empty")));
+    }
+    if text.len() > MAX_BYTES {
+        let len = text.len();
+        return Err(Error::invalid(format!("{field} has {len} bytes; MQTT carries at most {MAX_BYTES}")));
+    }
+    if text.contains('\0') {
+        return Err(Error::invalid(format!("{field} holds a NUL character")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity::new("pk", "dk", None).unwrap()
+    }
+
+    #[test]
+    fn both_spellings_of_the_activation() {
+        let topics = activation_topics(&identity());
+        assert_eq!(topics, ["/ext/session/pk/dk/thing/activate/info", "/ext/session/pk/dk/thing/activated/info"]);
+        assert!(topics.iter().all(|topic| is_activation_topic(topic.as_bytes())));
+        assert!(is_activation_topic(b"/ext/session/\xFF/other/thing/activate/info"));
+        let others = [
+            "",
+            "/ext/session/",
+            "/ext/session/pk/dk",
+            "/ext/session/pk/thing/activate/info",
+            "/ext/session//dk/thing/activate/info",
+            "/ext/session/pk//thing/activate/info",
+            "/ext/session/pk/dk/thing/activate/info_reply",
+            "/ext/session/pk/dk/x/thing/activate/info",
+            "/ext/session/pk/dk/thing/activate/info/",
+            "/sys/pk/dk/thing/activate/info",
+            "ext/session/pk/dk/thing/activate/info",
+        ];
+        for topic in others {
+            assert!(!is_activation_topic(topic.as_bytes()), "{topic}");
+        }
+    }
+
+    #[test]
+    fn replies_go_beside_the_request() {
+        let post = thing(&identity(), "thing/measurepoint/post");
+        assert_eq!(post, "/sys/pk/dk/thing/measurepoint/post");
+        assert_eq!(reply_topic(&post), "/sys/pk/dk/thing/measurepoint/post_reply");
+        assert_eq!(reply_topic("/sys/pk/dk/rrpc/request/17"), "/sys/pk/dk/rrpc/response/17");
+        assert_eq!(reply_topic("rrpc/request/17"), "rrpc/request/17_reply");
+        assert!(is_reply("/sys/pk/dk/thing/measurepoint/post_reply"));
+        assert!(is_reply("/sys/pk/dk/rrpc/response/17"));
+        assert!(!is_reply("/sys/pk/dk/rrpc/request/17"));
+        assert!(!is_reply(&post));
+    }
+
+    #[test]
+    fn an_enos_topic_comes_apart() {
+        let address = split("/sys/pk/dk/thing/service/set").unwrap();
+        assert_eq!(
+            address,
+            Address { scope: Scope::Thing, product_key: "pk", device_key: "dk", path: "thing/service/set" }
+        );
+        assert_eq!(split("/ext/session/pk/dk/combine/login").unwrap().scope, Scope::Session);
+        for topic in ["", "/sys/", "/sys/pk", "/sys/pk/dk", "/sys/pk/dk/", "/sys//dk/x", "/sys/pk//x", "sys/pk/dk/x"] {
+            assert_eq!(split(topic), None, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_publish_topic_has_no_wildcard() {
+        assert!(validate_publish_topic("/").is_ok());
+        assert!(validate_publish_topic(&"x".repeat(MAX_BYTES)).is_ok());
+        for topic in ["", "a\0b", "a/+/b", "a+", "#", &"x".repeat(MAX_BYTES + 1)] {
+            assert!(validate_publish_topic(topic).unwrap_err().message.starts_with("topic "), "{topic}");
+        }
+    }
+
+    #[test]
+    fn wildcards_stand_alone_in_their_level() {
+        for filter in ["#", "+", "+/#", "/+", "a/+/b", "a/#", "/", "a//b", "$SYS/#", &"x".repeat(MAX_BYTES)] {
+            assert!(validate_filter(filter).is_ok(), "{filter}");
+        }
+        for filter in ["", "a\0", "a+", "+a/b", "++", "a#", "#/a", "a/#/b", "##", "a/b#", &"x".repeat(MAX_BYTES + 1)] {
+            assert!(validate_filter(filter).unwrap_err().message.starts_with("filter "), "{filter}");
+        }
+    }
+
+    #[test]
+    fn filters_match_as_mqtt_has_it() {
+        let yes =
+            [("a/b", "a/b"), ("a/+", "a/b"), ("a/+", "a/"), ("+/+", "/a"), ("/+", "/a"), ("#", "a/b"), ("a/#", "a")];
+        let more = [("a/#", "a/b/c"), ("$SYS/#", "$SYS/x"), ("+/b/#", "a/b"), ("a//b", "a//b")];
+        for (filter, topic) in yes.into_iter().chain(more) {
+            assert!(filter_matches(filter, topic), "{filter} {topic}");
+        }
+        let no = [("a/b", "a"), ("a", "a/b"), ("+", "/a"), ("+", "a/b"), ("a/+", "a"), ("a/#", "ab"), ("a/B", "a/b")];
+        for (filter, topic) in no.into_iter().chain([("#", "$SYS/x"), ("+/x", "$SYS/x"), ("a", "")]) {
+            assert!(!filter_matches(filter, topic), "{filter} {topic}");
+        }
+    }
+}
