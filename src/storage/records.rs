@@ -1,0 +1,138 @@
+//! One device's records in the host's storage.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::record::{self, RecordError, Role};
+use super::vtable::{HostStorage, StorageError};
+use crate::error::{Error, Status};
+
+/// The records of one device. Cheap to make; holds a reference on the storage.
+pub struct Records {
+    storage: Arc<HostStorage>,
+    product_key: String,
+    device_key: String,
+    digest: String,
+}
+
+/// Why a record could not be read or written. The words hold no data of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsError {
+    /// `ENOS_ERR_STORAGE`; `ENOS_ERR_IDENTITY_MISMATCH` for another device's record, `ENOS_ERR_TOO_LARGE` for data that
+    /// does not fit into one.
+    pub status: Status,
+    /// The host's own negative number; 0 when it did not return one.
+    pub code: i32,
+    /// Which record, and what is the matter with it.
+    pub message: String,
+}
+
+type RecordsResult<T> = std::result::Result<T, RecordsError>;
+
+impl Records {
+    /// `digest16`: 16 hex digits that stand for the two keys; part of each record's key.
+    pub fn new(storage: Arc<HostStorage>, product_key: &str, device_key: &str, digest16: &str) -> Records {
+        Records {
+            storage,
+            product_key: product_key.to_owned(),
+            device_key: device_key.to_owned(),
+            digest: digest16.to_owned(),
+        }
+    }
+
+    /// The data of a record. `None` only when the host says that there is none: a host that fails, and a record that
+    /// is broken or another's, is an error.
+    pub fn load(&self, role: Role) -> RecordsResult<Option<Zeroizing<Vec<u8>>>> {
+        let key = self.key(role);
+        let Some(bytes) = self.storage.load(&key)? else { return Ok(None) };
+        match self.decode(role, &bytes) {
+            Ok(data) => Ok(Some(Zeroizing::new(data.to_vec()))),
+            Err(e) => Err(refused(&key, &e)),
+        }
+    }
+
+    /// Stores, loads again, compares: `Ok` only when the host promised durability and the same bytes came back.
+    ///
+    /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
+    /// library's is not: it may be the only copy of a secret.
+    pub fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
+        let key = self.key(role);
+        let record = record::encode(role, &self.product_key, &self.device_key, data)?;
+        // A load that fails must not keep a new secret from being stored: it cannot show a record worth sparing.
+        if let Ok(Some(old)) = self.storage.load(&key) {
+            match self.decode(role, &old) {
+                Ok(_) | Err(RecordError::Broken(_)) => {}
+                Err(e) => return Err(refused(&key, &e)),
+            }
+        }
+        self.storage.store(&key, &record)?;
+        match self.storage.load(&key)? {
+            Some(back) if *back == *record => Ok(()),
+            Some(back) => {
+                let (stored, read) = (record.len(), back.len());
+                let words = format!("the host stored {stored} bytes, but {read} bytes came back and they differ");
+                Err(fault(&key, &words))
+            }
+            None => Err(fault(&key, "the host stored it, but does not find it when it is read back")),
+        }
+    }
+
+    /// Stores without looking: for records that are a help and not a promise. Replaces whatever is there.
+    pub fn store(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
+        let record = record::encode(role, &self.product_key, &self.device_key, data)?;
+        Ok(self.storage.store(&self.key(role), &record)?)
+    }
+
+    /// Removes a record; there being none is success.
+    pub fn erase(&self, role: Role) -> RecordsResult<()> {
+        Ok(self.storage.erase(&self.key(role))?)
+    }
+
+    fn key(&self, role: Role) -> String {
+        role.key(&self.digest)
+    }
+
+    fn decode<'a>(&self, role: Role, bytes: &'a [u8]) -> std::result::Result<&'a [u8], RecordError> {
+        record::decode(role, &self.product_key, &self.device_key, bytes)
+    }
+}
+
+fn refused(key: &str, why: &RecordError) -> RecordsError {
+    let status = match why {
+        RecordError::OtherIdentity => Status::ENOS_ERR_IDENTITY_MISMATCH,
+        _ => Status::ENOS_ERR_STORAGE,
+    };
+    RecordsError { status, ..fault(key, &why.to_string()) }
+}
+
+fn fault(key: &str, words: &str) -> RecordsError {
+    RecordsError { status: Status::ENOS_ERR_STORAGE, code: 0, message: format!("storage: {key:?}: {words}") }
+}
+
+impl From<StorageError> for RecordsError {
+    fn from(e: StorageError) -> RecordsError {
+        RecordsError { status: Status::ENOS_ERR_STORAGE, code: e.code, message: e.message }
+    }
+}
+
+impl From<Error> for RecordsError {
+    fn from(e: Error) -> RecordsError {
+        RecordsError { status: e.status, code: 0, message: e.message }
+    }
+}
+
+impl From<RecordsError> for Error {
+    fn from(e: RecordsError) -> Error {
+        Error::new(e.status, e.message)
+    }
+}
+
+impl fmt::Display for RecordsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for RecordsError {}

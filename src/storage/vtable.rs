@@ -1,0 +1,308 @@
+//! The host's storage: the struct as C fills it in, and the only code that calls through it.
+
+use std::ffi::{c_char, c_void, CString};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use zeroize::Zeroizing;
+
+pub use super::callback::in_storage_callback;
+use super::callback::Running;
+use crate::error::{Error, Result, Status};
+
+/// The longest value, in bytes.
+pub(crate) const MAX_VALUE_LEN: usize = 64 * 1024;
+/// The longest key, in bytes.
+pub(crate) const MAX_KEY_LEN: usize = 64;
+/// The buffer of a first load: larger than any record but an outbox one.
+const FIRST_CAP: usize = 1024;
+/// A first load, one with the size that the store named, and one more because the value may change in between.
+const MAX_LOADS: usize = 3;
+
+/// What a storage callback returns when it did not fail. A failure is a negative number of your own.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_storage_result {
+    /// Done.
+    ENOS_STORAGE_OK = 0,
+    /// There is no value under this key. Only for this answer may the library activate the device: a store that cannot
+    /// be read, or cannot tell, returns a negative number instead.
+    ENOS_STORAGE_NOT_FOUND = 1,
+    /// load only: the value is longer than `cap`; `*out_len` says how long.
+    ENOS_STORAGE_TOO_SMALL = 2,
+}
+
+const OK: i32 = enos_storage_result::ENOS_STORAGE_OK as i32;
+const NOT_FOUND: i32 = enos_storage_result::ENOS_STORAGE_NOT_FOUND as i32;
+const TOO_SMALL: i32 = enos_storage_result::ENOS_STORAGE_TOO_SMALL as i32;
+
+/// Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
+///
+/// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
+/// above 1 KiB, one of which is rewritten before each CONNECT; and one for each durable publish under way. Several
+/// devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a version
+/// and a checksum. A store need not look into them.
+///
+/// Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
+/// enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
+/// lock of the library held. They may take as long as the flash does: the connection is kept meanwhile. They must not
+/// call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+///
+/// Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
+/// points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
+/// configs are one store: still one call at a time, and one release.
+///
+/// Return values: enos_storage_result, or a negative number of your own for a failure, which comes back to you in
+/// enos_event.detail_code. A failure is retried with a growing delay; it never leads to an activation.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy)]
+pub struct enos_storage {
+    /// sizeof(enos_storage); ENOS_INIT() sets it.
+    pub struct_size: usize,
+    /// Passed to each callback; may be NULL.
+    pub ctx: *mut c_void,
+    /// Reads the value of `key`. Must not be NULL.
+    ///
+    /// If the value fits into the `cap` bytes at `buf`, write it there, its length in bytes to `*out_len`, and return
+    /// ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL: you are
+    /// asked again with a buffer of that size. (A store that cannot tell leaves `*out_len` alone, and is asked again
+    /// with 65536.) Never write past `cap`. If there is no such key, return ENOS_STORAGE_NOT_FOUND, and only then.
+    pub load: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            key: *const c_char,
+            buf: *mut u8,
+            cap: usize,
+            out_len: *mut usize,
+        ) -> i32,
+    >,
+    /// Writes the `len` bytes at `data` as the value of `key`, in place of an older one. Must not be NULL.
+    ///
+    /// Return ENOS_STORAGE_OK only when the value survives a power cut from here on: the cloud sends a device secret
+    /// once, and after this OK the library tells the cloud that it has it. Replace atomically: whenever the power goes,
+    /// a later load gives the old value or the new one, whole, and never ENOS_STORAGE_NOT_FOUND where there was one.
+    /// (On a file system: write another file, fsync, rename, fsync the directory.) On failure the old value stays.
+    pub store: Option<unsafe extern "C" fn(ctx: *mut c_void, key: *const c_char, data: *const u8, len: usize) -> i32>,
+    /// Removes `key` and its value; a key that does not exist counts as removed. Must not be NULL.
+    pub erase: Option<unsafe extern "C" fn(ctx: *mut c_void, key: *const c_char) -> i32>,
+    /// May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
+    /// it; no callback runs after it. A store that was released must not be given to a config again.
+    pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+}
+
+/// A storage call that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageError {
+    /// The host's own negative number; 0 when the host did not return one.
+    pub code: i32,
+    /// Which call, which key, and what happened.
+    pub message: String,
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StorageError {}
+
+impl From<StorageError> for Error {
+    fn from(e: StorageError) -> Error {
+        Error::new(Status::ENOS_ERR_STORAGE, e.message)
+    }
+}
+
+type StorageResult<T> = std::result::Result<T, StorageError>;
+type LoadFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut u8, usize, *mut usize) -> i32;
+type StoreFn = unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize) -> i32;
+type EraseFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
+type ReleaseFn = unsafe extern "C" fn(*mut c_void);
+
+/// The host's vtable, complete. Equal vtables are one store.
+#[derive(Clone, Copy)]
+struct Calls {
+    ctx: *mut c_void,
+    load: LoadFn,
+    store: StoreFn,
+    erase: EraseFn,
+    release: Option<ReleaseFn>,
+}
+
+impl Calls {
+    fn identity(&self) -> [usize; 5] {
+        let release = self.release.map_or(0, |f| f as usize);
+        [self.ctx as usize, self.load as usize, self.store as usize, self.erase as usize, release]
+    }
+}
+
+/// The stores in use: two configs with the same vtable must share its lock and its one release.
+static IN_USE: Mutex<Vec<([usize; 5], Weak<HostStorage>)>> = Mutex::new(Vec::new());
+
+/// A host's storage that can be called from any thread: one call at a time, every answer checked.
+///
+/// Dropping the last reference calls the host's `release`, on the thread that drops it: so drop it where the host's
+/// code may run, and with no lock of the library held.
+pub struct HostStorage {
+    calls: Calls,
+    one_at_a_time: Mutex<()>,
+}
+
+// SAFETY: what is not Send in it is the host's ctx, and the contract of `new` lets it be used from any thread.
+unsafe impl Send for HostStorage {}
+// SAFETY: the mutex lets one call through at a time; the host's functions are the only thing behind `&self`.
+unsafe impl Sync for HostStorage {}
+
+impl HostStorage {
+    /// Takes the host's vtable over; on an error it is still the host's, and `release` is not called.
+    ///
+    /// The same vtable gives the same `HostStorage` for as long as one is in use.
+    ///
+    /// # Safety
+    /// Until `release` has been called, the functions must be callable with `ctx` from any thread, one at a time, and
+    /// do what [`enos_storage`] asks of them; above all, `load` must not write past `cap`.
+    pub unsafe fn new(raw: &enos_storage) -> Result<Arc<HostStorage>> {
+        let missing = |name| Error::new(Status::ENOS_ERR_NULL_ARG, format!("storage.{name} is NULL; it must be given"));
+        let calls = Calls {
+            ctx: raw.ctx,
+            load: raw.load.ok_or_else(|| missing("load"))?,
+            store: raw.store.ok_or_else(|| missing("store"))?,
+            erase: raw.erase.ok_or_else(|| missing("erase"))?,
+            release: raw.release,
+        };
+        let identity = calls.identity();
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = in_use.iter().filter(|(other, _)| *other == identity).find_map(|(_, storage)| storage.upgrade());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let storage = Arc::new(HostStorage { calls, one_at_a_time: Mutex::new(()) });
+        in_use.push((identity, Arc::downgrade(&storage)));
+        Ok(storage)
+    }
+
+    /// The value of `key`; `None` only when the host says that there is none.
+    pub fn load(&self, key: &str) -> StorageResult<Option<Zeroizing<Vec<u8>>>> {
+        let c_key = checked_key("load", key)?;
+        let mut cap = FIRST_CAP;
+        for _ in 0..MAX_LOADS {
+            let mut buf = buffer(cap).ok_or_else(|| fault("load", key, "there is no memory for its value"))?;
+            let mut len = 0;
+            let answer = self.call("load", key, |calls| {
+                // SAFETY: `buf` has `cap` bytes, key and out_len are valid for the call; the rest is `new`'s contract.
+                unsafe { (calls.load)(calls.ctx, c_key.as_ptr(), buf.as_mut_ptr(), cap, &mut len) }
+            })?;
+            match answer {
+                OK if len <= cap => {
+                    buf.truncate(len);
+                    return Ok(Some(buf));
+                }
+                OK => {
+                    let words = format!("the host says that it wrote {len} bytes into a buffer of {cap}");
+                    return Err(fault("load", key, &words));
+                }
+                NOT_FOUND => return Ok(None),
+                TOO_SMALL => cap = larger(cap, len).map_err(|words| fault("load", key, &words))?,
+                other => return Err(unknown_answer("load", key, other)),
+            }
+        }
+        Err(fault("load", key, "the host calls every buffer too small, also one of the size that it asked for"))
+    }
+
+    /// Replaces the value of `key`: when this returns `Ok`, the host has promised that it survives a power cut.
+    pub fn store(&self, key: &str, data: &[u8]) -> StorageResult<()> {
+        let c_key = checked_key("store", key)?;
+        if data.len() > MAX_VALUE_LEN {
+            let words = format!("the value is {} bytes long; {MAX_VALUE_LEN} is the limit", data.len());
+            return Err(fault("store", key, &words));
+        }
+        let answer = self.call("store", key, |calls| {
+            // SAFETY: key and data are valid for the call; the rest is `new`'s contract.
+            unsafe { (calls.store)(calls.ctx, c_key.as_ptr(), data.as_ptr(), data.len()) }
+        })?;
+        match answer {
+            OK => Ok(()),
+            other => Err(unknown_answer("store", key, other)),
+        }
+    }
+
+    /// Removes `key`; there being none is success.
+    pub fn erase(&self, key: &str) -> StorageResult<()> {
+        let c_key = checked_key("erase", key)?;
+        let answer = self.call("erase", key, |calls| {
+            // SAFETY: the key is valid for the call; the rest is `new`'s contract.
+            unsafe { (calls.erase)(calls.ctx, c_key.as_ptr()) }
+        })?;
+        match answer {
+            OK | NOT_FOUND => Ok(()),
+            other => Err(unknown_answer("erase", key, other)),
+        }
+    }
+
+    /// The one way into the host's code. A negative answer comes back as the error that it is.
+    fn call(&self, operation: &str, key: &str, f: impl FnOnce(&Calls) -> i32) -> StorageResult<i32> {
+        let Some(running) = Running::enter() else {
+            return Err(fault(operation, key, "a storage callback must not call the library"));
+        };
+        let _one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = f(&self.calls);
+        if code >= 0 {
+            return Ok(code);
+        }
+        let words = running.explanation().unwrap_or_else(|| format!("the host returned {code}"));
+        Err(StorageError { code, ..fault(operation, key, &words) })
+    }
+}
+
+impl Drop for HostStorage {
+    fn drop(&mut self) {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|(_, storage)| storage.strong_count() > 0);
+        drop(in_use);
+        if let Some(release) = self.calls.release {
+            let _running = Running::enter();
+            // SAFETY: nobody else holds this storage, so no call is under way and none follows.
+            unsafe { release(self.calls.ctx) }
+        }
+    }
+}
+
+/// What a key may look like; the directory store makes a file name of it.
+pub(super) fn is_key(key: &[u8]) -> bool {
+    (1..=MAX_KEY_LEN).contains(&key.len())
+        && key.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+}
+
+fn checked_key(operation: &str, key: &str) -> StorageResult<CString> {
+    match CString::new(key) {
+        Ok(c_key) if is_key(key.as_bytes()) => Ok(c_key),
+        _ => Err(fault(operation, key, "a key is 1 to 64 characters of a-z, 0-9, '.', '_' and '-'")),
+    }
+}
+
+/// The size to ask for after TOO_SMALL for `cap`, when the host named `needed` (0: it did not).
+fn larger(cap: usize, needed: usize) -> std::result::Result<usize, String> {
+    match needed {
+        0 if cap < MAX_VALUE_LEN => Ok(MAX_VALUE_LEN),
+        n if n > MAX_VALUE_LEN => Err(format!("the host has a value of {n} bytes; {MAX_VALUE_LEN} is the limit")),
+        n if n > cap => Ok(n),
+        n => Err(format!("the host calls a buffer of {cap} bytes too small for a value of {n}")),
+    }
+}
+
+fn buffer(cap: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let mut buf = Vec::new();
+    buf.try_reserve_exact(cap).ok()?;
+    buf.resize(cap, 0);
+    Some(Zeroizing::new(buf))
+}
+
+fn unknown_answer(operation: &str, key: &str, answer: i32) -> StorageError {
+    fault(operation, key, &format!("the host returned {answer}, which is not an answer to it"))
+}
+
+fn fault(operation: &str, key: &str, words: &str) -> StorageError {
+    StorageError { code: 0, message: format!("storage: {operation} of {key:?}: {words}") }
+}

@@ -1,0 +1,7 @@
+//! The storage room from outside: a host that misbehaves, records that must stay readable, a file system that refuses.
+
+mod directory;
+mod host;
+mod records;
+mod refusals;
+mod vtable;

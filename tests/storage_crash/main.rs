@@ -1,0 +1,20 @@
+//! The directory store in processes that die, and under a power that goes.
+//!
+//! A binary of its own, because it forks: see [`tracer`].
+
+mod kill;
+mod power_cut;
+mod processes;
+mod tracer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use enos::storage::directory::directory;
+use enos::storage::vtable::HostStorage;
+
+/// Opens `path` and takes it over.
+fn open(path: &Path) -> Arc<HostStorage> {
+    // SAFETY: the vtable is the library's own.
+    unsafe { HostStorage::new(&directory(path).unwrap()) }.unwrap()
+}
