@@ -1,0 +1,305 @@
+//! What Paho's threads and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
+
+use super::wake::Waker;
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// Events that one [`Inbox::drain`] hands out at most, so that a flood does not starve the loop's timers.
+pub const DRAIN: usize = 256;
+/// Messages on a kept topic that wait in room of their own, and the payload bytes that each may have there.
+pub const KEPT: usize = 8;
+pub const KEPT_BYTES: usize = 64 * 1024;
+
+/// What happened to a link or to a name look-up.
+pub enum LinkEvent {
+    /// CONNACK 0.
+    Connected,
+    /// CONNACK 1 to 5: the broker's refusal. The link is over.
+    Refused { code: u8 },
+    /// The attempt ended without a CONNACK. `connect_sent`: the CONNECT had gone out. The link is over.
+    Failed { reason: String, connect_sent: bool },
+    /// The connection ended, after [`Connected`](Self::Connected) and unasked. The link is over.
+    Lost { reason: String },
+    /// Our disconnect is through. The link is over.
+    Closed,
+    /// QoS 0: written to the socket. QoS 1: acknowledged.
+    Delivered { token: u64 },
+    /// The link ended before the outcome of a publish, subscribe or unsubscribe was known.
+    NotDelivered { token: u64, reason: String },
+    /// SUBACK, with the QoS granted; `Err`: refused.
+    Subscribed { token: u64, granted: Result<u8, ()> },
+    /// UNSUBACK.
+    Unsubscribed { token: u64 },
+    /// A PUBLISH of the broker's. The topic is as it came: any bytes.
+    Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8, retained: bool, duplicate: bool },
+    /// A name look-up is through: at least one address, or words.
+    Resolved { result: Result<Vec<SocketAddr>, String> },
+}
+
+/// Shows sizes in place of payloads: they may hold secrets.
+impl fmt::Debug for LinkEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkEvent::Connected => f.write_str("Connected"),
+            LinkEvent::Refused { code } => write!(f, "Refused({code})"),
+            LinkEvent::Failed { reason, connect_sent } => write!(f, "Failed({reason:?}, sent: {connect_sent})"),
+            LinkEvent::Lost { reason } => write!(f, "Lost({reason:?})"),
+            LinkEvent::Closed => f.write_str("Closed"),
+            LinkEvent::Delivered { token } => write!(f, "Delivered({token})"),
+            LinkEvent::NotDelivered { token, reason } => write!(f, "NotDelivered({token}, {reason:?})"),
+            LinkEvent::Subscribed { token, granted } => write!(f, "Subscribed({token}, {granted:?})"),
+            LinkEvent::Unsubscribed { token } => write!(f, "Unsubscribed({token})"),
+            LinkEvent::Message { topic, payload, qos, .. } => {
+                write!(f, "Message({:?}, {} bytes, QoS {qos})", String::from_utf8_lossy(topic), payload.len())
+            }
+            LinkEvent::Resolved { result } => write!(f, "Resolved({result:?})"),
+        }
+    }
+}
+
+/// How many messages may wait, and how many bytes of topic and payload they may hold together.
+#[derive(Clone, Copy, Debug)]
+pub struct InboxLimits {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+/// Says whether a topic is one whose messages are not to be crowded out by others. Called on Paho's thread.
+pub type Keep = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// A queue with room for every event of a link, and a limit on messages. What does not fit is dropped and counted.
+pub struct Inbox {
+    limits: InboxLimits,
+    keep: Keep,
+    waker: Arc<Waker>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<(u64, Room, LinkEvent)>,
+    messages: usize,
+    bytes: usize,
+    kept: usize,
+    dropped: u64,
+}
+
+/// Which room an event takes up.
+#[derive(Clone, Copy, PartialEq)]
+enum Room {
+    Free,
+    Kept,
+    Limited(usize),
+}
+
+impl Inbox {
+    /// `waker` is woken by every push.
+    pub fn new(limits: InboxLimits, keep: Keep, waker: Arc<Waker>) -> Inbox {
+        Inbox { limits, keep, waker, queue: Mutex::default() }
+    }
+
+    /// Puts an event at the end. A message over the limits is dropped and counted; one on a kept topic has
+    /// [`KEPT`] places of its own first. Other events always fit: the calls that cause them bound their number.
+    pub fn push(&self, generation: u64, event: LinkEvent) {
+        let kept = match &event {
+            LinkEvent::Message { topic, payload, .. } => payload.len() <= KEPT_BYTES && (self.keep)(topic),
+            _ => false,
+        };
+        self.lock().push(&self.limits, kept, generation, event);
+        self.waker.wake();
+    }
+
+    /// Counts a message that could not even be copied.
+    pub(super) fn count_dropped(&self) {
+        self.lock().dropped += 1;
+        self.waker.wake();
+    }
+
+    /// Moves what waits, at most [`DRAIN`] events, to the end of `into`, in the order in which it came; wakes again
+    /// when some is left. Returns how many messages were dropped since the last call.
+    pub fn drain(&self, into: &mut Vec<(u64, LinkEvent)>) -> u64 {
+        let mut queue = self.lock();
+        for _ in 0..DRAIN {
+            let Some((generation, room, event)) = queue.events.pop_front() else { break };
+            queue.leave(room);
+            into.push((generation, event));
+        }
+        let left = !queue.events.is_empty();
+        let dropped = std::mem::take(&mut queue.dropped);
+        drop(queue);
+        if left {
+            self.waker.wake();
+        }
+        dropped
+    }
+
+    /// Whether nothing waits, not even a count of dropped messages.
+    pub fn is_empty(&self) -> bool {
+        let queue = self.lock();
+        queue.events.is_empty() && queue.dropped == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn push(&mut self, limits: &InboxLimits, kept: bool, generation: u64, event: LinkEvent) {
+        let room = match &event {
+            LinkEvent::Message { .. } if kept && self.kept < KEPT => Room::Kept,
+            LinkEvent::Message { topic, payload, .. } => {
+                let bytes = topic.len() + payload.len();
+                if self.messages >= limits.messages || bytes > limits.bytes.saturating_sub(self.bytes) {
+                    self.dropped += 1;
+                    return;
+                }
+                Room::Limited(bytes)
+            }
+            _ => Room::Free,
+        };
+        if room != Room::Free && self.events.try_reserve(1).is_err() {
+            self.dropped += 1;
+            return;
+        }
+        match room {
+            Room::Free => (),
+            Room::Kept => self.kept += 1,
+            Room::Limited(bytes) => {
+                self.messages += 1;
+                self.bytes += bytes;
+            }
+        }
+        self.events.push_back((generation, room, event));
+    }
+
+    fn leave(&mut self, room: Room) {
+        match room {
+            Room::Free => (),
+            Room::Kept => self.kept -= 1,
+            Room::Limited(bytes) => {
+                self.messages -= 1;
+                self.bytes -= bytes;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(messages: usize, bytes: usize) -> (Inbox, Arc<Waker>) {
+        let waker = Arc::new(Waker::new().unwrap());
+        let keep = Box::new(|topic: &[u8]| topic == b"keep");
+        (Inbox::new(InboxLimits { messages, bytes }, keep, Arc::clone(&waker)), waker)
+    }
+
+    fn message(topic: &[u8], bytes: usize) -> LinkEvent {
+        let payload = Zeroizing::new(vec![7; bytes]);
+        LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0, retained: false, duplicate: false }
+    }
+
+    fn drain(inbox: &Inbox) -> (Vec<(u64, LinkEvent)>, u64) {
+        let mut events = Vec::new();
+        let dropped = inbox.drain(&mut events);
+        (events, dropped)
+    }
+
+    #[test]
+    fn events_come_out_in_order_with_their_generation() {
+        let (inbox, _) = inbox(10, 1000);
+        inbox.push(1, LinkEvent::Connected);
+        inbox.push(1, message(b"a", 1));
+        inbox.push(2, LinkEvent::Closed);
+        let (events, dropped) = drain(&inbox);
+        assert_eq!(format!("{events:?}"), r#"[(1, Connected), (1, Message("a", 1 bytes, QoS 0)), (2, Closed)]"#);
+        assert_eq!(dropped, 0);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn messages_over_a_limit_are_dropped_and_counted_and_nothing_else_is() {
+        let (inbox, _) = inbox(3, 100);
+        for _ in 0..5 {
+            inbox.push(1, message(b"a", 9));
+        }
+        for token in 0..1000 {
+            inbox.push(1, LinkEvent::Delivered { token });
+        }
+        inbox.push(1, LinkEvent::Lost { reason: String::new() });
+        let mut events = Vec::new();
+        assert_eq!(inbox.drain(&mut events), 2);
+        while !inbox.is_empty() {
+            assert_eq!(inbox.drain(&mut events), 0, "told once");
+        }
+        assert_eq!(events.len(), 3 + 1000 + 1);
+        assert!(matches!(events.last(), Some((1, LinkEvent::Lost { .. }))));
+
+        inbox.push(1, message(b"a", 60));
+        inbox.push(1, message(b"a", 60));
+        inbox.push(1, message(b"a", 30));
+        let (events, dropped) = drain(&inbox);
+        assert_eq!((events.len(), dropped), (2, 1), "bytes are limited, too, and room comes back");
+        inbox.push(1, message(b"a", 100));
+        assert_eq!(drain(&inbox).1, 1, "larger than all the room there is");
+    }
+
+    #[test]
+    fn a_kept_topic_has_room_when_a_flood_has_taken_the_rest_and_no_more_than_that() {
+        let (inbox, _) = inbox(2, 1_000_000);
+        for _ in 0..10 {
+            inbox.push(1, message(b"flood", 1));
+        }
+        for _ in 0..10 {
+            inbox.push(1, message(b"keep", KEPT_BYTES));
+        }
+        let (events, dropped) = drain(&inbox);
+        assert_eq!((events.len(), dropped), (2 + KEPT, 8 + 2));
+        inbox.push(1, message(b"keep", KEPT_BYTES + 1));
+        inbox.push(1, message(b"flood", 1));
+        inbox.push(1, message(b"flood", 1));
+        inbox.push(1, message(b"keep", KEPT_BYTES));
+        let (events, dropped) = drain(&inbox);
+        assert_eq!((events.len(), dropped), (3, 1), "a large one counts as any other");
+    }
+
+    #[test]
+    fn one_drain_is_bounded_and_wakes_for_the_rest() {
+        let (inbox, waker) = inbox(10, 10);
+        for token in 0..DRAIN as u64 + 1 {
+            inbox.push(1, LinkEvent::Delivered { token });
+        }
+        assert!(waker.wait(Some(0)).unwrap());
+        waker.clear();
+        assert_eq!(drain(&inbox).0.len(), DRAIN);
+        assert!(waker.wait(Some(0)).unwrap());
+        waker.clear();
+        assert_eq!(drain(&inbox).0.len(), 1);
+        assert!(!waker.wait(Some(0)).unwrap());
+    }
+
+    #[test]
+    fn a_dropped_message_wakes_as_well() {
+        let (inbox, waker) = inbox(0, 0);
+        inbox.push(1, message(b"a", 0));
+        assert!(waker.wait(Some(0)).unwrap() && !inbox.is_empty());
+        assert_eq!(drain(&inbox).1, 1);
+        assert!(inbox.is_empty());
+        waker.clear();
+        inbox.count_dropped();
+        assert!(waker.wait(Some(0)).unwrap());
+        assert_eq!(drain(&inbox).1, 1);
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let payload = Zeroizing::new(b"deviceSecret".to_vec());
+        let event = LinkEvent::Message { topic: b"t".to_vec(), payload, qos: 1, retained: false, duplicate: false };
+        let shown = format!("{event:?}");
+        assert!(!shown.contains("Secret") && !shown.contains("100"), "{shown}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Threads of the library's own: named, with a small stack, deaf to the host's signals.
+
+use crate::error::{Error, Result, Status};
+use std::mem::MaybeUninit;
+use std::thread::{Builder, JoinHandle};
+
+/// Starts a thread with all signals blocked, so that a handler of the host's never runs on it. Dropping the handle
+/// detaches it. The kernel keeps 15 bytes of `name`; `stack` is in bytes.
+pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let builder = Builder::new().name(name.to_owned()).stack_size(stack);
+    with_signals_blocked(|| builder.spawn(f))
+        .map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the thread {name} cannot be started: {e}")))
+}
+
+/// Runs `f` with all signals of this thread blocked: the threads that it starts inherit that.
+pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(libc::sigset_t);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the set is the one that pthread_sigmask wrote; the old mask is not asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+        }
+    }
+    let mut all = MaybeUninit::uninit();
+    let mut old = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises `all`; pthread_sigmask, which with these arguments cannot fail, initialises `old`.
+    let _restore = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
+        Restore(old.assume_init())
+    };
+    f()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocked(task: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("{task}/status")).unwrap();
+        let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:")).unwrap().trim();
+        u64::from_str_radix(mask, 16).unwrap()
+    }
+
+    #[test]
+    fn a_thread_has_its_name_and_hears_no_signal() {
+        let before = blocked("/proc/thread-self");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = spawn("enos-test", 64 * 1024, move || {
+            let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+            sender.send((name, blocked("/proc/thread-self"))).unwrap();
+        });
+        let (name, mask) = receiver.recv().unwrap();
+        thread.unwrap().join().unwrap();
+        assert_eq!(name.trim(), "enos-test");
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGALRM, libc::SIGTERM, libc::SIGCHLD] {
+            assert!(mask & 1 << (signal - 1) != 0, "signal {signal} is not blocked");
+        }
+        assert_eq!(blocked("/proc/thread-self"), before, "the caller's mask has to be as it was");
+    }
+}
