@@ -1,2 +1,393 @@
-//! The state machine: (state, input, now) -> actions. No socket, clock, thread or callback.
+//! The state machine: (state, input, now) -> actions. No socket, clock, thread or callback, so that every order of
+//! happenings at every time can be tried without a broker.
+//!
+//! It is total: each state answers each input, as follows (`-`: nothing happens).
+//!
+//! | input | Idle | Loading | Waiting | LoggingIn | Awaiting | Persisting | Online | Closing |
+//! |---|---|---|---|---|---|---|---|---|
+//! | connect() | Loading, or log in | - | log in, budget permitting | - | - | online is wanted | - | log in once closed |
+//! | disconnect() | - | Idle once loaded | Idle | abandon, Idle | Closing | close the link, go on storing | Closing | Idle once closed |
+//! | activation_saved() | error | error | error | error | error | as if stored | error | error |
+//! | publish() and its kin | error | error | error | error | error | error | accepted | error |
+//! | loaded | - | log in, or Waiting | - | - | - | - | - | - |
+//! | pending stored | - | - | - | - | - | Closing, or retry | - | - |
+//! | link up | - | - | - | Online or Awaiting | - | - | - | - |
+//! | refused | - | - | - | next pair, or Waiting | - | - | - | as closed |
+//! | failed, lost, closed | - | - | - | Waiting | Waiting | the link is gone | Waiting | log in, or Idle |
+//! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
+//! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
+//!
+//! Happenings on a link carry the number of its attempt; those of an earlier one are nothing to a later one.
 #![forbid(unsafe_code)]
+
+mod activation;
+mod backoff;
+mod budget;
+mod credentials;
+pub mod event;
+mod login;
+mod requests;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result, Status};
+use crate::log::Level;
+use crate::protocol::{thing_model, topic};
+
+pub use budget::BudgetLimits;
+pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
+pub use event::{Event, EventKind, State};
+pub use settings::Settings;
+
+use activation::Unsaved;
+use backoff::Backoff;
+use budget::Budget;
+use credentials::Credentials;
+use login::{Next, Round};
+use requests::Requests;
+
+/// EnOS's limit on a published payload (EnOS documentation, "limitations": 512 KB).
+pub const MAX_PAYLOAD: usize = 512 * 1024;
+/// How long an orderly disconnect lets what is in flight finish.
+const LINGER_MS: u64 = 2_000;
+/// How long after that the link is dropped without waiting for Paho's word.
+const LINGER_GRACE_MS: u64 = 1_000;
+/// A link that has stood this long was a success: the next loss starts the backoff anew.
+const STABLE_MS: u64 = 60_000;
+
+/// What happens outside, told to the session.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but time passed.
+    Tick,
+    Loaded(Box<Loaded>),
+    PendingStored(std::result::Result<(), StorageFailure>),
+    Promoted(std::result::Result<(), StorageFailure>),
+    Link { attempt: u64, what: LinkInput },
+    /// Inbound messages that found the queue full.
+    Dropped(u64),
+}
+
+#[derive(Debug)]
+pub enum LinkInput {
+    Up,
+    /// CONNACK with a code other than 0.
+    Refused { code: u8 },
+    /// No CONNACK.
+    Failed { reason: String, connect_sent: bool },
+    Lost { reason: String },
+    Closed,
+    Delivered { token: u64 },
+    NotDelivered { token: u64, reason: String },
+    /// `granted` None: refused.
+    Subscribed { token: u64, granted: Option<u8> },
+    Unsubscribed { token: u64 },
+    Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8 },
+}
+
+/// What the host's storage holds of this device. Of a secret, only `Ok(None)` means that there is none.
+#[derive(Debug)]
+pub struct Loaded {
+    pub current: std::result::Result<Option<KeptSecret>, StorageFailure>,
+    pub previous: std::result::Result<Option<KeptSecret>, StorageFailure>,
+    pub pending: std::result::Result<Vec<KeptSecret>, StorageFailure>,
+    pub accepted: Option<Accepted>,
+    /// Stamps of earlier CONNECTs, and whether they are of this boot.
+    pub budget: Option<(Vec<u64>, bool)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageFailure {
+    /// The host's own code, 0 when the fault lies elsewhere.
+    pub code: i32,
+    pub message: String,
+}
+
+/// What the session wants done, in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Read everything; answered by [`Input::Loaded`].
+    Load,
+    /// Store, load again, compare; answered by [`Input::PendingStored`].
+    StorePending(Vec<KeptSecret>),
+    /// Store the previous, then the current, then erase the pending, each only after the one before it succeeded;
+    /// answered by [`Input::Promoted`].
+    Promote { current: KeptSecret, previous: Option<KeptSecret> },
+    StoreAccepted(Accepted),
+    StoreBudget(Vec<u64>),
+    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
+    Open { attempt: u64, candidate: Candidate, timestamp_ms: u64 },
+    /// Drop the link at once; answered by Failed.
+    Abandon { attempt: u64, reason: String },
+    /// DISCONNECT after what is in flight had its time; answered by Closed or Lost.
+    Disconnect { attempt: u64, linger_ms: u64 },
+    Send(LinkRequest),
+    Emit(Event),
+    Log(Level, String),
+}
+
+#[derive(Debug)]
+pub enum LinkRequest {
+    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
+    Subscribe { token: u64, filter: String, qos: u8 },
+    Unsubscribe { token: u64, filter: String },
+}
+
+impl LinkRequest {
+    pub fn token(&self) -> u64 {
+        match self {
+            LinkRequest::Publish { token, .. }
+            | LinkRequest::Subscribe { token, .. }
+            | LinkRequest::Unsubscribe { token, .. } => *token,
+        }
+    }
+}
+
+/// Elapsed time, and the wall clock, which only ever goes into a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// CLOCK_BOOTTIME.
+    pub ms: u64,
+    pub wall_ms: u64,
+}
+
+enum Phase {
+    Idle,
+    Loading,
+    Waiting { until: u64, next: Next },
+    LoggingIn { candidate: Candidate, deadline: Option<u64> },
+    /// The product secret was accepted; the device secret has to come.
+    Awaiting { ask_at: Option<u64>, report_at: Option<u64>, login_at: Option<u64> },
+    /// A device secret is in hand and in no storage yet.
+    Persisting { store_at: Option<u64>, link: bool },
+    Online { since: u64 },
+    /// `deadline` None: the link is being dropped.
+    Closing { deadline: Option<u64> },
+}
+
+pub struct Session {
+    settings: Settings,
+    rng: fastrand::Rng,
+    phase: Phase,
+    /// The host has asked to be online, and has not taken that back.
+    wanted: bool,
+    /// The host has asked for a disconnect and is owed the event that it is through.
+    owed_disconnected: bool,
+    attempt: u64,
+    credentials: Credentials,
+    /// Every secret's record was read: only then is the lack of one a reason to activate.
+    complete: bool,
+    round: Round,
+    budget: Budget,
+    backoff: Backoff,
+    store_backoff: Backoff,
+    unsaved: Option<Unsaved>,
+    promoting: Option<(KeptSecret, Option<KeptSecret>)>,
+    activation_logins: u32,
+    /// Why the device is not online and will not soon be: what `wait` returns.
+    standing: Option<Error>,
+    requests: Requests,
+    actions: VecDeque<Action>,
+}
+
+impl Session {
+    pub fn new(settings: Settings, seed: u64) -> Session {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let first_id = rng.u64(1..1 << 48);
+        Session {
+            credentials: Credentials::new(
+                settings.device_secret.clone(),
+                settings.product_secret.clone(),
+                settings.sign_method,
+            ),
+            budget: Budget::new(settings.budget),
+            backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
+            store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
+            requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
+            phase: Phase::Idle,
+            wanted: false,
+            owed_disconnected: false,
+            attempt: 0,
+            complete: false,
+            round: Round::default(),
+            unsaved: None,
+            promoting: None,
+            activation_logins: 0,
+            standing: None,
+            actions: VecDeque::new(),
+            settings,
+            rng,
+        }
+    }
+
+    pub fn state(&self) -> State {
+        match &self.phase {
+            Phase::Idle => State::Idle,
+            Phase::Loading => State::Connecting,
+            Phase::Waiting { .. } | Phase::Closing { .. } => State::Waiting,
+            Phase::LoggingIn { candidate, .. } if candidate.origin == Origin::Product => State::Activating,
+            Phase::LoggingIn { .. } => State::Connecting,
+            Phase::Awaiting { .. } => State::Activating,
+            Phase::Persisting { .. } => State::Persisting,
+            Phase::Online { .. } => State::Online,
+        }
+    }
+
+    /// Why waiting for a state is in vain for now: a refusal with only a long wait left, or nothing under way at all.
+    pub fn standing(&self) -> Option<Error> {
+        match (&self.standing, &self.phase) {
+            (Some(error), _) => Some(error.clone()),
+            (None, Phase::Idle) => {
+                Some(Error::new(Status::ENOS_ERR_STATE, "nothing is under way; call enos_client_connect() first"))
+            }
+            _ => None,
+        }
+    }
+
+    /// A device secret is in hand that is in no storage yet.
+    pub fn has_unsaved_secret(&self) -> bool {
+        self.unsaved.is_some()
+    }
+
+    #[cfg(test)]
+    fn pending_secrets(&self) -> Vec<String> {
+        self.credentials.pending.iter().map(|kept| kept.secret.as_str().to_owned()).collect()
+    }
+
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
+    pub fn deadline(&self) -> Option<u64> {
+        let phase = match &self.phase {
+            Phase::Idle | Phase::Loading | Phase::Online { .. } => None,
+            Phase::Waiting { until, .. } => Some(*until),
+            Phase::LoggingIn { deadline, .. } | Phase::Closing { deadline } => *deadline,
+            Phase::Awaiting { ask_at, report_at, login_at } => {
+                [ask_at, report_at, login_at].into_iter().flatten().min().copied()
+            }
+            Phase::Persisting { store_at, .. } => *store_at,
+        };
+        [phase, self.requests.deadline()].into_iter().flatten().min()
+    }
+
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Tick => self.on_time(now),
+            Input::Loaded(loaded) => self.on_loaded(now, *loaded),
+            Input::PendingStored(result) => self.on_pending_stored(now, result),
+            Input::Promoted(result) => self.on_promoted(result),
+            Input::Dropped(count) => {
+                let code = i32::try_from(count).unwrap_or(i32::MAX);
+                let words = format!("{count} inbound messages were dropped: the queue was full");
+                self.emit(Event::new(EventKind::Overflow, Status::ENOS_ERR_QUEUE_FULL, words).code(code));
+            }
+            Input::Link { attempt, what } if attempt == self.attempt => self.on_link(now, what),
+            Input::Link { .. } => {}
+        }
+    }
+
+    fn on_link(&mut self, now: Now, what: LinkInput) {
+        match what {
+            LinkInput::Up => self.on_up(now),
+            LinkInput::Refused { code } => self.on_refused(now, code),
+            LinkInput::Failed { reason, connect_sent } => self.on_failed(now, reason, connect_sent),
+            LinkInput::Lost { reason } => self.on_lost(now, &reason),
+            LinkInput::Closed => self.on_lost(now, "the connection was closed"),
+            LinkInput::Delivered { token } => self.requests.delivered(token, &mut self.actions),
+            LinkInput::NotDelivered { token, reason } => {
+                self.requests.not_delivered(token, &reason, &mut self.actions);
+            }
+            LinkInput::Subscribed { token, granted } => self.requests.subscribed(token, granted, &mut self.actions),
+            LinkInput::Unsubscribed { token } => self.requests.unsubscribed(token, &mut self.actions),
+            LinkInput::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
+        }
+    }
+
+    fn on_time(&mut self, now: Now) {
+        self.requests.expire(now.ms, &mut self.actions);
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
+        match &mut self.phase {
+            Phase::Waiting { until, next } if *until <= now.ms => match next {
+                Next::Load => self.load(),
+                Next::Login => self.log_in(now),
+            },
+            Phase::LoggingIn { deadline, .. } if due(*deadline) => {
+                *deadline = None;
+                let reason = format!("no answer within {} ms", self.settings.connect_timeout_ms);
+                self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
+            }
+            Phase::Closing { deadline } if due(*deadline) => {
+                *deadline = None;
+                let reason = "the connection was closed".to_owned();
+                self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
+            }
+            Phase::Awaiting { .. } => self.on_awaiting_time(now),
+            Phase::Persisting { store_at, .. } if due(*store_at) => self.store_pending(),
+            _ => {}
+        }
+    }
+
+    /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
+    pub fn publish(&mut self, topic: String, payload: Vec<u8>, qos: u8) -> Result<u64> {
+        self.check_online()?;
+        check_size(payload.len())?;
+        topic::validate_publish_topic(&topic)?;
+        self.requests.publish(topic, payload, qos, &mut self.actions)
+    }
+
+    /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
+    pub fn subscribe(&mut self, filter: String, qos: u8) -> Result<u64> {
+        self.check_online()?;
+        topic::validate_filter(&filter)?;
+        self.requests.subscribe(filter, qos, &mut self.actions)
+    }
+
+    /// The token's outcome is UNSUBSCRIBED.
+    pub fn unsubscribe(&mut self, filter: String) -> Result<u64> {
+        self.check_online()?;
+        topic::validate_filter(&filter)?;
+        self.requests.unsubscribe(filter, &mut self.actions)
+    }
+
+    /// The token's outcome is REPLY.
+    pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
+        self.check_online()?;
+        let operation = thing_model::measurepoint_post(&self.settings.identity);
+        self.requests.post(operation, params_json, now.ms, &mut self.actions)
+    }
+
+    fn check_online(&self) -> Result<()> {
+        match self.phase {
+            Phase::Online { .. } => Ok(()),
+            _ => Err(Error::new(
+                Status::ENOS_ERR_STATE,
+                format!("the device is not online (the state is {}); wait for CONNECTED", self.state().name()),
+            )),
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.actions.push_back(Action::Emit(event));
+    }
+
+    fn log(&mut self, level: Level, text: impl Into<String>) {
+        self.actions.push_back(Action::Log(level, text.into()));
+    }
+}
+
+pub(crate) fn check_size(len: usize) -> Result<()> {
+    if len > MAX_PAYLOAD {
+        return Err(Error::new(
+            Status::ENOS_ERR_TOO_LARGE,
+            format!("the payload has {len} bytes; EnOS takes at most {MAX_PAYLOAD}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Activation: the secret that the cloud sends once, from its arrival until it is where it survives power loss.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::protocol::{Activation, Secret};
+
+/// How long the unasked push may take before the topics are subscribed as well, as the newer documents have it.
+const ASK_AFTER_MS: u64 = 5_000;
+/// After a login that brought no secret, the next one.
+const LOGIN_AGAIN_MS: u64 = 600_000;
+pub(super) const STORE_AGAIN_MIN_MS: u64 = 1_000;
+pub(super) const STORE_AGAIN_MAX_MS: u64 = 60_000;
+
+/// An activation whose secret is in no storage yet.
+pub(super) struct Unsaved(Arc<Activation>);
+
+impl Session {
+    pub(super) fn await_activation(&mut self, now: Now) {
+        self.activation_logins = self.activation_logins.saturating_add(1);
+        self.log(Level::Info, "the product secret was accepted; waiting for the device secret");
+        self.phase = Phase::Awaiting {
+            ask_at: Some(now.ms.saturating_add(ASK_AFTER_MS)),
+            report_at: Some(now.ms.saturating_add(self.settings.activation_timeout_ms)),
+            login_at: None,
+        };
+    }
+
+    pub(super) fn on_awaiting_time(&mut self, now: Now) {
+        let Phase::Awaiting { ask_at, report_at, login_at } = &mut self.phase else { return };
+        if ask_at.is_some_and(|at| at <= now.ms) {
+            *ask_at = None;
+            // Best effort: the push comes without, and whether EnOS grants this is not documented. Token 0 is
+            // nobody's call, so its outcome is nobody's event.
+            for filter in topic::activation_topics(&self.settings.identity) {
+                self.actions.push_back(Action::Send(LinkRequest::Subscribe { token: 0, filter, qos: 1 }));
+            }
+        }
+        if report_at.is_some_and(|at| at <= now.ms) {
+            *report_at = None;
+            // Once after 10 minutes, for the push may have been lost; after that it is for a person to look.
+            let wait = match self.activation_logins {
+                0 | 1 => LOGIN_AGAIN_MS,
+                _ => login::long_wait(&mut self.rng),
+            };
+            *login_at = Some(now.ms + wait);
+            let words = format!(
+                "the product secret was accepted, but no device secret came within {} ms; staying connected for it",
+                self.settings.activation_timeout_ms
+            );
+            self.standing = Some(Error::new(Status::ENOS_ERR_ACTIVATION_TIMEOUT, words.clone()));
+            let event = Event::new(EventKind::Disconnected, Status::ENOS_ERR_ACTIVATION_TIMEOUT, words);
+            self.emit(event.retry_in(wait));
+        } else if login_at.is_some_and(|at| at <= now.ms) {
+            self.close(now);
+        }
+    }
+
+    pub(super) fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
+        let mut status = Status::ENOS_OK;
+        let mut detail = String::new();
+        let activating = match &self.phase {
+            Phase::Awaiting { .. } | Phase::Persisting { .. } => true,
+            // The link of an activation, on its way out: the cloud may have said more.
+            Phase::Closing { .. } => !self.credentials.pending.is_empty(),
+            _ => false,
+        };
+        if activating && topic::is_activation_topic(&topic) {
+            match Activation::parse(&self.settings.identity, &topic, &payload) {
+                Ok(activation) => return self.on_activation(now, activation),
+                Err(error) => (status, detail) = (error.status, error.message),
+            }
+        } else if self.requests.reply(&topic, &payload, &mut self.actions) {
+            return;
+        }
+        let mut event = Event::new(EventKind::Message, status, detail).topic(topic);
+        event.payload = payload;
+        event.qos = i32::from(qos);
+        self.emit(event);
+    }
+
+    fn on_activation(&mut self, now: Now, activation: Activation) {
+        let first = matches!(self.phase, Phase::Awaiting { .. });
+        let new = self.credentials.add_pending(&activation, !first);
+        if !first && !new {
+            return self.log(Level::Info, "the activation came once more; its secret is in hand already");
+        }
+        if !first {
+            self.log(Level::Warn, "a second activation with another secret came; both are kept and tried");
+        }
+        self.standing = None;
+        self.unsaved = Some(Unsaved(Arc::new(activation)));
+        let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });
+        self.phase = Phase::Persisting { store_at: Some(now.ms), link };
+        self.store_pending();
+    }
+
+    pub(super) fn store_pending(&mut self) {
+        if let Phase::Persisting { store_at, .. } = &mut self.phase {
+            *store_at = None;
+            self.actions.push_back(Action::StorePending(self.credentials.pending.clone()));
+        }
+    }
+
+    pub(super) fn on_pending_stored(&mut self, now: Now, result: std::result::Result<(), StorageFailure>) {
+        let (Phase::Persisting { store_at, .. }, Some(Unsaved(activation))) = (&mut self.phase, &self.unsaved) else {
+            return;
+        };
+        match result {
+            Ok(()) => self.on_saved(now, "the device secret is stored and read back"),
+            Err(failure) => {
+                let wait = self.store_backoff.next(&mut self.rng).max(STORE_AGAIN_MIN_MS);
+                *store_at = Some(now.ms + wait);
+                let mut event = Event::new(EventKind::PersistFailed, Status::ENOS_ERR_STORAGE, failure.message)
+                    .code(failure.code)
+                    .retry_in(wait);
+                event.activation = Some(Arc::clone(activation));
+                self.emit(event);
+            }
+        }
+    }
+
+    /// The host has saved the secret by hand.
+    pub fn activation_saved(&mut self, now: Now) -> Result<()> {
+        if self.unsaved.is_none() {
+            return Err(Error::new(Status::ENOS_ERR_STATE, "there is no unsaved device secret"));
+        }
+        self.on_saved(now, "the device secret was saved by the host");
+        Ok(())
+    }
+
+    fn on_saved(&mut self, now: Now, words: &str) {
+        let (Some(Unsaved(activation)), Phase::Persisting { link, .. }) = (self.unsaved.take(), &self.phase) else {
+            return;
+        };
+        let link = *link;
+        self.store_backoff.reset();
+        self.activation_logins = 0;
+        self.round = Round::default();
+        let mut event = Event::new(EventKind::Activated, Status::ENOS_OK, words);
+        event.activation = Some(Arc::clone(&activation));
+        self.emit(event);
+        if link {
+            let (topic, payload) = activation.reply();
+            self.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
+            self.close(now);
+        } else if self.wanted {
+            self.log_in(now);
+        } else {
+            self.rest();
+        }
+    }
+
+    /// The host wants to be offline while a secret waits for its storage: only the link ends.
+    pub(super) fn leave_persisting_link(&mut self) {
+        if let Phase::Persisting { link, .. } = &mut self.phase {
+            if std::mem::take(link) {
+                self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+            }
+        }
+    }
+
+    /// A login has confirmed a new secret: only now it takes the place of the old one, which stays beside it. Not
+    /// while a record could not be read: what stands in it would be overwritten unseen.
+    pub(super) fn promote(&mut self, secret: &Secret) {
+        if !self.complete {
+            return;
+        }
+        if let Some((current, previous)) = self.credentials.promotion(secret) {
+            self.actions.push_back(Action::Promote { current: current.clone(), previous: previous.clone() });
+            self.promoting = Some((current, previous));
+        }
+    }
+
+    pub(super) fn on_promoted(&mut self, result: std::result::Result<(), StorageFailure>) {
+        let Some((current, previous)) = self.promoting.take() else { return };
+        match result {
+            Ok(()) => self.credentials.promoted(current, previous),
+            Err(failure) => {
+                let words =
+                    format!("{}; the new device secret stays where it is until the next login", failure.message);
+                self.log(Level::Warn, words);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The connect budget: EnOS bars a device for 5 minutes at the 4th CONNECT within 2 minutes, and allows one a second
+//! (EnOS documentation, "limitations"). So a CONNECT goes out only when the budget has room for it.
+
+use std::collections::VecDeque;
+
+/// At most `connects` in any `window_ms`, at least `spacing_ms` apart. `connects` 0: no limit on the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLimits {
+    pub connects: u32,
+    pub window_ms: u64,
+    pub spacing_ms: u64,
+}
+
+/// Stamps are CLOCK_BOOTTIME milliseconds, oldest first.
+#[derive(Debug)]
+pub struct Budget {
+    limits: BudgetLimits,
+    stamps: VecDeque<u64>,
+}
+
+impl Budget {
+    pub fn new(limits: BudgetLimits) -> Budget {
+        Budget { limits, stamps: VecDeque::new() }
+    }
+
+    /// Takes in what an earlier process left. Stamps of an earlier boot are on another time line: all that is known
+    /// is that they lie before this boot, so they count as made at its start.
+    pub fn restore(&mut self, stamps: &[u64], same_boot: bool, now: u64) {
+        let stored = stamps.iter().map(|&stamp| if same_boot { stamp.min(now) } else { 0 });
+        let mut all: Vec<u64> = stored.chain(self.stamps.drain(..)).collect();
+        all.sort_unstable();
+        self.stamps = all.into();
+        self.prune(now);
+    }
+
+    /// The earliest time at which the next CONNECT may go out.
+    pub fn allowed_at(&self, now: u64) -> u64 {
+        let spacing = self.stamps.back().map_or(0, |&last| last.saturating_add(self.limits.spacing_ms));
+        let room = match self.stamps.len().checked_sub(self.limits.connects as usize) {
+            Some(over) if self.limits.connects > 0 => self.stamps[over].saturating_add(self.limits.window_ms),
+            _ => 0,
+        };
+        now.max(spacing).max(room)
+    }
+
+    /// An attempt begins: it counts from here on, so that the stamps can be stored before the CONNECT goes out.
+    pub fn begin(&mut self, now: u64) {
+        self.prune(now);
+        self.stamps.push_back(now);
+    }
+
+    /// The attempt is over. A CONNECT may have reached the broker as late as now; one that was never sent is none.
+    pub fn end(&mut self, now: u64, connect_sent: bool) {
+        if let Some(last) = self.stamps.pop_back() {
+            if connect_sent {
+                self.stamps.push_back(last.max(now));
+            }
+        }
+    }
+
+    pub fn stamps(&self) -> Vec<u64> {
+        self.stamps.iter().copied().collect()
+    }
+
+    fn prune(&mut self, now: u64) {
+        let keep = (self.limits.connects as usize).max(1);
+        let old = |stamp: u64, limits: &BudgetLimits| {
+            stamp.saturating_add(limits.window_ms) <= now && stamp.saturating_add(limits.spacing_ms) <= now
+        };
+        while self.stamps.front().is_some_and(|&stamp| self.stamps.len() > keep || old(stamp, &self.limits)) {
+            self.stamps.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOS: BudgetLimits = BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 };
+
+    fn connect(budget: &mut Budget, now: u64) -> u64 {
+        let at = budget.allowed_at(now);
+        budget.begin(at);
+        budget.end(at, true);
+        at
+    }
+
+    #[test]
+    fn keeps_the_spacing_and_the_window() {
+        let mut budget = Budget::new(ENOS);
+        let times: Vec<u64> = (0..7).map(|_| connect(&mut budget, 1_000)).collect();
+        assert_eq!(times, [1_000, 2_100, 3_200, 126_000, 127_100, 128_200, 251_000]);
+    }
+
+    #[test]
+    fn counts_an_attempt_when_it_ends() {
+        let mut budget = Budget::new(ENOS);
+        budget.begin(0);
+        budget.end(30_000, true);
+        assert_eq!(budget.allowed_at(30_000), 31_100);
+        connect(&mut budget, 31_100);
+        connect(&mut budget, 32_200);
+        assert_eq!(budget.allowed_at(40_000), 155_000);
+    }
+
+    #[test]
+    fn an_attempt_that_sent_no_connect_is_free() {
+        let mut budget = Budget::new(ENOS);
+        for now in 0..100 {
+            budget.begin(now);
+            budget.end(now, false);
+        }
+        assert_eq!(budget.allowed_at(100), 100);
+    }
+
+    #[test]
+    fn stamps_of_this_boot_count_as_they_are_and_those_of_another_from_its_start() {
+        let mut budget = Budget::new(ENOS);
+        budget.restore(&[900_000, 901_100, 902_200], true, 903_000);
+        assert_eq!(budget.allowed_at(903_000), 1_025_000);
+        let mut budget = Budget::new(ENOS);
+        budget.restore(&[900_000, 901_100, 902_200], false, 20_000);
+        assert_eq!(budget.allowed_at(20_000), 125_000);
+        let mut budget = Budget::new(ENOS);
+        budget.restore(&[900_000, 901_100, 902_200], false, 125_000);
+        assert_eq!(budget.allowed_at(125_000), 125_000);
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_is_taken_as_now() {
+        let mut budget = Budget::new(ENOS);
+        budget.restore(&[u64::MAX; 16], true, 50_000);
+        assert_eq!(budget.allowed_at(50_000), 175_000);
+    }
+
+    #[test]
+    fn no_limit_when_connects_is_0() {
+        let mut budget = Budget::new(BudgetLimits { connects: 0, window_ms: 0, spacing_ms: 0 });
+        assert_eq!((0..50).map(|_| connect(&mut budget, 7)).max(), Some(7));
+    }
+}

@@ -1,0 +1,351 @@
+//! Logging in: which pair, when, and what follows from the broker's answer.
+
+use super::*;
+use crate::protocol::SecureMode;
+
+/// After a full round of refusals: 10 minutes to 1 hour.
+const LONG_WAIT_MIN_MS: u64 = 600_000;
+const LONG_WAIT_MAX_MS: u64 = 3_600_000;
+/// Longer than EnOS's ban of 5 minutes, which reads as a refusal too.
+const BEYOND_A_BAN_MS: u64 = 330_000;
+/// How often the broker may hang up on a CONNECT before the next pair is tried: some refuse that way.
+const HANG_UPS: u32 = 2;
+/// 2020-01-01: a clock that stands before it was never set.
+const PLAUSIBLE_MS: u64 = 1_577_836_800_000;
+/// 2050-01-01, what Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
+const NO_CLOCK_MS: u64 = 2_524_608_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Load,
+    Login,
+}
+
+/// One pass through the rotation.
+#[derive(Default)]
+pub(super) struct Round {
+    candidates: Vec<Candidate>,
+    position: usize,
+    hang_ups: u32,
+    /// When an earlier round of device secrets ended in refusals alone.
+    refused_at: Option<u64>,
+}
+
+impl Session {
+    /// Begins to go online. What is under way goes on; a wait is cut short as far as the budget permits.
+    pub fn connect(&mut self, now: Now) {
+        self.wanted = true;
+        match &self.phase {
+            Phase::Idle | Phase::Waiting { .. } => {
+                self.standing = None;
+                self.log_in(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes offline. DISCONNECTED with ENOS_OK tells that it is through.
+    pub fn disconnect(&mut self, now: Now) {
+        self.wanted = false;
+        self.standing = None;
+        match &self.phase {
+            Phase::Idle => {}
+            Phase::Loading => self.owed_disconnected = true,
+            Phase::Waiting { .. } => {
+                self.owed_disconnected = true;
+                self.rest();
+            }
+            Phase::LoggingIn { .. } => {
+                self.owed_disconnected = true;
+                self.budget.end(now.ms, true);
+                self.drop_attempt("disconnected by the host");
+                self.rest();
+            }
+            Phase::Persisting { .. } => {
+                self.leave_persisting_link();
+                self.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
+            }
+            Phase::Closing { .. } => self.owed_disconnected = true,
+            Phase::Awaiting { .. } | Phase::Online { .. } => {
+                self.owed_disconnected = true;
+                self.close(now);
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self) {
+        self.phase = Phase::Loading;
+        self.actions.push_back(Action::Load);
+    }
+
+    pub(super) fn on_loaded(&mut self, now: Now, loaded: Loaded) {
+        if !matches!(self.phase, Phase::Loading) {
+            return;
+        }
+        let mut failure = None;
+        self.credentials.current = readable(loaded.current, &mut failure);
+        self.credentials.previous = readable(loaded.previous, &mut failure);
+        self.credentials.pending = readable(loaded.pending, &mut failure);
+        self.credentials.last_accepted = loaded.accepted.or(self.credentials.last_accepted);
+        if let Some((stamps, same_boot)) = loaded.budget {
+            self.budget.restore(&stamps, same_boot, now.ms);
+        }
+        self.complete = failure.is_none();
+        self.new_round();
+        if !self.wanted {
+            return self.rest();
+        }
+        match failure {
+            Some(failure) if !self.credentials.has_device_secret() => {
+                let wait = self.backoff.next(&mut self.rng).max(activation::STORE_AGAIN_MIN_MS);
+                let words = format!("{}; the device goes on only once its storage can be read", failure.message);
+                self.down(Status::ENOS_ERR_STORAGE, failure.code, words, Some((now.ms + wait, Next::Load)), now);
+            }
+            failure => {
+                if let Some(failure) = failure {
+                    self.log(Level::Error, format!("{}; going on with the secrets in hand", failure.message));
+                }
+                self.round.candidates = self.plan(now);
+                self.log_in(now);
+            }
+        }
+    }
+
+    /// Sends the next CONNECT, or waits until the budget has room for it.
+    pub(super) fn log_in(&mut self, now: Now) {
+        if self.round.candidates.is_empty() && self.complete {
+            self.round.candidates = self.plan(now);
+        }
+        let Some(candidate) = self.round.candidates.get(self.round.position).cloned() else {
+            if self.complete {
+                let words = "there is no secret to log in with".to_owned();
+                return self.down(Status::ENOS_ERR_CREDENTIALS, 0, words, None, now);
+            }
+            // Not all of the storage has been read: look (again).
+            return self.load();
+        };
+        let at = self.budget.allowed_at(now.ms);
+        if at > now.ms {
+            self.phase = Phase::Waiting { until: at, next: Next::Login };
+            return;
+        }
+        self.attempt += 1;
+        self.budget.begin(now.ms);
+        self.log(Level::Info, format!("logging in: {candidate}"));
+        self.actions.push_back(Action::StoreBudget(self.budget.stamps()));
+        let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
+        let deadline = now.ms.saturating_add(self.settings.connect_timeout_ms);
+        self.actions.push_back(Action::Open { attempt: self.attempt, candidate: candidate.clone(), timestamp_ms });
+        self.phase = Phase::LoggingIn { candidate, deadline: Some(deadline) };
+    }
+
+    /// The pairs of a new round. An activation is planned when there is no device secret, or, behind all of them,
+    /// when an earlier round was refused whole so long ago that a ban cannot have been the reason.
+    fn plan(&self, now: Now) -> Vec<Candidate> {
+        let mut candidates = self.credentials.device_rotation();
+        let confirmed = self.round.refused_at.is_some_and(|at| now.ms >= at.saturating_add(BEYOND_A_BAN_MS));
+        if self.complete && (candidates.is_empty() || (self.settings.reactivation && confirmed)) {
+            candidates.extend(self.credentials.product_rotation());
+        }
+        candidates
+    }
+
+    pub(super) fn new_round(&mut self) {
+        self.round = Round { refused_at: self.round.refused_at, ..Round::default() };
+    }
+
+    pub(super) fn on_up(&mut self, now: Now) {
+        let Phase::LoggingIn { candidate, .. } = &self.phase else { return };
+        let candidate = candidate.clone();
+        self.budget.end(now.ms, true);
+        self.standing = None;
+        self.round.hang_ups = 0;
+        let accepted = candidate.accepted();
+        if self.credentials.last_accepted != Some(accepted) {
+            self.credentials.last_accepted = Some(accepted);
+            self.actions.push_back(Action::StoreAccepted(accepted));
+        }
+        match candidate.mode() {
+            SecureMode::Product => self.await_activation(now),
+            SecureMode::Device => {
+                self.promote(&candidate.secret);
+                self.round = Round::default();
+                self.activation_logins = 0;
+                self.phase = Phase::Online { since: now.ms };
+                self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
+                self.requests.link_up(&mut self.actions);
+            }
+        }
+    }
+
+    pub(super) fn on_refused(&mut self, now: Now, code: u8) {
+        match &self.phase {
+            Phase::LoggingIn { .. } => self.budget.end(now.ms, true),
+            _ => return self.on_lost(now, "the connection was closed"),
+        }
+        let number = i32::from(code);
+        match code {
+            4 | 5 => self.on_credentials_refused(now, number),
+            3 => {
+                let words = "the broker is not available (CONNACK 3)".to_owned();
+                self.retry(now, Status::ENOS_ERR_NETWORK, number, words);
+            }
+            _ => {
+                let words = match code {
+                    1 => "the broker does not speak MQTT 3.1.1 (CONNACK 1)".to_owned(),
+                    2 => "the broker refused the client id (CONNACK 2)".to_owned(),
+                    _ => format!("the broker refused with CONNACK {code}"),
+                };
+                self.wait_long(now, Status::ENOS_ERR_PROTOCOL, number, words);
+            }
+        }
+    }
+
+    fn on_credentials_refused(&mut self, now: Now, code: i32) {
+        let refused = self.round.candidates.get(self.round.position).map(Candidate::to_string).unwrap_or_default();
+        self.round.position += 1;
+        if let Some(next) = self.round.candidates.get(self.round.position) {
+            let words = format!("the broker refused {refused} (CONNACK {code}); next: {next}");
+            let at = self.budget.allowed_at(now.ms);
+            return self.down(Status::ENOS_ERR_CREDENTIALS, code, words, Some((at, Next::Login)), now);
+        }
+        let tried = self.round.candidates.iter().map(Candidate::to_string).collect::<Vec<_>>().join(", ");
+        let product_only = self.round.candidates.iter().all(|candidate| candidate.origin == Origin::Product);
+        let hint = if self.settings.sign_method.is_none() {
+            "; EnOS 2.1 and later may want ENOS_SIGN_SHA256"
+        } else {
+            ""
+        };
+        if !product_only {
+            self.round.refused_at.get_or_insert(now.ms);
+        }
+        self.new_round();
+        let (status, advice) = if product_only {
+            (
+                Status::ENOS_ERR_ACTIVATION_REFUSED,
+                "the product secret is wrong, dynamic activation is off, or the device is active already and has to \
+                 be deleted and registered anew in the console",
+            )
+        } else {
+            (Status::ENOS_ERR_CREDENTIALS, "check the secrets, the keys and that the device is enabled in the console")
+        };
+        self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}"));
+    }
+
+    pub(super) fn on_failed(&mut self, now: Now, reason: String, connect_sent: bool) {
+        if !matches!(self.phase, Phase::LoggingIn { .. }) {
+            return self.on_lost(now, &reason);
+        }
+        self.budget.end(now.ms, connect_sent);
+        if connect_sent {
+            self.try_another_after_hang_ups();
+        }
+        self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason);
+    }
+
+    /// Some brokers hang up on credentials that they refuse. That is no refusal to act upon, but another pair of the
+    /// same kind may fare better.
+    fn try_another_after_hang_ups(&mut self) {
+        self.round.hang_ups += 1;
+        if self.round.hang_ups < HANG_UPS {
+            return;
+        }
+        self.round.hang_ups = 0;
+        let Some(present) = self.round.candidates.get(self.round.position) else { return };
+        let same_mode = |candidate: &Candidate| candidate.mode() == present.mode();
+        let first = self.round.candidates.iter().position(same_mode).unwrap_or(0);
+        let after = self.round.position + 1;
+        self.round.position = if self.round.candidates.get(after).is_some_and(same_mode) { after } else { first };
+    }
+
+    /// The link is gone: refused, failed, lost or closed, whatever the state.
+    pub(super) fn on_lost(&mut self, now: Now, reason: &str) {
+        self.requests.link_down(reason, &mut self.actions);
+        match &mut self.phase {
+            Phase::Online { since } => {
+                if now.ms.saturating_sub(*since) >= STABLE_MS {
+                    self.backoff.reset();
+                }
+                self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned());
+            }
+            Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
+            Phase::LoggingIn { .. } => self.on_failed(now, reason.to_owned(), true),
+            Phase::Persisting { link, .. } => *link = false,
+            Phase::Closing { .. } if self.wanted => {
+                self.tell_disconnected();
+                self.log_in(now);
+            }
+            Phase::Closing { .. } => self.rest(),
+            Phase::Idle | Phase::Loading | Phase::Waiting { .. } => {}
+        }
+    }
+
+    /// Begins an orderly end of the link.
+    pub(super) fn close(&mut self, now: Now) {
+        self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+        self.phase = Phase::Closing { deadline: Some(now.ms + LINGER_MS + LINGER_GRACE_MS) };
+    }
+
+    pub(super) fn drop_attempt(&mut self, reason: &str) {
+        self.actions.push_back(Action::Abandon { attempt: self.attempt, reason: reason.to_owned() });
+        self.attempt += 1;
+    }
+
+    /// Nothing is under way any more.
+    pub(super) fn rest(&mut self) {
+        self.phase = Phase::Idle;
+        self.new_round();
+        self.tell_disconnected();
+    }
+
+    fn tell_disconnected(&mut self) {
+        if std::mem::take(&mut self.owed_disconnected) {
+            self.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
+        }
+    }
+
+    /// After a failure that may pass soon.
+    fn retry(&mut self, now: Now, status: Status, code: i32, words: String) {
+        if self.settings.reconnect_max_ms == 0 {
+            return self.down(status, code, words, None, now);
+        }
+        let at = now.ms.saturating_add(self.backoff.next(&mut self.rng)).max(self.budget.allowed_at(now.ms));
+        self.down(status, code, words, Some((at, Next::Login)), now);
+    }
+
+    /// After a failure that only a person, or much time, can mend.
+    fn wait_long(&mut self, now: Now, status: Status, code: i32, words: String) {
+        let again =
+            (self.settings.reconnect_max_ms > 0).then(|| (now.ms + long_wait(&mut self.rng), Next::Login));
+        self.down(status, code, words.clone(), again, now);
+        self.standing = Some(Error::new(status, words));
+    }
+
+    fn down(&mut self, status: Status, code: i32, words: String, again: Option<(u64, Next)>, now: Now) {
+        let event = Event::new(EventKind::Disconnected, status, words.clone()).code(code);
+        match again {
+            Some((until, next)) => {
+                self.phase = Phase::Waiting { until, next };
+                self.emit(event.retry_in(until.saturating_sub(now.ms)));
+            }
+            None => {
+                self.wanted = false;
+                self.phase = Phase::Idle;
+                self.standing = Some(Error::new(status, words));
+                self.emit(event);
+            }
+        }
+    }
+}
+
+pub(super) fn long_wait(rng: &mut fastrand::Rng) -> u64 {
+    rng.u64(LONG_WAIT_MIN_MS..=LONG_WAIT_MAX_MS)
+}
+
+/// What was read; nothing, and the first failure kept, when it could not be.
+fn readable<T: Default>(read: std::result::Result<T, StorageFailure>, failure: &mut Option<StorageFailure>) -> T {
+    read.unwrap_or_else(|error| {
+        failure.get_or_insert(error);
+        T::default()
+    })
+}

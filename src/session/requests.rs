@@ -1,0 +1,263 @@
+//! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::event::{Event, EventKind};
+use super::{Action, LinkRequest};
+use crate::error::{Error, Result, Status};
+use crate::protocol::thing_model::Operation;
+use crate::protocol::{envelope, topic};
+use zeroize::Zeroizing;
+
+/// How many topic filters a client may hold.
+const MAX_FILTERS: usize = 256;
+
+enum Call {
+    Publish,
+    Subscribe { filter: String, qos: u8 },
+    Unsubscribe { filter: String },
+    Post { topic: String, id: String },
+    /// Ours: a filter of the host's, subscribed anew on this link.
+    Replay { filter: String },
+    /// Ours: the topic on which the replies to posts come.
+    ReplyTopic { topic: String },
+}
+
+/// A reply topic on the present link.
+enum ReplyTopic {
+    /// SUBSCRIBE is out; these posts wait for the SUBACK.
+    Asked(Vec<LinkRequest>),
+    Granted,
+}
+
+pub struct Requests {
+    next_token: u64,
+    next_id: u64,
+    limit: usize,
+    reply_timeout_ms: u64,
+    calls: BTreeMap<u64, Call>,
+    ours: usize,
+    filters: BTreeMap<String, u8>,
+    reply_topics: HashMap<String, ReplyTopic>,
+    awaited: HashMap<(String, String), u64>,
+    /// Posts by their deadline. The timeout is the same for all, so they stand in order.
+    deadlines: VecDeque<(u64, u64)>,
+}
+
+impl Requests {
+    /// `first_id` is random, so that a late reply to an earlier process matches nothing.
+    pub fn new(limit: u32, reply_timeout_ms: u64, first_id: u64) -> Requests {
+        Requests {
+            next_token: 1,
+            next_id: first_id,
+            limit: limit as usize,
+            reply_timeout_ms,
+            calls: BTreeMap::new(),
+            ours: 0,
+            filters: BTreeMap::new(),
+            reply_topics: HashMap::new(),
+            awaited: HashMap::new(),
+            deadlines: VecDeque::new(),
+        }
+    }
+
+    fn token(&mut self, call: Call) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.calls.insert(token, call);
+        token
+    }
+
+    fn accept(&mut self, call: Call) -> Result<u64> {
+        if self.calls.len() - self.ours >= self.limit {
+            return Err(Error::new(
+                Status::ENOS_ERR_QUEUE_FULL,
+                format!("{} calls have no outcome yet, as many as the in-flight limit allows; wait for one", self.limit),
+            ));
+        }
+        Ok(self.token(call))
+    }
+
+    fn ask(&mut self, call: Call, filter: String, qos: u8, actions: &mut VecDeque<Action>) {
+        self.ours += 1;
+        let token = self.token(call);
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
+    }
+
+    pub fn publish(&mut self, topic: String, payload: Vec<u8>, qos: u8, actions: &mut VecDeque<Action>) -> Result<u64> {
+        let token = self.accept(Call::Publish)?;
+        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos }));
+        Ok(token)
+    }
+
+    pub fn subscribe(&mut self, filter: String, qos: u8, actions: &mut VecDeque<Action>) -> Result<u64> {
+        if self.filters.len() >= MAX_FILTERS && !self.filters.contains_key(&filter) {
+            return Err(Error::new(
+                Status::ENOS_ERR_QUEUE_FULL,
+                format!("{MAX_FILTERS} topic filters are subscribed; unsubscribe one first"),
+            ));
+        }
+        let token = self.accept(Call::Subscribe { filter: filter.clone(), qos })?;
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
+        Ok(token)
+    }
+
+    pub fn unsubscribe(&mut self, filter: String, actions: &mut VecDeque<Action>) -> Result<u64> {
+        let token = self.accept(Call::Unsubscribe { filter: filter.clone() })?;
+        self.filters.remove(&filter);
+        actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
+        Ok(token)
+    }
+
+    /// Posts to the thing model. EnOS replies only to a device that has subscribed to the reply topic, so the first
+    /// post on a link waits for that.
+    pub fn post(
+        &mut self,
+        operation: Operation,
+        params_json: &[u8],
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let id = self.next_id.to_string();
+        let payload = operation.request(&id, params_json)?;
+        super::check_size(payload.len())?;
+        let reply_topic = operation.reply_topic();
+        let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() })?;
+        self.next_id += 1;
+        self.awaited.insert((reply_topic.clone(), id), token);
+        self.deadlines.push_back((now.saturating_add(self.reply_timeout_ms), token));
+        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        match self.reply_topics.get_mut(&reply_topic) {
+            Some(ReplyTopic::Granted) => actions.push_back(Action::Send(request)),
+            Some(ReplyTopic::Asked(waiting)) => waiting.push(request),
+            None => {
+                self.reply_topics.insert(reply_topic.clone(), ReplyTopic::Asked(vec![request]));
+                self.ask(Call::ReplyTopic { topic: reply_topic.clone() }, reply_topic, 1, actions);
+            }
+        }
+        Ok(token)
+    }
+
+    /// A new link: every subscription is made anew, for each CONNECT is a new MQTT session.
+    pub fn link_up(&mut self, actions: &mut VecDeque<Action>) {
+        for (filter, qos) in self.filters.clone() {
+            self.ask(Call::Replay { filter: filter.clone() }, filter, qos, actions);
+        }
+    }
+
+    /// The link is gone: nobody knows what arrived, and nothing is sent again.
+    pub fn link_down(&mut self, reason: &str, actions: &mut VecDeque<Action>) {
+        self.reply_topics.clear();
+        for token in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
+        }
+    }
+
+    pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        if matches!(self.calls.get(&token), Some(Call::Publish)) {
+            self.finish(token, Status::ENOS_OK, "", actions);
+        }
+    }
+
+    pub fn not_delivered(&mut self, token: u64, reason: &str, actions: &mut VecDeque<Action>) {
+        self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
+    }
+
+    /// `granted` None: the broker refused (return code 0x80).
+    pub fn subscribed(&mut self, token: u64, granted: Option<u8>, actions: &mut VecDeque<Action>) {
+        let Some(granted) = granted else {
+            return self.finish(token, Status::ENOS_ERR_CREDENTIALS, "the broker refused the subscription", actions);
+        };
+        match self.remove(token) {
+            Some(Call::Subscribe { filter, qos }) => {
+                self.filters.insert(filter.clone(), qos);
+                let mut event = Event::new(EventKind::Subscribed, Status::ENOS_OK, "").token(token).topic(filter);
+                event.qos = i32::from(granted);
+                actions.push_back(Action::Emit(event));
+            }
+            Some(Call::ReplyTopic { topic }) => {
+                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
+                    let unfinished = waiting.into_iter().filter(|request| self.calls.contains_key(&request.token()));
+                    actions.extend(unfinished.map(Action::Send));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn unsubscribed(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        self.finish(token, Status::ENOS_OK, "", actions);
+    }
+
+    /// The token of the post that this message answers, if it is a reply that somebody waits for.
+    pub fn reply(&mut self, topic: &[u8], payload: &Zeroizing<Vec<u8>>, actions: &mut VecDeque<Action>) -> bool {
+        let Ok(topic) = std::str::from_utf8(topic) else { return false };
+        if !topic::is_reply(topic) {
+            return false;
+        }
+        let Ok(reply) = envelope::parse_reply(payload) else { return false };
+        let Some(token) = self.awaited.get(&(topic.to_owned(), reply.id)).copied() else { return false };
+        self.remove(token);
+        let mut event = Event::new(EventKind::Reply, Status::ENOS_OK, reply.message)
+            .code(reply.code)
+            .token(token)
+            .topic(topic.as_bytes());
+        event.payload = payload.clone();
+        actions.push_back(Action::Emit(event));
+        true
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.deadlines.front().map(|&(at, _)| at)
+    }
+
+    /// Ends the posts whose reply is overdue.
+    pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        while let Some(&(at, token)) = self.deadlines.front() {
+            if at > now && self.calls.contains_key(&token) {
+                break;
+            }
+            self.deadlines.pop_front();
+            self.finish(token, Status::ENOS_ERR_TIMEOUT, "no reply came in time", actions);
+        }
+    }
+
+    fn remove(&mut self, token: u64) -> Option<Call> {
+        let call = self.calls.remove(&token)?;
+        match &call {
+            Call::Post { topic, id } => {
+                self.awaited.remove(&(topic.clone(), id.clone()));
+            }
+            Call::Replay { .. } | Call::ReplyTopic { .. } => self.ours -= 1,
+            _ => {}
+        }
+        Some(call)
+    }
+
+    /// Ends a call with its one event. A token that has had its outcome already is no longer known here.
+    fn finish(&mut self, token: u64, status: Status, detail: &str, actions: &mut VecDeque<Action>) {
+        let Some(call) = self.remove(token) else { return };
+        let event = |kind, topic: String| Event::new(kind, status, detail).token(token).topic(topic);
+        let event = match call {
+            Call::Publish => event(EventKind::Delivered, String::new()),
+            Call::Subscribe { filter, .. } => event(EventKind::Subscribed, filter),
+            Call::Unsubscribe { filter } => event(EventKind::Unsubscribed, filter),
+            Call::Post { topic, .. } => event(EventKind::Reply, topic),
+            Call::Replay { filter } if status == Status::ENOS_ERR_CREDENTIALS => {
+                self.filters.remove(&filter);
+                event(EventKind::Subscribed, filter).token(0)
+            }
+            Call::Replay { .. } => return,
+            Call::ReplyTopic { topic } => {
+                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.remove(&topic) {
+                    for request in waiting {
+                        self.finish(request.token(), status, detail, actions);
+                    }
+                }
+                return;
+            }
+        };
+        actions.push_back(Action::Emit(event));
+    }
+
+}

@@ -1,0 +1,5 @@
+//! The session in virtual time: single scenes, and random worlds that hold it to its promises.
+
+mod promises;
+mod scenes;
+mod world;

@@ -1,0 +1,100 @@
+//! Random worlds. Each is one seed: a failure prints it, and `ENOS_SEED=<seed>` runs that one alone.
+
+use super::super::*;
+use super::world::{settings, Rates, World};
+use crate::protocol::SignMethod;
+
+const SEEDS: u64 = 1_500;
+const SOAK_SEEDS: u64 = 20_000;
+const HOUR: u64 = 3_600_000;
+
+/// Two hours of trouble, then a kind world in which the device has to come online.
+fn live(seed: u64) -> World {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut often = |rates: &[u64]| rates[dice.usize(..rates.len())];
+    let rates = Rates {
+        load_fails: often(&[0, 0, 100]),
+        store_fails: often(&[0, 100, 700]),
+        connect_fails: often(&[0, 300]),
+        no_answer: often(&[0, 100]),
+        spurious_refusal: often(&[0, 0, 200]),
+        push_lost: often(&[0, 0, 300]),
+        push_twice: often(&[0, 500]),
+        push_forged: often(&[0, 0, 300]),
+        link_lost: often(&[0, 500]),
+        no_reply: often(&[0, 200]),
+        power_cut: often(&[0, 10, 50]),
+        host_meddles: often(&[0, 0, 100]),
+    };
+    let method = [SignMethod::HmacSha1, SignMethod::Sha1][dice.usize(..2)];
+    let mut world = World::new(dice.u64(..), settings(), method);
+    world.rates = rates;
+    world.connect();
+    while world.now < 2 * HOUR {
+        world.reboot_if_cut(false);
+        meddle(&mut world, &mut dice);
+        let until = world.now + dice.u64(1..60_000);
+        world.step(until);
+    }
+    world.rates = Rates::default();
+    world.reboot_if_cut(false);
+    world
+}
+
+/// The host calls whatever it likes.
+fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
+    let topic = "/sys/pk/dk/thing/up".to_owned();
+    if dice.u32(..2_000) == 0 {
+        world.register_anew();
+    }
+    match dice.u32(..100) {
+        0 => world.disconnect(),
+        1..=3 => world.connect(),
+        4..=30 => drop(world.call(|session, _| session.publish(topic, vec![1], 1))),
+        31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
+        51..=55 => drop(world.call(|session, _| session.subscribe("/sys/pk/dk/#".into(), 1))),
+        56 => drop(world.call(|session, _| session.unsubscribe("/sys/pk/dk/#".into()))),
+        _ => {}
+    }
+}
+
+/// The device has been activated, and what it holds is what the cloud wants; so it has to come online by itself. (Where
+/// a push was lost for good, or what was saved by hand was never configured, nobody could.)
+fn can_come_online(world: &World) -> bool {
+    match &world.cloud.secret {
+        Some(secret) => world.disk.holds(secret) || !world.cloud.active,
+        None => true,
+    }
+}
+
+fn check(seed: u64) -> Vec<String> {
+    let mut world = live(seed);
+    if can_come_online(&world) {
+        world.connect();
+        if !world.run_to(State::Online, 9 * HOUR) {
+            world.violate(format!("not online in a kind world, but {}", world.session.state().name()));
+        }
+    }
+    world.disconnect();
+    world.run_until(world.now + 120_000);
+    if !world.session.has_unsaved_secret() && world.session.state() != State::Idle {
+        world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));
+    }
+    world.check_outcomes();
+    world.violations
+}
+
+#[test]
+fn hold_in_random_worlds() {
+    let one = std::env::var("ENOS_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let seeds = match (one, std::env::var_os("ENOS_SOAK")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(_)) => 0..SOAK_SEEDS,
+        (None, None) => 0..SEEDS,
+    };
+    println!("{} worlds of at least two hours each", seeds.end - seeds.start);
+    for seed in seeds {
+        let violations = check(seed);
+        assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
+    }
+}
