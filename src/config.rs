@@ -1,1 +1,257 @@
-//! What a client is made from.
+//! What a client is made from: each setter checks its own values, [`Config::check`] what they are together.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::error::{Error, Result, Status};
+use crate::protocol::{Identity, Secret, SignMethod};
+use crate::storage::vtable::HostStorage;
+
+mod server;
+
+pub use server::Server;
+
+/// Heartbeats as EnOS documents them are 60 to 300 s; a shorter one keeps a NAT's entry alive that forgets sooner, and
+/// 1200 is the most that Envision's C SDK allows.
+const KEEP_ALIVE_S: RangeInclusive<u32> = 10..=1200;
+const TIMEOUT_MS: RangeInclusive<u32> = 100..=600_000;
+const RECONNECT_MS: RangeInclusive<u32> = 100..=3_600_000;
+const BUDGET_CONNECTS: RangeInclusive<u32> = 0..=16;
+const BUDGET_WINDOW_MS: RangeInclusive<u32> = 1000..=3_600_000;
+const BUDGET_SPACING_MS: RangeInclusive<u32> = 0..=60_000;
+const INFLIGHT: RangeInclusive<u32> = 1..=10_000;
+const INBOUND_MESSAGES: RangeInclusive<u32> = 1..=1_000_000;
+const INBOUND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
+/// The protocol's own limit is 256 MiB - 1.
+const MAX_MESSAGE: RangeInclusive<usize> = 1024..=(1 << 28) - 1;
+/// A Linux interface name is an array of 16 with its NUL (IFNAMSIZ).
+const INTERFACE_BYTES: RangeInclusive<usize> = 1..=15;
+
+/// At most `connects` CONNECTs in `window_ms`, at least `spacing_ms` apart. `connects` 0: as many as there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    pub connects: u32,
+    pub window_ms: u32,
+    pub spacing_ms: u32,
+}
+
+/// All that a client has to be told. Its clones share the storage; each wipes its own secrets when it is dropped.
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) server: Option<Server>,
+    /// Client id included.
+    pub(crate) identity: Option<Identity>,
+    /// What [`Config::set_client_id`] was given; `identity` holds it, too, once there is one.
+    client_id: Option<String>,
+    pub(crate) device_secret: Option<Secret>,
+    pub(crate) product_secret: Option<Secret>,
+    /// `None` is AUTO.
+    pub(crate) sign_method: Option<SignMethod>,
+    pub(crate) storage: Option<Arc<HostStorage>>,
+    pub(crate) keep_alive_s: u32,
+    pub(crate) connect_timeout_ms: u32,
+    pub(crate) activation_timeout_ms: u32,
+    /// 0 with `reconnect_max_ms` 0: no retry after an unplanned loss.
+    pub(crate) reconnect_min_ms: u32,
+    pub(crate) reconnect_max_ms: u32,
+    pub(crate) reactivation: bool,
+    pub(crate) budget: Budget,
+    pub(crate) reply_timeout_ms: u32,
+    pub(crate) inflight: u32,
+    pub(crate) inbound_messages: u32,
+    pub(crate) inbound_bytes: usize,
+    pub(crate) max_message: usize,
+    pub(crate) bind_interface: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            server: None,
+            identity: None,
+            client_id: None,
+            device_secret: None,
+            product_secret: None,
+            sign_method: None,
+            storage: None,
+            keep_alive_s: 60,
+            connect_timeout_ms: 30_000,
+            activation_timeout_ms: 30_000,
+            reconnect_min_ms: 1000,
+            reconnect_max_ms: 120_000,
+            reactivation: true,
+            // EnOS bars a device for 5 minutes at the 4th CONNECT in 2 minutes, and allows one a second.
+            budget: Budget { connects: 3, window_ms: 125_000, spacing_ms: 1100 },
+            reply_timeout_ms: 30_000,
+            inflight: 100,
+            inbound_messages: 1000,
+            inbound_bytes: 4 << 20,
+            max_message: 1 << 20,
+            bind_interface: None,
+        }
+    }
+}
+
+impl Config {
+    pub fn set_server(&mut self, uri: &str) -> Result<()> {
+        self.server = Some(Server::parse(uri)?);
+        Ok(())
+    }
+
+    pub fn set_identity(&mut self, product_key: &str, device_key: &str) -> Result<()> {
+        self.identity = Some(Identity::new(product_key, device_key, self.client_id.as_deref())?);
+        Ok(())
+    }
+
+    /// In either order with [`Config::set_identity`].
+    pub fn set_client_id(&mut self, client_id: &str) -> Result<()> {
+        let (product_key, device_key) =
+            self.identity.as_ref().map_or(("-", "-"), |known| (known.product_key(), known.device_key()));
+        let checked = Identity::new(product_key, device_key, Some(client_id))?;
+        if self.identity.is_some() {
+            self.identity = Some(checked);
+        }
+        self.client_id = Some(client_id.to_owned());
+        Ok(())
+    }
+
+    pub fn set_device_secret(&mut self, secret: &[u8]) -> Result<()> {
+        self.device_secret = Some(named_secret("device", secret)?);
+        Ok(())
+    }
+
+    pub fn set_product_secret(&mut self, secret: &[u8]) -> Result<()> {
+        self.product_secret = Some(named_secret("product", secret)?);
+        Ok(())
+    }
+
+    pub fn set_sign_method(&mut self, method: Option<SignMethod>) {
+        self.sign_method = method;
+    }
+
+    pub fn set_storage(&mut self, storage: Arc<HostStorage>) {
+        self.storage = Some(storage);
+    }
+
+    pub fn set_keep_alive(&mut self, seconds: u32) -> Result<()> {
+        self.keep_alive_s = in_range("keep_alive", seconds, KEEP_ALIVE_S, "seconds")?;
+        Ok(())
+    }
+
+    pub fn set_connect_timeout(&mut self, ms: u32) -> Result<()> {
+        self.connect_timeout_ms = in_range("connect_timeout", ms, TIMEOUT_MS, "ms")?;
+        Ok(())
+    }
+
+    pub fn set_activation_timeout(&mut self, ms: u32) -> Result<()> {
+        self.activation_timeout_ms = in_range("activation_timeout", ms, TIMEOUT_MS, "ms")?;
+        Ok(())
+    }
+
+    pub fn set_reconnect(&mut self, min_ms: u32, max_ms: u32) -> Result<()> {
+        if (min_ms, max_ms) != (0, 0) {
+            in_range("reconnect min_ms", min_ms, RECONNECT_MS, "ms (or 0,0: no retry)")?;
+            in_range("reconnect max_ms", max_ms, min_ms..=*RECONNECT_MS.end(), "ms, and not less than min_ms")?;
+        }
+        (self.reconnect_min_ms, self.reconnect_max_ms) = (min_ms, max_ms);
+        Ok(())
+    }
+
+    pub fn set_reactivation(&mut self, on: bool) {
+        self.reactivation = on;
+    }
+
+    pub fn set_connect_budget(&mut self, connects: u32, window_ms: u32, spacing_ms: u32) -> Result<()> {
+        in_range("connect_budget connects", connects, BUDGET_CONNECTS, "(0: no limit)")?;
+        if connects > 0 {
+            in_range("connect_budget window_ms", window_ms, BUDGET_WINDOW_MS, "ms")?;
+        }
+        in_range("connect_budget spacing_ms", spacing_ms, BUDGET_SPACING_MS, "ms")?;
+        self.budget = Budget { connects, window_ms, spacing_ms };
+        Ok(())
+    }
+
+    pub fn set_reply_timeout(&mut self, ms: u32) -> Result<()> {
+        self.reply_timeout_ms = in_range("reply_timeout", ms, TIMEOUT_MS, "ms")?;
+        Ok(())
+    }
+
+    pub fn set_inflight(&mut self, messages: u32) -> Result<()> {
+        self.inflight = in_range("inflight", messages, INFLIGHT, "messages")?;
+        Ok(())
+    }
+
+    pub fn set_queue_limits(&mut self, inbound_messages: u32, inbound_bytes: usize) -> Result<()> {
+        in_range("inbound_messages", inbound_messages, INBOUND_MESSAGES, "messages")?;
+        in_range("inbound_bytes", inbound_bytes, INBOUND_BYTES, "bytes")?;
+        (self.inbound_messages, self.inbound_bytes) = (inbound_messages, inbound_bytes);
+        Ok(())
+    }
+
+    pub fn set_max_message(&mut self, bytes: usize) -> Result<()> {
+        self.max_message = in_range("max_message", bytes, MAX_MESSAGE, "bytes")?;
+        Ok(())
+    }
+
+    pub fn set_bind_interface(&mut self, name: &str) -> Result<()> {
+        in_range("the length of bind_interface", name.len(), INTERFACE_BYTES, "bytes")?;
+        // What the kernel refuses in a name (dev_valid_name).
+        if name == "."
+            || name == ".."
+            || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
+        {
+            return Err(Error::invalid("bind_interface is not a name that an interface can have, such as eth0"));
+        }
+        self.bind_interface = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Whether a client can be made from it: each error says which setter is missing.
+    pub fn check(&self) -> Result<()> {
+        let missing = |words: &str| Error::new(Status::ENOS_ERR_INVALID_ARG, words);
+        if self.server.is_none() {
+            return Err(missing("the config has no server: enos_config_set_server()"));
+        }
+        if self.identity.is_none() {
+            return Err(missing("the config has no product key and device key: enos_config_set_identity()"));
+        }
+        match (&self.device_secret, &self.product_secret, &self.storage) {
+            (Some(_), _, _) | (None, Some(_), Some(_)) => {}
+            (None, Some(_), None) => {
+                return Err(missing(
+                    "the config has a product secret but no storage: the device secret that it brings comes once, and \
+                     has to be kept: enos_config_set_storage()",
+                ))
+            }
+            (None, None, _) => {
+                return Err(missing(
+                    "the config has no secret: enos_config_set_device_secret(), or enos_config_set_product_secret() \
+                     together with enos_config_set_storage()",
+                ))
+            }
+        }
+        if self.max_message > self.inbound_bytes {
+            return Err(missing(&format!(
+                "max_message ({}) is more than inbound_bytes ({}): a message could never be queued",
+                self.max_message, self.inbound_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn named_secret(whose: &str, secret: &[u8]) -> Result<Secret> {
+    Secret::new(secret).map_err(|error| Error::new(error.status, format!("{whose} secret: {}", error.message)))
+}
+
+fn in_range<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>, unit: &str) -> Result<T> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(Error::invalid(format!("{name} is {value}; it can be {least} to {most} {unit}")))
+}
+
+#[cfg(test)]
+mod tests;

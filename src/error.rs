@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What a call or an outcome came to. 0 is success, every error is negative; a retired number is never used again.
-#[repr(i32)]
+#[repr(C)]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum enos_status_code {

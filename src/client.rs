@@ -1,1 +1,0 @@
-//! Performs what the session decides.

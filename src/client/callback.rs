@@ -1,0 +1,37 @@
+//! Whether this thread is inside an event callback.
+
+use std::cell::Cell;
+
+use crate::error::{Error, Result, Status};
+
+thread_local! {
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True while an event callback runs on this thread.
+pub fn in_event_callback() -> bool {
+    IN_CALLBACK.get()
+}
+
+/// For the calls that wait, or that would pull the ground from under the callback.
+pub fn refuse_in_callback(function: &str) -> Result<()> {
+    if in_event_callback() {
+        return Err(Error::new(
+            Status::ENOS_ERR_IN_CALLBACK,
+            format!("{function}() was called inside an event callback; nothing was done"),
+        ));
+    }
+    Ok(())
+}
+
+/// Runs `call` as an event callback. The mark goes away also when it unwinds.
+pub fn run(call: impl FnOnce()) {
+    struct Mark(bool);
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            IN_CALLBACK.set(self.0);
+        }
+    }
+    let _mark = Mark(IN_CALLBACK.replace(true));
+    call();
+}

@@ -1,0 +1,280 @@
+//! A client: ties session, transport, storage and the host's callbacks together, and performs what the session
+//! decides.
+//!
+//! Calls of the host go to the session at once, under a short lock, and leave actions there. Actions are performed
+//! by one thread at a time, the one that runs the loop ([`Runner`]), and with no lock held that a call of the host
+//! could want: so a callback may call back, and storage that is slow holds up nobody else.
+
+mod callback;
+mod perform;
+mod run;
+mod stored;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use crate::config::{Config, Server};
+use crate::error::{Error, Result, Status};
+use crate::protocol::{envelope, topic};
+use crate::session::{BudgetLimits, Event, Now, Session, Settings, State};
+use crate::storage::records::Records;
+use crate::transport::clock;
+use crate::transport::inbox::{Inbox, InboxLimits};
+use crate::transport::wake::Waker;
+
+pub use callback::in_event_callback;
+use perform::Runner;
+
+/// Where events go. Called inside the loop with no lock of the library held.
+pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
+
+/// The flag of a durable publish; this version does not have it yet.
+pub const PUBLISH_DURABLE: u32 = 1;
+
+pub struct Client {
+    session: Mutex<Session>,
+    /// The session may have changed: for those who wait while another thread runs the loop.
+    changed: Condvar,
+    inbox: Arc<Inbox>,
+    waker: Arc<Waker>,
+    /// Held by the thread that runs the loop, and only ever tried for.
+    runner: Mutex<Runner>,
+    sink: Option<EventSink>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    stop: AtomicBool,
+    unusable: AtomicBool,
+}
+
+impl Client {
+    /// Checks the configuration and makes the client: no network, no storage, no callback yet.
+    ///
+    /// `ENOS_ERR_INVALID_ARG` with words for what is missing.
+    pub fn create(config: &Config, sink: Option<EventSink>) -> Result<Arc<Client>> {
+        let (settings, server) = settings(config)?;
+        let waker = Arc::new(Waker::new()?);
+        let limits =
+            InboxLimits { messages: config.inbound_messages as usize, bytes: config.inbound_bytes };
+        let inbox = Arc::new(Inbox::new(limits, Box::new(topic::is_activation_topic), Arc::clone(&waker)));
+        let records = config.storage.as_ref().map(|storage| {
+            let identity = &settings.identity;
+            Records::new(
+                Arc::clone(storage),
+                identity.product_key(),
+                identity.device_key(),
+                &identity.digest_hex(),
+            )
+        });
+        let runner = Runner::new(config, server, settings.identity.clone(), records);
+        Ok(Arc::new(Client {
+            session: Mutex::new(Session::new(settings, fastrand::u64(..))),
+            changed: Condvar::new(),
+            inbox,
+            waker,
+            runner: Mutex::new(runner),
+            sink,
+            thread: Mutex::new(None),
+            stop: AtomicBool::new(false),
+            unusable: AtomicBool::new(false),
+        }))
+    }
+
+    /// Begins to go online; the outcome is an event. What is under way goes on; a wait is cut short as far as the
+    /// connect budget permits.
+    pub fn connect(&self) -> Result<()> {
+        self.tell(|session, now| {
+            session.connect(now);
+            Ok(())
+        })
+    }
+
+    /// Begins to go offline; DISCONNECTED with ENOS_OK tells that it is through.
+    pub fn disconnect(&self) -> Result<()> {
+        self.tell(|session, now| {
+            session.disconnect(now);
+            Ok(())
+        })
+    }
+
+    /// The host has saved the device secret by hand. `ENOS_ERR_STATE` when none is unsaved.
+    pub fn activation_saved(&self) -> Result<()> {
+        self.tell(|session, now| session.activation_saved(now))
+    }
+
+    /// Publishes at QoS 0 or 1. `accepted` gets the token before any event of it can run; likewise below.
+    pub fn publish(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        qos: i32,
+        flags: u32,
+        accepted: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        check_flags(flags)?;
+        let qos = check_qos(qos)?;
+        let payload = copy(payload)?;
+        self.accept(accepted, |session, _| session.publish(topic.to_owned(), payload, qos))
+    }
+
+    pub fn subscribe(&self, filter: &str, qos: i32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+        let qos = check_qos(qos)?;
+        self.accept(accepted, |session, _| session.subscribe(filter.to_owned(), qos))
+    }
+
+    pub fn unsubscribe(&self, filter: &str, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+        self.accept(accepted, |session, _| session.unsubscribe(filter.to_owned()))
+    }
+
+    /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
+    pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+        check_flags(flags)?;
+        self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
+    }
+
+    /// Answers a command, on its topic's reply topic, with its id. `data_json` None: {}.
+    pub fn reply(
+        &self,
+        command_topic: &str,
+        id: &str,
+        code: i32,
+        data_json: Option<&[u8]>,
+        accepted: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        topic::validate_publish_topic(command_topic)?;
+        let payload = envelope::response(id, code, data_json)?;
+        self.accept(accepted, |session, _| session.publish(topic::reply_topic(command_topic), payload, 1))
+    }
+
+    pub fn state(&self) -> State {
+        self.session().map_or(State::Idle, |session| session.state())
+    }
+
+    /// An epoll descriptor, readable when the loop has work. The client's own.
+    pub fn fd(&self) -> i32 {
+        self.waker.fd()
+    }
+
+    /// Ends a loop's wait. Safe in a signal handler.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// After a panic that was caught at the boundary: what it left half done is not gone on with.
+    pub fn mark_unusable(&self) {
+        self.unusable.store(true, Ordering::Release);
+        self.tell_waiters();
+    }
+
+    /// Whether the client may be destroyed now.
+    pub fn check_destroy(&self) -> Result<()> {
+        callback::refuse_in_callback("enos_client_destroy")?;
+        match self.session() {
+            Ok(session) if session.has_unsaved_secret() => Err(Error::new(
+                Status::ENOS_ERR_UNSAVED_SECRET,
+                "the client holds a device secret that is in no storage yet; save the one in the PERSIST_FAILED \
+                 event, call enos_client_activation_saved(), then destroy again",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops the loop's thread and drops the link. The client is of no use afterwards.
+    pub fn shutdown(&self) {
+        self.join_thread();
+        self.mark_unusable();
+        let mut runner = self.runner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        runner.drop_link();
+    }
+
+    /// Hands a call to the session, then has the loop see to what it decided.
+    fn tell<T>(&self, call: impl FnOnce(&mut Session, Now) -> Result<T>) -> Result<T> {
+        let result = call(&mut *self.session()?, now());
+        self.tell_waiters();
+        self.waker.wake();
+        result
+    }
+
+    /// The lock is taken for a moment, so that nobody is between looking and waiting.
+    fn tell_waiters(&self) {
+        drop(self.session.lock());
+        self.changed.notify_all();
+    }
+
+    /// The session's lock is held while the token is written: no event of it can come first.
+    fn accept(
+        &self,
+        accepted: &mut dyn FnMut(u64),
+        call: impl FnOnce(&mut Session, Now) -> Result<u64>,
+    ) -> Result<()> {
+        let mut session = self.session()?;
+        accepted(call(&mut session, now())?);
+        drop(session);
+        self.waker.wake();
+        Ok(())
+    }
+
+    fn session(&self) -> Result<MutexGuard<'_, Session>> {
+        let broken = || Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it");
+        if self.unusable.load(Ordering::Acquire) {
+            return Err(broken());
+        }
+        self.session.lock().map_err(|_| broken())
+    }
+}
+
+fn settings(config: &Config) -> Result<(Settings, Server)> {
+    config.check()?;
+    let (Some(identity), Some(server)) = (config.identity.clone(), config.server.clone()) else {
+        return Err(Error::invalid("the config has no identity or no server"));
+    };
+    let settings = Settings {
+        identity,
+        device_secret: config.device_secret.clone(),
+        // Without a storage an activation could not be kept.
+        product_secret: config.product_secret.clone().filter(|_| config.storage.is_some()),
+        sign_method: config.sign_method,
+        reactivation: config.reactivation,
+        connect_timeout_ms: u64::from(config.connect_timeout_ms),
+        activation_timeout_ms: u64::from(config.activation_timeout_ms),
+        reply_timeout_ms: u64::from(config.reply_timeout_ms),
+        reconnect_min_ms: u64::from(config.reconnect_min_ms),
+        reconnect_max_ms: u64::from(config.reconnect_max_ms),
+        budget: BudgetLimits {
+            connects: config.budget.connects,
+            window_ms: u64::from(config.budget.window_ms),
+            spacing_ms: u64::from(config.budget.spacing_ms),
+        },
+        inflight: config.inflight,
+    };
+    Ok((settings, server))
+}
+
+fn now() -> Now {
+    Now { ms: clock::boottime_ms(), wall_ms: clock::wall_ms() }
+}
+
+fn check_qos(qos: i32) -> Result<u8> {
+    match qos {
+        0 => Ok(0),
+        1 => Ok(1),
+        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "qos: EnOS does QoS 0 and 1 only")),
+        _ => Err(Error::invalid(format!("qos: {qos} is neither 0 nor 1"))),
+    }
+}
+
+fn check_flags(flags: u32) -> Result<()> {
+    match flags {
+        0 => Ok(()),
+        PUBLISH_DURABLE => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "flags: this version has no durable publish")),
+        _ => Err(Error::invalid(format!("flags: {flags:#x} has bits that are not known"))),
+    }
+}
+
+fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+    crate::session::check_size(bytes.len())?;
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}

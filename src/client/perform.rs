@@ -1,0 +1,220 @@
+//! Performs the session's actions, and turns what the transport says into its inputs.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{callback, stored, Client};
+use crate::config::{Config, Server};
+use crate::error::Result;
+use crate::log;
+use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
+use crate::protocol::{Identity, SignParams};
+use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest};
+use crate::storage::records::Records;
+use crate::transport::inbox::LinkEvent;
+use crate::transport::link::{Link, LinkOptions};
+use crate::transport::resolve::Resolver;
+
+/// How many of a name's addresses are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// What only the thread in the loop touches.
+pub struct Runner {
+    server: Server,
+    identity: Identity,
+    records: Option<Records>,
+    link_settings: LinkSettings,
+    resolver: Resolver,
+    /// The attempt under way, from its look-up to the end of its link.
+    attempt: Option<Attempt>,
+    /// Grows with each look-up and each link: what carries an older one is stale.
+    generation: u64,
+    /// Attempts that timed out: the next one begins with another address.
+    timeouts: usize,
+    pub events: Vec<(u64, LinkEvent)>,
+}
+
+struct LinkSettings {
+    keep_alive_s: u16,
+    connect_timeout_ms: u64,
+    inflight: u32,
+    max_message: usize,
+    interface: Option<String>,
+}
+
+struct Attempt {
+    number: u64,
+    candidate: Candidate,
+    timestamp_ms: u64,
+    addresses: VecDeque<SocketAddr>,
+    link: Option<Link>,
+}
+
+impl Runner {
+    pub fn new(config: &Config, server: Server, identity: Identity, records: Option<Records>) -> Runner {
+        Runner {
+            server,
+            identity,
+            records,
+            link_settings: LinkSettings {
+                keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
+                connect_timeout_ms: u64::from(config.connect_timeout_ms),
+                inflight: config.inflight,
+                max_message: config.max_message,
+                interface: config.bind_interface.clone(),
+            },
+            resolver: Resolver::new(),
+            attempt: None,
+            generation: 0,
+            timeouts: 0,
+            events: Vec::new(),
+        }
+    }
+
+    pub fn drop_link(&mut self) {
+        self.generation += 1;
+        self.attempt = None;
+    }
+
+    fn link(&self, number: u64) -> Option<&Link> {
+        self.attempt.as_ref().filter(|attempt| attempt.number == number)?.link.as_ref()
+    }
+
+    /// Opens a link to the next address that takes one.
+    fn open_next(&mut self, inbox: &Arc<crate::transport::inbox::Inbox>, mut reason: String) -> Option<Input> {
+        let attempt = self.attempt.as_mut()?;
+        while let Some(address) = attempt.addresses.pop_front() {
+            self.generation += 1;
+            let params = SignParams {
+                identity: &self.identity,
+                secret: &attempt.candidate.secret,
+                mode: attempt.candidate.mode(),
+                method: attempt.candidate.method,
+                timestamp_ms: attempt.timestamp_ms,
+            };
+            let options = LinkOptions {
+                address,
+                client_id: mqtt_client_id(&self.identity, params.mode, params.method, params.timestamp_ms),
+                username: mqtt_username(&self.identity),
+                password: mqtt_password(&params),
+                keep_alive_s: self.link_settings.keep_alive_s,
+                connect_timeout_ms: self.link_settings.connect_timeout_ms,
+                inflight: self.link_settings.inflight,
+                max_message: self.link_settings.max_message,
+                interface: self.link_settings.interface.clone(),
+            };
+            match Link::open(&options, self.generation, inbox) {
+                Ok(link) => {
+                    attempt.link = Some(link);
+                    return None;
+                }
+                Err(error) => reason = error.message,
+            }
+        }
+        Some(self.over(LinkInput::Failed { reason, connect_sent: false }))
+    }
+
+    /// The attempt has come to its end.
+    fn over(&mut self, what: LinkInput) -> Input {
+        let number = self.attempt.as_ref().map_or(0, |attempt| attempt.number);
+        self.drop_link();
+        Input::Link { attempt: number, what }
+    }
+}
+
+impl Client {
+    /// Does one thing that the session wants. What has an answer gives it back at once.
+    pub(super) fn perform(self: &Arc<Self>, runner: &mut Runner, action: Action) -> Option<Input> {
+        let records = runner.records.as_ref();
+        match action {
+            Action::Load => return Some(Input::Loaded(Box::new(stored::load(records)))),
+            Action::StorePending(pending) => {
+                return Some(Input::PendingStored(stored::store_pending(records, pending)));
+            }
+            Action::Promote { current, previous } => {
+                return Some(Input::Promoted(stored::promote(records, current, previous)));
+            }
+            Action::StoreAccepted(accepted) => stored::store_accepted(records, accepted),
+            Action::StoreBudget(stamps) => stored::store_budget(records, stamps),
+            Action::Open { attempt, candidate, timestamp_ms } => {
+                runner.drop_link();
+                let addresses = VecDeque::new();
+                runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
+                runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
+            }
+            Action::Abandon { attempt, reason } => {
+                let sent = runner.link(attempt).is_some_and(Link::connect_sent);
+                if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
+                    runner.timeouts = runner.timeouts.wrapping_add(1);
+                    runner.drop_link();
+                }
+                return Some(Input::Link { attempt, what: LinkInput::Failed { reason, connect_sent: sent } });
+            }
+            Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
+                Some(link) => link.disconnect(linger_ms),
+                None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
+            },
+            Action::Send(request) => return send(runner, request),
+            Action::Emit(event) => self.emit(&event),
+            Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
+        }
+        None
+    }
+
+    fn emit(self: &Arc<Self>, event: &Event) {
+        log::debug("event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
+        if let Some(sink) = &self.sink {
+            callback::run(|| sink(self, event));
+        }
+    }
+
+    pub(super) fn on_link_event(&self, runner: &mut Runner, generation: u64, event: LinkEvent) -> Option<Input> {
+        if generation != runner.generation {
+            return None;
+        }
+        let attempt = runner.attempt.as_mut()?;
+        let what = match event {
+            LinkEvent::Resolved { result: Ok(mut addresses) } => {
+                addresses.truncate(MAX_ADDRESSES);
+                let first = runner.timeouts % addresses.len().max(1);
+                addresses.rotate_left(first);
+                attempt.addresses = addresses.into();
+                return runner.open_next(&self.inbox, "the name has no address".to_owned());
+            }
+            LinkEvent::Resolved { result: Err(reason) } => {
+                return Some(runner.over(LinkInput::Failed { reason, connect_sent: false }));
+            }
+            LinkEvent::Failed { reason, connect_sent: false } if !attempt.addresses.is_empty() => {
+                attempt.link = None;
+                return runner.open_next(&self.inbox, reason);
+            }
+            LinkEvent::Failed { reason, connect_sent } => {
+                return Some(runner.over(LinkInput::Failed { reason, connect_sent }));
+            }
+            LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
+            LinkEvent::Lost { reason } => return Some(runner.over(LinkInput::Lost { reason })),
+            LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
+            LinkEvent::Connected => LinkInput::Up,
+            LinkEvent::Delivered { token } => LinkInput::Delivered { token },
+            LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
+            LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },
+            LinkEvent::Unsubscribed { token } => LinkInput::Unsubscribed { token },
+            LinkEvent::Message { topic, payload, qos, .. } => LinkInput::Message { topic, payload, qos },
+        };
+        Some(Input::Link { attempt: attempt.number, what })
+    }
+}
+
+/// A request that Paho does not take has its outcome at once.
+fn send(runner: &Runner, request: LinkRequest) -> Option<Input> {
+    let attempt = runner.attempt.as_ref()?;
+    let token = request.token();
+    let sent: Result<()> = attempt.link.as_ref().map_or(Ok(()), |link| match &request {
+        LinkRequest::Publish { topic, payload, qos, .. } => link.publish(topic, payload, *qos, token),
+        LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
+        LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
+    });
+    let reason = sent.err()?.message;
+    Some(Input::Link { attempt: attempt.number, what: LinkInput::NotDelivered { token, reason } })
+}

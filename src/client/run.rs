@@ -1,0 +1,182 @@
+//! The loop, on whichever thread runs it.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use super::perform::Runner;
+use super::{callback, now, Client};
+use crate::error::{Error, Result, Status};
+use crate::log;
+use crate::session::{Input, State};
+use crate::transport::{clock, thread};
+
+/// The loop's own thread runs the host's callbacks: room for those, and little more.
+const STACK: usize = 256 * 1024;
+
+impl Client {
+    /// Waits for work for at most `timeout_ms` (`None`: for ever), then does what is due. A signal, or a wake, ends
+    /// the wait. `ENOS_ERR_STATE` while another thread runs the loop.
+    pub fn run_loop(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
+        callback::refuse_in_callback("enos_client_loop")?;
+        if self.thread_runs() {
+            return Err(busy());
+        }
+        let runner = self.try_runner()?.ok_or_else(busy)?;
+        self.turn(runner, timeout_ms.map(u64::from))
+    }
+
+    /// Runs the loop, or waits while another thread does, until the client is in `state`.
+    ///
+    /// `ENOS_ERR_TIMEOUT`; a refusal's own status at once when only a long wait is left; `ENOS_ERR_STATE` when
+    /// nothing is under way that could lead there.
+    pub fn wait(self: &Arc<Self>, state: State, timeout_ms: Option<u32>) -> Result<()> {
+        callback::refuse_in_callback("enos_client_wait")?;
+        let until = timeout_ms.map(|ms| clock::boottime_ms().saturating_add(u64::from(ms)));
+        loop {
+            let session = self.session()?;
+            if session.state() == state {
+                return Ok(());
+            }
+            if let Some(error) = session.standing() {
+                return Err(error);
+            }
+            let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
+            if left == Some(0) {
+                let words = format!("the state is {}, not {}, after all this time", session.state().name(), state.name());
+                return Err(Error::new(Status::ENOS_ERR_TIMEOUT, words));
+            }
+            let runner = if self.thread_runs() { None } else { self.try_runner()? };
+            match runner {
+                Some(runner) => {
+                    drop(session);
+                    self.turn(runner, left)?;
+                }
+                // Whoever runs the loop tells of every turn, its last one included.
+                None => {
+                    let left = Duration::from_millis(left.unwrap_or(u64::from(u32::MAX)));
+                    drop(self.changed.wait_timeout(session, left).map_err(|_| busy())?);
+                }
+            }
+        }
+    }
+
+    /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already.
+    pub fn loop_start(self: &Arc<Self>) -> Result<()> {
+        drop(self.session()?);
+        let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Err(Error::new(Status::ENOS_ERR_STATE, "the loop's thread runs already"));
+        }
+        self.stop.store(false, Ordering::Release);
+        let client = Arc::clone(self);
+        *slot = Some(thread::spawn("enos-loop", STACK, move || client.run_thread())?);
+        Ok(())
+    }
+
+    /// Ends the thread and waits until it is gone. Nothing is lost; any thread may run the loop afterwards.
+    pub fn loop_stop(&self) -> Result<()> {
+        callback::refuse_in_callback("enos_client_loop_stop")?;
+        self.join_thread();
+        Ok(())
+    }
+
+    pub(super) fn join_thread(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            self.stop.store(true, Ordering::Release);
+            self.waker.wake();
+            // It ended in a panic, if at all, and has said so.
+            let _ = thread.join();
+            self.tell_waiters();
+        }
+    }
+
+    fn run_thread(self: &Arc<Self>) {
+        while !self.stop.load(Ordering::Acquire) {
+            let turn = catch_unwind(AssertUnwindSafe(|| match self.try_runner()? {
+                Some(runner) => self.turn(runner, None),
+                // A thread of the host's is just leaving the loop.
+                None => self.await_change(),
+            }));
+            match turn {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    log::error("loop", format_args!("the loop's thread ends: {error}"));
+                    return self.mark_unusable();
+                }
+                Err(_) => {
+                    log::error("loop", format_args!("the loop's thread ends: a fault of the library"));
+                    return self.mark_unusable();
+                }
+            }
+        }
+    }
+
+    fn await_change(&self) -> Result<()> {
+        let session = self.session()?;
+        drop(self.changed.wait_timeout(session, Duration::from_millis(100)).map_err(|_| busy())?);
+        Ok(())
+    }
+
+    fn thread_runs(&self) -> bool {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn try_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {
+        match self.runner.try_lock() {
+            Ok(runner) => Ok(Some(runner)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Poisoned(_)) => {
+                Err(Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it"))
+            }
+        }
+    }
+
+    /// One wait and what is due after it. Then whoever waits may take the loop over.
+    fn turn(self: &Arc<Self>, mut runner: MutexGuard<'_, Runner>, timeout_ms: Option<u64>) -> Result<()> {
+        let result = self.wait_and_work(&mut runner, timeout_ms);
+        drop(runner);
+        self.tell_waiters();
+        log::deliver();
+        result
+    }
+
+    fn wait_and_work(self: &Arc<Self>, runner: &mut Runner, timeout_ms: Option<u64>) -> Result<()> {
+        let waited = self.waker.wait(timeout_ms);
+        self.waker.clear();
+        let mut events = std::mem::take(&mut runner.events);
+        let dropped = self.inbox.drain(&mut events);
+        for (generation, event) in events.drain(..) {
+            if let Some(input) = self.on_link_event(runner, generation, event) {
+                self.feed(runner, input)?;
+            }
+        }
+        runner.events = events;
+        if dropped > 0 {
+            self.feed(runner, Input::Dropped(dropped))?;
+        }
+        self.feed(runner, Input::Tick)?;
+        self.waker.set_deadline(self.session()?.deadline());
+        if !self.inbox.is_empty() {
+            self.waker.wake();
+        }
+        waited.map(drop)
+    }
+
+    /// Tells the session, and performs all that follows.
+    fn feed(self: &Arc<Self>, runner: &mut Runner, input: Input) -> Result<()> {
+        self.session()?.handle(now(), input);
+        loop {
+            let Some(action) = self.session()?.next_action() else { return Ok(()) };
+            if let Some(answer) = self.perform(runner, action) {
+                self.session()?.handle(now(), answer);
+            }
+        }
+    }
+}
+
+fn busy() -> Error {
+    Error::new(Status::ENOS_ERR_STATE, "another thread runs this client's loop")
+}

@@ -1,0 +1,94 @@
+//! A panic of ours becomes a status: caught here, told to the log, never printed to stderr.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{catch_unwind, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+use crate::error::{Error, Result, Status};
+use crate::log;
+
+thread_local! {
+    /// How many `catch` are open on this thread. Panics of a Rust host's own threads stay with the host's hook.
+    static OPEN: Cell<u32> = const { Cell::new(0) };
+    /// Where the panic under way began; the hook sees it, `catch` tells it once the unwinding has let go of all locks.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Runs `body`; a panic in it becomes `ENOS_ERR_PANIC`, with the place in the source in its words and in the log.
+///
+/// For the boundary and for the body of each thread that the library makes.
+pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
+    install_hook();
+    OPEN.set(OPEN.get() + 1);
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    OPEN.set(OPEN.get() - 1);
+    outcome.map_err(|payload| {
+        let place = PLACE.take().unwrap_or_else(|| "an unknown place".to_owned());
+        let message = format!("a fault of libenos itself, at {place}{}; please report it", words(&*payload));
+        log::error("panic", format_args!("{message}"));
+        Error::new(Status::ENOS_ERR_PANIC, message)
+    })
+}
+
+/// A panic's own words when they are a literal. Formatted ones are withheld: they may quote a secret.
+fn words(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&'static str>() {
+        Some(literal) => format!(" ({literal})"),
+        None => String::new(),
+    }
+}
+
+fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if OPEN.get() > 0 {
+                PLACE.set(Some(place(info)));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+fn place(info: &PanicHookInfo<'_>) -> String {
+    info.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_passes_through() {
+        assert_eq!(catch(|| 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_literal_is_told_with_its_place() {
+        let error = catch(|| panic!("the sky fell")).unwrap_err();
+        assert_eq!(error.status, Status::ENOS_ERR_PANIC);
+        assert!(error.message.contains("src/panic.rs:"), "{}", error.message);
+        assert!(error.message.contains("(the sky fell)"), "{}", error.message);
+    }
+
+    #[test]
+    fn formatted_words_are_withheld() {
+        let secret = "s3cret".to_owned();
+        let error = catch(|| panic!("cannot use {secret}")).unwrap_err();
+        assert!(!error.message.contains("s3cret"), "{}", error.message);
+        assert!(error.message.contains("src/panic.rs:"), "{}", error.message);
+    }
+
+    #[test]
+    fn nested_catches_end_one_by_one() {
+        let outer = catch(|| {
+            assert!(catch(|| panic!("inner")).is_err());
+            OPEN.get()
+        });
+        assert_eq!(outer.unwrap(), 1);
+        assert_eq!(OPEN.get(), 0);
+    }
+}
