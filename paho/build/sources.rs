@@ -19,7 +19,7 @@ const PARTS: [&str; 6] = ["CMakeLists.txt", "version.major", "version.minor", "v
 ///
 /// Cargo does not tell a build script where another crate lies, but `cargo metadata` does. It is asked about a package
 /// of its own that depends on nothing else: asked about this workspace, it would want the sources of every crate in
-/// the lock file, and a build has only those that it needs.
+/// the lock file, for tests and for other systems, and a build has only those that it needs.
 pub fn find(scratch: &Path) -> Result<PathBuf, String> {
     let manifest = scratch.join("Cargo.toml");
     let text = format!(
@@ -32,9 +32,7 @@ pub fn find(scratch: &Path) -> Result<PathBuf, String> {
         .map_err(|error| format!("cannot write to {}: {error}", scratch.display()))?;
     // The current directory stays the package's: it decides which cargo configuration (vendored sources) applies.
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version=1", "--offline", "--filter-platform"])
-        .arg(env::var("TARGET").unwrap_or_default())
-        .arg("--manifest-path")
+        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
         .arg(&manifest)
         .output()
         .map_err(|error| format!("cannot run cargo metadata: {error}"))?;

@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     io::{BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{channel, Receiver, RecvTimeoutError},
@@ -12,6 +14,9 @@ use std::{
 
 /// How long something may take on a busy machine that should take milliseconds.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long is waited for what must not come, and would come at once.
+pub const SHORT: Duration = Duration::from_millis(500);
 
 pub struct Driver {
     child: Child,
@@ -34,7 +39,17 @@ pub struct End {
 
 impl Driver {
     pub fn start(binary: &Path) -> Driver {
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        // SAFETY: one system call, between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                // gcc's sanitizers cannot place their memory where some kernels scatter the program's; where this is
+                // not allowed it is not needed, or they say so.
+                libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
+                Ok(())
+            })
+        };
+        let mut child = command
             .env("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:quarantine_size_mb=16")
             .env("UBSAN_OPTIONS", "halt_on_error=1:exitcode=98:print_stacktrace=1")
             .env("TSAN_OPTIONS", "halt_on_error=0:exitcode=97:second_deadlock_stack=1")
@@ -128,6 +143,20 @@ impl Driver {
             self.events.push_back(line);
         }
         self.events.iter()
+    }
+
+    /// How many descriptors the driver has, as the kernel sees it.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
+    pub fn has_descriptor(&self, number: usize) -> bool {
+        fs::read_link(format!("/proc/{}/fd/{number}", self.child.id())).is_ok()
+    }
+
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: a child of ours that was not waited for yet, so the id is still its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
     }
 
     /// Waits until client 0 has no link any more.

@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     env, fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
     sync::{Arc, Mutex, OnceLock},
     thread,
 };
@@ -38,6 +39,8 @@ const SOURCES: [&str; 24] = [
     "Proxy",
     "utf-8",
 ];
+
+const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/c");
 
 /// How the C code is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,9 +84,7 @@ fn build(flavour: Flavour, left_out: &[&str]) -> PathBuf {
 }
 
 fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let source = tmp.join(name);
-    let _ = fs::remove_dir_all(&source);
+    let source = kept(&format!("{name}-{}", process::id())); // this run's own, gone at the end
     fs::create_dir_all(source.join("src")).unwrap();
     for entry in fs::read_dir(Path::new(env!("PAHO_SHIPPED")).join("src")).unwrap() {
         let path = entry.unwrap().path();
@@ -100,10 +101,13 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
     let version = "#define BUILD_TIMESTAMP \"test\"\n#define CLIENT_VERSION \"1.3.16\"\n";
     fs::write(source.join("src/VersionInfo.h"), version).unwrap();
 
-    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/c/driver.c");
-    let files: Vec<PathBuf> =
-        SOURCES.iter().map(|name| source.join("src").join(name).with_extension("c")).chain([driver]).collect();
-    let headers = headers(&source.join("src"));
+    let driver = Path::new(DRIVER);
+    let files: Vec<PathBuf> = SOURCES
+        .iter()
+        .map(|name| source.join("src").join(name).with_extension("c"))
+        .chain(["driver.c", "process.c"].map(|name| driver.join(name)))
+        .collect();
+    let headers = [headers(&source.join("src")), headers(driver)].concat();
     // The files do not depend on one another: two at a time, which is what the smallest machine has.
     let objects: Vec<PathBuf> = thread::scope(|scope| {
         let halves = files.chunks(files.len().div_ceil(2));
@@ -115,29 +119,31 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    let binary = source.join("driver");
-    gcc(Command::new(compiler())
-        .args(flavour.flags())
-        .args(&objects)
-        // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has left
-        // there, on the stack.
-        .args(["-Wl,--wrap=clock_gettime", "-Wl,-z,now", "-lpthread", "-o"])
-        .arg(&binary));
+    let names: Vec<u8> = objects.iter().flat_map(|object| object.as_os_str().as_bytes()).copied().collect();
+    let binary = kept(&format!("driver-{}", digest(&[&names])));
+    if !binary.exists() {
+        let fresh = source.join("driver");
+        gcc(Command::new(compiler())
+            .args(flavour.flags())
+            .args(&objects)
+            // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has
+            // left there, on the stack.
+            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create", "-Wl,-z,now", "-lpthread", "-o"])
+            .arg(&fresh));
+        fs::rename(&fresh, &binary).unwrap();
+    }
+    fs::remove_dir_all(&source).unwrap();
     binary
 }
 
 /// The object of one file. Kept under a digest of all that goes into it, so that variants share what they have in
 /// common and a second run compiles nothing.
 fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathBuf {
-    let mut hash = Sha256::new();
-    hash.update(headers);
-    hash.update(fs::read(file).unwrap());
-    hash.update(flavour.flags().join(" "));
-    let digest: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let flags = flavour.flags().join(" ");
+    let digest = digest(&[compiler().as_bytes(), flags.as_bytes(), headers, &fs::read(file).unwrap()]);
     let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("objects/{stem}-{digest}.o"));
+    let kept = kept(&format!("{stem}-{digest}.o"));
     if !kept.exists() {
-        fs::create_dir_all(kept.parent().unwrap()).unwrap();
         let fresh = source.join(format!("{stem}.o"));
         gcc(Command::new(compiler())
             .args(flavour.flags())
@@ -150,6 +156,19 @@ fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathB
         fs::rename(&fresh, &kept).unwrap(); // whole or not at all: another variant may look for it now
     }
     kept
+}
+
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine").join(name)
+}
+
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn headers(directory: &Path) -> Vec<u8> {

@@ -5,24 +5,16 @@
  */
 #define _GNU_SOURCE
 #include "MQTTAsync.h"
+#include "process.h"
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CLIENTS 2048
@@ -49,126 +41,6 @@ static void say(const char* format, ...)
 	line[length++] = '\n';
 	while (write(1, line, length) < 0 && errno == EINTR) /* one call, so that lines stay whole */
 		;
-}
-
-/* The wall clock as Paho sees it (-Wl,--wrap=clock_gettime). */
-static _Atomic long skew;
-int __real_clock_gettime(clockid_t clock, struct timespec* now);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec* now)
-{
-	int rc = __real_clock_gettime(clock, now);
-
-	if (clock == CLOCK_REALTIME)
-		now->tv_sec += skew;
-	return rc;
-}
-
-/* The largest single allocation; the sanitizers call this for each. */
-static _Atomic size_t largest;
-
-__attribute__((visibility("default"))) void __sanitizer_malloc_hook(const volatile void* block, size_t size)
-{
-	size_t before = largest;
-
-	(void)block;
-	while (size > before && !atomic_compare_exchange_weak(&largest, &before, size))
-		;
-}
-
-static long now_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	__real_clock_gettime(clock, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* A password and a payload that can be looked for in memory: never in one piece in the program itself. */
-static void secret(char* text, size_t length)
-{
-	static const unsigned char hidden[] = {0x08, 0x3e, 0x38, 0x29, 0x3e, 0x2f, 0x76, 0x14, 0x3d, 0x76, 0x6c, 0x6b};
-	size_t i;
-
-	for (i = 0; i < length; ++i)
-		text[i] = hidden[i % sizeof(hidden)] ^ 0x5b;
-}
-
-/* How often the secret stands in the memory that the process can write. */
-static int count_secrets(void)
-{
-	char needle[12], line[512];
-	FILE* maps = fopen("/proc/self/maps", "r");
-	int found = 0;
-
-	secret(needle, sizeof(needle));
-	while (maps && fgets(line, sizeof(line), maps))
-	{
-		unsigned long from, to;
-		char access[5];
-
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, access) != 3 || strncmp(access, "rw", 2) != 0)
-			continue;
-		for (char* at = (char*)from; (at = memmem(at, (char*)to - at, needle, sizeof(needle))) != NULL; ++at)
-			found += (at != needle);
-	}
-	if (maps)
-		fclose(maps);
-	explicit_bzero(needle, sizeof(needle));
-	return found;
-}
-
-/* Calls back with each descriptor of the process but the standard ones. */
-static int each_descriptor(int (*check)(int descriptor, int argument), int argument)
-{
-	DIR* directory = opendir("/proc/self/fd");
-	struct dirent* entry;
-	int count = 0;
-
-	while (directory && (entry = readdir(directory)) != NULL)
-	{
-		int descriptor = atoi(entry->d_name);
-
-		if (descriptor > 2 && descriptor != dirfd(directory))
-			count += check(descriptor, argument);
-	}
-	if (directory)
-		closedir(directory);
-	return count;
-}
-
-static int any_descriptor(int descriptor, int unused)
-{
-	(void)unused;
-	return descriptor >= 0;
-}
-
-static int survives_exec(int descriptor, int unused)
-{
-	(void)unused;
-	return (fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == 0;
-}
-
-static int connected_to(int descriptor, int port)
-{
-	struct sockaddr_in peer;
-	socklen_t length = sizeof(peer);
-
-	return getpeername(descriptor, (struct sockaddr*)&peer, &length) == 0 && peer.sin_family == AF_INET &&
-		ntohs(peer.sin_port) == port;
-}
-
-static int break_writing(int descriptor, int port)
-{
-	return connected_to(descriptor, port) && shutdown(descriptor, SHUT_WR) == 0;
-}
-
-static int narrow(int descriptor, int port)
-{
-	int size = 4096;
-
-	return connected_to(descriptor, port) &&
-		setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
 }
 
 /* What Paho calls back. */
@@ -322,7 +194,8 @@ static int subscribe(struct client* client, int topics, int remove)
 	options.onSuccess = remove ? on_unsubscribed : on_subscribed;
 	options.onFailure = on_not_subscribed;
 	options.context = client;
-	client->topics = topics;
+	if (!remove)
+		client->topics = topics;
 	return remove ? MQTTAsync_unsubscribeMany(client->handle, topics, names, &options)
 		: MQTTAsync_subscribeMany(client->handle, topics, names, qos, &options);
 }
@@ -335,41 +208,6 @@ static int disconnect(struct client* client, int timeout)
 	options.onSuccess = on_disconnected;
 	options.context = client;
 	return MQTTAsync_disconnect(client->handle, &options);
-}
-
-/* Stops the receive thread in its poll, as a busy machine may at any moment. */
-static volatile sig_atomic_t frozen;
-
-static void stand_still(int signal)
-{
-	(void)signal;
-	while (frozen)
-		poll(NULL, 0, 1);
-}
-
-static int freeze(void)
-{
-	DIR* directory = opendir("/proc/self/task");
-	struct dirent* entry;
-	int count = 0;
-
-	signal(SIGUSR1, stand_still);
-	frozen = 1;
-	while (directory && (entry = readdir(directory)) != NULL)
-	{
-		char path[300], name[32] = "";
-		FILE* file;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
-		if ((file = fopen(path, "r")) == NULL)
-			continue;
-		if (fgets(name, sizeof(name), file) && strncmp(name, "MQTTAsync_rcv", 13) == 0)
-			count += syscall(SYS_tgkill, getpid(), atoi(entry->d_name), SIGUSR1) == 0;
-		fclose(file);
-	}
-	if (directory)
-		closedir(directory);
-	return count;
 }
 
 /* Makes, connects and destroys clients as fast as it can, beside whatever else goes on. */
@@ -414,9 +252,13 @@ static int command(const char* word, struct client* client, const char* text, in
 		say("rc %d", rc);
 	}
 	else if (strcmp(word, "freeze") == 0)
-		say("count %d", freeze());
-	else if (strcmp(word, "thaw") == 0)
-		say("rc %d", (frozen = 0, 0));
+		say("count %d", each_thread("MQTTAsync_rcv", stop_thread));
+	else if (strcmp(word, "interruptible") == 0)
+		say("count %d", each_thread("MQTTAsync_", takes_signals));
+	else if (strcmp(word, "threads") == 0) /* 0 for no more, 1 for more */
+		say("rc %d", (no_threads = !a, 0));
+	else if (strcmp(word, "close") == 0) /* a descriptor */
+		say("rc %d", close(a));
 	else if (strcmp(word, "publish") == 0)
 		say("rc %d", publish(client, a, b));
 	else if (strcmp(word, "subscribe") == 0)
