@@ -1,0 +1,221 @@
+//! The command line.
+
+use enos_sim::{
+    read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Product, SecondLogin,
+    Spelling, ThrottleConfig,
+};
+use lexopt::{Arg, Parser, ValueExt};
+use std::{net::ToSocketAddrs, path::Path, time::Duration};
+
+/// What the program shall do.
+#[derive(Debug, Default)]
+pub struct Options {
+    pub config: Config,
+    pub json: bool,
+    pub summary: bool,
+    pub interactive: bool,
+    /// Ends when so many events of this name have been seen.
+    pub exit_when: Vec<(String, u64)>,
+    /// Ends when so many posts were accepted.
+    pub exit_after_posts: Option<u64>,
+    /// Ends, as a failure if an end was asked for, after so long.
+    pub timeout: Option<Duration>,
+}
+
+pub enum Request {
+    Help,
+    Version,
+    Run(Box<Options>),
+}
+
+/// The words of an error say what is wrong with which argument, and repeat no secret.
+pub fn parse(mut parser: Parser) -> Result<Request, String> {
+    let mut options = Options::default();
+    let mut after_posts = 0;
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        let Arg::Long(name) = arg else {
+            return match arg {
+                Arg::Short('h') => Ok(Request::Help),
+                Arg::Short('V') => Ok(Request::Version),
+                arg => Err(arg.unexpected().to_string()),
+            };
+        };
+        let name = name.to_owned();
+        match name.as_str() {
+            "help" => return Ok(Request::Help),
+            "version" => return Ok(Request::Version),
+            "json" => options.json = true,
+            "summary" => options.summary = true,
+            "interactive" => options.interactive = true,
+            "throttle" => drop(throttle(&mut options.config)),
+            _ => {
+                if !VALUED.contains(&name.as_str()) {
+                    return Err(format!("there is no --{name}; see --help"));
+                }
+                let value = parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
+                valued(&mut options, &mut after_posts, &name, &value).map_err(|error| format!("--{name}: {error}"))?;
+            }
+        }
+    }
+    if options.config.devices.is_empty() && options.config.products.is_empty() {
+        let (device, product) = built_in();
+        options.config.devices.push(device);
+        options.config.products.push(product);
+    }
+    Ok(Request::Run(Box::new(options)))
+}
+
+const VALUED: [&str; 25] = [
+    "listen",
+    "device",
+    "product",
+    "devices",
+    "state",
+    "hmacsha1",
+    "md5",
+    "refusal-code",
+    "activation-topic",
+    "activated-at",
+    "second-login",
+    "push-qos",
+    "refuse-subscription",
+    "command",
+    "command-after-posts",
+    "command-timeout",
+    "throttle-window",
+    "throttle-ban",
+    "throttle-spacing",
+    "throttle-block",
+    "fault",
+    "seed",
+    "exit-after-posts",
+    "exit-when",
+    "timeout",
+];
+
+/// The devices of a simulator that was told of none; --help names them.
+fn built_in() -> (Device, Product) {
+    let product = Product { product_key: "demo".into(), product_secret: "demo-product-secret".into() };
+    let device = Device {
+        product_secret: Some(product.product_secret.clone()),
+        ..Device::active(DeviceId::new("demo", "static"), "demo-device-secret")
+    };
+    (device, product)
+}
+
+fn throttle(config: &mut Config) -> &mut ThrottleConfig {
+    config.throttle.get_or_insert_with(ThrottleConfig::default)
+}
+
+fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str) -> Result<(), String> {
+    let config = &mut options.config;
+    match name {
+        "listen" => {
+            let mut addresses = value.to_socket_addrs().map_err(|error| format!("\"{value}\": {error}"))?;
+            config.listen = addresses.next().ok_or("no such address")?;
+        }
+        "device" => config.devices.push(device(value)?),
+        "product" => {
+            let (key, secret) = value.split_once(',').ok_or("it is PRODUCT_KEY,PRODUCT_SECRET")?;
+            config.products.push(Product { product_key: key.into(), product_secret: secret.into() });
+        }
+        "devices" => {
+            let contents = read_file(Path::new(value))?;
+            config.devices.extend(contents.devices);
+            config.products.extend(contents.products);
+            config.faults.extend(contents.faults);
+        }
+        "state" => config.state = Some(value.into()),
+        "hmacsha1" => {
+            let known = [("hmac", HmacSha1::Hmac), ("plain", HmacSha1::Plain), ("either", HmacSha1::Either)];
+            config.hmacsha1 = one_of(value, &known)?;
+        }
+        "md5" => config.md5 = one_of(value, &[("accept", true), ("refuse", false)])?,
+        "refusal-code" => config.refusal_code = Some(number(value, 1, 5)? as u8),
+        "activation-topic" => {
+            let known = [("activate", Spelling::Activate), ("activated", Spelling::Activated)];
+            activation(config).spelling = one_of(value, &known)?;
+        }
+        "activated-at" => {
+            let known = [("device-login", Completed::DeviceLogin), ("push", Completed::Push)];
+            activation(config).completed = one_of(value, &known)?;
+        }
+        "second-login" => {
+            let known = [("same", SecondLogin::SameSecret), ("new", SecondLogin::NewSecret)];
+            activation(config).second_login = one_of(value, &known)?;
+        }
+        "push-qos" => config.push_qos = number(value, 0, 1)? as u8,
+        "refuse-subscription" => config.refused_filters.push(value.into()),
+        "command" => {
+            let (suffix, params) = value.split_once(',').ok_or("it is TOPIC_SUFFIX,JSON")?;
+            let params = serde_json::from_str(params).map_err(|error| format!("the params are not JSON: {error}"))?;
+            config.commands.push(Command { suffix: suffix.into(), params, after_posts: *after_posts });
+        }
+        "command-after-posts" => *after_posts = number(value, 0, u64::MAX)?,
+        "command-timeout" => config.command_timeout = ms(value)?,
+        "throttle-window" => throttle(config).window = ms(value)?,
+        "throttle-ban" => throttle(config).ban = ms(value)?,
+        "throttle-spacing" => throttle(config).spacing = ms(value)?,
+        "throttle-block" => {
+            throttle(config).block = one_of(value, &[("refuse", Block::Refuse), ("drop", Block::Drop)])?;
+        }
+        "fault" => config.faults.push(value.parse().map_err(|error| format!("{error}"))?),
+        "seed" => config.seed = Some(number(value, 0, u64::MAX)?),
+        "exit-after-posts" => options.exit_after_posts = Some(number(value, 1, u64::MAX)?),
+        "exit-when" => options.exit_when.push(exit_when(value)?),
+        "timeout" => options.timeout = Some(ms(value)?),
+        _ => return Err("it is not known".into()),
+    }
+    Ok(())
+}
+
+fn activation(config: &mut Config) -> &mut Activation {
+    &mut config.activation
+}
+
+/// `PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]`; what ends in a device secret is active.
+fn device(value: &str) -> Result<Device, String> {
+    let parts: Vec<_> = value.split(',').collect();
+    let some = |secret: &str| (!secret.is_empty()).then(|| secret.into());
+    let (product_key, device_key, product_secret, device_secret) = match parts[..] {
+        [product_key, device_key, product_secret] => (product_key, device_key, product_secret, ""),
+        [product_key, device_key, product_secret, device_secret] => {
+            (product_key, device_key, product_secret, device_secret)
+        }
+        _ => return Err("it is PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]".into()),
+    };
+    if product_key.is_empty() || device_key.is_empty() {
+        return Err("a product key and a device key are needed".into());
+    }
+    Ok(Device {
+        product_secret: some(product_secret),
+        active: !device_secret.is_empty(),
+        device_secret: some(device_secret),
+        ..Device::inactive(DeviceId::new(product_key, device_key), "")
+    })
+}
+
+/// `EVENT[=N]`
+fn exit_when(value: &str) -> Result<(String, u64), String> {
+    let (event, times) = value.split_once('=').unwrap_or((value, "1"));
+    if !Event::NAMES.contains(&event) {
+        return Err(format!("there is no event \"{event}\": {}", Event::NAMES.join(", ")));
+    }
+    number(times, 1, u64::MAX).map(|times| (event.to_owned(), times))
+}
+
+fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
+    let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+    let found = known.iter().find(|(name, _)| *name == value).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| format!("\"{value}\" is not one of {}", names.join(", ")))
+}
+
+fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("\"{value}\" is no number from {least} to {most}"))
+}
+
+fn ms(value: &str) -> Result<Duration, String> {
+    // A year: beyond it, sums of times could overflow.
+    number(value, 0, 365 * 24 * 3600 * 1000).map(Duration::from_millis)
+}

@@ -1,0 +1,208 @@
+//! What a simulated cloud is told before it starts.
+
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use crate::{Device, Fault, Product};
+
+/// Everything that can be set; the defaults are a cloud without devices on EnOS's plain port, on this machine only.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Port 0 takes a free one, see [`Cloud::address`](crate::Cloud::address).
+    pub listen: SocketAddr,
+    /// The devices that are registered at the start.
+    pub devices: Vec<Device>,
+    /// The products whose devices register themselves.
+    pub products: Vec<Product>,
+    /// What the label `hmacsha1` stands for, unless the device says otherwise.
+    pub hmacsha1: HmacSha1,
+    /// Whether the labels `md5` and `hmacmd5` (both plain MD5) are accepted.
+    pub md5: bool,
+    /// The CONNACK code of a refused login; None: 4 for a wrong password or malformed names, 5 for the rest.
+    pub refusal_code: Option<u8>,
+    /// How dynamic activation goes.
+    pub activation: Activation,
+    /// QoS (0 or 1) of what the cloud sends on its own: activations and commands.
+    pub push_qos: u8,
+    /// Filters whose subscription is refused with 0x80.
+    pub refused_filters: Vec<String>,
+    /// Commands that the devices are sent without being asked for, in this order.
+    pub commands: Vec<Command>,
+    /// How long the answer to a command is waited for.
+    pub command_timeout: Duration,
+    /// None: as many CONNECTs as the device likes.
+    pub throttle: Option<ThrottleConfig>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+    /// Where devices and their secrets are kept across restarts (in clear text, mode 0600).
+    pub state: Option<PathBuf>,
+    /// Makes generated secrets and garbage repeatable.
+    pub seed: Option<u64>,
+    /// What a client may cost.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 11883)),
+            devices: Vec::new(),
+            products: Vec::new(),
+            hmacsha1: HmacSha1::default(),
+            md5: true,
+            refusal_code: None,
+            activation: Activation::default(),
+            push_qos: 0,
+            refused_filters: Vec::new(),
+            commands: Vec::new(),
+            command_timeout: Duration::from_secs(30),
+            throttle: None,
+            faults: Vec::new(),
+            state: None,
+            seed: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which algorithm the label `hmacsha1` stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HmacSha1 {
+    /// HMAC-SHA1, as the EnOS document says.
+    Hmac,
+    /// Plain SHA-1, as Envision's SDKs compute it.
+    Plain,
+    /// Both are accepted.
+    #[default]
+    Either,
+}
+
+/// How dynamic activation goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Activation {
+    /// Where the secret is sent.
+    pub spelling: Spelling,
+    /// When product-secret logins end.
+    pub completed: Completed,
+    /// What another one gets before that.
+    pub second_login: SecondLogin,
+}
+
+/// The spelling of the activation's topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// `thing/activate/info`
+    #[default]
+    Activate,
+    /// `thing/activated/info`
+    Activated,
+}
+
+impl Spelling {
+    /// The topic after the session prefix.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Spelling::Activate => "thing/activate/info",
+            Spelling::Activated => "thing/activated/info",
+        }
+    }
+}
+
+/// When a device counts as active, which ends its product-secret logins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Completed {
+    /// At the first login with the device secret.
+    #[default]
+    DeviceLogin,
+    /// As soon as the secret was sent.
+    Push,
+}
+
+/// What a product-secret login gets when a secret was sent before, but the device is not active yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondLogin {
+    /// The secret that was sent before.
+    #[default]
+    SameSecret,
+    /// A new secret; the old one is void.
+    NewSecret,
+}
+
+/// A command that every device gets in each session in which it logged in with its device secret.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The topic after `/sys/{pk}/{dk}/`, or, for `combine/...`, after `/ext/session/{pk}/{dk}/`.
+    pub suffix: String,
+    /// The request's `params`.
+    pub params: serde_json::Value,
+    /// It is sent after so many posts of the session; 0: at once.
+    pub after_posts: u64,
+}
+
+/// EnOS's limit on CONNECTs, for each device.
+#[derive(Clone, Copy, Debug)]
+pub struct ThrottleConfig {
+    /// The CONNECT that brings the count within `window` to this is refused, and so are all until `ban` is over.
+    pub limit: usize,
+    /// How long a CONNECT counts.
+    pub window: Duration,
+    /// How long the device is barred.
+    pub ban: Duration,
+    /// A CONNECT that comes sooner than this after the one before is refused.
+    pub spacing: Duration,
+    /// How a CONNECT is refused.
+    pub block: Block,
+}
+
+impl Default for ThrottleConfig {
+    fn default() -> Self {
+        ThrottleConfig {
+            limit: 4,
+            window: Duration::from_secs(120),
+            ban: Duration::from_secs(300),
+            spacing: Duration::from_secs(1),
+            block: Block::default(),
+        }
+    }
+}
+
+/// What a device that connects too often meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Block {
+    /// CONNACK 5.
+    #[default]
+    Refuse,
+    /// The link is closed without a word.
+    Drop,
+}
+
+/// What keeps a hostile client from growing the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; more are closed at once.
+    pub connections: usize,
+    /// Bytes in a packet; a larger one closes the link. Above EnOS's 512 KB, so that these can be answered with 1008.
+    pub packet: usize,
+    /// Subscriptions in a session; more are refused with 0x80.
+    pub subscriptions: usize,
+    /// Devices that product-secret logins may register.
+    pub devices: usize,
+    /// How long a connection may go without a CONNECT.
+    pub connect_wait: Duration,
+    /// How long the peer may take to read what is sent to it.
+    pub write_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 2048,
+            packet: 1024 * 1024,
+            subscriptions: 256,
+            devices: 10_000,
+            connect_wait: Duration::from_secs(10),
+            write_wait: Duration::from_secs(10),
+        }
+    }
+}

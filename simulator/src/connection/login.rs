@@ -1,0 +1,144 @@
+//! From CONNECT to being online: who it is, whether it is let in, and what that sets going.
+
+use mqttbytes::v4::Connect;
+use std::time::Duration;
+
+use super::{Connection, Stage};
+use crate::{
+    activation,
+    config::{Block, Completed},
+    event::Event,
+    fault::Kind,
+    link::{Closed, Item},
+    login::{self, Claim, ClientId, Mode},
+    packet::Outgoing,
+};
+
+impl Connection {
+    /// Says who connects, and finds out which of the device's connections this is.
+    pub(super) fn identify(&mut self, connect: &Connect) {
+        if let Some(device) = login::device_of(connect) {
+            self.link.ordinal = self.shared.ordinal(&device).unwrap_or(self.link.ordinal);
+            self.link.reporter.set_device(device);
+        }
+        let client_id = ClientId::parse(&connect.client_id).unwrap_or_default();
+        self.report(Event::Connect {
+            peer: self.peer.clone(),
+            client_id: connect.client_id.clone(),
+            secure_mode: client_id.secure_mode.and_then(|mode| mode.parse().ok()),
+            sign_method: client_id.sign_method,
+            keep_alive_s: connect.keep_alive,
+            clean_session: connect.clean_session,
+        });
+    }
+
+    pub(super) fn login(&mut self, connect: &Connect) -> Result<(), Closed> {
+        if let (Some(device), Some(throttle)) = (self.device(), &self.shared.config.throttle) {
+            if let Err(ban) = self.shared.throttle(device, throttle) {
+                self.report(Event::Banned { rule: ban.rule, for_ms: ban.remaining.as_millis() as u64 });
+                self.stage = Stage::Answering(None);
+                return match throttle.block {
+                    Block::Refuse => self.connack(5, Some("connects too often")),
+                    Block::Drop => Err(Closed("connects too often".into())),
+                };
+            }
+        }
+        // One and a half keepalives, as MQTT has it; 0 is none.
+        let keep_alive = Duration::from_millis(1500) * u32::from(connect.keep_alive);
+        self.keep_alive = (!keep_alive.is_zero()).then_some(keep_alive);
+        let admitted = match Claim::read(connect) {
+            Err(reason) => Err((4, reason)),
+            Ok(claim) => self.shared.admit(&claim).map(|()| claim.mode),
+        };
+        match admitted {
+            Ok(mode) => {
+                self.stage = Stage::Answering(Some(mode));
+                self.connack(0, None)
+            }
+            Err((code, reason)) => {
+                self.stage = Stage::Answering(None);
+                self.connack(self.shared.config.refusal_code.unwrap_or(code), Some(&reason))
+            }
+        }
+    }
+
+    pub(super) fn connack(&mut self, code: u8, reason: Option<&str>) -> Result<(), Closed> {
+        let event = Event::Connack { code, reason: reason.map(str::to_owned) };
+        self.send(Item::new(Kind::ConnAck, Outgoing::ConnAck(code), Some(event)))
+    }
+
+    pub(super) fn send(&mut self, item: Item) -> Result<(), Closed> {
+        let kind = item.kind;
+        match self.link.clear(item)? {
+            Some(item) => self.transmit(item),
+            None => {
+                // A CONNACK that is only late will be transmitted yet.
+                if kind == Kind::ConnAck && self.link.next_due().is_none() {
+                    self.stage = Stage::Deaf;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Reports it, lets it take effect, and sends it, in this order: whoever has received it finds it done.
+    pub(super) fn transmit(&mut self, mut item: Item) -> Result<(), Closed> {
+        if let Some(event) = item.event.take() {
+            self.report(event);
+        }
+        let on_push = self.shared.config.activation.completed == Completed::Push;
+        match (item.kind, &item.packet, self.stage) {
+            (Kind::ConnAck, Outgoing::ConnAck(0), Stage::Answering(Some(mode))) => self.go_online(mode),
+            (Kind::ConnAck, ..) => self.stage = Stage::Deaf,
+            (Kind::Activation, ..) if on_push => self.activate(),
+            _ => {}
+        }
+        self.link.transmit(&item)?;
+        match (item.packet, self.stage) {
+            (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
+            (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => self.send_configured_commands(),
+            (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn go_online(&mut self, mode: Mode) {
+        self.stage = Stage::Online(mode);
+        if let Some(device) = self.device() {
+            self.shared.online(device, self.handle.clone(), mode);
+        }
+        if mode == Mode::Device {
+            self.activate();
+        }
+    }
+
+    fn activate(&self) {
+        if let Some(device) = self.device() {
+            match self.shared.registry().activate(device) {
+                Ok(true) => self.report(Event::Activated),
+                Ok(false) => {}
+                Err(error) => self.report(Event::StateNotSaved { reason: error.to_string() }),
+            }
+        }
+    }
+
+    fn push_activation(&mut self) -> Result<(), Closed> {
+        let Some(id) = self.device() else { return Ok(()) };
+        let settings = self.shared.config.activation;
+        let (device, issued) = {
+            let mut registry = self.shared.registry();
+            let issued = registry.issue(id, settings.second_login);
+            (registry.find(id), issued)
+        };
+        // Deleted in the console in this very moment.
+        let (Some(device), Some((secret, saved))) = (device, issued) else { return Ok(()) };
+        if let Err(error) = saved {
+            self.report(Event::StateNotSaved { reason: error.to_string() });
+        }
+        let qos = self.shared.config.push_qos;
+        let mut publish = activation::message(&device, &secret, settings.spelling, self.shared.next_id(), qos);
+        publish.pkid = self.packet_id(qos);
+        let event = Event::ActivationPushed { topic: publish.topic.clone(), qos, bytes: publish.payload.len() };
+        self.send(Item::new(Kind::Activation, Outgoing::Publish(publish), Some(event)))
+    }
+}

@@ -1,0 +1,199 @@
+//! What a session exchanges: subscriptions, posts and their replies, commands and their answers.
+
+use bytes::Bytes;
+use mqttbytes::{
+    v4::{Publish, Subscribe},
+    QoS,
+};
+use serde_json::{json, Value};
+use std::time::Instant;
+
+use super::{Connection, Pending, Stage};
+use crate::{
+    event::{Event, Filter, Payload},
+    fault::Kind,
+    link::{Closed, Item},
+    login::Mode,
+    packet::{self, Outgoing},
+    subscriptions::{is_valid_filter, is_valid_topic, matches},
+    thing::{self, Place},
+};
+
+/// Commands that may wait for an answer; EnOS keeps no more for a device, either.
+const PENDING_COMMANDS: usize = 50;
+/// The longest topic that MQTT can carry.
+const LONGEST_TOPIC: usize = 65_535;
+
+impl Connection {
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Closed> {
+        let config = &self.shared.config;
+        let mut filters = Vec::new();
+        for wanted in subscribe.filters {
+            let qos = wanted.qos as u8;
+            let refused = config.refused_filters.iter().any(|refused| matches(refused, &wanted.path));
+            let granted = qos.min(1);
+            let ok = !refused
+                && is_valid_filter(&wanted.path)
+                && self.subscriptions.add(&wanted.path, granted, config.limits.subscriptions);
+            filters.push(Filter { filter: wanted.path, qos, code: if ok { granted } else { 0x80 } });
+        }
+        let codes = filters.iter().map(|filter| filter.code).collect();
+        let event = Event::Subscribe { filters };
+        self.send(Item::new(Kind::SubAck, Outgoing::SubAck(subscribe.pkid, codes), Some(event)))
+    }
+
+    pub(super) fn publish(&mut self, publish: Publish) -> Result<(), Closed> {
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(Closed("after a PUBLISH with QoS 2, which EnOS does not take".into()));
+        }
+        if !is_valid_topic(&publish.topic) {
+            return Err(Closed("after a PUBLISH on a topic that is none".into()));
+        }
+        let qos = publish.qos as u8;
+        self.report(Event::Publish {
+            topic: publish.topic.clone(),
+            qos,
+            packet_id: (qos > 0).then_some(publish.pkid),
+            dup: publish.dup,
+            payload: Payload::of(&publish.payload),
+        });
+        if qos > 0 {
+            let event = Event::Puback { packet_id: publish.pkid };
+            self.send(Item::new(Kind::PubAck, Outgoing::PubAck(publish.pkid), Some(event)))?;
+        }
+        let topic = publish.topic.clone();
+        let place = Place::of(&topic);
+        if place.is_request() {
+            self.reply(&publish, &place)?;
+        } else if place.is_answer() && place.owner() == self.device() {
+            self.answered(&publish, &place);
+        }
+        self.route(publish, &place)
+    }
+
+    /// Judges a request; the reply goes out if it is subscribed to, as EnOS has it.
+    fn reply(&mut self, publish: &Publish, place: &Place) -> Result<(), Closed> {
+        let Some(device) = self.device().cloned() else { return Ok(()) };
+        let may_publish = self.stage == Stage::Online(Mode::Device);
+        let judgement = thing::judge(&device, may_publish, place, &publish.payload);
+        let topic = format!("{}_reply", publish.topic);
+        let id = match &judgement.id {
+            Value::Null => String::new(),
+            Value::String(id) => id.clone(),
+            id => id.to_string(),
+        };
+        let event = |sent| Event::Reply {
+            topic: topic.clone(),
+            id: id.clone(),
+            code: judgement.code,
+            message: judgement.message.clone(),
+            sent,
+        };
+        let payload = judgement.payload.clone().into();
+        if !self.deliver(Kind::Reply, topic.clone(), payload, publish.qos as u8, Some(event(true)))? {
+            self.report(event(false));
+        }
+        if judgement.code == 200 {
+            self.posts += 1;
+            self.send_configured_commands()?;
+        }
+        Ok(())
+    }
+
+    /// An answer of the device's: to a command, or to its activation.
+    fn answered(&mut self, publish: &Publish, place: &Place) {
+        let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
+        let code = body.get("code").and_then(Value::as_i64);
+        let topic = publish.topic.clone();
+        if matches!(place.suffix(), "thing/activate/info_reply" | "thing/activated/info_reply") {
+            self.report(Event::ActivationReply { topic, code });
+            return;
+        }
+        let id = match body.get("id") {
+            Some(Value::String(id)) => id.clone(),
+            Some(id) => id.to_string(),
+            None => return,
+        };
+        if self.pending.get(&id).is_some_and(|pending| thing::answer_topic(&pending.topic) == topic) {
+            if let Some(pending) = self.pending.remove(&id) {
+                let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
+                let payload = Some(Payload::of(&publish.payload));
+                self.report(Event::CommandReply { topic, id, code, elapsed_ms, timed_out: false, payload });
+            }
+        }
+    }
+
+    /// Publications reach whoever has subscribed to them; those of a device's own topics only that device.
+    fn route(&mut self, publish: Publish, place: &Place) -> Result<(), Closed> {
+        let qos = publish.qos as u8;
+        if place.owner().is_none() {
+            self.shared.route(&publish.topic, &publish.payload, qos, self.handle.number);
+        } else if place.owner() != self.device() {
+            return Ok(());
+        }
+        self.deliver(Kind::Publish, publish.topic, publish.payload, qos, None).map(drop)
+    }
+
+    /// Sends a publication if it is subscribed to; the result says whether it is.
+    pub(super) fn deliver(
+        &mut self,
+        kind: Kind,
+        topic: String,
+        payload: Bytes,
+        qos: u8,
+        event: Option<Event>,
+    ) -> Result<bool, Closed> {
+        // A reply's topic is longer than the one it answers.
+        let subscribed = self.subscriptions.qos_for(&topic).filter(|_| topic.len() <= LONGEST_TOPIC);
+        let Some(granted) = subscribed else { return Ok(false) };
+        let qos = qos.min(granted);
+        let bytes = payload.len();
+        let event = event.unwrap_or_else(|| Event::Delivered { topic: topic.clone(), qos, bytes });
+        let mut publish = Publish::from_bytes(topic, packet::qos(qos), payload);
+        publish.pkid = self.packet_id(qos);
+        self.send(Item::new(kind, Outgoing::Publish(publish), Some(event))).map(|()| true)
+    }
+
+    pub(super) fn send_configured_commands(&mut self) -> Result<(), Closed> {
+        if self.stage != Stage::Online(Mode::Device) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        while let Some(command) = shared.config.commands.get(self.commands_sent) {
+            if self.posts < command.after_posts {
+                return Ok(());
+            }
+            self.commands_sent += 1;
+            self.command(shared.next_id().to_string(), &command.suffix, command.params.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Commands come unasked, without a subscription.
+    pub(super) fn command(&mut self, id: String, suffix: &str, params: Value) -> Result<(), Closed> {
+        let Some(device) = self.device() else { return Ok(()) };
+        if self.pending.len() >= PENDING_COMMANDS {
+            let topic = suffix.to_owned();
+            self.report(Event::CommandReply { topic, id, code: None, elapsed_ms: 0, timed_out: true, payload: None });
+            return Ok(());
+        }
+        let head = if suffix.starts_with("combine/") { device.session() } else { device.sys() };
+        let topic = head + suffix;
+        let body = json!({"id": id, "version": "1.0", "method": suffix.replace('/', "."), "params": params});
+        let qos = self.shared.config.push_qos;
+        let mut publish = Publish::new(topic.clone(), packet::qos(qos), body.to_string());
+        publish.pkid = self.packet_id(qos);
+        self.pending.insert(id.clone(), Pending { topic: topic.clone(), sent: Instant::now() });
+        let event =
+            Event::Command { topic, id, params: Payload::of(params.to_string().as_bytes()).json.unwrap_or_default() };
+        self.send(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)))
+    }
+
+    pub(super) fn packet_id(&mut self, qos: u8) -> u16 {
+        if qos == 0 {
+            return 0;
+        }
+        self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+        self.last_packet_id
+    }
+}

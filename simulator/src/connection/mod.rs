@@ -1,0 +1,374 @@
+//! One connection, from its first byte to its last: one thread decides and sends, another one reads.
+
+mod login;
+mod messages;
+
+use bytes::{Bytes, BytesMut};
+use mqttbytes::v4::Packet;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    net::{Shutdown, TcpStream},
+    sync::{
+        mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
+        Arc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    event::Event,
+    fault::Kind,
+    link::{self, Closed, Item, Link},
+    login::Mode,
+    packet::{self, Malformed, Outgoing},
+    shared::{Reporter, Shared},
+    subscriptions::Subscriptions,
+    thing, DeviceId,
+};
+
+/// What may wait for a connection: with the reader's chunks at most 128 KiB.
+const INBOX: usize = 32;
+/// How long the peer may take to notice that the link is closed, before what it still sends is answered with a reset.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// What a connection is told, by its reader and by the cloud.
+#[derive(Debug)]
+pub enum Input {
+    Bytes(Bytes),
+    /// Nothing more will come.
+    End(String),
+    /// Close the link.
+    Close(String),
+    /// Send a command.
+    Command {
+        id: String,
+        suffix: String,
+        params: Value,
+    },
+    /// Send this if it is subscribed to.
+    Deliver {
+        topic: String,
+        payload: Bytes,
+        qos: u8,
+    },
+    /// Send these bytes.
+    Raw(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No CONNECT yet.
+    Fresh,
+    /// CONNACK is on its way; what the login came to takes effect when it goes out.
+    Answering(Option<Mode>),
+    Online(Mode),
+    /// Nothing is heard any more: a fault.
+    Deaf,
+}
+
+/// A way for others to reach a connection.
+#[derive(Clone)]
+pub struct Handle {
+    pub number: u64,
+    pub inbox: SyncSender<Input>,
+    pub stream: Arc<TcpStream>,
+}
+
+impl Handle {
+    /// Has the connection closed when it has dealt with what it was told before, or at once if that is much.
+    pub fn close(&self, reason: &str) {
+        if self.inbox.try_send(Input::Close(reason.into())).is_err() {
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    link: Link,
+    inbox: Receiver<Input>,
+    handle: Handle,
+    peer: String,
+    /// Its last byte is in the buffer.
+    peer_has_ended: bool,
+    buffer: BytesMut,
+    stage: Stage,
+    since: Instant,
+    last_heard: Instant,
+    keep_alive: Option<Duration>,
+    subscriptions: Subscriptions,
+    last_packet_id: u16,
+    posts: u64,
+    commands_sent: usize,
+    pending: HashMap<String, Pending>,
+}
+
+/// A command without an answer yet.
+struct Pending {
+    topic: String,
+    sent: Instant,
+}
+
+/// Serves a connection to its end.
+pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64) {
+    let limits = shared.config.limits;
+    let peer = stream.peer_addr().map_or_else(|_| "unknown".into(), |peer| peer.to_string());
+    let stream = Arc::new(stream);
+    let _ = stream.set_nodelay(true);
+    let _ = stream.set_write_timeout(Some(limits.write_wait));
+    let (sender, inbox) = sync_channel(INBOX);
+    let handle = Handle { number, inbox: sender.clone(), stream: stream.clone() };
+    if !shared.enlist(handle.clone()) {
+        return;
+    }
+    thread::scope(|scope| {
+        let _place = Place { shared, number, stream: &stream };
+        let reading = stream.clone();
+        let reader = thread::Builder::new()
+            .name(format!("sim-read-{number}"))
+            .stack_size(crate::cloud::STACK)
+            .spawn_scoped(scope, move || link::read_into(&reading, &sender));
+        if reader.is_ok() {
+            let reporter = Reporter::new(shared.clone(), number);
+            let link = Link::new(stream.clone(), shared.faults.clone(), reporter, number);
+            Connection::new(shared.clone(), link, inbox, handle, peer).run();
+        }
+    });
+}
+
+/// A connection's place among those of the cloud; given up even if its thread should panic.
+struct Place<'a> {
+    shared: &'a Shared,
+    number: u64,
+    stream: &'a TcpStream,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // The reader would wait for the peer.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+        self.shared.forget(self.number);
+    }
+}
+
+impl Connection {
+    fn new(shared: Arc<Shared>, link: Link, inbox: Receiver<Input>, handle: Handle, peer: String) -> Connection {
+        let now = Instant::now();
+        Connection {
+            shared,
+            link,
+            inbox,
+            handle,
+            peer,
+            peer_has_ended: false,
+            buffer: BytesMut::new(),
+            stage: Stage::Fresh,
+            since: now,
+            last_heard: now,
+            keep_alive: None,
+            subscriptions: Subscriptions::default(),
+            last_packet_id: 0,
+            posts: 0,
+            commands_sent: 0,
+            pending: HashMap::new(),
+        }
+    }
+
+    fn run(mut self) {
+        let Closed(reason) = self.serve();
+        if let Some(device) = self.device() {
+            self.shared.offline(device, self.handle.number);
+        }
+        let reset = reason == link::RESET;
+        self.link.reporter.report(Event::Closed { reason });
+        if reset {
+            // A reset goes out when the last owner closes; ending the reader must not send FIN before that.
+            let _ = self.handle.stream.shutdown(Shutdown::Read);
+        } else {
+            let _ = self.handle.stream.shutdown(Shutdown::Write);
+            if !self.peer_has_ended {
+                self.part();
+            }
+            self.link.shut();
+        }
+    }
+
+    /// Takes what the peer still sends, within limits: unread bytes would turn the close into a reset, which could cost
+    /// it the last packet that it was sent.
+    fn part(&self) {
+        let deadline = Instant::now() + PARTING;
+        let mut taken = 0;
+        while taken <= self.shared.config.limits.packet && !self.shared.is_stopping() {
+            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Input::Bytes(bytes)) => taken += bytes.len(),
+                Ok(Input::End(_)) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn device(&self) -> Option<&DeviceId> {
+        self.link.reporter.device()
+    }
+
+    fn report(&self, event: Event) {
+        self.link.reporter.report(event);
+    }
+
+    fn serve(&mut self) -> Closed {
+        match self.link.got(&[Kind::Accept]) {
+            Ok(true) => {}
+            Ok(false) => self.stage = Stage::Deaf,
+            Err(closed) => return closed,
+        }
+        loop {
+            if let Err(closed) = self.step() {
+                return closed;
+            }
+        }
+    }
+
+    /// Sends what is due, acts upon what is there, waits for more.
+    fn step(&mut self) -> Result<(), Closed> {
+        while let Some(item) = self.link.clear_due()? {
+            self.transmit(item)?;
+        }
+        self.act_upon_packets()?;
+        let deadline = self.next_deadline();
+        let wait = deadline.saturating_duration_since(Instant::now());
+        match self.inbox.recv_timeout(wait) {
+            Ok(input) => self.hear(input),
+            Err(RecvTimeoutError::Timeout) => self.check_time(),
+            Err(RecvTimeoutError::Disconnected) => Err(Closed("by the simulator".into())),
+        }
+    }
+
+    fn act_upon_packets(&mut self) -> Result<(), Closed> {
+        // Nothing is read ahead of a CONNACK that is held back.
+        while matches!(self.stage, Stage::Fresh | Stage::Online(_)) {
+            match packet::decode(&mut self.buffer, self.shared.config.limits.packet) {
+                Ok(Some(packet)) => self.received(packet)?,
+                Ok(None) => return Ok(()),
+                Err(Malformed::Level) if self.stage == Stage::Fresh => {
+                    self.stage = Stage::Answering(None);
+                    return self.connack(1, Some("the protocol is not MQTT 3.1.1"));
+                }
+                Err(Malformed::Level) => return Err(Closed("after a second CONNECT".into())),
+                Err(Malformed::Packet(reason)) => return Err(Closed(format!("after {reason}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, input: Input) -> Result<(), Closed> {
+        match input {
+            Input::Bytes(_) if self.stage == Stage::Deaf => Ok(()),
+            Input::Bytes(bytes) => {
+                self.last_heard = Instant::now();
+                self.buffer.extend_from_slice(&bytes);
+                // The packet limit holds for what is decoded; this one for what waits behind a delayed CONNACK.
+                if self.buffer.len() > 2 * self.shared.config.limits.packet {
+                    return Err(Closed("the peer sends without waiting for CONNACK".into()));
+                }
+                Ok(())
+            }
+            Input::End(reason) => {
+                self.peer_has_ended = true;
+                Err(Closed(reason))
+            }
+            Input::Close(reason) => Err(Closed(reason)),
+            Input::Command { id, suffix, params } => self.command(id, &suffix, params),
+            Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
+            Input::Raw(bytes) => self.link.write(&bytes),
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let connect = (self.stage == Stage::Fresh).then(|| self.since + self.shared.config.limits.connect_wait);
+        let keep_alive = self.keep_alive.filter(|_| self.stage != Stage::Deaf).map(|time| self.last_heard + time);
+        let command = self.pending.values().map(|pending| pending.sent + self.shared.config.command_timeout).min();
+        let deadlines = [connect, keep_alive, command, self.link.next_due()];
+        deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn check_time(&mut self) -> Result<(), Closed> {
+        let now = Instant::now();
+        if self.stage == Stage::Fresh && now >= self.since + self.shared.config.limits.connect_wait {
+            return Err(Closed("no CONNECT came".into()));
+        }
+        if self.stage != Stage::Deaf && self.keep_alive.is_some_and(|time| now >= self.last_heard + time) {
+            return Err(Closed("nothing came for one and a half keepalives".into()));
+        }
+        let timeout = self.shared.config.command_timeout;
+        let late: Vec<_> =
+            self.pending.iter().filter(|(_, p)| now >= p.sent + timeout).map(|(id, _)| id.clone()).collect();
+        for id in late {
+            if let Some(pending) = self.pending.remove(&id) {
+                let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
+                let topic = thing::answer_topic(&pending.topic);
+                self.report(Event::CommandReply { topic, id, code: None, elapsed_ms, timed_out: true, payload: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, packet: Packet) -> Result<(), Closed> {
+        if let Packet::Connect(connect) = &packet {
+            if self.stage != Stage::Fresh {
+                return Err(Closed("after a second CONNECT".into()));
+            }
+            self.identify(connect);
+        } else if self.stage == Stage::Fresh {
+            return Err(Closed("the first packet is no CONNECT".into()));
+        }
+        let Some(kind) = kind_of(&packet) else {
+            return Err(Closed("a client does not send that packet, or only with QoS 2".into()));
+        };
+        if !self.link.got(&[kind, Kind::Any])? {
+            if kind == Kind::Connect {
+                self.stage = Stage::Deaf;
+            }
+            return Ok(());
+        }
+        match packet {
+            Packet::Connect(connect) => self.login(&connect),
+            Packet::Publish(publish) => self.publish(publish),
+            Packet::PubAck(ack) => {
+                self.report(Event::PubackReceived { packet_id: ack.pkid });
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) => {
+                unsubscribe.topics.iter().for_each(|filter| self.subscriptions.remove(filter));
+                self.report(Event::Unsubscribe { filters: unsubscribe.topics });
+                self.send(Item::new(Kind::UnsubAck, Outgoing::UnsubAck(unsubscribe.pkid), None))
+            }
+            Packet::PingReq => {
+                self.report(Event::Ping);
+                self.send(Item::new(Kind::PingResp, Outgoing::PingResp, None))
+            }
+            _ => {
+                self.report(Event::Disconnect);
+                Err(Closed("after DISCONNECT".into()))
+            }
+        }
+    }
+}
+
+/// None for what a client of EnOS's never sends.
+fn kind_of(packet: &Packet) -> Option<Kind> {
+    Some(match packet {
+        Packet::Connect(_) => Kind::Connect,
+        Packet::Publish(_) => Kind::Publish,
+        Packet::PubAck(_) => Kind::PubAck,
+        Packet::Subscribe(_) => Kind::Subscribe,
+        Packet::Unsubscribe(_) => Kind::Unsubscribe,
+        Packet::PingReq => Kind::PingReq,
+        Packet::Disconnect => Kind::Disconnect,
+        _ => return None,
+    })
+}

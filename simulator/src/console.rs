@@ -1,0 +1,110 @@
+//! The lines that `--interactive` takes from standard input.
+
+use enos_sim::{Cloud, DeviceId};
+use serde_json::Value;
+
+pub const HELP: &str = "\
+command SUFFIX JSON    a command to every device that is online, or to one: command @PK/DK SUFFIX JSON
+raw HEX                bytes as they are; raw @PK/DK HEX
+kick                   close the connections; kick @PK/DK
+delete @PK/DK          delete a device, as in the console
+publish TOPIC TEXT     to whoever has subscribed to the topic
+summary                what the cloud saw
+quit                   end
+";
+
+/// What a line comes to, beside what it does.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Say(String),
+    Quit,
+}
+
+/// Does what a line says.
+pub fn perform(cloud: &Cloud, line: &str) -> Outcome {
+    attempt(cloud, line.trim()).unwrap_or_else(|error| Outcome::Say(format!("{error}\n")))
+}
+
+fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
+    let (verb, rest) = split(line);
+    let (device, rest) = match rest.strip_prefix('@') {
+        Some(rest) => {
+            let (device, rest) = split(rest);
+            let (product_key, device_key) = device.split_once('/').ok_or("a device is written @PK/DK")?;
+            (Some(DeviceId::new(product_key, device_key)), rest)
+        }
+        None => (None, rest),
+    };
+    let each = |act: &dyn Fn(&DeviceId) -> Result<(), String>| {
+        let devices = device.clone().map_or_else(|| cloud.online(), |device| vec![device]);
+        if devices.is_empty() {
+            return Err("no device is online".to_owned());
+        }
+        devices.iter().try_for_each(act)
+    };
+    match verb {
+        "" => {}
+        "command" => {
+            let (suffix, json) = split(rest);
+            let params: Value =
+                serde_json::from_str(json).map_err(|error| format!("the params are not JSON: {error}"))?;
+            each(&|device| {
+                cloud.command(device, suffix, params.clone()).map(drop).map_err(|error| format!("{device}: {error}"))
+            })?;
+        }
+        "raw" => {
+            let bytes = hex::decode(rest).map_err(|error| format!("that is no hex: {error}"))?;
+            each(&|device| cloud.send_raw(device, &bytes).map_err(|error| format!("{device}: {error}")))?;
+        }
+        "kick" => each(&|device| cloud.kick(device).map_err(|error| format!("{device}: {error}")))?,
+        "delete" => {
+            let device = device.ok_or("delete needs a device: @PK/DK")?;
+            match cloud.remove_device(&device) {
+                Ok(true) => {}
+                Ok(false) => return Err(format!("{device} is not registered")),
+                Err(error) => return Err(format!("the state file could not be written: {error}")),
+            }
+        }
+        "publish" => {
+            let (topic, text) = split(rest);
+            cloud.publish(topic, text.as_bytes(), 1);
+        }
+        "summary" => cloud.report_summary(),
+        "quit" => return Ok(Outcome::Quit),
+        _ => return Ok(Outcome::Say(HELP.into())),
+    }
+    Ok(Outcome::Done)
+}
+
+/// The first word, and what follows it.
+fn split(text: &str) -> (&str, &str) {
+    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enos_sim::{Config, Device};
+
+    #[test]
+    fn lines_are_understood_or_answered() {
+        let devices = vec![Device::active(DeviceId::new("pk", "dk"), "ds")];
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), devices, ..Config::default() };
+        let cloud = Cloud::start(config, |_| {}).unwrap();
+        let said = |line: &str| match perform(&cloud, line) {
+            Outcome::Say(words) => words,
+            other => format!("{other:?}"),
+        };
+        assert!(said("help").contains("summary"));
+        assert!(said("command thing/x {").contains("not JSON"));
+        assert!(said("command thing/x {}").contains("no device is online"));
+        assert!(said("command @pk/dk thing/x {}").contains("pk/dk: the device is not online"));
+        assert!(said("raw 3").contains("no hex"));
+        assert_eq!(perform(&cloud, "publish /a b c"), Outcome::Done);
+        assert_eq!(perform(&cloud, "  "), Outcome::Done);
+        assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);
+        assert!(said("delete @pk/dk").contains("not registered"));
+        assert_eq!(perform(&cloud, "quit\n"), Outcome::Quit);
+    }
+}

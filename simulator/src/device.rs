@@ -1,0 +1,130 @@
+//! Who a device is, and what the cloud keeps about it.
+
+use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use zeroize::Zeroizing;
+
+use crate::config::HmacSha1;
+
+/// A device's name on the cloud; written `pk/dk`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId {
+    /// Names the product.
+    pub product_key: String,
+    /// Names the device among those of the product.
+    pub device_key: String,
+}
+
+impl DeviceId {
+    /// The two keys, the product's first.
+    pub fn new(product_key: impl Into<String>, device_key: impl Into<String>) -> Self {
+        DeviceId { product_key: product_key.into(), device_key: device_key.into() }
+    }
+
+    /// The prefix of the thing-model topics, with its slash.
+    pub fn sys(&self) -> String {
+        format!("/sys/{}/{}/", self.product_key, self.device_key)
+    }
+
+    /// The prefix of the session topics (activation, sub-devices), with its slash.
+    pub fn session(&self) -> String {
+        format!("/ext/session/{}/{}/", self.product_key, self.device_key)
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.product_key, self.device_key)
+    }
+}
+
+impl Serialize for DeviceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A secret: never printed, wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The secret itself. Keep it out of every output.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Secret(Zeroizing::new(secret))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(secret: &str) -> Self {
+        secret.to_owned().into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The error of a wrong type would repeat the value.
+        String::deserialize(deserializer)
+            .map(Secret::from)
+            .map_err(|_| D::Error::custom("a secret is a text in quotes"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A product whose devices need no registration: the first product-secret login of a device key registers it.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// Names it.
+    pub product_key: String,
+    /// What its devices are activated with.
+    pub product_secret: Secret,
+}
+
+/// A device as the console knows it.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Names it.
+    pub id: DeviceId,
+    /// Without one the device cannot be activated dynamically.
+    pub product_secret: Option<Secret>,
+    /// Given, or made by an activation.
+    pub device_secret: Option<Secret>,
+    /// None: made from the device's name.
+    pub asset_id: Option<String>,
+    /// An active device's product-secret logins are refused.
+    pub active: bool,
+    /// A disabled device is refused in both secure modes.
+    pub enabled: bool,
+    /// What the label `hmacsha1` means for this device; None: what the configuration says.
+    pub hmacsha1: Option<HmacSha1>,
+}
+
+impl Device {
+    /// Registered, not yet active: it has to ask for its device secret with the product secret.
+    pub fn inactive(id: DeviceId, product_secret: impl Into<Secret>) -> Self {
+        let product_secret = Some(product_secret.into());
+        Device { id, product_secret, device_secret: None, asset_id: None, active: false, enabled: true, hmacsha1: None }
+    }
+
+    /// Active: it logs in with the device secret.
+    pub fn active(id: DeviceId, device_secret: impl Into<Secret>) -> Self {
+        let device_secret = Some(device_secret.into());
+        Device { id, product_secret: None, device_secret, asset_id: None, active: true, enabled: true, hmacsha1: None }
+    }
+
+    /// The id of the asset that the activation names.
+    pub fn asset_id(&self) -> String {
+        self.asset_id.clone().unwrap_or_else(|| format!("asset-{}", self.id.device_key))
+    }
+}

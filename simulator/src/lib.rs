@@ -1,0 +1,52 @@
+//! An EnOS cloud for a desk: what a device sees of EnOS over MQTT, without an account.
+//!
+//! The binary `enos-sim` is for people; tests run the same cloud inside their own process:
+//!
+//! ```
+//! use enos_sim::{Cloud, Config, Device, DeviceId};
+//! use std::sync::mpsc;
+//!
+//! let (events, seen) = mpsc::channel();
+//! let config = Config {
+//!     listen: "127.0.0.1:0".parse().unwrap(),
+//!     devices: vec![Device::inactive(DeviceId::new("pk", "dk"), "product-secret")],
+//!     ..Config::default()
+//! };
+//! let cloud = Cloud::start(config, move |record| drop(events.send(record.clone()))).unwrap();
+//! println!("a device may connect to {}", cloud.address());
+//! cloud.stop();
+//! assert!(seen.iter().count() > 0);
+//! ```
+//!
+//! Everything here is the simulator's own reading of the protocol: it shares no code with the library that it tests.
+#![forbid(unsafe_code)]
+
+mod activation;
+mod cloud;
+mod config;
+mod connection;
+mod device;
+mod digest;
+mod event;
+mod fault;
+mod file;
+mod link;
+mod login;
+mod packet;
+mod registry;
+mod shared;
+mod subscriptions;
+mod summary;
+mod text;
+mod thing;
+mod throttle;
+
+pub use cloud::{Cloud, CommandError};
+pub use config::{
+    Activation, Block, Command, Completed, Config, HmacSha1, Limits, SecondLogin, Spelling, ThrottleConfig,
+};
+pub use device::{Device, DeviceId, Product, Secret};
+pub use event::{Event, Filter, Payload, Record, Rule};
+pub use fault::{Fault, FaultError};
+pub use file::{read as read_file, Contents};
+pub use summary::{DeviceSummary, Summary};

@@ -1,0 +1,259 @@
+//! The way out of a connection: everything that is sent passes the faults first.
+
+use bytes::Bytes;
+use mqttbytes::v4::Publish;
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::mpsc::SyncSender,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::Input,
+    event::Event,
+    fault::{Action, Fault, Kind, Phase},
+    packet::Outgoing,
+    shared::Reporter,
+};
+
+/// Bytes read at once. With the inbox's length it limits what waits for a busy connection.
+const CHUNK: usize = 4096;
+
+/// Packets that a fault may hold back in a connection.
+const DELAYED: usize = 1024;
+
+/// The connection is over; the words say why.
+#[derive(Debug)]
+pub struct Closed(pub String);
+
+impl From<io::Error> for Closed {
+    fn from(error: io::Error) -> Closed {
+        Closed(format!("the peer does not take what is sent ({error})"))
+    }
+}
+
+/// Something to send, and what is reported when it goes out.
+#[derive(Debug)]
+pub struct Item {
+    pub kind: Kind,
+    pub packet: Outgoing,
+    pub event: Option<Event>,
+    copies: usize,
+    to_do: VecDeque<Fault>,
+}
+
+impl Item {
+    pub fn new(kind: Kind, packet: Outgoing, event: Option<Event>) -> Item {
+        Item { kind, packet, event, copies: 1, to_do: VecDeque::new() }
+    }
+}
+
+/// Passes on what arrives until the link ends. TLS would stand here and in [`Link::write`]: bytes in, bytes out.
+pub fn read_into(mut stream: &TcpStream, inbox: &SyncSender<Input>) {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let input = match stream.read(&mut chunk) {
+            Ok(0) => Input::End("by the peer".into()),
+            Ok(n) => Input::Bytes(Bytes::copy_from_slice(chunk.get(..n).unwrap_or_default())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Input::End(format!("by the peer ({error})")),
+        };
+        let end = matches!(input, Input::End(_));
+        if inbox.send(input).is_err() || end {
+            return;
+        }
+    }
+}
+
+/// A connection's sending half and its count of moments.
+pub struct Link {
+    stream: Arc<TcpStream>,
+    faults: Arc<[Fault]>,
+    moments: HashMap<(Phase, Kind), u64>,
+    /// What a fault holds back, in the order in which it was to be sent.
+    delayed: VecDeque<(Instant, Item)>,
+    /// Which of its device's connections this is, from 1.
+    pub ordinal: u64,
+    pub reporter: Reporter,
+}
+
+impl Link {
+    pub fn new(stream: Arc<TcpStream>, faults: Arc<[Fault]>, reporter: Reporter, ordinal: u64) -> Link {
+        Link { stream, faults, moments: HashMap::new(), delayed: VecDeque::new(), ordinal, reporter }
+    }
+
+    /// Commits the faults of a packet's arrival; false when the packet is to be ignored.
+    pub fn got(&mut self, kinds: &[Kind]) -> Result<bool, Closed> {
+        let mut heard = true;
+        for fault in self.faults_at(Phase::Got, kinds) {
+            self.reporter.report(Event::Fault { fault: fault.to_string() });
+            match &fault.action {
+                Action::Silence => heard = false,
+                action => self.commit(action)?,
+            }
+        }
+        Ok(heard)
+    }
+
+    /// Commits the faults of something that is to be sent. What comes back is as it shall be transmitted now; nothing
+    /// comes back of what a fault swallows or holds.
+    pub fn clear(&mut self, mut item: Item) -> Result<Option<Item>, Closed> {
+        item.to_do = self.faults_at(Phase::Before, &kinds_of(&item)).into();
+        self.go_on(item)
+    }
+
+    /// When the next thing that was held is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.delayed.iter().map(|(due, _)| *due).min()
+    }
+
+    /// What was held long enough and is to be transmitted now, one thing at a time.
+    pub fn clear_due(&mut self) -> Result<Option<Item>, Closed> {
+        let now = Instant::now();
+        let next = self.delayed.iter().position(|(due, _)| *due <= now);
+        match next.and_then(|next| self.delayed.remove(next)) {
+            Some((_, item)) => self.go_on(item),
+            None => Ok(None),
+        }
+    }
+
+    /// Sends what was cleared.
+    pub fn transmit(&mut self, item: &Item) -> Result<(), Closed> {
+        let bytes = item.packet.encode();
+        for _ in 0..item.copies {
+            self.write(&bytes)?;
+        }
+        for fault in self.faults_at(Phase::After, &kinds_of(item)) {
+            self.reporter.report(Event::Fault { fault: fault.to_string() });
+            self.commit(&fault.action)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        (&*self.stream).write_all(bytes).map_err(Closed::from)
+    }
+
+    pub fn shut(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    fn go_on(&mut self, mut item: Item) -> Result<Option<Item>, Closed> {
+        while let Some(fault) = item.to_do.pop_front() {
+            self.reporter.report(Event::Fault { fault: fault.to_string() });
+            match &fault.action {
+                Action::Silence => {
+                    // A request was judged even if its device is not told.
+                    if let Some(Event::Reply { topic, id, code, message, .. }) = item.event.take() {
+                        self.reporter.report(Event::Reply { topic, id, code, message, sent: false });
+                    }
+                    return Ok(None);
+                }
+                Action::Delay(_) if self.delayed.len() >= DELAYED => {
+                    return Err(Closed("the peer asks for more than a fault can hold back".into()))
+                }
+                Action::Delay(time) => {
+                    self.delayed.push_back((Instant::now() + *time, item));
+                    return Ok(None);
+                }
+                Action::Twice => item.copies = 2,
+                Action::Close | Action::Reset | Action::Raw(_) => self.commit(&fault.action)?,
+                change => self.reporter.with_random(|random| spoil(&mut item, change, random)),
+            }
+        }
+        Ok(Some(item))
+    }
+
+    /// Counts a moment and finds its faults. The counts of all kinds go on, whatever a fault does.
+    fn faults_at(&mut self, phase: Phase, kinds: &[Kind]) -> Vec<Fault> {
+        let mut found = Vec::new();
+        for kind in kinds {
+            let n = self.moments.entry((phase, *kind)).or_default();
+            *n += 1;
+            found.extend(self.faults.iter().filter(|fault| fault.applies(phase, *kind, *n, self.ordinal)).cloned());
+        }
+        found
+    }
+
+    /// What can be done at any moment.
+    fn commit(&mut self, action: &Action) -> Result<(), Closed> {
+        match action {
+            Action::Raw(bytes) => self.write(bytes),
+            Action::Delay(time) => {
+                self.reporter.pause(*time);
+                Ok(())
+            }
+            Action::Close => Err(Closed("by a fault".into())),
+            Action::Reset => {
+                set_reset_on_close(&self.stream);
+                Err(Closed(RESET.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The reason of a link that a fault resets; it must not be shut down in an orderly way.
+pub const RESET: &str = "by a fault, with a reset";
+
+/// Closing will then send RST instead of FIN.
+fn set_reset_on_close(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+fn kinds_of(item: &Item) -> Vec<Kind> {
+    match item.packet {
+        Outgoing::Publish(_) if item.kind != Kind::Publish => vec![item.kind, Kind::Publish, Kind::Any],
+        _ => vec![item.kind, Kind::Any],
+    }
+}
+
+/// Changes what is about to be sent, and what will be said about it.
+fn spoil(item: &mut Item, change: &Action, random: &mut fastrand::Rng) {
+    match (&mut item.packet, change) {
+        (Outgoing::ConnAck(code), Action::Code(new)) => {
+            *code = u8::try_from(*new).unwrap_or(u8::MAX);
+            item.event = Some(Event::Connack { code: *code, reason: Some("a fault".into()) });
+        }
+        (Outgoing::SubAck(_, codes), Action::Code(new)) => codes.fill(u8::try_from(*new).unwrap_or(u8::MAX)),
+        (Outgoing::Publish(publish), change) => {
+            spoil_publish(publish, change, random);
+            let bytes_now = publish.payload.len();
+            match (&mut item.event, change) {
+                (Some(Event::ActivationPushed { topic, bytes, .. }), _) => {
+                    topic.clone_from(&publish.topic);
+                    *bytes = bytes_now;
+                }
+                (Some(Event::Reply { code, message, .. }), Action::Code(new)) => {
+                    *code = *new;
+                    *message = "a fault".into();
+                }
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+}
+
+fn spoil_publish(publish: &mut Publish, change: &Action, random: &mut fastrand::Rng) {
+    match change {
+        Action::Spoil(spoil) => spoil.apply(publish),
+        Action::Payload(text) => publish.payload = text.clone().into(),
+        Action::Garbage(bytes) => {
+            let mut garbage = vec![0; *bytes];
+            random.fill(&mut garbage);
+            publish.payload = garbage.into();
+        }
+        Action::Code(code) => {
+            if let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(&publish.payload) {
+                body["code"] = (*code).into();
+                publish.payload = body.to_string().into();
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,259 @@
+//! What the connections of a cloud share.
+
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    net::Shutdown,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    config::{Config, ThrottleConfig},
+    connection::{Handle, Input},
+    event::{Event, Record},
+    fault::Fault,
+    login::{Claim, Mode},
+    registry::Registry,
+    summary::{Summary, Tally},
+    throttle::{Ban, Throttle},
+    DeviceId,
+};
+
+/// How long connections may take to end by themselves when the cloud stops.
+const STOPPING: Duration = Duration::from_secs(1);
+
+/// Who is told the events.
+pub type Sink = Box<dyn FnMut(&Record) + Send>;
+
+/// A lock is never held across code that could panic half-way through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the connections share.
+pub struct Shared {
+    pub config: Config,
+    pub faults: Arc<[Fault]>,
+    started: Instant,
+    registry: Mutex<Registry>,
+    throttle: Mutex<Throttle>,
+    log: Mutex<(Sink, Tally)>,
+    random: Mutex<fastrand::Rng>,
+    ids: AtomicU64,
+    ordinals: Mutex<HashMap<DeviceId, u64>>,
+    connections: Mutex<HashMap<u64, Handle>>,
+    online: Mutex<HashMap<DeviceId, (Handle, Mode)>>,
+    stopping: Mutex<bool>,
+    /// Notified when `stopping` is set, and when a connection ended.
+    changed: Condvar,
+}
+
+impl Shared {
+    pub fn new(config: Config, registry: Registry, sink: Sink) -> Shared {
+        Shared {
+            faults: config.faults.clone().into(),
+            started: Instant::now(),
+            registry: Mutex::new(registry),
+            throttle: Mutex::default(),
+            log: Mutex::new((sink, Tally::default())),
+            random: Mutex::new(config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
+            ids: AtomicU64::new(1),
+            ordinals: Mutex::default(),
+            connections: Mutex::default(),
+            online: Mutex::default(),
+            stopping: Mutex::new(false),
+            changed: Condvar::new(),
+            config,
+        }
+    }
+
+    pub fn registry(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
+    }
+
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {
+        let mut log = lock(&self.log);
+        let record = Record { event, t_ms: self.started.elapsed().as_millis() as u64, connection, device };
+        log.1.note(&record);
+        (log.0)(&record);
+    }
+
+    pub fn summary(&self) -> Summary {
+        let online = self.devices_online();
+        let devices: Vec<_> = self.registry().all().map(|device| (device.id.clone(), device.active)).collect();
+        lock(&self.log).1.summary(&devices, &online)
+    }
+
+    /// Whether a login is let in; a refusal has its CONNACK code and its reason.
+    pub fn admit(&self, claim: &Claim) -> Result<(), (u8, String)> {
+        let mut registry = self.registry();
+        let device = match claim.mode {
+            Mode::Device => registry.find(&claim.device),
+            Mode::Product => registry.find_or_prepare(&claim.device),
+        };
+        let device = device.ok_or_else(|| (5, "the device is not registered".to_owned()))?;
+        if !device.enabled {
+            return Err((5, "the device is disabled".into()));
+        }
+        if claim.mode == Mode::Product && device.active {
+            return Err((5, "the device is active: its product-secret logins have ended".into()));
+        }
+        claim.verify(&device, &self.config).map_err(|reason| (4, reason))?;
+        if registry.find(&device.id).is_none() {
+            let _ = registry.put(device);
+        }
+        Ok(())
+    }
+
+    pub fn throttle(&self, device: &DeviceId, config: &ThrottleConfig) -> Result<(), Ban> {
+        lock(&self.throttle).connect(device, config, Instant::now())
+    }
+
+    /// Counts a registered device's connections from 1; others have no count of their own.
+    pub fn ordinal(&self, device: &DeviceId) -> Option<u64> {
+        self.registry().find_or_prepare(device)?;
+        let mut ordinals = lock(&self.ordinals);
+        if ordinals.len() >= 2 * self.config.limits.devices && !ordinals.contains_key(device) {
+            return None;
+        }
+        let ordinal = ordinals.entry(device.clone()).or_default();
+        *ordinal += 1;
+        Some(*ordinal)
+    }
+
+    /// Adds a connection; false when there are too many.
+    pub fn enlist(&self, handle: Handle) -> bool {
+        let number = handle.number;
+        {
+            let mut connections = lock(&self.connections);
+            if connections.len() >= self.config.limits.connections {
+                return false;
+            }
+            connections.insert(number, handle);
+        }
+        // Asked last, so that a cloud that stops has either told this connection or is seen here.
+        if self.is_stopping() {
+            self.forget(number);
+            return false;
+        }
+        true
+    }
+
+    pub fn forget(&self, number: u64) {
+        lock(&self.connections).remove(&number);
+        let _stopping = lock(&self.stopping);
+        self.changed.notify_all();
+    }
+
+    /// A device is logged in; an earlier connection of its is closed.
+    pub fn online(&self, device: &DeviceId, handle: Handle, mode: Mode) {
+        if let Some((earlier, _)) = lock(&self.online).insert(device.clone(), (handle, mode)) {
+            earlier.close("the device has connected anew");
+        }
+    }
+
+    pub fn offline(&self, device: &DeviceId, number: u64) {
+        let mut online = lock(&self.online);
+        if online.get(device).is_some_and(|(handle, _)| handle.number == number) {
+            online.remove(device);
+        }
+    }
+
+    pub fn find_online(&self, device: &DeviceId) -> Option<(Handle, Mode)> {
+        lock(&self.online).get(device).cloned()
+    }
+
+    /// In order.
+    pub fn devices_online(&self) -> Vec<DeviceId> {
+        let mut devices: Vec<_> = lock(&self.online).keys().cloned().collect();
+        devices.sort();
+        devices
+    }
+
+    /// Offers a publication to every session but its sender's; one that has too much to do misses it.
+    pub fn route(&self, topic: &str, payload: &Bytes, qos: u8, sender: u64) {
+        for (handle, _) in lock(&self.online).values().filter(|(handle, _)| handle.number != sender) {
+            let _ = handle.inbox.try_send(Input::Deliver { topic: topic.to_owned(), payload: payload.clone(), qos });
+        }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        *lock(&self.stopping)
+    }
+
+    /// Waits, but not beyond the end of the cloud.
+    pub fn pause(&self, time: Duration) {
+        let stopping = lock(&self.stopping);
+        drop(self.changed.wait_timeout_while(stopping, time, |stopping| !*stopping));
+    }
+
+    pub fn stop(&self) {
+        *lock(&self.stopping) = true;
+        self.changed.notify_all();
+        for handle in lock(&self.connections).values() {
+            handle.close("the simulator stops");
+        }
+    }
+
+    pub fn wait_for_connections(&self) {
+        let none_left = |shared: &Shared| {
+            let deadline = Instant::now() + STOPPING;
+            let mut stopping = lock(&shared.stopping);
+            loop {
+                let left = lock(&shared.connections).len();
+                let wait = deadline.saturating_duration_since(Instant::now());
+                if left == 0 || wait.is_zero() {
+                    return left == 0;
+                }
+                stopping = shared.changed.wait_timeout(stopping, wait).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        };
+        if !none_left(self) {
+            for handle in lock(&self.connections).values() {
+                let _ = handle.stream.shutdown(Shutdown::Both);
+            }
+            none_left(self);
+        }
+    }
+}
+
+/// Reports in the name of a connection.
+pub struct Reporter {
+    shared: Arc<Shared>,
+    connection: u64,
+    device: Option<DeviceId>,
+}
+
+impl Reporter {
+    pub fn new(shared: Arc<Shared>, connection: u64) -> Reporter {
+        Reporter { shared, connection, device: None }
+    }
+
+    pub fn set_device(&mut self, device: DeviceId) {
+        self.device = Some(device);
+    }
+
+    pub fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    pub fn report(&self, event: Event) {
+        self.shared.report(Some(self.connection), self.device.clone(), event);
+    }
+
+    pub fn pause(&self, time: Duration) {
+        self.shared.pause(time);
+    }
+
+    pub fn with_random(&self, work: impl FnOnce(&mut fastrand::Rng)) {
+        work(&mut lock(&self.shared.random));
+    }
+}

@@ -1,0 +1,94 @@
+//! What a session has subscribed to. The matching of the codec's crate is not used: it panics on a topic whose first
+//! character is longer than a byte.
+
+/// A session's filters, each with its granted QoS.
+#[derive(Debug, Default)]
+pub struct Subscriptions(Vec<(String, u8)>);
+
+impl Subscriptions {
+    /// False when there are `limit` already.
+    pub fn add(&mut self, filter: &str, qos: u8, limit: usize) -> bool {
+        if let Some(known) = self.0.iter_mut().find(|(known, _)| known == filter) {
+            known.1 = qos;
+        } else if self.0.len() < limit {
+            self.0.push((filter.to_owned(), qos));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub fn remove(&mut self, filter: &str) {
+        self.0.retain(|(known, _)| known != filter);
+    }
+
+    /// The best QoS of the filters that match.
+    pub fn qos_for(&self, topic: &str) -> Option<u8> {
+        self.0.iter().filter(|(filter, _)| matches(filter, topic)).map(|(_, qos)| *qos).max()
+    }
+}
+
+/// `+` stands for one level, `#` for the rest and for the level above it; neither for a first level with `$`.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut levels = topic.split('/');
+    for wanted in filter.split('/') {
+        if wanted == "#" {
+            return true;
+        }
+        match levels.next() {
+            Some(level) if wanted == "+" || wanted == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// Wildcards are whole levels, `#` only the last; no NUL.
+pub fn is_valid_filter(filter: &str) -> bool {
+    let mut levels = filter.split('/').rev();
+    let last = levels.next().unwrap_or_default();
+    let plain_or_plus = |level: &str| level == "+" || !level.contains(['+', '#', '\0']);
+    !filter.is_empty() && (last == "#" || plain_or_plus(last)) && levels.all(plain_or_plus)
+}
+
+/// A topic to publish on: no wildcards, no NUL.
+pub fn is_valid_topic(topic: &str) -> bool {
+    !topic.is_empty() && !topic.contains(['+', '#', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards() {
+        for (filter, topic, expected) in [
+            ("a/b", "a/b", true),
+            ("a/+", "a/b", true),
+            ("a/+", "a", false),
+            ("a/+", "a/b/c", false),
+            ("a/#", "a", true),
+            ("a/#", "a/b/c", true),
+            ("#", "é", true),
+            ("#", "$SYS/x", false),
+            ("/+/x", "/y/x", true),
+            ("a/b/c", "a/b", false),
+        ] {
+            assert_eq!(matches(filter, topic), expected, "{filter} {topic}");
+        }
+        assert!(["a/#", "#", "+", "+/a", "a//b"].into_iter().all(is_valid_filter));
+        assert!(!["", "a/#/b", "a#", "a+", "#/a", "a\0"].into_iter().any(is_valid_filter));
+    }
+
+    #[test]
+    fn a_session_is_limited() {
+        let mut session = Subscriptions::default();
+        assert!(session.add("a", 0, 1) && session.add("a", 1, 1) && !session.add("b", 0, 1));
+        assert_eq!(session.qos_for("a"), Some(1));
+        session.remove("a");
+        assert_eq!(session.qos_for("a"), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! What the cloud saw, all in all: counted from the events.
+
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    event::{Event, Record},
+    DeviceId,
+};
+
+/// Devices that are counted one by one; user names come from outside.
+const COUNTED: usize = 16_384;
+
+/// The counts of all devices together, and of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// CONNECTs, those of unknown devices included.
+    pub connects: u64,
+    /// Answers to them, by CONNACK code.
+    pub connacks: BTreeMap<u8, u64>,
+    pub devices: Vec<DeviceSummary>,
+}
+
+/// The counts of a registered device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceSummary {
+    /// `pk/dk`
+    pub device: String,
+    pub active: bool,
+    pub online: bool,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub connects: u64,
+    /// Answers to CONNECTs, by code.
+    pub connacks: BTreeMap<u8, u64>,
+    /// CONNECTs that the throttle refused.
+    pub banned: u64,
+    pub activations_pushed: u64,
+    /// Requests that were answered with 200, whether the device has subscribed to the reply or not.
+    pub posts_accepted: u64,
+    pub posts_refused: u64,
+    pub commands: u64,
+    pub command_replies: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Tally {
+    connects: u64,
+    connacks: BTreeMap<u8, u64>,
+    devices: BTreeMap<DeviceId, Counts>,
+}
+
+impl Tally {
+    pub fn note(&mut self, record: &Record) {
+        match &record.event {
+            Event::Connect { .. } => self.connects += 1,
+            Event::Connack { code, .. } => *self.connacks.entry(*code).or_default() += 1,
+            _ => {}
+        }
+        let Some(device) = &record.device else { return };
+        if self.devices.len() >= COUNTED && !self.devices.contains_key(device) {
+            return;
+        }
+        let counts = self.devices.entry(device.clone()).or_default();
+        match &record.event {
+            Event::Connect { .. } => counts.connects += 1,
+            Event::Connack { code, .. } => *counts.connacks.entry(*code).or_default() += 1,
+            Event::Banned { .. } => counts.banned += 1,
+            Event::ActivationPushed { .. } => counts.activations_pushed += 1,
+            Event::Reply { code: 200, .. } => counts.posts_accepted += 1,
+            Event::Reply { .. } => counts.posts_refused += 1,
+            Event::Command { .. } => counts.commands += 1,
+            Event::CommandReply { timed_out: false, .. } => counts.command_replies += 1,
+            _ => {}
+        }
+    }
+
+    /// The counts of these devices, each with whether it is active.
+    pub fn summary(&self, devices: &[(DeviceId, bool)], online: &[DeviceId]) -> Summary {
+        let devices = devices.iter().map(|(id, active)| DeviceSummary {
+            device: id.to_string(),
+            active: *active,
+            online: online.contains(id),
+            counts: self.devices.get(id).cloned().unwrap_or_default(),
+        });
+        Summary { connects: self.connects, connacks: self.connacks.clone(), devices: devices.collect() }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} CONNECTs{}", self.connects, Codes(&self.connacks))?;
+        for device in &self.devices {
+            let counts = &device.counts;
+            write!(
+                f,
+                "\n           {}: {}, {}; {} CONNECTs{}, {} banned; {} activations pushed; {} posts accepted, {} \
+                 refused; {} commands, {} answered",
+                device.device,
+                if device.active { "active" } else { "not active" },
+                if device.online { "online" } else { "offline" },
+                counts.connects,
+                Codes(&counts.connacks),
+                counts.banned,
+                counts.activations_pushed,
+                counts.posts_accepted,
+                counts.posts_refused,
+                counts.commands,
+                counts.command_replies,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+struct Codes<'a>(&'a BTreeMap<u8, u64>);
+
+impl fmt::Display for Codes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let codes: Vec<_> = self.0.iter().map(|(code, count)| format!("{count} with CONNACK {code}")).collect();
+        if codes.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", codes.join(", "))
+    }
+}

@@ -1,0 +1,122 @@
+//! Events in words: one line for each.
+
+use serde_json::Value;
+use std::fmt;
+
+use crate::event::{Event, Payload, Record, Rule};
+
+/// Payloads are cut after this many characters.
+const SHOWN_CHARS: usize = 240;
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>5}.{:03}  ", self.t_ms / 1000, self.t_ms % 1000)?;
+        if let Some(connection) = self.connection {
+            write!(f, "#{connection} ")?;
+        }
+        if let Some(device) = &self.device {
+            write!(f, "{} ", printable(&device.to_string()))?;
+        }
+        self.event.fmt(f)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Listening { address, .. } => write!(f, "listening on {address}"),
+            Event::Connect { peer, client_id, secure_mode, keep_alive_s, .. } => {
+                let wants = match secure_mode {
+                    Some(2) => "as a device (device secret)",
+                    Some(3) => "to be activated (product secret)",
+                    _ => "in an unknown secure mode",
+                };
+                write!(f, "CONNECT {wants} from {peer}, keepalive {keep_alive_s} s, client id {}", printable(client_id))
+            }
+            Event::Connack { code, reason: None } => write!(f, "CONNACK {code}"),
+            Event::Connack { code, reason: Some(reason) } => write!(f, "CONNACK {code}: {}", printable(reason)),
+            Event::Banned { rule: Rule::Window, for_ms } => {
+                write!(f, "BANNED for {for_ms} ms: too many CONNECTs within the window")
+            }
+            Event::Banned { rule: Rule::Spacing, for_ms } => {
+                write!(f, "BANNED for {for_ms} ms: a CONNECT too soon after the one before")
+            }
+            Event::ActivationPushed { topic, qos, bytes } => {
+                write!(f, "activation pushed on {topic}, QoS {qos}, {bytes} bytes")
+            }
+            Event::ActivationReply { topic, code } => {
+                write!(f, "activation answered on {}, code {}", printable(topic), optional(code))
+            }
+            Event::Activated => f.write_str("is active from now on"),
+            Event::Subscribe { filters } => {
+                f.write_str("SUBSCRIBE")?;
+                for filter in filters {
+                    let outcome = if filter.code == 0x80 { " REFUSED" } else { "" };
+                    write!(f, " {} (QoS {}){outcome}", printable(&filter.filter), filter.qos)?;
+                }
+                Ok(())
+            }
+            Event::Unsubscribe { filters } => write!(f, "UNSUBSCRIBE {}", printable(&filters.join(" "))),
+            Event::Publish { topic, qos, payload, .. } => {
+                write!(f, "PUBLISH {} QoS {qos}: {payload}", printable(topic))
+            }
+            Event::Puback { packet_id } => write!(f, "PUBACK {packet_id} sent"),
+            Event::PubackReceived { packet_id } => write!(f, "PUBACK {packet_id} received"),
+            Event::Reply { id, code, message, sent, .. } => {
+                write!(f, "reply to id {}: code {code}", printable(id))?;
+                if !message.is_empty() {
+                    write!(f, ", {}", printable(message))?;
+                }
+                if !sent {
+                    f.write_str(" (not sent; a reply needs a subscription to its topic)")?;
+                }
+                Ok(())
+            }
+            Event::Delivered { topic, qos, bytes } => {
+                write!(f, "delivered {} QoS {qos}, {bytes} bytes", printable(topic))
+            }
+            Event::Command { topic, id, params } => {
+                write!(f, "command {id} on {}: {}", printable(topic), cut(&params.to_string()))
+            }
+            Event::CommandReply { id, elapsed_ms, timed_out: true, .. } => {
+                write!(f, "command {id} not answered within {elapsed_ms} ms")
+            }
+            Event::CommandReply { id, code, elapsed_ms, payload, .. } => {
+                write!(f, "command {id} answered after {elapsed_ms} ms, code {}", optional(code))?;
+                payload.iter().try_for_each(|payload| write!(f, ": {payload}"))
+            }
+            Event::Ping => f.write_str("PINGREQ"),
+            Event::Disconnect => f.write_str("DISCONNECT"),
+            Event::Closed { reason } => write!(f, "closed: {}", printable(reason)),
+            Event::Fault { fault } => write!(f, "FAULT {fault}"),
+            Event::StateNotSaved { reason } => write!(f, "the state file could not be written: {reason}"),
+            Event::Summary { summary } => write!(f, "{summary}"),
+        }
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.json, &self.hex) {
+            (Some(json), _) => f.write_str(&cut(&json.to_string())),
+            (None, Some(hex)) => write!(f, "{} bytes that are not JSON: {}", self.bytes, cut(hex)),
+            (None, None) => write!(f, "{} bytes", self.bytes),
+        }
+    }
+}
+
+fn optional(code: &Option<i64>) -> Value {
+    code.map_or(Value::from("missing"), Value::from)
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", printable(text.get(..end).unwrap_or_default())),
+        None => printable(text),
+    }
+}
+
+/// What a client sends must not steer the reader's terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
