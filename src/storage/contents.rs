@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::bytes::{Reader, Writer};
@@ -14,7 +13,8 @@ use crate::error::{Error, Result, Status};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// The data of `secret`, `previous` and `pending`: a device secret, and the asset id that the cloud sent with it.
+/// The data of `secret` and `previous`, and one item of `pending` ([`StoredPending`](super::pending::StoredPending)): a
+/// device secret, and the asset id that the cloud sent with it.
 ///
 /// `u8` asset id follows (0 or 1), its text, then the secret to the end.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,17 +70,9 @@ impl fmt::Debug for StoredSecret {
 pub struct StoredSign {
     /// As in enos_sign_method; not checked here.
     pub method: u8,
-    /// Which secret it was; see [`fingerprint`].
+    /// Which secret it was: [`Secret::fingerprint`](crate::protocol::Secret::fingerprint). Fit to lie in the storage: a
+    /// stored secret lies beside it anyway, and a configured one cannot be guessed from it, being random text.
     pub fingerprint: [u8; 8],
-}
-
-/// Names a secret without holding it: the first 8 bytes of its SHA-256.
-///
-/// Fit to lie in the storage: a stored secret lies beside it anyway, and a configured one cannot be guessed from it,
-/// being random text of the cloud's.
-pub fn fingerprint(secret: &[u8]) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(secret).into();
-    [a, b, c, d, e, f, g, h]
 }
 
 impl StoredSign {

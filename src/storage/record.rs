@@ -37,7 +37,7 @@ pub enum Role {
     Secret,
     /// The device secret before it.
     Previous,
-    /// A new activation's secret, until the cloud has accepted it.
+    /// The secrets of activations that the cloud has not accepted in a login yet.
     Pending,
     /// The sign method that worked last, and with which secret.
     Sign,

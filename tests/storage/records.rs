@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use enos::error::Status;
-use enos::storage::contents::{fingerprint, StoredBudget, StoredSecret, StoredSign};
+use enos::protocol::Secret;
+use enos::storage::contents::{StoredBudget, StoredSecret, StoredSign};
+use enos::storage::pending::StoredPending;
 use enos::storage::record::{decode, encode, RecordError, Role};
 use enos::storage::records::{Records, RecordsError};
 use zeroize::Zeroizing;
@@ -19,9 +21,17 @@ fn records(host: &Host) -> Records {
     Records::new(host.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
 }
 
-fn secret(text: &str, asset_id: Option<&str>) -> Zeroizing<Vec<u8>> {
+fn stored(text: &str, asset_id: Option<&str>) -> StoredSecret {
     let secret = Zeroizing::new(text.as_bytes().to_vec());
-    StoredSecret { secret, asset_id: asset_id.map(str::to_owned) }.encode().unwrap()
+    StoredSecret { secret, asset_id: asset_id.map(str::to_owned) }
+}
+
+fn secret(text: &str, asset_id: Option<&str>) -> Zeroizing<Vec<u8>> {
+    stored(text, asset_id).encode().unwrap()
+}
+
+fn pending(secrets: Vec<StoredSecret>) -> Zeroizing<Vec<u8>> {
+    StoredPending { secrets }.encode().unwrap()
 }
 
 struct Golden {
@@ -38,7 +48,8 @@ fn golden() -> Vec<Golden> {
         boot_id: "6f1e1a5c-2b7e-4c0e-9f39-0d1c2b3a4f5e".to_owned(),
         stamps_ms: vec![1, 60_000, u64::MAX],
     };
-    let sign = StoredSign { method: 2, fingerprint: fingerprint(b"s3cr3tOfThePump") };
+    let pump = Secret::new(b"s3cr3tOfThePump").unwrap();
+    let sign = StoredSign { method: 2, fingerprint: pump.fingerprint() };
     let plain = [PRODUCT_KEY, DEVICE_KEY];
     macro_rules! golden {
         ($name:literal, $role:expr, $identity:expr, $data:expr) => {
@@ -54,7 +65,12 @@ fn golden() -> Vec<Golden> {
     vec![
         golden!("record-v1-secret.bin", Role::Secret, plain, secret("s3cr3tOfThePump", None)),
         golden!("record-v1-previous.bin", Role::Previous, plain, secret("0ld", Some("Zf9yQx2P"))),
-        golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], secret("密钥", Some("资产"))),
+        golden!(
+            "record-v1-pending-utf8.bin",
+            Role::Pending,
+            ["产品", "泵-7"],
+            pending(vec![stored("密钥", Some("资产")), stored("n3w", None)])
+        ),
         golden!("record-v1-sign.bin", Role::Sign, plain, sign.encode()),
         golden!("record-v1-budget.bin", Role::Budget, plain, budget.encode().unwrap()),
         golden!("record-v1-outbox.bin", Role::Outbox(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),
@@ -115,7 +131,8 @@ fn check_damage(mut random: fastrand::Rng) {
                 inner[at] = random.u8(..);
                 inner.truncate(random.usize(..=inner.len()));
             }
-            let _ = (StoredSecret::decode(&inner), StoredSign::decode(&inner), StoredBudget::decode(&inner));
+            let _ = (StoredSecret::decode(&inner), StoredPending::decode(&inner));
+            let _ = (StoredSign::decode(&inner), StoredBudget::decode(&inner));
         }
     }
 }
@@ -191,7 +208,7 @@ fn contents_come_back_as_they_went_in() {
         }
         assert!(StoredBudget::decode(&[&data[..], &[0]].concat()).is_err());
     }
-    let sign = StoredSign { method: 3, fingerprint: fingerprint(b"secret") };
+    let sign = StoredSign { method: 3, fingerprint: Secret::new(b"secret").unwrap().fingerprint() };
     assert_eq!(StoredSign::decode(&sign.encode()), Ok(sign));
     // SHA-256("secret") begins so.
     assert_eq!(hex::encode(sign.fingerprint), "2bb80d537b1da3e3");
