@@ -1,5 +1,6 @@
 //! Opening and closing links over and over leaves nothing behind. Alone in its program: memory and descriptors are the
 //! process's.
+#![cfg(target_env = "gnu")] // mallinfo2
 
 #[path = "support/broker.rs"]
 mod broker;

@@ -151,6 +151,39 @@ fn a_link_is_dropped_in_the_middle_of_a_flood_both_ways() {
     }
 }
 
+#[test]
+fn threads_open_and_drop_links_without_regard_to_each_other() {
+    let broker = Mosquitto::start();
+    let address = broker.address();
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            std::thread::spawn(move || {
+                let mut rig = Rig::new();
+                for round in 0..50u64 {
+                    let link = Link::open(&named(address, &format!("{thread}-{round}")), round, &rig.inbox).unwrap();
+                    assert!(matches!(rig.next_of_any(), (n, LinkEvent::Connected) if n == round));
+                    link.publish("t", b"x", 1, round).unwrap();
+                    if round % 3 == 0 {
+                        rig.expect(&format!("Delivered({round})"));
+                    }
+                    if round % 3 == 1 {
+                        link.disconnect(10_000);
+                        rig.expect(&format!("Delivered({round})"));
+                        rig.expect("Closed");
+                    }
+                    drop(link);
+                    while !rig.is_quiet() {
+                        assert!(matches!(rig.next_of_any(), (n, LinkEvent::Delivered { .. }) if n == round));
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
 /// As many as these at once, or 1000 when ENOS_SOAK is set.
 const CROWD: usize = 300;
 

@@ -1,13 +1,14 @@
 //! What Paho calls, on its own threads and with its process-wide mutex held: copy, push, return.
 
+use crate::panic;
+
 use super::inbox::{Inbox, LinkEvent};
+use super::link::LinkOptions;
 use paho_engine::{enos_paho_connect_sent, sys as paho};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::net::SocketAddr;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -16,17 +17,26 @@ pub struct Context {
     pub address: SocketAddr,
     pub generation: u64,
     pub max_message: usize,
-    /// Paho's object, for what may be asked or begun inside a callback.
-    pub handle: AtomicPtr<c_void>,
+    pub handle: Handle,
     state: Mutex<State>,
 }
+
+/// Paho's object.
+#[derive(Clone, Copy)]
+pub struct Handle(pub paho::MQTTAsync);
+
+// SAFETY: Paho's functions may be called from any thread, also at the same time: they take its mutex. Only destroy needs
+// an owner, which is the link.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
 
 struct State {
     /// `None` once the link is dropped: nothing is pushed any more.
     inbox: Option<Arc<Inbox>>,
     phase: Phase,
     /// Tokens whose outcome is still to come.
-    waiting: HashSet<u64>,
+    waiting: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,18 +54,10 @@ struct Ticket {
     token: u64,
 }
 
-/// What a call to [`Context::close`] leaves to do.
-pub enum Close {
-    /// Tell Paho.
-    Begin,
-    /// Nothing: there was no connection, or the closing is under way.
-    Done,
-}
-
 impl Context {
-    pub fn new(address: SocketAddr, generation: u64, max_message: usize, inbox: Arc<Inbox>) -> Context {
-        let state = State { inbox: Some(inbox), phase: Phase::Connecting, waiting: HashSet::new() };
-        let handle = AtomicPtr::new(ptr::null_mut());
+    pub fn new(handle: Handle, options: &LinkOptions, generation: u64, inbox: Arc<Inbox>) -> Context {
+        let state = State { inbox: Some(inbox), phase: Phase::Connecting, waiting: BTreeSet::new() };
+        let LinkOptions { address, max_message, .. } = *options;
         Context { address, generation, max_message, handle, state: Mutex::new(state) }
     }
 
@@ -85,21 +87,21 @@ impl Context {
         self.state().waiting.remove(&token)
     }
 
-    /// Enters the closing phase. Without a connection the link is over, and says so.
-    pub fn close(&self) -> Close {
+    /// Enters the closing phase: `true` when Paho has to be told. Without a connection the link is over, and says so.
+    pub fn close(&self) -> bool {
         let mut state = self.state();
         match state.phase {
             Phase::Connected => {
                 state.phase = Phase::Closing;
-                Close::Begin
+                return true;
             }
             Phase::Connecting => {
                 state.phase = Phase::Over;
                 state.push(self.generation, LinkEvent::Closed);
-                Close::Done
             }
-            Phase::Closing | Phase::Over => Close::Done,
+            Phase::Closing | Phase::Over => (),
         }
+        false
     }
 
     /// Ends the attempt to connect.
@@ -135,36 +137,31 @@ impl Context {
         state.push(self.generation, event);
     }
 
-    /// Pushes the one outcome of a token. `true` when the link only waited for this one to close.
+    /// Pushes the one outcome of a token. `true` when the link only waited for this one to close; never in a callback
+    /// that comes out of destroy, whose thread holds Paho's mutex and could not take it again.
     fn settle(&self, token: u64, event: LinkEvent) -> bool {
         let mut state = self.state();
         if !state.waiting.remove(&token) {
             return false;
         }
         state.push(self.generation, event);
-        state.phase == Phase::Closing && state.waiting.is_empty()
+        state.inbox.is_some() && state.phase == Phase::Closing && state.waiting.is_empty()
     }
 
-    /// Asks Paho to close a connection that has waited for its last outcome; by itself Paho looks every 3 s. A
-    /// disconnect, unlike destroy, may be asked for inside a callback.
-    fn hurry(&self) {
-        // SAFETY: the handle is valid in a callback: destroy waits for the mutex that is held around it.
-        unsafe { self.disconnect(self.handle.load(Ordering::Acquire), 0) };
-    }
-
-    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements to come.
+    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements to come. Unlike destroy, it may be asked
+    /// for inside a callback.
     ///
     /// # Safety
-    /// `handle` is this link's, and not destroyed.
-    pub unsafe fn disconnect(&self, handle: paho::MQTTAsync, linger_ms: c_int) {
+    /// The link is not destroyed before this returns.
+    pub unsafe fn disconnect(&self, linger_ms: c_int) {
         let options = paho::MQTTAsync_disconnectOptions {
             timeout: linger_ms,
             onSuccess: Some(on_closed),
             context: ptr::from_ref(self).cast_mut().cast(),
             ..Default::default()
         };
-        // SAFETY: the caller's promise; the options are copied.
-        if unsafe { paho::MQTTAsync_disconnect(handle, &options) } != paho::MQTTASYNC_SUCCESS as c_int {
+        // SAFETY: the handle is valid, by the caller's promise; the options are copied.
+        if unsafe { paho::MQTTAsync_disconnect(self.handle.0, &options) } != paho::MQTTASYNC_SUCCESS as c_int {
             // The connection is gone already.
             self.ended("was closed");
         }
@@ -216,7 +213,8 @@ fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Nothing may unwind into Paho.
 fn guard(f: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(f));
+    // It has told the log already.
+    let _ = panic::catch(f);
 }
 
 /// # Safety
@@ -250,7 +248,7 @@ pub unsafe extern "C" fn on_not_connected(link: *mut c_void, data: *mut paho::MQ
             Ok(code @ 1..=5) if connack => LinkEvent::Refused { code },
             _ => {
                 // SAFETY: the handle is valid in a callback: destroy waits for the mutex that is held around it.
-                let sent = unsafe { enos_paho_connect_sent(link.handle.load(Ordering::Acquire)) } != 0;
+                let sent = unsafe { enos_paho_connect_sent(link.handle.0) } != 0;
                 let reason = if connack {
                     format!("{address} answered the CONNECT with the unknown code {code}")
                 } else if sent {
@@ -319,7 +317,9 @@ unsafe fn settle(ticket: *mut c_void, outcome: impl FnOnce(u64) -> LinkEvent) {
     let ticket = unsafe { Box::from_raw(ticket.cast::<Ticket>()) };
     guard(|| {
         if ticket.context.settle(ticket.token, outcome(ticket.token)) {
-            ticket.context.hurry();
+            // By itself Paho looks every 3 s whether it may close.
+            // SAFETY: destroy waits for the mutex that is held around this callback.
+            unsafe { ticket.context.disconnect(0) };
         }
     });
 }

@@ -1,6 +1,6 @@
 //! One CONNECT and the connection that comes of it, as one Paho object.
 
-use super::callbacks::{self, Close, Context};
+use super::callbacks::{self, Context, Handle};
 use super::inbox::Inbox;
 use super::thread;
 use crate::error::{Error, Result, Status};
@@ -8,7 +8,6 @@ use paho_engine::{enos_paho_connect_sent, enos_paho_set_interface, enos_paho_set
 use std::ffi::{c_int, c_void, CString};
 use std::net::SocketAddr;
 use std::ptr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -44,21 +43,15 @@ pub struct LinkOptions {
     pub max_message: usize,
     /// Network interface to bind to (SO_BINDTODEVICE).
     pub interface: Option<String>,
+    // TLS will be an option here, and `ssl://` in the address that Paho gets.
 }
 
 /// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
 /// happening is an event of the link's generation. Each token passed in has exactly one outcome, before the event that
 /// ends the link, unless the link is dropped first: then there is no event any more.
 pub struct Link {
-    handle: paho::MQTTAsync,
     context: Arc<Context>,
 }
-
-// SAFETY: Paho's functions may be called from any thread, also at the same time (they take its mutex); the link is
-// destroyed by its one owner.
-unsafe impl Send for Link {}
-// SAFETY: as above.
-unsafe impl Sync for Link {}
 
 impl Link {
     /// Starts connecting. The outcome is `Connected`, `Refused` or `Failed` in `inbox`, tagged with `generation`.
@@ -75,11 +68,8 @@ impl Link {
         let inflight = c_int::try_from(options.inflight).unwrap_or(c_int::MAX).clamp(1, STRING as c_int);
 
         hold_engine()?;
-        let link = Link {
-            handle: create(options.address, &client_id, inflight)?,
-            context: Arc::new(Context::new(options.address, generation, options.max_message, Arc::clone(inbox))),
-        };
-        link.context.handle.store(link.handle, Ordering::Release);
+        let handle = create(options.address, &client_id, inflight)?;
+        let link = Link { context: Arc::new(Context::new(handle, options, generation, Arc::clone(inbox))) };
         link.set_up(options, interface.as_ref())?;
         link.connect(options, &username, inflight)?;
         Ok(link)
@@ -88,28 +78,18 @@ impl Link {
     fn set_up(&self, options: &LinkOptions, interface: Option<&CString>) -> Result<()> {
         let context = self.context();
         let max_packet = options.max_message.saturating_add(STRING + OVERHEAD);
-        // SAFETY: the handle is valid; the context outlives it (see Drop); the name is a C string.
-        let rc = unsafe {
-            // Before CONNECT goes out: a message may follow CONNACK at once.
-            match paho::MQTTAsync_setCallbacks(
-                self.handle,
-                context,
-                Some(callbacks::on_lost),
-                Some(callbacks::on_message),
-                None,
-            ) {
-                0 => match paho::MQTTAsync_setDisconnected(self.handle, context, Some(callbacks::on_disconnected)) {
-                    0 => enos_paho_set_max_packet(self.handle, max_packet),
-                    rc => rc,
-                },
-                rc => rc,
+        // Before CONNECT goes out: a message may follow CONNACK at once.
+        let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
+        let disconnected = Some(callbacks::on_disconnected as _);
+        // SAFETY: the handle is valid; the context lives until destroy has returned (see Drop); the name is a C string.
+        unsafe {
+            check(paho::MQTTAsync_setCallbacks(self.handle(), context, lost, message, None), "the connection")?;
+            check(paho::MQTTAsync_setDisconnected(self.handle(), context, disconnected), "the connection")?;
+            check(enos_paho_set_max_packet(self.handle(), max_packet), "the connection")?;
+            match interface {
+                Some(name) => check(enos_paho_set_interface(self.handle(), name.as_ptr()), "the interface"),
+                None => Ok(()),
             }
-        };
-        check(rc, "the connection")?;
-        match interface {
-            // SAFETY: as above.
-            Some(name) => check(unsafe { enos_paho_set_interface(self.handle, name.as_ptr()) }, "the interface"),
-            None => Ok(()),
         }
     }
 
@@ -135,7 +115,7 @@ impl Link {
         };
         // The first connect starts Paho's threads; they inherit the signal mask.
         // SAFETY: the handle is valid; Paho copies what the options point to, but the context, which outlives it.
-        let rc = thread::with_signals_blocked(|| unsafe { paho::MQTTAsync_connect(self.handle, &connect) });
+        let rc = thread::with_signals_blocked(|| unsafe { paho::MQTTAsync_connect(self.handle(), &connect) });
         check(rc, "the connection")
     }
 
@@ -154,7 +134,7 @@ impl Link {
             // SAFETY: the handle is valid; Paho copies topic, payload and response.
             unsafe {
                 let data = payload.as_ptr().cast();
-                paho::MQTTAsync_send(self.handle, name.as_ptr(), payload.len() as c_int, data, qos, 0, response)
+                paho::MQTTAsync_send(self.handle(), name.as_ptr(), payload.len() as c_int, data, qos, 0, response)
             }
         })
     }
@@ -165,7 +145,7 @@ impl Link {
         let qos = check_qos(qos)?;
         self.call(token, callbacks::on_subscribed, callbacks::on_not_subscribed, |response| {
             // SAFETY: the handle is valid; Paho copies filter and response.
-            unsafe { paho::MQTTAsync_subscribe(self.handle, filter.as_ptr(), qos, response) }
+            unsafe { paho::MQTTAsync_subscribe(self.handle(), filter.as_ptr(), qos, response) }
         })
     }
 
@@ -174,7 +154,7 @@ impl Link {
         let filter = topic_filter(filter)?;
         self.call(token, callbacks::on_unsubscribed, callbacks::on_failed, |response| {
             // SAFETY: the handle is valid; Paho copies filter and response.
-            unsafe { paho::MQTTAsync_unsubscribe(self.handle, filter.as_ptr(), response) }
+            unsafe { paho::MQTTAsync_unsubscribe(self.handle(), filter.as_ptr(), response) }
         })
     }
 
@@ -182,17 +162,20 @@ impl Link {
     /// DISCONNECT follows, and `Closed`. Without a connection, `Closed` comes at once. A broker that does not read any
     /// more can hold all of this up: the caller waits as long as it likes, and drops the link.
     pub fn disconnect(&self, linger_ms: u64) {
-        if let Close::Begin = self.context.close() {
-            let linger_ms = linger_ms.try_into().unwrap_or(c_int::MAX);
-            // SAFETY: the handle is valid.
-            unsafe { self.context.disconnect(self.handle, linger_ms) }
+        if self.context.close() {
+            // SAFETY: the link is borrowed.
+            unsafe { self.context.disconnect(linger_ms.try_into().unwrap_or(c_int::MAX)) }
         }
     }
 
     /// Whether the CONNECT packet has gone out.
     pub fn connect_sent(&self) -> bool {
         // SAFETY: the handle is valid.
-        unsafe { enos_paho_connect_sent(self.handle) != 0 }
+        unsafe { enos_paho_connect_sent(self.handle()) != 0 }
+    }
+
+    fn handle(&self) -> paho::MQTTAsync {
+        self.context.handle.0
     }
 
     fn context(&self) -> *mut c_void {
@@ -229,12 +212,12 @@ impl Drop for Link {
         self.context.mute();
         // SAFETY: the handle is valid, and this is not a thread of Paho's: no event owns a link. Destroy waits for a
         // callback that runs, and none comes after it, so the context may go then.
-        unsafe { paho::MQTTAsync_destroy(&mut self.handle) };
+        unsafe { paho::MQTTAsync_destroy(&mut self.handle()) };
     }
 }
 
 /// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
-fn create(address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<paho::MQTTAsync> {
+fn create(address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<Handle> {
     let uri = string("the address", &format!("tcp://{address}"))?;
     let mut options = paho::MQTTAsync_createOptions {
         sendWhileDisconnected: 0,
@@ -256,11 +239,11 @@ fn create(address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<p
             &mut options,
         )
     };
-    check(rc, "the connection").map(|()| handle)
+    check(rc, "the connection").map(|()| Handle(handle))
 }
 
-/// Keeps one object that is never connected for as long as the process lives: destroying the last one would end
-/// Paho's threads, which its destroy waits for in steps of 100 ms.
+/// Keeps one object that is never connected for as long as the process lives. Destroying the last one ends Paho's
+/// threads and waits for that: a drop would take 60 ms at times, 20 µs otherwise.
 fn hold_engine() -> Result<()> {
     static HELD: Mutex<bool> = Mutex::new(false);
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);

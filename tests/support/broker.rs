@@ -74,6 +74,27 @@ pub fn nobody() -> SocketAddr {
     Broker::bind().address()
 }
 
+/// An address where connecting neither succeeds nor fails: a listener that never accepts, its backlog full.
+pub struct Full {
+    broker: Broker,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Full {
+    pub fn bind() -> Full {
+        let broker = Broker::bind();
+        // SAFETY: a listening socket; this only changes its backlog, to the smallest there is.
+        assert_eq!(unsafe { libc::listen(broker.listener.as_raw_fd(), 0) }, 0);
+        let connect = || TcpStream::connect_timeout(&broker.address(), Duration::from_millis(200)).ok();
+        let _waiting = std::iter::from_fn(connect).collect();
+        Full { broker, _waiting }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.broker.address()
+    }
+}
+
 /// One connection. Dropping it closes it.
 pub struct Peer {
     pub stream: TcpStream,
