@@ -13,7 +13,11 @@ pub(super) const STORE_AGAIN_MIN_MS: u64 = 1_000;
 pub(super) const STORE_AGAIN_MAX_MS: u64 = 60_000;
 
 /// An activation whose secret is in no storage yet.
-pub(super) struct Unsaved(Arc<Activation>);
+pub(super) struct Unsaved {
+    activation: Arc<Activation>,
+    /// The host has it in a PERSIST_FAILED event: it can save it by hand.
+    told: bool,
+}
 
 impl Session {
     pub(super) fn await_activation(&mut self, now: Now) {
@@ -22,12 +26,29 @@ impl Session {
         self.phase = Phase::Awaiting {
             ask_at: Some(now.ms.saturating_add(ASK_AFTER_MS)),
             report_at: Some(now.ms.saturating_add(self.settings.activation_timeout_ms)),
-            login_at: None,
+            close_at: None,
         };
+        if !self.wanted {
+            self.leave_activation(now);
+        }
+    }
+
+    /// The host wants to be offline. The secret may be on its way, and is not sent again: it gets the time of an orderly
+    /// disconnect to arrive.
+    pub(super) fn leave_activation(&mut self, now: Now) {
+        let until = now.ms.saturating_add(LINGER_MS);
+        match &mut self.phase {
+            Phase::LoggingIn { deadline: Some(deadline), .. } => *deadline = until.min(*deadline),
+            Phase::Awaiting { ask_at, report_at, close_at } => {
+                (*ask_at, *report_at) = (None, None);
+                *close_at = Some(close_at.map_or(until, |at| at.min(until)));
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn on_awaiting_time(&mut self, now: Now) {
-        let Phase::Awaiting { ask_at, report_at, login_at } = &mut self.phase else { return };
+        let Phase::Awaiting { ask_at, report_at, close_at } = &mut self.phase else { return };
         if ask_at.is_some_and(|at| at <= now.ms) {
             *ask_at = None;
             // Best effort: the push comes without, and whether EnOS grants this is not documented. Token 0 is
@@ -43,7 +64,7 @@ impl Session {
                 0 | 1 => LOGIN_AGAIN_MS,
                 _ => login::long_wait(&mut self.rng),
             };
-            *login_at = Some(now.ms + wait);
+            *close_at = Some(now.ms + wait);
             let words = format!(
                 "the product secret was accepted, but no device secret came within {} ms; staying connected for it",
                 self.settings.activation_timeout_ms
@@ -51,7 +72,7 @@ impl Session {
             self.standing = Some(Error::new(Status::ENOS_ERR_ACTIVATION_TIMEOUT, words.clone()));
             let event = Event::new(EventKind::Disconnected, Status::ENOS_ERR_ACTIVATION_TIMEOUT, words);
             self.emit(event.retry_in(wait));
-        } else if login_at.is_some_and(|at| at <= now.ms) {
+        } else if close_at.is_some_and(|at| at <= now.ms) {
             self.close(now);
         }
     }
@@ -62,7 +83,7 @@ impl Session {
         let activating = match &self.phase {
             Phase::Awaiting { .. } | Phase::Persisting { .. } => true,
             // The link of an activation, on its way out: the cloud may have said more.
-            Phase::Closing { .. } => !self.credentials.pending.is_empty(),
+            Phase::Closing { activating, .. } => *activating,
             _ => false,
         };
         if activating && topic::is_activation_topic(&topic) {
@@ -80,16 +101,17 @@ impl Session {
     }
 
     fn on_activation(&mut self, now: Now, activation: Activation) {
-        let first = matches!(self.phase, Phase::Awaiting { .. });
-        let new = self.credentials.add_pending(&activation, !first);
-        if !first && !new {
-            return self.log(Level::Info, "the activation came once more; its secret is in hand already");
+        let new = self.credentials.add_pending(&activation, self.activated);
+        if self.activated && !new {
+            return self
+                .log(Level::Info, "one more activation came; its secret is in hand already, or there is no room");
         }
-        if !first {
+        if self.activated {
             self.log(Level::Warn, "a second activation with another secret came; both are kept and tried");
         }
+        self.activated = true;
         self.standing = None;
-        self.unsaved = Some(Unsaved(Arc::new(activation)));
+        self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
         let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });
         self.phase = Phase::Persisting { store_at: Some(now.ms), link };
         self.store_pending();
@@ -103,37 +125,48 @@ impl Session {
     }
 
     pub(super) fn on_pending_stored(&mut self, now: Now, result: std::result::Result<(), StorageFailure>) {
-        let (Phase::Persisting { store_at, .. }, Some(Unsaved(activation))) = (&mut self.phase, &self.unsaved) else {
-            return;
-        };
+        let Phase::Persisting { store_at, .. } = &mut self.phase else { return };
         match result {
-            Ok(()) => self.on_saved(now, "the device secret is stored and read back"),
+            Ok(()) => {
+                if let Some(newest) = std::mem::take(&mut self.unsaved).pop() {
+                    self.on_saved(now, newest, "the device secret is stored and read back");
+                }
+            }
             Err(failure) => {
                 let wait = self.store_backoff.next(&mut self.rng).max(STORE_AGAIN_MIN_MS);
                 *store_at = Some(now.ms + wait);
-                let mut event = Event::new(EventKind::PersistFailed, Status::ENOS_ERR_STORAGE, failure.message)
-                    .code(failure.code)
-                    .retry_in(wait);
-                event.activation = Some(Arc::clone(activation));
-                self.emit(event);
+                for unsaved in &mut self.unsaved {
+                    unsaved.told = true;
+                    let mut event =
+                        Event::new(EventKind::PersistFailed, Status::ENOS_ERR_STORAGE, failure.message.clone())
+                            .code(failure.code)
+                            .retry_in(wait);
+                    event.activation = Some(Arc::clone(&unsaved.activation));
+                    self.actions.push_back(Action::Emit(event));
+                }
+                if !self.wanted {
+                    self.leave_persisting_link();
+                }
             }
         }
     }
 
-    /// The host has saved the secret by hand.
+    /// The host has saved by hand what it was told of: the first such, when there are several. What it was not told of
+    /// yet, or has not said that it saved, is stored as before.
     pub fn activation_saved(&mut self, now: Now) -> Result<()> {
-        if self.unsaved.is_none() {
-            return Err(Error::new(Status::ENOS_ERR_STATE, "there is no unsaved device secret"));
+        let Some(told) = self.unsaved.iter().position(|unsaved| unsaved.told) else {
+            let words = "there is no device secret that an event has told of and that is in no storage yet";
+            return Err(Error::new(Status::ENOS_ERR_STATE, words));
+        };
+        let saved = self.unsaved.remove(told);
+        if self.unsaved.is_empty() {
+            self.on_saved(now, saved, "the device secret was saved by the host");
         }
-        self.on_saved(now, "the device secret was saved by the host");
         Ok(())
     }
 
-    fn on_saved(&mut self, now: Now, words: &str) {
-        let (Some(Unsaved(activation)), Phase::Persisting { link, .. }) = (self.unsaved.take(), &self.phase) else {
-            return;
-        };
-        let link = *link;
+    fn on_saved(&mut self, now: Now, Unsaved { activation, .. }: Unsaved, words: &str) {
+        let link = matches!(self.phase, Phase::Persisting { link: true, .. });
         self.store_backoff.reset();
         self.activation_logins = 0;
         self.round = Round::default();
@@ -158,6 +191,7 @@ impl Session {
                 self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
             }
         }
+        self.tell_disconnected();
     }
 
     /// A login has confirmed a new secret: only now it takes the place of the old one, which stays beside it. Not

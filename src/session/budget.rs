@@ -11,21 +11,25 @@ pub struct BudgetLimits {
     pub spacing_ms: u64,
 }
 
-/// Stamps are CLOCK_BOOTTIME milliseconds, oldest first.
+/// Stamps are CLOCK_BOOTTIME milliseconds, oldest first. Each is the latest time at which its CONNECT can have gone out.
 #[derive(Debug)]
 pub struct Budget {
     limits: BudgetLimits,
     stamps: VecDeque<u64>,
+    restored: bool,
 }
 
 impl Budget {
     pub fn new(limits: BudgetLimits) -> Budget {
-        Budget { limits, stamps: VecDeque::new() }
+        Budget { limits, stamps: VecDeque::new(), restored: false }
     }
 
-    /// Takes in what an earlier process left. Stamps of an earlier boot are on another time line: all that is known
+    /// Takes in, once, what an earlier process left. Stamps of an earlier boot are on another time line: all that is known
     /// is that they lie before this boot, so they count as made at its start.
     pub fn restore(&mut self, stamps: &[u64], same_boot: bool, now: u64) {
+        if std::mem::replace(&mut self.restored, true) {
+            return;
+        }
         let stored = stamps.iter().map(|&stamp| if same_boot { stamp.min(now) } else { 0 });
         let mut all: Vec<u64> = stored.chain(self.stamps.drain(..)).collect();
         all.sort_unstable();
@@ -43,10 +47,13 @@ impl Budget {
         now.max(spacing).max(room)
     }
 
-    /// An attempt begins: it counts from here on, so that the stamps can be stored before the CONNECT goes out.
-    pub fn begin(&mut self, now: u64) {
+    /// An attempt begins, and counts from here on. What it returns is to be stored before the CONNECT goes out: that may
+    /// be as late as `latest`, and a process that dies meanwhile cannot say when it was.
+    pub fn begin(&mut self, now: u64, latest: u64) -> Vec<u64> {
         self.prune(now);
+        let stored = self.stamps.iter().copied().chain([latest]).collect();
         self.stamps.push_back(now);
+        stored
     }
 
     /// The attempt is over. A CONNECT may have reached the broker as late as now; one that was never sent is none.
@@ -81,7 +88,7 @@ mod tests {
 
     fn connect(budget: &mut Budget, now: u64) -> u64 {
         let at = budget.allowed_at(now);
-        budget.begin(at);
+        budget.begin(at, at + 30_000);
         budget.end(at, true);
         at
     }
@@ -96,7 +103,7 @@ mod tests {
     #[test]
     fn counts_an_attempt_when_it_ends() {
         let mut budget = Budget::new(ENOS);
-        budget.begin(0);
+        assert_eq!(budget.begin(0, 30_000), [30_000]);
         budget.end(30_000, true);
         assert_eq!(budget.allowed_at(30_000), 31_100);
         connect(&mut budget, 31_100);
@@ -108,7 +115,7 @@ mod tests {
     fn an_attempt_that_sent_no_connect_is_free() {
         let mut budget = Budget::new(ENOS);
         for now in 0..100 {
-            budget.begin(now);
+            budget.begin(now, now);
             budget.end(now, false);
         }
         assert_eq!(budget.allowed_at(100), 100);
@@ -125,6 +132,29 @@ mod tests {
         let mut budget = Budget::new(ENOS);
         budget.restore(&[900_000, 901_100, 902_200], false, 125_000);
         assert_eq!(budget.allowed_at(125_000), 125_000);
+    }
+
+    #[test]
+    fn what_was_stored_counts_once() {
+        let mut budget = Budget::new(ENOS);
+        for _ in 0..3 {
+            budget.restore(&[1_000], true, 10_000);
+        }
+        assert_eq!(budget.stamps(), [1_000]);
+    }
+
+    #[test]
+    fn an_attempt_that_its_process_did_not_survive_counts_as_late_as_it_can_have_been() {
+        let mut dead = Budget::new(ENOS);
+        let stored = dead.begin(1_000, 31_000);
+        for (restart, allowed) in [(25_000, 26_100), (60_000, 60_000)] {
+            let mut budget = Budget::new(ENOS);
+            budget.restore(&stored, true, restart);
+            assert_eq!(budget.allowed_at(restart), allowed);
+            connect(&mut budget, allowed);
+            connect(&mut budget, allowed + 1_100);
+            assert_eq!(budget.allowed_at(70_000), restart.min(31_000) + 125_000);
+        }
     }
 
     #[test]

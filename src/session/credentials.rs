@@ -154,8 +154,7 @@ impl Credentials {
             }
             self.pending.remove(0);
         }
-        self.pending
-            .push(KeptSecret { secret: secret.clone(), asset_id: activation.asset_id().map(str::to_owned) });
+        self.pending.push(KeptSecret { secret: secret.clone(), asset_id: activation.asset_id().map(str::to_owned) });
         true
     }
 
@@ -209,8 +208,7 @@ mod tests {
     #[test]
     fn a_chosen_method_is_the_only_one() {
         let mut credentials = Credentials::new(Some(secret("a")), None, Some(SignMethod::Sha256));
-        credentials.last_accepted =
-            Some(Accepted { method: SignMethod::Sha1, fingerprint: secret("a").fingerprint() });
+        credentials.last_accepted = Some(Accepted { method: SignMethod::Sha1, fingerprint: secret("a").fingerprint() });
         assert_eq!(order(&credentials), [(Origin::Configured, SignMethod::Sha256)]);
     }
 

@@ -120,8 +120,9 @@ impl Event {
         self
     }
 
+    /// At least 1: 0 is for no retry.
     pub fn retry_in(mut self, ms: u64) -> Event {
-        self.retry_in_ms = u32::try_from(ms).unwrap_or(u32::MAX - 1);
+        self.retry_in_ms = u32::try_from(ms.max(1)).unwrap_or(u32::MAX);
         self
     }
 

@@ -40,6 +40,8 @@ impl Session {
                 self.standing = None;
                 self.log_in(now);
             }
+            // A disconnect that was not through yet is taken back.
+            Phase::LoggingIn { .. } => self.owed_disconnected = false,
             _ => {}
         }
     }
@@ -55,18 +57,23 @@ impl Session {
                 self.owed_disconnected = true;
                 self.rest();
             }
-            Phase::LoggingIn { .. } => {
+            Phase::LoggingIn { candidate, .. } if candidate.origin != Origin::Product => {
                 self.owed_disconnected = true;
-                self.budget.end(now.ms, true);
+                self.end_attempt(now, true);
                 self.drop_attempt("disconnected by the host");
                 self.rest();
             }
+            // The secret that is sent once may be on its way.
+            Phase::LoggingIn { .. } | Phase::Awaiting { .. } => {
+                self.owed_disconnected = true;
+                self.leave_activation(now);
+            }
             Phase::Persisting { .. } => {
+                self.owed_disconnected = true;
                 self.leave_persisting_link();
-                self.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
             }
             Phase::Closing { .. } => self.owed_disconnected = true,
-            Phase::Awaiting { .. } | Phase::Online { .. } => {
+            Phase::Online { .. } => {
                 self.owed_disconnected = true;
                 self.close(now);
             }
@@ -87,7 +94,8 @@ impl Session {
         self.credentials.previous = readable(loaded.previous, &mut failure);
         self.credentials.pending = readable(loaded.pending, &mut failure);
         self.credentials.last_accepted = loaded.accepted.or(self.credentials.last_accepted);
-        if let Some((stamps, same_boot)) = loaded.budget {
+        // Later on they are our own.
+        if let (Some((stamps, same_boot)), 0) = (loaded.budget, self.attempt) {
             self.budget.restore(&stamps, same_boot, now.ms);
         }
         self.complete = failure.is_none();
@@ -126,15 +134,18 @@ impl Session {
         };
         let at = self.budget.allowed_at(now.ms);
         if at > now.ms {
+            self.log(Level::Info, format!("the connect budget has room for the next attempt in {} ms", at - now.ms));
             self.phase = Phase::Waiting { until: at, next: Next::Login };
             return;
         }
         self.attempt += 1;
-        self.budget.begin(now.ms);
+        self.activated = false;
+        self.standing = None;
         self.log(Level::Info, format!("logging in: {candidate}"));
-        self.actions.push_back(Action::StoreBudget(self.budget.stamps()));
-        let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
         let deadline = now.ms.saturating_add(self.settings.connect_timeout_ms);
+        let stamps = self.budget.begin(now.ms, deadline);
+        self.actions.push_back(Action::StoreBudget(stamps));
+        let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
         self.actions.push_back(Action::Open { attempt: self.attempt, candidate: candidate.clone(), timestamp_ms });
         self.phase = Phase::LoggingIn { candidate, deadline: Some(deadline) };
     }
@@ -157,7 +168,7 @@ impl Session {
     pub(super) fn on_up(&mut self, now: Now) {
         let Phase::LoggingIn { candidate, .. } = &self.phase else { return };
         let candidate = candidate.clone();
-        self.budget.end(now.ms, true);
+        self.end_attempt(now, true);
         self.standing = None;
         self.round.hang_ups = 0;
         let accepted = candidate.accepted();
@@ -173,15 +184,18 @@ impl Session {
                 self.activation_logins = 0;
                 self.phase = Phase::Online { since: now.ms };
                 self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
-                self.requests.link_up(&mut self.actions);
+                self.requests.link_up(now.ms, &mut self.actions);
             }
         }
     }
 
     pub(super) fn on_refused(&mut self, now: Now, code: u8) {
         match &self.phase {
-            Phase::LoggingIn { .. } => self.budget.end(now.ms, true),
+            Phase::LoggingIn { .. } => self.end_attempt(now, true),
             _ => return self.on_lost(now, "the connection was closed"),
+        }
+        if !self.wanted {
+            return self.rest();
         }
         let number = i32::from(code);
         match code {
@@ -211,11 +225,8 @@ impl Session {
         }
         let tried = self.round.candidates.iter().map(Candidate::to_string).collect::<Vec<_>>().join(", ");
         let product_only = self.round.candidates.iter().all(|candidate| candidate.origin == Origin::Product);
-        let hint = if self.settings.sign_method.is_none() {
-            "; EnOS 2.1 and later may want ENOS_SIGN_SHA256"
-        } else {
-            ""
-        };
+        let hint =
+            if self.settings.sign_method.is_none() { "; EnOS 2.1 and later may want ENOS_SIGN_SHA256" } else { "" };
         if !product_only {
             self.round.refused_at.get_or_insert(now.ms);
         }
@@ -236,7 +247,10 @@ impl Session {
         if !matches!(self.phase, Phase::LoggingIn { .. }) {
             return self.on_lost(now, &reason);
         }
-        self.budget.end(now.ms, connect_sent);
+        self.end_attempt(now, connect_sent);
+        if !self.wanted {
+            return self.rest();
+        }
         if connect_sent {
             self.try_another_after_hang_ups();
         }
@@ -268,6 +282,7 @@ impl Session {
                 }
                 self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned());
             }
+            Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
             Phase::LoggingIn { .. } => self.on_failed(now, reason.to_owned(), true),
             Phase::Persisting { link, .. } => *link = false,
@@ -283,7 +298,16 @@ impl Session {
     /// Begins an orderly end of the link.
     pub(super) fn close(&mut self, now: Now) {
         self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
-        self.phase = Phase::Closing { deadline: Some(now.ms + LINGER_MS + LINGER_GRACE_MS) };
+        let activating = !matches!(self.phase, Phase::Online { .. });
+        self.phase = Phase::Closing { deadline: Some(now.ms + LINGER_MS + LINGER_GRACE_MS), activating };
+    }
+
+    /// The attempt under way is over. One whose CONNECT was never sent is none: what is stored of it is only too careful.
+    fn end_attempt(&mut self, now: Now, connect_sent: bool) {
+        self.budget.end(now.ms, connect_sent);
+        if connect_sent {
+            self.actions.push_back(Action::StoreBudget(self.budget.stamps()));
+        }
     }
 
     pub(super) fn drop_attempt(&mut self, reason: &str) {
@@ -298,7 +322,7 @@ impl Session {
         self.tell_disconnected();
     }
 
-    fn tell_disconnected(&mut self) {
+    pub(super) fn tell_disconnected(&mut self) {
         if std::mem::take(&mut self.owed_disconnected) {
             self.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
         }
@@ -315,8 +339,7 @@ impl Session {
 
     /// After a failure that only a person, or much time, can mend.
     fn wait_long(&mut self, now: Now, status: Status, code: i32, words: String) {
-        let again =
-            (self.settings.reconnect_max_ms > 0).then(|| (now.ms + long_wait(&mut self.rng), Next::Login));
+        let again = (self.settings.reconnect_max_ms > 0).then(|| (now.ms + long_wait(&mut self.rng), Next::Login));
         self.down(status, code, words.clone(), again, now);
         self.standing = Some(Error::new(status, words));
     }

@@ -6,7 +6,7 @@
 //! | input | Idle | Loading | Waiting | LoggingIn | Awaiting | Persisting | Online | Closing |
 //! |---|---|---|---|---|---|---|---|---|
 //! | connect() | Loading, or log in | - | log in, budget permitting | - | - | online is wanted | - | log in once closed |
-//! | disconnect() | - | Idle once loaded | Idle | abandon, Idle | Closing | close the link, go on storing | Closing | Idle once closed |
+//! | disconnect() | - | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
 //! | publish() and its kin | error | error | error | error | error | error | accepted | error |
 //! | loaded | - | log in, or Waiting | - | - | - | - | - | - |
@@ -25,6 +25,7 @@ mod backoff;
 mod budget;
 mod credentials;
 pub mod event;
+mod io;
 mod login;
 mod requests;
 mod settings;
@@ -42,6 +43,7 @@ use crate::protocol::{thing_model, topic};
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
 pub use event::{Event, EventKind, State};
+pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, StorageFailure};
 pub use settings::Settings;
 
 use activation::Unsaved;
@@ -60,114 +62,36 @@ const LINGER_GRACE_MS: u64 = 1_000;
 /// A link that has stood this long was a success: the next loss starts the backoff anew.
 const STABLE_MS: u64 = 60_000;
 
-/// What happens outside, told to the session.
-#[derive(Debug)]
-pub enum Input {
-    /// Nothing but time passed.
-    Tick,
-    Loaded(Box<Loaded>),
-    PendingStored(std::result::Result<(), StorageFailure>),
-    Promoted(std::result::Result<(), StorageFailure>),
-    Link { attempt: u64, what: LinkInput },
-    /// Inbound messages that found the queue full.
-    Dropped(u64),
-}
-
-#[derive(Debug)]
-pub enum LinkInput {
-    Up,
-    /// CONNACK with a code other than 0.
-    Refused { code: u8 },
-    /// No CONNACK.
-    Failed { reason: String, connect_sent: bool },
-    Lost { reason: String },
-    Closed,
-    Delivered { token: u64 },
-    NotDelivered { token: u64, reason: String },
-    /// `granted` None: refused.
-    Subscribed { token: u64, granted: Option<u8> },
-    Unsubscribed { token: u64 },
-    Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8 },
-}
-
-/// What the host's storage holds of this device. Of a secret, only `Ok(None)` means that there is none.
-#[derive(Debug)]
-pub struct Loaded {
-    pub current: std::result::Result<Option<KeptSecret>, StorageFailure>,
-    pub previous: std::result::Result<Option<KeptSecret>, StorageFailure>,
-    pub pending: std::result::Result<Vec<KeptSecret>, StorageFailure>,
-    pub accepted: Option<Accepted>,
-    /// Stamps of earlier CONNECTs, and whether they are of this boot.
-    pub budget: Option<(Vec<u64>, bool)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageFailure {
-    /// The host's own code, 0 when the fault lies elsewhere.
-    pub code: i32,
-    pub message: String,
-}
-
-/// What the session wants done, in this order.
-#[derive(Debug)]
-pub enum Action {
-    /// Read everything; answered by [`Input::Loaded`].
-    Load,
-    /// Store, load again, compare; answered by [`Input::PendingStored`].
-    StorePending(Vec<KeptSecret>),
-    /// Store the previous, then the current, then erase the pending, each only after the one before it succeeded;
-    /// answered by [`Input::Promoted`].
-    Promote { current: KeptSecret, previous: Option<KeptSecret> },
-    StoreAccepted(Accepted),
-    StoreBudget(Vec<u64>),
-    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
-    Open { attempt: u64, candidate: Candidate, timestamp_ms: u64 },
-    /// Drop the link at once; answered by Failed.
-    Abandon { attempt: u64, reason: String },
-    /// DISCONNECT after what is in flight had its time; answered by Closed or Lost.
-    Disconnect { attempt: u64, linger_ms: u64 },
-    Send(LinkRequest),
-    Emit(Event),
-    Log(Level, String),
-}
-
-#[derive(Debug)]
-pub enum LinkRequest {
-    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
-    Subscribe { token: u64, filter: String, qos: u8 },
-    Unsubscribe { token: u64, filter: String },
-}
-
-impl LinkRequest {
-    pub fn token(&self) -> u64 {
-        match self {
-            LinkRequest::Publish { token, .. }
-            | LinkRequest::Subscribe { token, .. }
-            | LinkRequest::Unsubscribe { token, .. } => *token,
-        }
-    }
-}
-
-/// Elapsed time, and the wall clock, which only ever goes into a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// CLOCK_BOOTTIME.
-    pub ms: u64,
-    pub wall_ms: u64,
-}
-
 enum Phase {
     Idle,
     Loading,
-    Waiting { until: u64, next: Next },
-    LoggingIn { candidate: Candidate, deadline: Option<u64> },
+    Waiting {
+        until: u64,
+        next: Next,
+    },
+    LoggingIn {
+        candidate: Candidate,
+        deadline: Option<u64>,
+    },
     /// The product secret was accepted; the device secret has to come.
-    Awaiting { ask_at: Option<u64>, report_at: Option<u64>, login_at: Option<u64> },
+    Awaiting {
+        ask_at: Option<u64>,
+        report_at: Option<u64>,
+        close_at: Option<u64>,
+    },
     /// A device secret is in hand and in no storage yet.
-    Persisting { store_at: Option<u64>, link: bool },
-    Online { since: u64 },
-    /// `deadline` None: the link is being dropped.
-    Closing { deadline: Option<u64> },
+    Persisting {
+        store_at: Option<u64>,
+        link: bool,
+    },
+    Online {
+        since: u64,
+    },
+    /// `deadline` None: the link is being dropped. `activating`: it is that of an activation.
+    Closing {
+        deadline: Option<u64>,
+        activating: bool,
+    },
 }
 
 pub struct Session {
@@ -186,7 +110,10 @@ pub struct Session {
     budget: Budget,
     backoff: Backoff,
     store_backoff: Backoff,
-    unsaved: Option<Unsaved>,
+    /// Oldest first.
+    unsaved: Vec<Unsaved>,
+    /// The present link has brought an activation.
+    activated: bool,
     promoting: Option<(KeptSecret, Option<KeptSecret>)>,
     activation_logins: u32,
     /// Why the device is not online and will not soon be: what `wait` returns.
@@ -215,7 +142,8 @@ impl Session {
             attempt: 0,
             complete: false,
             round: Round::default(),
-            unsaved: None,
+            unsaved: Vec::new(),
+            activated: false,
             promoting: None,
             activation_logins: 0,
             standing: None,
@@ -251,12 +179,17 @@ impl Session {
 
     /// A device secret is in hand that is in no storage yet.
     pub fn has_unsaved_secret(&self) -> bool {
-        self.unsaved.is_some()
+        !self.unsaved.is_empty()
     }
 
     #[cfg(test)]
     fn pending_secrets(&self) -> Vec<String> {
         self.credentials.pending.iter().map(|kept| kept.secret.as_str().to_owned()).collect()
+    }
+
+    /// How many actions wait for somebody to run the loop.
+    pub fn backlog(&self) -> usize {
+        self.actions.len()
     }
 
     pub fn next_action(&mut self) -> Option<Action> {
@@ -268,9 +201,9 @@ impl Session {
         let phase = match &self.phase {
             Phase::Idle | Phase::Loading | Phase::Online { .. } => None,
             Phase::Waiting { until, .. } => Some(*until),
-            Phase::LoggingIn { deadline, .. } | Phase::Closing { deadline } => *deadline,
-            Phase::Awaiting { ask_at, report_at, login_at } => {
-                [ask_at, report_at, login_at].into_iter().flatten().min().copied()
+            Phase::LoggingIn { deadline, .. } | Phase::Closing { deadline, .. } => *deadline,
+            Phase::Awaiting { ask_at, report_at, close_at } => {
+                [ask_at, report_at, close_at].into_iter().flatten().min().copied()
             }
             Phase::Persisting { store_at, .. } => *store_at,
         };
@@ -323,7 +256,7 @@ impl Session {
                 let reason = format!("no answer within {} ms", self.settings.connect_timeout_ms);
                 self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
             }
-            Phase::Closing { deadline } if due(*deadline) => {
+            Phase::Closing { deadline, .. } if due(*deadline) => {
                 *deadline = None;
                 let reason = "the connection was closed".to_owned();
                 self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
@@ -335,25 +268,25 @@ impl Session {
     }
 
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
-    pub fn publish(&mut self, topic: String, payload: Vec<u8>, qos: u8) -> Result<u64> {
+    pub fn publish(&mut self, now: Now, topic: String, payload: Vec<u8>, qos: u8) -> Result<u64> {
         self.check_online()?;
         check_size(payload.len())?;
         topic::validate_publish_topic(&topic)?;
-        self.requests.publish(topic, payload, qos, &mut self.actions)
+        self.requests.publish(topic, payload, qos, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
-    pub fn subscribe(&mut self, filter: String, qos: u8) -> Result<u64> {
+    pub fn subscribe(&mut self, now: Now, filter: String, qos: u8) -> Result<u64> {
         self.check_online()?;
         topic::validate_filter(&filter)?;
-        self.requests.subscribe(filter, qos, &mut self.actions)
+        self.requests.subscribe(filter, qos, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is UNSUBSCRIBED.
-    pub fn unsubscribe(&mut self, filter: String) -> Result<u64> {
+    pub fn unsubscribe(&mut self, now: Now, filter: String) -> Result<u64> {
         self.check_online()?;
         topic::validate_filter(&filter)?;
-        self.requests.unsubscribe(filter, &mut self.actions)
+        self.requests.unsubscribe(filter, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is REPLY.

@@ -1,6 +1,6 @@
 //! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::event::{Event, EventKind};
 use super::{Action, LinkRequest};
@@ -14,19 +14,31 @@ const MAX_FILTERS: usize = 256;
 
 enum Call {
     Publish,
-    Subscribe { filter: String, qos: u8 },
-    Unsubscribe { filter: String },
-    Post { topic: String, id: String },
+    Subscribe {
+        filter: String,
+        qos: u8,
+    },
+    Unsubscribe {
+        filter: String,
+    },
+    Post {
+        topic: String,
+        id: String,
+    },
     /// Ours: a filter of the host's, subscribed anew on this link.
-    Replay { filter: String },
+    Replay {
+        filter: String,
+    },
     /// Ours: the topic on which the replies to posts come.
-    ReplyTopic { topic: String },
+    ReplyTopic {
+        topic: String,
+    },
 }
 
 /// A reply topic on the present link.
 enum ReplyTopic {
-    /// SUBSCRIBE is out; these posts wait for the SUBACK.
-    Asked(Vec<LinkRequest>),
+    /// SUBSCRIBE is out; these posts, by their tokens, wait for the SUBACK.
+    Asked(BTreeMap<u64, LinkRequest>),
     Granted,
 }
 
@@ -40,8 +52,8 @@ pub struct Requests {
     filters: BTreeMap<String, u8>,
     reply_topics: HashMap<String, ReplyTopic>,
     awaited: HashMap<(String, String), u64>,
-    /// Posts by their deadline. The timeout is the same for all, so they stand in order.
-    deadlines: VecDeque<(u64, u64)>,
+    /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
+    deadlines: BTreeMap<u64, u64>,
 }
 
 impl Requests {
@@ -57,53 +69,77 @@ impl Requests {
             filters: BTreeMap::new(),
             reply_topics: HashMap::new(),
             awaited: HashMap::new(),
-            deadlines: VecDeque::new(),
+            deadlines: BTreeMap::new(),
         }
     }
 
-    fn token(&mut self, call: Call) -> u64 {
+    fn token(&mut self, call: Call, now: u64) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
         self.calls.insert(token, call);
+        self.deadlines.insert(token, now.saturating_add(self.reply_timeout_ms));
         token
     }
 
-    fn accept(&mut self, call: Call) -> Result<u64> {
+    fn accept(&mut self, call: Call, now: u64) -> Result<u64> {
         if self.calls.len() - self.ours >= self.limit {
             return Err(Error::new(
                 Status::ENOS_ERR_QUEUE_FULL,
-                format!("{} calls have no outcome yet, as many as the in-flight limit allows; wait for one", self.limit),
+                format!(
+                    "{} calls have no outcome yet, as many as the in-flight limit allows; wait for one",
+                    self.limit
+                ),
             ));
         }
-        Ok(self.token(call))
+        Ok(self.token(call, now))
     }
 
-    fn ask(&mut self, call: Call, filter: String, qos: u8, actions: &mut VecDeque<Action>) {
+    fn ask(&mut self, call: Call, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) {
         self.ours += 1;
-        let token = self.token(call);
+        let token = self.token(call, now);
         actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
     }
 
-    pub fn publish(&mut self, topic: String, payload: Vec<u8>, qos: u8, actions: &mut VecDeque<Action>) -> Result<u64> {
-        let token = self.accept(Call::Publish)?;
+    pub fn publish(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        qos: u8,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let token = self.accept(Call::Publish, now)?;
         actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos }));
         Ok(token)
     }
 
-    pub fn subscribe(&mut self, filter: String, qos: u8, actions: &mut VecDeque<Action>) -> Result<u64> {
-        if self.filters.len() >= MAX_FILTERS && !self.filters.contains_key(&filter) {
+    pub fn subscribe(&mut self, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        if self.would_be_too_many(&filter) {
             return Err(Error::new(
                 Status::ENOS_ERR_QUEUE_FULL,
                 format!("{MAX_FILTERS} topic filters are subscribed; unsubscribe one first"),
             ));
         }
-        let token = self.accept(Call::Subscribe { filter: filter.clone(), qos })?;
+        let token = self.accept(Call::Subscribe { filter: filter.clone(), qos }, now)?;
         actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
         Ok(token)
     }
 
-    pub fn unsubscribe(&mut self, filter: String, actions: &mut VecDeque<Action>) -> Result<u64> {
-        let token = self.accept(Call::Unsubscribe { filter: filter.clone() })?;
+    /// Filters that the broker has still to grant count as well.
+    fn would_be_too_many(&self, filter: &str) -> bool {
+        if self.filters.len() + self.calls.len() < MAX_FILTERS {
+            return false;
+        }
+        let asked = self.calls.values().filter_map(|call| match call {
+            Call::Subscribe { filter, .. } => Some(filter.as_str()),
+            _ => None,
+        });
+        let all: BTreeSet<&str> = self.filters.keys().map(String::as_str).chain(asked).collect();
+        all.len() >= MAX_FILTERS && !all.contains(filter)
+    }
+
+    pub fn unsubscribe(&mut self, filter: String, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        let token = self.accept(Call::Unsubscribe { filter: filter.clone() }, now)?;
         self.filters.remove(&filter);
         actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
         Ok(token)
@@ -122,26 +158,28 @@ impl Requests {
         let payload = operation.request(&id, params_json)?;
         super::check_size(payload.len())?;
         let reply_topic = operation.reply_topic();
-        let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() })?;
+        let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now)?;
         self.next_id += 1;
         self.awaited.insert((reply_topic.clone(), id), token);
-        self.deadlines.push_back((now.saturating_add(self.reply_timeout_ms), token));
         let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
         match self.reply_topics.get_mut(&reply_topic) {
             Some(ReplyTopic::Granted) => actions.push_back(Action::Send(request)),
-            Some(ReplyTopic::Asked(waiting)) => waiting.push(request),
+            Some(ReplyTopic::Asked(waiting)) => {
+                waiting.insert(token, request);
+            }
             None => {
-                self.reply_topics.insert(reply_topic.clone(), ReplyTopic::Asked(vec![request]));
-                self.ask(Call::ReplyTopic { topic: reply_topic.clone() }, reply_topic, 1, actions);
+                let waiting = BTreeMap::from([(token, request)]);
+                self.reply_topics.insert(reply_topic.clone(), ReplyTopic::Asked(waiting));
+                self.ask(Call::ReplyTopic { topic: reply_topic.clone() }, reply_topic, 1, now, actions);
             }
         }
         Ok(token)
     }
 
     /// A new link: every subscription is made anew, for each CONNECT is a new MQTT session.
-    pub fn link_up(&mut self, actions: &mut VecDeque<Action>) {
+    pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         for (filter, qos) in self.filters.clone() {
-            self.ask(Call::Replay { filter: filter.clone() }, filter, qos, actions);
+            self.ask(Call::Replay { filter: filter.clone() }, filter, qos, now, actions);
         }
     }
 
@@ -177,8 +215,7 @@ impl Requests {
             }
             Some(Call::ReplyTopic { topic }) => {
                 if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
-                    let unfinished = waiting.into_iter().filter(|request| self.calls.contains_key(&request.token()));
-                    actions.extend(unfinished.map(Action::Send));
+                    actions.extend(waiting.into_values().map(Action::Send));
                 }
             }
             _ => {}
@@ -186,6 +223,10 @@ impl Requests {
     }
 
     pub fn unsubscribed(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        // A SUBACK that was still to come when the host unsubscribed has put it back.
+        if let Some(Call::Unsubscribe { filter }) = self.calls.get(&token) {
+            self.filters.remove(filter);
+        }
         self.finish(token, Status::ENOS_OK, "", actions);
     }
 
@@ -208,25 +249,26 @@ impl Requests {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.deadlines.front().map(|&(at, _)| at)
+        self.deadlines.values().next().copied()
     }
 
-    /// Ends the posts whose reply is overdue.
+    /// Ends what had no answer in time. It may have arrived all the same.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        while let Some(&(at, token)) = self.deadlines.front() {
-            if at > now && self.calls.contains_key(&token) {
-                break;
-            }
-            self.deadlines.pop_front();
-            self.finish(token, Status::ENOS_ERR_TIMEOUT, "no reply came in time", actions);
+        while let Some((&token, _)) = self.deadlines.iter().next().filter(|&(_, &at)| at <= now) {
+            self.finish(token, Status::ENOS_ERR_TIMEOUT, "no answer came in time", actions);
         }
     }
 
     fn remove(&mut self, token: u64) -> Option<Call> {
+        self.deadlines.remove(&token);
         let call = self.calls.remove(&token)?;
         match &call {
             Call::Post { topic, id } => {
                 self.awaited.remove(&(topic.clone(), id.clone()));
+                // It is not sent any more, and is not to be kept until the SUBACK comes, if ever.
+                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.get_mut(topic) {
+                    waiting.remove(&token);
+                }
             }
             Call::Replay { .. } | Call::ReplyTopic { .. } => self.ours -= 1,
             _ => {}
@@ -250,8 +292,8 @@ impl Requests {
             Call::Replay { .. } => return,
             Call::ReplyTopic { topic } => {
                 if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.remove(&topic) {
-                    for request in waiting {
-                        self.finish(request.token(), status, detail, actions);
+                    for token in waiting.into_keys() {
+                        self.finish(token, status, detail, actions);
                     }
                 }
                 return;
@@ -259,5 +301,4 @@ impl Requests {
         };
         actions.push_back(Action::Emit(event));
     }
-
 }

@@ -15,7 +15,9 @@ fn live(seed: u64) -> World {
     let rates = Rates {
         load_fails: often(&[0, 0, 100]),
         store_fails: often(&[0, 100, 700]),
+        hint_fails: often(&[0, 0, 100]),
         connect_fails: often(&[0, 300]),
+        connect_slow: often(&[0, 300]),
         no_answer: often(&[0, 100]),
         spurious_refusal: often(&[0, 0, 200]),
         push_lost: often(&[0, 0, 300]),
@@ -23,21 +25,27 @@ fn live(seed: u64) -> World {
         push_forged: often(&[0, 0, 300]),
         link_lost: often(&[0, 500]),
         no_reply: often(&[0, 200]),
-        power_cut: often(&[0, 10, 50]),
-        host_meddles: often(&[0, 0, 100]),
+        killed: often(&[0, 10, 50]),
+        power_cut: often(&[0, 10]),
+        host_saves: often(&[0, 0, 1000]),
+        host_disconnects: often(&[0, 0, 50]),
+        clock_jumps: often(&[0, 100]),
     };
     let method = [SignMethod::HmacSha1, SignMethod::Sha1][dice.usize(..2)];
     let mut world = World::new(dice.u64(..), settings(), method);
     world.rates = rates;
+    world.cloud.always_new = dice.bool();
     world.connect();
     while world.now < 2 * HOUR {
-        world.reboot_if_cut(false);
+        world.restart(None);
         meddle(&mut world, &mut dice);
         let until = world.now + dice.u64(1..60_000);
         world.step(until);
     }
     world.rates = Rates::default();
-    world.reboot_if_cut(false);
+    world.restart(None);
+    // The host has taken back its last disconnect by then.
+    world.run_until(world.now + 10_000);
     world
 }
 
@@ -50,10 +58,10 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
     match dice.u32(..100) {
         0 => world.disconnect(),
         1..=3 => world.connect(),
-        4..=30 => drop(world.call(|session, _| session.publish(topic, vec![1], 1))),
+        4..=30 => drop(world.call(|session, now| session.publish(now, topic, vec![1], 1))),
         31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
-        51..=55 => drop(world.call(|session, _| session.subscribe("/sys/pk/dk/#".into(), 1))),
-        56 => drop(world.call(|session, _| session.unsubscribe("/sys/pk/dk/#".into()))),
+        51..=55 => drop(world.call(|session, now| session.subscribe(now, "/sys/pk/dk/#".into(), 1))),
+        56 => drop(world.call(|session, now| session.unsubscribe(now, "/sys/pk/dk/#".into()))),
         _ => {}
     }
 }
@@ -62,7 +70,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
 /// a push was lost for good, or what was saved by hand was never configured, nobody could.)
 fn can_come_online(world: &World) -> bool {
     match &world.cloud.secret {
-        Some(secret) => world.disk.holds(secret) || !world.cloud.active,
+        Some(secret) => world.keeps(secret) || !world.cloud.active,
         None => true,
     }
 }

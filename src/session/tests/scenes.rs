@@ -1,7 +1,7 @@
 //! Single scenes: one thing each, with the times and the order that the design gives it.
 
 use super::super::*;
-use super::world::{activation, settings, Rates, World};
+use super::world::{activation, settings, End, Rates, World};
 use crate::protocol::{Secret, SecureMode, SignMethod};
 
 const MINUTE: u64 = 60_000;
@@ -43,7 +43,7 @@ fn auto_finds_the_method_in_two_connects_and_remembers_it() {
     assert_eq!(world.events[0].detail_code / 2, 2, "CONNACK 4 or 5");
     assert_eq!(world.disk.accepted.unwrap().method, SignMethod::Sha1);
     world.cloud.connects.clear();
-    world.reboot_if_cut(true);
+    world.restart(Some(End::Killed));
     assert!(world.run_to(State::Online, 10_000));
     assert_eq!(world.cloud.connects.len(), 1, "the next boot starts with what worked");
     assert!(world.violations.is_empty(), "{:?}", world.violations);
@@ -58,11 +58,7 @@ fn an_activation_needs_three_connects_at_most() {
     let kinds = world.kinds();
     assert_eq!(
         kinds,
-        [
-            (Kind::Disconnected, S::ENOS_ERR_CREDENTIALS),
-            (Kind::Activated, S::ENOS_OK),
-            (Kind::Connected, S::ENOS_OK)
-        ]
+        [(Kind::Disconnected, S::ENOS_ERR_CREDENTIALS), (Kind::Activated, S::ENOS_OK), (Kind::Connected, S::ENOS_OK)]
     );
     assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-1");
     assert!(world.disk.pending.is_empty());
@@ -96,7 +92,7 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
 #[test]
 fn a_secret_saved_by_hand_is_gone_on_with() {
     let mut world = world(SignMethod::HmacSha1);
-    world.rates = Rates { store_fails: 1000, host_meddles: 1000, ..Rates::default() };
+    world.rates = Rates { store_fails: 1000, host_saves: 1000, ..Rates::default() };
     world.connect();
     assert!(world.run_to(State::Online, MINUTE));
     assert!(!world.session.has_unsaved_secret());
@@ -317,6 +313,35 @@ fn a_post_has_its_reply_and_one_without_times_out() {
 }
 
 #[test]
+fn a_broker_that_answers_nothing_does_not_keep_a_call_from_its_outcome() {
+    let mut world = online(SignMethod::HmacSha1);
+    let now = world.now();
+    world.session.publish(now, "/b".into(), vec![], 1).unwrap();
+    world.session.subscribe(now, "/c".into(), 1).unwrap();
+    world.session.unsubscribe(now, "/c".into()).unwrap();
+    world.session.post_measurepoints(now, b"{}").unwrap();
+    // What the session wants sent goes nowhere.
+    while world.session.next_action().is_some() {}
+    assert_eq!(world.session.deadline(), Some(now.ms + 30_000));
+    world.session.handle(Now { ms: now.ms + 30_000, ..now }, Input::Tick);
+    let ended = std::iter::from_fn(|| world.session.next_action()).filter_map(|action| match action {
+        Action::Emit(event) => Some((event.kind, event.status)),
+        _ => None,
+    });
+    let timeout = S::ENOS_ERR_TIMEOUT;
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        [
+            (Kind::Delivered, timeout),
+            (Kind::Subscribed, timeout),
+            (Kind::Unsubscribed, timeout),
+            (Kind::Reply, timeout)
+        ]
+    );
+    assert_eq!(world.session.deadline(), None);
+}
+
+#[test]
 fn a_refused_reply_topic_ends_the_posts_that_wait_for_it() {
     let mut world = online(SignMethod::HmacSha1);
     world.rates.no_reply = 1000;
@@ -331,16 +356,17 @@ fn a_refused_reply_topic_ends_the_posts_that_wait_for_it() {
 #[test]
 fn a_lost_link_ends_what_is_under_way_and_subscriptions_come_back_with_the_next() {
     let mut world = online(SignMethod::HmacSha1);
-    world.call(|session, _| session.subscribe("/a/#".into(), 1)).unwrap();
+    world.call(|session, now| session.subscribe(now, "/a/#".into(), 1)).unwrap();
     world.run_until(world.now + 1_000);
-    world.call(|session, _| session.publish("/b".into(), vec![], 1)).unwrap();
+    world.call(|session, now| session.publish(now, "/b".into(), vec![], 1)).unwrap();
     let attempt = world.session.attempt;
     world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
     let network = S::ENOS_ERR_NETWORK;
     let kinds = [(Kind::Subscribed, S::ENOS_OK), (Kind::Delivered, network), (Kind::Disconnected, network)];
     assert_eq!(world.kinds(), kinds);
     world.check_outcomes();
-    assert!(world.session.publish("/b".into(), vec![], 1).is_err_and(|error| error.status == S::ENOS_ERR_STATE));
+    let now = world.now();
+    assert!(world.session.publish(now, "/b".into(), vec![], 1).is_err_and(|error| error.status == S::ENOS_ERR_STATE));
     let attempt = world.session.attempt + 1;
     while world.session.attempt < attempt {
         world.step(world.now + 10_000);
@@ -356,7 +382,7 @@ fn a_lost_link_ends_what_is_under_way_and_subscriptions_come_back_with_the_next(
 #[test]
 fn no_more_is_accepted_than_the_limit() {
     let mut world = online(SignMethod::HmacSha1);
-    let publish = |session: &mut Session, _| session.publish("/b".into(), vec![], 1);
+    let publish = |session: &mut Session, now| session.publish(now, "/b".into(), vec![], 1);
     for _ in 0..10 {
         world.call(publish).unwrap();
     }
@@ -364,7 +390,8 @@ fn no_more_is_accepted_than_the_limit() {
     world.run_until(world.now + 1_000);
     world.call(publish).unwrap();
     let large = vec![0; MAX_PAYLOAD + 1];
-    assert_eq!(world.session.publish("/b".into(), large, 1).unwrap_err().status, S::ENOS_ERR_TOO_LARGE);
+    let now = world.now();
+    assert_eq!(world.session.publish(now, "/b".into(), large, 1).unwrap_err().status, S::ENOS_ERR_TOO_LARGE);
 }
 
 #[test]

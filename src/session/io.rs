@@ -1,0 +1,140 @@
+//! What goes into the session and what comes out of it.
+
+use zeroize::Zeroizing;
+
+use super::credentials::{Accepted, Candidate, KeptSecret};
+use super::event::Event;
+use crate::log::Level;
+
+/// What happens outside, told to the session.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but time passed.
+    Tick,
+    Loaded(Box<Loaded>),
+    PendingStored(std::result::Result<(), StorageFailure>),
+    Promoted(std::result::Result<(), StorageFailure>),
+    Link {
+        attempt: u64,
+        what: LinkInput,
+    },
+    /// Inbound messages that found the queue full.
+    Dropped(u64),
+}
+
+#[derive(Debug)]
+pub enum LinkInput {
+    Up,
+    /// CONNACK with a code other than 0.
+    Refused {
+        code: u8,
+    },
+    /// No CONNACK.
+    Failed {
+        reason: String,
+        connect_sent: bool,
+    },
+    Lost {
+        reason: String,
+    },
+    Closed,
+    Delivered {
+        token: u64,
+    },
+    NotDelivered {
+        token: u64,
+        reason: String,
+    },
+    /// `granted` None: refused.
+    Subscribed {
+        token: u64,
+        granted: Option<u8>,
+    },
+    Unsubscribed {
+        token: u64,
+    },
+    Message {
+        topic: Vec<u8>,
+        payload: Zeroizing<Vec<u8>>,
+        qos: u8,
+    },
+}
+
+/// What the host's storage holds of this device. Of a secret, only `Ok(None)` means that there is none.
+#[derive(Debug)]
+pub struct Loaded {
+    pub current: std::result::Result<Option<KeptSecret>, StorageFailure>,
+    pub previous: std::result::Result<Option<KeptSecret>, StorageFailure>,
+    pub pending: std::result::Result<Vec<KeptSecret>, StorageFailure>,
+    pub accepted: Option<Accepted>,
+    /// Stamps of earlier CONNECTs, and whether they may be of this boot.
+    pub budget: Option<(Vec<u64>, bool)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageFailure {
+    /// The host's own code, 0 when the fault lies elsewhere.
+    pub code: i32,
+    pub message: String,
+}
+
+/// What the session wants done, in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Read everything; answered by [`Input::Loaded`].
+    Load,
+    /// Store, load again, compare; answered by [`Input::PendingStored`].
+    StorePending(Vec<KeptSecret>),
+    /// Store the previous, then the current, then erase the pending, each only after the one before it succeeded;
+    /// answered by [`Input::Promoted`].
+    Promote {
+        current: KeptSecret,
+        previous: Option<KeptSecret>,
+    },
+    StoreAccepted(Accepted),
+    StoreBudget(Vec<u64>),
+    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
+    Open {
+        attempt: u64,
+        candidate: Candidate,
+        timestamp_ms: u64,
+    },
+    /// Drop the link at once; answered by Failed.
+    Abandon {
+        attempt: u64,
+        reason: String,
+    },
+    /// DISCONNECT after what is in flight had its time; answered by Closed or Lost.
+    Disconnect {
+        attempt: u64,
+        linger_ms: u64,
+    },
+    Send(LinkRequest),
+    Emit(Event),
+    Log(Level, String),
+}
+
+#[derive(Debug)]
+pub enum LinkRequest {
+    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
+    Subscribe { token: u64, filter: String, qos: u8 },
+    Unsubscribe { token: u64, filter: String },
+}
+
+impl LinkRequest {
+    pub fn token(&self) -> u64 {
+        match self {
+            LinkRequest::Publish { token, .. }
+            | LinkRequest::Subscribe { token, .. }
+            | LinkRequest::Unsubscribe { token, .. } => *token,
+        }
+    }
+}
+
+/// Elapsed time, and the wall clock, which only ever goes into a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// CLOCK_BOOTTIME.
+    pub ms: u64,
+    pub wall_ms: u64,
+}

@@ -1,0 +1,122 @@
+//! The cloud's side of the device: what it knows, what it answers, and what it holds against the session.
+
+use zeroize::Zeroizing;
+
+use super::super::super::*;
+use super::{Due, World, PRODUCT};
+use crate::protocol::{Secret, SecureMode, SignMethod};
+
+pub struct Cloud {
+    pub method: SignMethod,
+    pub secret: Option<String>,
+    /// A login as the device ends product logins.
+    pub active: bool,
+    /// A further login as product gets a new secret, which voids the one before it.
+    pub always_new: bool,
+    pub issued: u32,
+    pub connects: Vec<u64>,
+}
+
+impl Cloud {
+    pub fn new(method: SignMethod) -> Cloud {
+        Cloud { method, secret: None, active: false, always_new: false, issued: 0, connects: Vec::new() }
+    }
+}
+
+impl World {
+    /// A CONNECT reaches the cloud.
+    pub(super) fn arrive(&mut self, attempt: u64, mode: SecureMode, secret: &Secret, method: SignMethod) {
+        let window = self.cloud.connects.iter().filter(|&&at| at + 120_000 > self.now).count();
+        let spacing = self.cloud.connects.last().map_or(u64::MAX, |&at| self.now - at);
+        if (window >= 3 || spacing < 1_000) && self.now >= self.uncounted_until {
+            self.violate(format!("CONNECT number {} in 2 minutes, {spacing} ms after the last", window + 1));
+        }
+        self.cloud.connects.push(self.now);
+        self.wire.iter_mut().for_each(|wire| wire.connect_sent = true);
+        if self.happens(self.rates.no_answer) {
+            return;
+        }
+        let refused = self.happens(self.rates.spurious_refusal)
+            || method != self.cloud.method
+            || match mode {
+                SecureMode::Device => self.cloud.secret.as_deref() != Some(secret.as_str()),
+                SecureMode::Product => self.cloud.active || secret.as_str() != PRODUCT,
+            };
+        let delay = self.rng.u64(0..200);
+        if refused {
+            let code = 4 + self.rng.u8(0..2);
+            if mode == SecureMode::Device {
+                self.refused_since.get_or_insert(self.now);
+            }
+            return self.later(delay, Due::Link(attempt, LinkInput::Refused { code }));
+        }
+        self.later(delay, Due::Link(attempt, LinkInput::Up));
+        match mode {
+            SecureMode::Device => self.cloud.active = true,
+            SecureMode::Product => self.push(attempt, delay),
+        }
+        if self.happens(self.rates.link_lost) {
+            let after = delay + self.rng.u64(0..100_000);
+            self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "reset".into() }));
+        }
+    }
+
+    fn push(&mut self, attempt: u64, delay: u64) {
+        if self.cloud.secret.is_none() || self.cloud.always_new {
+            self.cloud.issued += 1;
+            self.cloud.secret = Some(format!("device-secret-{}", self.cloud.issued));
+        }
+        let secret = self.cloud.secret.clone().unwrap_or_default();
+        if self.happens(self.rates.push_forged) {
+            let forged = format!("forged-{}", self.rng.u32(..));
+            let after = delay + self.rng.u64(0..3_000);
+            self.later(after, Due::Push(attempt, forged));
+        }
+        if !self.happens(self.rates.push_lost) {
+            let after = delay + self.rng.u64(0..3_000);
+            self.later(after, Due::Push(attempt, secret.clone()));
+            if self.happens(self.rates.push_twice) {
+                self.later(after + 1, Due::Push(attempt, secret));
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, request: LinkRequest) {
+        let Some(attempt) = self.wire.as_ref().map(|wire| wire.attempt) else { return };
+        let delay = self.rng.u64(0..100);
+        if let LinkRequest::Publish { topic, .. } = &request {
+            let valid = self.cloud.secret.clone().unwrap_or_default();
+            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged == 0 {
+                self.violate("the activation was acknowledged before it was stored".into());
+            }
+        }
+        let (token, silent) = (request.token(), self.happens(self.rates.no_reply));
+        let what = match request {
+            LinkRequest::Publish { topic, payload, .. } => {
+                if topic.ends_with("/post") && !silent {
+                    let id = crate::protocol::envelope::parse_command(&payload).unwrap().id;
+                    let topic = format!("{topic}_reply").into_bytes();
+                    let payload = Zeroizing::new(format!(r#"{{"id":"{id}","code":200,"data":""}}"#).into_bytes());
+                    self.later(delay + 1, Due::Link(attempt, LinkInput::Message { topic, payload, qos: 0 }));
+                }
+                LinkInput::Delivered { token }
+            }
+            LinkRequest::Subscribe { token, qos, .. } => {
+                LinkInput::Subscribed { token, granted: (!silent).then_some(qos) }
+            }
+            LinkRequest::Unsubscribe { token, .. } => LinkInput::Unsubscribed { token },
+        };
+        self.later(delay, Due::Link(attempt, what));
+    }
+}
+
+pub fn activation(secret: &str) -> LinkInput {
+    let payload = format!(
+        r#"{{"id":"1","version":"1.0","method":"thing.activate.info","params":{{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"{secret}"}}}}"#
+    );
+    LinkInput::Message {
+        topic: b"/ext/session/pk/dk/thing/activate/info".to_vec(),
+        payload: Zeroizing::new(payload.into_bytes()),
+        qos: 0,
+    }
+}

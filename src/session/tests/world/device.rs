@@ -1,0 +1,198 @@
+//! The device around the session: performs its actions, on a disk, a wire and a host that fail.
+
+use super::super::super::*;
+use super::{Due, Wire, World};
+use crate::protocol::SecureMode;
+
+/// What survives a power cut: the host's storage.
+#[derive(Clone, Default)]
+pub struct Disk {
+    pub current: Option<KeptSecret>,
+    pub previous: Option<KeptSecret>,
+    pub pending: Vec<KeptSecret>,
+    pub accepted: Option<Accepted>,
+    /// With the boot that they are of.
+    pub budget: Option<(Vec<u64>, u64)>,
+}
+
+impl Disk {
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.current.iter().chain(&self.previous).chain(&self.pending).map(|kept| kept.secret.as_str())
+    }
+
+    pub fn holds(&self, secret: &str) -> bool {
+        self.secrets().any(|held| held == secret)
+    }
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Killed,
+    PowerCut,
+}
+
+impl World {
+    /// The process, or the power, may end before and after each action.
+    pub(super) fn perform(&mut self) {
+        while self.end.is_none() {
+            self.maybe_end();
+            let Some(action) = self.session.next_action() else { return };
+            if self.end.is_some() {
+                return;
+            }
+            if let Some(answer) = self.perform_one(action) {
+                self.maybe_end();
+                if self.end.is_none() {
+                    self.session.handle(self.now(), answer);
+                }
+            }
+        }
+    }
+
+    fn maybe_end(&mut self) {
+        for (rate, end) in [(self.rates.killed, End::Killed), (self.rates.power_cut, End::PowerCut)] {
+            if self.happens(rate) {
+                self.end = Some(end);
+            }
+        }
+    }
+
+    fn perform_one(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Load => return Some(Input::Loaded(Box::new(self.load()))),
+            Action::StorePending(pending) => {
+                let result = self.write(|disk| disk.pending = pending.clone());
+                return Some(Input::PendingStored(result));
+            }
+            Action::Promote { current, previous } => return Some(Input::Promoted(self.promote(current, previous))),
+            Action::StoreAccepted(accepted) => {
+                if !self.happens(self.rates.hint_fails) {
+                    self.disk.accepted = Some(accepted);
+                }
+            }
+            Action::StoreBudget(stamps) => match self.happens(self.rates.hint_fails) {
+                true => self.uncounted_until = self.now + 160_000,
+                false => self.disk.budget = Some((stamps, self.boot)),
+            },
+            Action::Open { attempt, candidate, .. } => self.open(attempt, &candidate),
+            Action::Abandon { attempt, reason } => {
+                let connect_sent =
+                    self.wire.take_if(|wire| wire.attempt == attempt).is_some_and(|wire| wire.connect_sent);
+                return Some(Input::Link { attempt, what: LinkInput::Failed { reason, connect_sent } });
+            }
+            Action::Disconnect { attempt, .. } => {
+                let delay = self.rng.u64(0..100);
+                self.later(delay, Due::Link(attempt, LinkInput::Closed));
+            }
+            Action::Send(request) => self.send(request),
+            Action::Emit(event) => self.emit(event),
+            Action::Log(..) => {}
+        }
+        None
+    }
+
+    fn load(&mut self) -> Loaded {
+        let failure = || StorageFailure { code: -7, message: "the flash does not answer".into() };
+        let rate = self.rates.load_fails;
+        let current = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.current.clone()) };
+        let previous = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.previous.clone()) };
+        let pending = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.pending.clone()) };
+        let accepted = if self.happens(self.rates.hint_fails) { None } else { self.disk.accepted };
+        let boot = self.boot;
+        let mut budget = self.disk.budget.clone().map(|(stamps, of)| (stamps, of == boot));
+        if budget.is_some() && self.happens(self.rates.hint_fails) {
+            self.uncounted_until = self.now + 160_000;
+            budget = None;
+        }
+        Loaded { current, previous, pending, accepted, budget }
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut Disk)) -> std::result::Result<(), StorageFailure> {
+        if self.happens(self.rates.store_fails) {
+            return Err(StorageFailure { code: -5, message: "the flash is full".into() });
+        }
+        let before = self.disk.clone();
+        write(&mut self.disk);
+        self.stored.extend(self.disk.secrets().map(str::to_owned));
+        let valid = self.cloud.secret.clone();
+        if valid.is_some_and(|valid| before.holds(&valid) && !self.disk.holds(&valid)) {
+            self.violate("the valid secret was destroyed in the storage".into());
+        }
+        // The value is there, but the host says that it is not.
+        if self.happens(self.rates.store_fails / 4) {
+            return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
+        }
+        Ok(())
+    }
+
+    /// The process may end between any two of its writes.
+    fn promote(
+        &mut self,
+        current: KeptSecret,
+        previous: Option<KeptSecret>,
+    ) -> std::result::Result<(), StorageFailure> {
+        let ended = |world: &mut World| {
+            world.maybe_end();
+            match world.end {
+                Some(_) => Err(StorageFailure { code: 0, message: "the process is gone".into() }),
+                None => Ok(()),
+            }
+        };
+        if let Some(previous) = previous {
+            self.write(|disk| disk.previous = Some(previous))?;
+            ended(self)?;
+        }
+        self.write(|disk| disk.current = Some(current))?;
+        ended(self)?;
+        self.write(|disk| disk.pending.clear())
+    }
+
+    fn open(&mut self, attempt: u64, candidate: &Candidate) {
+        let mode = candidate.mode();
+        // One that has given way to another may be in memory still.
+        let unsaved = !self.keeps(candidate.secret.as_str())
+            && !self.stored.contains(candidate.secret.as_str())
+            && self.settings.device_secret.as_ref() != Some(&candidate.secret);
+        if mode == SecureMode::Device && unsaved {
+            self.violate(format!("a login with a secret that is not stored: {candidate}"));
+        }
+        if mode == SecureMode::Product && self.session.has_unsaved_secret() {
+            self.violate("a login as product with a secret unsaved".into());
+        }
+        let held =
+            self.disk.current.is_some() || !self.disk.pending.is_empty() || self.settings.device_secret.is_some();
+        let refused_for = self.refused_since.map_or(0, |since| self.now - since);
+        if mode == SecureMode::Product && held && refused_for < 330_000 {
+            self.violate(format!("a re-activation after refusals of {refused_for} ms, which may be a ban"));
+        }
+        self.wire = Some(Wire { attempt, connect_sent: false });
+        let delay = match self.happens(self.rates.connect_slow) {
+            true => self.rng.u64(0..40_000),
+            false => self.rng.u64(0..50),
+        };
+        if self.happens(self.rates.connect_fails) {
+            let what = LinkInput::Failed { reason: "refused".into(), connect_sent: false };
+            return self.later(delay, Due::Link(attempt, what));
+        }
+        self.later(delay, Due::Connect(attempt, mode, candidate.secret.clone(), candidate.method));
+    }
+
+    fn emit(&mut self, event: Event) {
+        if event.token != 0 && !self.accepted.remove(&event.token) {
+            self.violate(format!("token {} has a second outcome: {:?}", event.token, event.kind));
+        }
+        if event.kind == EventKind::PersistFailed && self.happens(self.rates.host_saves) {
+            let secret = event.activation.as_ref().map(|activation| activation.device_secret().as_str().to_owned());
+            if let Some(secret) = secret.filter(|secret| !self.saved_by_hand.contains(secret)) {
+                self.saved_by_hand.push(secret);
+                let after = [0, self.rng.u64(0..5_000)][self.rng.usize(..2)];
+                self.later(after, Due::Saved);
+            }
+        }
+        if event.kind == EventKind::Connected {
+            self.refused_since = None;
+        }
+        self.events.push(event);
+    }
+}

@@ -1,0 +1,326 @@
+//! A world to put a session in: storage, network, cloud, clock and host, each as unkind as its rates say.
+
+mod cloud;
+mod device;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::*;
+use crate::protocol::{Identity, Secret, SecureMode, SignMethod};
+
+pub use cloud::{activation, Cloud};
+pub use device::{Disk, End};
+
+pub const PRODUCT: &str = "product-secret";
+
+/// In thousandths, how often something goes wrong.
+#[derive(Clone, Copy, Default)]
+pub struct Rates {
+    pub load_fails: u64,
+    pub store_fails: u64,
+    /// Of the records that are a help and no promise: the budget's stamps, and what was accepted.
+    pub hint_fails: u64,
+    pub connect_fails: u64,
+    /// The CONNECT takes its time to go out.
+    pub connect_slow: u64,
+    pub no_answer: u64,
+    pub spurious_refusal: u64,
+    pub push_lost: u64,
+    pub push_twice: u64,
+    pub push_forged: u64,
+    pub link_lost: u64,
+    pub no_reply: u64,
+    /// The process dies and is started again.
+    pub killed: u64,
+    /// The board reboots.
+    pub power_cut: u64,
+    /// The host saves by hand what it is told of, and says so some time later.
+    pub host_saves: u64,
+    pub host_disconnects: u64,
+    pub clock_jumps: u64,
+}
+
+enum Due {
+    Link(u64, LinkInput),
+    /// The cloud's message with this secret.
+    Push(u64, String),
+    Connect(u64, SecureMode, Secret, SignMethod),
+    /// The host says that it has saved what it was told of.
+    Saved,
+    /// The host wants to be online again.
+    Reconnect,
+}
+
+/// The link of an attempt.
+struct Wire {
+    attempt: u64,
+    connect_sent: bool,
+}
+
+pub struct World {
+    pub now: u64,
+    pub rates: Rates,
+    pub rng: fastrand::Rng,
+    pub disk: Disk,
+    pub cloud: Cloud,
+    pub session: Session,
+    pub events: Vec<Event>,
+    pub violations: Vec<String>,
+    settings: Settings,
+    due: BTreeMap<(u64, u64), Due>,
+    order: u64,
+    wire: Option<Wire>,
+    accepted: BTreeSet<u64>,
+    /// All that was in the storage at some time.
+    stored: BTreeSet<String>,
+    /// What the host was told of and has saved, in that order.
+    saved_by_hand: Vec<String>,
+    /// Since when device logins have been refused.
+    refused_since: Option<u64>,
+    /// Until then the cloud may count CONNECTs that the session cannot know of: their stamps were not stored or read.
+    uncounted_until: u64,
+    end: Option<End>,
+    boot: u64,
+    booted_at: u64,
+    clock_off_by: u64,
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        identity: Identity::new("pk", "dk", None).unwrap(),
+        device_secret: None,
+        product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
+        sign_method: None,
+        reactivation: true,
+        connect_timeout_ms: 30_000,
+        activation_timeout_ms: 30_000,
+        reply_timeout_ms: 30_000,
+        reconnect_min_ms: 1_000,
+        reconnect_max_ms: 120_000,
+        budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
+        inflight: 10,
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, settings: Settings, method: SignMethod) -> World {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        World {
+            now: 10_000,
+            rates: Rates::default(),
+            disk: Disk::default(),
+            cloud: Cloud::new(method),
+            session: Session::new(settings.clone(), rng.u64(..)),
+            events: Vec::new(),
+            violations: Vec::new(),
+            settings,
+            due: BTreeMap::new(),
+            order: 0,
+            wire: None,
+            accepted: BTreeSet::new(),
+            stored: BTreeSet::new(),
+            saved_by_hand: Vec::new(),
+            refused_since: None,
+            uncounted_until: 0,
+            end: None,
+            boot: 0,
+            booted_at: 0,
+            clock_off_by: 0,
+            rng,
+        }
+    }
+
+    /// As the session sees it: since its boot, and by a clock that may be wrong.
+    pub fn now(&self) -> Now {
+        let wall_ms = (1_700_000_000_000 + self.now).wrapping_add(self.clock_off_by);
+        Now { ms: self.now - self.booted_at, wall_ms }
+    }
+
+    fn happens(&mut self, rate: u64) -> bool {
+        rate > 0 && self.rng.u64(0..1000) < rate
+    }
+
+    fn later(&mut self, in_ms: u64, due: Due) {
+        self.order += 1;
+        self.due.insert((self.now + in_ms, self.order), due);
+    }
+
+    pub fn connect(&mut self) {
+        self.session.connect(self.now());
+        self.perform();
+    }
+
+    pub fn disconnect(&mut self) {
+        self.session.disconnect(self.now());
+        self.perform();
+    }
+
+    pub fn feed(&mut self, input: Input) {
+        if self.end.is_some() {
+            return;
+        }
+        self.session.handle(self.now(), input);
+        self.perform();
+    }
+
+    /// Accepted or not, the call is the session's business; an accepted one is owed an outcome.
+    pub fn call(&mut self, call: impl FnOnce(&mut Session, Now) -> Result<u64>) -> Result<u64> {
+        let now = self.now();
+        let token = call(&mut self.session, now)?;
+        self.accepted.insert(token);
+        self.perform();
+        Ok(token)
+    }
+
+    pub fn violate(&mut self, words: String) {
+        self.violations.push(format!("at {} ms: {words}", self.now));
+    }
+
+    /// Lets time pass until something happens, or `until`.
+    pub fn step(&mut self, until: u64) {
+        let next_due = self.due.keys().next().map(|&(at, _)| at);
+        let deadline = self.session.deadline().map(|at| at + self.booted_at);
+        let next = [next_due, deadline].into_iter().flatten().min().unwrap_or(until).min(until);
+        self.now = self.now.max(next);
+        if self.happens(self.rates.clock_jumps) {
+            self.clock_off_by = self.rng.u64(..);
+        }
+        if self.happens(self.rates.host_disconnects) {
+            self.disconnect();
+            let after = self.rng.u64(0..10_000);
+            self.later(after, Due::Reconnect);
+        }
+        while let Some((&key, _)) = self.due.range(..=(self.now, u64::MAX)).next() {
+            let Some(due) = self.due.remove(&key) else { break };
+            // The dead send nothing, and hear nothing.
+            if self.end.is_none() {
+                self.happen(due);
+            }
+        }
+        self.feed(Input::Tick);
+        self.check_way_out();
+        self.check_unsaved();
+    }
+
+    pub fn run_until(&mut self, until: u64) {
+        while self.now < until {
+            self.step(until);
+        }
+    }
+
+    /// Until the state is reached; false after `for_ms`.
+    pub fn run_to(&mut self, state: State, for_ms: u64) -> bool {
+        let until = self.now + for_ms;
+        while self.session.state() != state && self.now < until {
+            self.step(until);
+        }
+        self.session.state() == state
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Link(attempt, what) if self.is_on(attempt) => {
+                if let LinkInput::Failed { .. }
+                | LinkInput::Refused { .. }
+                | LinkInput::Lost { .. }
+                | LinkInput::Closed = what
+                {
+                    self.wire = None;
+                }
+                self.feed(Input::Link { attempt, what });
+            }
+            Due::Push(attempt, secret) if self.is_on(attempt) => {
+                self.feed(Input::Link { attempt, what: activation(&secret) });
+                self.check_in_hand(&secret);
+            }
+            Due::Connect(attempt, mode, secret, method) if self.is_on(attempt) => {
+                self.arrive(attempt, mode, &secret, method);
+            }
+            Due::Link(..) | Due::Push(..) | Due::Connect(..) => {}
+            Due::Saved => {
+                // It may have been stored meanwhile: then that is an error to the host, and no harm.
+                let _ = self.session.activation_saved(self.now());
+                self.perform();
+            }
+            Due::Reconnect => self.connect(),
+        }
+    }
+
+    fn is_on(&self, attempt: u64) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt)
+    }
+
+    fn check_way_out(&mut self) {
+        let stuck = match self.session.state() {
+            State::Idle | State::Online => false,
+            _ => self.end.is_none() && self.session.deadline().is_none() && self.due.is_empty(),
+        };
+        if stuck {
+            self.violate(format!("{} has no way out", self.session.state().name()));
+        }
+    }
+
+    /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
+    fn check_in_hand(&mut self, secret: &str) {
+        let valid = self.cloud.secret.as_deref() == Some(secret);
+        let in_hand = self.session.pending_secrets().iter().any(|held| held == secret) || self.disk.holds(secret);
+        if valid && !in_hand && self.end.is_none() {
+            self.violate(format!("the secret arrived and was lost, in {}", self.session.state().name()));
+        }
+    }
+
+    /// A secret that would die with the process is one that `destroy` warns of.
+    fn check_unsaved(&mut self) {
+        let Some(valid) = self.cloud.secret.clone() else { return };
+        let held = self.session.pending_secrets().contains(&valid);
+        if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
+            self.violate("a secret is in memory only, and destroy would not say so".into());
+        }
+    }
+
+    /// An operator deletes the device in the console and registers it anew.
+    pub fn register_anew(&mut self) {
+        self.cloud.secret = None;
+        self.cloud.active = false;
+        if let Some(wire) = &self.wire {
+            self.later(0, Due::Link(wire.attempt, LinkInput::Lost { reason: "deleted".into() }));
+        }
+    }
+
+    /// The process ends, by chance or now, and is started again: memory is lost, the disk is not.
+    pub fn restart(&mut self, now: Option<End>) {
+        let Some(end) = self.end.take().or(now) else { return };
+        self.due.clear();
+        self.wire = None;
+        self.refused_since = None;
+        self.accepted.clear();
+        self.now += self.rng.u64(1..1_000);
+        if end == End::PowerCut {
+            self.boot += 1;
+            self.booted_at = self.now;
+            self.now += self.rng.u64(500..20_000);
+        }
+        // As the header has it: what was saved by hand is given to the next process.
+        if let Some(saved) = self.saved_by_hand.last() {
+            self.settings.device_secret = Some(Secret::new(saved.as_bytes()).unwrap());
+        }
+        self.session = Session::new(self.settings.clone(), self.rng.u64(..));
+        self.connect();
+    }
+
+    /// What the cloud wants is somewhere where the device can find it, also after a restart.
+    pub fn keeps(&self, secret: &str) -> bool {
+        self.disk.holds(secret) || self.saved_by_hand.iter().any(|saved| saved == secret)
+    }
+
+    /// Every accepted call has had its outcome.
+    pub fn check_outcomes(&mut self) {
+        if !self.accepted.is_empty() {
+            self.violate(format!("no outcome for the tokens {:?}", self.accepted));
+        }
+    }
+
+    pub fn kinds(&self) -> Vec<(EventKind, Status)> {
+        self.events.iter().map(|event| (event.kind, event.status)).collect()
+    }
+}
