@@ -1,1 +1,37 @@
 //! extern "C": check, convert, call, convert. No logic.
+//!
+//! Each file that exports functions is a chapter of `include/enos.h`: its doc comment opens the chapter, and
+//! `tests/header.rs` puts the chapters together in the order in which a reader needs them. The opening, with the
+//! conventions that hold for all of them, stands in `cbindgen.toml`.
+//!
+//! | chapter | file |
+//! |---|---|
+//! | status codes, version, errors | [`status`] |
+//! | log | [`log`] |
+//! | signing | [`sign`] |
+//! | the activation message | [`activation`] |
+//! | storage | [`storage`] |
+//! | events | [`event`] |
+//! | configuration | [`config`] |
+//! | client | [`client`] |
+//! | messages | [`message`] |
+//!
+//! [`guard`], [`input`], [`output`] and [`handle`] are what these are written with.
+
+// What a caller has to keep to stands in the header's opening, once, and at the functions that ask for more.
+#![allow(clippy::missing_safety_doc)]
+#![allow(non_camel_case_types)]
+
+pub mod activation;
+pub mod client;
+pub mod config;
+pub mod event;
+pub mod guard;
+pub mod handle;
+pub mod input;
+pub mod log;
+pub mod message;
+pub mod output;
+pub mod sign;
+pub mod status;
+pub mod storage;

@@ -1,0 +1,1514 @@
+/**
+ * @file enos.h
+ *
+ * libenos puts a device on the EnOS cloud: it signs the connection, activates the device, keeps the one secret that the
+ * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
+ *
+ * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
+ * the activation message, storage, events, configuration, the client, messages. A firmware that uses the client needs
+ * all but signing and the activation message; one with an MQTT stack of its own needs only those two.
+ *
+ * Generated from the sources of the library; changes made here are lost.
+ *
+ *
+ * A whole program
+ * ===============
+ *
+ * It activates the device on its first run, comes back with the stored secret on each later one, and reports a measure
+ * point whenever it comes online.
+ *
+ * @code
+ *     #include <enos.h>
+ *     #include <signal.h>
+ *     #include <stdio.h>
+ *     #include <time.h>
+ *
+ *     static enos_client *client;
+ *     static volatile sig_atomic_t stop;
+ *
+ *     static void on_signal(int number)
+ *     {
+ *         (void)number;
+ *         stop = 1;
+ *         enos_client_wake(client);
+ *     }
+ *
+ *     static void on_event(void *ctx, enos_client *c, const enos_event *event)
+ *     {
+ *         char params[96];
+ *
+ *         (void)ctx;
+ *         printf("%s: %s; %s\n", enos_event_name(event->type), enos_strerror(event->status), event->detail);
+ *         if (event->type != ENOS_EVENT_CONNECTED)
+ *             return;
+ *         snprintf(params, sizeof params, "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%lld}", 21.5,
+ *                  (long long)time(NULL) * 1000);
+ *         if (enos_client_post_measurepoints(c, params, ENOS_NUL_TERMINATED, 0, NULL) != ENOS_OK)
+ *             fprintf(stderr, "not posted: %s\n", enos_last_error());
+ *     }
+ *
+ *     static int fail(const char *what)
+ *     {
+ *         fprintf(stderr, "%s: %s\n", what, enos_last_error());
+ *         return 1;
+ *     }
+ *
+ *     int main(void)
+ *     {
+ *         enos_storage storage;
+ *         enos_config *config = NULL;
+ *
+ *         ENOS_INIT(&storage);
+ *         if (enos_storage_directory("/var/lib/my-device", &storage) != ENOS_OK)
+ *             return fail("storage");
+ *         if (enos_config_new(&config) != ENOS_OK ||
+ *             enos_config_set_server(config, "tcp://mqtt.example.com:11883") != ENOS_OK ||
+ *             enos_config_set_identity(config, "my-product-key", "my-device-key") != ENOS_OK ||
+ *             enos_config_set_product_secret(config, "my-product-secret", ENOS_NUL_TERMINATED) != ENOS_OK ||
+ *             enos_config_set_storage(config, &storage) != ENOS_OK ||
+ *             enos_config_set_event_cb(config, on_event, NULL) != ENOS_OK ||
+ *             enos_client_create(config, &client) != ENOS_OK)
+ *             return fail("configuration");
+ *         enos_config_free(config);
+ *         signal(SIGINT, on_signal);
+ *
+ *         if (enos_client_connect(client) != ENOS_OK)
+ *             return fail("connect");
+ *         while (!stop)
+ *             if (enos_client_loop(client, ENOS_FOREVER) != ENOS_OK)
+ *                 return fail("loop");
+ *
+ *         enos_client_disconnect(client);
+ *         if (enos_client_wait(client, ENOS_STATE_IDLE, 5000) != ENOS_OK)
+ *             fprintf(stderr, "disconnect: %s\n", enos_last_error());
+ *         return enos_client_destroy(client) == ENOS_OK ? 0 : fail("destroy");
+ *     }
+ * @endcode
+ *
+ *
+ * How to link
+ * ===========
+ *
+ *     cc main.c $(pkg-config --cflags --libs enos)
+ *
+ *     find_package(enos CONFIG REQUIRED)                CMake; add_subdirectory() of the sources gives the same target
+ *     target_link_libraries(my_firmware PRIVATE enos::enos)
+ *
+ * At run time the program needs libenos.so.<ENOS_ABI_VERSION>, the C library and libgcc_s. Until version 1.0 the ABI
+ * may change with a minor version; its number then changes, too. The number of a retired status, event type or flag is
+ * never used again.
+ *
+ *
+ * Conventions
+ * ===========
+ *
+ * They hold for every function; an exception stands at the function.
+ *
+ * Results. A call that can fail returns enos_status: ENOS_OK (0), or a negative code to act on. enos_last_error() has
+ * the words for a person: which argument, what is wrong with it, what to do. Places for results ("receives ...") are
+ * written on ENOS_OK only.
+ *
+ * What any such call may return, and is not repeated at each:
+ *   - ENOS_ERR_NULL_ARG     a pointer is NULL that must not be. Each pointer is checked; where NULL is allowed, it says so.
+ *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is more than there can be bytes.
+ *   - ENOS_ERR_IN_CALLBACK  called from a storage or log callback; nothing was done.
+ *   - ENOS_ERR_NO_MEMORY    memory is gone. (For very small pieces the library does not come back: it aborts the process,
+ *                           as Rust does.)
+ *   - ENOS_ERR_PANIC        a fault of libenos itself, caught before it could reach you. The process goes on; a client
+ *                           that it hit can only be destroyed: every other call on it is ENOS_ERR_PANIC again.
+ *
+ * Texts that go in are NUL-terminated UTF-8. Nothing is trimmed, nothing cut off: what does not fit is refused. Payloads
+ * and secrets are a pointer and a length in bytes; (NULL, 0) is empty, and ENOS_NUL_TERMINATED as the length has it
+ * measured. All is copied before the call returns.
+ *
+ * Texts that come out go to a buffer of yours, with a NUL. When it is too small, the result is
+ * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds an
+ * empty text. (NULL, 0) as the buffer asks for the capacity.
+ *
+ * Structs begin with struct_size. Call ENOS_INIT(&it) before you fill one in, and before the library does: no more than
+ * that size is read or written, so that a program works with later libraries, whose structs are longer. A size smaller
+ * than that of version 0.1, or something set in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
+ *
+ * Numbers. Enumerations cross as int32_t and are checked. Switches are int32_t, 0 or not 0. Sets of bits are uint32_t; a
+ * bit that is not known is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
+ *
+ * Ownership. What a _new, _create or _parse function makes is yours until you give it to the _free or _destroy function
+ * of its kind; both accept NULL. What a callback is given, and what a getter returns, is the library's: copy what you
+ * keep. Neither side ever frees memory of the other.
+ *
+ *
+ * Threads
+ * =======
+ *
+ * Pure functions (version, errors, names, signing, activation): any thread. enos_client_*: any thread, several at once
+ * on one client, save that enos_client_destroy() must not overlap another call on it. A config or an activation: one
+ * thread at a time.
+ *
+ * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
+ * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
+ * callbacks run there, or inside a call of yours that says so. Never on the network's thread, and never with a lock of
+ * the library held. A slow callback holds up the events behind it, not the network.
+ *
+ * What a callback may call:
+ *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait() and _loop_stop(),
+ *     which are ENOS_ERR_IN_CALLBACK.
+ *   - a storage or log callback: nothing that returns an enos_status (ENOS_ERR_IN_CALLBACK).
+ * Hold no lock around an enos_* call that one of your callbacks takes. A callback must not throw, longjmp, or end its
+ * thread.
+ *
+ * The process. The library ignores SIGPIPE from the first connection on, opens no descriptor without close-on-exec,
+ * stays loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It never writes to
+ * stdout or stderr.
+ */
+
+#ifndef ENOS_H
+#define ENOS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/** The version that this header belongs to; enos_version() is that of the library that runs. */
+#define ENOS_VERSION_MAJOR 0
+#define ENOS_VERSION_MINOR 1
+#define ENOS_VERSION_PATCH 0
+
+/** The number of the ABI, which is also that of the SONAME: libenos.so.0. Compare it with enos_abi_version(). */
+#define ENOS_ABI_VERSION 0
+
+/** As a length: the text ends at its NUL; the library measures it. */
+#define ENOS_NUL_TERMINATED ((size_t)-1)
+
+/** As a timeout: none. */
+#define ENOS_FOREVER 0xFFFFFFFFu
+
+/** A bit of enos_features(): ssl:// and enos_config_set_tls(). Not built yet. */
+#define ENOS_FEATURE_TLS 0x1u
+
+/** A bit of enos_features(): ENOS_PUBLISH_DURABLE. Not built yet. */
+#define ENOS_FEATURE_DURABLE 0x2u
+
+/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. */
+#define ENOS_INIT(p) (memset((p), 0, sizeof *(p)), (p)->struct_size = sizeof *(p))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------------------------
+ * Status codes, version, errors. Any thread, before anything else; legal in every callback.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a call or an outcome came to. 0 is success, every error is negative; a retired number is never used again.
+ */
+typedef enum enos_status_code {
+  /**
+   * Done, or accepted.
+   */
+  ENOS_OK = 0,
+  /**
+   * A pointer that must not be NULL is NULL.
+   */
+  ENOS_ERR_NULL_ARG = -1,
+  /**
+   * An argument is out of its range; enos_last_error() names it and says why.
+   */
+  ENOS_ERR_INVALID_ARG = -2,
+  /**
+   * The caller's buffer is too small; the length written is the capacity needed, NUL included.
+   */
+  ENOS_ERR_BUFFER_TOO_SMALL = -3,
+  /**
+   * Memory is gone.
+   */
+  ENOS_ERR_NO_MEMORY = -4,
+  /**
+   * The call does not fit the state that the object is in.
+   */
+  ENOS_ERR_STATE = -5,
+  /**
+   * The call is not legal inside a callback; nothing was done.
+   */
+  ENOS_ERR_IN_CALLBACK = -6,
+  /**
+   * The time given is over.
+   */
+  ENOS_ERR_TIMEOUT = -7,
+  /**
+   * There is no such thing.
+   */
+  ENOS_ERR_NOT_FOUND = -8,
+  /**
+   * This build, or EnOS, does not do that.
+   */
+  ENOS_ERR_UNSUPPORTED = -9,
+  /**
+   * struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
+   */
+  ENOS_ERR_STRUCT_SIZE = -10,
+  /**
+   * As many messages as the limit allows are under way; wait for an outcome.
+   */
+  ENOS_ERR_QUEUE_FULL = -11,
+  /**
+   * Larger than a limit allows.
+   */
+  ENOS_ERR_TOO_LARGE = -12,
+  /**
+   * Not JSON, or not the message that was expected.
+   */
+  ENOS_ERR_PARSE = -20,
+  /**
+   * A message, but no activation.
+   */
+  ENOS_ERR_NOT_ACTIVATION = -21,
+  /**
+   * The message or the record belongs to another device.
+   */
+  ENOS_ERR_IDENTITY_MISMATCH = -22,
+  /**
+   * The host's storage failed, or holds a record that does not check.
+   */
+  ENOS_ERR_STORAGE = -30,
+  /**
+   * The client holds a device secret that is in no storage yet.
+   */
+  ENOS_ERR_UNSAVED_SECRET = -31,
+  /**
+   * The network or the broker went away, or never answered.
+   */
+  ENOS_ERR_NETWORK = -40,
+  /**
+   * The TLS handshake failed.
+   */
+  ENOS_ERR_TLS = -41,
+  /**
+   * The broker refused what the device signed with.
+   */
+  ENOS_ERR_CREDENTIALS = -42,
+  /**
+   * The broker refused the product secret: it is wrong, or the device is active already.
+   */
+  ENOS_ERR_ACTIVATION_REFUSED = -43,
+  /**
+   * The broker took the product secret, but sent no device secret in time.
+   */
+  ENOS_ERR_ACTIVATION_TIMEOUT = -44,
+  /**
+   * The peer broke the MQTT or the EnOS protocol.
+   */
+  ENOS_ERR_PROTOCOL = -45,
+  /**
+   * A fault of the library, caught at the boundary; the process goes on.
+   */
+  ENOS_ERR_PANIC = -99,
+} enos_status_code;
+
+/**
+ * What a fallible function returns: ENOS_OK (0), or a negative one of enum enos_status_code.
+ */
+typedef int32_t enos_status;
+
+/**
+ * The library's version.
+ *
+ * @return  static text, e.g. "0.1.0"; never NULL.
+ */
+const char *enos_version(void);
+
+/**
+ * The number of the library's ABI, which is also that of its SONAME. Compare it with ENOS_ABI_VERSION at start-up when
+ * the library is loaded with dlopen() or shipped apart from the program:
+ *
+ *     if (enos_abi_version() != ENOS_ABI_VERSION) { ... the wrong libenos.so ... }
+ *
+ * @return  the number of the library that runs.
+ */
+uint32_t enos_abi_version(void);
+
+/**
+ * What this build can do beyond plain TCP.
+ *
+ * @return  a set of ENOS_FEATURE_* bits. Version 0.1 has none of them: it returns 0.
+ */
+uint32_t enos_features(void);
+
+/**
+ * A status in a few words.
+ *
+ * @param code  an enos_status; every value is accepted.
+ * @return      static text; never NULL, "unknown status" for a value that is none.
+ */
+const char *enos_strerror(enos_status code);
+
+/**
+ * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
+ * parsed. Never holds a secret.
+ *
+ * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
+ *          The functions that return no enos_status neither set nor clear it, save
+ *          enos_config_free().
+ */
+const char *enos_last_error(void);
+
+/* ------------------------------------------------------------------------------------------------
+ * The log: what the library has to say for a person. Off by default: the library never writes to stdout or stderr.
+ *
+ * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
+ * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
+ * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
+ * a secret or a message's payload, and none a line break or another control character.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * How much a record matters.
+ */
+typedef enum enos_log_level {
+  /**
+   * Something is broken and stays so until somebody acts.
+   */
+  ENOS_LOG_ERROR = 1,
+  /**
+   * Something went wrong that the library deals with.
+   */
+  ENOS_LOG_WARN = 2,
+  /**
+   * What an operator wants to see: connected, activated, lost.
+   */
+  ENOS_LOG_INFO = 3,
+  /**
+   * What a firmware engineer wants to see.
+   */
+  ENOS_LOG_DEBUG = 4,
+  /**
+   * Each step.
+   */
+  ENOS_LOG_TRACE = 5,
+} enos_log_level;
+
+/**
+ * Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
+ * that return no status.
+ *
+ * @param ctx      what enos_log_set() was given.
+ * @param level    one of enum enos_log_level.
+ * @param target   the part of the library that speaks, e.g. "session"; valid during the call.
+ * @param message  the words, at most 1024 bytes of UTF-8; valid during the call.
+ */
+typedef void (*enos_log_cb)(void *ctx, int32_t level, const char *target, const char *message);
+
+/**
+ * Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
+ * running or will be made: its ctx may be freed. (So hold no lock that the older callback takes.)
+ *
+ * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
+ * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
+ * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: that level and what matters more. Looked at only with a callback.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
+ * @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
+ */
+enos_status enos_log_set(enos_log_cb cb, void *ctx, int32_t max_level);
+
+/* ------------------------------------------------------------------------------------------------
+ * Signing: pure functions, no I/O and no clock. A client signs by itself; these are for a host with an MQTT stack of
+ * its own. Any thread.
+ *
+ * EnOS wants three fields of a CONNECT (MQTT 3.1.1, clean session) made from the device's keys and a secret:
+ *
+ *     client id   <client id>|securemode=2,signmethod=hmacsha1,timestamp=1524448722000|
+ *     user name   <device key>&<product key>
+ *     password    40 or 64 hexadecimal digits, upper case
+ *
+ * Fill in one enos_sign_params and call all three functions with it. A new timestamp is a new client id and password.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Which secret signs.
+ */
+typedef enum enos_secure_mode {
+  /**
+   * The device's own secret: the ordinary login.
+   */
+  ENOS_SECURE_MODE_DEVICE = 2,
+  /**
+   * The product's secret: the login of a device that has no secret yet. EnOS answers with the activation message.
+   */
+  ENOS_SECURE_MODE_PRODUCT = 3,
+} enos_secure_mode;
+
+/**
+ * How the password is computed. Which one a cloud takes depends on its EnOS version.
+ */
+typedef enum enos_sign_method {
+  /**
+   * Clients only, and their default: HMACSHA1, and SHA1 when that is refused. What was accepted is remembered in the
+   * storage. SHA256 is never guessed.
+   */
+  ENOS_SIGN_AUTO = 0,
+  /**
+   * Label hmacsha1, HMAC-SHA1: the EnOS document as written.
+   */
+  ENOS_SIGN_HMACSHA1 = 1,
+  /**
+   * Label hmacsha1, plain SHA-1: what Envision's own SDKs send.
+   */
+  ENOS_SIGN_SHA1 = 2,
+  /**
+   * Label sha256, plain SHA-256: EnOS 2.1 and later.
+   */
+  ENOS_SIGN_SHA256 = 3,
+} enos_sign_method;
+
+/**
+ * What a CONNECT is signed with. Yours; read during the call only. Start with ENOS_INIT().
+ */
+typedef struct enos_sign_params {
+  /**
+   * sizeof(enos_sign_params); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * 1 to 64 characters, none of them a control character or one of `| , =`. NULL: the device key.
+   */
+  const char *client_id;
+  /**
+   * 1 to 64 characters, none of them a control character or one of `/ + # & | , =`.
+   */
+  const char *product_key;
+  /**
+   * As product_key.
+   */
+  const char *device_key;
+  /**
+   * The device secret (mode 2) or the product secret (mode 3): 1 to 1024 bytes of UTF-8 without NUL. Only
+   * enos_sign_password() looks at it.
+   */
+  const char *secret;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t secret_len;
+  /**
+   * One of enum enos_secure_mode.
+   */
+  int32_t secure_mode;
+  /**
+   * One of enum enos_sign_method, but not ENOS_SIGN_AUTO.
+   */
+  int32_t sign_method;
+  /**
+   * Milliseconds since 1970-01-01 UTC; signed, and shown in the client id. A board without a clock may use any
+   * value: Envision's C SDK always sends 2524608000000.
+   */
+  uint64_t timestamp_ms;
+} enos_sign_params;
+
+/**
+ * Makes the password of a CONNECT.
+ *
+ * @param params   what to sign.
+ * @param out      receives the text and a NUL; 65 bytes are always enough. NULL with cap 0 asks for the capacity.
+ * @param cap      the size of out in bytes.
+ * @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+ * @retval ENOS_OK                    out holds the password. It is as good as the secret: wipe it after use.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+ * @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+ * @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+ */
+enos_status enos_sign_password(const struct enos_sign_params *params, char *out, size_t cap, size_t *out_len);
+
+/**
+ * Makes the client id of a CONNECT.
+ *
+ * @param params   what to sign; the secret is not looked at.
+ * @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
+ * @param cap      the size of out in bytes.
+ * @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+ * @retval ENOS_OK                    out holds the client id.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+ * @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+ * @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+ */
+enos_status enos_sign_client_id(const struct enos_sign_params *params, char *out, size_t cap, size_t *out_len);
+
+/**
+ * Makes the user name of a CONNECT.
+ *
+ * @param params   what to sign; the secret is not looked at.
+ * @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
+ * @param cap      the size of out in bytes.
+ * @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+ * @retval ENOS_OK                    out holds the user name.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+ * @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+ * @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+ */
+enos_status enos_sign_username(const struct enos_sign_params *params, char *out, size_t cap, size_t *out_len);
+
+/* ------------------------------------------------------------------------------------------------
+ * The activation message: pure functions, no I/O. A client reads it by itself and hands it out in events; these are
+ * also for a host with an MQTT stack of its own. Any thread; the getters are legal in every callback.
+ *
+ * After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret, unasked and
+ * ONCE, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with a
+ * stack of its own gives each message that comes in to enos_activation_parse(); on ENOS_OK it stores the secret so that
+ * it survives a power cut, only then publishes enos_activation_reply(), disconnects, and logs in as the device.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * A device secret that has arrived: opaque. One from enos_activation_parse() is yours until enos_activation_free(); one
+ * in an event is the library's.
+ */
+typedef struct enos_activation enos_activation;
+
+/**
+ * Reads a message that may be the activation of this device.
+ *
+ * @param product_key  of this device.
+ * @param device_key   of this device.
+ * @param topic        of the message, as it came in: any bytes.
+ * @param topic_len    in bytes, or ENOS_NUL_TERMINATED.
+ * @param payload      of the message: any bytes. Wipe yours after use: it holds the secret.
+ * @param payload_len  in bytes, or ENOS_NUL_TERMINATED.
+ * @param out          receives the activation, yours to free with enos_activation_free().
+ * @retval ENOS_OK                     an activation of this device.
+ * @retval ENOS_ERR_NOT_ACTIVATION     another message: its topic or its method is not that of an activation.
+ * @retval ENOS_ERR_IDENTITY_MISMATCH  an activation of another device: its topic or its params name one.
+ * @retval ENOS_ERR_PARSE              no JSON, or no device secret in it, or an empty one.
+ * @retval ENOS_ERR_TOO_LARGE          more than 64 KiB.
+ * @retval ENOS_ERR_INVALID_ARG        a key is out of its range (see enos_sign_params), or not UTF-8.
+ */
+enos_status enos_activation_parse(const char *product_key,
+                                  const char *device_key,
+                                  const char *topic,
+                                  size_t topic_len,
+                                  const uint8_t *payload,
+                                  size_t payload_len,
+                                  struct enos_activation **out);
+
+/**
+ * The product key that the secret belongs to: the one that was asked for.
+ *
+ * @param activation  may be NULL.
+ * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
+ */
+const char *enos_activation_product_key(const struct enos_activation *activation);
+
+/**
+ * The device key that the secret belongs to: the one that was asked for.
+ *
+ * @param activation  may be NULL.
+ * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
+ */
+const char *enos_activation_device_key(const struct enos_activation *activation);
+
+/**
+ * The device secret, in clear: store it, never log it.
+ *
+ * @param activation  may be NULL.
+ * @return  the secret, never empty, at most 1024 bytes of UTF-8; valid until the activation is freed or, in an event,
+ *          until the callback returns; NULL for NULL.
+ */
+const char *enos_activation_device_secret(const struct enos_activation *activation);
+
+/**
+ * The asset that the device is on EnOS.
+ *
+ * @param activation  may be NULL.
+ * @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
+ *          sent none, and for NULL.
+ */
+const char *enos_activation_asset_id(const struct enos_activation *activation);
+
+/**
+ * Makes the answer that tells the cloud that the secret has arrived. Publish it (QoS 0 will do) once the secret is
+ * stored, never before.
+ *
+ * @param activation   the activation.
+ * @param topic        receives the topic and a NUL; NULL with topic_cap 0 asks for the capacity.
+ * @param topic_cap    the size of topic in bytes.
+ * @param topic_len    receives the topic's length without the NUL.
+ * @param payload      receives the payload, JSON text, and a NUL; NULL with payload_cap 0 asks for the capacity.
+ * @param payload_cap  the size of payload in bytes.
+ * @param payload_len  receives the payload's length without the NUL: what to publish.
+ * @retval ENOS_OK                    both are there.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  one of them does not fit: topic_len and payload_len are the capacities that they
+ *                                    need, NUL included.
+ */
+enos_status enos_activation_reply(const struct enos_activation *activation,
+                                  char *topic,
+                                  size_t topic_cap,
+                                  size_t *topic_len,
+                                  char *payload,
+                                  size_t payload_cap,
+                                  size_t *payload_len);
+
+/**
+ * Wipes and frees an activation from enos_activation_parse(). What its getters returned is gone with it. Legal in every
+ * callback.
+ *
+ * @param activation  may be NULL: nothing happens.
+ */
+void enos_activation_free(struct enos_activation *activation);
+
+/* ------------------------------------------------------------------------------------------------
+ * Storage: where the library keeps what must outlive the process. The firmware's own (flash, a database, a file), or
+ * the ready-made directory below.
+ *
+ * It is required for activation with a product secret. A client with a device secret of its own can do without: then
+ * the connect budget and what ENOS_SIGN_AUTO found out last as long as the process.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a storage callback returns when it did not fail. A failure is a negative number of your own.
+ */
+typedef enum enos_storage_result {
+  /**
+   * Done.
+   */
+  ENOS_STORAGE_OK = 0,
+  /**
+   * There is no value under this key. Only for this answer may the library activate the device: a store that cannot
+   * be read, or cannot tell, returns a negative number instead.
+   */
+  ENOS_STORAGE_NOT_FOUND = 1,
+  /**
+   * load only: the value is longer than `cap`; `*out_len` says how long.
+   */
+  ENOS_STORAGE_TOO_SMALL = 2,
+} enos_storage_result;
+
+/**
+ * Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
+ *
+ * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
+ * above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way. Several
+ * devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a version
+ * and a checksum. A store need not look into them.
+ *
+ * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
+ * enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
+ * lock of the library held. They may take as long as the flash does: the connection is kept meanwhile. They must not
+ * call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+ *
+ * Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
+ * points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
+ * configs are one store: still one call at a time, and one release.
+ *
+ * Return values: enos_storage_result, or a negative number of your own for a failure, which comes back to you in
+ * enos_event.detail_code. A failure is retried with a growing delay; it never leads to an activation.
+ */
+typedef struct enos_storage {
+  /**
+   * sizeof(enos_storage); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * Passed to each callback; may be NULL.
+   */
+  void *ctx;
+  /**
+   * Reads the value of `key`. Must not be NULL.
+   *
+   * If the value fits into the `cap` bytes at `buf`, write it there, its length in bytes to `*out_len`, and return
+   * ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL: you are
+   * asked again with a buffer of that size. (A store that cannot tell leaves `*out_len` alone, and is asked again
+   * with 65536.) Never write past `cap`. If there is no such key, return ENOS_STORAGE_NOT_FOUND, and only then.
+   */
+  int32_t (*load)(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len);
+  /**
+   * Writes the `len` bytes at `data` as the value of `key`, in place of an older one. Must not be NULL.
+   *
+   * Return ENOS_STORAGE_OK only when the value survives a power cut from here on: the cloud sends a device secret
+   * once, and after this OK the library tells the cloud that it has it. Replace atomically: whenever the power goes,
+   * a later load gives the old value or the new one, whole, and never ENOS_STORAGE_NOT_FOUND where there was one.
+   * (On a file system: write another file, fsync, rename, fsync the directory.) On failure the old value stays.
+   */
+  int32_t (*store)(void *ctx, const char *key, const uint8_t *data, size_t len);
+  /**
+   * Removes `key` and its value; a key that does not exist counts as removed. Must not be NULL.
+   */
+  int32_t (*erase)(void *ctx, const char *key);
+  /**
+   * May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
+   * it; no callback runs after it. A store that was released must not be given to a config again.
+   */
+  void (*release)(void *ctx);
+} enos_storage;
+
+/**
+ * A ready-made storage for a Linux file system: a directory with a file a key, each written whole, synced and renamed,
+ * so that a power cut at any moment leaves the old value or the new one.
+ *
+ * The directory is created with mode 0700 when it is missing; its parent must exist. One that exists must belong to the
+ * effective user and give no right to group and others. It is locked until its release: one storage a directory at a
+ * time, in this process and in all others. Give the same enos_storage to all clients that share the directory. Once it
+ * was given to a config, the library releases it after the last config or client that uses it; one that was given to
+ * none is released with out->release(out->ctx).
+ *
+ * @param path  of the directory, UTF-8.
+ * @param out   made with ENOS_INIT(); receives the storage, for enos_config_set_storage(). Its callbacks fail with
+ *              negated errno values.
+ * @retval ENOS_OK               out is ready.
+ * @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
+ * @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.
+ * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_storage_directory(const char *path, struct enos_storage *out);
+
+/* ------------------------------------------------------------------------------------------------
+ * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What an event tells. Later versions add types: ignore those that you do not know.
+ */
+typedef enum enos_event_type {
+  /**
+   * Online as the device: publish from here on. The subscriptions of before are being renewed.
+   */
+  ENOS_EVENT_CONNECTED = 1,
+  /**
+   * The link is gone, or an attempt failed. retry_in_ms says when the next attempt follows (0: none will, until you
+   * call enos_client_connect()), detail what happened and what to do. status is
+   *
+   *   - ENOS_OK: you asked for it, with enos_client_disconnect();
+   *   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
+   *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
+   *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
+   *     and has to be deleted and registered anew in the EnOS console;
+   *   - ENOS_ERR_ACTIVATION_TIMEOUT: it took the product secret and has sent no device secret so far. The client
+   *     stays connected and waits on;
+   *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
+   *     detail_code is what it returned;
+   *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others).
+   *
+   * For a CONNACK, detail_code is its return code.
+   */
+  ENOS_EVENT_DISCONNECTED = 2,
+  /**
+   * The device secret has arrived, is stored, and was read back. activation is set. CONNECTED follows.
+   */
+  ENOS_EVENT_ACTIVATED = 3,
+  /**
+   * The device secret has arrived and could not be stored. activation is set; status and detail say why, detail_code
+   * is what your storage returned, retry_in_ms when it is tried again. The library tries for as long as the process
+   * lives; you may also save it by hand and call enos_client_activation_saved().
+   */
+  ENOS_EVENT_PERSIST_FAILED = 4,
+  /**
+   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. status
+   * is ENOS_OK; on the activation's topic it says why the message was no activation of this device.
+   */
+  ENOS_EVENT_MESSAGE = 5,
+  /**
+   * The outcome of enos_client_publish() or enos_client_reply(): token, status.
+   */
+  ENOS_EVENT_DELIVERED = 6,
+  /**
+   * The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted).
+   */
+  ENOS_EVENT_SUBSCRIBED = 7,
+  /**
+   * The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
+   */
+  ENOS_EVENT_UNSUBSCRIBED = 8,
+  /**
+   * The outcome of an enos_client_post_*() call: token, status, detail_code (EnOS's code; 200 is success), payload
+   * (the reply, JSON).
+   */
+  ENOS_EVENT_REPLY = 9,
+  /**
+   * Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
+   * many. Events of other types are never dropped.
+   */
+  ENOS_EVENT_OVERFLOW = 10,
+} enos_event_type;
+
+/**
+ * One device's connection: opaque. From enos_client_create(), yours until enos_client_destroy() has succeeded.
+ */
+typedef struct enos_client enos_client;
+
+/**
+ * One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
+ * Fields that an event's type does not use are 0, "" or NULL.
+ */
+typedef struct enos_event {
+  /**
+   * The size of the library's struct: later versions are longer. Read only what your header declares.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_event_type.
+   */
+  int32_t type;
+  /**
+   * ENOS_OK, or what went wrong.
+   */
+  enos_status status;
+  /**
+   * A number from outside: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
+   */
+  int32_t detail_code;
+  /**
+   * 0 or 1.
+   */
+  int32_t qos;
+  /**
+   * Of the call that this is the one outcome of; 0 if none.
+   */
+  uint64_t token;
+  /**
+   * Milliseconds until the next attempt; 0 if none.
+   */
+  uint32_t retry_in_ms;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Words for a log. Never NULL, never holds a secret.
+   */
+  const char *detail;
+  /**
+   * Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
+   */
+  const char *topic;
+  /**
+   * Without the NUL.
+   */
+  size_t topic_len;
+  /**
+   * payload_len bytes, with no NUL after them. Never NULL.
+   */
+  const uint8_t *payload;
+  size_t payload_len;
+  /**
+   * In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.
+   */
+  const enos_activation *activation;
+} enos_event;
+
+/**
+ * Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
+ * thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
+ * _loop_stop and _wait (ENOS_ERR_IN_CALLBACK), and none of them waits. The network goes on beside a slow callback, but
+ * further events wait for it.
+ *
+ * @param ctx     what enos_config_set_event_cb() was given.
+ * @param client  the client that it is about: the pointer that enos_client_create() wrote.
+ * @param event   the event; valid until the callback returns.
+ */
+typedef void (*enos_event_cb)(void *ctx, struct enos_client *client, const struct enos_event *event);
+
+/**
+ * An event type's name, for logs.
+ *
+ * @param type  every value is accepted.
+ * @return      static text, e.g. "CONNECTED"; "UNKNOWN" for a value that is no type.
+ */
+const char *enos_event_name(int32_t type);
+
+/* ------------------------------------------------------------------------------------------------
+ * Configuration: what a client is made from. Opaque; fill one in with the setters, make clients from it (each takes a
+ * copy), free it. One thread at a time.
+ *
+ * Required are a server, an identity, and a secret: either the device secret, or the product secret together with a
+ * storage. Each setter replaces what it was given before and checks its own arguments; on an error the config keeps its
+ * former value. Texts and secrets are copied.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a client is made from: opaque. Yours until enos_config_free().
+ */
+typedef struct enos_config enos_config;
+
+/**
+ * Makes an empty config, with every default in place.
+ *
+ * @param out  receives the config, yours to free with enos_config_free().
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_new(struct enos_config **out);
+
+/**
+ * Wipes and frees a config. Clients that were made from it live on. A storage that nothing else uses is released.
+ * In a log or storage callback nothing is freed: enos_last_error() says so.
+ *
+ * @param config  may be NULL: nothing happens.
+ */
+void enos_config_free(struct enos_config *config);
+
+/**
+ * Sets the broker. Required.
+ *
+ * @param config  the config.
+ * @param uri     tcp://host or tcp://host:port; the port is 11883 unless given. host is a name, an IPv4 address, or an
+ *                IPv6 address in brackets: tcp://[::1]:11883. On tcp:// anyone on the way can read and forge messages,
+ *                the device secret included. ssl://host[:18883] is for a build with ENOS_FEATURE_TLS.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  not of that form; enos_last_error() says why.
+ * @retval ENOS_ERR_UNSUPPORTED  ssl://, and this build has no TLS (version 0.1 never has).
+ */
+enos_status enos_config_set_server(struct enos_config *config, const char *uri);
+
+/**
+ * Sets who the device is. Required.
+ *
+ * @param config       the config.
+ * @param product_key  1 to 64 characters, none of them a control character or one of `/ + # & | , =`.
+ * @param device_key   as product_key.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range, or not UTF-8; enos_last_error() says which and why.
+ */
+enos_status enos_config_set_identity(struct enos_config *config, const char *product_key, const char *device_key);
+
+/**
+ * Sets the free part of the MQTT client id, for instance a serial number or a MAC address.
+ *
+ * @param config     the config.
+ * @param client_id  1 to 64 characters, none of them a control character or one of `| , =`. Default: the device key.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range, or not UTF-8.
+ */
+enos_status enos_config_set_client_id(struct enos_config *config, const char *client_id);
+
+/**
+ * Sets the device secret, for a device that was given one in the factory. It comes before a stored one until one of
+ * them has worked. Default: none; the one in the storage is used, or activation brings one.
+ *
+ * @param config  the config.
+ * @param secret  1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
+ * @param len     in bytes, or ENOS_NUL_TERMINATED.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_device_secret(struct enos_config *config, const char *secret, size_t len);
+
+/**
+ * Sets the product secret: a device that has no secret of its own is activated with it, once. Needs a storage.
+ * Default: none.
+ *
+ * @param config  the config.
+ * @param secret  1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
+ * @param len     in bytes, or ENOS_NUL_TERMINATED.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_product_secret(struct enos_config *config, const char *secret, size_t len);
+
+/**
+ * Sets how CONNECTs are signed.
+ *
+ * @param config  the config.
+ * @param method  one of enum enos_sign_method. Default: ENOS_SIGN_AUTO (0).
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  no such method.
+ */
+enos_status enos_config_set_sign_method(struct enos_config *config, int32_t method);
+
+/**
+ * Sets where the library keeps what must outlive the process. Required with a product secret; advisable always: the
+ * connect budget and the sign method that worked are kept there, too.
+ *
+ * @param config   the config.
+ * @param storage  made with ENOS_INIT() or by enos_storage_directory(). The struct is copied; what its ctx points to
+ *                 stays in use until its release. On an error it is not released. Default: none.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_NULL_ARG     also: load, store or erase is NULL.
+ * @retval ENOS_ERR_STRUCT_SIZE  storage was not made with ENOS_INIT(), or is of a later version.
+ */
+enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
+
+/**
+ * Sets who is told what happens.
+ *
+ * @param config  the config.
+ * @param cb      the callback; NULL for none. Default: none.
+ * @param ctx     passed to the callback; may be NULL. Yours, and in use until each client made from this config is
+ *                destroyed.
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb cb, void *ctx);
+
+/**
+ * Sets the certificates of ssl:// servers. NOT BUILT YET: version 0.1 has no TLS, and this always fails. It stands here
+ * so that a program that wants TLS finds out (enos_features(), ENOS_FEATURE_TLS) instead of going without.
+ *
+ * @param config  the config.
+ * @param ca      path of a PEM file with the authorities to trust.
+ * @param cert    path of a PEM file with the device's certificate; NULL for none.
+ * @param key     path of a PEM file with its private key; NULL for none.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls(struct enos_config *config, const char *ca, const char *cert, const char *key);
+
+/**
+ * Sets the longest silence on the link before a PING goes out. A peer that falls silent is noticed after about two and
+ * a half times as long.
+ *
+ * @param config   the config.
+ * @param seconds  10 to 1200. EnOS documents 60 to 300; less is for networks that forget idle connections sooner.
+ *                 Default: 60.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seconds);
+
+/**
+ * Sets how long an attempt to connect may take, from resolving the name to the broker's answer.
+ *
+ * @param config  the config.
+ * @param ms      100 to 600000. Default: 30000.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t ms);
+
+/**
+ * Sets how long the device secret may take after a login with the product secret before that is reported
+ * (DISCONNECTED with ENOS_ERR_ACTIVATION_TIMEOUT). The client keeps waiting for it, and logs in once more after 10
+ * minutes.
+ *
+ * @param config  the config.
+ * @param ms      100 to 600000. Default: 30000.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_activation_timeout(struct enos_config *config, uint32_t ms);
+
+/**
+ * Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
+ * with each failure. The connect budget can make them longer.
+ *
+ * @param config  the config.
+ * @param min_ms  100 to 3600000. Default: 1000.
+ * @param max_ms  min_ms to 3600000. Default: 120000. 0,0: no attempt by itself; call enos_client_connect(). (The steps
+ *                of an activation are not such attempts and go on.)
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_reconnect(struct enos_config *config, uint32_t min_ms, uint32_t max_ms);
+
+/**
+ * Sets whether a device whose secret is refused again and again (longer than EnOS's ban of 5 minutes) may be activated
+ * anew with the product secret: for devices that were deleted and registered again in the console. The old secret is
+ * kept.
+ *
+ * @param config  the config.
+ * @param on      0: off; all else: on. Default: on.
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
+
+/**
+ * Sets how many CONNECTs may go out. The defaults keep EnOS's own rule with a margin: it bars a device for 5 minutes at
+ * the 4th CONNECT in 2 minutes, and allows one a second. Change them only for another broker. The count is kept in the
+ * storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
+ *
+ * @param config      the config.
+ * @param connects    0 to 16 in any window. Default: 3. 0: no limit (for a test broker); window_ms is not looked at.
+ * @param window_ms   1000 to 3600000. Default: 125000.
+ * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_connect_budget(struct enos_config *config,
+                                           uint32_t connects,
+                                           uint32_t window_ms,
+                                           uint32_t spacing_ms);
+
+/**
+ * Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
+ * subscribe or an unsubscribe. Then its event comes with ENOS_ERR_TIMEOUT. On a slow link, allow for what is queued.
+ *
+ * @param config  the config.
+ * @param ms      100 to 600000. Default: 30000.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t ms);
+
+/**
+ * Sets how many accepted calls may be without their outcome; one more is ENOS_ERR_QUEUE_FULL.
+ *
+ * @param config    the config.
+ * @param messages  1 to 10000. Default: 100, which is also the fastest.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messages);
+
+/**
+ * Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
+ * many; an activation is never dropped.
+ *
+ * @param config            the config.
+ * @param inbound_messages  1 to 1000000. Default: 1000.
+ * @param inbound_bytes     1024 to 1073741824, topics and payloads together; not less than max_message
+ *                          (enos_client_create() checks that). Default: 4194304.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
+
+/**
+ * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
+ * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
+ * ENOS_ERR_NETWORK.
+ *
+ * @param config  the config.
+ * @param bytes   1024 to 268435455. Default: 1048576.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes);
+
+/**
+ * Binds the connection to a network interface, for boards with several (cellular beside Ethernet). The kernel may ask
+ * for CAP_NET_RAW. An interface that is missing shows when connecting: ENOS_ERR_NETWORK.
+ *
+ * @param config  the config.
+ * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
+ */
+enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+
+/* ------------------------------------------------------------------------------------------------
+ * Client: one device's connection. Every function may be called from any thread, several at once on one client, save
+ * that enos_client_destroy() must not overlap another call on it.
+ *
+ * Somebody has to run the loop: nothing happens and no event comes without it. Three ways, of which a client uses one:
+ *
+ *     your thread          while (running) enos_client_loop(client, 1000);
+ *     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
+ *                          enos_client_loop(client, 0)
+ *     the library's thread enos_client_loop_start(); your callbacks then run on that thread
+ *
+ * What follows enos_client_connect():
+ *
+ *     a device secret is      CONNECTED. A refusal is DISCONNECTED with ENOS_ERR_CREDENTIALS, and the next of the
+ *     there                   secrets in hand and sign methods is tried; when all have been, after 10 to 60 minutes
+ *     none is, but a          the device secret arrives, is stored and read back: ACTIVATED, then CONNECTED. It is
+ *     product secret          never given up: when it cannot be stored, PERSIST_FAILED, again and again
+ *     the link is lost        calls without an outcome get theirs, then DISCONNECTED with ENOS_ERR_NETWORK; the next
+ *                             attempt follows by itself (enos_config_set_reconnect())
+ *
+ * Only ENOS_STORAGE_NOT_FOUND means that there is no device secret: a storage that fails never leads to an activation.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Where a client stands.
+ */
+typedef enum enos_state {
+  /**
+   * Not connected, and nothing is under way.
+   */
+  ENOS_STATE_IDLE = 0,
+  /**
+   * Logging in with the product secret, or waiting for the device secret.
+   */
+  ENOS_STATE_ACTIVATING = 1,
+  /**
+   * The device secret has arrived and is being stored.
+   */
+  ENOS_STATE_PERSISTING = 2,
+  /**
+   * Reading the storage, or logging in as the device.
+   */
+  ENOS_STATE_CONNECTING = 3,
+  /**
+   * Connected as the device.
+   */
+  ENOS_STATE_ONLINE = 4,
+  /**
+   * Between two attempts, or closing the connection.
+   */
+  ENOS_STATE_WAITING = 5,
+} enos_state;
+
+/**
+ * Makes a client. No network, no storage, no thread and no callback yet.
+ *
+ * @param config  what it is made from; copied, so it may be changed or freed afterwards.
+ * @param out     receives the client, yours to destroy with enos_client_destroy().
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  the config lacks something that is required, or its values do not go together;
+ *                               enos_last_error() names the setter.
+ * @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
+ */
+enos_status enos_client_create(const enos_config *config, enos_client **out);
+
+/**
+ * Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
+ * logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
+ * DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits; when
+ * the client is online or on its way it changes nothing.
+ *
+ * @param client  the client.
+ * @retval ENOS_OK              begun, or under way already.
+ * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, and thousands of calls and events wait for it. Run it.
+ */
+enos_status enos_client_connect(enos_client *client);
+
+/**
+ * Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
+ * ENOS_OK then says that it is done. A device secret that is not stored yet is kept, and storing it goes on.
+ *
+ * @param client  the client.
+ * @retval ENOS_OK              begun, or nothing to do.
+ * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, as for enos_client_connect().
+ */
+enos_status enos_client_disconnect(enos_client *client);
+
+/**
+ * Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
+ * more, not even for calls without an outcome: to see those, disconnect and loop until DISCONNECTED first. Waits for a
+ * callback that runs on the library's thread. No other call on this client may be running or follow.
+ *
+ * @param client  may be NULL: nothing happens, ENOS_OK.
+ * @retval ENOS_OK                  the client is gone.
+ * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Save it
+ *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
+ * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
+ */
+enos_status enos_client_destroy(enos_client *client);
+
+/**
+ * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
+ * stops trying to store it and goes on to log in as the device. Give it to the next process with
+ * enos_config_set_device_secret(), or your storage's load.
+ *
+ * @param client  the client.
+ * @retval ENOS_OK         done.
+ * @retval ENOS_ERR_STATE  there is no secret that waits to be stored.
+ */
+enos_status enos_client_activation_saved(enos_client *client);
+
+/**
+ * Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
+ *
+ * @param client  the client.
+ * @return  one of enum enos_state; ENOS_ERR_NULL_ARG for NULL.
+ */
+int32_t enos_client_state(const enos_client *client);
+
+/**
+ * A state's name, for logs.
+ *
+ * @param state  every value is accepted.
+ * @return       static text, e.g. "ONLINE"; "UNKNOWN" for a value that is no state.
+ */
+const char *enos_state_name(int32_t state);
+
+/**
+ * Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
+ * delivers events and log records. The network itself does not wait for it.
+ *
+ * @param client      the client.
+ * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
+ * @retval ENOS_OK               what was due is done, or the time is over, or a signal or enos_client_wake() ended the
+ *                               wait.
+ * @retval ENOS_ERR_STATE        another thread loops this client already, or enos_client_loop_start() runs.
+ * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+ */
+enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
+
+/**
+ * Waits for a state: loops meanwhile, or waits for the library's thread when enos_client_loop_start() runs.
+ *
+ * @param client      the client.
+ * @param state       one of enum enos_state.
+ * @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
+ * @retval ENOS_OK               the state was reached.
+ * @retval ENOS_ERR_TIMEOUT      it was not, in that time.
+ * @retval ENOS_ERR_INVALID_ARG  no such state.
+ * @retval ENOS_ERR_STATE        nothing is under way that could lead there (call enos_client_connect() first), or
+ *                               another thread loops this client.
+ * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
+ *         ENOS_ERR_NETWORK, ENOS_ERR_PROTOCOL
+ *                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
+ *                               returned at once. The client goes on by itself; enos_last_error() says what to do.
+ * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+ */
+enos_status enos_client_wait(enos_client *client, int32_t state, uint32_t timeout_ms);
+
+/**
+ * A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
+ * Timers are in it: poll it without a timeout. Legal in every callback.
+ *
+ * @param client  the client.
+ * @return  the descriptor: the library's, valid until the client is destroyed; do nothing with it but wait. Negative
+ *          (an enos_status) on failure.
+ */
+int enos_client_fd(const enos_client *client);
+
+/**
+ * Ends the wait of the client's loop, present or next. Safe in a signal handler, legal in every callback.
+ *
+ * @param client  may be NULL: nothing happens.
+ */
+void enos_client_wake(enos_client *client);
+
+/**
+ * Starts a thread of the library's own that loops this client. It blocks all signals. Your callbacks run on it.
+ *
+ * @param client  the client.
+ * @retval ENOS_OK               it runs.
+ * @retval ENOS_ERR_STATE        it runs already.
+ * @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
+ */
+enos_status enos_client_loop_start(enos_client *client);
+
+/**
+ * Ends the thread of enos_client_loop_start() and waits until it has: then no callback runs any more. The connection
+ * stays. enos_client_destroy() does this by itself.
+ *
+ * @param client  the client.
+ * @retval ENOS_OK               it has ended, or there was none.
+ * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+ */
+enos_status enos_client_loop_stop(enos_client *client);
+
+/* ------------------------------------------------------------------------------------------------
+ * Messages. Every call that is accepted (ENOS_OK) ends in exactly one event with its token, and the token is written
+ * before that event can run:
+ *
+ *     QoS 0             DELIVERED when it is written to the socket
+ *     QoS 1             DELIVERED when the broker has acknowledged it
+ *     subscribe         SUBSCRIBED; ENOS_ERR_CREDENTIALS when the broker refuses
+ *     unsubscribe       UNSUBSCRIBED
+ *     post_*            REPLY with EnOS's code in detail_code, or with a status; no DELIVERED
+ *
+ * When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
+ * arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
+ * ENOS_ERR_NETWORK.
+ *
+ * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * How a message is sent: bits of a uint32_t.
+ */
+typedef enum enos_publish_flags {
+  /**
+   * In your storage before the call returns, and sent until it is acknowledged, across outages and restarts. NOT
+   * BUILT YET: version 0.1 answers ENOS_ERR_UNSUPPORTED; enos_features() will have ENOS_FEATURE_DURABLE.
+   */
+  ENOS_PUBLISH_DURABLE = 1,
+} enos_publish_flags;
+
+/**
+ * Publishes a message.
+ *
+ * @param client     the client.
+ * @param topic      1 to 65535 bytes, no + and no #.
+ * @param payload    any bytes; may be NULL when len is 0. Copied.
+ * @param len        in bytes, at most 524288 (EnOS's limit), or ENOS_NUL_TERMINATED.
+ * @param qos        0 or 1.
+ * @param flags      0. (ENOS_PUBLISH_DURABLE is not built yet.)
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()): wait for one.
+ * @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB.
+ * @retval ENOS_ERR_UNSUPPORTED  qos 2, or a flag that this build does not have.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag.
+ */
+enos_status enos_client_publish(enos_client *client,
+                                const char *topic,
+                                const uint8_t *payload,
+                                size_t len,
+                                int32_t qos,
+                                uint32_t flags,
+                                uint64_t *out_token);
+
+/**
+ * Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. Lasts across reconnects: the library renews it
+ * (and tells a refusal with a SUBSCRIBED event whose token is 0). EnOS delivers commands to a device without this; the
+ * replies to enos_client_post_*() are seen to by the library.
+ *
+ * @param client     the client.
+ * @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
+ * @param qos        0 or 1: the highest that messages are to come with.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: SUBSCRIBED will come.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or too many filters.
+ * @retval ENOS_ERR_UNSUPPORTED  qos 2.
+ * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
+ */
+enos_status enos_client_subscribe(enos_client *client, const char *filter, int32_t qos, uint64_t *out_token);
+
+/**
+ * Ends a subscription.
+ *
+ * @param client     the client.
+ * @param filter     as it was subscribed.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ * @retval ENOS_ERR_INVALID_ARG  no such filter.
+ */
+enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
+
+/**
+ * Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). Topic, id, version and method
+ * are made here.
+ *
+ * @param client       the client.
+ * @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+ *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
+ * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
+ * @param flags        0. (ENOS_PUBLISH_DURABLE is not built yet.)
+ * @param out_token    receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
+ *                               detail_code is 200.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+ * @retval ENOS_ERR_UNSUPPORTED  a flag that this build does not have.
+ * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; or there is no such flag.
+ */
+enos_status enos_client_post_measurepoints(enos_client *client,
+                                           const char *params_json,
+                                           size_t len,
+                                           uint32_t flags,
+                                           uint64_t *out_token);
+
+/**
+ * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
+ * device back until the one before is answered or has timed out.
+ *
+ * @param client         the client.
+ * @param command_topic  the message's topic.
+ * @param id             the "id" in the message's payload.
+ * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
+ * @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+ * @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
+ * @param out_token      receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
+ */
+enos_status enos_client_reply(enos_client *client,
+                              const char *command_topic,
+                              const char *id,
+                              int32_t code,
+                              const char *data_json,
+                              size_t len,
+                              uint64_t *out_token);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ENOS_H */

@@ -1,0 +1,305 @@
+//! Client: one device's connection. Every function may be called from any thread, several at once on one client, save
+//! that enos_client_destroy() must not overlap another call on it.
+//!
+//! Somebody has to run the loop: nothing happens and no event comes without it. Three ways, of which a client uses one:
+//!
+//!     your thread          while (running) enos_client_loop(client, 1000);
+//!     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
+//!                          enos_client_loop(client, 0)
+//!     the library's thread enos_client_loop_start(); your callbacks then run on that thread
+//!
+//! What follows enos_client_connect():
+//!
+//!     a device secret is      CONNECTED. A refusal is DISCONNECTED with ENOS_ERR_CREDENTIALS, and the next of the
+//!     there                   secrets in hand and sign methods is tried; when all have been, after 10 to 60 minutes
+//!     none is, but a          the device secret arrives, is stored and read back: ACTIVATED, then CONNECTED. It is
+//!     product secret          never given up: when it cannot be stored, PERSIST_FAILED, again and again
+//!     the link is lost        calls without an outcome get theirs, then DISCONNECTED with ENOS_ERR_NETWORK; the next
+//!                             attempt follows by itself (enos_config_set_reconnect())
+//!
+//! Only ENOS_STORAGE_NOT_FOUND means that there is no device secret: a storage that fails never leads to an activation.
+
+use std::ffi::{c_char, c_int, CStr};
+
+use super::config::enos_config;
+use super::guard::{getter, guard, on_client};
+use super::handle::{self, enos_client, Boxed};
+use super::output::Out;
+use super::status::enos_status;
+use crate::client::Client;
+use crate::error::{Error, Result, Status};
+use crate::session::event::State;
+
+/// As a timeout: none. `ENOS_FOREVER` in the header.
+const FOREVER: u32 = u32::MAX;
+
+/// Reads a number off a client; a negative status when that fails.
+///
+/// # Safety
+/// `client` is NULL or a handle as the header describes it.
+unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> i32) -> i32 {
+    // SAFETY: the caller's promise.
+    let look = || unsafe { handle::client(client) }.map_or_else(|error| error.status as i32, read);
+    getter(Status::ENOS_ERR_PANIC as i32, look)
+}
+
+fn timeout(ms: u32) -> Option<u32> {
+    (ms != FOREVER).then_some(ms)
+}
+
+/// Where a client stands.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_state {
+    /// Not connected, and nothing is under way.
+    ENOS_STATE_IDLE = 0,
+    /// Logging in with the product secret, or waiting for the device secret.
+    ENOS_STATE_ACTIVATING = 1,
+    /// The device secret has arrived and is being stored.
+    ENOS_STATE_PERSISTING = 2,
+    /// Reading the storage, or logging in as the device.
+    ENOS_STATE_CONNECTING = 3,
+    /// Connected as the device.
+    ENOS_STATE_ONLINE = 4,
+    /// Between two attempts, or closing the connection.
+    ENOS_STATE_WAITING = 5,
+}
+
+const STATES: [(enos_state, State, &CStr); 6] = [
+    (enos_state::ENOS_STATE_IDLE, State::Idle, c"IDLE"),
+    (enos_state::ENOS_STATE_ACTIVATING, State::Activating, c"ACTIVATING"),
+    (enos_state::ENOS_STATE_PERSISTING, State::Persisting, c"PERSISTING"),
+    (enos_state::ENOS_STATE_CONNECTING, State::Connecting, c"CONNECTING"),
+    (enos_state::ENOS_STATE_ONLINE, State::Online, c"ONLINE"),
+    (enos_state::ENOS_STATE_WAITING, State::Waiting, c"WAITING"),
+];
+
+fn state_number(state: State) -> i32 {
+    let c = match state {
+        State::Idle => enos_state::ENOS_STATE_IDLE,
+        State::Activating => enos_state::ENOS_STATE_ACTIVATING,
+        State::Persisting => enos_state::ENOS_STATE_PERSISTING,
+        State::Connecting => enos_state::ENOS_STATE_CONNECTING,
+        State::Online => enos_state::ENOS_STATE_ONLINE,
+        State::Waiting => enos_state::ENOS_STATE_WAITING,
+    };
+    c as i32
+}
+
+fn state_from(number: i32) -> Result<State> {
+    STATES
+        .iter()
+        .find_map(|(c, state, _)| (*c as i32 == number).then_some(*state))
+        .ok_or_else(|| Error::invalid(format!("state is {number}, which is none of enum enos_state")))
+}
+
+/// Makes a client. No network, no storage, no thread and no callback yet.
+///
+/// @param config  what it is made from; copied, so it may be changed or freed afterwards.
+/// @param out     receives the client, yours to destroy with enos_client_destroy().
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  the config lacks something that is required, or its values do not go together;
+///                               enos_last_error() names the setter.
+/// @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mut *mut enos_client) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract.
+        let (config, out) = unsafe { (enos_config::borrow(config, "config")?, Out::new(out, "out")?) };
+        let sink = config.events.map(|events| events.into_sink());
+        let client = Client::create(&config.config, sink)?;
+        out.set(handle::give_client(client));
+        Ok(())
+    })
+}
+
+/// Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
+/// logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
+/// DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits; when
+/// the client is online or on its way it changes nothing.
+///
+/// @param client  the client.
+/// @retval ENOS_OK              begun, or under way already.
+/// @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, and thousands of calls and events wait for it. Run it.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.connect()) }
+}
+
+/// Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
+/// ENOS_OK then says that it is done. A device secret that is not stored yet is kept, and storing it goes on.
+///
+/// @param client  the client.
+/// @retval ENOS_OK              begun, or nothing to do.
+/// @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, as for enos_client_connect().
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.disconnect()) }
+}
+
+/// Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
+/// more, not even for calls without an outcome: to see those, disconnect and loop until DISCONNECTED first. Waits for a
+/// callback that runs on the library's thread. No other call on this client may be running or follow.
+///
+/// @param client  may be NULL: nothing happens, ENOS_OK.
+/// @retval ENOS_OK                  the client is gone.
+/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Save it
+///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
+/// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_status {
+    guard(|| {
+        if client.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the header's contract.
+        unsafe { handle::client(client) }?.check_destroy()?;
+        // SAFETY: as above: and it is not used again.
+        let client = unsafe { handle::take_client(client) };
+        client.shutdown();
+        Ok(())
+    })
+}
+
+/// Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
+/// stops trying to store it and goes on to log in as the device. Give it to the next process with
+/// enos_config_set_device_secret(), or your storage's load.
+///
+/// @param client  the client.
+/// @retval ENOS_OK         done.
+/// @retval ENOS_ERR_STATE  there is no secret that waits to be stored.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.activation_saved()) }
+}
+
+/// Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
+///
+/// @param client  the client.
+/// @return  one of enum enos_state; ENOS_ERR_NULL_ARG for NULL.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_state(client: *const enos_client) -> i32 {
+    // SAFETY: the header's contract.
+    unsafe { look(client, |client| state_number(client.state())) }
+}
+
+/// A state's name, for logs.
+///
+/// @param state  every value is accepted.
+/// @return       static text, e.g. "ONLINE"; "UNKNOWN" for a value that is no state.
+#[no_mangle]
+pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
+    STATES.iter().find(|(c, _, _)| *c as i32 == state).map_or(c"UNKNOWN", |(_, _, name)| name).as_ptr()
+}
+
+/// Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
+/// delivers events and log records. The network itself does not wait for it.
+///
+/// @param client      the client.
+/// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
+/// @retval ENOS_OK               what was due is done, or the time is over, or a signal or enos_client_wake() ended the
+///                               wait.
+/// @retval ENOS_ERR_STATE        another thread loops this client already, or enos_client_loop_start() runs.
+/// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: u32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.run_loop(timeout(timeout_ms))) }
+}
+
+/// Waits for a state: loops meanwhile, or waits for the library's thread when enos_client_loop_start() runs.
+///
+/// @param client      the client.
+/// @param state       one of enum enos_state.
+/// @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
+/// @retval ENOS_OK               the state was reached.
+/// @retval ENOS_ERR_TIMEOUT      it was not, in that time.
+/// @retval ENOS_ERR_INVALID_ARG  no such state.
+/// @retval ENOS_ERR_STATE        nothing is under way that could lead there (call enos_client_connect() first), or
+///                               another thread loops this client.
+/// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
+///         ENOS_ERR_NETWORK, ENOS_ERR_PROTOCOL
+///                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
+///                               returned at once. The client goes on by itself; enos_last_error() says what to do.
+/// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, timeout_ms: u32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.wait(state_from(state)?, timeout(timeout_ms))) }
+}
+
+/// A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
+/// Timers are in it: poll it without a timeout. Legal in every callback.
+///
+/// @param client  the client.
+/// @return  the descriptor: the library's, valid until the client is destroyed; do nothing with it but wait. Negative
+///          (an enos_status) on failure.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_fd(client: *const enos_client) -> c_int {
+    // SAFETY: the header's contract.
+    unsafe { look(client, Client::fd) }
+}
+
+/// Ends the wait of the client's loop, present or next. Safe in a signal handler, legal in every callback.
+///
+/// @param client  may be NULL: nothing happens.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
+    // No guard: a signal handler must not touch what it sets up, and a write to an eventfd has nothing to catch.
+    // SAFETY: the header's contract.
+    if let Ok(client) = unsafe { handle::client(client) } {
+        client.wake();
+    }
+}
+
+/// Starts a thread of the library's own that loops this client. It blocks all signals. Your callbacks run on it.
+///
+/// @param client  the client.
+/// @retval ENOS_OK               it runs.
+/// @retval ENOS_ERR_STATE        it runs already.
+/// @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_loop_start(client: *mut enos_client) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.loop_start()) }
+}
+
+/// Ends the thread of enos_client_loop_start() and waits until it has: then no callback runs any more. The connection
+/// stays. enos_client_destroy() does this by itself.
+///
+/// @param client  the client.
+/// @retval ENOS_OK               it has ended, or there was none.
+/// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_loop_stop(client: *mut enos_client) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.loop_stop()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_and_names_of_c_are_those_of_the_session() {
+        for state in State::ALL {
+            assert_eq!(state_number(state), state as i32);
+            assert_eq!(state_from(state as i32).unwrap(), state);
+            // SAFETY: a static text.
+            let name = unsafe { CStr::from_ptr(enos_state_name(state as i32)) };
+            assert_eq!(name.to_str().unwrap(), state.name());
+        }
+        assert!(state_from(6).is_err() && state_from(-1).is_err());
+        // SAFETY: as above.
+        assert_eq!(unsafe { CStr::from_ptr(enos_state_name(6)) }, c"UNKNOWN");
+    }
+
+    #[test]
+    fn forever_is_no_timeout() {
+        assert_eq!(timeout(FOREVER), None);
+        assert_eq!(timeout(0), Some(0));
+    }
+}

@@ -1,0 +1,73 @@
+use std::ffi::CStr;
+use std::slice;
+
+use super::super::activation::enos_activation_device_secret;
+use super::*;
+use crate::error::Status;
+use crate::protocol::{Activation, Identity};
+
+fn c_text<'a>(ptr: *const c_char) -> &'a CStr {
+    assert!(!ptr.is_null());
+    // SAFETY: every text of an event is NUL-terminated and outlives the closure that looks at it.
+    unsafe { CStr::from_ptr(ptr) }
+}
+
+#[test]
+fn every_field_reaches_c() {
+    let mut event = Event::new(EventKind::Message, Status::ENOS_ERR_PARSE, "words").code(-5).token(1 << 40);
+    event.qos = 1;
+    event.retry_in_ms = 77;
+    event.topic = b"a/\0b".to_vec();
+    event.payload.extend_from_slice(b"\x00\xFF");
+    let mut seen = false;
+    with_c_event(&event, |c| {
+        assert_eq!(c.struct_size, size_of::<enos_event>());
+        assert_eq!(c.r#type, 5);
+        assert_eq!(c.status, Status::ENOS_ERR_PARSE as i32);
+        assert_eq!((c.detail_code, c.qos, c.token, c.retry_in_ms, c.reserved), (-5, 1, 1 << 40, 77, 0));
+        assert_eq!(c_text(c.detail), c"words");
+        // SAFETY: topic and payload have the lengths that stand beside them, the topic a NUL after that.
+        unsafe {
+            assert_eq!(slice::from_raw_parts(c.topic.cast::<u8>(), c.topic_len + 1), b"a/\0b\0");
+            assert_eq!(slice::from_raw_parts(c.payload, c.payload_len), b"\x00\xFF");
+        }
+        assert!(c.activation.is_null());
+        seen = true;
+    });
+    assert!(seen);
+}
+
+#[test]
+fn what_is_not_there_is_empty_and_not_null() {
+    with_c_event(&Event::new(EventKind::Connected, Status::ENOS_OK, "a\0b"), |c| {
+        assert_eq!(c_text(c.detail), c"ab", "a NUL does not cut the words");
+        assert_eq!((c_text(c.topic), c.topic_len), (c"", 0));
+        assert!(!c.payload.is_null());
+        assert_eq!(c.payload_len, 0);
+    });
+}
+
+#[test]
+fn an_activation_can_be_read() {
+    let identity = Identity::new("pk", "dk", None).unwrap();
+    let payload = br#"{"id":"1","method":"thing.activate.info",
+        "params":{"productKey":"pk","deviceKey":"dk","deviceSecret":"hush","assetId":"a1"}}"#;
+    let activation = Activation::parse(&identity, b"/ext/session/pk/dk/thing/activate/info", payload).unwrap();
+    let mut event = Event::new(EventKind::Activated, Status::ENOS_OK, "");
+    event.activation = Some(Arc::new(activation));
+    with_c_event(&event, |c| {
+        // SAFETY: the event's activation is valid while this runs.
+        assert_eq!(c_text(unsafe { enos_activation_device_secret(c.activation) }), c"hush");
+    });
+}
+
+#[test]
+fn types_and_names_of_c_are_those_of_the_session() {
+    for kind in EventKind::ALL {
+        assert_eq!(event_type(kind) as i32, kind as i32);
+        assert_eq!(c_text(enos_event_name(kind as i32)).to_str().unwrap(), kind.name());
+    }
+    for unknown in [0, -1, 11, i32::MIN, i32::MAX] {
+        assert_eq!(c_text(enos_event_name(unknown)), c"UNKNOWN");
+    }
+}

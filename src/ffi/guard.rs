@@ -1,0 +1,143 @@
+//! What every body is wrapped in: panics end here, callbacks are kept out, the thread's last error is set.
+
+use std::cell::RefCell;
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::handle::{enos_client, share_client};
+use super::status::enos_status;
+use crate::client::Client;
+use crate::error::{Error, Result, Status};
+use crate::storage::vtable::in_storage_callback;
+use crate::{log, panic};
+
+thread_local! {
+    /// The words of the last failure, NUL-terminated; empty when the last call succeeded.
+    static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs the body of a fallible function. The words of a failure become the thread's last error; success clears it.
+pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
+    let outcome = panic::catch(|| {
+        outside_callbacks()?;
+        body()
+    })
+    .and_then(|outcome| outcome);
+    let (status, words) = match outcome {
+        Ok(()) => (Status::ENOS_OK, String::new()),
+        Err(Error { status, message }) => (status, message),
+    };
+    remember(words);
+    status as enos_status
+}
+
+/// [`guard`] for a function on a client. A panic leaves the client in a state that nobody knows: it is marked, and
+/// answers every later call with an error.
+///
+/// # Safety
+/// `client` is NULL or a handle as the header describes it.
+pub(super) unsafe fn on_client(
+    client: *const enos_client,
+    body: impl FnOnce(&Arc<Client>) -> Result<()>,
+) -> enos_status {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let client = unsafe { share_client(client) }?;
+        panic::catch(|| body(&client)).unwrap_or_else(|fault| {
+            client.mark_unusable();
+            Err(fault)
+        })
+    })
+}
+
+/// Runs the body of a function that cannot fail and leaves the thread's last error alone.
+pub(super) fn getter<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    panic::catch(body).unwrap_or(fallback)
+}
+
+/// Host code that the library waits for must not come back in: it would wait for itself.
+fn outside_callbacks() -> Result<()> {
+    let kind = if in_storage_callback() {
+        "storage"
+    } else if log::in_log_callback() {
+        "log"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Status::ENOS_ERR_IN_CALLBACK, format!("a {kind} callback must not call the library")))
+}
+
+fn remember(words: String) {
+    let mut text = words.into_bytes();
+    text.retain(|byte| *byte != 0);
+    if !text.is_empty() {
+        text.push(0);
+    }
+    // While the thread ends there is no place to keep the words; the status says enough.
+    let _ = LAST_ERROR.try_with(|last| last.replace(text));
+}
+
+/// The thread's last error as C reads it: valid until this thread's next call.
+pub(super) fn last_error() -> *const c_char {
+    LAST_ERROR
+        .try_with(|last| match last.try_borrow() {
+            Ok(text) if !text.is_empty() => text.as_ptr().cast(),
+            _ => c"".as_ptr(),
+        })
+        .unwrap_or(c"".as_ptr())
+}
+
+/// Fails like a fault of the library inside an exported function would. For the tests: it is not exported itself.
+#[doc(hidden)]
+pub fn provoke_panic() -> enos_status {
+    guard(|| panic!("provoked by a test"))
+}
+
+/// The same, in the middle of a call on this client.
+///
+/// # Safety
+/// `client` is NULL or a handle as the header describes it.
+#[doc(hidden)]
+pub unsafe fn provoke_panic_on(client: *const enos_client) -> enos_status {
+    // SAFETY: the caller's promise.
+    unsafe { on_client(client, |_| panic!("provoked by a test")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    fn words() -> String {
+        // SAFETY: last_error() is a NUL-terminated string, valid until the next call.
+        unsafe { CStr::from_ptr(last_error()) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_failure_is_remembered_until_a_success() {
+        assert_eq!(guard(|| Err(Error::invalid("qos is 7"))), Status::ENOS_ERR_INVALID_ARG as i32);
+        assert_eq!(words(), "qos is 7");
+        assert_eq!(guard(|| Ok(())), 0);
+        assert_eq!(words(), "");
+    }
+
+    #[test]
+    fn a_nul_does_not_cut_the_words() {
+        guard(|| Err(Error::invalid("topic \"a\0b\"")));
+        assert_eq!(words(), "topic \"ab\"");
+    }
+
+    #[test]
+    fn a_panic_is_a_status_with_words() {
+        assert_eq!(provoke_panic(), Status::ENOS_ERR_PANIC as i32);
+        assert!(words().contains("src/ffi/guard.rs:"), "{}", words());
+    }
+
+    #[test]
+    fn each_thread_has_its_own() {
+        guard(|| Err(Error::invalid("mine")));
+        std::thread::spawn(|| assert_eq!(words(), "")).join().unwrap();
+        assert_eq!(words(), "mine");
+    }
+}

@@ -1,0 +1,90 @@
+//! Handles: made here, freed here. How one is owned is in its type: a config or an activation is [`Boxed`], a client is
+//! shared, and neither can be taken for the other.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::input::null;
+use crate::client::Client;
+use crate::error::Result;
+
+/// A value that C holds as the pointer of a box.
+pub(super) trait Boxed: Sized {
+    /// Moves the value out to C.
+    fn give(self) -> *mut Self {
+        Box::into_raw(Box::new(self))
+    }
+
+    /// # Safety
+    /// `ptr` is NULL or from [`Boxed::give`] and not yet taken back, for `'a`.
+    unsafe fn borrow<'a>(ptr: *const Self, name: &str) -> Result<&'a Self> {
+        // SAFETY: the caller's promise.
+        unsafe { ptr.as_ref() }.ok_or_else(|| null(name))
+    }
+
+    /// # Safety
+    /// As for [`Boxed::borrow`], and nobody else uses the value during `'a`.
+    unsafe fn borrow_mut<'a>(ptr: *mut Self, name: &str) -> Result<&'a mut Self> {
+        // SAFETY: the caller's promise.
+        unsafe { ptr.as_mut() }.ok_or_else(|| null(name))
+    }
+
+    /// Takes the value back from C and drops it; NULL is nothing.
+    ///
+    /// # Safety
+    /// `ptr` is NULL or from [`Boxed::give`], and not used again.
+    unsafe fn free(ptr: *mut Self) {
+        if !ptr.is_null() {
+            // SAFETY: the caller's promise.
+            drop(unsafe { Box::from_raw(ptr) });
+        }
+    }
+}
+
+/// One device's connection: opaque. From enos_client_create(), yours until enos_client_destroy() has succeeded.
+// C holds the pointer of an Arc<Client>; this type is its name in C and is never made.
+pub struct enos_client {
+    _never: Infallible,
+}
+
+/// Moves a reference on the client out to C.
+pub(super) fn give_client(client: Arc<Client>) -> *mut enos_client {
+    Arc::into_raw(client).cast_mut().cast()
+}
+
+/// The pointer by which C knows this client.
+pub(super) fn name_client(client: &Arc<Client>) -> *mut enos_client {
+    Arc::as_ptr(client).cast_mut().cast()
+}
+
+/// # Safety
+/// `client` is NULL or from [`give_client`] and not taken back for `'a`.
+pub(super) unsafe fn client<'a>(client: *const enos_client) -> Result<&'a Client> {
+    // SAFETY: the caller's promise.
+    unsafe { client.cast::<Client>().as_ref() }.ok_or_else(|| null("client"))
+}
+
+/// A reference of our own, which keeps the client alive for as long as a call lasts.
+///
+/// # Safety
+/// As for [`client`].
+pub(super) unsafe fn share_client(client: *const enos_client) -> Result<Arc<Client>> {
+    if client.is_null() {
+        return Err(null("client"));
+    }
+    let client = client.cast::<Client>();
+    // SAFETY: the caller's promise; the count that from_raw takes is the one just added.
+    unsafe {
+        Arc::increment_strong_count(client);
+        Ok(Arc::from_raw(client))
+    }
+}
+
+/// Takes C's reference back.
+///
+/// # Safety
+/// `client` is from [`give_client`], and not used again.
+pub(super) unsafe fn take_client(client: *mut enos_client) -> Arc<Client> {
+    // SAFETY: the caller's promise.
+    unsafe { Arc::from_raw(client.cast_const().cast::<Client>()) }
+}

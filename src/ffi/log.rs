@@ -1,0 +1,99 @@
+//! The log: what the library has to say for a person. Off by default: the library never writes to stdout or stderr.
+//!
+//! Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
+//! thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
+//! queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
+//! a secret or a message's payload, and none a line break or another control character.
+
+use std::ffi::{c_char, c_void, CString};
+
+use super::guard::guard;
+use super::status::enos_status;
+use crate::error::{Error, Result};
+use crate::log::{self, Level, Sink};
+
+/// How much a record matters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_log_level {
+    /// Something is broken and stays so until somebody acts.
+    ENOS_LOG_ERROR = 1,
+    /// Something went wrong that the library deals with.
+    ENOS_LOG_WARN = 2,
+    /// What an operator wants to see: connected, activated, lost.
+    ENOS_LOG_INFO = 3,
+    /// What a firmware engineer wants to see.
+    ENOS_LOG_DEBUG = 4,
+    /// Each step.
+    ENOS_LOG_TRACE = 5,
+}
+
+/// Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
+/// that return no status.
+///
+/// @param ctx      what enos_log_set() was given.
+/// @param level    one of enum enos_log_level.
+/// @param target   the part of the library that speaks, e.g. "session"; valid during the call.
+/// @param message  the words, at most 1024 bytes of UTF-8; valid during the call.
+pub type enos_log_cb =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, level: i32, target: *const c_char, message: *const c_char)>;
+
+struct Ctx(*mut c_void);
+
+// SAFETY: the header says that the callback runs on whichever thread loops, one call at a time.
+unsafe impl Send for Ctx {}
+// SAFETY: as above.
+unsafe impl Sync for Ctx {}
+
+impl Ctx {
+    /// A closure that used the field would capture the bare pointer, which is not Send.
+    fn get(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+fn sink(cb: unsafe extern "C" fn(*mut c_void, i32, *const c_char, *const c_char), ctx: Ctx) -> Sink {
+    Box::new(move |level, target, message| {
+        // The log lets no control character through, so there is no NUL that these could fail for.
+        let target = CString::new(target).unwrap_or_default();
+        let message = CString::new(message).unwrap_or_default();
+        // SAFETY: enos_log_set()'s contract: callable with its ctx until it is replaced.
+        unsafe { cb(ctx.get(), level as i32, target.as_ptr(), message.as_ptr()) }
+    })
+}
+
+fn level(value: i32) -> Result<Level> {
+    const ALL: [(enos_log_level, Level); 5] = [
+        (enos_log_level::ENOS_LOG_ERROR, Level::Error),
+        (enos_log_level::ENOS_LOG_WARN, Level::Warn),
+        (enos_log_level::ENOS_LOG_INFO, Level::Info),
+        (enos_log_level::ENOS_LOG_DEBUG, Level::Debug),
+        (enos_log_level::ENOS_LOG_TRACE, Level::Trace),
+    ];
+    ALL.iter().find_map(|(c, level)| (*c as i32 == value).then_some(*level)).ok_or_else(|| {
+        Error::invalid(format!("max_level is {value}; it can be 1 (ENOS_LOG_ERROR) to 5 (ENOS_LOG_TRACE)"))
+    })
+}
+
+/// Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
+/// running or will be made: its ctx may be freed. (So hold no lock that the older callback takes.)
+///
+/// @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
+/// @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
+/// @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: that level and what matters more. Looked at only with a callback.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
+/// @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn enos_log_set(cb: enos_log_cb, ctx: *mut c_void, max_level: i32) -> enos_status {
+    guard(|| {
+        match cb {
+            Some(cb) => {
+                let max_level = level(max_level)?;
+                log::set(Some(sink(cb, Ctx(ctx))), max_level);
+            }
+            None => log::set(None, Level::Error),
+        }
+        Ok(())
+    })
+}

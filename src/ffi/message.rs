@@ -1,0 +1,215 @@
+//! Messages. Every call that is accepted (ENOS_OK) ends in exactly one event with its token, and the token is written
+//! before that event can run:
+//!
+//!     QoS 0             DELIVERED when it is written to the socket
+//!     QoS 1             DELIVERED when the broker has acknowledged it
+//!     subscribe         SUBSCRIBED; ENOS_ERR_CREDENTIALS when the broker refuses
+//!     unsubscribe       UNSUBSCRIBED
+//!     post_*            REPLY with EnOS's code in detail_code, or with a status; no DELIVERED
+//!
+//! When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
+//! arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
+//! ENOS_ERR_NETWORK.
+//!
+//! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
+
+use std::ffi::c_char;
+
+use super::guard::on_client;
+use super::handle::enos_client;
+use super::input::{bytes, flags, text};
+use super::output::Out;
+use super::status::enos_status;
+use crate::error::{Error, Result, Status};
+
+/// How a message is sent: bits of a uint32_t.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_publish_flags {
+    /// In your storage before the call returns, and sent until it is acknowledged, across outages and restarts. NOT
+    /// BUILT YET: version 0.1 answers ENOS_ERR_UNSUPPORTED; enos_features() will have ENOS_FEATURE_DURABLE.
+    ENOS_PUBLISH_DURABLE = 1,
+}
+
+const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
+
+fn publish_flags(value: u32) -> Result<u32> {
+    let value = flags(value, DURABLE, "flags")?;
+    if value & DURABLE != 0 {
+        let words = "this build of libenos has no durable publishing; enos_features() tells";
+        return Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words));
+    }
+    Ok(value)
+}
+
+fn checked_qos(qos: i32) -> Result<i32> {
+    match qos {
+        0 | 1 => Ok(qos),
+        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "qos is 2, which EnOS does not have; use 0 or 1")),
+        _ => Err(Error::invalid(format!("qos is {qos}; it can be 0 or 1"))),
+    }
+}
+
+/// Hands the token out at the moment at which the call is accepted, before any event of it can run.
+///
+/// # Safety
+/// `out_token` is NULL or points to a place for the token, writable while the closure lives.
+unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
+    // SAFETY: the caller's promise.
+    let mut out = unsafe { Out::optional(out_token) };
+    move |token| {
+        if let Some(out) = out.take() {
+            out.set(token);
+        }
+    }
+}
+
+/// Publishes a message.
+///
+/// @param client     the client.
+/// @param topic      1 to 65535 bytes, no + and no #.
+/// @param payload    any bytes; may be NULL when len is 0. Copied.
+/// @param len        in bytes, at most 524288 (EnOS's limit), or ENOS_NUL_TERMINATED.
+/// @param qos        0 or 1.
+/// @param flags      0. (ENOS_PUBLISH_DURABLE is not built yet.)
+/// @param out_token  receives the token; may be NULL.
+/// @retval ENOS_OK               accepted: DELIVERED will come.
+/// @retval ENOS_ERR_STATE        not online.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()): wait for one.
+/// @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB.
+/// @retval ENOS_ERR_UNSUPPORTED  qos 2, or a flag that this build does not have.
+/// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_publish(
+    client: *mut enos_client,
+    topic: *const c_char,
+    payload: *const u8,
+    len: usize,
+    qos: i32,
+    flags: u32,
+    out_token: *mut u64,
+) -> enos_status {
+    // SAFETY: the header's contract for each argument.
+    unsafe {
+        on_client(client, |client| {
+            let (topic, payload) = (text(topic, "topic")?, bytes(payload.cast(), len, "payload")?);
+            let (qos, flags) = (checked_qos(qos)?, publish_flags(flags)?);
+            client.publish(topic, payload, qos, flags, &mut token_out(out_token))
+        })
+    }
+}
+
+/// Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. Lasts across reconnects: the library renews it
+/// (and tells a refusal with a SUBSCRIBED event whose token is 0). EnOS delivers commands to a device without this; the
+/// replies to enos_client_post_*() are seen to by the library.
+///
+/// @param client     the client.
+/// @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
+/// @param qos        0 or 1: the highest that messages are to come with.
+/// @param out_token  receives the token; may be NULL.
+/// @retval ENOS_OK               accepted: SUBSCRIBED will come.
+/// @retval ENOS_ERR_STATE        not online.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or too many filters.
+/// @retval ENOS_ERR_UNSUPPORTED  qos 2.
+/// @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_subscribe(
+    client: *mut enos_client,
+    filter: *const c_char,
+    qos: i32,
+    out_token: *mut u64,
+) -> enos_status {
+    // SAFETY: the header's contract for each argument.
+    unsafe {
+        on_client(client, |client| {
+            client.subscribe(text(filter, "filter")?, checked_qos(qos)?, &mut token_out(out_token))
+        })
+    }
+}
+
+/// Ends a subscription.
+///
+/// @param client     the client.
+/// @param filter     as it was subscribed.
+/// @param out_token  receives the token; may be NULL.
+/// @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
+/// @retval ENOS_ERR_STATE        not online.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+/// @retval ENOS_ERR_INVALID_ARG  no such filter.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_unsubscribe(
+    client: *mut enos_client,
+    filter: *const c_char,
+    out_token: *mut u64,
+) -> enos_status {
+    // SAFETY: the header's contract for each argument.
+    unsafe { on_client(client, |client| client.unsubscribe(text(filter, "filter")?, &mut token_out(out_token))) }
+}
+
+/// Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). Topic, id, version and method
+/// are made here.
+///
+/// @param client       the client.
+/// @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
+/// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
+/// @param flags        0. (ENOS_PUBLISH_DURABLE is not built yet.)
+/// @param out_token    receives the token; may be NULL.
+/// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
+///                               detail_code is 200.
+/// @retval ENOS_ERR_STATE        not online.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+/// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+/// @retval ENOS_ERR_UNSUPPORTED  a flag that this build does not have.
+/// @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; or there is no such flag.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_post_measurepoints(
+    client: *mut enos_client,
+    params_json: *const c_char,
+    len: usize,
+    flags: u32,
+    out_token: *mut u64,
+) -> enos_status {
+    // SAFETY: the header's contract for each argument.
+    unsafe {
+        on_client(client, |client| {
+            let params = bytes(params_json.cast(), len, "params_json")?;
+            client.post_measurepoints(params, publish_flags(flags)?, &mut token_out(out_token))
+        })
+    }
+}
+
+/// Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
+/// device back until the one before is answered or has timed out.
+///
+/// @param client         the client.
+/// @param command_topic  the message's topic.
+/// @param id             the "id" in the message's payload.
+/// @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
+/// @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+/// @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
+/// @param out_token      receives the token; may be NULL.
+/// @retval ENOS_OK               accepted: DELIVERED will come.
+/// @retval ENOS_ERR_STATE        not online.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+/// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+/// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_reply(
+    client: *mut enos_client,
+    command_topic: *const c_char,
+    id: *const c_char,
+    code: i32,
+    data_json: *const c_char,
+    len: usize,
+    out_token: *mut u64,
+) -> enos_status {
+    // SAFETY: the header's contract for each argument.
+    unsafe {
+        on_client(client, |client| {
+            let (topic, id) = (text(command_topic, "command_topic")?, text(id, "id")?);
+            let data = if data_json.is_null() { None } else { Some(bytes(data_json.cast(), len, "data_json")?) };
+            client.reply(topic, id, code, data, &mut token_out(out_token))
+        })
+    }
+}

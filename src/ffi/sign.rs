@@ -1,0 +1,202 @@
+//! Signing: pure functions, no I/O and no clock. A client signs by itself; these are for a host with an MQTT stack of
+//! its own. Any thread.
+//!
+//! EnOS wants three fields of a CONNECT (MQTT 3.1.1, clean session) made from the device's keys and a secret:
+//!
+//!     client id   <client id>|securemode=2,signmethod=hmacsha1,timestamp=1524448722000|
+//!     user name   <device key>&<product key>
+//!     password    40 or 64 hexadecimal digits, upper case
+//!
+//! Fill in one enos_sign_params and call all three functions with it. A new timestamp is a new client id and password.
+
+use std::ffi::c_char;
+use std::mem::size_of;
+
+use super::guard::guard;
+use super::input::{bytes, optional_text, text, versioned, Versioned};
+use super::output::TextOut;
+use super::status::enos_status;
+use crate::error::Result;
+use crate::protocol::{sign, Identity, Secret, SecureMode, SignMethod, SignParams};
+
+/// Which secret signs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_secure_mode {
+    /// The device's own secret: the ordinary login.
+    ENOS_SECURE_MODE_DEVICE = 2,
+    /// The product's secret: the login of a device that has no secret yet. EnOS answers with the activation message.
+    ENOS_SECURE_MODE_PRODUCT = 3,
+}
+
+/// How the password is computed. Which one a cloud takes depends on its EnOS version.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_sign_method {
+    /// Clients only, and their default: HMACSHA1, and SHA1 when that is refused. What was accepted is remembered in the
+    /// storage. SHA256 is never guessed.
+    ENOS_SIGN_AUTO = 0,
+    /// Label hmacsha1, HMAC-SHA1: the EnOS document as written.
+    ENOS_SIGN_HMACSHA1 = 1,
+    /// Label hmacsha1, plain SHA-1: what Envision's own SDKs send.
+    ENOS_SIGN_SHA1 = 2,
+    /// Label sha256, plain SHA-256: EnOS 2.1 and later.
+    ENOS_SIGN_SHA256 = 3,
+}
+
+/// What a CONNECT is signed with. Yours; read during the call only. Start with ENOS_INIT().
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct enos_sign_params {
+    /// sizeof(enos_sign_params); ENOS_INIT() sets it.
+    pub struct_size: usize,
+    /// 1 to 64 characters, none of them a control character or one of `| , =`. NULL: the device key.
+    pub client_id: *const c_char,
+    /// 1 to 64 characters, none of them a control character or one of `/ + # & | , =`.
+    pub product_key: *const c_char,
+    /// As product_key.
+    pub device_key: *const c_char,
+    /// The device secret (mode 2) or the product secret (mode 3): 1 to 1024 bytes of UTF-8 without NUL. Only
+    /// enos_sign_password() looks at it.
+    pub secret: *const c_char,
+    /// In bytes, or ENOS_NUL_TERMINATED.
+    pub secret_len: usize,
+    /// One of enum enos_secure_mode.
+    pub secure_mode: i32,
+    /// One of enum enos_sign_method, but not ENOS_SIGN_AUTO.
+    pub sign_method: i32,
+    /// Milliseconds since 1970-01-01 UTC; signed, and shown in the client id. A board without a clock may use any
+    /// value: Envision's C SDK always sends 2524608000000.
+    pub timestamp_ms: u64,
+}
+
+// SAFETY: repr(C), begins with its size; zero is a valid value of each field.
+unsafe impl Versioned for enos_sign_params {
+    const NAME: &'static str = "enos_sign_params";
+    const V0_1: usize = size_of::<enos_sign_params>();
+}
+
+struct Checked {
+    raw: enos_sign_params,
+    identity: Identity,
+    mode: SecureMode,
+    method: SignMethod,
+}
+
+/// # Safety
+/// `params` is NULL or a caller's struct as the header describes it.
+unsafe fn checked(params: *const enos_sign_params) -> Result<Checked> {
+    // SAFETY: the caller's promise, here and for the texts in the struct.
+    let raw = unsafe { versioned(params, "params") }?;
+    // SAFETY: as above.
+    let (client_id, product_key, device_key) = unsafe {
+        (
+            optional_text(raw.client_id, "params->client_id")?,
+            text(raw.product_key, "params->product_key")?,
+            text(raw.device_key, "params->device_key")?,
+        )
+    };
+    Ok(Checked {
+        raw,
+        identity: Identity::new(product_key, device_key, client_id)?,
+        mode: SecureMode::try_from(raw.secure_mode)?,
+        method: SignMethod::try_from(raw.sign_method)?,
+    })
+}
+
+/// Makes the password of a CONNECT.
+///
+/// @param params   what to sign.
+/// @param out      receives the text and a NUL; 65 bytes are always enough. NULL with cap 0 asks for the capacity.
+/// @param cap      the size of out in bytes.
+/// @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+/// @retval ENOS_OK                    out holds the password. It is as good as the secret: wipe it after use.
+/// @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+/// @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+/// @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+#[no_mangle]
+pub unsafe extern "C" fn enos_sign_password(
+    params: *const enos_sign_params,
+    out: *mut c_char,
+    cap: usize,
+    out_len: *mut usize,
+) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract, here and below.
+        let out = unsafe { TextOut::new(out, cap, out_len, "out") }?;
+        // SAFETY: as above.
+        let Checked { raw, identity, mode, method } = unsafe { checked(params) }?;
+        // SAFETY: as above.
+        let secret = unsafe { bytes(raw.secret.cast(), raw.secret_len, "params->secret") }?;
+        let secret = Secret::new(secret)?;
+        let params = SignParams { identity: &identity, secret: &secret, mode, method, timestamp_ms: raw.timestamp_ms };
+        out.set(sign::mqtt_password(&params).as_bytes())
+    })
+}
+
+/// Makes the client id of a CONNECT.
+///
+/// @param params   what to sign; the secret is not looked at.
+/// @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
+/// @param cap      the size of out in bytes.
+/// @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+/// @retval ENOS_OK                    out holds the client id.
+/// @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+/// @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+/// @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+#[no_mangle]
+pub unsafe extern "C" fn enos_sign_client_id(
+    params: *const enos_sign_params,
+    out: *mut c_char,
+    cap: usize,
+    out_len: *mut usize,
+) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract.
+        let out = unsafe { TextOut::new(out, cap, out_len, "out") }?;
+        // SAFETY: as above.
+        let Checked { raw, identity, mode, method } = unsafe { checked(params) }?;
+        out.set(sign::mqtt_client_id(&identity, mode, method, raw.timestamp_ms).as_bytes())
+    })
+}
+
+/// Makes the user name of a CONNECT.
+///
+/// @param params   what to sign; the secret is not looked at.
+/// @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
+/// @param cap      the size of out in bytes.
+/// @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
+/// @retval ENOS_OK                    out holds the user name.
+/// @retval ENOS_ERR_BUFFER_TOO_SMALL  see out_len.
+/// @retval ENOS_ERR_INVALID_ARG       a field is out of its range; enos_last_error() names it.
+/// @retval ENOS_ERR_STRUCT_SIZE       params was not made with ENOS_INIT(), or is of a later version.
+#[no_mangle]
+pub unsafe extern "C" fn enos_sign_username(
+    params: *const enos_sign_params,
+    out: *mut c_char,
+    cap: usize,
+    out_len: *mut usize,
+) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract.
+        let out = unsafe { TextOut::new(out, cap, out_len, "out") }?;
+        // SAFETY: as above.
+        let Checked { identity, .. } = unsafe { checked(params) }?;
+        out.set(sign::mqtt_username(&identity).as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_c_are_those_of_the_protocol() {
+        assert_eq!(enos_secure_mode::ENOS_SECURE_MODE_DEVICE as i32, SecureMode::Device as i32);
+        assert_eq!(enos_secure_mode::ENOS_SECURE_MODE_PRODUCT as i32, SecureMode::Product as i32);
+        assert_eq!(enos_sign_method::ENOS_SIGN_HMACSHA1 as i32, SignMethod::HmacSha1 as i32);
+        assert_eq!(enos_sign_method::ENOS_SIGN_SHA1 as i32, SignMethod::Sha1 as i32);
+        assert_eq!(enos_sign_method::ENOS_SIGN_SHA256 as i32, SignMethod::Sha256 as i32);
+        assert!(SignMethod::try_from(enos_sign_method::ENOS_SIGN_AUTO as i32).is_err());
+    }
+}
