@@ -24,7 +24,7 @@ pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(body));
     OPEN.set(OPEN.get() - 1);
     outcome.map_err(|payload| {
-        let place = PLACE.take().unwrap_or_else(|| "an unknown place".to_owned());
+        let place = PLACE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| "an unknown place".to_owned());
         let message = format!("a fault of libenos itself, at {place}{}; please report it", words(&*payload));
         log::error("panic", format_args!("{message}"));
         Error::new(Status::ENOS_ERR_PANIC, message)
@@ -45,7 +45,8 @@ fn install_hook() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if OPEN.get() > 0 {
-                PLACE.set(Some(place(info)));
+                // A thread that ends has no place to keep it in; a second panic here would abort the process.
+                let _ = PLACE.try_with(|kept| kept.set(Some(place(info))));
             } else {
                 before(info);
             }

@@ -12,7 +12,6 @@ mod stored;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
@@ -25,12 +24,16 @@ use crate::transport::wake::Waker;
 
 pub use callback::in_event_callback;
 use perform::Runner;
+use run::LoopThread;
 
 /// Where events go. Called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
 
 /// The flag of a durable publish; this version does not have it yet.
 pub const PUBLISH_DURABLE: u32 = 1;
+
+/// So many actions may wait for the loop before connect and disconnect are refused; more than publishes can leave.
+const MAX_BACKLOG: usize = 20_000;
 
 pub struct Client {
     session: Mutex<Session>,
@@ -41,7 +44,8 @@ pub struct Client {
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<LoopThread>,
+    thread_ended: Condvar,
     stop: AtomicBool,
     unusable: AtomicBool,
 }
@@ -53,17 +57,11 @@ impl Client {
     pub fn create(config: &Config, sink: Option<EventSink>) -> Result<Arc<Client>> {
         let (settings, server) = settings(config)?;
         let waker = Arc::new(Waker::new()?);
-        let limits =
-            InboxLimits { messages: config.inbound_messages as usize, bytes: config.inbound_bytes };
+        let limits = InboxLimits { messages: config.inbound_messages as usize, bytes: config.inbound_bytes };
         let inbox = Arc::new(Inbox::new(limits, Box::new(topic::is_activation_topic), Arc::clone(&waker)));
         let records = config.storage.as_ref().map(|storage| {
             let identity = &settings.identity;
-            Records::new(
-                Arc::clone(storage),
-                identity.product_key(),
-                identity.device_key(),
-                &identity.digest_hex(),
-            )
+            Records::new(Arc::clone(storage), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
         let runner = Runner::new(config, server, settings.identity.clone(), records);
         Ok(Arc::new(Client {
@@ -73,7 +71,8 @@ impl Client {
             waker,
             runner: Mutex::new(runner),
             sink,
-            thread: Mutex::new(None),
+            thread: Mutex::new(LoopThread::None),
+            thread_ended: Condvar::new(),
             stop: AtomicBool::new(false),
             unusable: AtomicBool::new(false),
         }))
@@ -83,6 +82,7 @@ impl Client {
     /// connect budget permits.
     pub fn connect(&self) -> Result<()> {
         self.tell(|session, now| {
+            check_backlog(session)?;
             session.connect(now);
             Ok(())
         })
@@ -91,6 +91,7 @@ impl Client {
     /// Begins to go offline; DISCONNECTED with ENOS_OK tells that it is through.
     pub fn disconnect(&self) -> Result<()> {
         self.tell(|session, now| {
+            check_backlog(session)?;
             session.disconnect(now);
             Ok(())
         })
@@ -113,16 +114,16 @@ impl Client {
         check_flags(flags)?;
         let qos = check_qos(qos)?;
         let payload = copy(payload)?;
-        self.accept(accepted, |session, _| session.publish(topic.to_owned(), payload, qos))
+        self.accept(accepted, |session, now| session.publish(now, topic.to_owned(), payload, qos))
     }
 
     pub fn subscribe(&self, filter: &str, qos: i32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         let qos = check_qos(qos)?;
-        self.accept(accepted, |session, _| session.subscribe(filter.to_owned(), qos))
+        self.accept(accepted, |session, now| session.subscribe(now, filter.to_owned(), qos))
     }
 
     pub fn unsubscribe(&self, filter: &str, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        self.accept(accepted, |session, _| session.unsubscribe(filter.to_owned()))
+        self.accept(accepted, |session, now| session.unsubscribe(now, filter.to_owned()))
     }
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
@@ -142,7 +143,7 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, _| session.publish(topic::reply_topic(command_topic), payload, 1))
+        self.accept(accepted, |session, now| session.publish(now, topic::reply_topic(command_topic), payload, 1))
     }
 
     pub fn state(&self) -> State {
@@ -201,11 +202,7 @@ impl Client {
     }
 
     /// The session's lock is held while the token is written: no event of it can come first.
-    fn accept(
-        &self,
-        accepted: &mut dyn FnMut(u64),
-        call: impl FnOnce(&mut Session, Now) -> Result<u64>,
-    ) -> Result<()> {
+    fn accept(&self, accepted: &mut dyn FnMut(u64), call: impl FnOnce(&mut Session, Now) -> Result<u64>) -> Result<()> {
         let mut session = self.session()?;
         accepted(call(&mut session, now())?);
         drop(session);
@@ -214,7 +211,8 @@ impl Client {
     }
 
     fn session(&self) -> Result<MutexGuard<'_, Session>> {
-        let broken = || Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it");
+        let broken =
+            || Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it");
         if self.unusable.load(Ordering::Acquire) {
             return Err(broken());
         }
@@ -247,6 +245,13 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         inflight: config.inflight,
     };
     Ok((settings, server))
+}
+
+fn check_backlog(session: &Session) -> Result<()> {
+    if session.backlog() >= MAX_BACKLOG {
+        return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, "nobody runs this client's loop; run it, then try again"));
+    }
+    Ok(())
 }
 
 fn now() -> Now {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::{callback, stored, Client};
 use crate::config::{Config, Server};
-use crate::error::Result;
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SignParams};
@@ -155,7 +154,7 @@ impl Client {
                 Some(link) => link.disconnect(linger_ms),
                 None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
             },
-            Action::Send(request) => return send(runner, request),
+            Action::Send(request) => self.send(runner, request),
             Action::Emit(event) => self.emit(&event),
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }
@@ -204,17 +203,19 @@ impl Client {
         };
         Some(Input::Link { attempt: attempt.number, what })
     }
-}
 
-/// A request that Paho does not take has its outcome at once.
-fn send(runner: &Runner, request: LinkRequest) -> Option<Input> {
-    let attempt = runner.attempt.as_ref()?;
-    let token = request.token();
-    let sent: Result<()> = attempt.link.as_ref().map_or(Ok(()), |link| match &request {
-        LinkRequest::Publish { topic, payload, qos, .. } => link.publish(topic, payload, *qos, token),
-        LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
-        LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
-    });
-    let reason = sent.err()?.message;
-    Some(Input::Link { attempt: attempt.number, what: LinkInput::NotDelivered { token, reason } })
+    /// A request that Paho does not take has its outcome in the loop's next turn, behind what has happened to the link
+    /// by now: a host that calls again at each failure would else never get to know of the loss that is the reason.
+    fn send(&self, runner: &Runner, request: LinkRequest) {
+        let Some(link) = runner.attempt.as_ref().and_then(|attempt| attempt.link.as_ref()) else { return };
+        let token = request.token();
+        let sent = match &request {
+            LinkRequest::Publish { topic, payload, qos, .. } => link.publish(topic, payload, *qos, token),
+            LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
+            LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
+        };
+        if let Err(error) = sent {
+            self.inbox.push(runner.generation, LinkEvent::NotDelivered { token, reason: error.message });
+        }
+    }
 }

@@ -1,19 +1,27 @@
 //! The loop, on whichever thread runs it.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::perform::Runner;
 use super::{callback, now, Client};
 use crate::error::{Error, Result, Status};
-use crate::log;
 use crate::session::{Input, State};
 use crate::transport::{clock, thread};
+use crate::{log, panic};
 
 /// The loop's own thread runs the host's callbacks: room for those, and little more.
 const STACK: usize = 256 * 1024;
+
+/// The thread of [`Client::loop_start`].
+pub(super) enum LoopThread {
+    None,
+    Running(JoinHandle<()>),
+    /// Somebody waits for its end.
+    Ending,
+}
 
 impl Client {
     /// Waits for work for at most `timeout_ms` (`None`: for ever), then does what is due. A signal, or a wake, ends
@@ -44,7 +52,8 @@ impl Client {
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
-                let words = format!("the state is {}, not {}, after all this time", session.state().name(), state.name());
+                let words =
+                    format!("the state is {}, not {}, after all this time", session.state().name(), state.name());
                 return Err(Error::new(Status::ENOS_ERR_TIMEOUT, words));
             }
             let runner = if self.thread_runs() { None } else { self.try_runner()? };
@@ -65,13 +74,13 @@ impl Client {
     /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already.
     pub fn loop_start(self: &Arc<Self>) -> Result<()> {
         drop(self.session()?);
-        let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_some() {
+        let mut slot = self.thread();
+        if !matches!(*slot, LoopThread::None) {
             return Err(Error::new(Status::ENOS_ERR_STATE, "the loop's thread runs already"));
         }
         self.stop.store(false, Ordering::Release);
         let client = Arc::clone(self);
-        *slot = Some(thread::spawn("enos-loop", STACK, move || client.run_thread())?);
+        *slot = LoopThread::Running(thread::spawn("enos-loop", STACK, move || client.run_thread())?);
         Ok(())
     }
 
@@ -82,34 +91,38 @@ impl Client {
         Ok(())
     }
 
+    /// Waits without the lock: a callback that runs on the thread may ask whether it runs.
     pub(super) fn join_thread(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            self.stop.store(true, Ordering::Release);
-            self.waker.wake();
-            // It ended in a panic, if at all, and has said so.
-            let _ = thread.join();
-            self.tell_waiters();
+        let mut slot = self.thread();
+        match std::mem::replace(&mut *slot, LoopThread::Ending) {
+            LoopThread::None => *slot = LoopThread::None,
+            LoopThread::Ending => {
+                let ending = |slot: &mut LoopThread| matches!(slot, LoopThread::Ending);
+                drop(self.thread_ended.wait_while(slot, ending));
+            }
+            LoopThread::Running(thread) => {
+                self.stop.store(true, Ordering::Release);
+                drop(slot);
+                self.waker.wake();
+                // It ended in a panic, if at all, and has said so.
+                let _ = thread.join();
+                *self.thread() = LoopThread::None;
+                self.thread_ended.notify_all();
+                self.tell_waiters();
+            }
         }
     }
 
     fn run_thread(self: &Arc<Self>) {
         while !self.stop.load(Ordering::Acquire) {
-            let turn = catch_unwind(AssertUnwindSafe(|| match self.try_runner()? {
+            let turn = panic::catch(|| match self.try_runner()? {
                 Some(runner) => self.turn(runner, None),
                 // A thread of the host's is just leaving the loop.
                 None => self.await_change(),
-            }));
-            match turn {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    log::error("loop", format_args!("the loop's thread ends: {error}"));
-                    return self.mark_unusable();
-                }
-                Err(_) => {
-                    log::error("loop", format_args!("the loop's thread ends: a fault of the library"));
-                    return self.mark_unusable();
-                }
+            });
+            if let Err(error) = turn.and_then(|result| result) {
+                log::error("loop", format_args!("the loop's thread ends: {error}"));
+                return self.mark_unusable();
             }
         }
     }
@@ -121,7 +134,11 @@ impl Client {
     }
 
     fn thread_runs(&self) -> bool {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        !matches!(*self.thread(), LoopThread::None)
+    }
+
+    fn thread(&self) -> MutexGuard<'_, LoopThread> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn try_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {

@@ -30,8 +30,9 @@ pub fn load(records: Option<&Records>) -> Loaded {
             Some(Accepted { method, fingerprint: stored.fingerprint })
         }),
         budget: best_effort(read(records, Role::Budget, StoredBudget::decode)).map(|stored| {
-            let same_boot = clock::boot_id().is_some_and(|boot_id| boot_id == stored.boot_id);
-            (stored.stamps_ms, same_boot)
+            // One that is not known may be the same: then the stamps count in full.
+            let another = clock::boot_id().is_some_and(|id| !stored.boot_id.is_empty() && id != stored.boot_id);
+            (stored.stamps_ms, !another)
         }),
     }
 }
@@ -57,9 +58,9 @@ pub fn store_accepted(records: Option<&Records>, accepted: Accepted) {
 
 pub fn store_budget(records: Option<&Records>, stamps_ms: Vec<u64>) {
     let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default(), stamps_ms };
-    best_effort(stored.encode().map_err(encoding).and_then(|data| {
-        with(records, |records| records.store(Role::Budget, &data))
-    }));
+    best_effort(
+        stored.encode().map_err(encoding).and_then(|data| with(records, |records| records.store(Role::Budget, &data))),
+    );
 }
 
 fn read<T>(
@@ -73,13 +74,20 @@ fn read<T>(
         .map_err(|error| StorageFailure { code: 0, message: format!("the record {role:?} in the storage: {error}") })
 }
 
-fn store_verified(records: Option<&Records>, role: Role, data: crate::error::Result<Zeroizing<Vec<u8>>>) -> Outcome<()> {
+fn store_verified(
+    records: Option<&Records>,
+    role: Role,
+    data: crate::error::Result<Zeroizing<Vec<u8>>>,
+) -> Outcome<()> {
     let data = data.map_err(encoding)?;
     with(records, |records| records.store_verified(role, &data))
 }
 
 /// Without a storage there is nothing to keep, and nothing is kept.
-fn with(records: Option<&Records>, call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>) -> Outcome<()> {
+fn with(
+    records: Option<&Records>,
+    call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>,
+) -> Outcome<()> {
     records.map_or(Ok(()), call).map_err(failure)
 }
 
