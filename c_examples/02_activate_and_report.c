@@ -1,0 +1,204 @@
+/*
+ * A device from its first start on: activated with the product secret, back with its own secret at each later start,
+ * reporting measure points and answering commands. One thread, and a storage of the firmware's own (flash_store.c).
+ *
+ *     ENOS_PRODUCT_SECRET=... 02_activate_and_report SERVER PRODUCT_KEY DEVICE_KEY STORE [POSTS]
+ *
+ * SERVER is tcp://host:port, STORE the file that stands for the flash partition. It ends after so many acknowledged
+ * posts, or at SIGINT or SIGTERM. The secret comes in the environment because every user can read command lines.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "flash_store.h"
+#include "json.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define REPORT_EVERY_MS 1000 /* for a desk; a device in the field is content with a minute or more */
+
+typedef struct device {
+    int online;
+    long acknowledged;
+} device;
+
+static enos_client *client;
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+    enos_client_wake(client); /* the loop may be waiting */
+}
+
+static void handle_signals(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, enos_last_error());
+    return 1;
+}
+
+/* Stands for a sensor. */
+static double temperature(void)
+{
+    return 20.0 + (double)(clock_ms(CLOCK_MONOTONIC) / 100 % 50) / 10.0;
+}
+
+static void report(void)
+{
+    char params[128];
+
+    snprintf(params, sizeof params, "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%lld}", temperature(),
+             (long long)clock_ms(CLOCK_REALTIME));
+    if (enos_client_post_measurepoints(client, params, ENOS_NUL_TERMINATED, 0, NULL) == ENOS_OK)
+        printf("report %s\n", params);
+    else /* the link was lost just now, or too many posts wait for their replies: the next report is due soon */
+        fprintf(stderr, "not reported: %s\n", enos_last_error());
+}
+
+/* Answers every command, also one that it does not know: EnOS holds the next one back until then. */
+static void answer(const enos_event *event)
+{
+    static const char set[] = "/thing/service/measurepoint/set";
+    const char *json = (const char *)event->payload, *params = "";
+    size_t params_len = json_member(json, event->payload_len, "params", &params), n = sizeof set - 1;
+    int known = event->topic_len > n && memcmp(event->topic + event->topic_len - n, set, n) == 0;
+    char id[64];
+
+    printf("command on %s: %.*s\n", event->topic, (int)params_len, params);
+    if (!json_text(json, event->payload_len, "id", id, sizeof id))
+        fprintf(stderr, "not answered: the command has no id\n");
+    else if (enos_client_reply(client, event->topic, id, known ? 200 : 1101, NULL, 0, NULL) != ENOS_OK)
+        fprintf(stderr, "not answered: %s\n", enos_last_error());
+    else
+        printf("answered with code %d\n", known ? 200 : 1101); /* 1101: no handler for that */
+}
+
+static void on_event(void *ctx, enos_client *c, const enos_event *event)
+{
+    device *self = ctx;
+
+    (void)c;
+    switch (event->type) {
+    case ENOS_EVENT_CONNECTED:
+        self->online = 1;
+        printf("CONNECTED as the device\n");
+        break;
+    case ENOS_EVENT_DISCONNECTED:
+        self->online = 0;
+        if (event->status == ENOS_OK) /* this program asked for it */
+            printf("DISCONNECTED: %s\n", event->detail);
+        else /* the library tries again by itself; the words are for whoever reads the log */
+            printf("DISCONNECTED: %s; %s; next attempt in %u ms\n", enos_strerror(event->status), event->detail,
+                   (unsigned)event->retry_in_ms);
+        break;
+    case ENOS_EVENT_ACTIVATED:
+        printf("ACTIVATED: the device secret is stored\n");
+        break;
+    case ENOS_EVENT_PERSIST_FAILED:
+        /*
+         * The secret was sent for the one time that it is, and only this process has it: keep the device powered and the
+         * process running, and make the flash work; the library tries on. Or save what enos_activation_device_secret()
+         * returns in another place, safe from a power cut, and then call enos_client_activation_saved().
+         */
+        printf("NOT STORED YET, do not switch off: %s (%d); next attempt in %u ms\n", event->detail,
+               (int)event->detail_code, (unsigned)event->retry_in_ms);
+        break;
+    case ENOS_EVENT_MESSAGE: /* nothing but commands: this program subscribes to nothing */
+        answer(event);
+        break;
+    case ENOS_EVENT_REPLY:
+        if (event->status == ENOS_OK && event->detail_code == 200)
+            self->acknowledged++;
+        printf("reply %s, code %d: %.*s\n", enos_strerror(event->status), (int)event->detail_code,
+               (int)event->payload_len, (const char *)event->payload);
+        break;
+    default: /* later versions of the library have more events */
+        if (event->status != ENOS_OK)
+            printf("%s: %s; %s\n", enos_event_name(event->type), enos_strerror(event->status), event->detail);
+    }
+}
+
+static enos_status create(char **argv, const enos_storage *storage, device *self)
+{
+    enos_config *config = NULL;
+    enos_status status;
+
+    if ((status = enos_config_new(&config)) == ENOS_OK &&
+        (status = enos_config_set_server(config, argv[1])) == ENOS_OK &&
+        (status = enos_config_set_identity(config, argv[2], argv[3])) == ENOS_OK &&
+        (status = enos_config_set_storage(config, storage)) == ENOS_OK &&
+        (status = enos_config_set_product_secret(config, getenv("ENOS_PRODUCT_SECRET"), ENOS_NUL_TERMINATED)) == ENOS_OK &&
+        (status = enos_config_set_event_cb(config, on_event, self)) == ENOS_OK)
+        status = enos_client_create(config, &client);
+    if (status != ENOS_OK)
+        fail("configuration");
+    enos_config_free(config); /* the client has a copy */
+    return status;
+}
+
+/* Runs until it is told to stop, or `posts` reports are acknowledged. */
+static enos_status run(device *self, long posts)
+{
+    int64_t next = 0;
+    enos_status status = enos_client_connect(client);
+
+    while (status == ENOS_OK && !stop && (posts == 0 || self->acknowledged < posts)) {
+        int64_t left = next - clock_ms(CLOCK_MONOTONIC);
+        if (self->online && left <= 0) {
+            report();
+            left = REPORT_EVERY_MS;
+            next = clock_ms(CLOCK_MONOTONIC) + left;
+        }
+        status = enos_client_loop(client, self->online ? (uint32_t)left : ENOS_FOREVER);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    device self = {0, 0};
+    enos_storage storage;
+    enos_status status;
+    int result;
+
+    if (argc < 5 || argc > 6) {
+        fprintf(stderr, "ENOS_PRODUCT_SECRET=... %s SERVER PRODUCT_KEY DEVICE_KEY STORE [POSTS]\n", argv[0]);
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if ((result = flash_store_open(argv[4], &storage)) < 0) {
+        fprintf(stderr, "%s: %s\n", argv[4], strerror(-result));
+        return 1;
+    }
+    if (create(argv, &storage, &self) != ENOS_OK)
+        return 1;
+    handle_signals(on_signal);
+    if (run(&self, argc > 5 ? strtol(argv[5], NULL, 10) : 0) != ENOS_OK)
+        return fail("loop");
+
+    handle_signals(SIG_DFL); /* a second signal ends it at once */
+    enos_client_disconnect(client);
+    enos_client_wait(client, ENOS_STATE_IDLE, 5000);
+    while ((status = enos_client_destroy(client)) == ENOS_ERR_UNSAVED_SECRET)
+        enos_client_loop(client, 1000); /* see PERSIST_FAILED */
+    return status == ENOS_OK ? 0 : fail("destroy");
+}
