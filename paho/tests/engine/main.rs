@@ -15,4 +15,5 @@ mod many;
 mod packets;
 mod patches;
 mod process;
+mod tls;
 mod variant;

@@ -154,10 +154,11 @@ fn a_pending_connect_costs_no_cpu() {
         assert_eq!(driver.event_within("@0", Duration::from_secs(1)), None, "the connect stays pending");
         (driver.number("cpu") - before, start.elapsed().as_millis() as u64, driver)
     };
-    let (used, wall, _) = scene(&without(&["0014-connect-wait"], Address));
-    assert!(used > wall / 4, "without the fix: {used} of {wall} ms");
+    let (burnt, _, _) = scene(&without(&["0014-connect-wait"], Address));
     let (used, wall, driver) = scene(&fixed(Address));
     assert!(used < wall / 10, "{used} of {wall} ms");
+    // On a busy machine a whole core is not to be had.
+    assert!(burnt > 10 && burnt > 5 * used, "without the fix: {burnt} ms, with it: {used} ms");
     driver.end_clean();
 }
 

@@ -51,6 +51,8 @@ pub enum Flavour {
     Thread,
     /// As it is shipped.
     Plain,
+    /// As [`Flavour::Address`], with TLS.
+    Tls,
 }
 
 impl Flavour {
@@ -59,6 +61,18 @@ impl Flavour {
             Flavour::Address => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
             Flavour::Thread => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=thread"],
             Flavour::Plain => &["-O2"],
+            Flavour::Tls => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-DOPENSSL"],
+        }
+    }
+
+    fn sources(self) -> impl Iterator<Item = &'static str> {
+        SOURCES.into_iter().chain((self == Flavour::Tls).then_some("SSLSocket"))
+    }
+
+    fn libraries(self) -> &'static [&'static str] {
+        match self {
+            Flavour::Tls => &["-lssl", "-lcrypto"],
+            _ => &[],
         }
     }
 }
@@ -102,8 +116,8 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
     fs::write(source.join("src/VersionInfo.h"), version).unwrap();
 
     let driver = Path::new(DRIVER);
-    let files: Vec<PathBuf> = SOURCES
-        .iter()
+    let files: Vec<PathBuf> = flavour
+        .sources()
         .map(|name| source.join("src").join(name).with_extension("c"))
         .chain(["driver.c", "process.c"].map(|name| driver.join(name)))
         .collect();
@@ -128,7 +142,9 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
             .args(&objects)
             // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has
             // left there, on the stack.
-            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create", "-Wl,-z,now", "-lpthread", "-o"])
+            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create", "-Wl,-z,now", "-lpthread"])
+            .args(flavour.libraries())
+            .arg("-o")
             .arg(&fresh));
         fs::rename(&fresh, &binary).unwrap();
     }

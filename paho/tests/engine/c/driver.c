@@ -16,6 +16,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#if defined(OPENSSL)
+#include <openssl/ssl.h>
+#endif
 
 #define CLIENTS 2048
 
@@ -25,6 +28,7 @@ static struct client
 	int port;
 	int topics; /* of the last subscribe */
 	int burst;  /* QoS 1 messages to publish as soon as connected */
+	int secure; /* over TLS */
 } clients[CLIENTS];
 
 static void say(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -143,7 +147,7 @@ static void on_disconnected(void* context, MQTTAsync_successData* data)
 
 /* The commands. */
 
-static int create(struct client* client, int port)
+static int create_at(struct client* client, const char* scheme, int port)
 {
 	MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
 	char uri[64], id[32];
@@ -152,7 +156,7 @@ static int create(struct client* client, int port)
 	options.struct_version = 1;
 	options.MQTTVersion = MQTTVERSION_3_1_1;
 	options.maxBufferedMessages = 1000;
-	snprintf(uri, sizeof(uri), "tcp://127.0.0.1:%d", port);
+	snprintf(uri, sizeof(uri), "%s://127.0.0.1:%d", scheme, port);
 	snprintf(id, sizeof(id), "client-%d", (int)(client - clients));
 	rc = MQTTAsync_createWithOptions(&client->handle, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
 	client->port = port;
@@ -162,9 +166,41 @@ static int create(struct client* client, int port)
 	return rc;
 }
 
+static int create(struct client* client, int port)
+{
+	client->secure = 0;
+	return create_at(client, "tcp", port);
+}
+
+#if defined(OPENSSL)
+/* With a TLS that trusts anybody: it is Paho that is tested. */
+static int create_secure(struct client* client, int port)
+{
+	SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+	SSL* ssl = SSL_new(context);
+	int rc = create_at(client, "ssl", port);
+
+	client->secure = 1;
+	if (rc == MQTTASYNC_SUCCESS)
+		rc = enos_paho_set_tls(client->handle, ssl);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	return rc;
+}
+
+static void say_fault(struct client* client)
+{
+	enos_paho_tls_fault fault;
+
+	enos_paho_get_tls_fault(client->handle, &fault);
+	say("fault %d handshake %d reason %d", fault.error, fault.handshake, fault.reason);
+}
+#endif
+
 static int connect_client(struct client* client, int timeout, int keepalive)
 {
 	MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
+	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
 	char password[120];
 	int rc;
 
@@ -173,6 +209,8 @@ static int connect_client(struct client* client, int timeout, int keepalive)
 	options.cleansession = 1;
 	options.keepAliveInterval = keepalive;
 	options.connectTimeout = timeout;
+	if (client->secure)
+		options.ssl = &ssl;
 	options.maxInflight = 100;
 	options.username = "user";
 	options.binarypwd.data = password;
@@ -234,6 +272,12 @@ static int command(const char* word, struct client* client, const char* text, in
 
 	if (strcmp(word, "create") == 0)
 		say("rc %d", create(client, a));
+#if defined(OPENSSL)
+	else if (strcmp(word, "secure") == 0)
+		say("rc %d", create_secure(client, a));
+	else if (strcmp(word, "fault") == 0)
+		say_fault(client);
+#endif
 	else if (strcmp(word, "limit") == 0)
 		say("rc %d", enos_paho_set_max_packet(client->handle, (size_t)a));
 	else if (strcmp(word, "interface") == 0)
@@ -317,6 +361,13 @@ static int command(const char* word, struct client* client, const char* text, in
 int main(void)
 {
 	char line[256];
+#if defined(OPENSSL)
+	MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+
+	/* as libenos does: not cleaned up at exit, under threads that still run */
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+	MQTTAsync_global_init(&init);
+#endif
 
 	while (fgets(line, sizeof(line), stdin))
 	{
