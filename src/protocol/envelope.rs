@@ -53,7 +53,11 @@ pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>
     }
     let data_json = data_json.unwrap_or(NOTHING);
     let data = callers_json("data_json", data_json)?;
-    write(&Response { id, code, data }, data_json.len() + id.len())
+    if id.len() > MAX_PAYLOAD {
+        return Err(too_large("id", id.len()));
+    }
+    // A control character becomes an escape of six.
+    write(&Response { id, code, data }, data_json.len() + id.len() * 6)
 }
 
 /// The cloud's answer to a request.
@@ -208,6 +212,9 @@ mod tests {
         let error = response("7", 200, Some(b"")).unwrap_err();
         assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
         assert!(error.message.starts_with("data_json "), "{error}");
+        let error = response(&"x".repeat(MAX_PAYLOAD + 1), 200, None).unwrap_err();
+        assert_eq!(error.status, Status::ENOS_ERR_TOO_LARGE);
+        assert!(error.message.starts_with("id "), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod secret;
 pub mod sign;
 pub mod thing_model;
 pub mod topic;
-mod wipe;
+pub(crate) mod wipe;
 
 pub use activation::Activation;
 pub use identity::Identity;

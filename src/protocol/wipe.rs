@@ -8,8 +8,9 @@ const DEPTH: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 8 * 1024 };
 
 /// Runs `work`, then overwrites the stack that it and everything it called have used.
 ///
-/// The hash crates leave the key and the last block where they worked on them, and a parser that fails leaves the bytes
-/// around the fault; neither has a way to wipe them. What `work` returns has to keep its secret on the heap.
+/// The hash crates leave the key and the last block where they worked on them, the checksum's what its registers held,
+/// and a parser that fails the bytes around the fault; none has a way to wipe them. What `work` returns has to keep its
+/// secret on the heap.
 pub fn clean_stack<T>(work: impl FnOnce() -> T) -> T {
     let result = run(work);
     overwrite();
