@@ -1,6 +1,6 @@
 //! A storage for a Linux file system: a directory, a file a key.
 //!
-//! A value is written to `<key>.tmp`, synced, renamed to `<key>.value`, and the directory is synced; only then does
+//! A value is written to `<key>.enos-tmp`, synced, renamed to `<key>.value`, and the directory is synced; only then does
 //! `store` return. So a power cut at any moment leaves the old value or the new one, and what `store` has acknowledged
 //! stays. Only `.value` files are ever read.
 
@@ -24,7 +24,8 @@ use super::vtable::{enos_storage, is_key, MAX_VALUE_LEN};
 use crate::error::{Error, Result, Status};
 
 const VALUE_SUFFIX: &str = ".value";
-const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Nobody else's: files that end so are removed, also from a directory that was given by mistake.
+const TEMPORARY_SUFFIX: &str = ".enos-tmp";
 const GROUP_AND_OTHERS: u32 = 0o077;
 
 /// A storage in the directory `path`, ready to be given to a config.

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::bytes::{Reader, Writer};
 use super::vtable::MAX_VALUE_LEN;
 use crate::error::{Error, Result, Status};
+use crate::protocol::wipe;
 
 const MAGIC: &[u8; 4] = b"ENOS";
 const VERSION: u16 = 1;
@@ -114,7 +115,7 @@ pub fn encode(role: Role, product_key: &str, device_key: &str, data: &[u8]) -> R
     out.u32(len as u32);
     texts.iter().for_each(|text| out.text(text));
     out.bytes(data);
-    out.u32(crc32fast::hash(out.written()));
+    out.u32(checksum(out.written()));
     Ok(out.finish())
 }
 
@@ -136,6 +137,11 @@ pub fn decode<'a>(
     Ok(version_1.rest())
 }
 
+/// With wide registers the bytes go over the stack, and stay there.
+fn checksum(bytes: &[u8]) -> u32 {
+    wipe::clean_stack(|| crc32fast::hash(bytes))
+}
+
 /// What stands between length and CRC, when the record is whole and of a version that is known here.
 fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
     let Some((checked, crc)) = bytes.split_last_chunk::<CRC_LEN>() else {
@@ -150,7 +156,7 @@ fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
     if usize::try_from(len) != Ok(bytes.len()) {
         return Err(RecordError::broken(format!("it has {} bytes and should have {len}", bytes.len())));
     }
-    if u32::from_le_bytes(*crc) != crc32fast::hash(checked) {
+    if u32::from_le_bytes(*crc) != checksum(checked) {
         return Err(RecordError::broken("its checksum is wrong"));
     }
     match version {

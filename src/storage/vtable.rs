@@ -40,9 +40,9 @@ const TOO_SMALL: i32 = enos_storage_result::ENOS_STORAGE_TOO_SMALL as i32;
 /// Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
 ///
 /// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
-/// above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way. Several
-/// devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a version
-/// and a checksum. A store need not look into them.
+/// above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way.
+/// Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
+/// version and a checksum. A store need not look into them.
 ///
 /// Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
 /// enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
