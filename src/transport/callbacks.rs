@@ -1,9 +1,10 @@
 //! What Paho calls, on its own threads and with its process-wide mutex held: copy, push, return.
 
-use crate::panic;
-
 use super::inbox::{Inbox, LinkEvent};
 use super::link::LinkOptions;
+use super::tls::Secured;
+use crate::error::Status;
+use crate::panic;
 use paho_engine::{enos_paho_connect_sent, sys as paho};
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -18,6 +19,8 @@ pub struct Context {
     pub generation: u64,
     pub max_message: usize,
     pub handle: Handle,
+    /// What TLS was made from; `None` without TLS.
+    pub secured: Option<Secured>,
     state: Mutex<State>,
 }
 
@@ -55,10 +58,16 @@ struct Ticket {
 }
 
 impl Context {
-    pub fn new(handle: Handle, options: &LinkOptions, generation: u64, inbox: Arc<Inbox>) -> Context {
+    pub fn new(
+        handle: Handle,
+        options: &LinkOptions,
+        secured: Option<Secured>,
+        generation: u64,
+        inbox: Arc<Inbox>,
+    ) -> Context {
         let state = State { inbox: Some(inbox), phase: Phase::Connecting, waiting: BTreeSet::new() };
         let LinkOptions { address, max_message, .. } = *options;
-        Context { address, generation, max_message, handle, state: Mutex::new(state) }
+        Context { address, generation, max_message, handle, secured, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,10 +79,15 @@ impl Context {
         self.state().inbox = None;
     }
 
-    /// Notes a call that is about to be made, and makes what Paho is to carry for it.
-    pub fn begin(self: &Arc<Context>, token: u64) -> *mut c_void {
-        self.state().waiting.insert(token);
-        Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token })).cast()
+    /// Notes a call that is about to be made, and makes what Paho is to carry for it. `None` when the link is closing:
+    /// Paho would take the call, never begin it, and wait for it before it closes.
+    pub fn begin(self: &Arc<Context>, token: u64) -> Option<*mut c_void> {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Closing | Phase::Over) {
+            return None;
+        }
+        state.waiting.insert(token);
+        Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token })).cast())
     }
 
     /// Takes back what [`begin`](Self::begin) made, when Paho did not accept the call. `false` when the link has
@@ -174,7 +188,8 @@ impl Context {
             return;
         }
         let Some(inbox) = state.inbox.clone() else { return };
-        let copies = if payload.len() > self.max_message { None } else { copy(topic).zip(copy(payload)) };
+        let fits = payload.len() <= self.max_message || inbox.keeps(topic, payload.len());
+        let copies = if fits { copy(topic).zip(copy(payload)) } else { None };
         match copies {
             Some((topic, payload)) => inbox.push(
                 self.generation,
@@ -245,18 +260,22 @@ pub unsafe extern "C" fn on_not_connected(link: *mut c_void, data: *mut paho::MQ
         let connack = said == c"CONNACK return code";
         let address = link.address;
         let event = match u8::try_from(code) {
-            Ok(code @ 1..=5) if connack => LinkEvent::Refused { code },
+            Ok(code @ 1..) if connack => LinkEvent::Refused { code },
             _ => {
                 // SAFETY: the handle is valid in a callback: destroy waits for the mutex that is held around it.
-                let sent = unsafe { enos_paho_connect_sent(link.handle.0) } != 0;
-                let reason = if connack {
-                    format!("{address} answered the CONNECT with the unknown code {code}")
+                let (sent, tls) = unsafe {
+                    let tls = link.secured.as_ref().and_then(|secured| secured.explain(link.handle.0));
+                    (enos_paho_connect_sent(link.handle.0) != 0, tls)
+                };
+                let status = if tls.is_some() { Status::ENOS_ERR_TLS } else { Status::ENOS_ERR_NETWORK };
+                let reason = if let Some(words) = tls {
+                    format!("TLS to {address}: {words}")
                 } else if sent {
                     format!("{address} took the CONNECT, but the connection ended without a CONNACK")
                 } else {
                     format!("no connection to {address}: refused, unreachable or reset")
                 };
-                LinkEvent::Failed { reason, connect_sent: sent }
+                LinkEvent::Failed { status, reason, connect_sent: sent }
             }
         };
         link.not_connected(event);

@@ -1,6 +1,7 @@
 //! What Paho's threads and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
 
 use super::wake::Waker;
+use crate::error::Status;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,10 +18,11 @@ pub const KEPT_BYTES: usize = 64 * 1024;
 pub enum LinkEvent {
     /// CONNACK 0.
     Connected,
-    /// CONNACK 1 to 5: the broker's refusal. The link is over.
+    /// CONNACK with another code than 0: the broker's refusal, 1 to 5 as MQTT has it. The link is over.
     Refused { code: u8 },
-    /// The attempt ended without a CONNACK. `connect_sent`: the CONNECT had gone out. The link is over.
-    Failed { reason: String, connect_sent: bool },
+    /// The attempt ended without a CONNACK. `ENOS_ERR_NETWORK`, or `ENOS_ERR_TLS`. `connect_sent`: the CONNECT had gone
+    /// out. The link is over.
+    Failed { status: Status, reason: String, connect_sent: bool },
     /// The connection ended, after [`Connected`](Self::Connected) and unasked. The link is over.
     Lost { reason: String },
     /// Our disconnect is through. The link is over.
@@ -45,7 +47,9 @@ impl fmt::Debug for LinkEvent {
         match self {
             LinkEvent::Connected => f.write_str("Connected"),
             LinkEvent::Refused { code } => write!(f, "Refused({code})"),
-            LinkEvent::Failed { reason, connect_sent } => write!(f, "Failed({reason:?}, sent: {connect_sent})"),
+            LinkEvent::Failed { status, reason, connect_sent } => {
+                write!(f, "Failed({status:?}, {reason:?}, sent: {connect_sent})")
+            }
             LinkEvent::Lost { reason } => write!(f, "Lost({reason:?})"),
             LinkEvent::Closed => f.write_str("Closed"),
             LinkEvent::Delivered { token } => write!(f, "Delivered({token})"),
@@ -105,11 +109,16 @@ impl Inbox {
     /// [`KEPT`] places of its own first. Other events always fit: the calls that cause them bound their number.
     pub fn push(&self, generation: u64, event: LinkEvent) {
         let kept = match &event {
-            LinkEvent::Message { topic, payload, .. } => payload.len() <= KEPT_BYTES && (self.keep)(topic),
+            LinkEvent::Message { topic, payload, .. } => self.keeps(topic, payload.len()),
             _ => false,
         };
         self.lock().push(&self.limits, kept, generation, event);
         self.waker.wake();
+    }
+
+    /// Whether a message has room of its own, whatever the limits are.
+    pub(super) fn keeps(&self, topic: &[u8], bytes: usize) -> bool {
+        bytes <= KEPT_BYTES && (self.keep)(topic)
     }
 
     /// Counts a message that could not even be copied.
@@ -140,6 +149,11 @@ impl Inbox {
     pub fn is_empty(&self) -> bool {
         let queue = self.lock();
         queue.events.is_empty() && queue.dropped == 0
+    }
+
+    /// Whether a message on a kept topic waits.
+    pub fn has_kept(&self) -> bool {
+        self.lock().kept > 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

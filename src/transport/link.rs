@@ -3,6 +3,7 @@
 use super::callbacks::{self, Context, Handle};
 use super::inbox::Inbox;
 use super::thread;
+use super::tls::{self, Secured, Tls};
 use crate::error::{Error, Result, Status};
 use paho_engine::{enos_paho_connect_sent, enos_paho_set_interface, enos_paho_set_max_packet, sys as paho};
 use std::ffi::{c_int, c_void, CString};
@@ -43,7 +44,8 @@ pub struct LinkOptions {
     pub max_message: usize,
     /// Network interface to bind to (SO_BINDTODEVICE).
     pub interface: Option<String>,
-    // TLS will be an option here, and `ssl://` in the address that Paho gets.
+    /// TLS, or none. What it names is read when the link is opened.
+    pub tls: Option<Tls>,
 }
 
 /// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
@@ -68,8 +70,10 @@ impl Link {
         let inflight = c_int::try_from(options.inflight).unwrap_or(c_int::MAX).clamp(1, STRING as c_int);
 
         hold_engine()?;
-        let handle = create(options.address, &client_id, inflight)?;
-        let link = Link { context: Arc::new(Context::new(handle, options, generation, Arc::clone(inbox))) };
+        let secured = options.tls.as_ref().map(Secured::prepare).transpose()?;
+        let handle = create(secured.is_some(), options.address, &client_id, inflight)?;
+        let context = Context::new(handle, options, secured, generation, Arc::clone(inbox));
+        let link = Link { context: Arc::new(context) };
         link.set_up(options, interface.as_ref())?;
         link.connect(options, &username, inflight)?;
         Ok(link)
@@ -86,6 +90,9 @@ impl Link {
             check(paho::MQTTAsync_setCallbacks(self.handle(), context, lost, message, None), "the connection")?;
             check(paho::MQTTAsync_setDisconnected(self.handle(), context, disconnected), "the connection")?;
             check(enos_paho_set_max_packet(self.handle(), max_packet), "the connection")?;
+            if let Some(secured) = &self.context.secured {
+                secured.apply(self.handle())?;
+            }
             match interface {
                 Some(name) => check(enos_paho_set_interface(self.handle(), name.as_ptr()), "the interface"),
                 None => Ok(()),
@@ -95,6 +102,8 @@ impl Link {
 
     fn connect(&self, options: &LinkOptions, username: &CString, inflight: c_int) -> Result<()> {
         let timeout_s = (options.connect_timeout_ms.saturating_add(MARGIN_MS) / 1000).min(TIMEOUT_S);
+        // Without these Paho makes no TLS; what counts stands in the context that it has.
+        let mut ssl = paho::MQTTAsync_SSLOptions::default();
         let connect = paho::MQTTAsync_connectOptions {
             keepAliveInterval: c_int::from(options.keep_alive_s),
             cleansession: 1,
@@ -111,6 +120,7 @@ impl Link {
             onSuccess: Some(callbacks::on_connected),
             onFailure: Some(callbacks::on_not_connected),
             context: self.context(),
+            ssl: if self.context.secured.is_some() { &mut ssl } else { ptr::null_mut() },
             ..Default::default()
         };
         // The first connect starts Paho's threads; they inherit the signal mask.
@@ -191,6 +201,7 @@ impl Link {
         call: impl FnOnce(*mut paho::MQTTAsync_responseOptions) -> c_int,
     ) -> Result<()> {
         let ticket = self.context.begin(token);
+        let ticket = ticket.ok_or_else(|| Error::new(Status::ENOS_ERR_STATE, "the connection is closing or over"))?;
         let mut response = paho::MQTTAsync_responseOptions {
             onSuccess: Some(on_success),
             onFailure: Some(on_failure),
@@ -217,8 +228,9 @@ impl Drop for Link {
 }
 
 /// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
-fn create(address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<Handle> {
-    let uri = string("the address", &format!("tcp://{address}"))?;
+fn create(tls: bool, address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<Handle> {
+    let scheme = if tls { "ssl" } else { "tcp" };
+    let uri = string("the address", &format!("{scheme}://{address}"))?;
     let mut options = paho::MQTTAsync_createOptions {
         sendWhileDisconnected: 0,
         allowDisconnectedSendAtAnyTime: 0,
@@ -248,7 +260,8 @@ fn hold_engine() -> Result<()> {
     static HELD: Mutex<bool> = Mutex::new(false);
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     if !*held {
-        create(SocketAddr::from(([127, 0, 0, 1], 1)), &CString::default(), 1)?;
+        tls::start();
+        create(false, SocketAddr::from(([127, 0, 0, 1], 1)), &CString::default(), 1)?;
         *held = true;
     }
     Ok(())

@@ -12,4 +12,5 @@ pub mod inbox;
 pub mod link;
 pub mod resolve;
 pub mod thread;
+pub mod tls;
 pub mod wake;

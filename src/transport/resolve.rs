@@ -7,8 +7,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-/// getaddrinfo keeps answers and buffers of 64 KiB on the stack.
-const STACK: usize = 256 * 1024;
+/// getaddrinfo keeps answers and buffers of 64 KiB on the stack, and runs whatever modules the system's nsswitch.conf
+/// names. What is not touched costs nothing.
+const STACK: usize = 1024 * 1024;
 /// A name with more addresses than this is not tried out to the end anyway.
 const ADDRESSES: usize = 16;
 

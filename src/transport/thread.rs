@@ -1,18 +1,28 @@
 //! Threads of the library's own: named, with a small stack, deaf to the host's signals.
 
 use crate::error::{Error, Result, Status};
+use crate::panic;
 use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread with all signals blocked, so that a handler of the host's never runs on it. Dropping the handle
-/// detaches it. The kernel keeps 15 bytes of `name`; `stack` is in bytes.
+/// Signals of a fault of the thread's own. Blocked, they would end the process without a word to the host's crash
+/// handler.
+const FAULTS: [libc::c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP];
+
+/// Starts a thread with all signals but [`FAULTS`] blocked, so that a handler of the host's never runs on it. Dropping the handle
+/// detaches it. A panic of `f` ends the thread, and is told to the log. The kernel keeps 15 bytes of `name`; `stack` is in bytes.
 pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let builder = Builder::new().name(name.to_owned()).stack_size(stack);
-    with_signals_blocked(|| builder.spawn(f))
+    let body = move || {
+        // It has told the log already.
+        let _ = panic::catch(f);
+    };
+    with_signals_blocked(|| builder.spawn(body))
         .map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the thread {name} cannot be started: {e}")))
 }
 
-/// Runs `f` with all signals of this thread blocked: the threads that it starts inherit that.
+/// Runs `f` with all signals of this thread but [`FAULTS`] blocked: the threads that it starts inherit that.
 pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
@@ -23,9 +33,12 @@ pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     }
     let mut all = MaybeUninit::uninit();
     let mut old = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises `all`; pthread_sigmask, which with these arguments cannot fail, initialises `old`.
+    // SAFETY: sigfillset initialises `all`, sigdelset takes signals that exist; pthread_sigmask, which with these arguments cannot fail, initialises `old`.
     let _restore = unsafe {
         libc::sigfillset(all.as_mut_ptr());
+        for fault in FAULTS {
+            libc::sigdelset(all.as_mut_ptr(), fault);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
         Restore(old.assume_init())
     };
@@ -55,6 +68,9 @@ mod tests {
         assert_eq!(name.trim(), "enos-test");
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGALRM, libc::SIGTERM, libc::SIGCHLD] {
             assert!(mask & 1 << (signal - 1) != 0, "signal {signal} is not blocked");
+        }
+        for signal in FAULTS {
+            assert!(mask & 1 << (signal - 1) == 0, "signal {signal} is blocked");
         }
         assert_eq!(blocked("/proc/thread-self"), before, "the caller's mask has to be as it was");
     }

@@ -1,38 +1,35 @@
 //! One epoll descriptor for the host's own loop: an eventfd that says "there is work" and a timer.
 
 use crate::error::{Error, Result, Status};
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use rustix::event::{epoll, eventfd, EventfdFlags};
+use rustix::io::Errno;
+use rustix::time::{timerfd_create, timerfd_settime, Itimerspec, Timespec};
+use rustix::time::{TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// Ends a wait: from any thread, from a signal handler, or when a deadline has come. All descriptors close on exec.
 pub struct Waker {
     epoll: OwnedFd,
-    event: File,
-    timer: File,
+    event: OwnedFd,
+    timer: OwnedFd,
 }
 
 impl Waker {
     /// Makes the three descriptors.
     pub fn new() -> Result<Waker> {
-        let new = || -> io::Result<Waker> {
-            // SAFETY: no pointers are passed; `owned` takes a descriptor that nobody else has.
-            let (epoll, event, timer) = unsafe {
-                (
-                    owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))?,
-                    owned(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?,
-                    owned(libc::timerfd_create(libc::CLOCK_BOOTTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK))?,
-                )
+        let new = || -> rustix::io::Result<Waker> {
+            let waker = Waker {
+                epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+                event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+                timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
             };
-            for fd in [event.as_raw_fd(), timer.as_raw_fd()] {
-                let mut interest = libc::epoll_event { events: libc::EPOLLIN as u32, u64: fd as u64 };
-                // SAFETY: both descriptors are open, and `interest` lives across the call.
-                if unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut interest) } != 0 {
-                    return Err(io::Error::last_os_error());
-                }
+            for fd in [&waker.event, &waker.timer] {
+                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
             }
-            Ok(Waker { epoll, event: event.into(), timer: timer.into() })
+            Ok(waker)
         };
         new().map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the loop's descriptors cannot be made: {e}")))
     }
@@ -60,50 +57,38 @@ impl Waker {
     pub fn set_deadline(&self, at_ms: Option<u64>) {
         // All zeros would switch the timer off.
         let at = at_ms.map_or(0, |at| at.max(1));
-        let value = libc::timespec {
-            tv_sec: (at / 1000).try_into().unwrap_or(libc::time_t::MAX),
-            tv_nsec: (at % 1000 * 1_000_000) as libc::c_long,
-        };
-        let spec = libc::itimerspec { it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        // SAFETY: the descriptor is a timer, `spec` is valid, and the old time is not asked for.
-        unsafe { libc::timerfd_settime(self.timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &spec, ptr::null_mut()) };
+        // 68 years of uptime at most: what also fits a kernel of 32 bits.
+        let tv_sec = (at / 1000).min(i32::MAX as u64) as i64;
+        let it_value = Timespec { tv_sec, tv_nsec: (at % 1000 * 1_000_000) as _ };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // It cannot fail: the descriptor is a timer, and the time is one.
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval, it_value });
     }
 
     /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
     /// was over or a signal came.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
-        let timeout = timeout_ms.map_or(-1, |ms| ms.try_into().unwrap_or(libc::c_int::MAX));
-        let mut event = libc::epoll_event { events: 0, u64: 0 };
-        // SAFETY: room for one event is given, and one is asked for.
-        match unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &mut event, 1, timeout) } {
-            0 => Ok(false),
-            n if n > 0 => Ok(true),
-            _ => match io::Error::last_os_error() {
-                e if e.kind() == io::ErrorKind::Interrupted => Ok(false),
-                e => Err(Error::new(Status::ENOS_ERR_STATE, format!("waiting failed: {e}"))),
-            },
+        // No longer than epoll_wait() can: the call for longer ones is not in older kernels.
+        let timeout = timeout_ms.map(|ms| {
+            let ms = ms.min(c_int::MAX as u64);
+            Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ }
+        });
+        let mut events = [MaybeUninit::uninit()];
+        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok((ready, _)) => Ok(!ready.is_empty()),
+            Err(Errno::INTR) => Ok(false),
+            Err(e) => Err(Error::new(Status::ENOS_ERR_STATE, format!("waiting failed: {e}"))),
         }
     }
 
     /// Takes back the wake-ups so far, and a deadline that has come; one still to come stays. Clear first, then look
     /// for work: what is pushed in between wakes again.
     pub fn clear(&self) {
-        for file in [&self.event, &self.timer] {
-            let mut count = [0; size_of::<u64>()];
+        for fd in [&self.event, &self.timer] {
             // Nothing to read (EAGAIN) is as good.
-            let _ = io::Read::read(&mut &*file, &mut count);
+            let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
         }
     }
-}
-
-/// # Safety
-/// `fd` is either negative, with errno set, or an open descriptor that nobody else owns.
-unsafe fn owned(fd: RawFd) -> io::Result<OwnedFd> {
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the caller's promise.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
@@ -184,7 +169,7 @@ mod tests {
     #[test]
     fn a_full_counter_still_means_wake_up_and_errno_is_kept() {
         let waker = Waker::new().unwrap();
-        io::Write::write_all(&mut &waker.event, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+        assert_eq!(rustix::io::write(&waker.event, &(u64::MAX - 1).to_ne_bytes()), Ok(size_of::<u64>()));
         // SAFETY: errno is this thread's own.
         let errno = unsafe {
             *libc::__errno_location() = libc::E2BIG;

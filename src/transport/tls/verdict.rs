@@ -1,0 +1,90 @@
+//! What the check of the broker's certificate found, kept for words. Notes are taken inside OpenSSL, on Paho's thread
+//! and with its mutex held: copy and return.
+
+use openssl::nid::Nid;
+use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names that are told of a certificate, and characters of each: it comes off the network.
+const NAMES: usize = 8;
+const CHARACTERS: usize = 64;
+
+/// The first objection to a chain.
+#[derive(Clone, Debug)]
+pub struct Objection {
+    /// OpenSSL's number, `X509_V_ERR_*`.
+    pub code: i32,
+    /// OpenSSL's words for it.
+    pub text: &'static str,
+    /// The certificate that it is about: 0 is the broker's, 1 the one that issued it, and so on.
+    pub depth: u32,
+    pub subject: String,
+    pub issuer: String,
+    /// What the certificate is for, the first of them.
+    pub names: Vec<String>,
+    pub not_before: String,
+    pub not_after: String,
+}
+
+#[derive(Clone, Default)]
+pub struct Verdict(Arc<Mutex<Option<Objection>>>);
+
+impl Verdict {
+    pub fn note(&self, context: &X509StoreContextRef) {
+        let error = context.error();
+        let mut objection = Objection {
+            code: error.as_raw(),
+            text: error.error_string(),
+            depth: context.error_depth(),
+            subject: String::new(),
+            issuer: String::new(),
+            names: Vec::new(),
+            not_before: String::new(),
+            not_after: String::new(),
+        };
+        if let Some(certificate) = context.current_cert() {
+            objection.subject = name(certificate.subject_name());
+            objection.issuer = name(certificate.issuer_name());
+            objection.names = names(certificate);
+            objection.not_before = certificate.not_before().to_string();
+            objection.not_after = certificate.not_after().to_string();
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(objection);
+    }
+
+    pub fn objection(&self) -> Option<Objection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The common name, or whatever else is there.
+fn name(name: &X509NameRef) -> String {
+    let entry = name.entries_by_nid(Nid::COMMONNAME).next().or_else(|| name.entries().last());
+    let text = entry.and_then(|entry| entry.data().to_string().ok());
+    text.map_or_else(|| "a certificate without a name".into(), |text| short(&text))
+}
+
+fn names(certificate: &X509Ref) -> Vec<String> {
+    let Some(alternatives) = certificate.subject_alt_names() else {
+        return vec![name(certificate.subject_name())];
+    };
+    let shown = alternatives.iter().filter_map(|one| match (one.dnsname(), one.ipaddress()) {
+        (Some(dns), _) => Some(short(dns)),
+        (None, Some(bytes)) => address(bytes).map(|address| address.to_string()),
+        (None, None) => None,
+    });
+    shown.take(NAMES).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(CHARACTERS).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
