@@ -23,14 +23,18 @@ impl Session {
     pub(super) fn await_activation(&mut self, now: Now) {
         self.activation_logins = self.activation_logins.saturating_add(1);
         self.log(Level::Info, "the product secret was accepted; waiting for the device secret");
+        self.wait_for_secret(now);
+        if !self.wanted {
+            self.leave_activation(now);
+        }
+    }
+
+    pub(super) fn wait_for_secret(&mut self, now: Now) {
         self.phase = Phase::Awaiting {
             ask_at: Some(now.ms.saturating_add(ASK_AFTER_MS)),
             report_at: Some(now.ms.saturating_add(self.settings.activation_timeout_ms)),
             close_at: None,
         };
-        if !self.wanted {
-            self.leave_activation(now);
-        }
     }
 
     /// The host wants to be offline. The secret may be on its way, and is not sent again: it gets the time of an orderly
@@ -73,43 +77,43 @@ impl Session {
             let event = Event::new(EventKind::Disconnected, Status::ENOS_ERR_ACTIVATION_TIMEOUT, words);
             self.emit(event.retry_in(wait));
         } else if close_at.is_some_and(|at| at <= now.ms) {
+            // What the cloud refused when this was begun, it may take by now: the device secrets, if any, come first.
+            self.round.forget();
             self.close(now);
         }
     }
 
     pub(super) fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
-        let mut status = Status::ENOS_OK;
-        let mut detail = String::new();
         let activating = match &self.phase {
             Phase::Awaiting { .. } | Phase::Persisting { .. } => true,
             // The link of an activation, on its way out: the cloud may have said more.
             Phase::Closing { activating, .. } => *activating,
             _ => false,
         };
+        let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
+        event.qos = i32::from(qos);
         if activating && topic::is_activation_topic(&topic) {
             match Activation::parse(&self.settings.identity, &topic, &payload) {
                 Ok(activation) => return self.on_activation(now, activation),
-                Err(error) => (status, detail) = (error.status, error.message),
+                Err(error) => (event.status, event.detail) = (error.status, error.message),
             }
-        } else if self.requests.reply(&topic, &payload, &mut self.actions) {
-            return;
+        } else if let Some(reply) = self.requests.reply(&topic, &payload) {
+            event = reply;
         }
-        let mut event = Event::new(EventKind::Message, status, detail).topic(topic);
-        event.payload = payload;
-        event.qos = i32::from(qos);
+        (event.topic, event.payload) = (topic, payload);
         self.emit(event);
     }
 
     fn on_activation(&mut self, now: Now, activation: Activation) {
-        let new = self.credentials.add_pending(&activation, self.activated);
-        if self.activated && !new {
+        let new = self.credentials.add_pending(&activation, self.activations);
+        if self.activations > 0 && !new {
             return self
                 .log(Level::Info, "one more activation came; its secret is in hand already, or there is no room");
         }
-        if self.activated {
+        if self.activations > 0 {
             self.log(Level::Warn, "a second activation with another secret came; both are kept and tried");
         }
-        self.activated = true;
+        self.activations += 1;
         self.standing = None;
         self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
         let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });

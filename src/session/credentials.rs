@@ -141,15 +141,16 @@ impl Credentials {
         }
     }
 
-    /// Takes in the secret of an activation. False when it is known already, or when there is no room left for one
-    /// more of the same login: what came first stays.
-    pub fn add_pending(&mut self, activation: &Activation, same_login: bool) -> bool {
+    /// Takes in the secret of an activation, as the newest. False when it is known already, or when this login has
+    /// brought as many as there is room for: of one login, what came first stays.
+    pub fn add_pending(&mut self, activation: &Activation, of_this_login: usize) -> bool {
         let secret = activation.device_secret();
-        if self.pending.iter().any(|kept| kept.secret == *secret) {
+        if let Some(known) = self.pending.iter().position(|kept| kept.secret == *secret) {
+            self.pending[known..].rotate_left(1);
             return false;
         }
         if self.pending.len() >= MAX_PENDING {
-            if same_login {
+            if of_this_login >= MAX_PENDING {
                 return false;
             }
             self.pending.remove(0);
@@ -220,6 +221,34 @@ mod tests {
         credentials.pending = vec![kept("old"), kept("new")];
         let secrets: Vec<_> = credentials.device_rotation().into_iter().map(|candidate| candidate.secret).collect();
         assert_eq!(secrets, [secret("new"), secret("old"), secret("a"), secret("p")]);
+    }
+
+    fn activation(secret: &str) -> Activation {
+        let identity = crate::protocol::Identity::new("pk", "dk", None).unwrap();
+        let payload = format!(
+            r#"{{"method":"thing.activate.info","params":{{"productKey":"pk","deviceKey":"dk","deviceSecret":"{secret}"}}}}"#
+        );
+        Activation::parse(&identity, b"/ext/session/pk/dk/thing/activate/info", payload.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_flood_of_activations_costs_no_secret_of_its_own_login_and_one_that_comes_again_is_the_newest() {
+        let mut credentials = Credentials::new(None, None, None);
+        let order = |credentials: &Credentials| -> Vec<String> {
+            credentials.pending.iter().map(|kept| kept.secret.as_str().to_owned()).collect()
+        };
+        // One in each of six logins, the first of them again in the third.
+        for secret in ["a", "b", "a", "c", "d", "e"] {
+            credentials.add_pending(&activation(secret), 0);
+        }
+        assert_eq!(order(&credentials), ["a", "c", "d", "e"]);
+        let new: Vec<bool> = ["f", "g", "h", "i", "j"]
+            .iter()
+            .zip(0..)
+            .map(|(secret, of_this_login)| credentials.add_pending(&activation(secret), of_this_login))
+            .collect();
+        assert_eq!(new, [true, true, true, true, false]);
+        assert_eq!(order(&credentials), ["f", "g", "h", "i"]);
     }
 
     #[test]

@@ -78,8 +78,8 @@ impl EventKind {
     }
 }
 
-/// One thing that happened. `detail` is for a log and never holds a secret.
-#[derive(Clone, Debug)]
+/// One thing that happened. `detail` is for a log and never holds a secret; a payload may, so none of this has Debug.
+#[derive(Clone)]
 pub struct Event {
     pub kind: EventKind,
     pub status: Status,

@@ -1,13 +1,13 @@
-//! What goes into the session and what comes out of it.
+//! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
 use zeroize::Zeroizing;
 
 use super::credentials::{Accepted, Candidate, KeptSecret};
 use super::event::Event;
+use crate::error::Status;
 use crate::log::Level;
 
 /// What happens outside, told to the session.
-#[derive(Debug)]
 pub enum Input {
     /// Nothing but time passed.
     Tick,
@@ -22,7 +22,6 @@ pub enum Input {
     Dropped(u64),
 }
 
-#[derive(Debug)]
 pub enum LinkInput {
     Up,
     /// CONNACK with a code other than 0.
@@ -31,6 +30,8 @@ pub enum LinkInput {
     },
     /// No CONNACK.
     Failed {
+        /// `ENOS_ERR_TLS` when that is what failed.
+        status: Status,
         reason: String,
         connect_sent: bool,
     },
@@ -79,7 +80,6 @@ pub struct StorageFailure {
 }
 
 /// What the session wants done, in this order.
-#[derive(Debug)]
 pub enum Action {
     /// Read everything; answered by [`Input::Loaded`].
     Load,
@@ -114,7 +114,6 @@ pub enum Action {
     Log(Level, String),
 }
 
-#[derive(Debug)]
 pub enum LinkRequest {
     Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
     Subscribe { token: u64, filter: String, qos: u8 },

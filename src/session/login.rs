@@ -6,42 +6,44 @@ use crate::protocol::SecureMode;
 /// After a full round of refusals: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
 const LONG_WAIT_MAX_MS: u64 = 3_600_000;
-/// Longer than EnOS's ban of 5 minutes, which reads as a refusal too.
-const BEYOND_A_BAN_MS: u64 = 330_000;
-/// How often the broker may hang up on a CONNECT before the next pair is tried: some refuse that way.
-const HANG_UPS: u32 = 2;
+/// How soon after a failure a host may have the next attempt: one that asks for it at every failure would else try
+/// without a pause, and never leave the loop's turn when it is the storage that fails.
+const CONNECT_AGAIN_MS: u64 = 1_000;
 /// 2020-01-01: a clock that stands before it was never set.
 const PLAUSIBLE_MS: u64 = 1_577_836_800_000;
 /// 2050-01-01, what Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
 const NO_CLOCK_MS: u64 = 2_524_608_000_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    Load,
-    Login,
-}
-
-/// One pass through the rotation.
-#[derive(Default)]
-pub(super) struct Round {
-    candidates: Vec<Candidate>,
-    position: usize,
-    hang_ups: u32,
-    /// When an earlier round of device secrets ended in refusals alone.
-    refused_at: Option<u64>,
-}
-
 impl Session {
     /// Begins to go online. What is under way goes on; a wait is cut short as far as the budget permits.
     pub fn connect(&mut self, now: Now) {
         self.wanted = true;
-        match &self.phase {
+        let soonest = self.failed_at.map_or(0, |at| at.saturating_add(CONNECT_AGAIN_MS));
+        match &mut self.phase {
+            Phase::Waiting { until } if now.ms < soonest => {
+                *until = soonest.min(*until);
+                self.standing = None;
+            }
+            Phase::Idle if now.ms < soonest => {
+                self.phase = Phase::Waiting { until: soonest };
+                self.standing = None;
+            }
             Phase::Idle | Phase::Waiting { .. } => {
                 self.standing = None;
                 self.log_in(now);
             }
-            // A disconnect that was not through yet is taken back.
-            Phase::LoggingIn { .. } => self.owed_disconnected = false,
+            // From here on: a disconnect that is not through yet is taken back.
+            Phase::Loading => self.owed_disconnected = false,
+            Phase::LoggingIn { began, deadline, .. } => {
+                self.owed_disconnected = false;
+                if deadline.is_some() {
+                    *deadline = Some(began.saturating_add(self.settings.connect_timeout_ms));
+                }
+            }
+            Phase::Awaiting { .. } if self.owed_disconnected => {
+                self.owed_disconnected = false;
+                self.wait_for_secret(now);
+            }
             _ => {}
         }
     }
@@ -99,7 +101,7 @@ impl Session {
             self.budget.restore(&stamps, same_boot, now.ms);
         }
         self.complete = failure.is_none();
-        self.new_round();
+        self.round.forget();
         if !self.wanted {
             return self.rest();
         }
@@ -107,13 +109,13 @@ impl Session {
             Some(failure) if !self.credentials.has_device_secret() => {
                 let wait = self.backoff.next(&mut self.rng).max(activation::STORE_AGAIN_MIN_MS);
                 let words = format!("{}; the device goes on only once its storage can be read", failure.message);
-                self.down(Status::ENOS_ERR_STORAGE, failure.code, words, Some((now.ms + wait, Next::Load)), now);
+                self.down(Status::ENOS_ERR_STORAGE, failure.code, words, Some(now.ms + wait), now);
             }
             failure => {
                 if let Some(failure) = failure {
                     self.log(Level::Error, format!("{}; going on with the secrets in hand", failure.message));
                 }
-                self.round.candidates = self.plan(now);
+                self.round.begin(self.plan(now));
                 self.log_in(now);
             }
         }
@@ -121,10 +123,10 @@ impl Session {
 
     /// Sends the next CONNECT, or waits until the budget has room for it.
     pub(super) fn log_in(&mut self, now: Now) {
-        if self.round.candidates.is_empty() && self.complete {
-            self.round.candidates = self.plan(now);
+        if !self.round.is_planned() && self.complete {
+            self.round.begin(self.plan(now));
         }
-        let Some(candidate) = self.round.candidates.get(self.round.position).cloned() else {
+        let Some(candidate) = self.round.present().cloned() else {
             if self.complete {
                 let words = "there is no secret to log in with".to_owned();
                 return self.down(Status::ENOS_ERR_CREDENTIALS, 0, words, None, now);
@@ -135,11 +137,11 @@ impl Session {
         let at = self.budget.allowed_at(now.ms);
         if at > now.ms {
             self.log(Level::Info, format!("the connect budget has room for the next attempt in {} ms", at - now.ms));
-            self.phase = Phase::Waiting { until: at, next: Next::Login };
+            self.phase = Phase::Waiting { until: at };
             return;
         }
         self.attempt += 1;
-        self.activated = false;
+        self.activations = 0;
         self.standing = None;
         self.log(Level::Info, format!("logging in: {candidate}"));
         let deadline = now.ms.saturating_add(self.settings.connect_timeout_ms);
@@ -147,22 +149,18 @@ impl Session {
         self.actions.push_back(Action::StoreBudget(stamps));
         let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
         self.actions.push_back(Action::Open { attempt: self.attempt, candidate: candidate.clone(), timestamp_ms });
-        self.phase = Phase::LoggingIn { candidate, deadline: Some(deadline) };
+        self.phase = Phase::LoggingIn { candidate, began: now.ms, deadline: Some(deadline) };
     }
 
     /// The pairs of a new round. An activation is planned when there is no device secret, or, behind all of them,
     /// when an earlier round was refused whole so long ago that a ban cannot have been the reason.
     fn plan(&self, now: Now) -> Vec<Candidate> {
         let mut candidates = self.credentials.device_rotation();
-        let confirmed = self.round.refused_at.is_some_and(|at| now.ms >= at.saturating_add(BEYOND_A_BAN_MS));
+        let confirmed = self.round.confirmed(now.ms);
         if self.complete && (candidates.is_empty() || (self.settings.reactivation && confirmed)) {
             candidates.extend(self.credentials.product_rotation());
         }
         candidates
-    }
-
-    pub(super) fn new_round(&mut self) {
-        self.round = Round { refused_at: self.round.refused_at, ..Round::default() };
     }
 
     pub(super) fn on_up(&mut self, now: Now) {
@@ -170,7 +168,7 @@ impl Session {
         let candidate = candidate.clone();
         self.end_attempt(now, true);
         self.standing = None;
-        self.round.hang_ups = 0;
+        self.round.answered();
         let accepted = candidate.accepted();
         if self.credentials.last_accepted != Some(accepted) {
             self.credentials.last_accepted = Some(accepted);
@@ -204,33 +202,31 @@ impl Session {
                 let words = "the broker is not available (CONNACK 3)".to_owned();
                 self.retry(now, Status::ENOS_ERR_NETWORK, number, words);
             }
-            _ => {
+            1 | 2 => {
                 let words = match code {
-                    1 => "the broker does not speak MQTT 3.1.1 (CONNACK 1)".to_owned(),
-                    2 => "the broker refused the client id (CONNACK 2)".to_owned(),
-                    _ => format!("the broker refused with CONNACK {code}"),
+                    1 => "the broker does not speak MQTT 3.1.1 (CONNACK 1)",
+                    _ => "the broker refused the client id (CONNACK 2)",
                 };
-                self.wait_long(now, Status::ENOS_ERR_PROTOCOL, number, words);
+                self.wait_long(now, Status::ENOS_ERR_PROTOCOL, number, words.to_owned());
+            }
+            // Nobody knows what it means; it may pass.
+            _ => {
+                let words = format!("the broker refused with CONNACK {code}, which MQTT 3.1.1 does not have");
+                self.retry(now, Status::ENOS_ERR_PROTOCOL, number, words);
             }
         }
     }
 
     fn on_credentials_refused(&mut self, now: Now, code: i32) {
-        let refused = self.round.candidates.get(self.round.position).map(Candidate::to_string).unwrap_or_default();
-        self.round.position += 1;
-        if let Some(next) = self.round.candidates.get(self.round.position) {
+        let refused = self.round.present().map(Candidate::to_string).unwrap_or_default();
+        if let Some(next) = self.round.refuse() {
             let words = format!("the broker refused {refused} (CONNACK {code}); next: {next}");
             let at = self.budget.allowed_at(now.ms);
-            return self.down(Status::ENOS_ERR_CREDENTIALS, code, words, Some((at, Next::Login)), now);
+            return self.down(Status::ENOS_ERR_CREDENTIALS, code, words, Some(at), now);
         }
-        let tried = self.round.candidates.iter().map(Candidate::to_string).collect::<Vec<_>>().join(", ");
-        let product_only = self.round.candidates.iter().all(|candidate| candidate.origin == Origin::Product);
+        let (tried, product_only) = self.round.end(now.ms);
         let hint =
             if self.settings.sign_method.is_none() { "; EnOS 2.1 and later may want ENOS_SIGN_SHA256" } else { "" };
-        if !product_only {
-            self.round.refused_at.get_or_insert(now.ms);
-        }
-        self.new_round();
         let (status, advice) = if product_only {
             (
                 Status::ENOS_ERR_ACTIVATION_REFUSED,
@@ -243,7 +239,7 @@ impl Session {
         self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}"));
     }
 
-    pub(super) fn on_failed(&mut self, now: Now, reason: String, connect_sent: bool) {
+    pub(super) fn on_failed(&mut self, now: Now, status: Status, reason: String, connect_sent: bool) {
         if !matches!(self.phase, Phase::LoggingIn { .. }) {
             return self.on_lost(now, &reason);
         }
@@ -251,25 +247,11 @@ impl Session {
         if !self.wanted {
             return self.rest();
         }
-        if connect_sent {
-            self.try_another_after_hang_ups();
+        // A broker that speaks TLS 1.3 can refuse the certificate after the CONNECT: no word on the credentials.
+        if connect_sent && status != Status::ENOS_ERR_TLS {
+            self.round.hang_up();
         }
-        self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason);
-    }
-
-    /// Some brokers hang up on credentials that they refuse. That is no refusal to act upon, but another pair of the
-    /// same kind may fare better.
-    fn try_another_after_hang_ups(&mut self) {
-        self.round.hang_ups += 1;
-        if self.round.hang_ups < HANG_UPS {
-            return;
-        }
-        self.round.hang_ups = 0;
-        let Some(present) = self.round.candidates.get(self.round.position) else { return };
-        let same_mode = |candidate: &Candidate| candidate.mode() == present.mode();
-        let first = self.round.candidates.iter().position(same_mode).unwrap_or(0);
-        let after = self.round.position + 1;
-        self.round.position = if self.round.candidates.get(after).is_some_and(same_mode) { after } else { first };
+        self.retry(now, status, 0, reason);
     }
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
@@ -284,7 +266,7 @@ impl Session {
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
-            Phase::LoggingIn { .. } => self.on_failed(now, reason.to_owned(), true),
+            Phase::LoggingIn { .. } => self.on_failed(now, Status::ENOS_ERR_NETWORK, reason.to_owned(), true),
             Phase::Persisting { link, .. } => *link = false,
             Phase::Closing { .. } if self.wanted => {
                 self.tell_disconnected();
@@ -318,7 +300,7 @@ impl Session {
     /// Nothing is under way any more.
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Idle;
-        self.new_round();
+        self.round.forget();
         self.tell_disconnected();
     }
 
@@ -334,21 +316,22 @@ impl Session {
             return self.down(status, code, words, None, now);
         }
         let at = now.ms.saturating_add(self.backoff.next(&mut self.rng)).max(self.budget.allowed_at(now.ms));
-        self.down(status, code, words, Some((at, Next::Login)), now);
+        self.down(status, code, words, Some(at), now);
     }
 
     /// After a failure that only a person, or much time, can mend.
     fn wait_long(&mut self, now: Now, status: Status, code: i32, words: String) {
-        let again = (self.settings.reconnect_max_ms > 0).then(|| (now.ms + long_wait(&mut self.rng), Next::Login));
+        let again = (self.settings.reconnect_max_ms > 0).then(|| now.ms + long_wait(&mut self.rng));
         self.down(status, code, words.clone(), again, now);
         self.standing = Some(Error::new(status, words));
     }
 
-    fn down(&mut self, status: Status, code: i32, words: String, again: Option<(u64, Next)>, now: Now) {
+    fn down(&mut self, status: Status, code: i32, words: String, again: Option<u64>, now: Now) {
+        self.failed_at = Some(now.ms);
         let event = Event::new(EventKind::Disconnected, status, words.clone()).code(code);
         match again {
-            Some((until, next)) => {
-                self.phase = Phase::Waiting { until, next };
+            Some(until) => {
+                self.phase = Phase::Waiting { until };
                 self.emit(event.retry_in(until.saturating_sub(now.ms)));
             }
             None => {

@@ -5,7 +5,7 @@
 //!
 //! | input | Idle | Loading | Waiting | LoggingIn | Awaiting | Persisting | Online | Closing |
 //! |---|---|---|---|---|---|---|---|---|
-//! | connect() | Loading, or log in | - | log in, budget permitting | - | - | online is wanted | - | log in once closed |
+//! | connect() | Loading, or log in | as wanted | log in, budget permitting | as wanted | wait anew | online is wanted | - | log in once closed |
 //! | disconnect() | - | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
 //! | publish() and its kin | error | error | error | error | error | error | accepted | error |
@@ -16,6 +16,9 @@
 //! | failed, lost, closed | - | - | - | Waiting | Waiting | the link is gone | Waiting | log in, or Idle |
 //! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
 //! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
+//!
+//! connect() after disconnect() takes it back where it was not through yet. After a failure it waits for a second, so
+//! that a host may call it at each.
 //!
 //! Happenings on a link carry the number of its attempt; those of an earlier one are nothing to a later one.
 #![forbid(unsafe_code)]
@@ -28,6 +31,7 @@ pub mod event;
 mod io;
 mod login;
 mod requests;
+mod round;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -50,8 +54,8 @@ use activation::Unsaved;
 use backoff::Backoff;
 use budget::Budget;
 use credentials::Credentials;
-use login::{Next, Round};
 use requests::Requests;
+use round::Round;
 
 /// EnOS's limit on a published payload (EnOS documentation, "limitations": 512 KB).
 pub const MAX_PAYLOAD: usize = 512 * 1024;
@@ -67,10 +71,10 @@ enum Phase {
     Loading,
     Waiting {
         until: u64,
-        next: Next,
     },
     LoggingIn {
         candidate: Candidate,
+        began: u64,
         deadline: Option<u64>,
     },
     /// The product secret was accepted; the device secret has to come.
@@ -112,10 +116,12 @@ pub struct Session {
     store_backoff: Backoff,
     /// Oldest first.
     unsaved: Vec<Unsaved>,
-    /// The present link has brought an activation.
-    activated: bool,
+    /// How many activations the present login has brought.
+    activations: usize,
     promoting: Option<(KeptSecret, Option<KeptSecret>)>,
     activation_logins: u32,
+    /// When the last attempt or link came to its end.
+    failed_at: Option<u64>,
     /// Why the device is not online and will not soon be: what `wait` returns.
     standing: Option<Error>,
     requests: Requests,
@@ -123,13 +129,13 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(settings: Settings, seed: u64) -> Session {
+    pub fn new(mut settings: Settings, seed: u64) -> Session {
         let mut rng = fastrand::Rng::with_seed(seed);
         let first_id = rng.u64(1..1 << 48);
         Session {
             credentials: Credentials::new(
-                settings.device_secret.clone(),
-                settings.product_secret.clone(),
+                settings.device_secret.take(),
+                settings.product_secret.take(),
                 settings.sign_method,
             ),
             budget: Budget::new(settings.budget),
@@ -143,9 +149,10 @@ impl Session {
             complete: false,
             round: Round::default(),
             unsaved: Vec::new(),
-            activated: false,
+            activations: 0,
             promoting: None,
             activation_logins: 0,
+            failed_at: None,
             standing: None,
             actions: VecDeque::new(),
             settings,
@@ -200,7 +207,7 @@ impl Session {
     pub fn deadline(&self) -> Option<u64> {
         let phase = match &self.phase {
             Phase::Idle | Phase::Loading | Phase::Online { .. } => None,
-            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Waiting { until } => Some(*until),
             Phase::LoggingIn { deadline, .. } | Phase::Closing { deadline, .. } => *deadline,
             Phase::Awaiting { ask_at, report_at, close_at } => {
                 [ask_at, report_at, close_at].into_iter().flatten().min().copied()
@@ -230,7 +237,7 @@ impl Session {
         match what {
             LinkInput::Up => self.on_up(now),
             LinkInput::Refused { code } => self.on_refused(now, code),
-            LinkInput::Failed { reason, connect_sent } => self.on_failed(now, reason, connect_sent),
+            LinkInput::Failed { status, reason, connect_sent } => self.on_failed(now, status, reason, connect_sent),
             LinkInput::Lost { reason } => self.on_lost(now, &reason),
             LinkInput::Closed => self.on_lost(now, "the connection was closed"),
             LinkInput::Delivered { token } => self.requests.delivered(token, &mut self.actions),
@@ -247,10 +254,7 @@ impl Session {
         self.requests.expire(now.ms, &mut self.actions);
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
         match &mut self.phase {
-            Phase::Waiting { until, next } if *until <= now.ms => match next {
-                Next::Load => self.load(),
-                Next::Login => self.log_in(now),
-            },
+            Phase::Waiting { until } if *until <= now.ms => self.log_in(now),
             Phase::LoggingIn { deadline, .. } if due(*deadline) => {
                 *deadline = None;
                 let reason = format!("no answer within {} ms", self.settings.connect_timeout_ms);
@@ -268,25 +272,26 @@ impl Session {
     }
 
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
-    pub fn publish(&mut self, now: Now, topic: String, payload: Vec<u8>, qos: u8) -> Result<u64> {
+    pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
         self.check_online()?;
         check_size(payload.len())?;
-        topic::validate_publish_topic(&topic)?;
-        self.requests.publish(topic, payload, qos, now.ms, &mut self.actions)
+        // Checked before it is copied: then it is no longer than a topic can be.
+        topic::validate_publish_topic(topic)?;
+        self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
-    pub fn subscribe(&mut self, now: Now, filter: String, qos: u8) -> Result<u64> {
+    pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
         self.check_online()?;
-        topic::validate_filter(&filter)?;
-        self.requests.subscribe(filter, qos, now.ms, &mut self.actions)
+        topic::validate_filter(filter)?;
+        self.requests.subscribe(filter.to_owned(), qos, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is UNSUBSCRIBED.
-    pub fn unsubscribe(&mut self, now: Now, filter: String) -> Result<u64> {
+    pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
         self.check_online()?;
-        topic::validate_filter(&filter)?;
-        self.requests.unsubscribe(filter, now.ms, &mut self.actions)
+        topic::validate_filter(filter)?;
+        self.requests.unsubscribe(filter.to_owned(), now.ms, &mut self.actions)
     }
 
     /// The token's outcome is REPLY.

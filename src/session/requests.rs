@@ -7,7 +7,6 @@ use super::{Action, LinkRequest};
 use crate::error::{Error, Result, Status};
 use crate::protocol::thing_model::Operation;
 use crate::protocol::{envelope, topic};
-use zeroize::Zeroizing;
 
 /// How many topic filters a client may hold.
 const MAX_FILTERS: usize = 256;
@@ -52,6 +51,8 @@ pub struct Requests {
     filters: BTreeMap<String, u8>,
     reply_topics: HashMap<String, ReplyTopic>,
     awaited: HashMap<(String, String), u64>,
+    /// Publishes that the transport holds, also those whose outcome came for being overdue: they bound its memory.
+    unacknowledged: BTreeSet<u64>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
     deadlines: BTreeMap<u64, u64>,
 }
@@ -69,6 +70,7 @@ impl Requests {
             filters: BTreeMap::new(),
             reply_topics: HashMap::new(),
             awaited: HashMap::new(),
+            unacknowledged: BTreeSet::new(),
             deadlines: BTreeMap::new(),
         }
     }
@@ -82,7 +84,7 @@ impl Requests {
     }
 
     fn accept(&mut self, call: Call, now: u64) -> Result<u64> {
-        if self.calls.len() - self.ours >= self.limit {
+        if (self.calls.len() - self.ours).max(self.unacknowledged.len()) >= self.limit {
             return Err(Error::new(
                 Status::ENOS_ERR_QUEUE_FULL,
                 format!(
@@ -109,7 +111,7 @@ impl Requests {
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
         let token = self.accept(Call::Publish, now)?;
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos }));
+        self.send(LinkRequest::Publish { token, topic, payload, qos }, actions);
         Ok(token)
     }
 
@@ -163,7 +165,7 @@ impl Requests {
         self.awaited.insert((reply_topic.clone(), id), token);
         let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
         match self.reply_topics.get_mut(&reply_topic) {
-            Some(ReplyTopic::Granted) => actions.push_back(Action::Send(request)),
+            Some(ReplyTopic::Granted) => self.send(request, actions),
             Some(ReplyTopic::Asked(waiting)) => {
                 waiting.insert(token, request);
             }
@@ -176,6 +178,11 @@ impl Requests {
         Ok(token)
     }
 
+    fn send(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
+        self.unacknowledged.insert(request.token());
+        actions.push_back(Action::Send(request));
+    }
+
     /// A new link: every subscription is made anew, for each CONNECT is a new MQTT session.
     pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         for (filter, qos) in self.filters.clone() {
@@ -186,18 +193,21 @@ impl Requests {
     /// The link is gone: nobody knows what arrived, and nothing is sent again.
     pub fn link_down(&mut self, reason: &str, actions: &mut VecDeque<Action>) {
         self.reply_topics.clear();
+        self.unacknowledged.clear();
         for token in self.calls.keys().copied().collect::<Vec<_>>() {
             self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
         }
     }
 
     pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        self.unacknowledged.remove(&token);
         if matches!(self.calls.get(&token), Some(Call::Publish)) {
             self.finish(token, Status::ENOS_OK, "", actions);
         }
     }
 
     pub fn not_delivered(&mut self, token: u64, reason: &str, actions: &mut VecDeque<Action>) {
+        self.unacknowledged.remove(&token);
         self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
     }
 
@@ -215,7 +225,7 @@ impl Requests {
             }
             Some(Call::ReplyTopic { topic }) => {
                 if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
-                    actions.extend(waiting.into_values().map(Action::Send));
+                    waiting.into_values().for_each(|request| self.send(request, actions));
                 }
             }
             _ => {}
@@ -230,22 +240,13 @@ impl Requests {
         self.finish(token, Status::ENOS_OK, "", actions);
     }
 
-    /// The token of the post that this message answers, if it is a reply that somebody waits for.
-    pub fn reply(&mut self, topic: &[u8], payload: &Zeroizing<Vec<u8>>, actions: &mut VecDeque<Action>) -> bool {
-        let Ok(topic) = std::str::from_utf8(topic) else { return false };
-        if !topic::is_reply(topic) {
-            return false;
-        }
-        let Ok(reply) = envelope::parse_reply(payload) else { return false };
-        let Some(token) = self.awaited.get(&(topic.to_owned(), reply.id)).copied() else { return false };
+    /// Ends the post that this message answers: its event, but for topic and payload. `None`: nobody waits for it.
+    pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Event> {
+        let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
+        let reply = envelope::parse_reply(payload).ok()?;
+        let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
         self.remove(token);
-        let mut event = Event::new(EventKind::Reply, Status::ENOS_OK, reply.message)
-            .code(reply.code)
-            .token(token)
-            .topic(topic.as_bytes());
-        event.payload = payload.clone();
-        actions.push_back(Action::Emit(event));
-        true
+        Some(Event::new(EventKind::Reply, Status::ENOS_OK, reply.message).code(reply.code).token(token))
     }
 
     pub fn deadline(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! The session in virtual time: single scenes, and random worlds that hold it to its promises.
 
+mod hosts;
 mod promises;
 mod scenes;
+mod secrets;
 mod world;

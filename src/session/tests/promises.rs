@@ -35,6 +35,7 @@ fn live(seed: u64) -> World {
     let mut world = World::new(dice.u64(..), settings(), method);
     world.rates = rates;
     world.cloud.always_new = dice.bool();
+    world.cloud.always_open = dice.bool();
     world.connect();
     while world.now < 2 * HOUR {
         world.restart(None);
@@ -51,7 +52,7 @@ fn live(seed: u64) -> World {
 
 /// The host calls whatever it likes.
 fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
-    let topic = "/sys/pk/dk/thing/up".to_owned();
+    let topic = "/sys/pk/dk/thing/up";
     if dice.u32(..2_000) == 0 {
         world.register_anew();
     }
@@ -60,8 +61,8 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
         1..=3 => world.connect(),
         4..=30 => drop(world.call(|session, now| session.publish(now, topic, vec![1], 1))),
         31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
-        51..=55 => drop(world.call(|session, now| session.subscribe(now, "/sys/pk/dk/#".into(), 1))),
-        56 => drop(world.call(|session, now| session.unsubscribe(now, "/sys/pk/dk/#".into()))),
+        51..=55 => drop(world.call(|session, now| session.subscribe(now, "/sys/pk/dk/#", 1))),
+        56 => drop(world.call(|session, now| session.unsubscribe(now, "/sys/pk/dk/#"))),
         _ => {}
     }
 }
@@ -70,7 +71,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
 /// a push was lost for good, or what was saved by hand was never configured, nobody could.)
 fn can_come_online(world: &World) -> bool {
     match &world.cloud.secret {
-        Some(secret) => world.keeps(secret) || !world.cloud.active,
+        Some(secret) => world.disk.holds(secret) || world.is_configured(secret) || !world.cloud.active,
         None => true,
     }
 }

@@ -1,7 +1,7 @@
 //! Single scenes: one thing each, with the times and the order that the design gives it.
 
 use super::super::*;
-use super::world::{activation, settings, End, Rates, World};
+use super::world::{activation, settings, End, World};
 use crate::protocol::{Secret, SecureMode, SignMethod};
 
 const MINUTE: u64 = 60_000;
@@ -42,6 +42,8 @@ fn auto_finds_the_method_in_two_connects_and_remembers_it() {
     assert_eq!(world.kinds(), [(Kind::Disconnected, S::ENOS_ERR_CREDENTIALS), (Kind::Connected, S::ENOS_OK)]);
     assert_eq!(world.events[0].detail_code / 2, 2, "CONNACK 4 or 5");
     assert_eq!(world.disk.accepted.unwrap().method, SignMethod::Sha1);
+    let (stamps, _) = world.disk.budget.clone().unwrap();
+    assert!(stamps.len() == 2 && stamps[1] <= world.now, "what is stored in the end is when it was");
     world.cloud.connects.clear();
     world.restart(Some(End::Killed));
     assert!(world.run_to(State::Online, 10_000));
@@ -63,73 +65,6 @@ fn an_activation_needs_three_connects_at_most() {
     assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-1");
     assert!(world.disk.pending.is_empty());
     assert!(world.violations.is_empty(), "{:?}", world.violations);
-}
-
-#[test]
-fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
-    let mut world = world(SignMethod::HmacSha1);
-    world.rates.store_fails = 1000;
-    world.connect();
-    assert!(world.run_to(State::Persisting, 30_000));
-    world.run_until(world.now + 5 * MINUTE);
-    let failed = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).collect::<Vec<_>>();
-    assert!(failed.len() > 3);
-    assert!(failed.iter().all(|event| event.detail_code == -5 && event.retry_in_ms >= 1_000));
-    assert!(failed[0].activation.as_ref().is_some_and(|it| it.device_secret().as_str() == "device-secret-1"));
-    world.disconnect();
-    world.run_until(world.now + MINUTE);
-    assert_eq!(world.session.state(), State::Persisting);
-    assert!(world.session.has_unsaved_secret());
-    let connects = world.cloud.connects.len();
-    world.connect();
-    world.run_until(world.now + MINUTE);
-    assert_eq!(world.cloud.connects.len(), connects, "connect resumes without a CONNECT");
-    world.rates.store_fails = 0;
-    assert!(world.run_to(State::Online, 5 * MINUTE));
-    assert!(world.violations.is_empty(), "{:?}", world.violations);
-}
-
-#[test]
-fn a_secret_saved_by_hand_is_gone_on_with() {
-    let mut world = world(SignMethod::HmacSha1);
-    world.rates = Rates { store_fails: 1000, host_saves: 1000, ..Rates::default() };
-    world.connect();
-    assert!(world.run_to(State::Online, MINUTE));
-    assert!(!world.session.has_unsaved_secret());
-    let now = world.now();
-    assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
-    assert!(world.violations.is_empty(), "{:?}", world.violations);
-}
-
-#[test]
-fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
-    let mut world = world(SignMethod::HmacSha1);
-    world.rates.push_lost = 1000;
-    world.connect();
-    assert!(world.run_to(State::Activating, 5_000));
-    world.run_until(world.now + 29_000);
-    assert!(world.session.standing().is_none());
-    world.run_until(world.now + 3_000);
-    assert_eq!(world.kinds(), [(Kind::Disconnected, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
-    assert_eq!(world.events[0].retry_in_ms, 600_000);
-    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
-    assert_eq!(world.session.state(), State::Activating, "stays connected");
-    world.rates.push_lost = 0;
-    world.run_until(world.now + 9 * MINUTE);
-    assert_eq!(world.cloud.connects.len(), 1);
-    assert!(world.run_to(State::Online, 2 * MINUTE));
-    assert_eq!(world.cloud.connects.len(), 3);
-}
-
-#[test]
-fn a_late_push_still_counts() {
-    let mut world = world(SignMethod::HmacSha1);
-    world.rates.push_lost = 1000;
-    world.connect();
-    world.run_until(world.now + 5 * MINUTE);
-    let attempt = world.session.attempt;
-    world.feed(Input::Link { attempt, what: activation("device-secret-1") });
-    assert!(world.run_to(State::Online, MINUTE));
 }
 
 #[test]
@@ -177,6 +112,21 @@ fn a_device_that_was_registered_anew_is_activated_anew_but_not_before_a_ban_is_r
 }
 
 #[test]
+fn a_host_that_connects_over_and_over_does_not_put_off_the_activation() {
+    let mut world = world(SignMethod::HmacSha1);
+    world.connect();
+    assert!(world.run_to(State::Online, MINUTE));
+    world.register_anew();
+    for _ in 0..5 {
+        world.run_until(world.now + 4 * MINUTE);
+        world.connect();
+    }
+    world.run_until(world.now + MINUTE);
+    assert_eq!((world.session.state(), world.cloud.issued), (State::Online, 2));
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
 fn reactivation_switched_off_stays_off() {
     let mut settings = settings();
     settings.reactivation = false;
@@ -185,17 +135,6 @@ fn reactivation_switched_off_stays_off() {
     world.connect();
     world.run_until(world.now + 300 * MINUTE);
     assert_eq!(world.cloud.issued, 0);
-}
-
-#[test]
-fn a_forged_push_costs_the_device_nothing() {
-    let mut world = world(SignMethod::HmacSha1);
-    world.rates.push_forged = 1000;
-    world.connect();
-    assert!(world.run_to(State::Persisting, MINUTE) || !world.disk.pending.is_empty());
-    world.rates.push_forged = 0;
-    assert!(world.run_to(State::Online, 130 * MINUTE));
-    assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-1");
 }
 
 #[test]
@@ -233,7 +172,7 @@ fn each_connack_code_has_its_status() {
         (1, S::ENOS_ERR_PROTOCOL, true),
         (2, S::ENOS_ERR_PROTOCOL, true),
         (3, S::ENOS_ERR_NETWORK, false),
-        (99, S::ENOS_ERR_PROTOCOL, true),
+        (99, S::ENOS_ERR_PROTOCOL, false),
     ] {
         let mut world = static_world(SignMethod::HmacSha1);
         world.rates.no_answer = 1000;
@@ -260,11 +199,45 @@ fn a_broker_that_hangs_up_on_one_method_is_tried_with_the_other() {
         if let Phase::LoggingIn { candidate, .. } = &world.session.phase {
             methods.push(candidate.method);
             let attempt = world.session.attempt;
-            let what = LinkInput::Failed { reason: "closed".into(), connect_sent: true };
+            let what =
+                LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason: "closed".into(), connect_sent: true };
             world.feed(Input::Link { attempt, what });
         }
     }
     assert_eq!(methods, [SignMethod::HmacSha1, SignMethod::HmacSha1, SignMethod::Sha1]);
+}
+
+#[test]
+fn a_pair_that_was_hung_up_on_is_tried_again_before_the_round_is_over() {
+    let mut world = static_world(SignMethod::HmacSha1);
+    world.rates.no_answer = 1000;
+    world.connect();
+    let mut hang_ups = 0;
+    while hang_ups < 2 {
+        world.step(world.now + 10_000);
+        if let Phase::LoggingIn { .. } = &world.session.phase {
+            hang_ups += 1;
+            let attempt = world.session.attempt;
+            let what = LinkInput::Failed { status: S::ENOS_ERR_NETWORK, reason: "closed".into(), connect_sent: true };
+            world.feed(Input::Link { attempt, what });
+        }
+    }
+    // The broker is well again. It refuses the other method, which the hang-ups were taken for a reason to try.
+    world.rates.no_answer = 0;
+    assert!(world.run_to(State::Online, 5 * MINUTE), "{:?}", world.kinds());
+    let refusals = world.kinds().iter().filter(|(_, status)| *status == S::ENOS_ERR_CREDENTIALS).count();
+    assert!(refusals == 1 && world.session.standing().is_none(), "{:?}", world.kinds());
+}
+
+#[test]
+fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
+    let mut world = static_world(SignMethod::Sha256);
+    world.connect();
+    assert!(!world.run_to(State::Online, 5_000));
+    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_CREDENTIALS);
+    world.rates.no_answer = 1000;
+    assert!(world.run_to(State::Connecting, 70 * MINUTE));
+    assert!(world.session.standing().is_none(), "an attempt is under way");
 }
 
 #[test]
@@ -316,9 +289,9 @@ fn a_post_has_its_reply_and_one_without_times_out() {
 fn a_broker_that_answers_nothing_does_not_keep_a_call_from_its_outcome() {
     let mut world = online(SignMethod::HmacSha1);
     let now = world.now();
-    world.session.publish(now, "/b".into(), vec![], 1).unwrap();
-    world.session.subscribe(now, "/c".into(), 1).unwrap();
-    world.session.unsubscribe(now, "/c".into()).unwrap();
+    world.session.publish(now, "/b", vec![], 1).unwrap();
+    world.session.subscribe(now, "/c", 1).unwrap();
+    world.session.unsubscribe(now, "/c").unwrap();
     world.session.post_measurepoints(now, b"{}").unwrap();
     // What the session wants sent goes nowhere.
     while world.session.next_action().is_some() {}
@@ -339,6 +312,11 @@ fn a_broker_that_answers_nothing_does_not_keep_a_call_from_its_outcome() {
         ]
     );
     assert_eq!(world.session.deadline(), None);
+
+    // What the transport still holds keeps its place.
+    for taken in 0..10 {
+        assert_eq!(world.session.publish(now, "/b", vec![], 1).is_ok(), taken < 9);
+    }
 }
 
 #[test]
@@ -356,9 +334,9 @@ fn a_refused_reply_topic_ends_the_posts_that_wait_for_it() {
 #[test]
 fn a_lost_link_ends_what_is_under_way_and_subscriptions_come_back_with_the_next() {
     let mut world = online(SignMethod::HmacSha1);
-    world.call(|session, now| session.subscribe(now, "/a/#".into(), 1)).unwrap();
+    world.call(|session, now| session.subscribe(now, "/a/#", 1)).unwrap();
     world.run_until(world.now + 1_000);
-    world.call(|session, now| session.publish(now, "/b".into(), vec![], 1)).unwrap();
+    world.call(|session, now| session.publish(now, "/b", vec![], 1)).unwrap();
     let attempt = world.session.attempt;
     world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
     let network = S::ENOS_ERR_NETWORK;
@@ -366,7 +344,7 @@ fn a_lost_link_ends_what_is_under_way_and_subscriptions_come_back_with_the_next(
     assert_eq!(world.kinds(), kinds);
     world.check_outcomes();
     let now = world.now();
-    assert!(world.session.publish(now, "/b".into(), vec![], 1).is_err_and(|error| error.status == S::ENOS_ERR_STATE));
+    assert!(world.session.publish(now, "/b", vec![], 1).is_err_and(|error| error.status == S::ENOS_ERR_STATE));
     let attempt = world.session.attempt + 1;
     while world.session.attempt < attempt {
         world.step(world.now + 10_000);
@@ -382,7 +360,7 @@ fn a_lost_link_ends_what_is_under_way_and_subscriptions_come_back_with_the_next(
 #[test]
 fn no_more_is_accepted_than_the_limit() {
     let mut world = online(SignMethod::HmacSha1);
-    let publish = |session: &mut Session, now| session.publish(now, "/b".into(), vec![], 1);
+    let publish = |session: &mut Session, now| session.publish(now, "/b", vec![], 1);
     for _ in 0..10 {
         world.call(publish).unwrap();
     }
@@ -391,7 +369,7 @@ fn no_more_is_accepted_than_the_limit() {
     world.call(publish).unwrap();
     let large = vec![0; MAX_PAYLOAD + 1];
     let now = world.now();
-    assert_eq!(world.session.publish(now, "/b".into(), large, 1).unwrap_err().status, S::ENOS_ERR_TOO_LARGE);
+    assert_eq!(world.session.publish(now, "/b", large, 1).unwrap_err().status, S::ENOS_ERR_TOO_LARGE);
 }
 
 #[test]

@@ -13,13 +13,23 @@ pub struct Cloud {
     pub active: bool,
     /// A further login as product gets a new secret, which voids the one before it.
     pub always_new: bool,
+    /// Logins as product never end.
+    pub always_open: bool,
     pub issued: u32,
     pub connects: Vec<u64>,
 }
 
 impl Cloud {
     pub fn new(method: SignMethod) -> Cloud {
-        Cloud { method, secret: None, active: false, always_new: false, issued: 0, connects: Vec::new() }
+        Cloud {
+            method,
+            secret: None,
+            active: false,
+            always_new: false,
+            always_open: false,
+            issued: 0,
+            connects: Vec::new(),
+        }
     }
 }
 
@@ -40,7 +50,7 @@ impl World {
             || method != self.cloud.method
             || match mode {
                 SecureMode::Device => self.cloud.secret.as_deref() != Some(secret.as_str()),
-                SecureMode::Product => self.cloud.active || secret.as_str() != PRODUCT,
+                SecureMode::Product => (self.cloud.active && !self.cloud.always_open) || secret.as_str() != PRODUCT,
             };
         let delay = self.rng.u64(0..200);
         if refused {

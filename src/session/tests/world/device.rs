@@ -79,7 +79,10 @@ impl World {
             Action::Abandon { attempt, reason } => {
                 let connect_sent =
                     self.wire.take_if(|wire| wire.attempt == attempt).is_some_and(|wire| wire.connect_sent);
-                return Some(Input::Link { attempt, what: LinkInput::Failed { reason, connect_sent } });
+                return Some(Input::Link {
+                    attempt,
+                    what: LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent },
+                });
             }
             Action::Disconnect { attempt, .. } => {
                 let delay = self.rng.u64(0..100);
@@ -99,6 +102,7 @@ impl World {
         let previous = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.previous.clone()) };
         let pending = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.pending.clone()) };
         let accepted = if self.happens(self.rates.hint_fails) { None } else { self.disk.accepted };
+        self.load_failed = current.is_err() || previous.is_err() || pending.is_err();
         let boot = self.boot;
         let mut budget = self.disk.budget.clone().map(|(stamps, of)| (stamps, of == boot));
         if budget.is_some() && self.happens(self.rates.hint_fails) {
@@ -160,6 +164,9 @@ impl World {
         if mode == SecureMode::Product && self.session.has_unsaved_secret() {
             self.violate("a login as product with a secret unsaved".into());
         }
+        if mode == SecureMode::Product && self.load_failed {
+            self.violate("an activation although a secret could not be read".into());
+        }
         let held =
             self.disk.current.is_some() || !self.disk.pending.is_empty() || self.settings.device_secret.is_some();
         let refused_for = self.refused_since.map_or(0, |since| self.now - since);
@@ -172,7 +179,8 @@ impl World {
             false => self.rng.u64(0..50),
         };
         if self.happens(self.rates.connect_fails) {
-            let what = LinkInput::Failed { reason: "refused".into(), connect_sent: false };
+            let what =
+                LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
             return self.later(delay, Due::Link(attempt, what));
         }
         self.later(delay, Due::Connect(attempt, mode, candidate.secret.clone(), candidate.method));

@@ -71,6 +71,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// Of the last time that the secrets were read.
+    load_failed: bool,
     /// All that was in the storage at some time.
     stored: BTreeSet<String>,
     /// What the host was told of and has saved, in that order.
@@ -118,6 +120,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            load_failed: false,
             stored: BTreeSet::new(),
             saved_by_hand: Vec::new(),
             refused_since: None,
@@ -311,6 +314,10 @@ impl World {
     /// What the cloud wants is somewhere where the device can find it, also after a restart.
     pub fn keeps(&self, secret: &str) -> bool {
         self.disk.holds(secret) || self.saved_by_hand.iter().any(|saved| saved == secret)
+    }
+
+    pub fn is_configured(&self, secret: &str) -> bool {
+        self.settings.device_secret.as_ref().is_some_and(|configured| configured.as_str() == secret)
     }
 
     /// Every accepted call has had its outcome.

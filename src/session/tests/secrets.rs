@@ -1,0 +1,183 @@
+//! Single scenes of a secret's way into the storage: what is kept, told and waited for.
+
+use super::super::*;
+use super::world::{activation, settings, Rates, World};
+use crate::protocol::{Secret, SignMethod};
+
+const MINUTE: u64 = 60_000;
+
+fn world() -> World {
+    World::new(7, settings(), SignMethod::HmacSha1)
+}
+
+use {EventKind as Kind, Status as S};
+
+#[test]
+fn what_could_not_be_read_is_not_overwritten() {
+    let mut world = world();
+    let secret = Secret::new(b"device-secret").unwrap();
+    world.disk.pending = vec![KeptSecret { secret, asset_id: None }];
+    world.cloud.secret = Some("device-secret".into());
+    let now = world.now();
+    world.session.connect(now);
+    assert!(matches!(world.session.next_action(), Some(Action::Load)));
+    let failure = StorageFailure { code: -7, message: "the flash does not answer".into() };
+    let pending = Ok(world.disk.pending.clone());
+    let loaded = Loaded { current: Err(failure), previous: Ok(None), pending, accepted: None, budget: None };
+    world.feed(Input::Loaded(Box::new(loaded)));
+    assert!(world.run_to(State::Online, MINUTE));
+    assert!(world.disk.current.is_none(), "what stands there may be the only copy of a secret");
+}
+
+#[test]
+fn nothing_is_saved_by_hand_that_was_not_told() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 1_000);
+    world.rates.store_fails = 1000;
+    let (now, attempt) = (world.now(), world.session.attempt);
+    world.session.handle(now, Input::Link { attempt, what: activation("device-secret-1") });
+    assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
+    assert!(world.session.has_unsaved_secret());
+    world.feed(Input::Tick);
+    // Two that were told are two to be saved.
+    world.feed(Input::Link { attempt, what: activation("device-secret-2") });
+    let told = world.events.iter().filter(|event| event.kind == Kind::PersistFailed);
+    let secrets: Vec<_> = told.map(|event| event.activation.as_ref().unwrap().device_secret().as_str()).collect();
+    assert_eq!(secrets, ["device-secret-1", "device-secret-1", "device-secret-2"]);
+    for left in [true, false] {
+        assert!(world.session.activation_saved(now).is_ok());
+        assert_eq!(world.session.has_unsaved_secret(), left);
+    }
+}
+
+#[test]
+fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
+    // While the login is under way, after it, and when the secret has come.
+    let mut stored = 0;
+    for until in [0, 5, 20, 100, 300, 1_000, 2_000] {
+        let mut world = world();
+        world.connect();
+        world.run_until(world.now + until);
+        world.disconnect();
+        assert!(world.run_to(State::Idle, 10_000), "{until} ms");
+        let told = world.events.iter().filter(|event| event.kind == Kind::Disconnected).collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].status == S::ENOS_OK, "{until} ms: {:?}", world.kinds());
+        assert!(world.violations.is_empty(), "{until} ms: {:?}", world.violations);
+        stored += usize::from(!world.disk.pending.is_empty());
+    }
+    assert!(stored >= 5, "it waited in vain {stored}");
+}
+
+#[test]
+fn a_secret_that_could_not_take_its_place_does_so_after_the_next_login() {
+    let mut world = world();
+    world.connect();
+    while world.disk.pending.is_empty() {
+        world.step(world.now + 1_000);
+    }
+    world.rates.store_fails = 1000;
+    assert!(world.run_to(State::Online, MINUTE));
+    assert!(world.disk.current.is_none() && !world.disk.pending.is_empty());
+    world.rates.store_fails = 0;
+    let attempt = world.session.attempt;
+    world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+    assert!(world.run_to(State::Online, 3 * MINUTE));
+    assert!(world.disk.current.is_some() && world.disk.pending.is_empty());
+}
+
+#[test]
+fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
+    let mut world = world();
+    world.rates.store_fails = 1000;
+    world.connect();
+    assert!(world.run_to(State::Persisting, 30_000));
+    world.run_until(world.now + 5 * MINUTE);
+    let failed = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).collect::<Vec<_>>();
+    assert!(failed.len() > 3);
+    assert!(failed.iter().all(|event| event.detail_code == -5 && event.retry_in_ms >= 1_000));
+    assert!(failed[0].activation.as_ref().is_some_and(|it| it.device_secret().as_str() == "device-secret-1"));
+    world.disconnect();
+    world.run_until(world.now + MINUTE);
+    assert_eq!(world.session.state(), State::Persisting);
+    assert!(world.session.has_unsaved_secret());
+    let connects = world.cloud.connects.len();
+    world.connect();
+    world.run_until(world.now + MINUTE);
+    assert_eq!(world.cloud.connects.len(), connects, "connect resumes without a CONNECT");
+    world.rates.store_fails = 0;
+    assert!(world.run_to(State::Online, 5 * MINUTE));
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
+fn a_secret_saved_by_hand_is_gone_on_with() {
+    let mut world = world();
+    world.rates = Rates { store_fails: 1000, host_saves: 1000, ..Rates::default() };
+    world.connect();
+    assert!(world.run_to(State::Online, MINUTE));
+    assert!(!world.session.has_unsaved_secret());
+    let now = world.now();
+    assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
+fn a_late_push_still_counts() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    world.run_until(world.now + 5 * MINUTE);
+    let attempt = world.session.attempt;
+    world.feed(Input::Link { attempt, what: activation("device-secret-1") });
+    assert!(world.run_to(State::Online, MINUTE));
+}
+
+#[test]
+fn a_forged_push_costs_the_device_nothing() {
+    let mut world = world();
+    world.rates.push_forged = 1000;
+    world.connect();
+    assert!(world.run_to(State::Persisting, MINUTE) || !world.disk.pending.is_empty());
+    world.rates.push_forged = 0;
+    assert!(world.run_to(State::Online, 130 * MINUTE));
+    assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-1");
+}
+
+#[test]
+fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 29_000);
+    assert!(world.session.standing().is_none());
+    world.run_until(world.now + 3_000);
+    assert_eq!(world.kinds(), [(Kind::Disconnected, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
+    assert_eq!(world.events[0].retry_in_ms, 600_000);
+    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
+    assert_eq!(world.session.state(), State::Activating, "stays connected");
+    world.rates.push_lost = 0;
+    world.run_until(world.now + 9 * MINUTE);
+    assert_eq!(world.cloud.connects.len(), 1);
+    assert!(world.run_to(State::Online, 2 * MINUTE));
+    assert_eq!(world.cloud.connects.len(), 3);
+}
+
+#[test]
+fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 1_000);
+    world.disconnect();
+    assert!(world.run_to(State::Waiting, 3_000));
+    let attempt = world.session.attempt;
+    world.feed(Input::Link { attempt, what: activation("device-secret-1") });
+    assert!(world.disk.holds("device-secret-1"));
+    assert!(world.run_to(State::Idle, 5_000));
+    assert_eq!(world.events.last().map(|event| (event.kind, event.status)), Some((Kind::Disconnected, S::ENOS_OK)));
+}
