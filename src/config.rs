@@ -7,8 +7,10 @@ use std::sync::Arc;
 use crate::error::{Error, Result, Status};
 use crate::protocol::{Identity, Secret, SignMethod};
 use crate::storage::vtable::HostStorage;
+use crate::transport::tls::TlsSettings;
 
 mod server;
+mod tls;
 
 pub use server::Server;
 
@@ -63,6 +65,7 @@ pub struct Config {
     pub(crate) inbound_bytes: usize,
     pub(crate) max_message: usize,
     pub(crate) bind_interface: Option<String>,
+    tls: Arc<TlsSettings>,
 }
 
 impl Default for Config {
@@ -89,6 +92,7 @@ impl Default for Config {
             inbound_bytes: 4 << 20,
             max_message: 1 << 20,
             bind_interface: None,
+            tls: Arc::default(),
         }
     }
 }

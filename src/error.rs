@@ -45,7 +45,7 @@ pub enum enos_status_code {
     ENOS_ERR_UNSAVED_SECRET = -31,
     /// The network or the broker went away, or never answered.
     ENOS_ERR_NETWORK = -40,
-    /// The TLS handshake failed.
+    /// TLS: a certificate or key cannot be used, or the handshake failed. The words say why.
     ENOS_ERR_TLS = -41,
     /// The broker refused what the device signed with.
     ENOS_ERR_CREDENTIALS = -42,

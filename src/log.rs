@@ -85,17 +85,21 @@ pub fn set(sink: Option<Sink>, max_level: Level) {
     drop(before);
 }
 
-/// Hands what waits to the sink. Called by a client's loop with no lock of the library held.
-pub fn deliver() {
+/// Hands what waits to the sink, one queue's length at most: with other threads that go on logging, a loop would else
+/// never get back to its own work. True when something is left. Called by a client's loop with no lock of the library
+/// held.
+pub fn deliver() -> bool {
     if MAX_LEVEL.load(Ordering::Relaxed) == 0 || in_log_callback() {
-        return;
+        return false;
     }
     let mut locked = state();
     if locked.delivering {
-        return;
+        return false;
     }
     locked.delivering = true;
-    while let Some((sink, record)) = next(&mut locked) {
+    // And the record of those that were dropped.
+    for _ in 0..=QUEUE_LEN {
+        let Some((sink, record)) = next(&mut locked) else { break };
         locked.in_call = Some(locked.generation);
         drop(locked);
         let call = Call::begin();
@@ -105,6 +109,7 @@ pub fn deliver() {
         locked = state();
     }
     locked.delivering = false;
+    !locked.queue.is_empty() || locked.lost > 0
 }
 
 fn next(state: &mut State) -> Option<(Arc<Sink>, Record)> {

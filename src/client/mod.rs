@@ -56,6 +56,9 @@ impl Client {
     /// `ENOS_ERR_INVALID_ARG` with words for what is missing.
     pub fn create(config: &Config, sink: Option<EventSink>) -> Result<Arc<Client>> {
         let (settings, server) = settings(config)?;
+        if let Some(tls) = config.tls() {
+            tls.check()?;
+        }
         let waker = Arc::new(Waker::new()?);
         let limits = InboxLimits { messages: config.inbound_messages as usize, bytes: config.inbound_bytes };
         let inbox = Arc::new(Inbox::new(limits, Box::new(topic::is_activation_topic), Arc::clone(&waker)));
@@ -114,16 +117,16 @@ impl Client {
         check_flags(flags)?;
         let qos = check_qos(qos)?;
         let payload = copy(payload)?;
-        self.accept(accepted, |session, now| session.publish(now, topic.to_owned(), payload, qos))
+        self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
     }
 
     pub fn subscribe(&self, filter: &str, qos: i32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         let qos = check_qos(qos)?;
-        self.accept(accepted, |session, now| session.subscribe(now, filter.to_owned(), qos))
+        self.accept(accepted, |session, now| session.subscribe(now, filter, qos))
     }
 
     pub fn unsubscribe(&self, filter: &str, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        self.accept(accepted, |session, now| session.unsubscribe(now, filter.to_owned()))
+        self.accept(accepted, |session, now| session.unsubscribe(now, filter))
     }
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
@@ -143,11 +146,11 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.publish(now, topic::reply_topic(command_topic), payload, 1))
+        self.accept(accepted, |session, now| session.publish(now, &topic::reply_topic(command_topic), payload, 1))
     }
 
-    pub fn state(&self) -> State {
-        self.session().map_or(State::Idle, |session| session.state())
+    pub fn state(&self) -> Result<State> {
+        Ok(self.session()?.state())
     }
 
     /// An epoll descriptor, readable when the loop has work. The client's own.
@@ -164,19 +167,29 @@ impl Client {
     pub fn mark_unusable(&self) {
         self.unusable.store(true, Ordering::Release);
         self.tell_waiters();
+        // Also whoever waits in the loop.
+        self.waker.wake();
     }
 
     /// Whether the client may be destroyed now.
     pub fn check_destroy(&self) -> Result<()> {
         callback::refuse_in_callback("enos_client_destroy")?;
-        match self.session() {
-            Ok(session) if session.has_unsaved_secret() => Err(Error::new(
+        let Ok(session) = self.session() else { return Ok(()) };
+        if session.has_unsaved_secret() {
+            return Err(Error::new(
                 Status::ENOS_ERR_UNSAVED_SECRET,
                 "the client holds a device secret that is in no storage yet; save the one in the PERSIST_FAILED \
                  event, call enos_client_activation_saved(), then destroy again",
-            )),
-            _ => Ok(()),
+            ));
         }
+        if session.state() == State::Activating && self.inbox.has_kept() {
+            return Err(Error::new(
+                Status::ENOS_ERR_UNSAVED_SECRET,
+                "an activation has arrived, which the cloud sends once, and nobody has looked at it; run the loop \
+                 until it is stored, then destroy again",
+            ));
+        }
+        Ok(())
     }
 
     /// Stops the loop's thread and drops the link. The client is of no use afterwards.
@@ -211,13 +224,15 @@ impl Client {
     }
 
     fn session(&self) -> Result<MutexGuard<'_, Session>> {
-        let broken =
-            || Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it");
         if self.unusable.load(Ordering::Acquire) {
             return Err(broken());
         }
         self.session.lock().map_err(|_| broken())
     }
+}
+
+fn broken() -> Error {
+    Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it")
 }
 
 fn settings(config: &Config) -> Result<(Settings, Server)> {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use super::{callback, stored, Client};
 use crate::config::{Config, Server};
+use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SignParams};
 use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest};
 use crate::storage::records::Records;
-use crate::transport::inbox::LinkEvent;
+use crate::transport::inbox::{Inbox, LinkEvent};
 use crate::transport::link::{Link, LinkOptions};
 use crate::transport::resolve::Resolver;
+use crate::transport::tls::Tls;
 
 /// How many of a name's addresses are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -40,6 +42,7 @@ struct LinkSettings {
     inflight: u32,
     max_message: usize,
     interface: Option<String>,
+    tls: Option<Tls>,
 }
 
 struct Attempt {
@@ -62,6 +65,7 @@ impl Runner {
                 inflight: config.inflight,
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
+                tls: config.tls(),
             },
             resolver: Resolver::new(),
             attempt: None,
@@ -80,8 +84,8 @@ impl Runner {
         self.attempt.as_ref().filter(|attempt| attempt.number == number)?.link.as_ref()
     }
 
-    /// Opens a link to the next address that takes one.
-    fn open_next(&mut self, inbox: &Arc<crate::transport::inbox::Inbox>, mut reason: String) -> Option<Input> {
+    /// Opens a link to the next address that takes one; `failure` is why the one before did not.
+    fn open_next(&mut self, inbox: &Arc<Inbox>, mut failure: Error) -> Option<Input> {
         let attempt = self.attempt.as_mut()?;
         while let Some(address) = attempt.addresses.pop_front() {
             self.generation += 1;
@@ -102,16 +106,18 @@ impl Runner {
                 inflight: self.link_settings.inflight,
                 max_message: self.link_settings.max_message,
                 interface: self.link_settings.interface.clone(),
+                tls: self.link_settings.tls.clone(),
             };
             match Link::open(&options, self.generation, inbox) {
                 Ok(link) => {
                     attempt.link = Some(link);
                     return None;
                 }
-                Err(error) => reason = error.message,
+                Err(error) => failure = error,
             }
         }
-        Some(self.over(LinkInput::Failed { reason, connect_sent: false }))
+        let Error { status, message: reason } = failure;
+        Some(self.over(LinkInput::Failed { status, reason, connect_sent: false }))
     }
 
     /// The attempt has come to its end.
@@ -143,12 +149,14 @@ impl Client {
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
-                let sent = runner.link(attempt).is_some_and(Link::connect_sent);
+                // Paho may write the CONNECT at this very moment: a link counts, whether it has or not.
+                let sent = runner.link(attempt).is_some();
                 if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
                     runner.timeouts = runner.timeouts.wrapping_add(1);
                     runner.drop_link();
                 }
-                return Some(Input::Link { attempt, what: LinkInput::Failed { reason, connect_sent: sent } });
+                let status = Status::ENOS_ERR_NETWORK;
+                return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
             }
             Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
                 Some(link) => link.disconnect(linger_ms),
@@ -179,17 +187,18 @@ impl Client {
                 let first = runner.timeouts % addresses.len().max(1);
                 addresses.rotate_left(first);
                 attempt.addresses = addresses.into();
-                return runner.open_next(&self.inbox, "the name has no address".to_owned());
+                return runner.open_next(&self.inbox, unreachable("the name has no address"));
             }
             LinkEvent::Resolved { result: Err(reason) } => {
-                return Some(runner.over(LinkInput::Failed { reason, connect_sent: false }));
+                let status = Status::ENOS_ERR_NETWORK;
+                return Some(runner.over(LinkInput::Failed { status, reason, connect_sent: false }));
             }
-            LinkEvent::Failed { reason, connect_sent: false } if !attempt.addresses.is_empty() => {
+            LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {
                 attempt.link = None;
-                return runner.open_next(&self.inbox, reason);
+                return runner.open_next(&self.inbox, Error::new(status, reason));
             }
-            LinkEvent::Failed { reason, connect_sent } => {
-                return Some(runner.over(LinkInput::Failed { reason, connect_sent }));
+            LinkEvent::Failed { status, reason, connect_sent } => {
+                return Some(runner.over(LinkInput::Failed { status, reason, connect_sent }));
             }
             LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
             LinkEvent::Lost { reason } => return Some(runner.over(LinkInput::Lost { reason })),
@@ -218,4 +227,8 @@ impl Client {
             self.inbox.push(runner.generation, LinkEvent::NotDelivered { token, reason: error.message });
         }
     }
+}
+
+fn unreachable(reason: &str) -> Error {
+    Error::new(Status::ENOS_ERR_NETWORK, reason)
 }

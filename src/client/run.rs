@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::perform::Runner;
-use super::{callback, now, Client};
+use super::{broken, callback, now, Client};
 use crate::error::{Error, Result, Status};
-use crate::session::{Input, State};
+use crate::session::{Input, Session, State};
 use crate::transport::{clock, thread};
 use crate::{log, panic};
 
@@ -23,11 +23,15 @@ pub(super) enum LoopThread {
     Ending,
 }
 
+/// More than one happening can have as its consequences, unless callbacks add to them.
+const MAX_ACTIONS: usize = 25_000;
+
 impl Client {
     /// Waits for work for at most `timeout_ms` (`None`: for ever), then does what is due. A signal, or a wake, ends
     /// the wait. `ENOS_ERR_STATE` while another thread runs the loop.
     pub fn run_loop(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_loop")?;
+        drop(self.session()?);
         if self.thread_runs() {
             return Err(busy());
         }
@@ -63,10 +67,7 @@ impl Client {
                     self.turn(runner, left)?;
                 }
                 // Whoever runs the loop tells of every turn, its last one included.
-                None => {
-                    let left = Duration::from_millis(left.unwrap_or(u64::from(u32::MAX)));
-                    drop(self.changed.wait_timeout(session, left).map_err(|_| busy())?);
-                }
+                None => self.await_change(session, left)?,
             }
         }
     }
@@ -104,6 +105,7 @@ impl Client {
                 self.stop.store(true, Ordering::Release);
                 drop(slot);
                 self.waker.wake();
+                self.tell_waiters();
                 // It ended in a panic, if at all, and has said so.
                 let _ = thread.join();
                 *self.thread() = LoopThread::None;
@@ -115,10 +117,17 @@ impl Client {
 
     fn run_thread(self: &Arc<Self>) {
         while !self.stop.load(Ordering::Acquire) {
-            let turn = panic::catch(|| match self.try_runner()? {
-                Some(runner) => self.turn(runner, None),
-                // A thread of the host's is just leaving the loop.
-                None => self.await_change(),
+            let turn = panic::catch(|| {
+                let session = self.session()?;
+                match self.try_runner()? {
+                    Some(runner) => {
+                        drop(session);
+                        self.turn(runner, None)
+                    }
+                    None if self.stop.load(Ordering::Acquire) => Ok(()),
+                    // A thread of the host's is in the loop still, and tells when it leaves.
+                    None => self.await_change(session, None),
+                }
             });
             if let Err(error) = turn.and_then(|result| result) {
                 log::error("loop", format_args!("the loop's thread ends: {error}"));
@@ -127,9 +136,13 @@ impl Client {
         }
     }
 
-    fn await_change(&self) -> Result<()> {
-        let session = self.session()?;
-        drop(self.changed.wait_timeout(session, Duration::from_millis(100)).map_err(|_| busy())?);
+    /// Until another thread tells of its turn, or the time is over. With the session's lock, under which the caller has
+    /// looked: nothing is missed in between.
+    fn await_change(&self, session: MutexGuard<'_, Session>, timeout_ms: Option<u64>) -> Result<()> {
+        match timeout_ms.map(Duration::from_millis) {
+            Some(timeout) => drop(self.changed.wait_timeout(session, timeout).map_err(|_| broken())?),
+            None => drop(self.changed.wait(session).map_err(|_| broken())?),
+        }
         Ok(())
     }
 
@@ -145,9 +158,7 @@ impl Client {
         match self.runner.try_lock() {
             Ok(runner) => Ok(Some(runner)),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Poisoned(_)) => {
-                Err(Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it"))
-            }
+            Err(TryLockError::Poisoned(_)) => Err(broken()),
         }
     }
 
@@ -156,7 +167,9 @@ impl Client {
         let result = self.wait_and_work(&mut runner, timeout_ms);
         drop(runner);
         self.tell_waiters();
-        log::deliver();
+        if log::deliver() {
+            self.waker.wake();
+        }
         result
     }
 
@@ -175,8 +188,9 @@ impl Client {
             self.feed(runner, Input::Dropped(dropped))?;
         }
         self.feed(runner, Input::Tick)?;
-        self.waker.set_deadline(self.session()?.deadline());
-        if !self.inbox.is_empty() {
+        let session = self.session()?;
+        self.waker.set_deadline(session.deadline());
+        if session.backlog() > 0 || !self.inbox.is_empty() {
             self.waker.wake();
         }
         waited.map(drop)
@@ -185,12 +199,14 @@ impl Client {
     /// Tells the session, and performs all that follows.
     fn feed(self: &Arc<Self>, runner: &mut Runner, input: Input) -> Result<()> {
         self.session()?.handle(now(), input);
-        loop {
-            let Some(action) = self.session()?.next_action() else { return Ok(()) };
+        // A callback that makes one action of another would never let go of the loop: the rest is for the next turn.
+        for _ in 0..MAX_ACTIONS {
+            let Some(action) = self.session()?.next_action() else { break };
             if let Some(answer) = self.perform(runner, action) {
                 self.session()?.handle(now(), answer);
             }
         }
+        Ok(())
     }
 }
 

@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, Result, Status};
+use crate::transport::tls;
 
 /// EnOS's ports (EnOS documentation, "MQTT").
 const TCP_PORT: u16 = 11883;
+const TLS_PORT: u16 = 18883;
 /// Names in DNS have at most 253 characters, their labels at most 63 (RFC 1035, section 2.3.4).
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
@@ -16,34 +18,36 @@ pub struct Server {
     /// A name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
-    /// Always false so far: [`Server::parse`] refuses `ssl://`.
+    /// `ssl://`.
     pub tls: bool,
 }
 
 impl Server {
-    /// Reads `tcp://host[:port]`; the port is 11883 unless given. `ssl://` is `ENOS_ERR_UNSUPPORTED` in this build.
+    /// Reads `tcp://host[:port]` (the port is 11883 unless given) or `ssl://host[:port]` (18883), which is
+    /// `ENOS_ERR_UNSUPPORTED` in a build without TLS.
     pub fn parse(uri: &str) -> Result<Server> {
         let (scheme, rest) =
             uri.split_once("://").ok_or_else(|| refused("it begins with neither tcp:// nor ssl://"))?;
-        if scheme.eq_ignore_ascii_case("ssl") {
+        let tls = scheme.eq_ignore_ascii_case("ssl");
+        if tls && !tls::AVAILABLE {
             let words =
                 "server: this build has no TLS, so ssl:// cannot be used; tcp:// can, on networks that are safe";
             return Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words));
         }
-        if !scheme.eq_ignore_ascii_case("tcp") {
+        if !tls && !scheme.eq_ignore_ascii_case("tcp") {
             return Err(refused("it begins with neither tcp:// nor ssl://"));
         }
         let (host, port) = match rest.strip_prefix('[') {
             Some(bracketed) => ipv6(bracketed)?,
             None => name_or_ipv4(rest)?,
         };
-        let port = port.map_or(Ok(TCP_PORT), port_number)?;
-        Ok(Server { host, port, tls: false })
+        let port = port.map_or(Ok(if tls { TLS_PORT } else { TCP_PORT }), port_number)?;
+        Ok(Server { host, port, tls })
     }
 }
 
 fn refused(why: &str) -> Error {
-    Error::invalid(format!("server is not of the form tcp://host:port: {why}"))
+    Error::invalid(format!("server is not of the form tcp://host:port or ssl://host:port: {why}"))
 }
 
 type HostAndPort<'a> = (String, Option<&'a str>);
@@ -66,32 +70,33 @@ fn name_or_ipv4(rest: &str) -> Result<HostAndPort<'_>> {
         Some((host, port)) => (host, Some(port)),
         None => (rest, None),
     };
-    check_host(host)?;
+    check_host(host).map_err(|why| refused(&why))?;
     Ok((host.to_owned(), port))
 }
 
-fn check_host(host: &str) -> Result<()> {
+/// Whether a host, a name or an IPv4 address, can be one; if not, why.
+pub(super) fn check_host(host: &str) -> std::result::Result<(), String> {
     if host.is_empty() {
-        return Err(refused("the host is empty"));
+        return Err("the host is empty".into());
     }
     // A name may end in a dot, which says that it is complete.
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.len() > MAX_NAME {
-        return Err(refused("the host has more than 253 characters"));
+        return Err("the host has more than 253 characters".into());
     }
     let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     for label in name.split('.') {
         if label.is_empty() || label.len() > MAX_LABEL {
-            return Err(refused("a host's labels have 1 to 63 characters"));
+            return Err("a host's labels have 1 to 63 characters".into());
         }
         if let Some(c) = label.chars().find(|c| !known(*c)) {
-            return Err(refused(&format!("the host holds {c:?}; it may hold letters, digits, '-', '_' and '.'")));
+            return Err(format!("the host holds {c:?}; it may hold letters, digits, '-', '_' and '.'"));
         }
     }
     // Resolvers read 1.2.3 or 300.1.1.1 as something; nobody means it.
     let last = name.rsplit('.').next().unwrap_or(name);
     if last.bytes().all(|b| b.is_ascii_digit()) && name.parse::<Ipv4Addr>().is_err() {
-        return Err(refused("the host looks like an IPv4 address, but is none"));
+        return Err("the host looks like an IPv4 address, but is none".into());
     }
     Ok(())
 }
@@ -108,7 +113,7 @@ mod tests {
 
     fn parsed(uri: &str) -> (String, u16) {
         let server = Server::parse(uri).unwrap();
-        assert!(!server.tls);
+        assert_eq!(server.tls, uri.starts_with("ssl"));
         (server.host, server.port)
     }
 
@@ -123,10 +128,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn tls_has_a_port_of_its_own() {
+        assert_eq!(parsed("ssl://broker"), ("broker".to_owned(), 18883));
+        assert_eq!(parsed("ssl://[::1]:1"), ("::1".to_owned(), 1));
+        assert!(Server::parse("SSL://broker").unwrap().tls);
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
     fn tls_is_said_to_be_missing() {
         let error = Server::parse("ssl://broker").unwrap_err();
         assert_eq!(error.status, Status::ENOS_ERR_UNSUPPORTED);
-        assert!(error.message.contains("no TLS"));
+        assert!(error.message.contains("TLS"));
     }
 
     #[test]

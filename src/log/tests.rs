@@ -39,6 +39,27 @@ fn records_wait_for_deliver_and_keep_their_order() {
 }
 
 #[test]
+fn one_delivery_is_bounded_and_says_that_there_is_more() {
+    let _one = alone();
+    let (sink, got) = collector();
+    set(
+        Some(Box::new(move |level, target, message| {
+            sink(level, target, message);
+            // As other threads do while this one delivers.
+            info("test", format_args!("more"));
+        })),
+        Level::Info,
+    );
+    info("test", format_args!("first"));
+    for _ in 0..2 {
+        assert!(deliver());
+        assert!(got.try_iter().count() <= QUEUE_LEN + 1);
+    }
+    set(None, Level::Error);
+    assert!(!deliver());
+}
+
+#[test]
 fn off_means_that_nothing_is_kept() {
     let _one = alone();
     error("test", format_args!("nobody listens"));
