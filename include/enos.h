@@ -5,8 +5,8 @@
  * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
  *
  * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
- * the activation message, storage, events, configuration, the client, messages. A firmware that uses the client needs
- * all but signing and the activation message; one with an MQTT stack of its own needs only those two.
+ * the activation message, storage, events, configuration, TLS, the client, messages. A firmware that uses the client
+ * needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
  *
  * Generated from the sources of the library; changes made here are lost.
  *
@@ -94,9 +94,10 @@
  *     find_package(enos CONFIG REQUIRED)                CMake; add_subdirectory() of the sources gives the same target
  *     target_link_libraries(my_firmware PRIVATE enos::enos)
  *
- * At run time the program needs libenos.so.<ENOS_ABI_VERSION>, the C library and libgcc_s. Until version 1.0 the ABI
- * may change with a minor version; its number then changes, too. The number of a retired status, event type or flag is
- * never used again.
+ * At run time the program needs libenos.so.<ENOS_ABI_VERSION>, the C library, libgcc_s, and OpenSSL's libssl and
+ * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), save in a build without TLS or with
+ * OpenSSL linked in statically. Until version 1.0 the ABI may change with a minor version; its number then changes, too.
+ * The number of a retired status, event type or flag is never used again.
  *
  *
  * Conventions
@@ -156,9 +157,10 @@
  * Hold no lock around an enos_* call that one of your callbacks takes. A callback must not throw, longjmp, or end its
  * thread.
  *
- * The process. The library ignores SIGPIPE from the first connection on, opens no descriptor without close-on-exec,
- * stays loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It never writes to
- * stdout or stderr.
+ * The process. The library ignores SIGPIPE from the first connection on, holds no descriptor without close-on-exec
+ * (OpenSSL reads its openssl.cnf and the system's authorities through ones without it, which it closes at once), stays
+ * loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It never writes to stdout
+ * or stderr.
  */
 
 #ifndef ENOS_H
@@ -182,7 +184,7 @@
 /** As a timeout: none. */
 #define ENOS_FOREVER 0xFFFFFFFFu
 
-/** A bit of enos_features(): ssl:// and enos_config_set_tls(). Not built yet. */
+/** A bit of enos_features(): ssl:// and enos_config_set_tls*(). */
 #define ENOS_FEATURE_TLS 0x1u
 
 /** A bit of enos_features(): ENOS_PUBLISH_DURABLE. Not built yet. */
@@ -280,7 +282,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_NETWORK = -40,
   /**
-   * The TLS handshake failed.
+   * TLS: a certificate or key cannot be used, or the handshake failed. The words say why.
    */
   ENOS_ERR_TLS = -41,
   /**
@@ -330,7 +332,7 @@ uint32_t enos_abi_version(void);
 /**
  * What this build can do beyond plain TCP.
  *
- * @return  a set of ENOS_FEATURE_* bits. Version 0.1 has none of them: it returns 0.
+ * @return  a set of ENOS_FEATURE_* bits. Version 0.1 never has ENOS_FEATURE_DURABLE.
  */
 uint32_t enos_features(void);
 
@@ -684,9 +686,9 @@ typedef enum enos_storage_result {
  * Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
  *
  * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
- * above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way. Several
- * devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a version
- * and a checksum. A store need not look into them.
+ * above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way.
+ * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
+ * version and a checksum. A store need not look into them.
  *
  * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
  * enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
@@ -777,6 +779,7 @@ typedef enum enos_event_type {
    *
    *   - ENOS_OK: you asked for it, with enos_client_disconnect();
    *   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
+   *   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
    *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
    *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
    *     and has to be deleted and registered anew in the EnOS console;
@@ -949,10 +952,11 @@ void enos_config_free(struct enos_config *config);
  * @param config  the config.
  * @param uri     tcp://host or tcp://host:port; the port is 11883 unless given. host is a name, an IPv4 address, or an
  *                IPv6 address in brackets: tcp://[::1]:11883. On tcp:// anyone on the way can read and forge messages,
- *                the device secret included. ssl://host[:18883] is for a build with ENOS_FEATURE_TLS.
+ *                the device secret included. ssl://host or ssl://host:port, 18883 unless given, is TLS
+ *                (enos_config_set_tls()).
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  not of that form; enos_last_error() says why.
- * @retval ENOS_ERR_UNSUPPORTED  ssl://, and this build has no TLS (version 0.1 never has).
+ * @retval ENOS_ERR_UNSUPPORTED  ssl://, and this build has no TLS (enos_features()).
  */
 enos_status enos_config_set_server(struct enos_config *config, const char *uri);
 
@@ -1034,18 +1038,6 @@ enos_status enos_config_set_storage(struct enos_config *config, const enos_stora
  * @retval ENOS_OK  done.
  */
 enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb cb, void *ctx);
-
-/**
- * Sets the certificates of ssl:// servers. NOT BUILT YET: version 0.1 has no TLS, and this always fails. It stands here
- * so that a program that wants TLS finds out (enos_features(), ENOS_FEATURE_TLS) instead of going without.
- *
- * @param config  the config.
- * @param ca      path of a PEM file with the authorities to trust.
- * @param cert    path of a PEM file with the device's certificate; NULL for none.
- * @param key     path of a PEM file with its private key; NULL for none.
- * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
- */
-enos_status enos_config_set_tls(struct enos_config *config, const char *ca, const char *cert, const char *key);
 
 /**
  * Sets the longest silence on the link before a PING goes out. A peer that falls silent is noticed after about two and
@@ -1159,7 +1151,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
  * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
- * ENOS_ERR_NETWORK.
+ * ENOS_ERR_NETWORK. An activation of up to 64 KiB comes in all the same.
  *
  * @param config  the config.
  * @param bytes   1024 to 268435455. Default: 1048576.
@@ -1178,6 +1170,103 @@ enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes
  * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
  */
 enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+
+/* ------------------------------------------------------------------------------------------------
+ * TLS: for servers at ssl://. More setters of a config, on the terms of the chapter before. Not needed for a broker
+ * whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
+ *
+ * Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
+ * trusted, be valid today, and be for the broker's name. A certificate of the device's own does not replace its secret:
+ * the signed password goes over TLS just the same.
+ *
+ * Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
+ * again before each CONNECT: a renewed certificate counts from the next one on, without a restart. When a renewal is
+ * broken or half written, a connection that is up stays up, and the next attempts fail with ENOS_ERR_TLS until the
+ * files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
+ * A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
+ * warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+ *
+ * A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
+ * as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
+ * CONNECT, so it counts for the connect budget.)
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Sets the certificates, as PEM files. Replaces all three, and what enos_config_set_tls_pem() was given.
+ *
+ * @param config  the config.
+ * @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
+ *                certificates, that is: one in between is not trusted for itself. A file has at most 4 MiB.
+ * @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
+ *                none. Default: NULL.
+ * @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same
+ *                file); NULL for none. Default: NULL.
+ * @retval ENOS_OK               done; no file is read yet.
+ * @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, an empty path, or not UTF-8.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls(enos_config *config, const char *ca, const char *cert, const char *key);
+
+/**
+ * Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is ever
+ * written to a file. Replaces all three, and what enos_config_set_tls() was given.
+ *
+ * @param config    the config.
+ * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
+ * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; not looked at when ca is NULL.
+ * @param cert      likewise; NULL for none.
+ * @param cert_len  likewise.
+ * @param key       likewise; NULL for none. Copied; wipe yours.
+ * @param key_len   likewise.
+ * @retval ENOS_OK               done; the text is not judged yet.
+ * @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, or a length out of range.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls_pem(enos_config *config,
+                                    const char *ca,
+                                    size_t ca_len,
+                                    const char *cert,
+                                    size_t cert_len,
+                                    const char *key,
+                                    size_t key_len);
+
+/**
+ * Sets the password of an encrypted private key. Nobody is ever asked for it on the terminal.
+ *
+ * @param config    the config.
+ * @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
+ * @param len       in bytes, or ENOS_NUL_TERMINATED; not looked at when password is NULL.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls_key_password(enos_config *config, const char *password, size_t len);
+
+/**
+ * Sets the name that the broker's certificate has to be for, when the broker is reached by another one: through a
+ * tunnel, or by its address. It is also the name that is sent to the broker (SNI); an address is not sent.
+ *
+ * @param config       the config.
+ * @param server_name  a host name or an IP address (IPv6 without brackets); NULL for the host of
+ *                     enos_config_set_server(). Default: NULL.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  neither; enos_last_error() says why.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls_server_name(enos_config *config, const char *server_name);
+
+/**
+ * INSECURE. Takes any broker whose certificate comes from an authority that is trusted, for whatever name it is: with
+ * the system's authorities that is anybody on the way who owns a domain. For a test, or until the broker's certificate
+ * is put right; with enos_config_set_tls_server_name() it is hardly ever needed. The log has a warning at each attempt
+ * to connect. There is no way to switch off the rest of the check.
+ *
+ * @param config  the config.
+ * @param skip    not 0: skip the check of the name; 0: check it. Default: 0.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+ */
+enos_status enos_config_set_tls_insecure_skip_name_check(enos_config *config, int32_t skip);
 
 /* ------------------------------------------------------------------------------------------------
  * Client: one device's connection. Every function may be called from any thread, several at once on one client, save
@@ -1240,6 +1329,8 @@ typedef enum enos_state {
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  the config lacks something that is required, or its values do not go together;
  *                               enos_last_error() names the setter.
+ * @retval ENOS_ERR_TLS          for a server at ssl://: a certificate or key cannot be read or used; enos_last_error()
+ *                               names the file and says why.
  * @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
  */
 enos_status enos_client_create(const enos_config *config, enos_client **out);
@@ -1247,8 +1338,8 @@ enos_status enos_client_create(const enos_config *config, enos_client **out);
 /**
  * Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
  * logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
- * DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits; when
- * the client is online or on its way it changes nothing.
+ * DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits, but not
+ * below a second after a failure; when the client is online or on its way it changes nothing.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or under way already.
@@ -1258,7 +1349,8 @@ enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
- * ENOS_OK then says that it is done. A device secret that is not stored yet is kept, and storing it goes on.
+ * ENOS_OK then says that it is done. A device secret that may be on its way is waited for, some 2 seconds; one that is
+ * not stored yet is kept, and storing it goes on.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -1273,7 +1365,8 @@ enos_status enos_client_disconnect(enos_client *client);
  *
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
- * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Save it
+ * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Loop until it
+ *                                  is stored, or, when storing fails, save it
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
@@ -1282,11 +1375,12 @@ enos_status enos_client_destroy(enos_client *client);
 /**
  * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
  * stops trying to store it and goes on to log in as the device. Give it to the next process with
- * enos_config_set_device_secret(), or your storage's load.
+ * enos_config_set_device_secret(), or your storage's load. When several secrets have come (one of them may be forged),
+ * each has its event: save them all, and say so once for each.
  *
  * @param client  the client.
  * @retval ENOS_OK         done.
- * @retval ENOS_ERR_STATE  there is no secret that waits to be stored.
+ * @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
  */
 enos_status enos_client_activation_saved(enos_client *client);
 
@@ -1294,7 +1388,7 @@ enos_status enos_client_activation_saved(enos_client *client);
  * Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
  *
  * @param client  the client.
- * @return  one of enum enos_state; ENOS_ERR_NULL_ARG for NULL.
+ * @return  one of enum enos_state; negative (an enos_status) on failure.
  */
 int32_t enos_client_state(const enos_client *client);
 
@@ -1320,7 +1414,8 @@ const char *enos_state_name(int32_t state);
 enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
 
 /**
- * Waits for a state: loops meanwhile, or waits for the library's thread when enos_client_loop_start() runs.
+ * Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
+ * to bring the state about, and loops itself once that has left.
  *
  * @param client      the client.
  * @param state       one of enum enos_state.
@@ -1328,10 +1423,9 @@ enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
  * @retval ENOS_OK               the state was reached.
  * @retval ENOS_ERR_TIMEOUT      it was not, in that time.
  * @retval ENOS_ERR_INVALID_ARG  no such state.
- * @retval ENOS_ERR_STATE        nothing is under way that could lead there (call enos_client_connect() first), or
- *                               another thread loops this client.
+ * @retval ENOS_ERR_STATE        nothing is under way that could lead there: call enos_client_connect() first.
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
- *         ENOS_ERR_NETWORK, ENOS_ERR_PROTOCOL
+ *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
  *                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
  *                               returned at once. The client goes on by itself; enos_last_error() says what to do.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
@@ -1356,7 +1450,8 @@ int enos_client_fd(const enos_client *client);
 void enos_client_wake(enos_client *client);
 
 /**
- * Starts a thread of the library's own that loops this client. It blocks all signals. Your callbacks run on it.
+ * Starts a thread of the library's own that loops this client. It blocks all signals but those of a fault of its own
+ * (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
  *
  * @param client  the client.
  * @retval ENOS_OK               it runs.

@@ -37,9 +37,9 @@ const FOREVER: u32 = u32::MAX;
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
-unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> i32) -> i32 {
+unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> Result<i32>) -> i32 {
     // SAFETY: the caller's promise.
-    let look = || unsafe { handle::client(client) }.map_or_else(|error| error.status as i32, read);
+    let look = || unsafe { handle::client(client) }.and_then(read).unwrap_or_else(|error| error.status as i32);
     getter(Status::ENOS_ERR_PANIC as i32, look)
 }
 
@@ -100,6 +100,8 @@ fn state_from(number: i32) -> Result<State> {
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  the config lacks something that is required, or its values do not go together;
 ///                               enos_last_error() names the setter.
+/// @retval ENOS_ERR_TLS          for a server at ssl://: a certificate or key cannot be read or used; enos_last_error()
+///                               names the file and says why.
 /// @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mut *mut enos_client) -> enos_status {
@@ -115,8 +117,8 @@ pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mu
 
 /// Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
 /// logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
-/// DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits; when
-/// the client is online or on its way it changes nothing.
+/// DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits, but not
+/// below a second after a failure; when the client is online or on its way it changes nothing.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or under way already.
@@ -128,7 +130,8 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
 }
 
 /// Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
-/// ENOS_OK then says that it is done. A device secret that is not stored yet is kept, and storing it goes on.
+/// ENOS_OK then says that it is done. A device secret that may be on its way is waited for, some 2 seconds; one that is
+/// not stored yet is kept, and storing it goes on.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or nothing to do.
@@ -145,7 +148,8 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 ///
 /// @param client  may be NULL: nothing happens, ENOS_OK.
 /// @retval ENOS_OK                  the client is gone.
-/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Save it
+/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Loop until it
+///                                  is stored, or, when storing fails, save it
 ///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
@@ -165,11 +169,12 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
 
 /// Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
 /// stops trying to store it and goes on to log in as the device. Give it to the next process with
-/// enos_config_set_device_secret(), or your storage's load.
+/// enos_config_set_device_secret(), or your storage's load. When several secrets have come (one of them may be forged),
+/// each has its event: save them all, and say so once for each.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK         done.
-/// @retval ENOS_ERR_STATE  there is no secret that waits to be stored.
+/// @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {
     // SAFETY: the header's contract.
@@ -179,11 +184,11 @@ pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) 
 /// Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
 ///
 /// @param client  the client.
-/// @return  one of enum enos_state; ENOS_ERR_NULL_ARG for NULL.
+/// @return  one of enum enos_state; negative (an enos_status) on failure.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_state(client: *const enos_client) -> i32 {
     // SAFETY: the header's contract.
-    unsafe { look(client, |client| state_number(client.state())) }
+    unsafe { look(client, |client| client.state().map(state_number)) }
 }
 
 /// A state's name, for logs.
@@ -210,7 +215,8 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
     unsafe { on_client(client, |client| client.run_loop(timeout(timeout_ms))) }
 }
 
-/// Waits for a state: loops meanwhile, or waits for the library's thread when enos_client_loop_start() runs.
+/// Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
+/// to bring the state about, and loops itself once that has left.
 ///
 /// @param client      the client.
 /// @param state       one of enum enos_state.
@@ -218,10 +224,9 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 /// @retval ENOS_OK               the state was reached.
 /// @retval ENOS_ERR_TIMEOUT      it was not, in that time.
 /// @retval ENOS_ERR_INVALID_ARG  no such state.
-/// @retval ENOS_ERR_STATE        nothing is under way that could lead there (call enos_client_connect() first), or
-///                               another thread loops this client.
+/// @retval ENOS_ERR_STATE        nothing is under way that could lead there: call enos_client_connect() first.
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
-///         ENOS_ERR_NETWORK, ENOS_ERR_PROTOCOL
+///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
 ///                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
 ///                               returned at once. The client goes on by itself; enos_last_error() says what to do.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
@@ -240,7 +245,7 @@ pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, 
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_fd(client: *const enos_client) -> c_int {
     // SAFETY: the header's contract.
-    unsafe { look(client, Client::fd) }
+    unsafe { look(client, |client| Ok(client.fd())) }
 }
 
 /// Ends the wait of the client's loop, present or next. Safe in a signal handler, legal in every callback.
@@ -248,14 +253,16 @@ pub unsafe extern "C" fn enos_client_fd(client: *const enos_client) -> c_int {
 /// @param client  may be NULL: nothing happens.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
-    // No guard: a signal handler must not touch what it sets up, and a write to an eventfd has nothing to catch.
+    // No guard, and no error made for NULL: a signal handler must not touch what the one sets up, nor allocate for the
+    // other; and a write to an eventfd has nothing to catch.
     // SAFETY: the header's contract.
-    if let Ok(client) = unsafe { handle::client(client) } {
+    if let Some(client) = unsafe { handle::find(client) } {
         client.wake();
     }
 }
 
-/// Starts a thread of the library's own that loops this client. It blocks all signals. Your callbacks run on it.
+/// Starts a thread of the library's own that loops this client. It blocks all signals but those of a fault of its own
+/// (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK               it runs.

@@ -10,12 +10,12 @@ use std::ffi::{c_char, c_void};
 use super::event::{enos_event_cb, EventCallback};
 use super::guard::guard;
 use super::handle::Boxed;
-use super::input::{bytes, null, text, versioned};
+use super::input::{bytes, text, versioned};
 use super::output::Out;
 use super::sign::enos_sign_method;
 use super::status::enos_status;
 use crate::config::Config;
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::protocol::SignMethod;
 use crate::storage::vtable::{enos_storage, HostStorage};
 
@@ -32,7 +32,7 @@ impl Boxed for enos_config {}
 ///
 /// # Safety
 /// `config` is NULL or a handle as the header describes it.
-unsafe fn set(config: *mut enos_config, set: impl FnOnce(&mut enos_config) -> Result<()>) -> enos_status {
+pub(super) unsafe fn set(config: *mut enos_config, set: impl FnOnce(&mut enos_config) -> Result<()>) -> enos_status {
     // SAFETY: the caller's promise.
     guard(|| set(unsafe { enos_config::borrow_mut(config, "config") }?))
 }
@@ -69,10 +69,11 @@ pub unsafe extern "C" fn enos_config_free(config: *mut enos_config) {
 /// @param config  the config.
 /// @param uri     tcp://host or tcp://host:port; the port is 11883 unless given. host is a name, an IPv4 address, or an
 ///                IPv6 address in brackets: tcp://[::1]:11883. On tcp:// anyone on the way can read and forge messages,
-///                the device secret included. ssl://host[:18883] is for a build with ENOS_FEATURE_TLS.
+///                the device secret included. ssl://host or ssl://host:port, 18883 unless given, is TLS
+///                (enos_config_set_tls()).
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  not of that form; enos_last_error() says why.
-/// @retval ENOS_ERR_UNSUPPORTED  ssl://, and this build has no TLS (version 0.1 never has).
+/// @retval ENOS_ERR_UNSUPPORTED  ssl://, and this build has no TLS (enos_features()).
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_server(config: *mut enos_config, uri: *const c_char) -> enos_status {
     // SAFETY: the header's contract.
@@ -206,34 +207,6 @@ pub unsafe extern "C" fn enos_config_set_event_cb(
     };
     // SAFETY: the header's contract.
     unsafe { set(config, set_events) }
-}
-
-/// Sets the certificates of ssl:// servers. NOT BUILT YET: version 0.1 has no TLS, and this always fails. It stands here
-/// so that a program that wants TLS finds out (enos_features(), ENOS_FEATURE_TLS) instead of going without.
-///
-/// @param config  the config.
-/// @param ca      path of a PEM file with the authorities to trust.
-/// @param cert    path of a PEM file with the device's certificate; NULL for none.
-/// @param key     path of a PEM file with its private key; NULL for none.
-/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
-#[no_mangle]
-pub unsafe extern "C" fn enos_config_set_tls(
-    config: *mut enos_config,
-    ca: *const c_char,
-    cert: *const c_char,
-    key: *const c_char,
-) -> enos_status {
-    let refuse = |_: &mut enos_config| {
-        if ca.is_null() {
-            return Err(null("ca"));
-        }
-        if cert.is_null() != key.is_null() {
-            return Err(Error::invalid("cert and key come together: one of them is NULL"));
-        }
-        Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "this build of libenos has no TLS; enos_features() tells"))
-    };
-    // SAFETY: the header's contract.
-    unsafe { set(config, refuse) }
 }
 
 /// Sets the longest silence on the link before a PING goes out. A peer that falls silent is noticed after about two and
@@ -375,7 +348,7 @@ pub unsafe extern "C" fn enos_config_set_queue_limits(
 
 /// Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
 /// larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
-/// ENOS_ERR_NETWORK.
+/// ENOS_ERR_NETWORK. An activation of up to 64 KiB comes in all the same.
 ///
 /// @param config  the config.
 /// @param bytes   1024 to 268435455. Default: 1048576.

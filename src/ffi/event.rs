@@ -24,6 +24,7 @@ pub enum enos_event_type {
     ///
     ///   - ENOS_OK: you asked for it, with enos_client_disconnect();
     ///   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
+    ///   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
     ///   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
     ///   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
     ///     and has to be deleted and registered anew in the EnOS console;

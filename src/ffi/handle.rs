@@ -59,15 +59,22 @@ pub(super) fn name_client(client: &Arc<Client>) -> *mut enos_client {
 
 /// # Safety
 /// `client` is NULL or from [`give_client`] and not taken back for `'a`.
+pub(super) unsafe fn find<'a>(client: *const enos_client) -> Option<&'a Client> {
+    // SAFETY: the caller's promise.
+    unsafe { client.cast::<Client>().as_ref() }
+}
+
+/// # Safety
+/// As for [`find`].
 pub(super) unsafe fn client<'a>(client: *const enos_client) -> Result<&'a Client> {
     // SAFETY: the caller's promise.
-    unsafe { client.cast::<Client>().as_ref() }.ok_or_else(|| null("client"))
+    unsafe { find(client) }.ok_or_else(|| null("client"))
 }
 
 /// A reference of our own, which keeps the client alive for as long as a call lasts.
 ///
 /// # Safety
-/// As for [`client`].
+/// As for [`find`].
 pub(super) unsafe fn share_client(client: *const enos_client) -> Result<Arc<Client>> {
     if client.is_null() {
         return Err(null("client"));

@@ -115,13 +115,5 @@ pub(super) unsafe fn versioned<T: Versioned>(ptr: *const T, name: &str) -> Resul
     }
 }
 
-/// A set of bits; one that is not in `known` is refused.
-pub(super) fn flags(value: u32, known: u32, name: &str) -> Result<u32> {
-    match value & !known {
-        0 => Ok(value),
-        unknown => Err(Error::invalid(format!("{name} has bits that are not known: {unknown:#x}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests;

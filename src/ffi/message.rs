@@ -17,10 +17,9 @@ use std::ffi::c_char;
 
 use super::guard::on_client;
 use super::handle::enos_client;
-use super::input::{bytes, flags, text};
+use super::input::{bytes, text};
 use super::output::Out;
 use super::status::enos_status;
-use crate::error::{Error, Result, Status};
 
 /// How a message is sent: bits of a uint32_t.
 #[repr(C)]
@@ -29,25 +28,6 @@ pub enum enos_publish_flags {
     /// In your storage before the call returns, and sent until it is acknowledged, across outages and restarts. NOT
     /// BUILT YET: version 0.1 answers ENOS_ERR_UNSUPPORTED; enos_features() will have ENOS_FEATURE_DURABLE.
     ENOS_PUBLISH_DURABLE = 1,
-}
-
-const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
-
-fn publish_flags(value: u32) -> Result<u32> {
-    let value = flags(value, DURABLE, "flags")?;
-    if value & DURABLE != 0 {
-        let words = "this build of libenos has no durable publishing; enos_features() tells";
-        return Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words));
-    }
-    Ok(value)
-}
-
-fn checked_qos(qos: i32) -> Result<i32> {
-    match qos {
-        0 | 1 => Ok(qos),
-        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "qos is 2, which EnOS does not have; use 0 or 1")),
-        _ => Err(Error::invalid(format!("qos is {qos}; it can be 0 or 1"))),
-    }
 }
 
 /// Hands the token out at the moment at which the call is accepted, before any event of it can run.
@@ -93,7 +73,6 @@ pub unsafe extern "C" fn enos_client_publish(
     unsafe {
         on_client(client, |client| {
             let (topic, payload) = (text(topic, "topic")?, bytes(payload.cast(), len, "payload")?);
-            let (qos, flags) = (checked_qos(qos)?, publish_flags(flags)?);
             client.publish(topic, payload, qos, flags, &mut token_out(out_token))
         })
     }
@@ -120,11 +99,7 @@ pub unsafe extern "C" fn enos_client_subscribe(
     out_token: *mut u64,
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
-    unsafe {
-        on_client(client, |client| {
-            client.subscribe(text(filter, "filter")?, checked_qos(qos)?, &mut token_out(out_token))
-        })
-    }
+    unsafe { on_client(client, |client| client.subscribe(text(filter, "filter")?, qos, &mut token_out(out_token))) }
 }
 
 /// Ends a subscription.
@@ -174,7 +149,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
     unsafe {
         on_client(client, |client| {
             let params = bytes(params_json.cast(), len, "params_json")?;
-            client.post_measurepoints(params, publish_flags(flags)?, &mut token_out(out_token))
+            client.post_measurepoints(params, flags, &mut token_out(out_token))
         })
     }
 }

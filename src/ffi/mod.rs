@@ -13,6 +13,7 @@
 //! | storage | [`storage`] |
 //! | events | [`event`] |
 //! | configuration | [`config`] |
+//! | TLS | [`tls`] |
 //! | client | [`client`] |
 //! | messages | [`message`] |
 //!
@@ -35,3 +36,4 @@ pub mod output;
 pub mod sign;
 pub mod status;
 pub mod storage;
+pub mod tls;

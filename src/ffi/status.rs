@@ -4,6 +4,7 @@ use std::ffi::{c_char, CStr};
 
 use super::guard::last_error;
 use crate::error::Status;
+use crate::transport::tls;
 
 /// What a fallible function returns: ENOS_OK (0), or a negative one of enum enos_status_code.
 pub type enos_status = i32;
@@ -19,8 +20,10 @@ const ABI: u32 = match env!("ENOS_ABI_VERSION").as_bytes() {
     _ => panic!("an ABI version of more than one digit needs a parser here"),
 };
 
-/// `ENOS_FEATURE_*` of what is truly built: nothing yet.
-const FEATURES: u32 = 0;
+/// `ENOS_FEATURE_*` of what is truly built.
+const FEATURES: u32 = if tls::AVAILABLE { FEATURE_TLS } else { 0 };
+/// `ENOS_FEATURE_TLS` in the header.
+const FEATURE_TLS: u32 = 1;
 
 /// Every status in a few words.
 const ALL: [(Status, &CStr); 25] = [
@@ -43,7 +46,7 @@ const ALL: [(Status, &CStr); 25] = [
     (Status::ENOS_ERR_STORAGE, c"the storage failed, or holds a record that does not check"),
     (Status::ENOS_ERR_UNSAVED_SECRET, c"the client holds a device secret that is not stored yet"),
     (Status::ENOS_ERR_NETWORK, c"the network or the broker went away or did not answer"),
-    (Status::ENOS_ERR_TLS, c"the TLS handshake failed"),
+    (Status::ENOS_ERR_TLS, c"TLS failed: the certificates in use, or the handshake"),
     (Status::ENOS_ERR_CREDENTIALS, c"the broker refused the device's credentials"),
     (Status::ENOS_ERR_ACTIVATION_REFUSED, c"the broker refused the product secret, or the device is active already"),
     (Status::ENOS_ERR_ACTIVATION_TIMEOUT, c"no device secret came in time"),
@@ -72,7 +75,7 @@ pub extern "C" fn enos_abi_version() -> u32 {
 
 /// What this build can do beyond plain TCP.
 ///
-/// @return  a set of ENOS_FEATURE_* bits. Version 0.1 has none of them: it returns 0.
+/// @return  a set of ENOS_FEATURE_* bits. Version 0.1 never has ENOS_FEATURE_DURABLE.
 #[no_mangle]
 pub extern "C" fn enos_features() -> u32 {
     FEATURES

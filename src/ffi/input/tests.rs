@@ -105,9 +105,3 @@ fn texts_are_utf8() {
         assert_eq!(optional_text(ptr::null(), "it").unwrap(), None);
     }
 }
-
-#[test]
-fn unknown_bits_are_named() {
-    assert_eq!(flags(0b101, 0b111, "it").unwrap(), 0b101);
-    assert_eq!(flags(0b1001, 0b1, "it").unwrap_err().message, "it has bits that are not known: 0x8");
-}

@@ -1,0 +1,151 @@
+//! TLS: for servers at ssl://. More setters of a config, on the terms of the chapter before. Not needed for a broker
+//! whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
+//!
+//! Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
+//! trusted, be valid today, and be for the broker's name. A certificate of the device's own does not replace its secret:
+//! the signed password goes over TLS just the same.
+//!
+//! Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
+//! again before each CONNECT: a renewed certificate counts from the next one on, without a restart. When a renewal is
+//! broken or half written, a connection that is up stays up, and the next attempts fail with ENOS_ERR_TLS until the
+//! files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
+//! A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
+//! warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+//!
+//! A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
+//! as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
+//! CONNECT, so it counts for the connect budget.)
+
+use std::ffi::{c_char, c_void};
+
+use super::config::{enos_config, set};
+use super::input::{bytes, optional_text};
+use super::status::enos_status;
+use crate::error::Result;
+
+/// Bytes that may be absent: NULL.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn optional_bytes<'a>(ptr: *const c_void, len: usize, name: &str) -> Result<Option<&'a [u8]>> {
+    if ptr.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { bytes(ptr, len, name) }.map(Some)
+}
+
+/// Sets the certificates, as PEM files. Replaces all three, and what enos_config_set_tls_pem() was given.
+///
+/// @param config  the config.
+/// @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
+///                certificates, that is: one in between is not trusted for itself. A file has at most 4 MiB.
+/// @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
+///                none. Default: NULL.
+/// @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same
+///                file); NULL for none. Default: NULL.
+/// @retval ENOS_OK               done; no file is read yet.
+/// @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, an empty path, or not UTF-8.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_tls(
+    config: *mut enos_config,
+    ca: *const c_char,
+    cert: *const c_char,
+    key: *const c_char,
+) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe {
+        set(config, |c| {
+            let (ca, cert) = (optional_text(ca, "ca")?, optional_text(cert, "cert")?);
+            c.config.set_tls(ca, cert, optional_text(key, "key")?)
+        })
+    }
+}
+
+/// Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is ever
+/// written to a file. Replaces all three, and what enos_config_set_tls() was given.
+///
+/// @param config    the config.
+/// @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
+/// @param ca_len    in bytes, or ENOS_NUL_TERMINATED; not looked at when ca is NULL.
+/// @param cert      likewise; NULL for none.
+/// @param cert_len  likewise.
+/// @param key       likewise; NULL for none. Copied; wipe yours.
+/// @param key_len   likewise.
+/// @retval ENOS_OK               done; the text is not judged yet.
+/// @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, or a length out of range.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_tls_pem(
+    config: *mut enos_config,
+    ca: *const c_char,
+    ca_len: usize,
+    cert: *const c_char,
+    cert_len: usize,
+    key: *const c_char,
+    key_len: usize,
+) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe {
+        set(config, |c| {
+            let ca = optional_bytes(ca.cast(), ca_len, "ca")?;
+            let cert = optional_bytes(cert.cast(), cert_len, "cert")?;
+            c.config.set_tls_pem(ca, cert, optional_bytes(key.cast(), key_len, "key")?)
+        })
+    }
+}
+
+/// Sets the password of an encrypted private key. Nobody is ever asked for it on the terminal.
+///
+/// @param config    the config.
+/// @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
+/// @param len       in bytes, or ENOS_NUL_TERMINATED; not looked at when password is NULL.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_tls_key_password(
+    config: *mut enos_config,
+    password: *const c_char,
+    len: usize,
+) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_tls_key_password(optional_bytes(password.cast(), len, "password")?)) }
+}
+
+/// Sets the name that the broker's certificate has to be for, when the broker is reached by another one: through a
+/// tunnel, or by its address. It is also the name that is sent to the broker (SNI); an address is not sent.
+///
+/// @param config       the config.
+/// @param server_name  a host name or an IP address (IPv6 without brackets); NULL for the host of
+///                     enos_config_set_server(). Default: NULL.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  neither; enos_last_error() says why.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_tls_server_name(
+    config: *mut enos_config,
+    server_name: *const c_char,
+) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_tls_server_name(optional_text(server_name, "server_name")?)) }
+}
+
+/// INSECURE. Takes any broker whose certificate comes from an authority that is trusted, for whatever name it is: with
+/// the system's authorities that is anybody on the way who owns a domain. For a test, or until the broker's certificate
+/// is put right; with enos_config_set_tls_server_name() it is hardly ever needed. The log has a warning at each attempt
+/// to connect. There is no way to switch off the rest of the check.
+///
+/// @param config  the config.
+/// @param skip    not 0: skip the check of the name; 0: check it. Default: 0.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_tls_insecure_skip_name_check(
+    config: *mut enos_config,
+    skip: i32,
+) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_tls_check_name(skip == 0)) }
+}
