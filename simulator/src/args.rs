@@ -1,11 +1,17 @@
 //! The command line.
 
 use enos_sim::{
-    read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Product, SecondLogin,
-    Spelling, ThrottleConfig,
+    ca::Files, read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Product,
+    SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
 };
 use lexopt::{Arg, Parser, ValueExt};
-use std::{net::ToSocketAddrs, path::Path, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::make_ca;
 
 /// What the program shall do.
 #[derive(Debug, Default)]
@@ -26,20 +32,39 @@ pub enum Request {
     Help,
     Version,
     Run(Box<Options>),
+    /// The subcommand `ca`.
+    MakeCa(make_ca::Options),
+}
+
+/// What was said of TLS.
+#[derive(Default)]
+struct Tls {
+    listen: Option<SocketAddr>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+    require_client_certificate: bool,
+    min: Option<TlsVersion>,
+    max: Option<TlsVersion>,
 }
 
 /// The words of an error say what is wrong with which argument, and repeat no secret.
 pub fn parse(mut parser: Parser) -> Result<Request, String> {
     let mut options = Options::default();
     let mut after_posts = 0;
+    let mut tls = Tls::default();
+    let mut listen = None;
+    let mut is_first = true;
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         let Arg::Long(name) = arg else {
             return match arg {
+                Arg::Value(verb) if is_first && verb == "ca" => make_ca::parse(parser).map(Request::MakeCa),
                 Arg::Short('h') => Ok(Request::Help),
                 Arg::Short('V') => Ok(Request::Version),
                 arg => Err(arg.unexpected().to_string()),
             };
         };
+        is_first = false;
         let name = name.to_owned();
         match name.as_str() {
             "help" => return Ok(Request::Help),
@@ -48,12 +73,18 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
             "summary" => options.summary = true,
             "interactive" => options.interactive = true,
             "throttle" => drop(throttle(&mut options.config)),
+            "require-client-cert" => tls.require_client_certificate = true,
             _ => {
                 if !VALUED.contains(&name.as_str()) {
                     return Err(format!("there is no --{name}; see --help"));
                 }
                 let value = parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
-                valued(&mut options, &mut after_posts, &name, &value).map_err(|error| format!("--{name}: {error}"))?;
+                let understood = match name.as_str() {
+                    "listen" => address(&value).map(|address| listen = Some(address)),
+                    name if name.starts_with("tls-") => tls.set(name, &value),
+                    name => valued(&mut options, &mut after_posts, name, &value),
+                };
+                understood.map_err(|error| format!("--{name}: {error}"))?;
             }
         }
     }
@@ -62,11 +93,20 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
         options.config.devices.push(device);
         options.config.products.push(product);
     }
+    options.config.tls = tls.config()?;
+    options.config.plain = listen.is_some() || options.config.tls.is_none();
+    options.config.listen = listen.unwrap_or(options.config.listen);
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 25] = [
+const VALUED: [&str; 31] = [
     "listen",
+    "tls-listen",
+    "tls-cert",
+    "tls-key",
+    "tls-client-ca",
+    "tls-min",
+    "tls-max",
     "device",
     "product",
     "devices",
@@ -93,6 +133,50 @@ const VALUED: [&str; 25] = [
     "timeout",
 ];
 
+impl Tls {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "tls-listen" => self.listen = Some(address(value)?),
+            "tls-cert" => self.certificate = Some(value.into()),
+            "tls-key" => self.key = Some(value.into()),
+            "tls-client-ca" => self.client_ca = Some(value.into()),
+            "tls-min" => self.min = Some(one_of(value, &TlsVersion::ALL)?),
+            "tls-max" => self.max = Some(one_of(value, &TlsVersion::ALL)?),
+            _ => return Err("it is not known".into()),
+        }
+        Ok(())
+    }
+
+    /// None: nothing was said.
+    fn config(self) -> Result<Option<TlsConfig>, String> {
+        let (certificate, key) = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, None) if !self.require_client_certificate => match (self.listen, self.client_ca, self.min, self.max)
+            {
+                (None, None, None, None) => return Ok(None),
+                _ => return Err(NEEDED.into()),
+            },
+            _ => return Err(NEEDED.into()),
+        };
+        let defaults = TlsConfig::new(Files { certificate, key });
+        Ok(Some(TlsConfig {
+            listen: self.listen.unwrap_or(defaults.listen),
+            client_ca: self.client_ca,
+            require_client_certificate: self.require_client_certificate,
+            min: self.min.unwrap_or(defaults.min),
+            max: self.max.unwrap_or(defaults.max),
+            ..defaults
+        }))
+    }
+}
+
+const NEEDED: &str = "TLS needs --tls-cert and --tls-key; \"enos-sim ca DIR\" makes both";
+
+fn address(value: &str) -> Result<SocketAddr, String> {
+    let mut addresses = value.to_socket_addrs().map_err(|error| format!("\"{value}\": {error}"))?;
+    addresses.next().ok_or_else(|| "no such address".into())
+}
+
 /// The devices of a simulator that was told of none; --help names them.
 fn built_in() -> (Device, Product) {
     let product = Product { product_key: "demo".into(), product_secret: "demo-product-secret".into() };
@@ -110,10 +194,6 @@ fn throttle(config: &mut Config) -> &mut ThrottleConfig {
 fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str) -> Result<(), String> {
     let config = &mut options.config;
     match name {
-        "listen" => {
-            let mut addresses = value.to_socket_addrs().map_err(|error| format!("\"{value}\": {error}"))?;
-            config.listen = addresses.next().ok_or("no such address")?;
-        }
         "device" => config.devices.push(device(value)?),
         "product" => {
             let (key, secret) = value.split_once(',').ok_or("it is PRODUCT_KEY,PRODUCT_SECRET")?;
@@ -204,7 +284,7 @@ fn exit_when(value: &str) -> Result<(String, u64), String> {
     number(times, 1, u64::MAX).map(|times| (event.to_owned(), times))
 }
 
-fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
+pub fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
     let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     let found = known.iter().find(|(name, _)| *name == value).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| format!("\"{value}\" is not one of {}", names.join(", ")))

@@ -1,6 +1,7 @@
-//! The cloud as a whole: the port, the connections, and what they share.
+//! The cloud as a whole: the ports, the connections, and what they share.
 
 use bytes::Bytes;
+use openssl::ssl::SslContext;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -15,10 +16,12 @@ use crate::{
     config::Config,
     connection::{self, Input},
     event::{Event, Record},
+    link::Tls,
     login::Mode,
     registry::Registry,
     shared::Shared,
     summary::Summary,
+    tls::{self, session::Session},
     Device, DeviceId,
 };
 
@@ -30,8 +33,14 @@ const BACKLOG: i32 = 4096;
 /// A running cloud; it stops when it is dropped.
 pub struct Cloud {
     shared: Arc<Shared>,
+    ports: Vec<Port>,
+}
+
+/// One that is listened on.
+struct Port {
     address: SocketAddr,
-    acceptor: Option<JoinHandle<()>>,
+    is_tls: bool,
+    acceptor: JoinHandle<()>,
 }
 
 /// Why a command was not sent.
@@ -55,22 +64,47 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {}
 
 impl Cloud {
-    /// Opens the port and serves it. `sink` is told every event, in order, one at a time, from the threads of the
+    /// Opens the ports and serves them. `sink` is told every event, in order, one at a time, from the threads of the
     /// connections: it must not wait, and must not call the cloud.
     pub fn start(config: Config, sink: impl FnMut(&Record) + Send + 'static) -> io::Result<Cloud> {
         let registry = Registry::open(&config)?;
-        let listener = listen(config.listen)?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(config, registry, Box::new(sink)));
-        shared.report(None, None, Event::Listening { port: address.port(), address: address.to_string() });
-        let accepting = shared.clone();
-        let acceptor = thread::Builder::new().name("sim-accept".into()).spawn(move || accept(&accepting, &listener))?;
-        Ok(Cloud { shared, address, acceptor: Some(acceptor) })
+        let plain = config.plain.then(|| listen(config.listen)).transpose()?;
+        let tls = match &config.tls {
+            Some(config) => Some((listen(config.listen)?, tls::context(config)?)),
+            None => None,
+        };
+        let mut cloud = Cloud { shared: Arc::new(Shared::new(config, registry, Box::new(sink))), ports: Vec::new() };
+        if let Some(listener) = plain {
+            cloud.serve(listener, None)?;
+        }
+        if let Some((listener, context)) = tls {
+            cloud.serve(listener, Some(context))?;
+        }
+        if cloud.ports.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no port, neither plain nor with TLS"));
+        }
+        Ok(cloud)
     }
 
-    /// Where it listens.
+    fn serve(&mut self, listener: TcpListener, tls: Option<SslContext>) -> io::Result<()> {
+        let (address, is_tls) = (listener.local_addr()?, tls.is_some());
+        let listening = Event::Listening { port: address.port(), address: address.to_string(), tls: is_tls };
+        self.shared.report(None, None, listening);
+        let shared = self.shared.clone();
+        let acceptor = thread::Builder::new().name("sim-accept".into());
+        let acceptor = acceptor.spawn(move || accept(&shared, &listener, tls.as_ref()))?;
+        self.ports.push(Port { address, is_tls, acceptor });
+        Ok(())
+    }
+
+    /// Where it listens: the plain port, unless there is none.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.ports.first().map_or(self.shared.config.listen, |port| port.address)
+    }
+
+    /// Where it listens with TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.ports.iter().find(|port| port.is_tls).map(|port| port.address)
     }
 
     /// Sends a command to a device that is online; the id is the one that its [`Event::Command`] and
@@ -132,7 +166,7 @@ impl Cloud {
         self.shared.report(None, None, Event::Summary { summary });
     }
 
-    /// Closes the port and the connections. What was being answered is answered first.
+    /// Closes the ports and the connections. What was being answered is answered first.
     pub fn stop(mut self) {
         self.end();
     }
@@ -149,11 +183,15 @@ impl Cloud {
     }
 
     fn end(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else { return };
+        if self.ports.is_empty() {
+            return;
+        }
         self.shared.stop();
-        // The acceptor waits for a connection: this is one. If it cannot be made, the thread is left to the process.
-        if TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1)).is_ok() {
-            let _ = acceptor.join();
+        for port in self.ports.drain(..) {
+            // The acceptor waits for a connection: this is one. If it cannot be made, the thread is left to the process.
+            if TcpStream::connect_timeout(&reachable(port.address), Duration::from_secs(1)).is_ok() {
+                let _ = port.acceptor.join();
+            }
         }
         self.shared.wait_for_connections();
     }
@@ -176,31 +214,37 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// The words of an error name the address.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A restart must not wait for the last run's connections to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A restart must not wait for the last run's connections to be forgotten.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bound().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    for number in 1.. {
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&SslContext>) {
+    loop {
         let accepted = listener.accept();
         if shared.is_stopping() {
             return;
         }
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors, most likely: give the connections time to end.
+        // Out of descriptors, or of memory, most likely: give the connections time to end.
+        let session = tls.map(Session::new).transpose();
+        let (Ok((stream, _)), Ok(session)) = (accepted, session) else {
             shared.pause(Duration::from_millis(50));
             continue;
         };
         let serving = shared.clone();
+        let number = shared.next_connection();
         let name = format!("sim-{number}");
         // Without a thread for it the stream is dropped, and so closed.
         let _ = thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
-            connection::serve(&serving, stream, number);
+            connection::serve(&serving, stream, number, session.map(Tls::new));
         });
     }
 }

@@ -3,13 +3,17 @@
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{Device, Fault, Product};
+use crate::{tls::TlsConfig, Device, Fault, Product};
 
 /// Everything that can be set; the defaults are a cloud without devices on EnOS's plain port, on this machine only.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Port 0 takes a free one, see [`Cloud::address`](crate::Cloud::address).
     pub listen: SocketAddr,
+    /// Whether `listen` is opened; without it there is TLS only.
+    pub plain: bool,
+    /// A port with TLS.
+    pub tls: Option<TlsConfig>,
     /// The devices that are registered at the start.
     pub devices: Vec<Device>,
     /// The products whose devices register themselves.
@@ -46,6 +50,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 11883)),
+            plain: true,
+            tls: None,
             devices: Vec::new(),
             products: Vec::new(),
             hmacsha1: HmacSha1::default(),

@@ -27,10 +27,28 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The port is open.
+    /// A port is open.
     Listening {
         port: u16,
         address: String,
+        tls: bool,
+    },
+    /// A TLS handshake is done. `server_name` is the one that the client has asked for (SNI), `client_certificate`
+    /// the subject of the certificate that it has shown and that was verified.
+    Tls {
+        version: String,
+        cipher: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server_name: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_certificate: Option<String>,
+    },
+    /// A TLS handshake came to nothing.
+    TlsFailed {
+        peer: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server_name: Option<String>,
+        reason: String,
     },
     /// A CONNECT came.
     Connect {
@@ -146,8 +164,10 @@ pub enum Event {
 
 impl Event {
     /// The values that the member `event` can have.
-    pub const NAMES: [&'static str; 22] = [
+    pub const NAMES: [&'static str; 24] = [
         "listening",
+        "tls",
+        "tls_failed",
         "connect",
         "connack",
         "banned",

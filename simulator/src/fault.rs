@@ -41,6 +41,9 @@ pub(crate) enum Phase {
 pub(crate) enum Kind {
     /// The link itself, before a byte was read.
     Accept,
+    /// A record, and a byte, of a TLS handshake.
+    Record,
+    Byte,
     Connect,
     ConnAck,
     Publish,
@@ -59,8 +62,10 @@ pub(crate) enum Kind {
     Any,
 }
 
-const KINDS: [(&str, Kind); 16] = [
+const KINDS: [(&str, Kind); 18] = [
     ("accept", Kind::Accept),
+    ("record", Kind::Record),
+    ("byte", Kind::Byte),
     ("connect", Kind::Connect),
     ("connack", Kind::ConnAck),
     ("publish", Kind::Publish),
@@ -81,12 +86,29 @@ const KINDS: [(&str, Kind); 16] = [
 impl Kind {
     fn is_received(self) -> bool {
         use Kind::*;
-        matches!(self, Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect | Any)
+        matches!(
+            self,
+            Record | Byte | Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect | Any
+        )
     }
 
     fn is_sent(self) -> bool {
         use Kind::*;
-        matches!(self, ConnAck | Publish | PubAck | SubAck | UnsubAck | PingResp | Activation | Reply | Command | Any)
+        matches!(
+            self,
+            Record
+                | Byte
+                | ConnAck
+                | Publish
+                | PubAck
+                | SubAck
+                | UnsubAck
+                | PingResp
+                | Activation
+                | Reply
+                | Command
+                | Any
+        )
     }
 }
 
@@ -235,7 +257,7 @@ fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
     match action {
         Action::Close | Action::Reset | Action::Raw(_) | Action::Delay(_) => true,
         Action::Silence => phase != Phase::After,
-        Action::Twice => phase == Phase::Before,
+        Action::Twice => phase == Phase::Before && !matches!(kind, Kind::Record | Kind::Byte),
         Action::Code(code) if phase == Phase::Before => match kind {
             Kind::ConnAck | Kind::SubAck => (0..=255).contains(code),
             Kind::Reply => true,
@@ -265,6 +287,7 @@ mod tests {
         assert_eq!(fault("after-suback=1-2:raw=30fF").action, Action::Raw(vec![0x30, 0xff]));
         assert_eq!(fault("activation:payload={\"a\":\"x@y\"}").action, Action::Payload("{\"a\":\"x@y\"}".into()));
         assert_eq!(fault("accept:close").phase, Phase::Got);
+        assert_eq!((fault("got-record=2:close").phase, fault("record=2:close").phase), (Phase::Got, Phase::Before));
         assert_eq!(fault("any:delay=5@2-").to_string(), "any:delay=5@2-");
     }
 
@@ -281,6 +304,8 @@ mod tests {
             ("connack:code=300", "cannot be done"),
             ("suback:no-secret", "cannot be done"),
             ("after-connack:silence", "cannot be done"),
+            ("record=1:twice", "cannot be done"),
+            ("got-byte:code=3", "cannot be done"),
             ("connack:raw=zz", "hex"),
             ("connack:delay", "number"),
             ("connack:close=1", "no value"),

@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+pub mod ca;
 mod cloud;
 mod config;
 mod connection;
@@ -40,6 +41,7 @@ mod summary;
 mod text;
 mod thing;
 mod throttle;
+mod tls;
 
 pub use cloud::{Cloud, CommandError};
 pub use config::{
@@ -50,3 +52,4 @@ pub use event::{Event, Filter, Payload, Record, Rule};
 pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
 pub use summary::{DeviceSummary, Summary};
+pub use tls::{TlsConfig, TlsVersion};

@@ -1,5 +1,9 @@
 //! The way out of a connection: everything that is sent passes the faults first.
 
+mod handshake;
+
+pub use handshake::{Heard, Tls};
+
 use bytes::Bytes;
 use mqttbytes::v4::Publish;
 use std::{
@@ -51,7 +55,7 @@ impl Item {
     }
 }
 
-/// Passes on what arrives until the link ends. TLS would stand here and in [`Link::write`]: bytes in, bytes out.
+/// Passes on what arrives until the link ends, as it is: [`Link::receive`] deciphers.
 pub fn read_into(mut stream: &TcpStream, inbox: &SyncSender<Input>) {
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -78,17 +82,37 @@ pub struct Link {
     /// Which of its device's connections this is, from 1.
     pub ordinal: u64,
     pub reporter: Reporter,
+    tls: Option<Tls>,
+    /// The peer has not taken what was sent: nothing more is tried.
+    is_broken: bool,
 }
 
 impl Link {
-    pub fn new(stream: Arc<TcpStream>, faults: Arc<[Fault]>, reporter: Reporter, ordinal: u64) -> Link {
-        Link { stream, faults, moments: HashMap::new(), delayed: VecDeque::new(), ordinal, reporter }
+    pub fn new(
+        stream: Arc<TcpStream>,
+        faults: Arc<[Fault]>,
+        reporter: Reporter,
+        ordinal: u64,
+        tls: Option<Tls>,
+    ) -> Link {
+        let (moments, delayed) = (HashMap::new(), VecDeque::new());
+        Link { stream, faults, moments, delayed, ordinal, reporter, tls, is_broken: false }
     }
 
     /// Commits the faults of a packet's arrival; false when the packet is to be ignored.
     pub fn got(&mut self, kinds: &[Kind]) -> Result<bool, Closed> {
+        self.pass(Phase::Got, kinds)
+    }
+
+    /// Commits the faults of a moment that is no packet's on its way out; false when one of them is silence.
+    fn pass(&mut self, phase: Phase, kinds: &[Kind]) -> Result<bool, Closed> {
+        let faults = self.faults_at(phase, kinds);
+        self.commit_all(faults)
+    }
+
+    fn commit_all(&mut self, faults: Vec<Fault>) -> Result<bool, Closed> {
         let mut heard = true;
-        for fault in self.faults_at(Phase::Got, kinds) {
+        for fault in faults {
             self.reporter.report(Event::Fault { fault: fault.to_string() });
             match &fault.action {
                 Action::Silence => heard = false,
@@ -126,16 +150,20 @@ impl Link {
         for _ in 0..item.copies {
             self.write(&bytes)?;
         }
-        for fault in self.faults_at(Phase::After, &kinds_of(item)) {
-            self.reporter.report(Event::Fault { fault: fault.to_string() });
-            self.commit(&fault.action)?;
-        }
-        Ok(())
+        self.pass(Phase::After, &kinds_of(item)).map(drop)
     }
 
-    /// Bytes as they are.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Closed> {
-        (&*self.stream).write_all(bytes).map_err(Closed::from)
+    /// Puts bytes on the wire.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.is_broken {
+            return Err(Closed("the peer does not take what is sent".into()));
+        }
+        let put = (&*self.stream).write_all(bytes);
+        self.is_broken = put.is_err();
+        put.map_err(Closed::from)
     }
 
     pub fn shut(&self) {

@@ -3,6 +3,7 @@
 
 mod args;
 mod console;
+mod make_ca;
 
 use args::{Options, Request};
 use console::Outcome;
@@ -44,6 +45,13 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stdout(), "enos-sim {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
+        Ok(Request::MakeCa(options)) => match make_ca::make(&options) {
+            Ok(report) => {
+                let _ = io::stdout().write_all(report.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error.to_string()),
+        },
         Ok(Request::Run(options)) => run(*options).unwrap_or_else(|error| fail(&error)),
         Err(error) => fail(&error),
     }
@@ -60,11 +68,10 @@ fn run(options: Options) -> Result<ExitCode, String> {
     let signalled = wake.clone();
     thread::spawn(move || signals.forever().for_each(|_| drop(signalled.send(Wake::Stop))));
 
-    let listen = options.config.listen;
     let waits_for_something = options.exit_after_posts.is_some() || !options.exit_when.is_empty();
     let mut watch = Watch::new(&options, wake.clone());
     let cloud = Cloud::start(options.config, move |record| watch.see(record))
-        .map_err(|error| format!("cannot start on {listen}: {error}"))?;
+        .map_err(|error| format!("cannot start: {error}"))?;
     if options.interactive {
         thread::spawn(move || read_lines(&wake));
     }

@@ -44,6 +44,7 @@ pub struct Shared {
     log: Mutex<(Sink, Tally)>,
     random: Mutex<fastrand::Rng>,
     ids: AtomicU64,
+    numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
     connections: Mutex<HashMap<u64, Handle>>,
     online: Mutex<HashMap<DeviceId, (Handle, Mode)>>,
@@ -62,6 +63,7 @@ impl Shared {
             log: Mutex::new((sink, Tally::default())),
             random: Mutex::new(config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             ids: AtomicU64::new(1),
+            numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
             connections: Mutex::default(),
             online: Mutex::default(),
@@ -77,6 +79,11 @@ impl Shared {
 
     pub fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Connections are counted from 1, whichever port they come to.
+    pub fn next_connection(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {

@@ -24,7 +24,19 @@ impl fmt::Display for Record {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Listening { address, .. } => write!(f, "listening on {address}"),
+            Event::Listening { address, tls, .. } => {
+                write!(f, "listening on {address}{}", if *tls { " (TLS)" } else { "" })
+            }
+            Event::Tls { version, cipher, server_name, client_certificate } => {
+                let name = server_name.as_deref().map_or("no server name".into(), printable);
+                let certificate = client_certificate.as_deref().map_or("none".into(), printable);
+                write!(f, "{version} {cipher}, {name}, client certificate: {certificate}")
+            }
+            Event::TlsFailed { peer, server_name, reason } => {
+                write!(f, "TLS HANDSHAKE FAILED with {peer}")?;
+                server_name.iter().try_for_each(|name| write!(f, ", which asked for {}", printable(name)))?;
+                write!(f, ": {}", printable(reason))
+            }
             Event::Connect { peer, client_id, secure_mode, keep_alive_s, .. } => {
                 let wants = match secure_mode {
                     Some(2) => "as a device (device secret)",

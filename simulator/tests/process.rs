@@ -2,98 +2,9 @@
 
 mod common;
 
-use common::*;
+use common::{program::Program, tls::*, *};
 use enos_sim::DeviceId;
-use serde_json::Value;
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    process::{Child, ChildStdout, Command, Stdio},
-};
-
-/// A running enos-sim, killed at the latest with the test.
-struct Program {
-    child: Child,
-    /// None once it was taken or closed.
-    output: Option<BufReader<ChildStdout>>,
-    address: SocketAddr,
-}
-
-impl Program {
-    /// Starts it with `--json` on a free port.
-    fn start(args: &[&str]) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_enos-sim"))
-            .args(["--listen", "127.0.0.1:0", "--json", "--device", &format!("pk,dk,,{DEVICE_SECRET}")])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = child.stdout.take().map(BufReader::new);
-        let mut program = Program { child, output, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let first = program.event();
-        assert_eq!(first["event"], "listening");
-        program.address.set_port(first["port"].as_u64().unwrap() as u16);
-        program
-    }
-
-    fn event(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.as_mut().unwrap().read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
-    }
-
-    fn wait_for(&mut self, name: &str) -> Value {
-        loop {
-            let event = self.event();
-            if event["event"] == name {
-                return event;
-            }
-        }
-    }
-
-    fn device(&self) -> Client {
-        let mut client = Client::open(self.address);
-        assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
-        client
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    /// Its exit status, and the last event.
-    fn end(mut self) -> (Option<i32>, Value) {
-        let mut rest = String::new();
-        self.output.take().unwrap().read_to_string(&mut rest).unwrap();
-        let last = rest.lines().last().map(|line| serde_json::from_str(line).unwrap()).unwrap_or_default();
-        (self.child.wait().unwrap().code(), last)
-    }
-
-    /// Entries of a directory under /proc: descriptors, threads.
-    fn proc(&self, name: &str) -> usize {
-        fs::read_dir(format!("/proc/{}/{name}", self.child.id())).unwrap().count()
-    }
-
-    fn resident_kb(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use std::{fs, io::Write, net::TcpStream, process::Command};
 
 fn fails(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_enos-sim")).args(args).output().unwrap();
@@ -235,28 +146,21 @@ fn the_help_knows_every_option_and_event() {
         assert!(help.contains(name), "{name}");
     }
     // An option stands in quotes in the program's source exactly where it is matched.
-    let source = include_str!("../src/args.rs");
+    let source = [include_str!("../src/args.rs"), include_str!("../src/make_ca.rs")].concat();
     let options = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
     let options: Vec<_> = options.map(|(option, _)| option).collect();
-    assert!(options.len() > 25, "{options:?}");
+    assert!(options.len() > 35, "{options:?}");
     for option in options {
         assert!(help.contains(&format!("--{option}")), "{option}");
     }
 }
 
-#[test]
-fn thousands_of_connects_leave_nothing_behind() {
-    let mut program = Program::start(&[]);
+/// Opens connections, and more, to a program that must be as large after them as before.
+fn leaves_nothing_behind(mut program: Program, rounds: usize, open: impl Fn(&Program, usize)) {
     let mut output = program.output.take().unwrap();
     let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-    let round = |program: &Program, rounds: usize| {
-        for n in 0..rounds {
-            match n % 3 {
-                0 => drop(TcpStream::connect(program.address).unwrap()),
-                1 => TcpStream::connect(program.address).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
-                _ => program.device().ping(),
-            }
-        }
+    let round = |program: &Program| {
+        (0..rounds).for_each(|n| open(program, n));
         let settled = || program.proc("task") <= 8 && program.proc("fd") <= 16;
         let deadline = std::time::Instant::now() + PATIENCE;
         while !settled() {
@@ -266,11 +170,39 @@ fn thousands_of_connects_leave_nothing_behind() {
         program.resident_kb()
     };
     // Stacks and arenas of threads are kept by the C library: the first round fills them.
-    let before = round(&program, 2000);
-    let after = round(&program, 2000);
+    let before = round(&program);
+    let after = round(&program);
     assert!(after < before + 4096, "{before} kB have become {after} kB");
     drop(program);
     reader.join().unwrap().unwrap();
+}
+
+#[test]
+fn thousands_of_connects_leave_nothing_behind() {
+    leaves_nothing_behind(Program::start(&[]), 2000, |program, n| match n % 3 {
+        0 => drop(TcpStream::connect(program.address).unwrap()),
+        1 => TcpStream::connect(program.address).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
+        _ => program.device().ping(),
+    });
+}
+
+#[test]
+fn hundreds_of_handshakes_leave_nothing_behind() {
+    let desk = Desk::new();
+    let args = ["--tls-listen", "127.0.0.1:0", "--tls-cert", "server.pem", "--tls-key", "server.key"];
+    let faults = ["--fault", "record=2:close@2-", "--tls-client-ca", "ca.pem"];
+    for args in [&args[..], &[&args[..], &faults].concat()] {
+        let mut program = Program::start_in(desk.path(), args);
+        let port = program.event()["port"].as_u64().unwrap() as u16;
+        let address = ([127, 0, 0, 1], port).into();
+        leaves_nothing_behind(program, 150, |_, n| match n % 3 {
+            0 => drop(TcpStream::connect(address).unwrap()),
+            1 => TcpStream::connect(address).unwrap().write_all(&[22, 3, 1, 0, 2, 1, 2]).unwrap(),
+            _ => {
+                drop(try_open_at(address, desk.client()).map(|mut client| client.login(&Login::device(DEVICE_SECRET))))
+            }
+        });
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::{
 use crate::{
     event::Event,
     fault::Kind,
-    link::{self, Closed, Item, Link},
+    link::{self, Closed, Heard, Item, Link, Tls},
     login::Mode,
     packet::{self, Malformed, Outgoing},
     shared::{Reporter, Shared},
@@ -32,6 +32,9 @@ use crate::{
 const INBOX: usize = 32;
 /// How long the peer may take to notice that the link is closed, before what it still sends is answered with a reset.
 const PARTING: Duration = Duration::from_secs(2);
+
+/// How a TLS handshake begins; MQTT has no such packet.
+const CLIENT_HELLO: [u8; 2] = [0x16, 3];
 
 /// What a connection is told, by its reader and by the cloud.
 #[derive(Debug)]
@@ -93,6 +96,8 @@ struct Connection {
     peer: String,
     /// Its last byte is in the buffer.
     peer_has_ended: bool,
+    /// And so it has said, in TLS.
+    peer_has_said_goodbye: bool,
     buffer: BytesMut,
     stage: Stage,
     since: Instant,
@@ -112,7 +117,7 @@ struct Pending {
 }
 
 /// Serves a connection to its end.
-pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64) {
+pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<Tls>) {
     let limits = shared.config.limits;
     let peer = stream.peer_addr().map_or_else(|_| "unknown".into(), |peer| peer.to_string());
     let stream = Arc::new(stream);
@@ -132,7 +137,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64) {
             .spawn_scoped(scope, move || link::read_into(&reading, &sender));
         if reader.is_ok() {
             let reporter = Reporter::new(shared.clone(), number);
-            let link = Link::new(stream.clone(), shared.faults.clone(), reporter, number);
+            let link = Link::new(stream.clone(), shared.faults.clone(), reporter, number, tls);
             Connection::new(shared.clone(), link, inbox, handle, peer).run();
         }
     });
@@ -165,6 +170,7 @@ impl Connection {
             handle,
             peer,
             peer_has_ended: false,
+            peer_has_said_goodbye: false,
             buffer: BytesMut::new(),
             stage: Stage::Fresh,
             since: now,
@@ -183,12 +189,16 @@ impl Connection {
         if let Some(device) = self.device() {
             self.shared.offline(device, self.handle.number);
         }
+        if let Some((server_name, reason)) = self.link.failed_handshake(&reason) {
+            self.report(Event::TlsFailed { peer: self.peer.clone(), server_name, reason });
+        }
         let reset = reason == link::RESET;
         self.link.reporter.report(Event::Closed { reason });
         if reset {
             // A reset goes out when the last owner closes; ending the reader must not send FIN before that.
             let _ = self.handle.stream.shutdown(Shutdown::Read);
         } else {
+            self.link.say_goodbye();
             let _ = self.handle.stream.shutdown(Shutdown::Write);
             if !self.peer_has_ended {
                 self.part();
@@ -238,6 +248,9 @@ impl Connection {
             self.transmit(item)?;
         }
         self.act_upon_packets()?;
+        if self.peer_has_said_goodbye {
+            return Err(Closed("by the peer".into()));
+        }
         let deadline = self.next_deadline();
         let wait = deadline.saturating_duration_since(Instant::now());
         match self.inbox.recv_timeout(wait) {
@@ -248,6 +261,9 @@ impl Connection {
     }
 
     fn act_upon_packets(&mut self) -> Result<(), Closed> {
+        if self.stage == Stage::Fresh && self.buffer.starts_with(&CLIENT_HELLO) {
+            return Err(Closed("it speaks TLS, which this port does not".into()));
+        }
         // Nothing is read ahead of a CONNACK that is held back.
         while matches!(self.stage, Stage::Fresh | Stage::Online(_)) {
             match packet::decode(&mut self.buffer, self.shared.config.limits.packet) {
@@ -269,7 +285,11 @@ impl Connection {
             Input::Bytes(_) if self.stage == Stage::Deaf => Ok(()),
             Input::Bytes(bytes) => {
                 self.last_heard = Instant::now();
-                self.buffer.extend_from_slice(&bytes);
+                match self.link.receive(&bytes, &mut self.buffer)? {
+                    Heard::Bytes => {}
+                    Heard::Goodbye => self.peer_has_said_goodbye = true,
+                    Heard::Silence => self.stage = Stage::Deaf,
+                }
                 // The packet limit holds for what is decoded; this one for what waits behind a delayed CONNACK.
                 if self.buffer.len() > 2 * self.shared.config.limits.packet {
                     return Err(Closed("the peer sends without waiting for CONNACK".into()));

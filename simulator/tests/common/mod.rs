@@ -1,6 +1,9 @@
 //! A small MQTT client over the codec, and a cloud whose events can be waited for.
 #![allow(dead_code)] // Each test program uses a part.
 
+pub mod program;
+pub mod tls;
+
 use bytes::BytesMut;
 use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record};
 use hmac::{Hmac, Mac};
@@ -62,6 +65,11 @@ impl Sim {
 
     pub fn address(&self) -> SocketAddr {
         self.cloud.address()
+    }
+
+    /// The next event, as JSON.
+    pub fn next(&self) -> Value {
+        serde_json::to_value(self.events.recv_timeout(PATIENCE).expect("an event")).unwrap()
     }
 
     /// The next event of this name, as JSON; those before it are gone.
@@ -162,16 +170,27 @@ impl Login {
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     pub buffer: BytesMut,
     packet_id: u16,
 }
 
+/// A TCP connection whose reads fail rather than hang.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 impl Client {
     pub fn open(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::over(connect(address))
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn over(stream: S) -> Client<S> {
         Client { stream, buffer: BytesMut::new(), packet_id: 0 }
     }
 
