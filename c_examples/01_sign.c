@@ -41,10 +41,14 @@ int main(int argc, char **argv)
         {ENOS_SIGN_SHA256, "SHA256: plain SHA-256, EnOS 2.1 and later"},
     };
     const char *secret = getenv("ENOS_SECRET");
+    char *rest = "";
+    uint64_t timestamp_ms = argc == 6 ? strtoumax(argv[5], &rest, 10) : (uint64_t)time(NULL) * 1000;
     enos_sign_params params;
 
-    if (argc < 4 || argc > 6 || secret == NULL || (strcmp(argv[1], "device") != 0 && strcmp(argv[1], "product") != 0)) {
-        fprintf(stderr, "ENOS_SECRET=... %s device|product PRODUCT_KEY DEVICE_KEY [CLIENT_ID [TIMESTAMP_MS]]\n", argv[0]);
+    if (argc < 4 || argc > 6 || *rest != '\0' || secret == NULL ||
+        (strcmp(argv[1], "device") != 0 && strcmp(argv[1], "product") != 0)) {
+        fprintf(stderr, "ENOS_SECRET=... %s device|product PRODUCT_KEY DEVICE_KEY [CLIENT_ID [TIMESTAMP_MS]]\n",
+                argv[0]);
         return 2;
     }
     ENOS_INIT(&params);
@@ -52,7 +56,7 @@ int main(int argc, char **argv)
     params.product_key = argv[2];
     params.device_key = argv[3];
     params.client_id = argc > 4 ? argv[4] : NULL; /* NULL: the device key */
-    params.timestamp_ms = argc > 5 ? strtoumax(argv[5], NULL, 10) : (uint64_t)time(NULL) * 1000;
+    params.timestamp_ms = timestamp_ms;
     params.secret = secret;
     params.secret_len = ENOS_NUL_TERMINATED;
 

@@ -4,8 +4,10 @@
  *
  *     ENOS_PRODUCT_SECRET=... 02_activate_and_report SERVER PRODUCT_KEY DEVICE_KEY STORE [POSTS]
  *
- * SERVER is tcp://host:port, STORE the file that stands for the flash partition. It ends after so many acknowledged
- * posts, or at SIGINT or SIGTERM. The secret comes in the environment because every user can read command lines.
+ * SERVER is tcp://host:port or ssl://host:port, STORE the file that stands for the flash partition. It ends after so many
+ * acknowledged posts, or at SIGINT or SIGTERM. The secret comes in the environment because every user can read command
+ * lines. So do the settings for ssl://, paths of PEM files: ENOS_CA is whom to trust (if not set, the system's
+ * authorities), ENOS_CERT and ENOS_KEY are the device's own certificate and its key (if not set, it shows none).
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -115,9 +117,9 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         break;
     case ENOS_EVENT_PERSIST_FAILED:
         /*
-         * The secret was sent for the one time that it is, and only this process has it: keep the device powered and the
-         * process running, and make the flash work; the library tries on. Or save what enos_activation_device_secret()
-         * returns in another place, safe from a power cut, and then call enos_client_activation_saved().
+         * The cloud sends the secret once, and only this process has it: keep the device powered and the process running,
+         * and make the flash work; the library tries on. Or save what enos_activation_device_secret() returns in another
+         * place, safe from a power cut, and then call enos_client_activation_saved().
          */
         printf("NOT STORED YET, do not switch off: %s (%d); next attempt in %u ms\n", event->detail,
                (int)event->detail_code, (unsigned)event->retry_in_ms);
@@ -137,16 +139,27 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
     }
 }
 
+static enos_status set_tls(enos_config *config)
+{
+    const char *ca = getenv("ENOS_CA"), *cert = getenv("ENOS_CERT"), *key = getenv("ENOS_KEY");
+
+    if (ca == NULL && cert == NULL && key == NULL)
+        return ENOS_OK; /* ssl:// is checked nevertheless: with the system's authorities */
+    return enos_config_set_tls(config, ca, cert, key);
+}
+
 static enos_status create(char **argv, const enos_storage *storage, device *self)
 {
+    const char *secret = getenv("ENOS_PRODUCT_SECRET");
     enos_config *config = NULL;
     enos_status status;
 
     if ((status = enos_config_new(&config)) == ENOS_OK &&
         (status = enos_config_set_server(config, argv[1])) == ENOS_OK &&
+        (status = set_tls(config)) == ENOS_OK &&
         (status = enos_config_set_identity(config, argv[2], argv[3])) == ENOS_OK &&
         (status = enos_config_set_storage(config, storage)) == ENOS_OK &&
-        (status = enos_config_set_product_secret(config, getenv("ENOS_PRODUCT_SECRET"), ENOS_NUL_TERMINATED)) == ENOS_OK &&
+        (status = enos_config_set_product_secret(config, secret, ENOS_NUL_TERMINATED)) == ENOS_OK &&
         (status = enos_config_set_event_cb(config, on_event, self)) == ENOS_OK)
         status = enos_client_create(config, &client);
     if (status != ENOS_OK)
@@ -175,12 +188,14 @@ static enos_status run(device *self, long posts)
 
 int main(int argc, char **argv)
 {
+    char *rest = "";
+    long posts = argc == 6 ? strtol(argv[5], &rest, 10) : 0;
     device self = {0, 0};
     enos_storage storage;
     enos_status status;
     int result;
 
-    if (argc < 5 || argc > 6) {
+    if (argc < 5 || argc > 6 || posts < 0 || *rest != '\0') {
         fprintf(stderr, "ENOS_PRODUCT_SECRET=... %s SERVER PRODUCT_KEY DEVICE_KEY STORE [POSTS]\n", argv[0]);
         return 2;
     }
@@ -192,7 +207,7 @@ int main(int argc, char **argv)
     if (create(argv, &storage, &self) != ENOS_OK)
         return 1;
     handle_signals(on_signal);
-    if (run(&self, argc > 5 ? strtol(argv[5], NULL, 10) : 0) != ENOS_OK)
+    if (run(&self, posts) != ENOS_OK)
         return fail("loop");
 
     handle_signals(SIG_DFL); /* a second signal ends it at once */

@@ -4,14 +4,14 @@
  *     sector  magic (4)  sequence (4)  CRC (4)  unused (4)  record  record  ...  erased
  *     record  CRC (4)  key length (1)  0 (1)  value length (2)  key  value  padding to UNIT      (little endian)
  *
- * A store appends a record; the newest record of a key counts, and one without a value says that the key is erased. When
- * the sector is full, the newest record of each key is copied to the other sector, whose header is written last: with
- * it, the other sector has the higher sequence and is in use. So at whatever byte the power goes, what was stored before
- * is there, and the record that was being written is there as a whole or does not count.
+ * A store appends a record; the newest record of a key counts, one without a value says that the key is erased. When the
+ * sector is full, the newest record of each key is copied to the other, whose header is written last: with it, that one
+ * has the higher sequence and is in use. So at whatever byte the power goes, what was stored before is there, and the
+ * record that was being written is there as a whole or does not count.
  *
- * What a power cut left is never written on: the next store goes to the other sector. That is why a record that does not
- * check, with good ones behind it, is no power cut but damage. Damage to the newest record alone looks like a power cut:
- * that is for the flash driver's ECC to find; let flash_read() fail then.
+ * What a power cut left is never written on: the next store goes to the other sector. So a record that does not check,
+ * with good ones behind it, is no power cut but damage. Damage to the newest record, or to the header in use, looks like
+ * a power cut: that is for the flash driver's ECC to find; let flash_read() fail then.
  */
 #define _POSIX_C_SOURCE 200809L /* before the first #include: fsync(), pread(), pwrite() */
 
@@ -23,14 +23,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef SECTOR
 #define SECTOR 16384u    /* what the flash erases at once, or a multiple */
+#endif
 #define UNIT 16u         /* what it programs at once: a record begins at a multiple */
 #define SECTOR_HEADER 16u
 #define RECORD_HEADER 8u
 #define KEY_MAX 64u      /* libenos has no longer keys */
 #define RECORD_MAX 2048u /* hardly any of its values is above 1 KiB */
 #define ERASED 0xFF
-
 static const uint8_t MAGIC[4] = {'E', 'F', 'S', '1'};
 
 typedef struct flash_store {
@@ -78,13 +79,12 @@ static int flash_program(flash_store *s, uint32_t at, const uint8_t *data, size_
 
 static int flash_erase(flash_store *s, uint32_t sector)
 {
+    int result = 0;
+
     memset(s->record, ERASED, RECORD_MAX);
-    for (uint32_t at = 0; at < SECTOR; at += RECORD_MAX) {
-        int result = flash_program(s, sector + at, s->record, RECORD_MAX);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    for (uint32_t at = 0; at < SECTOR && result == 0; at += RECORD_MAX)
+        result = flash_program(s, sector + at, s->record, RECORD_MAX);
+    return result;
 }
 
 /* ---------------------------------------------------------------- bytes */
@@ -103,11 +103,10 @@ static void put32(uint8_t *p, uint32_t value)
 static uint32_t crc32(const uint8_t *p, size_t len)
 {
     uint32_t crc = 0xFFFFFFFFu;
-
     while (len-- > 0) {
         crc ^= *p++;
         for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+            crc = crc >> 1 ^ (0xEDB88320u & (0u - (crc & 1u)));
     }
     return ~crc;
 }
@@ -157,7 +156,6 @@ static int read_record(flash_store *s, uint32_t sector, uint32_t at, uint8_t *re
 static int reread_record(flash_store *s, uint32_t at, uint8_t *record)
 {
     int result = read_record(s, s->sector, at, record);
-
     return result == 1 ? 0 : result == 0 ? -EIO : result;
 }
 
@@ -321,15 +319,16 @@ static int32_t load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t
 static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len)
 {
     flash_store *s = ctx;
-    size_t length = RECORD_HEADER + strlen(key) + len;
+    uint32_t reserve = len > 0 ? padded(RECORD_HEADER + KEY_MAX) : 0; /* there is always room to erase a key */
+    uint32_t need = padded(RECORD_HEADER + strlen(key) + len) + reserve;
     int result;
 
     if (strlen(key) > KEY_MAX || len > RECORD_MAX - RECORD_HEADER - KEY_MAX)
         return -EFBIG;
-    if (s->dirty || padded(length) > SECTOR - s->end)
+    if (s->dirty || need > SECTOR - s->end)
         if ((result = compact(s)) < 0)
             return result;
-    if (padded(length) > SECTOR - s->end)
+    if (need > SECTOR - s->end)
         return -ENOSPC;
     return append(s, key, data, len);
 }
@@ -345,10 +344,8 @@ static int32_t erase(void *ctx, const char *key)
 
 static void release(void *ctx)
 {
-    flash_store *s = ctx;
-
-    close(s->fd);
-    free(s);
+    close(((flash_store *)ctx)->fd);
+    free(ctx);
 }
 
 /* A new file is there after a power cut once its directory is synced. */
