@@ -1,22 +1,12 @@
 //! The programs in tests/c, against the libenos.so of this test run.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 mod native;
-use native::{c_compilers, cpp_compilers, root, succeed, Workshop};
+use native::{c_compilers, cpp_compilers, passed, root, succeed, Workshop};
 
 fn source(name: &str) -> PathBuf {
     root().join("tests/c").join(name)
-}
-
-/// Every line of TAP is an `ok`, and there are as many as were planned.
-#[track_caller]
-fn passed(tap: &str) {
-    let failed: Vec<_> = tap.lines().filter(|line| line.starts_with("not ok") || line.starts_with('#')).collect();
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
-    let ok = tap.lines().filter(|line| line.starts_with("ok ")).count();
-    assert!(ok > 0 && tap.lines().any(|line| line == format!("1..{ok}")), "{tap}");
 }
 
 #[test]
@@ -38,14 +28,10 @@ fn the_boundary_from_cplusplus() {
 }
 
 #[test]
-fn the_boundary_under_valgrind() {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("valgrind is not installed: nothing was tested");
-        return;
-    }
+fn the_json_of_the_examples() {
     let workshop = Workshop::new();
-    let program = workshop.build("cc", "c99", &source("test_boundary.c"));
-    let mut command = workshop.command("valgrind");
-    command.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
-    passed(&succeed(command.arg(&program).arg("store")));
+    let sources = [source("test_json.c"), root().join("c_examples/json.c")];
+    for compiler in c_compilers() {
+        passed(&succeed(&mut workshop.command(workshop.build_all(compiler, "c99", &sources))));
+    }
 }

@@ -2,7 +2,7 @@
 
 #[path = "support/broker.rs"]
 mod broker;
-#[path = "support/host.rs"]
+#[path = "support/host/mod.rs"]
 mod host;
 #[path = "support/scene.rs"]
 mod scene;
@@ -172,6 +172,28 @@ fn disconnect_gives_what_is_under_way_its_outcome_first() {
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     peer.expect_end();
+}
+
+#[test]
+fn a_post_whose_reply_topic_is_granted_too_late_does_not_hold_up_a_disconnect() {
+    let Scene { mut host, mut peer, broker: _broker } = Scene::new();
+    assert_eq!(host.loop_stop(), ENOS_OK);
+    let post = host.post("{}").unwrap();
+    let publish = host.publish("t", b"", 1).unwrap();
+    assert_eq!(host.run_loop(0), ENOS_OK);
+    assert!(!host.readable(0));
+    peer.answer_subscribe(1);
+    assert!(host.readable(host::PATIENCE_MS), "the answer waits for the loop");
+    host.disconnect();
+    assert_eq!(host.run_loop(0), ENOS_OK);
+    let start = Instant::now();
+    peer.answer_publish();
+    let outcomes = host.outcomes(&[post, publish]);
+    assert_eq!(outcomes[&post].status, ENOS_ERR_NETWORK, "it is too late to send it");
+    assert_eq!(outcomes[&publish].status, ENOS_OK);
+    assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    peer.expect(DISCONNECT);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 #[path = "support/broker.rs"]
 mod broker;
-#[path = "support/host.rs"]
+#[path = "support/host/mod.rs"]
 mod host;
 #[path = "support/scene.rs"]
 mod scene;

@@ -2,7 +2,7 @@
 
 #[path = "support/broker.rs"]
 mod broker;
-#[path = "support/host.rs"]
+#[path = "support/host/mod.rs"]
 mod host;
 #[path = "support/scene.rs"]
 mod scene;
@@ -11,18 +11,11 @@ use broker::*;
 use enos::error::Status::{self, *};
 use host::{last_error, Client, Setup, Told, CONNECTING, FOREVER, IDLE, ONLINE, PATIENCE, PATIENCE_MS, WAITING};
 use scene::Scene;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-/// Whether the descriptor becomes readable within this time.
-fn readable(client: Client, timeout_ms: i32) -> bool {
-    let mut poll = libc::pollfd { fd: client.fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd.
-    unsafe { libc::poll(&mut poll, 1, timeout_ms) == 1 }
-}
 
 /// Waits for a condition that other threads bring about.
 #[track_caller]
@@ -34,46 +27,14 @@ fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Where a callback is held until the test lets it go.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<(bool, bool)>, Condvar)>);
-
-impl Gate {
-    /// In the callback.
-    fn pass(&self) {
-        let mut state = self.0 .0.lock().unwrap();
-        state.0 = true;
-        self.0 .1.notify_all();
-        while !state.1 {
-            state = self.0 .1.wait(state).unwrap();
+/// One turn of the loop on a thread of its own, which may meet another's turn first and be the one that is refused.
+fn loop_beside(client: Client) -> thread::JoinHandle<Status> {
+    thread::spawn(move || loop {
+        match client.run_loop(FOREVER) {
+            ENOS_ERR_STATE => thread::yield_now(),
+            status => return status,
         }
-    }
-
-    fn wait_for_arrival(&self) {
-        let state = self.0 .0.lock().unwrap();
-        let (state, _) = self.0 .1.wait_timeout_while(state, PATIENCE, |state| !state.0).unwrap();
-        assert!(state.0, "no callback came");
-    }
-
-    fn open(&self) {
-        self.0 .0.lock().unwrap().1 = true;
-        self.0 .1.notify_all();
-    }
-}
-
-/// A scene whose CONNECTED is held at the gate; the library's thread loops.
-fn held() -> (Scene, Gate) {
-    let gate = Gate::default();
-    let at = gate.clone();
-    let scene = Scene::with(move |setup| {
-        setup.on_event(move |_, told| {
-            if told.name == "CONNECTED" {
-                at.pass();
-            }
-        })
-    });
-    gate.wait_for_arrival();
-    (scene, gate)
+    })
 }
 
 #[test]
@@ -91,9 +52,9 @@ fn a_wake_up_ends_the_loop_that_waits_or_else_the_next() {
     host.wake();
     host.wake();
     assert_eq!(host.run_loop(FOREVER), ENOS_OK);
-    assert!(!readable(host.client(), 0), "two are one");
+    assert!(!host.readable(0), "two are one");
     let client = host.client();
-    let looping = thread::spawn(move || client.run_loop(FOREVER));
+    let looping = loop_beside(client);
     until(|| client.run_loop(0) == ENOS_ERR_STATE);
     client.wake();
     assert_eq!(looping.join().unwrap(), ENOS_OK);
@@ -131,7 +92,7 @@ fn a_signal_ends_the_loop() {
 fn a_second_loop_is_refused() {
     let host = Setup::device(nobody()).create();
     let client = host.client();
-    let looping = thread::spawn(move || client.run_loop(FOREVER));
+    let looping = loop_beside(client);
     until(|| client.run_loop(0) == ENOS_ERR_STATE);
     assert!(last_error().contains("another thread"), "{}", last_error());
     client.wake();
@@ -155,14 +116,14 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
             if let Some(told) = host.take() {
                 return told;
             }
-            assert!(readable(client, PATIENCE_MS as i32), "the state is {}", client.state());
+            assert!(client.readable(PATIENCE_MS), "the state is {}", client.state());
             assert_eq!(client.run_loop(0), ENOS_OK);
         }
         panic!("the descriptor is readable, and nothing comes of it");
     };
-    assert!(!readable(client, 0));
+    assert!(!client.readable(0));
     client.connect();
-    assert!(readable(client, 0));
+    assert!(client.readable(0));
     // Its timers are in it: the connect timeout, the wait after it, the reply timeout.
     assert_eq!(next().name, "DISCONNECTED");
     let _silent = broker.accept();
@@ -170,14 +131,14 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
     assert_eq!(next().name, "CONNECTED");
     let mut peer = accepting.join().unwrap();
     client.post("{}").unwrap();
-    assert!(readable(client, 0));
+    assert!(client.readable(0));
     assert_eq!(client.run_loop(0), ENOS_OK);
     peer.answer_subscribe(1);
     assert_eq!(next().status, ENOS_ERR_TIMEOUT);
 
     // Nothing to do, nothing to read; and not more than a turn or two until then.
     let mut turns = 0;
-    while readable(client, 500) {
+    while client.readable(500) {
         assert_eq!(client.run_loop(0), ENOS_OK);
         turns += 1;
         assert!(turns < 10, "the descriptor stays readable");
@@ -269,7 +230,7 @@ fn waits_beside_a_loop_end_with_the_state_and_take_over_when_the_loop_ends() {
     // A thread of the host's loops once, and leaves while others wait.
     let host = Setup::device(broker.address()).create();
     let client = host.client();
-    let looping = thread::spawn(move || client.run_loop(FOREVER));
+    let looping = loop_beside(client);
     until(|| client.run_loop(0) == ENOS_ERR_STATE);
     client.connect();
     let waits = [spawn_wait(client, ONLINE), spawn_wait(client, ONLINE), spawn_wait(client, ONLINE)];
@@ -319,117 +280,22 @@ fn threads_that_start_and_stop_the_loop_at_once_do_not_hang_or_leave_one_behind(
 }
 
 #[test]
-fn everybody_who_stops_the_loop_waits_for_its_callback() {
-    let (scene, gate) = held();
-    let client = scene.host.client();
-    let stops: Vec<_> = (0..3).map(|_| thread::spawn(move || client.loop_stop())).collect();
-    // Nothing tells when they wait; that none is through is what can be seen.
-    thread::sleep(Duration::from_millis(100));
-    assert!(stops.iter().all(|stop| !stop.is_finished()), "a callback is running yet");
-    gate.open();
-    for stop in stops {
-        assert_eq!(stop.join().unwrap(), ENOS_OK);
+fn after_a_fault_of_the_library_every_call_says_so_and_nobody_waits() {
+    let Scene { host, mut peer, broker: _broker } = Scene::new();
+    let (thread, result) = spawn_wait(host.client(), IDLE);
+    assert_eq!(host.provoke_fault(), ENOS_ERR_PANIC);
+    assert_eq!(result.recv().unwrap(), ENOS_ERR_PANIC);
+    thread.join().unwrap();
+    for status in [host.run_loop(FOREVER), host.wait(ONLINE, FOREVER), host.loop_start(), host.activation_saved()] {
+        assert_eq!(status, ENOS_ERR_PANIC);
     }
-}
-
-#[test]
-fn destroy_waits_for_a_callback_on_the_librarys_thread() {
-    let (scene, gate) = held();
-    let Scene { host, mut peer, .. } = scene;
-    let opened = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&opened);
-    let destroying = thread::spawn(move || {
-        host.destroy();
-        assert!(seen.load(Ordering::SeqCst), "the callback was still running");
-    });
-    thread::sleep(Duration::from_millis(100));
-    assert!(!destroying.is_finished());
-    opened.store(true, Ordering::SeqCst);
-    gate.open();
-    destroying.join().unwrap();
-    peer.expect_end();
-}
-
-#[test]
-fn a_slow_callback_holds_up_neither_another_client_nor_its_own_calls() {
-    let (slow, gate) = held();
-    let Scene { mut host, mut peer, broker: _broker } = Scene::new();
-    let token = host.publish("t", b"", 1).unwrap();
-    peer.answer_publish();
-    assert_eq!(host.expect("DELIVERED").token, token);
+    for result in [host.publish("t", b"", 1), host.subscribe("s", 0), host.unsubscribe("s"), host.post("{}")] {
+        assert_eq!(result, Err(ENOS_ERR_PANIC));
+    }
+    assert_eq!(host.loop_stop(), ENOS_OK);
+    assert_eq!(host.run_loop(0), ENOS_ERR_PANIC);
     assert!(host.destroy() < Duration::from_secs(10));
-    // Calls on the client itself are taken meanwhile, and done afterwards.
-    let Scene { mut host, mut peer, broker: _slow_broker } = slow;
-    assert_eq!((host.state(), host.wait(ONLINE, 0)), (ONLINE, ENOS_OK));
-    let token = host.publish("t", b"", 1).unwrap();
-    gate.open();
-    peer.answer_publish();
-    assert_eq!(host.expect("DELIVERED").token, token);
-}
-
-#[test]
-fn a_callback_may_call_everything_that_does_not_wait() {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let (hear, other) = (Arc::clone(&said), Setup::device(nobody()).create());
-    let another = other.client();
-    let Scene { mut host, peer, broker } = Scene::with(move |setup| {
-        setup.on_event(move |client, told| {
-            let mut said = hear.lock().unwrap();
-            match told.name.as_str() {
-                "CONNECTED" => {
-                    for client in [client, another] {
-                        let refused =
-                            [client.destroy(), client.run_loop(0), client.wait(ONLINE, 0), client.loop_stop()];
-                        assert_eq!(refused, [ENOS_ERR_IN_CALLBACK; 4]);
-                        assert!(last_error().contains("callback"), "{}", last_error());
-                    }
-                    assert_eq!(client.state(), ONLINE);
-                    assert!(client.fd() >= 0);
-                    client.wake();
-                    client.connect();
-                    assert_eq!(client.loop_start(), ENOS_ERR_STATE, "it runs");
-                    assert_eq!(client.activation_saved(), ENOS_ERR_STATE);
-                    said.push(client.publish("t", b"", 0).unwrap());
-                    said.push(client.publish("t", b"", 1).unwrap());
-                    said.push(client.subscribe("s", 1).unwrap());
-                    said.push(client.post("{}").unwrap());
-                    another.connect();
-                }
-                "SUBSCRIBED" => {
-                    said.push(client.unsubscribe("s").unwrap());
-                    client.disconnect();
-                    assert_eq!(client.publish("t", b"", 1), Err(ENOS_ERR_STATE));
-                }
-                _ => {}
-            }
-        })
-    });
-    let served = peer.oblige();
-    assert_eq!(host.until("DISCONNECTED").status, ENOS_OK);
-    served.join().unwrap();
-    host::exactly_once(&said.lock().unwrap(), &host.seen);
-    drop((other, broker));
-}
-
-#[test]
-fn connect_in_the_callback_that_says_disconnected_comes_back_each_time() {
-    let Scene { mut host, mut peer, broker } = Scene::with(|setup| {
-        setup.reconnect(0, 0).on_event(|client, told| {
-            if told.name == "DISCONNECTED" {
-                client.connect();
-            }
-        })
-    });
-    for round in 0..5 {
-        if round % 2 == 0 {
-            peer.reset();
-        } else {
-            host.disconnect();
-            peer.expect_end();
-        }
-        peer = broker.accept_mqtt();
-        host.until("CONNECTED");
-    }
+    peer.expect_end();
 }
 
 #[test]

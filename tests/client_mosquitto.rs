@@ -1,6 +1,6 @@
 //! Clients of a broker that nobody here wrote: what its own tools see, its death under load, many clients at once.
 
-#[path = "support/host.rs"]
+#[path = "support/host/mod.rs"]
 mod host;
 #[path = "support/mosquitto.rs"]
 mod mosquitto;

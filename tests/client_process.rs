@@ -3,12 +3,13 @@
 
 #[path = "support/broker.rs"]
 mod broker;
-#[path = "support/host.rs"]
+#[path = "support/host/mod.rs"]
 mod host;
 #[path = "support/scene.rs"]
 mod scene;
 
 use broker::*;
+use enos::error::Status::*;
 use host::{Host, Setup, Store};
 use scene::Scene;
 use std::fs;
@@ -100,7 +101,7 @@ fn destroy_is_quick_in_every_situation() {
         let host = Setup::product(broker.address(), &Store::new()).start();
         host.connect();
         let peer = broker.accept_mqtt();
-        assert_eq!(host.wait(host::ACTIVATING, host::PATIENCE_MS), enos::error::Status::ENOS_OK);
+        assert_eq!(host.wait(host::ACTIVATING, host::PATIENCE_MS), ENOS_OK);
         (host, (peer, broker))
     });
 }
@@ -186,4 +187,46 @@ fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online()
     let _broker = accepting.join().unwrap();
     comes_back_to(before + 3 + 1 + 2, "descriptors online", || entries("/proc/self/fd"));
     comes_back_to(threads, "threads", || entries("/proc/self/task"));
+}
+
+/// The soft limit on descriptors; the former one comes back with the guard.
+struct DescriptorLimit(libc::rlimit);
+
+impl DescriptorLimit {
+    fn set(limit: usize) -> DescriptorLimit {
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: places for the limits.
+        unsafe {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut before), 0);
+            let lower = libc::rlimit { rlim_cur: limit as libc::rlim_t, ..before };
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &lower), 0);
+        }
+        DescriptorLimit(before)
+    }
+}
+
+impl Drop for DescriptorLimit {
+    fn drop(&mut self) {
+        // SAFETY: the limits that were there.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &self.0) };
+    }
+}
+
+#[test]
+fn without_descriptors_nothing_breaks_and_with_them_again_the_device_comes_online() {
+    let _alone = alone();
+    live();
+    let broker = Broker::bind();
+    let mut host = Setup::device(broker.address()).start();
+    let another = Setup::device(broker.address());
+    let limit = DescriptorLimit::set(3);
+    let (status, words) = another.try_create().err().expect("a client");
+    assert!(status == ENOS_ERR_NO_MEMORY && words.contains("descriptors"), "{status:?}: {words}");
+    host.connect();
+    for _ in 0..3 {
+        assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
+    }
+    drop(limit);
+    let _peer = broker.accept_mqtt();
+    host.until("CONNECTED");
 }

@@ -51,6 +51,12 @@ fn installed_and_found_or_built_as_a_part() {
     build(&at("part"));
     assert_eq!(succeed(&mut Command::new(at("part").join("firmware"))).trim(), VERSION);
 
+    let examples = root().join("c_examples");
+    succeed(configure(&examples, &at("examples")).arg(format!("-DCMAKE_PREFIX_PATH={}", at("prefix").display())));
+    build(&at("examples"));
+    let mut sign = Command::new(at("examples").join("01_sign"));
+    assert!(succeed(sign.args(["device", "pk", "dk"]).env("ENOS_SECRET", "s")).contains("dk&pk"));
+
     if Command::new("pkg-config").arg("--version").output().is_err() {
         eprintln!("pkg-config is not installed: enos.pc was not tested");
         return;

@@ -20,6 +20,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
     &["src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
+    &["src/ffi/tls.rs"],
     &["src/ffi/client.rs"],
     &["src/ffi/message.rs"],
 ];

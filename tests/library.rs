@@ -27,11 +27,14 @@ fn it_is_named_after_its_abi_and_stays_loaded() {
 }
 
 #[test]
-fn it_needs_nothing_but_the_c_library() {
+fn it_needs_nothing_but_the_c_library_and_openssl() {
     let dynamic = dynamic_section();
     let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
     let names: Vec<_> = needed.filter_map(|line| line.split(['[', ']']).nth(1)).collect();
-    let system = ["libc.", "libgcc_s.", "libm.", "libpthread.", "libdl.", "librt.", "ld-linux", "linux-vdso"];
+    let mut system = vec!["libc.", "libgcc_s.", "libm.", "libpthread.", "libdl.", "librt.", "ld-linux", "linux-vdso"];
+    if cfg!(all(feature = "tls", not(feature = "static-openssl"))) {
+        system.extend(["libssl.", "libcrypto."]);
+    }
     assert!(!names.is_empty(), "{dynamic}");
     for name in names {
         assert!(system.iter().any(|known| name.starts_with(known)), "{name} is needed as well");

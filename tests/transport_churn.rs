@@ -25,8 +25,24 @@ fn held() -> (usize, usize) {
     (bytes, std::fs::read_dir("/proc/self/fd").unwrap().count())
 }
 
+/// malloc's caches of freed blocks count as held, and grow for long. Without them the numbers are exact.
+const NO_CACHES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
+
 #[test]
 fn links_that_come_and_go_leave_nothing() {
+    if std::env::var_os(NO_CACHES.0).is_some() {
+        return come_and_go();
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["links_that_come_and_go_leave_nothing", "--exact", "--nocapture"])
+        .env(NO_CACHES.0, NO_CACHES.1)
+        .output()
+        .unwrap();
+    print!("{}{}", String::from_utf8_lossy(&again.stdout), String::from_utf8_lossy(&again.stderr));
+    assert!(again.status.success());
+}
+
+fn come_and_go() {
     // Its log is kept in memory.
     let mosquitto = Mosquitto::start_with("allow_anonymous true\nconnection_messages false\nlog_type error\n");
     let (mut rig, broker) = (Rig::new(), Broker::bind());
@@ -95,7 +111,7 @@ fn links_that_come_and_go_leave_nothing() {
     drops.sort();
     let (p50, p99, max) = (drops[drops.len() / 2], drops[drops.len() * 99 / 100], drops[drops.len() - 1]);
     println!("{CYCLES} cycles: {before:?} -> {after:?}; drop p50 {p50:?} p99 {p99:?} max {max:?}");
-    assert!(after.0 <= before.0 + 64 * 1024, "{} bytes, then {}", before.0, after.0);
+    assert!(after.0 <= before.0 + 16 * 1024, "{} bytes, then {}", before.0, after.0);
     assert!(after.1 <= before.1 + 2, "{} descriptors, then {}", before.1, after.1);
     assert!(p50 < Duration::from_millis(50) && p99 < Duration::from_secs(1), "p50 {p50:?}, p99 {p99:?}");
 }

@@ -45,7 +45,7 @@ fn connect_says_what_it_was_told_to() {
 
 #[test]
 fn a_connack_refuses_with_its_code() {
-    for code in 1..=5 {
+    for code in [1, 2, 3, 4, 5, 6, 111, 128, 255] {
         let (mut rig, broker) = (Rig::new(), Broker::bind());
         let _link = rig.open(&options(broker.address()));
         let mut peer = broker.accept();
@@ -53,22 +53,6 @@ fn a_connack_refuses_with_its_code() {
         peer.send(&connack(code));
         rig.expect(&format!("Refused({code})"));
         peer.expect_end();
-        assert!(rig.is_quiet());
-    }
-}
-
-#[test]
-fn a_connack_with_an_unknown_code_is_no_refusal() {
-    for code in [6, 111, 128, 255] {
-        let (mut rig, broker) = (Rig::new(), Broker::bind());
-        let _link = rig.open(&options(broker.address()));
-        let mut peer = broker.accept();
-        peer.expect(CONNECT);
-        peer.send(&connack(code));
-        match rig.next() {
-            LinkEvent::Failed { reason, connect_sent: true } => assert!(reason.contains(&code.to_string()), "{reason}"),
-            other => panic!("{other:?}"),
-        }
         assert!(rig.is_quiet());
     }
 }
@@ -113,7 +97,9 @@ fn without_a_connack_nothing_happens_until_the_link_is_dropped() {
     let link = rig.open(&options(broker.address()));
     let mut peer = broker.accept();
     peer.expect(CONNECT);
-    assert!(link.connect_sent() && rig.is_quiet());
+    // Noted once the write has returned.
+    until(|| link.connect_sent());
+    assert!(rig.is_quiet());
     let start = Instant::now();
     drop(link);
     assert!(start.elapsed() < Duration::from_secs(2));

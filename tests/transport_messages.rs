@@ -66,6 +66,8 @@ fn the_largest_message_comes_and_a_larger_one_does_not() {
     peer.send(&publish(b"t", &[0; 1001], None));
     rig.wait_dropped();
     assert_eq!(rig.dropped, 1);
+    peer.send(&publish(b"kept", &[0; 65_536], None));
+    rig.expect(r#"Message("kept", 65536 bytes, QoS 0)"#);
     peer.send(&publish(&[b't'; 65_535], &[0; 1000], Some(1)));
     assert!(matches!(rig.next(), LinkEvent::Message { .. }));
     // The header alone is enough.

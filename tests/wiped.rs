@@ -2,81 +2,15 @@
 //!
 //! One test, alone in its process, so that no other test's memory comes and goes meanwhile.
 
-use std::collections::HashSet;
-use std::fs::{read_to_string, File};
 use std::hint::black_box;
-use std::os::unix::fs::FileExt;
 
 use enos::protocol::sign::mqtt_password;
 use enos::protocol::{Activation, Identity, Secret, SecureMode, SignMethod, SignParams};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-/// As many bytes in a row count as a leftover: half a vector register of the smallest kind.
-const RUN: usize = 8;
-
-/// What a digest makes of the secret before it mixes it: as it is, and as an HMAC's inner and outer key.
-const PADS: [u8; 3] = [0, 0x36, 0x5C];
-
-/// Every run of a secret's bytes, also with the byte order of each word turned as hash functions do; masked, so that
-/// the search does not find itself.
-struct Runs {
-    mask: u64,
-    masked: HashSet<u64>,
-    /// The first two bytes of each: few of the bytes searched begin like this.
-    begins: Vec<bool>,
-}
-
-impl Runs {
-    fn of(secret: &[u8], random: &mut fastrand::Rng) -> Runs {
-        let mut runs = Runs { mask: random.u64(..), masked: HashSet::new(), begins: vec![false; 1 << 16] };
-        for run in secret.windows(RUN) {
-            for pad in PADS {
-                for turned in [0, 3] {
-                    let byte = |at: usize| run[at ^ turned] ^ pad;
-                    let run = (0..RUN).fold(runs.mask, |masked, at| masked ^ u64::from(byte(at)) << (8 * at));
-                    runs.masked.insert(run);
-                    runs.begins[usize::from(byte(0)) << 8 | usize::from(byte(1))] = true;
-                }
-            }
-        }
-        runs
-    }
-
-    fn matches(&self, bytes: &[u8]) -> bool {
-        self.begins[usize::from(bytes[0]) << 8 | usize::from(bytes[1])]
-            && self.masked.contains(&(u64::from_le_bytes(bytes.try_into().unwrap()) ^ self.mask))
-    }
-
-    /// Where in this process's memory there are runs: the mappings, each with how many.
-    fn search(&self) -> Vec<String> {
-        let memory = File::open("/proc/self/mem").unwrap();
-        let mut chunk = Zeroizing::new([0; 4096]);
-        let mut found = Vec::new();
-        for mapping in read_to_string("/proc/self/maps").unwrap().lines() {
-            let (range, rest) = mapping.split_once(' ').unwrap();
-            if !rest.starts_with("rw") {
-                continue;
-            }
-            let (from, to) = range.split_once('-').unwrap();
-            let (mut from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
-            let mut count = 0;
-            while to - from >= RUN as u64 {
-                let length = chunk.len().min((to - from) as usize);
-                memory.read_exact_at(&mut chunk[..length], from).unwrap();
-                // Most of a stack was never touched.
-                if *chunk != [0; 4096] {
-                    count += chunk[..length].windows(RUN).filter(|bytes| self.matches(bytes)).count();
-                }
-                from += (length - RUN + 1) as u64;
-            }
-            chunk.zeroize();
-            if count > 0 {
-                found.push(format!("{count} in {mapping}"));
-            }
-        }
-        found
-    }
-}
+#[path = "support/memory.rs"]
+mod memory;
+use memory::{Runs, PADS};
 
 /// A random text of `length` bytes.
 fn text(length: usize, random: &mut fastrand::Rng) -> Zeroizing<Vec<u8>> {
@@ -91,7 +25,7 @@ fn assert_wiped(what: &str, length: usize, random: &mut fastrand::Rng, usage: im
     let runs = Runs::of(&secret, random);
     far_below(|| usage(&secret));
     drop(secret);
-    assert_eq!(runs.search(), [""; 0], "{what}, {length} bytes");
+    assert_eq!(runs.search("self"), [], "{what}, {length} bytes");
 }
 
 /// Calls `usage` so far down the stack that the search's own frames cover none of its traces.
@@ -131,13 +65,13 @@ fn nothing_of_a_secret_stays_in_memory() {
         for turned in [0, 3] {
             let secret = text(64, random);
             let runs = Runs::of(&secret, random);
-            assert_eq!(runs.search().len(), 1, "the test's own copy");
+            assert_eq!(runs.search("self").len(), 1, "the test's own copy");
             let mut leftover = Zeroizing::new(vec![0; 64]);
             (0..64).for_each(|at| leftover[at] = secret[at ^ turned] ^ pad);
             drop(secret);
-            assert_eq!(runs.search().len(), 1, "a leftover, {pad:02x}, {turned}");
+            assert_eq!(runs.search("self").len(), 1, "a leftover, {pad:02x}, {turned}");
             drop(leftover);
-            assert_eq!(runs.search(), [""; 0]);
+            assert_eq!(runs.search("self"), []);
         }
     }
 

@@ -5,6 +5,7 @@ use std::ptr::{null, null_mut};
 
 use enos::error::Status::*;
 use enos::ffi::config::*;
+use enos::ffi::tls::*;
 use enos::storage::vtable::enos_storage;
 
 use crate::support::*;
@@ -27,6 +28,10 @@ fn every_setter_refuses_null_and_nonsense() {
             enos_config_set_storage(nobody, &storage),
             enos_config_set_event_cb(nobody, None, null_mut()),
             enos_config_set_tls(nobody, s, null(), null()),
+            enos_config_set_tls_pem(nobody, s, n, null(), 0, null(), 0),
+            enos_config_set_tls_key_password(nobody, s, n),
+            enos_config_set_tls_server_name(nobody, s),
+            enos_config_set_tls_insecure_skip_name_check(nobody, 1),
             enos_config_set_keep_alive(nobody, 60),
             enos_config_set_connect_timeout(nobody, 1000),
             enos_config_set_activation_timeout(nobody, 1000),
@@ -47,7 +52,6 @@ fn every_setter_refuses_null_and_nonsense() {
         refused(enos_config_set_server(c, null()), ENOS_ERR_NULL_ARG, "uri");
         refused(enos_config_set_server(c, BAD_UTF8), ENOS_ERR_INVALID_ARG, "uri is not UTF-8");
         refused(enos_config_set_server(c, s), ENOS_ERR_INVALID_ARG, "tcp://");
-        refused(enos_config_set_server(c, c"ssl://broker".as_ptr()), ENOS_ERR_UNSUPPORTED, "TLS");
         refused(enos_config_set_identity(c, null(), s), ENOS_ERR_NULL_ARG, "product_key");
         refused(enos_config_set_identity(c, s, null()), ENOS_ERR_NULL_ARG, "device_key");
         refused(enos_config_set_identity(c, s, BAD_UTF8), ENOS_ERR_INVALID_ARG, "device_key");
@@ -64,9 +68,6 @@ fn every_setter_refuses_null_and_nonsense() {
             refused(enos_config_set_sign_method(c, method), ENOS_ERR_INVALID_ARG, "sign_method");
         }
         (0..=3).for_each(|method| accepted(enos_config_set_sign_method(c, method)));
-        refused(enos_config_set_tls(c, s, null(), null()), ENOS_ERR_UNSUPPORTED, "TLS");
-        refused(enos_config_set_tls(c, null(), null(), null()), ENOS_ERR_NULL_ARG, "ca");
-        refused(enos_config_set_tls(c, s, s, null()), ENOS_ERR_INVALID_ARG, "key");
         refused(enos_config_set_keep_alive(c, 0), ENOS_ERR_INVALID_ARG, "keep_alive is 0");
         refused(enos_config_set_connect_timeout(c, 0), ENOS_ERR_INVALID_ARG, "connect_timeout");
         refused(enos_config_set_activation_timeout(c, 0), ENOS_ERR_INVALID_ARG, "activation_timeout");

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use enos::error::Status::*;
 use enos::ffi::client::*;
 use enos::ffi::guard::{provoke_panic, provoke_panic_on};
+use enos::ffi::handle::enos_client;
 use enos::ffi::log::*;
 
 use crate::support::*;
@@ -20,7 +21,33 @@ fn a_fault_of_the_library_is_a_status_and_the_client_can_be_destroyed() {
         refused(provoke_panic_on(client.0), ENOS_ERR_PANIC, "src/ffi/guard.rs:");
         refused(enos_client_connect(client.0), ENOS_ERR_PANIC, "destroy");
         refused(enos_client_loop(client.0, 0), ENOS_ERR_PANIC, "destroy");
+        refused(enos_client_wait(client.0, 0, 0), ENOS_ERR_PANIC, "destroy");
+        assert_eq!(enos_client_state(client.0), ENOS_ERR_PANIC as i32);
     }
+}
+
+#[test]
+fn a_fault_ends_the_wait_of_the_thread_in_the_loop() {
+    let client = Client::new();
+    let handle = client.0 as usize;
+    let looping = std::thread::spawn(move || {
+        loop {
+            // SAFETY: the handle lives until this thread is joined.
+            let status = unsafe { enos_client_loop(handle as *mut enos_client, u32::MAX) };
+            // The one below may have had the loop.
+            if status != ENOS_ERR_STATE as i32 {
+                return status;
+            }
+        }
+    });
+    // SAFETY: a handle. A second loop is refused once the first one is in it.
+    unsafe {
+        while enos_client_loop(client.0, 0) == 0 {
+            std::thread::yield_now();
+        }
+        refused(provoke_panic_on(client.0), ENOS_ERR_PANIC, "src/ffi/guard.rs:");
+    }
+    assert_eq!(looping.join().unwrap(), ENOS_ERR_PANIC as i32);
 }
 
 struct Logged {

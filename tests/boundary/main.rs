@@ -8,3 +8,4 @@ mod sign;
 mod status;
 mod storage;
 mod support;
+mod tls;

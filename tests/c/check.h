@@ -22,7 +22,7 @@ static void check_that(int passed, const char *what, const char *file, int line)
     }
 }
 
-static void check_status(enos_status status, enos_status expected, const char *what, const char *file, int line)
+static inline void check_status(enos_status status, enos_status expected, const char *what, const char *file, int line)
 {
     int has_words = enos_last_error()[0] != '\0';
 

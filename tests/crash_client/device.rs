@@ -16,7 +16,7 @@ use enos::storage::vtable::HostStorage;
 use enos_sim::{Activation, Cloud, Config, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
 
 use crate::native::{root, Workshop};
-use crate::proxy::{Point, Proxy};
+use crate::proxy::{wait_until, Point, Proxy};
 
 pub const PRODUCT_KEY: &str = "pk";
 pub const PRODUCT_SECRET: &str = "product-secret";
@@ -39,16 +39,23 @@ pub fn id(device_key: &str) -> DeviceId {
     DeviceId::new(PRODUCT_KEY, device_key)
 }
 
-/// A cloud that gives each product login a new secret, and how many it has pushed to whom.
+/// What a cloud saw of a device.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    closed: usize,
+    pushed: usize,
+}
+
+/// A cloud that gives each product login a new secret.
 pub struct Sky {
     pub cloud: Cloud,
-    pushed: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
+    seen: Arc<Mutex<BTreeMap<DeviceId, Seen>>>,
 }
 
 impl Sky {
     pub fn new(hmacsha1: HmacSha1, device_keys: impl Iterator<Item = String>) -> Sky {
-        let pushed = Arc::new(Mutex::new(BTreeMap::new()));
-        let counts = Arc::clone(&pushed);
+        let seen = Arc::new(Mutex::new(BTreeMap::<DeviceId, Seen>::new()));
+        let counts = Arc::clone(&seen);
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             devices: device_keys.map(|key| Device::inactive(id(&key), PRODUCT_SECRET)).collect(),
@@ -58,15 +65,29 @@ impl Sky {
             ..Config::default()
         };
         let cloud = Cloud::start(config, move |record| {
-            if let (Event::ActivationPushed { .. }, Some(device)) = (&record.event, &record.device) {
-                *counts.lock().unwrap().entry(device.clone()).or_insert(0) += 1;
+            let Some(device) = record.device.clone() else { return };
+            let mut counts = counts.lock().unwrap();
+            let seen = counts.entry(device).or_default();
+            match record.event {
+                Event::ActivationPushed { .. } => seen.pushed += 1,
+                Event::Closed { .. } => seen.closed += 1,
+                _ => {}
             }
         });
-        Sky { cloud: cloud.unwrap(), pushed }
+        Sky { cloud: cloud.unwrap(), seen }
+    }
+
+    fn seen(&self, device_key: &str) -> Seen {
+        self.seen.lock().unwrap().get(&id(device_key)).copied().unwrap_or_default()
     }
 
     pub fn pushed(&self, device_key: &str) -> usize {
-        self.pushed.lock().unwrap().get(&id(device_key)).copied().unwrap_or(0)
+        self.seen(device_key).pushed
+    }
+
+    /// Waits until the cloud has done with these CONNECTs of a device that is gone.
+    fn settle(&self, device_key: &str, connects: usize) {
+        wait_until(|| self.seen(device_key).closed >= connects);
     }
 
     /// The device's secret, as the cloud has it.
@@ -92,6 +113,7 @@ pub struct Firmware {
 /// One device: its program, its storage and its way to the cloud.
 pub struct Rig<'a> {
     firmware: &'a Firmware,
+    sky: &'a Sky,
     pub key: String,
     directory: PathBuf,
     proxy: Proxy,
@@ -106,9 +128,9 @@ impl Firmware {
         Firmware { workshop, program }
     }
 
-    pub fn rig(&self, sky: &Sky, key: String) -> Rig<'_> {
+    pub fn rig<'a>(&'a self, sky: &'a Sky, key: String) -> Rig<'a> {
         let directory = self.workshop.path().join(format!("store-{key}"));
-        Rig { firmware: self, key, directory, proxy: Proxy::start(sky.cloud.address()), connects: CONNECTS }
+        Rig { firmware: self, sky, key, directory, proxy: Proxy::start(sky.cloud.address()), connects: CONNECTS }
     }
 }
 
@@ -145,12 +167,10 @@ impl Rig<'_> {
         let child = command.spawn().unwrap();
         self.proxy.device(child.id());
         let output = child.wait_with_output().unwrap();
+        let packets = self.proxy.packets();
+        self.sky.settle(&self.key, self.proxy.connects());
         let text = [output.stdout, output.stderr].concat();
-        Run {
-            status: output.status,
-            output: String::from_utf8_lossy(&text).into_owned(),
-            packets: self.proxy.packets(),
-        }
+        Run { status: output.status, output: String::from_utf8_lossy(&text).into_owned(), packets }
     }
 
     /// The device secrets in its storage: the current one, the one before it, those that no login has confirmed.

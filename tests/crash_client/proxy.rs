@@ -5,20 +5,37 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// When the device dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     Never,
-    /// Before or after the n-th packet, of both directions together, is passed on. From 1.
+    /// At the n-th packet, of both directions together, from 1: in place of passing it on, or after that.
     Before(usize),
     After(usize),
 }
+
+/// For what is about to happen.
+pub fn wait_until(holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it did not happen");
+        thread::yield_now();
+    }
+}
+
+/// The first byte of a CONNECT.
+const CONNECT: u8 = 0x10;
 
 struct Shared {
     cloud: SocketAddr,
     point: Mutex<Point>,
     packets: AtomicUsize,
+    /// CONNECTs passed on, in all runs.
+    connects: AtomicUsize,
+    /// Ways of a connection, of which each has two, that have not come to their end.
+    open: AtomicUsize,
     /// What is left of an earlier run's connections does not count.
     run: AtomicUsize,
     device: AtomicI32,
@@ -39,6 +56,8 @@ impl Proxy {
             cloud,
             point: Mutex::new(Point::Never),
             packets: AtomicUsize::new(0),
+            connects: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             run: AtomicUsize::new(0),
             device: AtomicI32::new(0),
             order: Mutex::new(()),
@@ -66,7 +85,13 @@ impl Proxy {
         self.shared.device.store(pid as i32, Ordering::SeqCst);
     }
 
+    pub fn connects(&self) -> usize {
+        self.shared.connects.load(Ordering::SeqCst)
+    }
+
+    /// How many there were, once the device is gone: its last ones may be on their way still.
     pub fn packets(&self) -> usize {
+        wait_until(|| self.shared.open.load(Ordering::SeqCst) == 0);
         self.shared.packets.load(Ordering::SeqCst)
     }
 }
@@ -89,9 +114,11 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         for (from, to) in [(&device, &cloud), (&cloud, &device)] {
             let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
             let shared = Arc::clone(shared);
+            shared.open.fetch_add(1, Ordering::SeqCst);
             thread::spawn(move || {
                 let _ = forward(&shared, run, &from, &to);
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                shared.open.fetch_sub(1, Ordering::SeqCst);
             });
         }
     }
@@ -102,14 +129,15 @@ fn forward(shared: &Shared, run: usize, mut from: &TcpStream, mut to: &TcpStream
         let packet = read_packet(&mut from)?;
         let _order = shared.order.lock().unwrap();
         if run != shared.run.load(Ordering::SeqCst) {
-            to.write_all(&packet)?;
-            continue;
+            return Ok(());
         }
         let number = shared.packets.fetch_add(1, Ordering::SeqCst) + 1;
         let point = *shared.point.lock().unwrap();
         if point == Point::Before(number) {
             shared.kill();
+            return Ok(());
         }
+        shared.connects.fetch_add(usize::from(packet[0] == CONNECT), Ordering::SeqCst);
         to.write_all(&packet)?;
         if point == Point::After(number) {
             shared.kill();
@@ -120,9 +148,7 @@ fn forward(shared: &Shared, run: usize, mut from: &TcpStream, mut to: &TcpStream
 impl Shared {
     fn kill(&self) {
         // The device may be faster than the test that started it.
-        while self.device.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
+        wait_until(|| self.device.load(Ordering::SeqCst) != 0);
         // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
         unsafe { libc::kill(self.device.load(Ordering::SeqCst), libc::SIGKILL) };
     }

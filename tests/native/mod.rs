@@ -49,6 +49,15 @@ pub fn succeed(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
+/// What a program of tests/c printed: every line of TAP is an `ok`, and there are as many as were planned.
+#[track_caller]
+pub fn passed(tap: &str) {
+    let failed: Vec<_> = tap.lines().filter(|line| line.starts_with("not ok") || line.starts_with('#')).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let ok = tap.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(ok > 0 && tap.lines().any(|line| line == format!("1..{ok}")), "{tap}");
+}
+
 /// A directory with the library under the names that a linker and a loader look for.
 pub struct Workshop(TempDir);
 
@@ -81,9 +90,18 @@ impl Workshop {
     /// Compiles and links, with every warning an error.
     #[track_caller]
     pub fn build(&self, compiler: &str, standard: &str, source: &Path) -> PathBuf {
-        let program = self.path().join(format!("{compiler}-{standard}"));
+        self.build_all(compiler, standard, &[source])
+    }
+
+    /// The same with several sources; the program is named after the first.
+    #[track_caller]
+    pub fn build_all(&self, compiler: &str, standard: &str, sources: &[impl AsRef<Path>]) -> PathBuf {
+        let sources = sources.iter().map(AsRef::as_ref);
+        let stem = sources.clone().next().and_then(Path::file_stem).unwrap().to_str().unwrap();
+        let program = self.path().join(format!("{stem}-{compiler}-{standard}"));
         let mut command = self.compiler(compiler, standard);
-        command.args(["-g", "-pthread", "-o"]).arg(&program).arg(source).arg("-L").arg(self.path()).arg("-lenos");
+        command.args(["-g", "-O1", "-pthread", "-o"]).arg(&program).args(sources);
+        command.arg("-L").arg(self.path()).arg("-lenos");
         succeed(&mut command);
         program
     }

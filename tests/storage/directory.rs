@@ -135,14 +135,15 @@ fn what_a_dead_process_left_half_written_is_never_a_value() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
     drop(open(&path));
-    fs::write(path.join("new.tmp"), b"half").unwrap();
+    fs::write(path.join("new.enos-tmp"), b"half").unwrap();
     fs::write(path.join("notes"), b"somebody's").unwrap();
+    fs::write(path.join("notes.tmp"), b"somebody's").unwrap();
     let storage = open(&path);
-    assert!(!path.join("new.tmp").exists() && path.join("notes").exists());
+    assert!(!path.join("new.enos-tmp").exists() && path.join("notes").exists() && path.join("notes.tmp").exists());
     assert_eq!(storage.load("new"), Ok(None));
 
     // One that appears later, whoever made it, is in nobody's way.
-    symlink(path.join("notes"), path.join("new.tmp")).unwrap();
+    symlink(path.join("notes"), path.join("new.enos-tmp")).unwrap();
     storage.store("new", b"value").unwrap();
     assert_eq!(fs::read(path.join("notes")).unwrap(), b"somebody's");
     assert_eq!(storage.load("new").unwrap().unwrap().as_slice(), b"value");
@@ -173,7 +174,7 @@ fn what_is_not_a_file_is_a_failure_and_not_an_absence() {
     storage.store("link", b"value").unwrap();
     assert_eq!(fs::read(root.path().join("outside")).unwrap(), b"outside");
     assert_eq!(storage.store("dir", b"value").unwrap_err().code, -libc::EISDIR);
-    assert!(!path.join("dir.tmp").exists(), "a store that fails cleans up");
+    assert!(!path.join("dir.enos-tmp").exists(), "a store that fails cleans up");
 }
 
 #[test]
@@ -182,7 +183,8 @@ fn any_key_is_a_file_of_its_own_inside() {
     let path = root.path().join("enos");
     let storage = open(&path);
     let longest = "k".repeat(64);
-    let keys = [".", "..", "...", "-", "a", "a.tmp", "a.value", "tmp", ".tmp", ".value", longest.as_str()];
+    let keys =
+        [".", "..", "...", "-", "a", "a.enos-tmp", "a.value", "enos-tmp", ".enos-tmp", ".value", longest.as_str()];
     for key in keys {
         storage.store(key, key.as_bytes()).unwrap();
     }

@@ -84,7 +84,7 @@ fn a_store_that_is_refused_says_why_and_keeps_the_old_value() {
         storage.store("key", OLD).unwrap();
         check(&refused(call, None, errno, || storage.store("key", NEW)).unwrap_err(), errno);
         assert_eq!(storage.load("key").unwrap().unwrap().as_slice(), OLD);
-        assert!(!path.join("key.tmp").exists(), "a store that fails gives its space back");
+        assert!(!path.join("key.enos-tmp").exists(), "a store that fails gives its space back");
         storage.store("key", NEW).unwrap();
         drop(storage);
         assert_eq!(open(&path).load("key").unwrap().unwrap().as_slice(), NEW);

@@ -95,12 +95,12 @@ impl Full {
     }
 }
 
-/// One connection. Dropping it closes it.
-pub struct Peer {
-    pub stream: TcpStream,
+/// One connection, plain or not. Dropping it closes it.
+pub struct Peer<S = TcpStream> {
+    pub stream: S,
 }
 
-impl Peer {
+impl<S: Read + Write> Peer<S> {
     /// The next packet.
     pub fn read(&mut self) -> Packet {
         self.try_read().expect("a packet, not the end of the connection")
@@ -144,6 +144,22 @@ impl Peer {
         self.stream.write_all(bytes).is_ok()
     }
 
+    fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.fill(&mut byte)?;
+        Some(byte[0])
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Option<()> {
+        match self.stream.read_exact(buffer) {
+            Ok(()) => Some(()),
+            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => None,
+            Err(e) => panic!("the client sent nothing for {PATIENCE:?}: {e}"),
+        }
+    }
+}
+
+impl Peer {
     /// Ends the connection with a RST.
     pub fn reset(self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
@@ -158,20 +174,6 @@ impl Peer {
             )
         };
         assert_eq!(rc, 0);
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let mut byte = [0];
-        self.fill(&mut byte)?;
-        Some(byte[0])
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Option<()> {
-        match self.stream.read_exact(buffer) {
-            Ok(()) => Some(()),
-            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => None,
-            Err(e) => panic!("the client sent nothing for {PATIENCE:?}: {e}"),
-        }
     }
 }
 

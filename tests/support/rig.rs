@@ -29,7 +29,8 @@ impl Rig {
     pub fn with_limits(messages: usize, bytes: usize) -> Rig {
         let waker = Arc::new(Waker::new().unwrap());
         let limits = InboxLimits { messages, bytes };
-        let inbox = Arc::new(Inbox::new(limits, Box::new(|_| false), Arc::clone(&waker)));
+        let keep = Box::new(|topic: &[u8]| topic == b"kept");
+        let inbox = Arc::new(Inbox::new(limits, keep, Arc::clone(&waker)));
         Rig { waker, inbox, dropped: 0, seen: VecDeque::new() }
     }
 
@@ -99,5 +100,6 @@ pub fn options(address: SocketAddr) -> LinkOptions {
         inflight: 100,
         max_message: 1024 * 1024,
         interface: None,
+        tls: None,
     }
 }

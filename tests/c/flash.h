@@ -1,0 +1,131 @@
+/* c_examples/flash_store.c on a flash in memory: its power can be cut within any write, and it can fail. */
+#ifndef FLASH_H
+#define FLASH_H
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define SECTOR 4096u /* small, so that sectors change often */
+#define IMAGE_SIZE (2 * SECTOR)
+
+/* What a write leaves undone when the power goes in it. */
+enum tear { TAIL_MISSING, HEAD_MISSING, TAIL_GARBLED, TEARS };
+
+typedef struct written {
+    uint32_t at, len;
+    int operation; /* the one that wrote it */
+    uint8_t data[2048];
+} written;
+
+static uint8_t image[IMAGE_SIZE];
+static size_t image_len = IMAGE_SIZE; /* the file's length: what lies behind cannot be read */
+static long bytes_left = -1;          /* until the power goes; -1: it does not */
+static long calls_left = -1;          /* until the flash fails, once; -1: it does not */
+static int failures;                  /* of writes, so far */
+static int header_disowned;           /* a sector's header is written, but the flash says that it failed */
+static enum tear tear = TAIL_MISSING;
+static int programmed_twice;          /* a byte was programmed that was not erased */
+static written *trace;                /* what is written, when somebody wants to know */
+static size_t trace_len;
+static int operation;
+
+static int flash_fails(void)
+{
+    if (calls_left < 0 || calls_left-- > 0)
+        return 0;
+    errno = EIO;
+    return 1;
+}
+
+static ssize_t image_pread(int fd, void *data, size_t len, off_t at)
+{
+    size_t begin = (size_t)at, n = begin >= image_len ? 0 : image_len - begin;
+
+    (void)fd;
+    if (flash_fails())
+        return -1;
+    n = n < len ? n : len;
+    memcpy(data, image + begin, n);
+    return (ssize_t)n;
+}
+
+/* Writes the part of `data` that a power cut after `done` bytes leaves behind. */
+static void image_tear(size_t at, const uint8_t *data, size_t len, size_t done)
+{
+    if (tear == HEAD_MISSING) {
+        memcpy(image + at + (len - done), data + (len - done), done);
+        return;
+    }
+    memcpy(image + at, data, done);
+    for (size_t i = done; tear == TAIL_GARBLED && i < len && i < done + 40; i++)
+        image[at + i] &= (uint8_t)(data[i] | (i * 37u)); /* some bits are programmed, some are not yet */
+}
+
+static ssize_t image_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    const uint8_t *bytes = data;
+    int erasing = 1;
+
+    (void)fd;
+    for (size_t i = 0; i < len; i++)
+        erasing &= bytes[i] == 0xFF;
+    for (size_t i = 0; i < len && !erasing; i++)
+        programmed_twice |= image[(size_t)at + i] != 0xFF;
+    if (flash_fails()) {
+        image_tear((size_t)at, bytes, len, len * (size_t)(failures++ % 3) / 2); /* it may have done nothing, or all */
+        return -1;
+    }
+    if (trace != NULL) {
+        written *w = &trace[trace_len++];
+        w->at = (uint32_t)at, w->len = (uint32_t)len, w->operation = operation;
+        memcpy(w->data, data, len);
+    }
+    if (bytes_left >= 0 && (size_t)bytes_left < len) {
+        image_tear((size_t)at, bytes, len, (size_t)bytes_left);
+        bytes_left = 0;
+        errno = EIO;
+        return -1;
+    }
+    if (bytes_left > 0)
+        bytes_left -= (long)len;
+    memcpy(image + at, data, len);
+    if (header_disowned && !erasing && at % (off_t)SECTOR == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)len;
+}
+
+#define pread image_pread
+#define pwrite image_pwrite
+#define fsync(fd) (0)
+#include "../../c_examples/flash_store.c"
+#undef fsync
+
+#define FLASH_FILE "flash"
+
+/* A start of the device: 0, or what flash_store_open() says. */
+static int power_on(enos_storage *storage)
+{
+    bytes_left = calls_left = -1;
+    return flash_store_open(FLASH_FILE, storage);
+}
+
+static void power_off(enos_storage *storage)
+{
+    storage->release(storage->ctx);
+}
+
+static void new_flash(void)
+{
+    memset(image, 0xFF, sizeof image);
+    image_len = IMAGE_SIZE;
+}
+
+#endif

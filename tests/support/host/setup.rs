@@ -1,0 +1,161 @@
+//! What a client is made from.
+
+use std::ffi::CString;
+use std::net::SocketAddr;
+use std::ptr::null_mut;
+use std::sync::{Arc, Condvar, Mutex};
+
+use enos::error::Status;
+use enos::ffi::client::enos_client_create;
+use enos::ffi::config::*;
+
+use super::*;
+
+/// A config that is being filled in. It is in a hurry: no connect budget, at most 100 ms between two attempts.
+pub struct Setup {
+    config: *mut enos_config,
+    on_event: Box<OnEvent>,
+}
+
+/// A setter of the config's that takes numbers.
+macro_rules! setters {
+    ($($name:ident($($arg:ident: $type:ty),*) = $function:ident;)*) => {
+        $(pub fn $name(self, $($arg: $type),*) -> Setup {
+            // SAFETY: a config, and numbers.
+            ok(unsafe { $function(self.config, $($arg),*) });
+            self
+        })*
+    };
+}
+
+impl Setup {
+    /// For a broker there, without a secret.
+    pub fn at(address: SocketAddr) -> Setup {
+        Setup::to(&format!("tcp://{address}"))
+    }
+
+    /// For this server, without a secret.
+    pub fn to(uri: &str) -> Setup {
+        let mut config = null_mut();
+        let uri = CString::new(uri).unwrap();
+        // SAFETY: a place for the config; then the config and a text.
+        unsafe {
+            ok(enos_config_new(&mut config));
+            ok(enos_config_set_server(config, uri.as_ptr()));
+        }
+        Setup { config, on_event: Box::new(|_, _| ()) }
+            .identity(PRODUCT_KEY, DEVICE_KEY)
+            .connect_budget(0, 0, 0)
+            .reconnect(100, 100)
+    }
+
+    /// For a broker there, with the device secret.
+    pub fn device(address: SocketAddr) -> Setup {
+        Setup::at(address).device_secret(DEVICE_SECRET)
+    }
+
+    /// For a broker there, with the product secret and this storage.
+    pub fn product(address: SocketAddr, store: &Store) -> Setup {
+        Setup::at(address).product_secret(PRODUCT_SECRET).storage(store)
+    }
+
+    setters! {
+        sign_method(method: i32) = enos_config_set_sign_method;
+        connect_timeout(ms: u32) = enos_config_set_connect_timeout;
+        activation_timeout(ms: u32) = enos_config_set_activation_timeout;
+        reply_timeout(ms: u32) = enos_config_set_reply_timeout;
+        reconnect(min_ms: u32, max_ms: u32) = enos_config_set_reconnect;
+        connect_budget(connects: u32, window_ms: u32, spacing_ms: u32) = enos_config_set_connect_budget;
+        inflight(messages: u32) = enos_config_set_inflight;
+        queue_limits(messages: u32, bytes: usize) = enos_config_set_queue_limits;
+        max_message(bytes: usize) = enos_config_set_max_message;
+        keep_alive(seconds: u32) = enos_config_set_keep_alive;
+        reactivation(on: i32) = enos_config_set_reactivation;
+    }
+
+    pub fn identity(self, product_key: &str, device_key: &str) -> Setup {
+        let (product_key, device_key) = (CString::new(product_key).unwrap(), CString::new(device_key).unwrap());
+        // SAFETY: a config and texts.
+        ok(unsafe { enos_config_set_identity(self.config, product_key.as_ptr(), device_key.as_ptr()) });
+        self
+    }
+
+    pub fn client_id(self, client_id: &str) -> Setup {
+        let client_id = CString::new(client_id).unwrap();
+        // SAFETY: a config and a text.
+        ok(unsafe { enos_config_set_client_id(self.config, client_id.as_ptr()) });
+        self
+    }
+
+    pub fn bind_interface(self, name: &str) -> Setup {
+        let name = CString::new(name).unwrap();
+        // SAFETY: as above.
+        ok(unsafe { enos_config_set_bind_interface(self.config, name.as_ptr()) });
+        self
+    }
+
+    pub fn device_secret(self, secret: &str) -> Setup {
+        // SAFETY: a config, and a text with its length.
+        ok(unsafe { enos_config_set_device_secret(self.config, secret.as_ptr().cast(), secret.len()) });
+        self
+    }
+
+    pub fn product_secret(self, secret: &str) -> Setup {
+        // SAFETY: as above.
+        ok(unsafe { enos_config_set_product_secret(self.config, secret.as_ptr().cast(), secret.len()) });
+        self
+    }
+
+    pub fn storage(self, store: &Store) -> Setup {
+        // SAFETY: a config, and a storage whose functions are callable with its ctx until its release.
+        ok(unsafe { enos_config_set_storage(self.config, &store.vtable()) });
+        self
+    }
+
+    /// What the callback does beside taking the event down, which comes first.
+    pub fn on_event(mut self, on_event: impl Fn(Client, &Told) + Send + Sync + 'static) -> Setup {
+        self.on_event = Box::new(on_event);
+        self
+    }
+
+    /// More of the config, by its setters.
+    pub fn set(self, set: impl FnOnce(*mut enos_config) -> i32) -> Setup {
+        ok(set(self.config));
+        self
+    }
+
+    /// The client; the test loops it.
+    #[track_caller]
+    pub fn create(self) -> Host {
+        self.try_create().unwrap_or_else(|(status, words)| panic!("{status:?}: {words}"))
+    }
+
+    /// The client, or why there is none.
+    pub fn try_create(mut self) -> Result<Host, (Status, String)> {
+        let on_event = std::mem::replace(&mut self.on_event, Box::new(|_, _| ()));
+        let ears = Arc::new(Ears { told: Mutex::default(), more: Condvar::new(), on_event });
+        let mut client = null_mut();
+        // SAFETY: a config, a callback whose ctx outlives the client (see Host), and a place for the client.
+        unsafe {
+            ok(enos_config_set_event_cb(self.config, Some(hear), Arc::as_ptr(&ears).cast_mut().cast()));
+            match status(enos_client_create(self.config, &mut client)) {
+                Status::ENOS_OK => Ok(Host { client: Client(client), ears, seen: Vec::new() }),
+                error => Err((error, last_error())),
+            }
+        }
+    }
+
+    /// The client, looped by the library's thread.
+    pub fn start(self) -> Host {
+        let host = self.create();
+        assert_eq!(host.loop_start(), Status::ENOS_OK);
+        host
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        // SAFETY: made by enos_config_new, freed once.
+        unsafe { enos_config_free(self.config) }
+    }
+}
