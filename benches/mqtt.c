@@ -1,0 +1,68 @@
+/* Measures a client library against a broker on this machine: mqtt_<library> <port> */
+
+#include "mqtt.h"
+
+#include "bench.h"
+
+#include <sys/resource.h>
+
+enum { CONNECTS = 500, MESSAGES = 20000, WARM_UP = 500, WINDOW = 100 };
+
+/* As many as that, or as 3 seconds allow. */
+static void measure_connects(void)
+{
+    static double us[CONNECTS];
+    uint64_t cpu = cpu_ns(), end = now_ns() + 3000000000u;
+    size_t count = 0;
+
+    while (count < CONNECTS && now_ns() < end) {
+        uint64_t start = now_ns();
+
+        us[count++] = (double)(client_connect() - start) / 1e3;
+        client_disconnect();
+    }
+    report("connect", median(us, count));
+    report("connect_cpu", (double)(cpu_ns() - cpu) / 1e3 / (double)count);
+}
+
+/* An acknowledged message behind those that are not shows that the broker has read them all. */
+static void publish(int qos, unsigned window, unsigned count)
+{
+    client_publish(qos, window, count);
+    if (qos == 0)
+        client_publish(1, 1, 1);
+}
+
+static void measure_publishing(const char *measure, const char *cpu_measure, int qos, unsigned window, unsigned count)
+{
+    uint64_t start, cpu;
+
+    publish(qos, window, WARM_UP);
+    start = now_ns();
+    cpu = cpu_ns();
+    publish(qos, window, count);
+    report(measure, count / ((double)(now_ns() - start) / 1e9));
+    report(cpu_measure, (double)(cpu_ns() - cpu) / 1e3 / count);
+}
+
+int main(int argc, char **argv)
+{
+    struct rusage usage;
+
+    need(argc == 2, "usage: mqtt_<library> <port>");
+    client_open(atoi(argv[1]));
+    client_connect();
+    client_disconnect();
+    measure_connects();
+
+    client_connect();
+    measure_publishing("qos0", "qos0_cpu", 0, WINDOW, MESSAGES);
+    measure_publishing("qos1_1", "qos1_1_cpu", 1, 1, MESSAGES / 10);
+    measure_publishing("qos1_10", "qos1_10_cpu", 1, 10, MESSAGES);
+    measure_publishing("qos1_100", "qos1_100_cpu", 1, 100, MESSAGES);
+    client_disconnect();
+
+    getrusage(RUSAGE_SELF, &usage);
+    report("memory", (double)usage.ru_maxrss);
+    return 0;
+}

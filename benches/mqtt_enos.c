@@ -1,0 +1,81 @@
+/* libenos, looped by the thread that uses it. */
+
+#include "mqtt.h"
+
+#include "bench.h"
+
+#include <enos.h>
+
+static enos_client *client;
+static uint64_t connected_at;
+static int qos;
+static unsigned to_send, to_be_done;
+
+static void send_one(void)
+{
+    to_send--;
+    need(enos_client_publish(client, TOPIC, (const uint8_t *)PAYLOAD, sizeof PAYLOAD - 1, qos, 0, NULL) == ENOS_OK,
+         enos_last_error());
+}
+
+static void on_event(void *ctx, enos_client *c, const enos_event *event)
+{
+    (void)ctx;
+    (void)c;
+    need(event->status == ENOS_OK, event->detail);
+    switch (event->type) {
+    case ENOS_EVENT_CONNECTED:
+        connected_at = now_ns();
+        break;
+    case ENOS_EVENT_DELIVERED:
+        to_be_done--;
+        if (to_send > 0)
+            send_one();
+        break;
+    default:
+        break;
+    }
+}
+
+void client_open(int port)
+{
+    enos_config *config;
+    char uri[64];
+
+    snprintf(uri, sizeof uri, "tcp://" HOST ":%d", port);
+    need(enos_config_new(&config) == ENOS_OK && enos_config_set_server(config, uri) == ENOS_OK &&
+             enos_config_set_identity(config, "bench-product", "bench-device") == ENOS_OK &&
+             enos_config_set_device_secret(config, "0123456789abcdefghij", ENOS_NUL_TERMINATED) == ENOS_OK &&
+             enos_config_set_keep_alive(config, KEEP_ALIVE_S) == ENOS_OK &&
+             /* EnOS allows few CONNECTs; this broker does not count them. */
+             enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
+             enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&
+             enos_client_create(config, &client) == ENOS_OK,
+         enos_last_error());
+    enos_config_free(config);
+}
+
+uint64_t client_connect(void)
+{
+    connected_at = 0;
+    need(enos_client_connect(client) == ENOS_OK, enos_last_error());
+    while (connected_at == 0)
+        need(enos_client_loop(client, ENOS_FOREVER) == ENOS_OK, enos_last_error());
+    return connected_at;
+}
+
+void client_disconnect(void)
+{
+    need(enos_client_disconnect(client) == ENOS_OK, enos_last_error());
+    need(enos_client_wait(client, ENOS_STATE_IDLE, 10000) == ENOS_OK, enos_last_error());
+}
+
+void client_publish(int quality, unsigned window, unsigned count)
+{
+    qos = quality;
+    to_send = to_be_done = count;
+    for (unsigned i = 0; i < window && to_send > 0; i++)
+        send_one();
+    while (to_be_done > 0)
+        need(enos_client_loop(client, ENOS_FOREVER) == ENOS_OK, enos_last_error());
+}

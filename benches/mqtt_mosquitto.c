@@ -1,0 +1,99 @@
+/* libmosquitto, looped by the thread that uses it. */
+
+#include "mqtt.h"
+
+#include "bench.h"
+
+#include <mosquitto.h>
+
+static struct mosquitto *client;
+static int broker_port;
+static uint64_t connected_at;
+static int disconnected;
+static int qos;
+static unsigned to_send, to_be_done;
+
+static void send_one(void)
+{
+    to_send--;
+    need(mosquitto_publish(client, NULL, TOPIC, sizeof PAYLOAD - 1, PAYLOAD, qos, false) == MOSQ_ERR_SUCCESS,
+         "mosquitto_publish");
+}
+
+static void on_connect(struct mosquitto *m, void *ctx, int code)
+{
+    (void)m;
+    (void)ctx;
+    need(code == 0, mosquitto_connack_string(code));
+    connected_at = now_ns();
+}
+
+static void on_disconnect(struct mosquitto *m, void *ctx, int code)
+{
+    (void)m;
+    (void)ctx;
+    need(code == 0, mosquitto_strerror(code));
+    disconnected = 1;
+}
+
+static void on_publish(struct mosquitto *m, void *ctx, int id)
+{
+    (void)m;
+    (void)ctx;
+    (void)id;
+    to_be_done--;
+    if (to_send > 0)
+        send_one();
+}
+
+static void loop(void)
+{
+    int code = mosquitto_loop(client, 1000, 1);
+
+    need(code == MOSQ_ERR_SUCCESS || disconnected, mosquitto_strerror(code));
+}
+
+void client_open(int port)
+{
+    broker_port = port;
+    need(mosquitto_lib_init() == MOSQ_ERR_SUCCESS, "mosquitto_lib_init");
+    client = mosquitto_new("bench-device", true, NULL);
+    need(client != NULL, "mosquitto_new");
+    need(mosquitto_username_pw_set(client, "bench-device&bench-product", "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08") ==
+             MOSQ_ERR_SUCCESS,
+         "mosquitto_username_pw_set");
+    /* Paho and libenos do so by themselves; without it, this library is the slower one. */
+    mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
+    /* The window is kept here. */
+    mosquitto_max_inflight_messages_set(client, 0);
+    mosquitto_connect_callback_set(client, on_connect);
+    mosquitto_disconnect_callback_set(client, on_disconnect);
+    mosquitto_publish_callback_set(client, on_publish);
+}
+
+uint64_t client_connect(void)
+{
+    connected_at = 0;
+    disconnected = 0;
+    need(mosquitto_connect(client, HOST, broker_port, KEEP_ALIVE_S) == MOSQ_ERR_SUCCESS, "mosquitto_connect");
+    while (connected_at == 0)
+        loop();
+    return connected_at;
+}
+
+void client_disconnect(void)
+{
+    need(mosquitto_disconnect(client) == MOSQ_ERR_SUCCESS, "mosquitto_disconnect");
+    while (!disconnected)
+        loop();
+}
+
+void client_publish(int quality, unsigned window, unsigned count)
+{
+    qos = quality;
+    to_send = to_be_done = count;
+    for (unsigned i = 0; i < window && to_send > 0; i++)
+        send_one();
+    while (to_be_done > 0)
+        loop();
+}

@@ -1,0 +1,47 @@
+# Reads measures.tsv, then samples (peer, measure, value); prints each measure's medians, and for each peer how many
+# times as good libenos is.
+
+BEGIN {
+    FS = "\t"
+    peers = split("engine paho mosquitto openssl", peer, " ")
+    printf "%-32s %-6s %9s", "", "", "libenos"
+    for (p = 1; p <= peers; p++) printf " %16s", peer[p]
+    printf "\n"
+}
+
+FNR == NR { measures[++rows] = $1; title[$1] = $2; unit[$1] = $3; better[$1] = $4; next }
+
+{ sample[$1, $2, ++count[$1, $2]] = $3 }
+
+function median(who, what,    n, i, j, sorted, value) {
+    n = count[who, what]
+    for (i = 1; i <= n; i++) {
+        value = sample[who, what, i]
+        for (j = i; j > 1 && sorted[j - 1] > value; j--) sorted[j] = sorted[j - 1]
+        sorted[j] = value
+    }
+    return n % 2 ? sorted[(n + 1) / 2] : (sorted[n / 2] + sorted[n / 2 + 1]) / 2
+}
+
+function number(value) {
+    return sprintf(value < 100 ? "%.1f" : "%.0f", value)
+}
+
+END {
+    for (r = 1; r <= rows; r++) {
+        what = measures[r]
+        ours = median("enos", what)
+        printf "%-32s %-6s %9s", title[what], unit[what], number(ours)
+        for (p = 1; p <= peers; p++) {
+            if (!count[peer[p], what]) {
+                printf " %16s", "-"
+                continue
+            }
+            theirs = median(peer[p], what)
+            ratio = better[what] == "more" ? ours / theirs : theirs / ours
+            printf " %8s %7s", number(theirs), sprintf(ratio < 100 ? "(%.2fx)" : "(%.0fx)", ratio)
+        }
+        printf "\n"
+    }
+    print "\n(x): how many times as good libenos is; above 1 it is the faster or smaller one."
+}
