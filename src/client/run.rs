@@ -56,8 +56,12 @@ impl Client {
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
-                let words =
-                    format!("the state is {}, not {}, after all this time", session.state().name(), state.name());
+                let (present, wanted) = (session.state().name(), state.name());
+                let trouble = match session.trouble() {
+                    "" => String::new(),
+                    words => format!("; the last attempt: {words}"),
+                };
+                let words = format!("the state is {present}, not {wanted}, after all this time{trouble}");
                 return Err(Error::new(Status::ENOS_ERR_TIMEOUT, words));
             }
             let runner = if self.thread_runs() { None } else { self.try_runner()? };

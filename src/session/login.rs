@@ -180,6 +180,7 @@ impl Session {
                 self.promote(&candidate.secret);
                 self.round = Round::default();
                 self.activation_logins = 0;
+                self.trouble = None;
                 self.phase = Phase::Online { since: now.ms };
                 self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
                 self.requests.link_up(now.ms, &mut self.actions);
@@ -328,6 +329,7 @@ impl Session {
 
     fn down(&mut self, status: Status, code: i32, words: String, again: Option<u64>, now: Now) {
         self.failed_at = Some(now.ms);
+        self.trouble = Some(words.clone());
         let event = Event::new(EventKind::Disconnected, status, words.clone()).code(code);
         match again {
             Some(until) => {

@@ -122,6 +122,8 @@ pub struct Session {
     activation_logins: u32,
     /// When the last attempt or link came to its end.
     failed_at: Option<u64>,
+    /// What the last DISCONNECTED since the device was online said.
+    trouble: Option<String>,
     /// Why the device is not online and will not soon be: what `wait` returns.
     standing: Option<Error>,
     requests: Requests,
@@ -153,6 +155,7 @@ impl Session {
             promoting: None,
             activation_logins: 0,
             failed_at: None,
+            trouble: None,
             standing: None,
             actions: VecDeque::new(),
             settings,
@@ -171,6 +174,11 @@ impl Session {
             Phase::Persisting { .. } => State::Persisting,
             Phase::Online { .. } => State::Online,
         }
+    }
+
+    /// Why the last attempt failed; "" when none has.
+    pub fn trouble(&self) -> &str {
+        self.trouble.as_deref().unwrap_or_default()
     }
 
     /// Why waiting for a state is in vain for now: a refusal with only a long wait left, or nothing under way at all.

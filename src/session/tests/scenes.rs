@@ -264,6 +264,7 @@ fn a_connect_that_is_never_answered_is_given_up() {
     world.run_until(world.now + 31_000);
     assert_eq!(world.kinds(), [(Kind::Disconnected, S::ENOS_ERR_NETWORK)]);
     assert!(world.events[0].detail.contains("30000 ms"));
+    assert_eq!(world.session.trouble(), world.events[0].detail);
 }
 
 #[test]
