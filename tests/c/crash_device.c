@@ -1,7 +1,8 @@
 /* A device that is activated, comes online, goes offline and ends; or kills itself on the way.
  *
  * Its storage is the library's directory behind a vtable of its own. Before and after each storage call, and in each
- * event, it passes a point; with CRASH_AT=n in the environment it raises SIGKILL at the n-th. */
+ * event, it passes a point; with CRASH_AT=n in the environment it raises SIGKILL at the n-th. For ssl:// the environment
+ * names TLS_CA, TLS_CERT and TLS_KEY. */
 #include <enos.h>
 #include <signal.h>
 #include <stdio.h>
@@ -85,7 +86,7 @@ int main(int argc, char **argv)
     enos_storage storage;
     enos_config *config = NULL;
     enos_client *client = NULL;
-    const char *at = getenv("CRASH_AT");
+    const char *at = getenv("CRASH_AT"), *ca = getenv("TLS_CA");
 
     if (argc != 9) {
         fprintf(stderr, "usage: %s URI DIRECTORY PRODUCT_KEY DEVICE_KEY PRODUCT_SECRET CONNECTS WINDOW SPACING\n", argv[0]);
@@ -104,6 +105,8 @@ int main(int argc, char **argv)
 
     must(enos_config_new(&config), "config");
     must(enos_config_set_server(config, argv[1]), "server");
+    if (ca)
+        must(enos_config_set_tls(config, ca, getenv("TLS_CERT"), getenv("TLS_KEY")), "tls");
     must(enos_config_set_identity(config, argv[3], argv[4]), "identity");
     must(enos_config_set_product_secret(config, argv[5], ENOS_NUL_TERMINATED), "product secret");
     must(enos_config_set_storage(config, &storage), "storage");

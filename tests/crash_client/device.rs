@@ -16,7 +16,8 @@ use enos::storage::vtable::HostStorage;
 use enos_sim::{Activation, Cloud, Config, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
 
 use crate::native::{root, Workshop};
-use crate::proxy::{wait_until, Point, Proxy};
+use crate::proxy::{Point, Proxy};
+use crate::transport::{Pki, Transport};
 
 pub const PRODUCT_KEY: &str = "pk";
 pub const PRODUCT_SECRET: &str = "product-secret";
@@ -39,24 +40,20 @@ pub fn id(device_key: &str) -> DeviceId {
     DeviceId::new(PRODUCT_KEY, device_key)
 }
 
-/// What a cloud saw of a device.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    closed: usize,
-    pushed: usize,
-}
-
 /// A cloud that gives each product login a new secret.
 pub struct Sky {
     pub cloud: Cloud,
-    seen: Arc<Mutex<BTreeMap<DeviceId, Seen>>>,
+    transport: Transport,
+    pki: Option<Pki>,
+    /// How often a device was sent a secret.
+    pushed: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
 }
 
 impl Sky {
-    pub fn new(hmacsha1: HmacSha1, device_keys: impl Iterator<Item = String>) -> Sky {
-        let seen = Arc::new(Mutex::new(BTreeMap::<DeviceId, Seen>::new()));
-        let counts = Arc::clone(&seen);
-        let config = Config {
+    pub fn new(transport: Transport, hmacsha1: HmacSha1, device_keys: impl Iterator<Item = String>) -> Sky {
+        let pushed = Arc::new(Mutex::new(BTreeMap::new()));
+        let counts = Arc::clone(&pushed);
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             devices: device_keys.map(|key| Device::inactive(id(&key), PRODUCT_SECRET)).collect(),
             hmacsha1,
@@ -64,30 +61,22 @@ impl Sky {
             throttle: Some(throttle()),
             ..Config::default()
         };
+        let mut pki = None;
+        if let Transport::Tls(version) = transport {
+            let pki = pki.insert(Pki::new());
+            config.plain = false;
+            config.tls = Some(pki.port(version));
+        }
         let cloud = Cloud::start(config, move |record| {
-            let Some(device) = record.device.clone() else { return };
-            let mut counts = counts.lock().unwrap();
-            let seen = counts.entry(device).or_default();
-            match record.event {
-                Event::ActivationPushed { .. } => seen.pushed += 1,
-                Event::Closed { .. } => seen.closed += 1,
-                _ => {}
+            if let (Some(device), Event::ActivationPushed { .. }) = (&record.device, &record.event) {
+                *counts.lock().unwrap().entry(device.clone()).or_default() += 1;
             }
         });
-        Sky { cloud: cloud.unwrap(), seen }
-    }
-
-    fn seen(&self, device_key: &str) -> Seen {
-        self.seen.lock().unwrap().get(&id(device_key)).copied().unwrap_or_default()
+        Sky { cloud: cloud.unwrap(), transport, pki, pushed }
     }
 
     pub fn pushed(&self, device_key: &str) -> usize {
-        self.seen(device_key).pushed
-    }
-
-    /// Waits until the cloud has done with these CONNECTs of a device that is gone.
-    fn settle(&self, device_key: &str, connects: usize) {
-        wait_until(|| self.seen(device_key).closed >= connects);
+        self.pushed.lock().unwrap().get(&id(device_key)).copied().unwrap_or_default()
     }
 
     /// The device's secret, as the cloud has it.
@@ -130,7 +119,8 @@ impl Firmware {
 
     pub fn rig<'a>(&'a self, sky: &'a Sky, key: String) -> Rig<'a> {
         let directory = self.workshop.path().join(format!("store-{key}"));
-        Rig { firmware: self, sky, key, directory, proxy: Proxy::start(sky.cloud.address()), connects: CONNECTS }
+        let proxy = Proxy::start(sky.cloud.address(), sky.transport);
+        Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS }
     }
 }
 
@@ -159,7 +149,8 @@ impl Rig<'_> {
     pub fn run(&self, crash_at: usize, packet: Point) -> Run {
         let workshop = &self.firmware.workshop;
         let mut command: Command = workshop.command(&self.firmware.program);
-        command.arg(format!("tcp://{}", self.proxy.address())).arg(&self.directory);
+        command.envs(self.sky.pki.iter().flat_map(Pki::environment));
+        command.arg(format!("{}://{}", self.sky.transport.scheme(), self.proxy.address())).arg(&self.directory);
         command.args([PRODUCT_KEY, &self.key, PRODUCT_SECRET]);
         command.args([self.connects, WINDOW_MS, SPACING_MS].map(|number| number.to_string()));
         command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -168,7 +159,6 @@ impl Rig<'_> {
         self.proxy.device(child.id());
         let output = child.wait_with_output().unwrap();
         let packets = self.proxy.packets();
-        self.sky.settle(&self.key, self.proxy.connects());
         let text = [output.stdout, output.stderr].concat();
         Run { status: output.status, output: String::from_utf8_lossy(&text).into_owned(), packets }
     }

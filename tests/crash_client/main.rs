@@ -1,4 +1,4 @@
-//! `kill -9` of a device: at every storage call, event and packet of an activation, and again and again.
+//! `kill -9` of a device: at every storage call, event and packet of an activation, over TCP and TLS; and repeatedly.
 
 #[path = "../native/mod.rs"]
 mod native;
@@ -7,3 +7,4 @@ mod activation;
 mod device;
 mod proxy;
 mod restarts;
+mod transport;

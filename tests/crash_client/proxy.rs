@@ -1,11 +1,15 @@
-//! Between a device and its cloud: forwards MQTT packet by packet, and can kill the device at any of them.
+//! Between a device and its cloud: forwards packet by packet, and can kill the device at any of them.
+//!
+//! Over TLS, which hides MQTT's packets, its records are the packets.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::transport::Transport;
 
 /// When the device dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +29,11 @@ pub fn wait_until(holds: impl Fn() -> bool) {
     }
 }
 
-/// The first byte of a CONNECT.
-const CONNECT: u8 = 0x10;
-
 struct Shared {
     cloud: SocketAddr,
+    transport: Transport,
     point: Mutex<Point>,
     packets: AtomicUsize,
-    /// CONNECTs passed on, in all runs.
-    connects: AtomicUsize,
     /// Ways of a connection, of which each has two, that have not come to their end.
     open: AtomicUsize,
     /// What is left of an earlier run's connections does not count.
@@ -49,14 +49,14 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn start(cloud: SocketAddr) -> Proxy {
+    pub fn start(cloud: SocketAddr, transport: Transport) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             cloud,
+            transport,
             point: Mutex::new(Point::Never),
             packets: AtomicUsize::new(0),
-            connects: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             run: AtomicUsize::new(0),
             device: AtomicI32::new(0),
@@ -85,11 +85,7 @@ impl Proxy {
         self.shared.device.store(pid as i32, Ordering::SeqCst);
     }
 
-    pub fn connects(&self) -> usize {
-        self.shared.connects.load(Ordering::SeqCst)
-    }
-
-    /// How many there were, once the device is gone: its last ones may be on their way still.
+    /// How many there were, once the device is gone and the cloud has done with its connections.
     pub fn packets(&self) -> usize {
         wait_until(|| self.shared.open.load(Ordering::SeqCst) == 0);
         self.shared.packets.load(Ordering::SeqCst)
@@ -117,7 +113,9 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             shared.open.fetch_add(1, Ordering::SeqCst);
             thread::spawn(move || {
                 let _ = forward(&shared, run, &from, &to);
-                let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                // The cloud ends its side only when it has seen to all that came from the other.
+                let _ = to.shutdown(Shutdown::Write);
+                let _ = io::copy(&mut &from, &mut io::sink());
                 shared.open.fetch_sub(1, Ordering::SeqCst);
             });
         }
@@ -126,7 +124,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
 
 fn forward(shared: &Shared, run: usize, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
     loop {
-        let packet = read_packet(&mut from)?;
+        let packet = shared.transport.read_packet(&mut from)?;
         let _order = shared.order.lock().unwrap();
         if run != shared.run.load(Ordering::SeqCst) {
             return Ok(());
@@ -137,7 +135,6 @@ fn forward(shared: &Shared, run: usize, mut from: &TcpStream, mut to: &TcpStream
             shared.kill();
             return Ok(());
         }
-        shared.connects.fetch_add(usize::from(packet[0] == CONNECT), Ordering::SeqCst);
         to.write_all(&packet)?;
         if point == Point::After(number) {
             shared.kill();
@@ -152,23 +149,4 @@ impl Shared {
         // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
         unsafe { libc::kill(self.device.load(Ordering::SeqCst), libc::SIGKILL) };
     }
-}
-
-/// A whole packet as it stands on the wire.
-fn read_packet(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut packet = vec![0; 2];
-    from.read_exact(&mut packet)?;
-    let mut length = usize::from(packet[1] & 0x7F);
-    let mut shift = 7;
-    while packet[packet.len() - 1] & 0x80 != 0 && shift < 28 {
-        packet.push(0);
-        let last = packet.len() - 1;
-        from.read_exact(&mut packet[last..])?;
-        length |= usize::from(packet[last] & 0x7F) << shift;
-        shift += 7;
-    }
-    let header = packet.len();
-    packet.resize(header + length, 0);
-    from.read_exact(&mut packet[header..])?;
-    Ok(packet)
 }

@@ -4,6 +4,7 @@ use enos_sim::HmacSha1;
 
 use crate::device::{Firmware, Rig, Sky, CONNECTS};
 use crate::proxy::Point;
+use crate::transport::Transport;
 
 /// Dies `deaths` times with its first packet, the CONNECT, on the way; then is left alone.
 fn crash_loop(rig: &Rig, sky: &Sky, deaths: usize) -> (u64, u64) {
@@ -17,7 +18,7 @@ fn crash_loop(rig: &Rig, sky: &Sky, deaths: usize) -> (u64, u64) {
 #[test]
 fn a_crash_loop_earns_no_ban() {
     let firmware = Firmware::build();
-    let sky = Sky::new(HmacSha1::Either, ["careful".to_owned(), "careless".to_owned()].into_iter());
+    let sky = Sky::new(Transport::Tcp, HmacSha1::Either, ["careful".to_owned(), "careless".to_owned()].into_iter());
     let careful = firmware.rig(&sky, "careful".into());
     assert_eq!(crash_loop(&careful, &sky, 10), (0, 10));
     let run = careful.run(0, Point::Never);
