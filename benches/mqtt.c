@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     struct rusage usage;
 
     need(argc == 2, "usage: mqtt_<library> <port>");
-    client_open(atoi(argv[1]));
+    client_open(atoi(argv[1]), NULL);
     client_connect();
     client_disconnect();
     measure_connects();

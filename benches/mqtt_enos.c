@@ -37,16 +37,29 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
     }
 }
 
-void client_open(int port)
+static enos_status set_certificates(enos_config *config, const char *directory)
 {
-    enos_config *config;
-    char uri[64];
+    char ca[256], certificate[256], key[256];
 
-    snprintf(uri, sizeof uri, "tcp://" HOST ":%d", port);
+    snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    snprintf(certificate, sizeof certificate, "%s/" CERTIFICATE ".pem", directory);
+    snprintf(key, sizeof key, "%s/" CERTIFICATE ".key", directory);
+    return enos_config_set_tls(config, ca, certificate, key);
+}
+
+void client_open(int port, const char *certificates)
+{
+    static unsigned number;
+    enos_config *config;
+    char uri[64], device[32];
+
+    snprintf(uri, sizeof uri, "%s://" HOST ":%d", certificates ? "ssl" : "tcp", port);
+    snprintf(device, sizeof device, "bench-device-%03u", number++);
     need(enos_config_new(&config) == ENOS_OK && enos_config_set_server(config, uri) == ENOS_OK &&
-             enos_config_set_identity(config, "bench-product", "bench-device") == ENOS_OK &&
+             enos_config_set_identity(config, "bench-product", device) == ENOS_OK &&
              enos_config_set_device_secret(config, "0123456789abcdefghij", ENOS_NUL_TERMINATED) == ENOS_OK &&
              enos_config_set_keep_alive(config, KEEP_ALIVE_S) == ENOS_OK &&
+             (certificates == NULL || set_certificates(config, certificates) == ENOS_OK) &&
              /* EnOS allows few CONNECTs; this broker does not count them. */
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
              enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&

@@ -53,14 +53,30 @@ static void loop(void)
     need(code == MOSQ_ERR_SUCCESS || disconnected, mosquitto_strerror(code));
 }
 
-void client_open(int port)
+static int set_certificates(const char *directory)
 {
+    char ca[256], certificate[256], key[256];
+
+    snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    snprintf(certificate, sizeof certificate, "%s/" CERTIFICATE ".pem", directory);
+    snprintf(key, sizeof key, "%s/" CERTIFICATE ".key", directory);
+    return mosquitto_tls_set(client, ca, NULL, certificate, key, NULL);
+}
+
+void client_open(int port, const char *certificates)
+{
+    static unsigned number;
+    char device[32], user[64];
+
+    if (number == 0)
+        need(mosquitto_lib_init() == MOSQ_ERR_SUCCESS, "mosquitto_lib_init");
+    snprintf(device, sizeof device, "bench-device-%03u", number++);
+    snprintf(user, sizeof user, "%s&bench-product", device);
     broker_port = port;
-    need(mosquitto_lib_init() == MOSQ_ERR_SUCCESS, "mosquitto_lib_init");
-    client = mosquitto_new("bench-device", true, NULL);
+    client = mosquitto_new(device, true, NULL);
     need(client != NULL, "mosquitto_new");
-    need(mosquitto_username_pw_set(client, "bench-device&bench-product", "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08") ==
-             MOSQ_ERR_SUCCESS,
+    need(certificates == NULL || set_certificates(certificates) == MOSQ_ERR_SUCCESS, "mosquitto_tls_set");
+    need(mosquitto_username_pw_set(client, user, "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08") == MOSQ_ERR_SUCCESS,
          "mosquitto_username_pw_set");
     /* Paho and libenos do so by themselves; without it, this library is the slower one. */
     mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);

@@ -8,6 +8,9 @@
 #include <semaphore.h>
 
 static MQTTAsync client;
+static char device[32];
+/* Each empty without TLS. */
+static char ca[256], certificate[256], key[256];
 static uint64_t connected_at;
 /* The callbacks' thread posts it, the program waits. */
 static sem_t done;
@@ -66,16 +69,24 @@ static void wait_done(void)
         continue;
 }
 
-void client_open(int port)
+void client_open(int port, const char *certificates)
 {
+    static unsigned number;
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
     char uri[64];
 
-    sem_init(&done, 0, 0);
-    snprintf(uri, sizeof uri, "tcp://" HOST ":%d", port);
+    if (number == 0)
+        sem_init(&done, 0, 0);
+    snprintf(device, sizeof device, "bench-device-%03u", number++);
+    snprintf(uri, sizeof uri, "%s://" HOST ":%d", certificates ? "ssl" : "tcp", port);
+    if (certificates) {
+        snprintf(ca, sizeof ca, "%s/ca.pem", certificates);
+        snprintf(certificate, sizeof certificate, "%s/" CERTIFICATE ".pem", certificates);
+        snprintf(key, sizeof key, "%s/" CERTIFICATE ".key", certificates);
+    }
     options.MQTTVersion = MQTTVERSION_3_1_1;
     options.maxBufferedMessages = 1000;
-    need(MQTTAsync_createWithOptions(&client, uri, "bench-device", MQTTCLIENT_PERSISTENCE_NONE, NULL, &options) ==
+    need(MQTTAsync_createWithOptions(&client, uri, device, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options) ==
              MQTTASYNC_SUCCESS,
          "MQTTAsync_create");
 }
@@ -83,12 +94,22 @@ void client_open(int port)
 uint64_t client_connect(void)
 {
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+    char user[64];
 
+    snprintf(user, sizeof user, "%s&bench-product", device);
+    if (ca[0]) {
+        tls.trustStore = ca;
+        tls.keyStore = certificate;
+        tls.privateKey = key;
+        tls.verify = 1;
+        options.ssl = &tls;
+    }
     options.keepAliveInterval = KEEP_ALIVE_S;
     options.cleansession = 1;
     options.maxInflight = 1000;
     options.MQTTVersion = MQTTVERSION_3_1_1;
-    options.username = "bench-device&bench-product";
+    options.username = user;
     options.password = "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08";
     options.onSuccess = on_connected;
     options.onFailure = on_failure;

@@ -30,6 +30,7 @@ function number(value) {
 END {
     for (r = 1; r <= rows; r++) {
         what = measures[r]
+        if (!count["enos", what]) continue
         ours = median("enos", what)
         printf "%-32s %-6s %9s", title[what], unit[what], number(ours)
         for (p = 1; p <= peers; p++) {
