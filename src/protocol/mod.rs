@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activation;
+pub mod durable;
 pub mod envelope;
 pub mod identity;
 mod json;
@@ -15,6 +16,7 @@ pub mod topic;
 pub(crate) mod wipe;
 
 pub use activation::Activation;
+pub use durable::{Content, Durable, Suspect, Totals};
 pub use identity::Identity;
 pub use secret::Secret;
 pub use sign::{SecureMode, SignMethod, SignParams};

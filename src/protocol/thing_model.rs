@@ -19,6 +19,11 @@ pub fn measurepoint_post(identity: &Identity) -> Operation {
     thing(identity, "thing/measurepoint/post")
 }
 
+/// Reports measure points of the past: kept, but not taken for the latest. `params` as in [`measurepoint_post`].
+pub fn measurepoint_resume(identity: &Identity) -> Operation {
+    thing(identity, "thing/measurepoint/resume")
+}
+
 impl Operation {
     /// Subscribe to it before the first request.
     pub fn reply_topic(&self) -> String {
@@ -49,5 +54,8 @@ mod tests {
             post.request("7", br#"{"measurepoints":{"t":1.50}}"#).unwrap(),
             br#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1.50}}}"#
         );
+        let resume = measurepoint_resume(&Identity::new("pk", "dk", None).unwrap());
+        assert_eq!(resume.topic, "/sys/pk/dk/thing/measurepoint/resume");
+        assert_eq!(resume.method, "thing.measurepoint.resume");
     }
 }

@@ -1,0 +1,207 @@
+//! A message that is kept until it is through: what it is, and the token that names it for as long.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{envelope, json, topic};
+use crate::error::{Error, Result, Status};
+
+/// Messages that can be accepted together, and share a page of the queue.
+pub const MAX_TOGETHER: usize = 256;
+
+/// Times in a post, in milliseconds since 1970: from 1973 to 5138. Seconds, and a clock that was never set, lie outside.
+const TIMES_MS: std::ops::RangeInclusive<u64> = 100_000_000_000..=100_000_000_000_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durable {
+    pub content: Content,
+    /// Through only when EnOS has answered 200, not at the broker's acknowledgement.
+    pub until_reply: bool,
+    /// A post that goes out later than on the link on which it was accepted goes as late data.
+    pub resume: bool,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    Publish {
+        topic: String,
+        payload: Vec<u8>,
+    },
+    /// The "params" of a post of measure points; the envelope is made anew for each transmission.
+    Measurepoints {
+        params: Vec<u8>,
+    },
+}
+
+impl Content {
+    /// Without the topic.
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Content::Publish { payload, .. } => payload,
+            Content::Measurepoints { params } => params,
+        }
+    }
+
+    /// What it takes up in memory, near enough.
+    pub fn size(&self) -> usize {
+        match self {
+            Content::Publish { topic, payload } => topic.len() + payload.len(),
+            Content::Measurepoints { params } => params.len(),
+        }
+    }
+}
+
+/// Shows sizes in place of payloads.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Content::Publish { topic, payload } => write!(f, "Publish({topic:?}, {} bytes)", payload.len()),
+            Content::Measurepoints { params } => write!(f, "Measurepoints({} bytes)", params.len()),
+        }
+    }
+}
+
+impl Durable {
+    /// Whether it can go out at all: what is wrong with it is said now, and not when the caller is long gone.
+    pub fn check(&self) -> Result<()> {
+        match &self.content {
+            Content::Publish { .. } if self.until_reply || self.resume => Err(Error::invalid(
+                "flags: ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME are for posts; a plain publish has no reply",
+            )),
+            Content::Publish { topic, payload } => {
+                topic::validate_publish_topic(topic)?;
+                check_size(payload.len())
+            }
+            Content::Measurepoints { params } => {
+                // The longest envelope that it can get.
+                envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
+                check_time(params)
+            }
+        }
+    }
+}
+
+fn check_size(len: usize) -> Result<()> {
+    if len > envelope::MAX_PAYLOAD {
+        let words = format!("the payload has {len} bytes; EnOS takes at most {}", envelope::MAX_PAYLOAD);
+        return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+    }
+    Ok(())
+}
+
+/// What is sent later needs the time of its measurement: EnOS would take that of its arrival.
+fn check_time(params: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        time: Option<&'a RawValue>,
+    }
+    let missing = || {
+        Error::invalid(
+            "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
+             sent much later",
+        )
+    };
+    let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
+    let time: u64 = fields.time.and_then(|time| time.get().parse().ok()).ok_or_else(missing)?;
+    if !TIMES_MS.contains(&time) {
+        return Err(Error::invalid(format!(
+            "params_json: \"time\" is {time}, which is no time of our days in milliseconds since 1970"
+        )));
+    }
+    Ok(())
+}
+
+/// Tokens of durable messages: apart from all others, and never used twice for one device's storage.
+const TOKENS: u64 = 1 << 62;
+
+/// The token of the message at `index` of a page.
+pub fn token(page: u64, index: usize) -> u64 {
+    TOKENS | (page << 8) | (index as u64 & 0xFF)
+}
+
+/// Messages and bytes: how many the queue has ever held before some point, or their difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+impl Totals {
+    pub fn plus(self, messages: u64, bytes: u64) -> Totals {
+        Totals { messages: self.messages.saturating_add(messages), bytes: self.bytes.saturating_add(bytes) }
+    }
+
+    pub fn since(self, earlier: Totals) -> Totals {
+        Totals {
+            messages: self.messages.saturating_sub(earlier.messages),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+}
+
+/// Messages, by their tokens, that were under way when the link was lost, and how often in a row that was so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    pub first: u64,
+    pub last: u64,
+    pub losses: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(params: &str) -> Durable {
+        let content = Content::Measurepoints { params: params.into() };
+        Durable { content, until_reply: true, resume: true }
+    }
+
+    #[test]
+    fn a_post_needs_a_time_in_milliseconds() {
+        post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
+        for params in [
+            r#"{"measurepoints":{}}"#,
+            r#"{"time":null}"#,
+            r#"{"time":"1700000000000"}"#,
+            r#"{"time":1700000000}"#,
+            r#"{"time":-1}"#,
+            r#"{"time":1700000000000.5}"#,
+            r#"{"time":1700000000000,"time":1700000000000}"#,
+            r#"[{"time":1700000000000}]"#,
+            "{",
+        ] {
+            assert_eq!(post(params).check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG, "{params}");
+        }
+    }
+
+    #[test]
+    fn sizes_topics_and_flags_are_checked() {
+        let publish = |topic: &str, len| Durable {
+            content: Content::Publish { topic: topic.into(), payload: vec![0; len] },
+            until_reply: false,
+            resume: false,
+        };
+        publish("/a", envelope::MAX_PAYLOAD).check().unwrap();
+        assert_eq!(publish("/a", envelope::MAX_PAYLOAD + 1).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+        assert_eq!(publish("/a/+", 1).check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
+        for (until_reply, resume) in [(true, false), (false, true)] {
+            let wrong = Durable { until_reply, resume, ..publish("/a", 1) };
+            assert_eq!(wrong.check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
+        }
+        let large = format!(r#"{{"time":1700000000000,"x":"{}"}}"#, "x".repeat(envelope::MAX_PAYLOAD));
+        assert_eq!(post(&large).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+    }
+
+    #[test]
+    fn tokens_are_apart_and_in_order() {
+        assert!(token(1, 0) > u64::from(u32::MAX) && token(1, 255) < token(2, 0));
+        assert!(token(u64::from(u32::MAX) << 8, 3) > token(7, 9));
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let shown = format!("{:?}", post(r#"{"time":1700000000000,"password":"x"}"#));
+        assert!(!shown.contains("password"), "{shown}");
+    }
+}
