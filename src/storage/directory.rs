@@ -20,7 +20,7 @@ use rustix::io::{retry_on_intr, Errno};
 
 use super::callback::explain;
 use super::vtable::enos_storage_result::{self, ENOS_STORAGE_NOT_FOUND, ENOS_STORAGE_OK, ENOS_STORAGE_TOO_SMALL};
-use super::vtable::{enos_storage, is_key, MAX_VALUE_LEN};
+use super::vtable::{enos_storage, enos_storage_change, is_key, MAX_VALUE_LEN};
 use crate::error::{Error, Result, Status};
 
 const VALUE_SUFFIX: &str = ".value";
@@ -52,6 +52,7 @@ pub fn directory(path: &Path) -> Result<enos_storage> {
         store: Some(store),
         erase: Some(erase),
         release: Some(release),
+        batch: Some(batch),
     })
 }
 
@@ -170,6 +171,17 @@ impl Directory {
     }
 
     fn store(&self, key: &str, data: &[u8]) -> Done<()> {
+        self.replace(key, data)?;
+        self.sync_all()
+    }
+
+    /// All that the directory lists is on the medium from here on.
+    fn sync_all(&self) -> Done<()> {
+        self.sync().map_err(|e| self.failure("syncing", "", e))
+    }
+
+    /// The new value is whole; that the key has it is still to be synced.
+    fn replace(&self, key: &str, data: &[u8]) -> Done<()> {
         let temporary = format!("{key}{TEMPORARY_SUFFIX}");
         let written = self.write(&temporary, data).and_then(|()| {
             let name = format!("{key}{VALUE_SUFFIX}");
@@ -180,8 +192,7 @@ impl Directory {
             // Frees the space now; the reason for the failure is the one above.
             let _ = fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
         }
-        written?;
-        self.sync().map_err(|e| self.failure("syncing", "", e))
+        written
     }
 
     /// A new file with `data`, on the medium.
@@ -199,10 +210,15 @@ impl Directory {
     }
 
     fn erase(&self, key: &str) -> Done<()> {
+        self.remove(key)?;
+        // Also when it was gone already: an earlier erase may have failed at this.
+        self.sync_all()
+    }
+
+    fn remove(&self, key: &str) -> Done<()> {
         let name = format!("{key}{VALUE_SUFFIX}");
         match fs::unlinkat(&self.fd, name.as_str(), AtFlags::empty()) {
-            // Synced also when it is gone already: an earlier erase may have failed at that.
-            Ok(()) | Err(Errno::NOENT) => self.sync().map_err(|e| self.failure("syncing", "", e)),
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(self.failure("removing", &name, e)),
         }
     }
@@ -284,22 +300,50 @@ unsafe extern "C" fn load(ctx: *mut c_void, key: *const c_char, buf: *mut u8, ca
     })
 }
 
+/// # Safety
+/// `data` has `len` readable bytes for as long as `'a`, or is NULL.
+unsafe fn value<'a>(data: *const u8, len: usize) -> Done<&'a [u8]> {
+    if data.is_null() && len > 0 {
+        return Err(invalid("data is NULL"));
+    }
+    if len > MAX_VALUE_LEN {
+        return Err(Failure { errno: Errno::FBIG, words: format!("{len} bytes; {MAX_VALUE_LEN} is the limit") });
+    }
+    Ok(match len {
+        0 => &[][..],
+        // SAFETY: the caller's promise.
+        _ => unsafe { slice::from_raw_parts(data, len) },
+    })
+}
+
 unsafe extern "C" fn store(ctx: *mut c_void, key: *const c_char, data: *const u8, len: usize) -> i32 {
     answer(|| {
         // SAFETY: the vtable's contract.
-        let (directory, key) = unsafe { arguments(ctx, key) }?;
-        if data.is_null() && len > 0 {
-            return Err(invalid("data is NULL"));
-        }
-        if len > MAX_VALUE_LEN {
-            return Err(Failure { errno: Errno::FBIG, words: format!("{len} bytes; {MAX_VALUE_LEN} is the limit") });
-        }
-        let data = match len {
-            0 => &[][..],
-            // SAFETY: `len` readable bytes, by the vtable's contract.
-            _ => unsafe { slice::from_raw_parts(data, len) },
-        };
+        let ((directory, key), data) = unsafe { (arguments(ctx, key)?, value(data, len)?) };
         directory.store(key, data).map(|()| ENOS_STORAGE_OK)
+    })
+}
+
+/// One sync of the directory for all of them.
+unsafe extern "C" fn batch(ctx: *mut c_void, changes: *const enos_storage_change, count: usize) -> i32 {
+    answer(|| {
+        if changes.is_null() || count == 0 {
+            return Err(invalid("changes is NULL, or count is 0"));
+        }
+        // SAFETY: `count` changes, by the vtable's contract.
+        let changes = unsafe { slice::from_raw_parts(changes, count) };
+        let mut synced = None;
+        for change in changes {
+            // SAFETY: the vtable's contract.
+            let (directory, key) = unsafe { arguments(ctx, change.key) }?;
+            match change.data.is_null() {
+                true => directory.remove(key)?,
+                // SAFETY: as above.
+                false => directory.replace(key, unsafe { value(change.data, change.len) }?)?,
+            }
+            synced = Some(directory);
+        }
+        synced.map_or(Ok(()), |directory| directory.sync_all()).map(|()| ENOS_STORAGE_OK)
     })
 }
 

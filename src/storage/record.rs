@@ -29,7 +29,7 @@ const MAGIC: &[u8; 4] = b"ENOS";
 const VERSION: u16 = 1;
 const CRC_LEN: usize = 4;
 /// Magic, version, length, three text lengths and the CRC.
-const FIXED_LEN: usize = 4 + 2 + 4 + 3 * 2 + CRC_LEN;
+pub(super) const FIXED_LEN: usize = 4 + 2 + 4 + 3 * 2 + CRC_LEN;
 
 /// What a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,8 +44,12 @@ pub enum Role {
     Sign,
     /// The times of the last CONNECTs.
     Budget,
-    /// A durable publish that is not acknowledged yet, by its number.
+    /// A page of the queue of durable messages, by its number.
     Outbox(u64),
+    /// Where that queue begins and ends: two, written in turn.
+    Index(u8),
+    /// A message that was set aside: which, and which part of it.
+    Aside(u8, u8),
 }
 
 impl Role {
@@ -64,6 +68,8 @@ impl fmt::Display for Role {
             Role::Sign => f.write_str("sign"),
             Role::Budget => f.write_str("budget"),
             Role::Outbox(n) => write!(f, "out.{n}"),
+            Role::Index(n) => write!(f, "index.{n}"),
+            Role::Aside(n, part) => write!(f, "aside.{n}.{part}"),
         }
     }
 }

@@ -5,16 +5,29 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::key_value::{Change, KeyValue};
 use super::record::{self, RecordError, Role};
-use super::vtable::{HostStorage, StorageError};
+use super::vtable::{StorageError, MAX_VALUE_LEN};
 use crate::error::{Error, Status};
 
 /// The records of one device. Cheap to make; holds a reference on the storage.
+#[derive(Clone)]
 pub struct Records {
-    storage: Arc<HostStorage>,
+    storage: Arc<dyn KeyValue>,
     product_key: String,
     device_key: String,
     digest: String,
+}
+
+/// What stands under a key.
+pub enum Value {
+    None,
+    Whole(Zeroizing<Vec<u8>>),
+    /// Not the record that was asked for; `bytes` is what is there.
+    Broken {
+        bytes: Zeroizing<Vec<u8>>,
+        words: String,
+    },
 }
 
 /// Why a record could not be read or written. The words hold no data of it.
@@ -33,7 +46,7 @@ type RecordsResult<T> = std::result::Result<T, RecordsError>;
 
 impl Records {
     /// `digest16`: 16 hex digits that stand for the two keys; part of each record's key.
-    pub fn new(storage: Arc<HostStorage>, product_key: &str, device_key: &str, digest16: &str) -> Records {
+    pub fn new(storage: Arc<dyn KeyValue>, product_key: &str, device_key: &str, digest16: &str) -> Records {
         Records {
             storage,
             product_key: product_key.to_owned(),
@@ -51,6 +64,22 @@ impl Records {
             Ok(data) => Ok(Some(Zeroizing::new(data.to_vec()))),
             Err(e) => Err(refused(&key, &e)),
         }
+    }
+
+    /// As [`load`](Self::load), but a record that does not check is an answer, and only a host that fails an error.
+    pub fn look(&self, role: Role) -> RecordsResult<Value> {
+        let key = self.key(role);
+        let Some(bytes) = self.storage.load(&key)? else { return Ok(Value::None) };
+        Ok(match self.decode(role, &bytes) {
+            Ok(data) => Value::Whole(Zeroizing::new(data.to_vec())),
+            Err(e) => Value::Broken { words: refused(&key, &e).message, bytes },
+        })
+    }
+
+    /// The most bytes of data that any of these roles' records can hold.
+    pub fn capacity(&self, longest: Role) -> usize {
+        let names = longest.to_string().len() + self.product_key.len() + self.device_key.len();
+        MAX_VALUE_LEN.saturating_sub(record::FIXED_LEN + names)
     }
 
     /// Stores, loads again, compares: `Ok` only when the host promised durability and the same bytes came back.
@@ -83,6 +112,32 @@ impl Records {
     pub fn store(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(self.storage.store(&self.key(role), &record)?)
+    }
+
+    /// Stores several records, as [`store`](Self::store) does one; when it fails, some may have been stored.
+    pub fn store_all(&self, records: &[(Role, &[u8])]) -> RecordsResult<()> {
+        let encode = |&(role, data): &(Role, &[u8])| {
+            Ok((self.key(role), record::encode(role, &self.product_key, &self.device_key, data)?))
+        };
+        let records = records.iter().map(encode).collect::<RecordsResult<Vec<_>>>()?;
+        let changes: Vec<Change> = records.iter().map(|(key, value)| Change::Store { key, value }).collect();
+        Ok(self.change(&changes)?)
+    }
+
+    /// Removes several records; when it fails, some may have been removed.
+    pub fn erase_all(&self, roles: impl Iterator<Item = Role>) -> RecordsResult<()> {
+        let keys: Vec<String> = roles.map(|role| self.key(role)).collect();
+        let changes: Vec<Change> = keys.iter().map(|key| Change::Erase { key }).collect();
+        Ok(self.change(&changes)?)
+    }
+
+    /// A single change needs no batch.
+    fn change(&self, changes: &[Change]) -> Result<(), StorageError> {
+        match changes {
+            [Change::Store { key, value }] => self.storage.store(key, value),
+            [Change::Erase { key }] => self.storage.erase(key),
+            _ => self.storage.change(changes),
+        }
     }
 
     /// Removes a record; there being none is success.

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 pub use super::callback::in_storage_callback;
 use super::callback::Running;
+use super::key_value::{Change, KeyValue};
 use crate::error::{Error, Result, Status};
 
 /// The longest value, in bytes.
@@ -37,10 +38,24 @@ const OK: i32 = enos_storage_result::ENOS_STORAGE_OK as i32;
 const NOT_FOUND: i32 = enos_storage_result::ENOS_STORAGE_NOT_FOUND as i32;
 const TOO_SMALL: i32 = enos_storage_result::ENOS_STORAGE_TOO_SMALL as i32;
 
+/// One change of several, for enos_storage.batch. The library's, and valid until the callback returns.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy)]
+pub struct enos_storage_change {
+    /// Which value.
+    pub key: *const c_char,
+    /// Its new value; NULL: remove key and value, as erase does.
+    pub data: *const u8,
+    /// In bytes; 0 when data is NULL.
+    pub len: usize,
+}
+
 /// Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
 ///
 /// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
-/// above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way.
+/// above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
+/// message (or each batch) that is not through, and two that are rewritten in turn, once in 16 messages.
 /// Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
 /// version and a checksum. A store need not look into them.
 ///
@@ -90,6 +105,11 @@ pub struct enos_storage {
     /// May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
     /// it; no callback runs after it. A store that was released must not be given to a config again.
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+    /// May be NULL: then store and erase are called one by one. For a store that can do several changes for the price of
+    /// one (one sync, one transaction). Each change is as atomic as store is; no key comes twice, and the order does not
+    /// matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
+    /// the call, each may have been made or not.
+    pub batch: Option<unsafe extern "C" fn(ctx: *mut c_void, changes: *const enos_storage_change, count: usize) -> i32>,
 }
 
 /// A storage call that came to nothing.
@@ -120,6 +140,7 @@ type LoadFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut u8, usize, *
 type StoreFn = unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize) -> i32;
 type EraseFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
 type ReleaseFn = unsafe extern "C" fn(*mut c_void);
+type BatchFn = unsafe extern "C" fn(*mut c_void, *const enos_storage_change, usize) -> i32;
 
 /// The host's vtable, complete. Equal vtables are one store.
 #[derive(Clone, Copy)]
@@ -129,17 +150,21 @@ struct Calls {
     store: StoreFn,
     erase: EraseFn,
     release: Option<ReleaseFn>,
+    batch: Option<BatchFn>,
 }
 
+type Identity = [usize; 6];
+
 impl Calls {
-    fn identity(&self) -> [usize; 5] {
+    fn identity(&self) -> Identity {
         let release = self.release.map_or(0, |f| f as usize);
-        [self.ctx as usize, self.load as usize, self.store as usize, self.erase as usize, release]
+        let batch = self.batch.map_or(0, |f| f as usize);
+        [self.ctx as usize, self.load as usize, self.store as usize, self.erase as usize, release, batch]
     }
 }
 
 /// The stores in use: two configs with the same vtable must share its lock and its one release.
-static IN_USE: Mutex<Vec<([usize; 5], Weak<HostStorage>)>> = Mutex::new(Vec::new());
+static IN_USE: Mutex<Vec<(Identity, Weak<HostStorage>)>> = Mutex::new(Vec::new());
 
 /// A host's storage that can be called from any thread: one call at a time, every answer checked.
 ///
@@ -171,6 +196,7 @@ impl HostStorage {
             store: raw.store.ok_or_else(|| missing("store"))?,
             erase: raw.erase.ok_or_else(|| missing("erase"))?,
             release: raw.release,
+            batch: raw.batch,
         };
         let identity = calls.identity();
         let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,8 +209,25 @@ impl HostStorage {
         Ok(storage)
     }
 
+    /// The one way into the host's code. A negative answer comes back as the error that it is.
+    fn call(&self, operation: &str, key: &str, f: impl FnOnce(&Calls) -> i32) -> StorageResult<i32> {
+        let Some(running) = Running::enter() else {
+            return Err(fault(operation, key, "a storage callback must not call the library"));
+        };
+        let _one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = f(&self.calls);
+        if code >= 0 {
+            return Ok(code);
+        }
+        let words = running.explanation().unwrap_or_else(|| format!("the host returned {code}"));
+        Err(StorageError { code, ..fault(operation, key, &words) })
+    }
+}
+
+/// What each of the host's answers comes to.
+impl KeyValue for HostStorage {
     /// The value of `key`; `None` only when the host says that there is none.
-    pub fn load(&self, key: &str) -> StorageResult<Option<Zeroizing<Vec<u8>>>> {
+    fn load(&self, key: &str) -> StorageResult<Option<Zeroizing<Vec<u8>>>> {
         let c_key = checked_key("load", key)?;
         let mut cap = FIRST_CAP;
         for _ in 0..MAX_LOADS {
@@ -212,7 +255,7 @@ impl HostStorage {
     }
 
     /// Replaces the value of `key`: when this returns `Ok`, the host has promised that it survives a power cut.
-    pub fn store(&self, key: &str, data: &[u8]) -> StorageResult<()> {
+    fn store(&self, key: &str, data: &[u8]) -> StorageResult<()> {
         let c_key = checked_key("store", key)?;
         if data.len() > MAX_VALUE_LEN {
             let words = format!("the value is {} bytes long; {MAX_VALUE_LEN} is the limit", data.len());
@@ -229,7 +272,7 @@ impl HostStorage {
     }
 
     /// Removes `key`; there being none is success.
-    pub fn erase(&self, key: &str) -> StorageResult<()> {
+    fn erase(&self, key: &str) -> StorageResult<()> {
         let c_key = checked_key("erase", key)?;
         let answer = self.call("erase", key, |calls| {
             // SAFETY: the key is valid for the call; the rest is `new`'s contract.
@@ -241,18 +284,37 @@ impl HostStorage {
         }
     }
 
-    /// The one way into the host's code. A negative answer comes back as the error that it is.
-    fn call(&self, operation: &str, key: &str, f: impl FnOnce(&Calls) -> i32) -> StorageResult<i32> {
-        let Some(running) = Running::enter() else {
-            return Err(fault(operation, key, "a storage callback must not call the library"));
+    fn change(&self, changes: &[Change]) -> StorageResult<()> {
+        let (Some(batch), [first, _, ..]) = (self.calls.batch, changes) else {
+            return changes.iter().try_for_each(|change| match change.value() {
+                Some(value) => self.store(change.key(), value),
+                None => self.erase(change.key()),
+            });
         };
-        let _one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = f(&self.calls);
-        if code >= 0 {
-            return Ok(code);
+        let keys =
+            changes.iter().map(|change| checked_key("batch", change.key())).collect::<StorageResult<Vec<_>>>()?;
+        let values = changes.iter().map(|change| change.value().unwrap_or_default());
+        if values.clone().any(|value| value.len() > MAX_VALUE_LEN) {
+            let words = format!("a value is longer than {MAX_VALUE_LEN} bytes, which is the limit");
+            return Err(fault("batch", first.key(), &words));
         }
-        let words = running.explanation().unwrap_or_else(|| format!("the host returned {code}"));
-        Err(StorageError { code, ..fault(operation, key, &words) })
+        let raw: Vec<enos_storage_change> = changes
+            .iter()
+            .zip(&keys)
+            .map(|(change, key)| enos_storage_change {
+                key: key.as_ptr(),
+                data: change.value().map_or(std::ptr::null(), <[u8]>::as_ptr),
+                len: change.value().map_or(0, <[u8]>::len),
+            })
+            .collect();
+        let answer = self.call("batch", first.key(), |calls| {
+            // SAFETY: keys, data and changes are valid for the call; the rest is `new`'s contract.
+            unsafe { batch(calls.ctx, raw.as_ptr(), raw.len()) }
+        })?;
+        match answer {
+            OK => Ok(()),
+            other => Err(unknown_answer("batch", first.key(), other)),
+        }
     }
 }
 

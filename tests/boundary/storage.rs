@@ -45,6 +45,7 @@ fn a_storage_is_checked_and_released_once() {
         store: Some(store),
         erase: Some(erase),
         release: Some(release),
+        batch: None,
     };
     let config = Config::complete();
     // SAFETY: a handle, and storages whose functions may be called from anywhere.

@@ -1,5 +1,6 @@
 //! The directory store on a file system that works.
 
+use enos::storage::key_value::KeyValue;
 use std::fs;
 use std::os::unix::fs::{symlink, DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;

@@ -70,6 +70,7 @@ impl Host {
             store: Some(store),
             erase: Some(erase),
             release: Some(release),
+            batch: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The directory store when the system refuses: disk full, worn flash, read-only, out of descriptors.
 
+use enos::storage::key_value::KeyValue;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! A host that lies, fails or is called from everywhere.
 
+use enos::storage::key_value::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;

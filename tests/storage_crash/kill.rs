@@ -1,5 +1,6 @@
 //! SIGKILL before and after every system call: the next process finds the old value or the new one.
 
+use enos::storage::key_value::KeyValue;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs;

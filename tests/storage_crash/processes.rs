@@ -1,5 +1,6 @@
 //! Several processes and one directory.
 
+use enos::storage::key_value::KeyValue;
 use std::fs;
 
 use enos::error::Status;

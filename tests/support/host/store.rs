@@ -30,6 +30,7 @@ impl Store {
             store: Some(store),
             erase: Some(erase),
             release: Some(release),
+            batch: None,
         }
     }
 }
