@@ -5,7 +5,7 @@
  * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
  *
  * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
- * the activation message, storage, events, configuration, TLS, the client, messages. A firmware that uses the client
+ * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the client
  * needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
  *
  * Generated from the sources of the library; changes made here are lost.
@@ -151,8 +151,8 @@
  * the library held. A slow callback holds up the events behind it, not the network.
  *
  * What a callback may call:
- *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait() and _loop_stop(),
- *     which are ENOS_ERR_IN_CALLBACK.
+ *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
+ *     _loop_stop(), which are ENOS_ERR_IN_CALLBACK.
  *   - a storage or log callback: nothing that returns an enos_status (ENOS_ERR_IN_CALLBACK).
  * Hold no lock around an enos_* call that one of your callbacks takes. A callback must not throw, longjmp, or end its
  * thread.
@@ -187,7 +187,7 @@
 /** A bit of enos_features(): ssl:// and enos_config_set_tls*(). */
 #define ENOS_FEATURE_TLS 0x1u
 
-/** A bit of enos_features(): ENOS_PUBLISH_DURABLE. Not built yet. */
+/** A bit of enos_features(): ENOS_PUBLISH_DURABLE. */
 #define ENOS_FEATURE_DURABLE 0x2u
 
 /** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. */
@@ -250,7 +250,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_STRUCT_SIZE = -10,
   /**
-   * As many messages as the limit allows are under way; wait for an outcome.
+   * As many messages as the limit allows are under way, or in the outbox; ENOS_EVENT_ROOM tells when to go on.
    */
   ENOS_ERR_QUEUE_FULL = -11,
   /**
@@ -277,6 +277,10 @@ typedef enum enos_status_code {
    * The client holds a device secret that is in no storage yet.
    */
   ENOS_ERR_UNSAVED_SECRET = -31,
+  /**
+   * A durable message can never succeed, and was set aside (enos_client_asides()).
+   */
+  ENOS_ERR_SET_ASIDE = -32,
   /**
    * The network or the broker went away, or never answered.
    */
@@ -332,7 +336,7 @@ uint32_t enos_abi_version(void);
 /**
  * What this build can do beyond plain TCP.
  *
- * @return  a set of ENOS_FEATURE_* bits. Version 0.1 never has ENOS_FEATURE_DURABLE.
+ * @return  a set of ENOS_FEATURE_* bits.
  */
 uint32_t enos_features(void);
 
@@ -683,10 +687,29 @@ typedef enum enos_storage_result {
 } enos_storage_result;
 
 /**
+ * One change of several, for enos_storage.batch. The library's, and valid until the callback returns.
+ */
+typedef struct enos_storage_change {
+  /**
+   * Which value.
+   */
+  const char *key;
+  /**
+   * Its new value; NULL: remove key and value, as erase does.
+   */
+  const uint8_t *data;
+  /**
+   * In bytes; 0 when data is NULL.
+   */
+  size_t len;
+} enos_storage_change;
+
+/**
  * Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
  *
  * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
- * above 1 KiB, one of which is rewritten before and after each CONNECT; and one for each durable publish under way.
+ * above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
+ * message (or each batch) that is not through, and two that are rewritten in turn, once in 16 messages.
  * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
  * version and a checksum. A store need not look into them.
  *
@@ -738,6 +761,13 @@ typedef struct enos_storage {
    * it; no callback runs after it. A store that was released must not be given to a config again.
    */
   void (*release)(void *ctx);
+  /**
+   * May be NULL: then store and erase are called one by one. For a store that can do several changes for the price of
+   * one (one sync, one transaction). Each change is as atomic as store is; no key comes twice, and the order does not
+   * matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
+   * the call, each may have been made or not.
+   */
+  int32_t (*batch)(void *ctx, const struct enos_storage_change *changes, size_t count);
 } enos_storage;
 
 /**
@@ -808,7 +838,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
-   * The outcome of enos_client_publish() or enos_client_reply(): token, status.
+   * The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
+   * reply: token, status.
    */
   ENOS_EVENT_DELIVERED = 6,
   /**
@@ -820,8 +851,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
-   * The outcome of an enos_client_post_*() call: token, status, detail_code (EnOS's code; 200 is success), payload
-   * (the reply, JSON).
+   * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
+   * detail_code (EnOS's code; 200 is success), payload (the reply, JSON).
    */
   ENOS_EVENT_REPLY = 9,
   /**
@@ -829,6 +860,16 @@ typedef enum enos_event_type {
    * many. Events of other types are never dropped.
    */
   ENOS_EVENT_OVERFLOW = 10,
+  /**
+   * A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for half of the calls that the limit
+   * allows, or for an eighth of the outbox. Told once after a refusal.
+   */
+  ENOS_EVENT_ROOM = 11,
+  /**
+   * The storage does not let the outbox be read, or does not take what is to be removed or set aside: status is
+   * ENOS_ERR_STORAGE, detail_code what it returned, retry_in_ms when it is tried again. Nothing is lost meanwhile.
+   */
+  ENOS_EVENT_OUTBOX_FAILED = 12,
 } enos_event_type;
 
 /**
@@ -899,7 +940,8 @@ typedef struct enos_event {
 /**
  * Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
  * thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
- * _loop_stop and _wait (ENOS_ERR_IN_CALLBACK), and none of them waits. The network goes on beside a slow callback, but
+ * _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
+ * storage). The network goes on beside a slow callback, but
  * further events wait for it.
  *
  * @param ctx     what enos_config_set_event_cb() was given.
@@ -1484,6 +1526,8 @@ enos_status enos_client_loop_stop(enos_client *client);
  * arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
  * ENOS_ERR_NETWORK.
  *
+ * Durable messages outlive both: the chapter on the outbox has their outcomes.
+ *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  * ------------------------------------------------------------------------------------------------ */
 
@@ -1492,10 +1536,21 @@ enos_status enos_client_loop_stop(enos_client *client);
  */
 typedef enum enos_publish_flags {
   /**
-   * In your storage before the call returns, and sent until it is acknowledged, across outages and restarts. NOT
-   * BUILT YET: version 0.1 answers ENOS_ERR_UNSUPPORTED; enos_features() will have ENOS_FEATURE_DURABLE.
+   * In your storage before the call returns, and sent until it is acknowledged, across outages and restarts: see the
+   * chapter on the outbox. QoS 1 only.
    */
   ENOS_PUBLISH_DURABLE = 1,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts: it stays until EnOS has answered 200, and its outcome is REPLY. Without, it
+   * is through when the broker has it (DELIVERED), whatever EnOS thinks of it.
+   */
+  ENOS_PUBLISH_UNTIL_REPLY = 2,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points: one that goes out later than on the link on which it was
+   * accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
+   * the latest value.
+   */
+  ENOS_PUBLISH_RESUME = 4,
 } enos_publish_flags;
 
 /**
@@ -1506,14 +1561,16 @@ typedef enum enos_publish_flags {
  * @param payload    any bytes; may be NULL when len is 0. Copied.
  * @param len        in bytes, at most 524288 (EnOS's limit), or ENOS_NUL_TERMINATED.
  * @param qos        0 or 1.
- * @param flags      0. (ENOS_PUBLISH_DURABLE is not built yet.)
+ * @param flags      0, or ENOS_PUBLISH_DURABLE (with qos 1).
  * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come.
- * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()): wait for one.
+ * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
+ * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+ *                               ENOS_EVENT_ROOM tells when to go on.
  * @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB.
- * @retval ENOS_ERR_UNSUPPORTED  qos 2, or a flag that this build does not have.
- * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag.
+ * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+ * @retval ENOS_ERR_UNSUPPORTED  qos 2.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
  */
 enos_status enos_client_publish(enos_client *client,
                                 const char *topic,
@@ -1561,15 +1618,18 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
- * @param flags        0. (ENOS_PUBLISH_DURABLE is not built yet.)
+ * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
+ *                     durable post has to have a "time", in milliseconds since 1970.
  * @param out_token    receives the token; may be NULL.
  * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
- *                               detail_code is 200.
- * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ *                               detail_code is 200. If durable: it is in your storage.
+ * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
+ *                               to go on.
  * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
- * @retval ENOS_ERR_UNSUPPORTED  a flag that this build does not have.
- * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; or there is no such flag.
+ * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+ * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
+ *                               there is no such flag.
  */
 enos_status enos_client_post_measurepoints(enos_client *client,
                                            const char *params_json,
@@ -1601,6 +1661,223 @@ enos_status enos_client_reply(enos_client *client,
                               const char *data_json,
                               size_t len,
                               uint64_t *out_token);
+
+/* ------------------------------------------------------------------------------------------------
+ * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns ENOS_OK,
+ * and leaves it only when it is through: when the broker has acknowledged it (QoS 1), or, with
+ * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. Whatever lies in between: loss of the link, a day offline, the
+ * end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
+ *
+ * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
+ * when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
+ * order.
+ *
+ * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
+ * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
+ * restart it may come a second time, for the process may have ended between the event and the removal.
+ *
+ *     ENOS_OK                  through
+ *     ENOS_ERR_SET_ASIDE       it can never succeed: EnOS has refused it for good (detail_code is its code: any but 200,
+ *                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
+ *                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
+ *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
+ *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
+ *
+ * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
+ * (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
+ * use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What an enos_message is.
+ */
+typedef enum enos_message_kind {
+  /**
+   * As enos_client_publish() has it, at QoS 1.
+   */
+  ENOS_MESSAGE_PUBLISH = 0,
+  /**
+   * As enos_client_post_measurepoints() has it: the payload is the value of "params", topic is NULL.
+   */
+  ENOS_MESSAGE_MEASUREPOINTS = 1,
+} enos_message_kind;
+
+/**
+ * What becomes of a durable message for which the outbox has no room.
+ */
+typedef enum enos_outbox_policy {
+  /**
+   * It is refused: ENOS_ERR_QUEUE_FULL; ENOS_EVENT_ROOM tells when there is room again.
+   */
+  ENOS_OUTBOX_REFUSE = 0,
+  /**
+   * The oldest go, each with its event (ENOS_ERR_QUEUE_FULL).
+   */
+  ENOS_OUTBOX_DROP_OLDEST = 1,
+} enos_outbox_policy;
+
+/**
+ * A message of a batch. Yours; copied.
+ */
+typedef struct enos_message {
+  /**
+   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_message_kind.
+   */
+  int32_t kind;
+  /**
+   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
+   */
+  uint32_t flags;
+  /**
+   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
+   */
+  const char *topic;
+  /**
+   * May be NULL when len is 0.
+   */
+  const uint8_t *payload;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t len;
+} enos_message;
+
+/**
+ * How the outbox stands.
+ */
+typedef struct enos_outbox_info {
+  /**
+   * sizeof(enos_outbox_info); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * Messages that are not through.
+   */
+  uint64_t messages;
+  /**
+   * Bytes that they take up in the storage, near enough.
+   */
+  uint64_t bytes;
+  /**
+   * How many were ever set aside.
+   */
+  uint64_t set_aside;
+  /**
+   * How many this client has dropped for want of room.
+   */
+  uint64_t dropped;
+} enos_outbox_info;
+
+/**
+ * Looks at a message that was set aside. Inside enos_client_asides(), on the thread that called it, with no lock of the
+ * library held: every enos_client_* function may be called, a durable publish of the same message for instance.
+ *
+ * @param ctx      what enos_client_asides() was given.
+ * @param token    the message's token.
+ * @param code     EnOS's code; 0 when it was another reason.
+ * @param topic    where to; "" for a post of measure points. NULL: it cannot be read any more.
+ * @param payload  its payload, or the post's "params"; never NULL.
+ * @param len      in bytes.
+ * @return         0: keep it; all else: remove it.
+ */
+typedef int32_t (*enos_aside_cb)(void *ctx,
+                                 uint64_t token,
+                                 int32_t code,
+                                 const char *topic,
+                                 const uint8_t *payload,
+                                 size_t len);
+
+/**
+ * Sets how much the outbox holds, and what happens when it is full.
+ *
+ * @param config    the config.
+ * @param messages  1 to 1000000000. Default: 100000.
+ * @param bytes     4096 to 2^40, as they are stored. Default: 67108864 (64 MiB).
+ * @param policy    one of enum enos_outbox_policy. Default: ENOS_OUTBOX_REFUSE.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages, uint64_t bytes, int32_t policy);
+
+/**
+ * Sets how fast the outbox is emptied. What else the client publishes is never held back, and counts: the outbox takes
+ * what is left. EnOS documents a throughput of 1 MB a second for a device.
+ *
+ * @param config       the config.
+ * @param bytes_per_s  1000 to 1000000000. Default: 1000000. 0: no limit.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
+
+/**
+ * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable publish.
+ *
+ * @param client      the client.
+ * @param messages    the first of `count`, one behind the other.
+ * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
+ *                               a "time" in milliseconds since 1970.
+ */
+enos_status enos_client_publish_batch(enos_client *client,
+                                      const struct enos_message *messages,
+                                      size_t count,
+                                      uint64_t *out_tokens);
+
+/**
+ * Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
+ * the thread that loops, as enos_client_wait() does.
+ *
+ * @param client      the client.
+ * @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
+ * @retval ENOS_OK               nothing is under way, and the outbox is empty.
+ * @retval ENOS_ERR_TIMEOUT      something still is. Nothing is lost.
+ * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
+ *                               enos_client_connect() first.
+ * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
+ *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
+ *                               as for enos_client_wait(): only a long wait is left.
+ * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
+ */
+enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
+
+/**
+ * Tells how the outbox stands. Storage callbacks run inside this call when it is the first use of the outbox.
+ *
+ * @param client  the client.
+ * @param out     made with ENOS_INIT(); receives the numbers.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_STORAGE      your storage failed.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info *out);
+
+/**
+ * Shows the messages that were set aside, the last 64 of them; a newer one takes the place of the oldest. Storage
+ * callbacks run inside this call.
+ *
+ * @param client  the client.
+ * @param cb      called for each, in no particular order.
+ * @param ctx     passed to it; may be NULL.
+ * @retval ENOS_OK           all were shown.
+ * @retval ENOS_ERR_STATE    there is no storage.
+ * @retval ENOS_ERR_STORAGE  your storage failed.
+ */
+enos_status enos_client_asides(enos_client *client, enos_aside_cb cb, void *ctx);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::protocol::{Identity, Secret, SignMethod};
+use crate::storage::queue::QueueLimits;
 use crate::storage::vtable::HostStorage;
 use crate::transport::tls::TlsSettings;
 
@@ -27,6 +28,9 @@ const INBOUND_MESSAGES: RangeInclusive<u32> = 1..=1_000_000;
 const INBOUND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// The protocol's own limit is 256 MiB - 1.
 const MAX_MESSAGE: RangeInclusive<usize> = 1024..=(1 << 28) - 1;
+const OUTBOX_MESSAGES: RangeInclusive<u32> = 1..=1_000_000_000;
+const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
+const OUTBOX_RATE: RangeInclusive<u32> = 1000..=1_000_000_000;
 /// A Linux interface name is an array of 16 with its NUL (IFNAMSIZ).
 const INTERFACE_BYTES: RangeInclusive<usize> = 1..=15;
 
@@ -36,6 +40,14 @@ pub struct Budget {
     pub connects: u32,
     pub window_ms: u32,
     pub spacing_ms: u32,
+}
+
+/// How much is kept of durable messages, and how fast what is kept goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    pub limits: QueueLimits,
+    /// 0: as fast as it can.
+    pub bytes_per_s: u32,
 }
 
 /// All that a client has to be told. Its clones share the storage; each wipes its own secrets when it is dropped.
@@ -65,6 +77,7 @@ pub struct Config {
     pub(crate) inbound_bytes: usize,
     pub(crate) max_message: usize,
     pub(crate) bind_interface: Option<String>,
+    pub(crate) outbox: Outbox,
     tls: Arc<TlsSettings>,
 }
 
@@ -92,6 +105,11 @@ impl Default for Config {
             inbound_bytes: 4 << 20,
             max_message: 1 << 20,
             bind_interface: None,
+            // EnOS takes 1 MB a second of a device.
+            outbox: Outbox {
+                limits: QueueLimits { messages: 100_000, bytes: 64 << 20, drop_oldest: false },
+                bytes_per_s: 1_000_000,
+            },
             tls: Arc::default(),
         }
     }
@@ -208,6 +226,21 @@ impl Config {
             return Err(Error::invalid("bind_interface is not a name that an interface can have, such as eth0"));
         }
         self.bind_interface = Some(name.to_owned());
+        Ok(())
+    }
+
+    pub fn set_outbox_limits(&mut self, messages: u32, bytes: u64, drop_oldest: bool) -> Result<()> {
+        in_range("outbox messages", messages, OUTBOX_MESSAGES, "messages")?;
+        in_range("outbox bytes", bytes, OUTBOX_BYTES, "bytes")?;
+        self.outbox.limits = QueueLimits { messages: messages.into(), bytes, drop_oldest };
+        Ok(())
+    }
+
+    pub fn set_outbox_rate(&mut self, bytes_per_s: u32) -> Result<()> {
+        if bytes_per_s > 0 {
+            in_range("outbox rate", bytes_per_s, OUTBOX_RATE, "bytes per second (or 0: no limit)")?;
+        }
+        self.outbox.bytes_per_s = bytes_per_s;
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub enum enos_status_code {
     ENOS_ERR_UNSUPPORTED = -9,
     /// struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
     ENOS_ERR_STRUCT_SIZE = -10,
-    /// As many messages as the limit allows are under way; wait for an outcome.
+    /// As many messages as the limit allows are under way, or in the outbox; ENOS_EVENT_ROOM tells when to go on.
     ENOS_ERR_QUEUE_FULL = -11,
     /// Larger than a limit allows.
     ENOS_ERR_TOO_LARGE = -12,
@@ -43,6 +43,8 @@ pub enum enos_status_code {
     ENOS_ERR_STORAGE = -30,
     /// The client holds a device secret that is in no storage yet.
     ENOS_ERR_UNSAVED_SECRET = -31,
+    /// A durable message can never succeed, and was set aside (enos_client_asides()).
+    ENOS_ERR_SET_ASIDE = -32,
     /// The network or the broker went away, or never answered.
     ENOS_ERR_NETWORK = -40,
     /// TLS: a certificate or key cannot be used, or the handshake failed. The words say why.

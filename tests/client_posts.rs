@@ -74,6 +74,18 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
 }
 
 #[test]
+fn a_disconnect_lets_a_post_have_its_reply() {
+    let mut scene = Scene::new();
+    let (token, id) = first_post(&mut scene);
+    scene.host.disconnect();
+    scene.peer.send(&reply(&id, 200));
+    let told = scene.host.expect("REPLY");
+    assert_eq!((told.token, told.status, told.detail_code), (token, ENOS_OK, 200));
+    assert_eq!(scene.host.expect("DISCONNECTED").status, ENOS_OK);
+    scene.peer.expect(DISCONNECT);
+}
+
+#[test]
 fn only_the_reply_with_its_topic_and_id_answers_a_post() {
     let mut scene = Scene::new();
     let (token, id) = first_post(&mut scene);

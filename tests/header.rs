@@ -23,6 +23,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/tls.rs"],
     &["src/ffi/client.rs"],
     &["src/ffi/message.rs"],
+    &["src/ffi/outbox.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";

@@ -6,6 +6,7 @@
 //! could want: so a callback may call back, and storage that is slow holds up nobody else.
 
 mod callback;
+mod durable;
 mod perform;
 mod run;
 mod stored;
@@ -15,8 +16,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
-use crate::protocol::{envelope, topic};
-use crate::session::{BudgetLimits, Event, Now, Session, Settings, State};
+use crate::protocol::{envelope, topic, Content, Durable, Totals};
+use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
+use crate::storage::queue::Queue;
 use crate::storage::records::Records;
 use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits};
@@ -29,8 +31,12 @@ use run::LoopThread;
 /// Where events go. Called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
 
-/// The flag of a durable publish; this version does not have it yet.
+/// In the host's storage before the call returns.
 pub const PUBLISH_DURABLE: u32 = 1;
+/// Through only at EnOS's reply.
+pub const PUBLISH_UNTIL_REPLY: u32 = 2;
+/// Late data goes as such.
+pub const PUBLISH_RESUME: u32 = 4;
 
 /// So many actions may wait for the loop before connect and disconnect are refused; more than publishes can leave.
 const MAX_BACKLOG: usize = 20_000;
@@ -41,6 +47,8 @@ pub struct Client {
     changed: Condvar,
     inbox: Arc<Inbox>,
     waker: Arc<Waker>,
+    /// `None` without a storage.
+    queue: Option<Mutex<Queue>>,
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -64,14 +72,16 @@ impl Client {
         let inbox = Arc::new(Inbox::new(limits, Box::new(topic::is_activation_topic), Arc::clone(&waker)));
         let records = config.storage.as_ref().map(|storage| {
             let identity = &settings.identity;
-            Records::new(Arc::clone(storage), identity.product_key(), identity.device_key(), &identity.digest_hex())
+            Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
+        let queue = records.clone().map(|records| Mutex::new(Queue::new(records, config.outbox.limits)));
         let runner = Runner::new(config, server, settings.identity.clone(), records);
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
             inbox,
             waker,
+            queue,
             runner: Mutex::new(runner),
             sink,
             thread: Mutex::new(LoopThread::None),
@@ -114,8 +124,16 @@ impl Client {
         flags: u32,
         accepted: &mut dyn FnMut(u64),
     ) -> Result<()> {
-        check_flags(flags)?;
         let qos = check_qos(qos)?;
+        if let Some((until_reply, resume)) = check_flags(flags)? {
+            if qos == 0 {
+                return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
+            }
+            // Checked before it is copied: then it is no longer than a topic can be.
+            topic::validate_publish_topic(topic)?;
+            let content = Content::Publish { topic: topic.to_owned(), payload: copy(payload)? };
+            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+        }
         let payload = copy(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
     }
@@ -131,7 +149,10 @@ impl Client {
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
     pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        check_flags(flags)?;
+        if let Some((until_reply, resume)) = check_flags(flags)? {
+            let content = Content::Measurepoints { params: copy(params_json)? };
+            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+        }
         self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
     }
 
@@ -258,6 +279,12 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             spacing_ms: u64::from(config.budget.spacing_ms),
         },
         inflight: config.inflight,
+        outbox: config.storage.is_some().then(|| OutboxSettings {
+            window: config.inflight as usize,
+            bytes_per_s: u64::from(config.outbox.bytes_per_s),
+            timeout_ms: u64::from(config.reply_timeout_ms),
+            limits: Totals { messages: config.outbox.limits.messages, bytes: config.outbox.limits.bytes },
+        }),
     };
     Ok((settings, server))
 }
@@ -282,15 +309,20 @@ fn check_qos(qos: i32) -> Result<u8> {
     }
 }
 
-fn check_flags(flags: u32) -> Result<()> {
-    match flags {
-        0 => Ok(()),
-        PUBLISH_DURABLE => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "flags: this version has no durable publish")),
-        _ => Err(Error::invalid(format!("flags: {flags:#x} has bits that are not known"))),
+/// Of a durable message: whether it waits for its reply, and whether it goes as late data when it is late.
+pub fn check_flags(flags: u32) -> Result<Option<(bool, bool)>> {
+    let unknown = flags & !(PUBLISH_DURABLE | PUBLISH_UNTIL_REPLY | PUBLISH_RESUME);
+    if unknown != 0 {
+        return Err(Error::invalid(format!("flags: {unknown:#x} is not known")));
+    }
+    match flags & PUBLISH_DURABLE {
+        0 if flags == 0 => Ok(None),
+        0 => Err(Error::invalid("flags: ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME need ENOS_PUBLISH_DURABLE")),
+        _ => Ok(Some((flags & PUBLISH_UNTIL_REPLY != 0, flags & PUBLISH_RESUME != 0))),
     }
 }
 
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+pub fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
     crate::session::check_size(bytes.len())?;
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len())

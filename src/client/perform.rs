@@ -62,7 +62,8 @@ impl Runner {
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
-                inflight: config.inflight,
+                // The outbox has as many again.
+                inflight: config.inflight.saturating_mul(2),
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
                 tls: config.tls(),
@@ -163,6 +164,11 @@ impl Client {
                 None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
             },
             Action::Send(request) => self.send(runner, request),
+            Action::OpenOutbox => return Some(self.open_outbox()),
+            Action::ReadPage(page) => return Some(self.read_page(page)),
+            Action::FinishPages { through, after } => return Some(self.finish_pages(through, after)),
+            Action::SetAside { token, code, message } => return Some(self.set_aside(token, code, &message)),
+            Action::StoreSuspect(suspect) => self.store_suspect(suspect),
             Action::Emit(event) => self.emit(&event),
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }

@@ -45,10 +45,29 @@ impl Client {
     /// nothing is under way that could lead there.
     pub fn wait(self: &Arc<Self>, state: State, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_wait")?;
+        self.await_session(
+            timeout_ms,
+            |session| session.state() == state,
+            || format!("the state is not {}", state.name()),
+        )
+    }
+
+    /// As [`wait`](Self::wait), until every accepted call has had its outcome, and every durable message is through.
+    pub fn flush(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
+        callback::refuse_in_callback("enos_client_flush")?;
+        self.await_session(timeout_ms, Session::is_flushed, || "there are calls or durable messages under way".into())
+    }
+
+    fn await_session(
+        self: &Arc<Self>,
+        timeout_ms: Option<u32>,
+        reached: impl Fn(&Session) -> bool,
+        not_reached: impl Fn() -> String,
+    ) -> Result<()> {
         let until = timeout_ms.map(|ms| clock::boottime_ms().saturating_add(u64::from(ms)));
         loop {
             let session = self.session()?;
-            if session.state() == state {
+            if reached(&session) {
                 return Ok(());
             }
             if let Some(error) = session.standing() {
@@ -56,12 +75,12 @@ impl Client {
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
-                let (present, wanted) = (session.state().name(), state.name());
+                let present = session.state().name();
                 let trouble = match session.trouble() {
                     "" => String::new(),
                     words => format!("; the last attempt: {words}"),
                 };
-                let words = format!("the state is {present}, not {wanted}, after all this time{trouble}");
+                let words = format!("{} after all this time; the state is {present}{trouble}", not_reached());
                 return Err(Error::new(Status::ENOS_ERR_TIMEOUT, words));
             }
             let runner = if self.thread_runs() { None } else { self.try_runner()? };

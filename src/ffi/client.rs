@@ -43,7 +43,7 @@ unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> Result<
     getter(Status::ENOS_ERR_PANIC as i32, look)
 }
 
-fn timeout(ms: u32) -> Option<u32> {
+pub(super) fn timeout(ms: u32) -> Option<u32> {
     (ms != FOREVER).then_some(ms)
 }
 

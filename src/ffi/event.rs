@@ -45,18 +45,25 @@ pub enum enos_event_type {
     /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. status
     /// is ENOS_OK; on the activation's topic it says why the message was no activation of this device.
     ENOS_EVENT_MESSAGE = 5,
-    /// The outcome of enos_client_publish() or enos_client_reply(): token, status.
+    /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
+    /// reply: token, status.
     ENOS_EVENT_DELIVERED = 6,
     /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted).
     ENOS_EVENT_SUBSCRIBED = 7,
     /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
     ENOS_EVENT_UNSUBSCRIBED = 8,
-    /// The outcome of an enos_client_post_*() call: token, status, detail_code (EnOS's code; 200 is success), payload
-    /// (the reply, JSON).
+    /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
+    /// detail_code (EnOS's code; 200 is success), payload (the reply, JSON).
     ENOS_EVENT_REPLY = 9,
     /// Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
     /// many. Events of other types are never dropped.
     ENOS_EVENT_OVERFLOW = 10,
+    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for half of the calls that the limit
+    /// allows, or for an eighth of the outbox. Told once after a refusal.
+    ENOS_EVENT_ROOM = 11,
+    /// The storage does not let the outbox be read, or does not take what is to be removed or set aside: status is
+    /// ENOS_ERR_STORAGE, detail_code what it returned, retry_in_ms when it is tried again. Nothing is lost meanwhile.
+    ENOS_EVENT_OUTBOX_FAILED = 12,
 }
 
 /// One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
@@ -94,7 +101,8 @@ pub struct enos_event {
 
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
 /// thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
-/// _loop_stop and _wait (ENOS_ERR_IN_CALLBACK), and none of them waits. The network goes on beside a slow callback, but
+/// _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
+/// storage). The network goes on beside a slow callback, but
 /// further events wait for it.
 ///
 /// @param ctx     what enos_config_set_event_cb() was given.
@@ -175,6 +183,8 @@ fn event_type(kind: EventKind) -> enos_event_type {
         EventKind::Unsubscribed => enos_event_type::ENOS_EVENT_UNSUBSCRIBED,
         EventKind::Reply => enos_event_type::ENOS_EVENT_REPLY,
         EventKind::Overflow => enos_event_type::ENOS_EVENT_OVERFLOW,
+        EventKind::Room => enos_event_type::ENOS_EVENT_ROOM,
+        EventKind::OutboxFailed => enos_event_type::ENOS_EVENT_OUTBOX_FAILED,
     }
 }
 
@@ -184,7 +194,7 @@ fn event_type(kind: EventKind) -> enos_event_type {
 /// @return      static text, e.g. "CONNECTED"; "UNKNOWN" for a value that is no type.
 #[no_mangle]
 pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
-    const NAMES: [&CStr; 11] = [
+    const NAMES: [&CStr; 13] = [
         c"UNKNOWN",
         c"CONNECTED",
         c"DISCONNECTED",
@@ -196,6 +206,8 @@ pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
         c"UNSUBSCRIBED",
         c"REPLY",
         c"OVERFLOW",
+        c"ROOM",
+        c"OUTBOX_FAILED",
     ];
     getter(NAMES[0], || usize::try_from(r#type).ok().and_then(|at| NAMES.get(at)).copied().unwrap_or(NAMES[0])).as_ptr()
 }

@@ -11,6 +11,8 @@
 //! arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
 //! ENOS_ERR_NETWORK.
 //!
+//! Durable messages outlive both: the chapter on the outbox has their outcomes.
+//!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 
 use std::ffi::c_char;
@@ -25,9 +27,16 @@ use super::status::enos_status;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_publish_flags {
-    /// In your storage before the call returns, and sent until it is acknowledged, across outages and restarts. NOT
-    /// BUILT YET: version 0.1 answers ENOS_ERR_UNSUPPORTED; enos_features() will have ENOS_FEATURE_DURABLE.
+    /// In your storage before the call returns, and sent until it is acknowledged, across outages and restarts: see the
+    /// chapter on the outbox. QoS 1 only.
     ENOS_PUBLISH_DURABLE = 1,
+    /// With ENOS_PUBLISH_DURABLE, for posts: it stays until EnOS has answered 200, and its outcome is REPLY. Without, it
+    /// is through when the broker has it (DELIVERED), whatever EnOS thinks of it.
+    ENOS_PUBLISH_UNTIL_REPLY = 2,
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: one that goes out later than on the link on which it was
+    /// accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
+    /// the latest value.
+    ENOS_PUBLISH_RESUME = 4,
 }
 
 /// Hands the token out at the moment at which the call is accepted, before any event of it can run.
@@ -51,14 +60,16 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param payload    any bytes; may be NULL when len is 0. Copied.
 /// @param len        in bytes, at most 524288 (EnOS's limit), or ENOS_NUL_TERMINATED.
 /// @param qos        0 or 1.
-/// @param flags      0. (ENOS_PUBLISH_DURABLE is not built yet.)
+/// @param flags      0, or ENOS_PUBLISH_DURABLE (with qos 1).
 /// @param out_token  receives the token; may be NULL.
-/// @retval ENOS_OK               accepted: DELIVERED will come.
-/// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()): wait for one.
+/// @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
+/// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+///                               ENOS_EVENT_ROOM tells when to go on.
 /// @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB.
-/// @retval ENOS_ERR_UNSUPPORTED  qos 2, or a flag that this build does not have.
-/// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag.
+/// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+/// @retval ENOS_ERR_UNSUPPORTED  qos 2.
+/// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_publish(
     client: *mut enos_client,
@@ -128,15 +139,18 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
-/// @param flags        0. (ENOS_PUBLISH_DURABLE is not built yet.)
+/// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
+///                     durable post has to have a "time", in milliseconds since 1970.
 /// @param out_token    receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
-///                               detail_code is 200.
-/// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+///                               detail_code is 200. If durable: it is in your storage.
+/// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
+///                               to go on.
 /// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
-/// @retval ENOS_ERR_UNSUPPORTED  a flag that this build does not have.
-/// @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; or there is no such flag.
+/// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+/// @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
+///                               there is no such flag.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_post_measurepoints(
     client: *mut enos_client,

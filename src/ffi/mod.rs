@@ -16,6 +16,7 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`] |
 //! | messages | [`message`] |
+//! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are what these are written with.
 
@@ -32,6 +33,7 @@ pub mod handle;
 pub mod input;
 pub mod log;
 pub mod message;
+pub mod outbox;
 pub mod output;
 pub mod sign;
 pub mod status;

@@ -21,12 +21,14 @@ const ABI: u32 = match env!("ENOS_ABI_VERSION").as_bytes() {
 };
 
 /// `ENOS_FEATURE_*` of what is truly built.
-const FEATURES: u32 = if tls::AVAILABLE { FEATURE_TLS } else { 0 };
+const FEATURES: u32 = FEATURE_DURABLE | if tls::AVAILABLE { FEATURE_TLS } else { 0 };
 /// `ENOS_FEATURE_TLS` in the header.
 const FEATURE_TLS: u32 = 1;
+/// `ENOS_FEATURE_DURABLE` in the header.
+const FEATURE_DURABLE: u32 = 2;
 
 /// Every status in a few words.
-const ALL: [(Status, &CStr); 25] = [
+const ALL: [(Status, &CStr); 26] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
     (Status::ENOS_ERR_INVALID_ARG, c"an argument is out of its range"),
@@ -45,6 +47,7 @@ const ALL: [(Status, &CStr); 25] = [
     (Status::ENOS_ERR_IDENTITY_MISMATCH, c"the message or record belongs to another device"),
     (Status::ENOS_ERR_STORAGE, c"the storage failed, or holds a record that does not check"),
     (Status::ENOS_ERR_UNSAVED_SECRET, c"the client holds a device secret that is not stored yet"),
+    (Status::ENOS_ERR_SET_ASIDE, c"the durable message can never succeed and was set aside"),
     (Status::ENOS_ERR_NETWORK, c"the network or the broker went away or did not answer"),
     (Status::ENOS_ERR_TLS, c"TLS failed: the certificates in use, or the handshake"),
     (Status::ENOS_ERR_CREDENTIALS, c"the broker refused the device's credentials"),
@@ -75,7 +78,7 @@ pub extern "C" fn enos_abi_version() -> u32 {
 
 /// What this build can do beyond plain TCP.
 ///
-/// @return  a set of ENOS_FEATURE_* bits. Version 0.1 never has ENOS_FEATURE_DURABLE.
+/// @return  a set of ENOS_FEATURE_* bits.
 #[no_mangle]
 pub extern "C" fn enos_features() -> u32 {
     FEATURES

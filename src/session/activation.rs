@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::io::Outcome;
+use super::requests::Replied;
 use super::*;
 use crate::protocol::{Activation, Secret};
 
@@ -97,8 +99,15 @@ impl Session {
                 Ok(activation) => return self.on_activation(now, activation),
                 Err(error) => (event.status, event.detail) = (error.status, error.message),
             }
-        } else if let Some(reply) = self.requests.reply(&topic, &payload) {
-            event = reply;
+        } else {
+            match self.requests.reply(&topic, &payload) {
+                Some(Replied::Call(reply)) => event = reply,
+                Some(Replied::Kept { request, code, words }) => {
+                    let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
+                    return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+                }
+                None => {}
+            }
         }
         (event.topic, event.payload) = (topic, payload);
         self.emit(event);

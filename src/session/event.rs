@@ -46,10 +46,12 @@ pub enum EventKind {
     Unsubscribed = 8,
     Reply = 9,
     Overflow = 10,
+    Room = 11,
+    OutboxFailed = 12,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 10] = [
+    pub const ALL: [EventKind; 12] = [
         EventKind::Connected,
         EventKind::Disconnected,
         EventKind::Activated,
@@ -60,6 +62,8 @@ impl EventKind {
         EventKind::Unsubscribed,
         EventKind::Reply,
         EventKind::Overflow,
+        EventKind::Room,
+        EventKind::OutboxFailed,
     ];
 
     pub fn name(self) -> &'static str {
@@ -74,6 +78,8 @@ impl EventKind {
             EventKind::Unsubscribed => "UNSUBSCRIBED",
             EventKind::Reply => "REPLY",
             EventKind::Overflow => "OVERFLOW",
+            EventKind::Room => "ROOM",
+            EventKind::OutboxFailed => "OUTBOX_FAILED",
         }
     }
 }

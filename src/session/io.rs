@@ -6,6 +6,7 @@ use super::credentials::{Accepted, Candidate, KeptSecret};
 use super::event::Event;
 use crate::error::Status;
 use crate::log::Level;
+use crate::protocol::{Durable, Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -20,6 +21,49 @@ pub enum Input {
     },
     /// Inbound messages that found the queue full.
     Dropped(u64),
+    OutboxOpened(std::result::Result<OutboxEnds, StorageFailure>),
+    PageRead {
+        page: u64,
+        result: std::result::Result<PageFound, StorageFailure>,
+    },
+    /// With what the queue still holds.
+    PagesFinished {
+        through: u64,
+        result: std::result::Result<Totals, StorageFailure>,
+    },
+    SetAside {
+        token: u64,
+        result: std::result::Result<(), StorageFailure>,
+    },
+}
+
+/// Where the queue in the storage begins and ends.
+pub struct OutboxEnds {
+    pub head: u64,
+    pub tail: u64,
+    pub suspect: Option<Suspect>,
+}
+
+/// What stands at a page of it.
+pub enum PageFound {
+    Messages { next: u64, after: Totals, messages: Vec<Durable> },
+    Nothing { next: u64 },
+    Lost { next: u64, words: String },
+}
+
+/// What a request of the outbox came to.
+pub enum Outcome {
+    /// Acknowledged by the broker.
+    Delivered,
+    Reply {
+        code: i32,
+        words: String,
+        topic: Vec<u8>,
+        payload: Vec<u8>,
+    },
+    NotDelivered {
+        reason: String,
+    },
 }
 
 pub enum LinkInput {
@@ -110,6 +154,23 @@ pub enum Action {
         linger_ms: u64,
     },
     Send(LinkRequest),
+    /// Answered by [`Input::OutboxOpened`].
+    OpenOutbox,
+    /// Answered by [`Input::PageRead`].
+    ReadPage(u64),
+    /// Remove what is through: all pages before this one. Answered by [`Input::PagesFinished`].
+    FinishPages {
+        through: u64,
+        after: Totals,
+    },
+    /// Answered by [`Input::SetAside`].
+    SetAside {
+        token: u64,
+        code: i32,
+        message: Durable,
+    },
+    /// Best effort.
+    StoreSuspect(Option<Suspect>),
     Emit(Event),
     Log(Level, String),
 }

@@ -184,6 +184,7 @@ impl Session {
                 self.phase = Phase::Online { since: now.ms };
                 self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
                 self.requests.link_up(now.ms, &mut self.actions);
+                self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
         }
     }
@@ -257,6 +258,8 @@ impl Session {
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
     pub(super) fn on_lost(&mut self, now: Now, reason: &str) {
+        let planned = matches!(self.phase, Phase::Closing { .. });
+        self.with_outbox(now, |outbox, around| outbox.link_down(planned, around));
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
             Phase::Online { since } => {
@@ -278,11 +281,23 @@ impl Session {
         }
     }
 
-    /// Begins an orderly end of the link.
+    /// Begins an orderly end of the link: what is under way has a moment to come to its end, replies included.
     pub(super) fn close(&mut self, now: Now) {
-        self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+        self.with_outbox(now, |outbox, _| outbox.stop());
         let activating = !matches!(self.phase, Phase::Online { .. });
-        self.phase = Phase::Closing { deadline: Some(now.ms + LINGER_MS + LINGER_GRACE_MS), activating };
+        self.phase = Phase::Closing { deadline: Some(now.ms + LINGER_MS), draining: true, activating };
+        if self.is_quiet() {
+            self.end_link(now);
+        }
+    }
+
+    /// Ends the link, as soon as what the transport holds is through.
+    pub(super) fn end_link(&mut self, now: Now) {
+        if let Phase::Closing { deadline, draining, .. } = &mut self.phase {
+            *draining = false;
+            *deadline = Some(now.ms + LINGER_MS + LINGER_GRACE_MS);
+            self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+        }
     }
 
     /// The attempt under way is over. One whose CONNECT was never sent is none: what is stored of it is only too careful.

@@ -27,9 +27,11 @@ mod activation;
 mod backoff;
 mod budget;
 mod credentials;
+mod durable;
 pub mod event;
 mod io;
 mod login;
+mod outbox;
 mod requests;
 mod round;
 mod settings;
@@ -47,13 +49,15 @@ use crate::protocol::{thing_model, topic};
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
 pub use event::{Event, EventKind, State};
-pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, StorageFailure};
+pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use outbox::OutboxSettings;
 pub use settings::Settings;
 
 use activation::Unsaved;
 use backoff::Backoff;
 use budget::Budget;
 use credentials::Credentials;
+use outbox::Outbox;
 use requests::Requests;
 use round::Round;
 
@@ -91,9 +95,11 @@ enum Phase {
     Online {
         since: u64,
     },
-    /// `deadline` None: the link is being dropped. `activating`: it is that of an activation.
+    /// `draining`: what is under way has still a moment to come to its end. `deadline` None: the link is being dropped.
+    /// `activating`: it is that of an activation.
     Closing {
         deadline: Option<u64>,
+        draining: bool,
         activating: bool,
     },
 }
@@ -127,6 +133,8 @@ pub struct Session {
     /// Why the device is not online and will not soon be: what `wait` returns.
     standing: Option<Error>,
     requests: Requests,
+    /// `None`: there is no storage to keep messages in.
+    outbox: Option<Outbox>,
     actions: VecDeque<Action>,
 }
 
@@ -144,6 +152,7 @@ impl Session {
             backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
+            outbox: settings.outbox.map(|outbox| Outbox::new(outbox, settings.identity.clone())),
             phase: Phase::Idle,
             wanted: false,
             owed_disconnected: false,
@@ -222,10 +231,21 @@ impl Session {
             }
             Phase::Persisting { store_at, .. } => *store_at,
         };
-        [phase, self.requests.deadline()].into_iter().flatten().min()
+        let outbox = self.outbox.as_ref().and_then(Outbox::deadline);
+        [phase, self.requests.deadline(), outbox].into_iter().flatten().min()
     }
 
     pub fn handle(&mut self, now: Now, input: Input) {
+        let tidy = matches!(input, Input::Tick);
+        self.take_in(now, input);
+        self.run_outbox(now, tidy);
+        self.requests.tell_room(&mut self.actions);
+        if matches!(self.phase, Phase::Closing { draining: true, .. }) && self.is_quiet() {
+            self.end_link(now);
+        }
+    }
+
+    fn take_in(&mut self, now: Now, input: Input) {
         match input {
             Input::Tick => self.on_time(now),
             Input::Loaded(loaded) => self.on_loaded(now, *loaded),
@@ -238,6 +258,16 @@ impl Session {
             }
             Input::Link { attempt, what } if attempt == self.attempt => self.on_link(now, what),
             Input::Link { .. } => {}
+            Input::OutboxOpened(result) => self.on_outbox_opened(now, result),
+            Input::PageRead { page, result } => {
+                self.with_outbox(now, |outbox, around| outbox.page_read(page, result, around));
+            }
+            Input::PagesFinished { through, result } => {
+                self.with_outbox(now, |outbox, around| outbox.pages_finished(through, result, around));
+            }
+            Input::SetAside { token, result } => {
+                self.with_outbox(now, |outbox, around| outbox.aside_stored(token, result, around));
+            }
         }
     }
 
@@ -268,6 +298,7 @@ impl Session {
                 let reason = format!("no answer within {} ms", self.settings.connect_timeout_ms);
                 self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
             }
+            Phase::Closing { deadline, draining: true, .. } if due(*deadline) => self.end_link(now),
             Phase::Closing { deadline, .. } if due(*deadline) => {
                 *deadline = None;
                 let reason = "the connection was closed".to_owned();
@@ -285,7 +316,10 @@ impl Session {
         check_size(payload.len())?;
         // Checked before it is copied: then it is no longer than a topic can be.
         topic::validate_publish_topic(topic)?;
-        self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)
+        let bytes = topic.len() + payload.len();
+        let token = self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
+        self.count_live(now, bytes);
+        Ok(token)
     }
 
     /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
@@ -306,7 +340,9 @@ impl Session {
     pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
         self.check_online()?;
         let operation = thing_model::measurepoint_post(&self.settings.identity);
-        self.requests.post(operation, params_json, now.ms, &mut self.actions)
+        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
+        self.count_live(now, params_json.len());
+        Ok(token)
     }
 
     fn check_online(&self) -> Result<()> {

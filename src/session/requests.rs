@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::event::{Event, EventKind};
+use super::io::Outcome;
 use super::{Action, LinkRequest};
 use crate::error::{Error, Result, Status};
 use crate::protocol::thing_model::Operation;
@@ -24,6 +25,10 @@ enum Call {
         topic: String,
         id: String,
     },
+    /// Of the outbox, which keeps its time: with the reply that it waits for.
+    Kept {
+        reply: Option<(String, String)>,
+    },
     /// Ours: a filter of the host's, subscribed anew on this link.
     Replay {
         filter: String,
@@ -36,8 +41,11 @@ enum Call {
 
 /// A reply topic on the present link.
 enum ReplyTopic {
-    /// SUBSCRIBE is out; these posts, by their tokens, wait for the SUBACK.
-    Asked(BTreeMap<u64, LinkRequest>),
+    /// SUBSCRIBE is out, as this call; these posts, by their tokens, wait for the SUBACK.
+    Asked {
+        call: u64,
+        waiting: BTreeMap<u64, LinkRequest>,
+    },
     Granted,
 }
 
@@ -55,6 +63,21 @@ pub struct Requests {
     unacknowledged: BTreeSet<u64>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
     deadlines: BTreeMap<u64, u64>,
+    /// What the outbox is still to hear of.
+    outcomes: Vec<(u64, Outcome)>,
+    /// A call was refused, for there were too many, and nobody was told yet that there is room.
+    refused: bool,
+}
+
+/// Whose request a reply has ended.
+pub enum Replied {
+    /// The host's: its event, but for topic and payload.
+    Call(Event),
+    Kept {
+        request: u64,
+        code: i32,
+        words: String,
+    },
 }
 
 impl Requests {
@@ -72,19 +95,27 @@ impl Requests {
             awaited: HashMap::new(),
             unacknowledged: BTreeSet::new(),
             deadlines: BTreeMap::new(),
+            outcomes: Vec::new(),
+            refused: false,
         }
     }
 
-    fn token(&mut self, call: Call, now: u64) -> u64 {
+    fn number(&mut self, call: Call) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
         self.calls.insert(token, call);
+        token
+    }
+
+    fn token(&mut self, call: Call, now: u64) -> u64 {
+        let token = self.number(call);
         self.deadlines.insert(token, now.saturating_add(self.reply_timeout_ms));
         token
     }
 
     fn accept(&mut self, call: Call, now: u64) -> Result<u64> {
-        if (self.calls.len() - self.ours).max(self.unacknowledged.len()) >= self.limit {
+        if self.open() >= self.limit {
+            self.refused = true;
             return Err(Error::new(
                 Status::ENOS_ERR_QUEUE_FULL,
                 format!(
@@ -96,10 +127,97 @@ impl Requests {
         Ok(self.token(call, now))
     }
 
-    fn ask(&mut self, call: Call, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) {
+    /// The host's calls that have no outcome, or whose message the transport still holds.
+    fn open(&self) -> usize {
+        (self.calls.len() - self.ours).max(self.unacknowledged.len())
+    }
+
+    /// Whether no call of the host's is without its outcome.
+    pub fn is_idle(&self) -> bool {
+        self.calls.len() == self.ours
+    }
+
+    /// After a call was refused: there is room again. Tells it once.
+    pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
+        if self.refused && self.open() <= self.limit / 2 {
+            self.refused = false;
+            let words = "calls are taken again";
+            actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
+        }
+    }
+
+    /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
+    pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
+        let token = self.number(Call::Kept { reply: None });
+        self.ours += 1;
+        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
+        token
+    }
+
+    /// Posts a message of the outbox. With `until_reply` its reply is an outcome, too, and has to be able to come: see
+    /// [`can_reply`](Self::can_reply).
+    pub fn keep_post(
+        &mut self,
+        operation: Operation,
+        params: &[u8],
+        until_reply: bool,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let id = self.next_id.to_string();
+        let payload = operation.request(&id, params)?;
+        self.next_id += 1;
+        let reply = until_reply.then(|| (operation.reply_topic(), id));
+        let token = self.number(Call::Kept { reply: reply.clone() });
+        self.ours += 1;
+        if let Some(reply) = reply {
+            self.awaited.insert(reply, token);
+        }
+        actions.push_back(Action::Send(LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 }));
+        Ok(token)
+    }
+
+    /// Whether replies to this operation come; if not yet, which call sees to it. When that comes to nothing, it is
+    /// among the [outcomes](Self::take_outcomes).
+    pub fn can_reply(
+        &mut self,
+        operation: &Operation,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> std::result::Result<(), u64> {
+        let topic = operation.reply_topic();
+        match self.reply_topics.get(&topic) {
+            Some(ReplyTopic::Granted) => Ok(()),
+            Some(ReplyTopic::Asked { call, .. }) => Err(*call),
+            None => Err(self.ask_reply_topic(topic, BTreeMap::new(), now, actions)),
+        }
+    }
+
+    fn ask_reply_topic(
+        &mut self,
+        topic: String,
+        waiting: BTreeMap<u64, LinkRequest>,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> u64 {
+        let call = self.ask(Call::ReplyTopic { topic: topic.clone() }, topic.clone(), 1, now, actions);
+        self.reply_topics.insert(topic, ReplyTopic::Asked { call, waiting });
+        call
+    }
+
+    /// The outbox has no interest in it any more.
+    pub fn forget(&mut self, token: u64) {
+        self.remove(token);
+    }
+
+    pub fn take_outcomes(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    fn ask(&mut self, call: Call, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) -> u64 {
         self.ours += 1;
         let token = self.token(call, now);
         actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
+        token
     }
 
     pub fn publish(
@@ -162,17 +280,15 @@ impl Requests {
         let reply_topic = operation.reply_topic();
         let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now)?;
         self.next_id += 1;
-        self.awaited.insert((reply_topic.clone(), id), token);
         let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        self.awaited.insert((reply_topic.clone(), id), token);
         match self.reply_topics.get_mut(&reply_topic) {
             Some(ReplyTopic::Granted) => self.send(request, actions),
-            Some(ReplyTopic::Asked(waiting)) => {
+            Some(ReplyTopic::Asked { waiting, .. }) => {
                 waiting.insert(token, request);
             }
             None => {
-                let waiting = BTreeMap::from([(token, request)]);
-                self.reply_topics.insert(reply_topic.clone(), ReplyTopic::Asked(waiting));
-                self.ask(Call::ReplyTopic { topic: reply_topic.clone() }, reply_topic, 1, now, actions);
+                self.ask_reply_topic(reply_topic, BTreeMap::from([(token, request)]), now, actions);
             }
         }
         Ok(token)
@@ -201,8 +317,15 @@ impl Requests {
 
     pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
         self.unacknowledged.remove(&token);
-        if matches!(self.calls.get(&token), Some(Call::Publish)) {
-            self.finish(token, Status::ENOS_OK, "", actions);
+        match self.calls.get(&token) {
+            Some(Call::Publish) => self.finish(token, Status::ENOS_OK, "", actions),
+            Some(Call::Kept { reply }) => {
+                if reply.is_none() {
+                    self.remove(token);
+                }
+                self.outcomes.push((token, Outcome::Delivered));
+            }
+            _ => {}
         }
     }
 
@@ -224,7 +347,7 @@ impl Requests {
                 actions.push_back(Action::Emit(event));
             }
             Some(Call::ReplyTopic { topic }) => {
-                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
+                if let Some(ReplyTopic::Asked { waiting, .. }) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
                     waiting.into_values().for_each(|request| self.send(request, actions));
                 }
             }
@@ -240,13 +363,17 @@ impl Requests {
         self.finish(token, Status::ENOS_OK, "", actions);
     }
 
-    /// Ends the post that this message answers: its event, but for topic and payload. `None`: nobody waits for it.
-    pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Event> {
+    /// Ends the post that this message answers. `None`: nobody waits for it.
+    pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Replied> {
         let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
         let reply = envelope::parse_reply(payload).ok()?;
         let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
-        self.remove(token);
-        Some(Event::new(EventKind::Reply, Status::ENOS_OK, reply.message).code(reply.code).token(token))
+        Some(match self.remove(token) {
+            Some(Call::Kept { .. }) => Replied::Kept { request: token, code: reply.code, words: reply.message },
+            _ => Replied::Call(
+                Event::new(EventKind::Reply, Status::ENOS_OK, reply.message).code(reply.code).token(token),
+            ),
+        })
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -264,17 +391,25 @@ impl Requests {
         self.deadlines.remove(&token);
         let call = self.calls.remove(&token)?;
         match &call {
-            Call::Post { topic, id } => {
-                self.awaited.remove(&(topic.clone(), id.clone()));
-                // It is not sent any more, and is not to be kept until the SUBACK comes, if ever.
-                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.get_mut(topic) {
-                    waiting.remove(&token);
+            Call::Post { topic, id } => self.await_no_more(token, (topic.clone(), id.clone())),
+            Call::Kept { reply } => {
+                self.ours -= 1;
+                if let Some(reply) = reply.clone() {
+                    self.await_no_more(token, reply);
                 }
             }
             Call::Replay { .. } | Call::ReplyTopic { .. } => self.ours -= 1,
             _ => {}
         }
         Some(call)
+    }
+
+    fn await_no_more(&mut self, token: u64, reply: (String, String)) {
+        // It is not sent any more, and is not to be kept until the SUBACK comes, if ever.
+        if let Some(ReplyTopic::Asked { waiting, .. }) = self.reply_topics.get_mut(&reply.0) {
+            waiting.remove(&token);
+        }
+        self.awaited.remove(&reply);
     }
 
     /// Ends a call with its one event. A token that has had its outcome already is no longer known here.
@@ -286,17 +421,22 @@ impl Requests {
             Call::Subscribe { filter, .. } => event(EventKind::Subscribed, filter),
             Call::Unsubscribe { filter } => event(EventKind::Unsubscribed, filter),
             Call::Post { topic, .. } => event(EventKind::Reply, topic),
+            Call::Kept { .. } => {
+                self.outcomes.push((token, Outcome::NotDelivered { reason: detail.to_owned() }));
+                return;
+            }
             Call::Replay { filter } if status == Status::ENOS_ERR_CREDENTIALS => {
                 self.filters.remove(&filter);
                 event(EventKind::Subscribed, filter).token(0)
             }
             Call::Replay { .. } => return,
             Call::ReplyTopic { topic } => {
-                if let Some(ReplyTopic::Asked(waiting)) = self.reply_topics.remove(&topic) {
+                if let Some(ReplyTopic::Asked { waiting, .. }) = self.reply_topics.remove(&topic) {
                     for token in waiting.into_keys() {
                         self.finish(token, status, detail, actions);
                     }
                 }
+                self.outcomes.push((token, Outcome::NotDelivered { reason: detail.to_owned() }));
                 return;
             }
         };

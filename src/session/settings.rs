@@ -1,6 +1,7 @@
 //! What a session is made from.
 
 use super::budget::BudgetLimits;
+use super::outbox::OutboxSettings;
 use crate::protocol::{Identity, Secret, SignMethod};
 
 #[derive(Clone, Debug)]
@@ -20,4 +21,6 @@ pub struct Settings {
     pub budget: BudgetLimits,
     /// How many calls may be accepted and not yet have their outcome.
     pub inflight: u32,
+    /// `None`: there is no storage to keep messages in.
+    pub outbox: Option<OutboxSettings>,
 }

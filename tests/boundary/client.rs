@@ -75,8 +75,11 @@ fn a_client_offline_checks_its_arguments_first() {
         refused(publish(s, p, 4, 2, 0, &mut token), ENOS_ERR_UNSUPPORTED, "qos");
         refused(publish(s, p, 4, 3, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");
         refused(publish(s, p, 4, -1, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");
-        refused(publish(s, p, 4, 1, 1, &mut token), ENOS_ERR_UNSUPPORTED, "durable");
-        refused(publish(s, p, 4, 1, 2, &mut token), ENOS_ERR_INVALID_ARG, "flags");
+        refused(publish(s, p, 4, 1, 1, &mut token), ENOS_ERR_STATE, "storage");
+        refused(publish(s, p, 4, 0, 1, &mut token), ENOS_ERR_INVALID_ARG, "qos");
+        refused(publish(s, p, 4, 1, 2, &mut token), ENOS_ERR_INVALID_ARG, "DURABLE");
+        refused(publish(s, p, 4, 1, 3, &mut token), ENOS_ERR_INVALID_ARG, "UNTIL_REPLY");
+        refused(publish(s, p, 4, 1, 8, &mut token), ENOS_ERR_INVALID_ARG, "flags");
         refused(publish(s, p, 4, 1, 0, &mut token), ENOS_ERR_STATE, "");
         refused(publish(s, p, 4, 1, 0, null_mut()), ENOS_ERR_STATE, "");
         refused(enos_client_subscribe(c, null(), 0, &mut token), ENOS_ERR_NULL_ARG, "filter");
@@ -89,7 +92,7 @@ fn a_client_offline_checks_its_arguments_first() {
         let post = |json, len, flags| enos_client_post_measurepoints(c, json, len, flags, null_mut());
         refused(post(null(), 1, 0), ENOS_ERR_NULL_ARG, "params_json");
         refused(post(s, NUL_TERMINATED - 1, 0), ENOS_ERR_INVALID_ARG, "params_json");
-        refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_UNSUPPORTED, "durable");
+        refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "time");
         refused(post(c"{}".as_ptr(), 2, 4), ENOS_ERR_INVALID_ARG, "flags");
         refused(post(c"{}".as_ptr(), 2, 0), ENOS_ERR_STATE, "");
         let reply = |topic, id, json, len| enos_client_reply(c, topic, id, 200, json, len, null_mut());

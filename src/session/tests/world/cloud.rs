@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::super::super::*;
-use super::{Due, World, PRODUCT};
+use super::{durable, Due, World, PRODUCT};
 use crate::protocol::{Secret, SecureMode, SignMethod};
 
 pub struct Cloud {
@@ -98,6 +98,15 @@ impl World {
             let valid = self.cloud.secret.clone().unwrap_or_default();
             if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged == 0 {
                 self.violate("the activation was acknowledged before it was stored".into());
+            }
+        }
+        if let LinkRequest::Publish { token, topic, payload, .. } = &request {
+            if let Some((number, id)) = durable::number(topic, payload) {
+                // A connection keeps the order.
+                let at = self.now + self.rng.u64(0..100);
+                self.last_arrival = self.last_arrival.max(at);
+                let arrival = Due::Durable(attempt, *token, number, topic.clone(), id);
+                return self.later(self.last_arrival - self.now, arrival);
             }
         }
         let (token, silent) = (request.token(), self.happens(self.rates.no_reply));

@@ -91,8 +91,14 @@ impl World {
             Action::Send(request) => self.send(request),
             Action::Emit(event) => self.emit(event),
             Action::Log(..) => {}
+            outbox => return self.outbox_action(outbox),
         }
         None
+    }
+
+    /// The process ends, one way or the other.
+    pub(super) fn die(&mut self) {
+        self.end = Some(if self.rng.bool() { End::Killed } else { End::PowerCut });
     }
 
     fn load(&mut self) -> Loaded {
@@ -187,7 +193,9 @@ impl World {
     }
 
     fn emit(&mut self, event: Event) {
-        if event.token != 0 && !self.accepted.remove(&event.token) {
+        if event.token >= 1 << 62 {
+            self.durable_told(&event);
+        } else if event.token != 0 && !self.accepted.remove(&event.token) {
             self.violate(format!("token {} has a second outcome: {:?}", event.token, event.kind));
         }
         if event.kind == EventKind::PersistFailed && self.happens(self.rates.host_saves) {

@@ -2,14 +2,19 @@
 
 mod cloud;
 mod device;
+mod durable;
+mod flash;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::protocol::{Identity, Secret, SecureMode, SignMethod};
+use crate::protocol::{Identity, Secret, SecureMode, SignMethod, Totals};
+use crate::storage::queue::{Queue, QueueLimits};
 
 pub use cloud::{activation, Cloud};
 pub use device::{Disk, End};
+pub use durable::{queue, Ledger, LIMITS};
+pub use flash::{Flash, FlashRates};
 
 pub const PRODUCT: &str = "product-secret";
 
@@ -38,6 +43,14 @@ pub struct Rates {
     pub host_saves: u64,
     pub host_disconnects: u64,
     pub clock_jumps: u64,
+    /// The outbox's storage.
+    pub flash: FlashRates,
+    /// Of durable messages: EnOS refuses some for good, the broker hangs up at some.
+    pub poison: u64,
+    pub deadly: u64,
+    /// EnOS has trouble that passes.
+    pub busy: u64,
+    pub ack_lost: u64,
 }
 
 enum Due {
@@ -45,6 +58,8 @@ enum Due {
     /// The cloud's message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
+    /// A message of the outbox, on its way to the cloud: link, token, number, topic, id.
+    Durable(u64, u64, u64, String, Option<String>),
     /// The host says that it has saved what it was told of.
     Saved,
     /// The host wants to be online again.
@@ -85,6 +100,11 @@ pub struct World {
     boot: u64,
     booted_at: u64,
     clock_off_by: u64,
+    pub flash: Flash,
+    pub queue: Queue,
+    pub limits: QueueLimits,
+    pub ledger: Ledger,
+    last_arrival: u64,
 }
 
 pub fn settings() -> Settings {
@@ -101,13 +121,25 @@ pub fn settings() -> Settings {
         reconnect_max_ms: 120_000,
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
+        outbox: Some(OutboxSettings {
+            window: 10,
+            bytes_per_s: 1_000_000,
+            timeout_ms: 30_000,
+            limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
+        }),
     }
 }
 
 impl World {
     pub fn new(seed: u64, settings: Settings, method: SignMethod) -> World {
         let mut rng = fastrand::Rng::with_seed(seed);
+        let flash = Flash::new(seed);
         World {
+            queue: queue(&flash, LIMITS),
+            flash,
+            limits: LIMITS,
+            ledger: Ledger::default(),
+            last_arrival: 0,
             now: 10_000,
             rates: Rates::default(),
             disk: Disk::default(),
@@ -239,7 +271,10 @@ impl World {
             Due::Connect(attempt, mode, secret, method) if self.is_on(attempt) => {
                 self.arrive(attempt, mode, &secret, method);
             }
-            Due::Link(..) | Due::Push(..) | Due::Connect(..) => {}
+            Due::Durable(attempt, token, number, topic, id) if self.is_on(attempt) => {
+                self.durable_arrives(attempt, token, number, &topic, id);
+            }
+            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
             Due::Saved => {
                 // It may have been stored meanwhile: then that is an error to the host, and no harm.
                 let _ = self.session.activation_saved(self.now());
@@ -308,6 +343,7 @@ impl World {
             self.settings.device_secret = Some(Secret::new(saved.as_bytes()).unwrap());
         }
         self.session = Session::new(self.settings.clone(), self.rng.u64(..));
+        self.next_life();
         self.connect();
     }
 

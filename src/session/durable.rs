@@ -1,0 +1,78 @@
+//! The session's outbox: between it, the link and the host's storage.
+
+use super::outbox::Around;
+use super::*;
+use crate::protocol::{Durable, Totals};
+
+impl Session {
+    /// Messages were accepted, and are in the host's storage.
+    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
+        self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages));
+        self.run_outbox(now, false);
+    }
+
+    /// The oldest went, to make room for others.
+    pub fn outbox_dropped(
+        &mut self,
+        now: Now,
+        page: u64,
+        next: u64,
+        until_reply: &std::result::Result<Vec<bool>, String>,
+    ) {
+        self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
+    }
+
+    /// The outbox was full, and has refused a message.
+    pub fn outbox_full(&mut self) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.refused();
+        }
+    }
+
+    pub fn outbox_is_open(&self) -> bool {
+        self.outbox.as_ref().is_none_or(Outbox::is_open)
+    }
+
+    /// Every accepted call has had its outcome, and every durable message is through.
+    pub fn is_flushed(&self) -> bool {
+        self.requests.is_idle() && self.outbox.as_ref().is_none_or(Outbox::is_empty)
+    }
+
+    /// Nothing that was sent is without its outcome.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.requests.is_idle() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
+    }
+
+    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {
+        self.with_outbox(now, |outbox, around| match result {
+            Ok(ends) => outbox.opened(ends),
+            Err(failure) => outbox.not_opened(failure, around),
+        });
+    }
+
+    pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
+        let Session { outbox: Some(outbox), requests, actions, rng, .. } = self else { return };
+        f(outbox, &mut Around { now: now.ms, requests, actions, rng });
+    }
+
+    /// What goes out beside the outbox comes out of the same throughput.
+    pub(super) fn count_live(&mut self, now: Now, bytes: usize) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.live(bytes, now.ms);
+        }
+    }
+
+    /// Tells the outbox what its requests came to, and lets it go on.
+    pub(super) fn run_outbox(&mut self, now: Now, tidy: bool) {
+        for (request, outcome) in self.requests.take_outcomes() {
+            self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+        }
+        let mut stalled = false;
+        self.with_outbox(now, |outbox, around| stalled = outbox.pump(tidy, around));
+        if stalled && matches!(self.phase, Phase::Online { .. }) {
+            let reason = "the broker does not acknowledge what it is sent".to_owned();
+            self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
+            self.with_outbox(now, |outbox, _| outbox.stop());
+        }
+    }
+}

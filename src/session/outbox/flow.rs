@@ -1,0 +1,94 @@
+//! How fast the backlog goes out: a budget of bytes that refills steadily, and that live data draws on first.
+
+/// So long a pause is made up for at once, and no more.
+const BURST_MS: u64 = 250;
+
+#[derive(Debug)]
+pub struct Flow {
+    /// 0: no limit.
+    bytes_per_s: u64,
+    /// Below zero what has gone out is still to be paid for.
+    credit: i64,
+    as_of: u64,
+}
+
+impl Flow {
+    pub fn new(bytes_per_s: u64) -> Flow {
+        Flow { bytes_per_s, credit: 0, as_of: 0 }
+    }
+
+    /// Bytes go out, allowed or not.
+    pub fn spend(&mut self, bytes: usize, now: u64) {
+        self.refill(now);
+        self.credit = self.credit.saturating_sub_unsigned(bytes as u64);
+    }
+
+    /// When more may go out: `None` for now.
+    pub fn ready_at(&mut self, now: u64) -> Option<u64> {
+        self.refill(now);
+        if self.bytes_per_s == 0 || self.credit > 0 {
+            return None;
+        }
+        let missing = self.credit.unsigned_abs() + 1;
+        Some(now.saturating_add((missing.saturating_mul(1000)).div_ceil(self.bytes_per_s)))
+    }
+
+    fn refill(&mut self, now: u64) {
+        let passed = now.saturating_sub(self.as_of);
+        // A whole millisecond is worth less than a byte when the rate is low: it is left to add up.
+        let earned = passed.saturating_mul(self.bytes_per_s) / 1000;
+        if earned > 0 {
+            let most = self.bytes_per_s.saturating_mul(BURST_MS) / 1000;
+            self.credit = self.credit.saturating_add_unsigned(earned).min(most.max(1) as i64);
+            self.as_of = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of messages this large that go out within ten seconds, sent as soon as they may be.
+    fn sent(rate: u64, size: usize) -> u64 {
+        let mut flow = Flow::new(rate);
+        let (mut now, mut sent) = (1_000_000, 0);
+        while now < 1_010_000 {
+            match flow.ready_at(now) {
+                Some(at) => now = at.max(now + 1),
+                None => {
+                    flow.spend(size, now);
+                    sent += size as u64;
+                }
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn the_rate_is_kept_whatever_the_size() {
+        for rate in [100, 20_000, 1_000_000] {
+            for size in [1, 100, 10_000, 500_000] {
+                let sent = sent(rate, size);
+                let most = rate * 10 + rate * BURST_MS / 1000 + size as u64 + 1;
+                assert!(sent <= most && sent + size as u64 >= rate * 9, "{sent} bytes at {rate}/s in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn live_data_comes_out_of_the_same_budget() {
+        let mut flow = Flow::new(1_000);
+        assert_eq!(flow.ready_at(10_000), None);
+        flow.spend(5_000, 10_000);
+        let at = flow.ready_at(10_000).unwrap();
+        assert!((14_700..=15_100).contains(&at), "{at}");
+    }
+
+    #[test]
+    fn no_limit_is_none() {
+        let mut flow = Flow::new(0);
+        flow.spend(usize::MAX, 1);
+        assert_eq!(flow.ready_at(1), None);
+    }
+}

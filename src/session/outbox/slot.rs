@@ -1,0 +1,169 @@
+//! What is in memory of the outbox: the messages at its head, as many as may be under way.
+
+use std::collections::VecDeque;
+
+use super::super::io::Outcome;
+use crate::protocol::{Durable, Totals};
+
+/// A message, from being read until it is through.
+pub struct Slot {
+    pub token: u64,
+    pub page: u64,
+    pub message: Durable,
+    pub state: State,
+}
+
+pub enum State {
+    Waiting,
+    /// On its way, as this request; since when it is acknowledged, if it is.
+    Sent {
+        request: u64,
+        acknowledged: Option<u64>,
+    },
+    /// Through, and told in its turn.
+    Through(Answer),
+    /// It can never succeed; to be set aside in its turn.
+    Refused(Answer),
+    /// Being set aside.
+    Leaving(Answer),
+}
+
+/// What a message came to.
+#[derive(Default)]
+pub struct Answer {
+    pub code: i32,
+    pub words: String,
+    pub topic: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+impl Answer {
+    pub fn words(words: &str) -> Answer {
+        Answer { words: words.to_owned(), ..Answer::default() }
+    }
+}
+
+/// Messages that were accepted together, while one of them is not through.
+pub struct Page {
+    pub next: u64,
+    pub after: Totals,
+    pub left: usize,
+}
+
+/// The messages in memory: first those that are on their way or have been, then those that wait.
+#[derive(Default)]
+pub struct Window {
+    slots: VecDeque<Slot>,
+    /// How many do not wait, and the bytes of these.
+    sent: usize,
+    sent_bytes: usize,
+    bytes: usize,
+}
+
+impl Window {
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn sent(&self) -> (usize, usize) {
+        (self.sent, self.sent_bytes)
+    }
+
+    pub fn all_sent(&self) -> bool {
+        self.sent == self.slots.len()
+    }
+
+    pub fn push(&mut self, slot: Slot) {
+        self.bytes += slot.message.content.size();
+        self.slots.push_back(slot);
+    }
+
+    pub fn front(&self) -> Option<&Slot> {
+        self.slots.front()
+    }
+
+    pub fn front_mut(&mut self) -> Option<&mut Slot> {
+        self.slots.front_mut()
+    }
+
+    pub fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        let size = slot.message.content.size();
+        self.bytes -= size;
+        if self.sent > 0 {
+            self.sent -= 1;
+            self.sent_bytes -= size;
+        }
+        Some(slot)
+    }
+
+    pub fn next_waiting(&self) -> Option<&Slot> {
+        self.slots.get(self.sent)
+    }
+
+    /// The first that waits is on its way from here on, or can never be.
+    pub fn advance(&mut self, state: State) {
+        if let Some(slot) = self.slots.get_mut(self.sent) {
+            slot.state = state;
+            self.sent += 1;
+            self.sent_bytes += slot.message.content.size();
+        }
+    }
+
+    /// Where the message of this request is.
+    pub fn find(&self, wanted: u64) -> Option<usize> {
+        let is_it = |slot: &Slot| matches!(slot.state, State::Sent { request, .. } if request == wanted);
+        self.slots.iter().take(self.sent).position(is_it)
+    }
+
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(at)
+    }
+
+    /// The first and the last that are on their way.
+    pub fn under_way(&self) -> Option<(usize, u64, u64)> {
+        let mut sent =
+            self.slots.iter().take(self.sent).enumerate().filter(|(_, slot)| matches!(slot.state, State::Sent { .. }));
+        let (at, first) = sent.next()?;
+        let last = sent.next_back().map_or(first.token, |(_, slot)| slot.token);
+        Some((at, first.token, last))
+    }
+
+    /// Since when the first that is on its way is acknowledged and waits for its reply; and where it is.
+    pub fn first_awaiting(&self) -> Option<(usize, u64)> {
+        self.slots.iter().take(self.sent).enumerate().find_map(|(at, slot)| match slot.state {
+            State::Sent { acknowledged: Some(since), .. } => Some((at, since)),
+            _ => None,
+        })
+    }
+
+    /// All from `at` on wait again, in their order; what they had been sent as. What leaves the queue stays where it is.
+    pub fn rewind(&mut self, at: usize) -> Vec<u64> {
+        let leaving = |slot: &&Slot| matches!(slot.state, State::Refused(_) | State::Leaving(_));
+        let at = at.max(self.slots.iter().take(self.sent).take_while(leaving).count());
+        let mut requests = Vec::new();
+        for slot in self.slots.iter_mut().take(self.sent).skip(at) {
+            if let State::Sent { request, .. } = slot.state {
+                requests.push(request);
+            }
+            slot.state = State::Waiting;
+            self.sent_bytes -= slot.message.content.size();
+        }
+        self.sent = self.sent.min(at);
+        requests
+    }
+}
+
+impl From<Outcome> for Answer {
+    fn from(outcome: Outcome) -> Answer {
+        match outcome {
+            Outcome::Reply { code, words, topic, payload } => Answer { code, words, topic, payload },
+            Outcome::Delivered => Answer::default(),
+            Outcome::NotDelivered { reason } => Answer::words(&reason),
+        }
+    }
+}

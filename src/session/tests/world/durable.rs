@@ -1,0 +1,315 @@
+//! Durable messages: the host that has them accepted, the cloud that takes them, and what must be true of both.
+//!
+//! Each message has a number. The promises: a message that was accepted is taken by the cloud, or the host is told what
+//! else became of it; what the cloud takes holds all of them in the order in which they were accepted; each has its one
+//! event in a process's life.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::super::*;
+use super::flash::Flash;
+use super::{Due, World};
+use crate::protocol::{durable, Content, Durable};
+use crate::session::{OutboxEnds, PageFound};
+use crate::storage::queue::{Found, Queue, QueueLimits};
+use crate::storage::records::{Records, RecordsError};
+
+pub const LIMITS: QueueLimits = QueueLimits { messages: 200, bytes: 1 << 20, drop_oldest: false };
+
+/// A number that EnOS refuses for good, whenever it comes.
+pub fn is_poison(number: u64) -> bool {
+    number % 41 == 0
+}
+
+/// A number at which the broker hangs up, whenever it comes.
+pub fn is_deadly(number: u64) -> bool {
+    number % 97 == 0
+}
+
+struct Accepted {
+    number: u64,
+    /// The life of the process and the link in it on which it was accepted; `None`: offline.
+    link: Option<(u64, u64)>,
+    until_reply: bool,
+}
+
+/// The host's notes, which outlive its process.
+#[derive(Default)]
+pub struct Ledger {
+    next: u64,
+    /// By token, which is the order.
+    accepted: BTreeMap<u64, Accepted>,
+    /// In which life of the process an outcome was told last.
+    told: BTreeMap<u64, u64>,
+    /// Not taken, and told so.
+    excused: BTreeSet<u64>,
+    /// Pages that were dropped.
+    gone: BTreeSet<u64>,
+    life: u64,
+    /// All that the cloud took, in that order; and apart.
+    taken: Vec<u64>,
+    has: BTreeSet<u64>,
+    pub refused: u64,
+}
+
+impl Ledger {
+    fn take(&mut self, number: u64) {
+        self.taken.push(number);
+        self.has.insert(number);
+    }
+}
+
+pub fn queue(flash: &Flash, limits: QueueLimits) -> Queue {
+    Queue::new(Records::new(std::sync::Arc::new(flash.clone()), "pk", "dk", "0123456789abcdef"), limits)
+}
+
+fn failure(error: RecordsError) -> StorageFailure {
+    StorageFailure { code: error.code, message: error.message }
+}
+
+impl World {
+    /// As the client does it: storage first, then the session.
+    pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
+        let numbers = self.ledger.next..self.ledger.next + count;
+        self.ledger.next += count;
+        let messages: Vec<Durable> = numbers.clone().map(|number| message(number, until_reply, size)).collect();
+        messages.iter().try_for_each(Durable::check)?;
+        let drops = self.limits.drop_oldest;
+        let before = if drops { self.pages() } else { BTreeSet::new() };
+        let opened = self.queue.open();
+        let result = match &opened {
+            Ok(_) => self.queue.append(&messages),
+            Err(error) => Err(error.clone()),
+        };
+        let dropped = self.queue.take_dropped();
+        // What had to go is gone, whether or not the process lives to tell of it.
+        if drops {
+            let after = self.pages();
+            let Ledger { accepted, gone, .. } = &mut self.ledger;
+            for page in before.difference(&after) {
+                // It may be a part: the message is the one that begins there, or before.
+                let message = accepted.range(..=durable::token(*page, 255)).next_back();
+                gone.extend(message.map(|(token, _)| page_of(*token)));
+            }
+        }
+        if self.flash.cells().dead {
+            self.die();
+            return Err(Error::new(Status::ENOS_ERR_STORAGE, "the process is gone"));
+        }
+        let now = self.now();
+        if let (Ok(opened), false) = (opened, self.session.outbox_is_open()) {
+            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect };
+            self.session.handle(now, Input::OutboxOpened(Ok(ends)));
+        }
+        for gone in dropped {
+            self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
+        }
+        let taken = match result {
+            Ok(taken) => taken,
+            Err(error) => {
+                if error.status == Status::ENOS_ERR_QUEUE_FULL {
+                    self.session.outbox_full();
+                    self.ledger.refused += count;
+                }
+                self.perform();
+                return Err(error.into());
+            }
+        };
+        let online = self.session.state() == State::Online;
+        let link = online.then_some((self.ledger.life, self.session.attempt));
+        for (index, number) in numbers.enumerate() {
+            let token = durable::token(taken.page, index);
+            if self.ledger.accepted.insert(token, Accepted { number, link, until_reply }).is_some() {
+                self.violate(format!("token {token} was given out twice"));
+            }
+        }
+        self.session.appended(now, taken.page, taken.next, taken.after, messages);
+        self.perform();
+        Ok(())
+    }
+
+    pub(super) fn outbox_action(&mut self, action: Action) -> Option<Input> {
+        let answer = match action {
+            Action::OpenOutbox => {
+                let opened = self.queue.open().map_err(failure);
+                let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect });
+                Some(Input::OutboxOpened(ends))
+            }
+            Action::ReadPage(page) => {
+                let result = self.queue.read(page).map_err(failure).map(|found| match found {
+                    Found::Messages { next, after, messages } => PageFound::Messages { next, after, messages },
+                    Found::Nothing { next } => PageFound::Nothing { next },
+                    Found::Lost { next, words } => PageFound::Lost { next, words },
+                });
+                Some(Input::PageRead { page, result })
+            }
+            Action::FinishPages { through, after } => {
+                let result = self.queue.finish(through, after).map_err(failure);
+                Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
+            }
+            Action::SetAside { token, code, message } => {
+                let result = self.queue.set_aside(token, code, &message).map_err(failure);
+                Some(Input::SetAside { token, result })
+            }
+            Action::StoreSuspect(suspect) => {
+                let _ = self.queue.suspect(suspect);
+                None
+            }
+            _ => None,
+        };
+        if self.flash.cells().dead {
+            self.die();
+            return None;
+        }
+        answer
+    }
+
+    /// A message of the outbox reaches the cloud, over this link.
+    pub(super) fn durable_arrives(&mut self, attempt: u64, token: u64, number: u64, topic: &str, id: Option<String>) {
+        if is_deadly(number) && self.rates.deadly > 0 {
+            let after = self.rng.u64(0..20);
+            return self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "a fault of the broker's".into() }));
+        }
+        self.check_lateness(attempt, number, topic);
+        let lost = self.happens(self.rates.ack_lost);
+        if !lost {
+            self.later(1, Due::Link(attempt, LinkInput::Delivered { token }));
+        }
+        let Some(id) = id else { return self.ledger.take(number) };
+        let code = match () {
+            _ if is_poison(number) && self.rates.poison > 0 => 1206,
+            _ if self.happens(self.rates.busy) => [429, 500, 503][self.rng.usize(..3)],
+            _ => 200,
+        };
+        if code == 200 {
+            self.ledger.take(number);
+        }
+        if !self.happens(self.rates.no_reply) {
+            let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
+            let topic = format!("{topic}_reply").into_bytes();
+            let delay = self.rng.u64(0..300);
+            self.later(delay, Due::Link(attempt, LinkInput::Message { topic, payload, qos: 0 }));
+        }
+    }
+
+    /// Late data goes as such, and live data does not.
+    fn check_lateness(&mut self, attempt: u64, number: u64, topic: &str) {
+        let accepted = self.ledger.accepted.values().rev().find(|accepted| accepted.number == number);
+        let Some(accepted) = accepted.filter(|accepted| accepted.until_reply) else { return };
+        let late = accepted.link != Some((self.ledger.life, attempt));
+        if late != topic.ends_with("/resume") {
+            self.violate(format!("number {number}, late: {late}, went to {topic}"));
+        }
+    }
+
+    pub(super) fn durable_told(&mut self, event: &Event) {
+        let token = event.token;
+        let Some(accepted) = self.ledger.accepted.get(&token) else {
+            // Of a message whose acceptance failed, and that was stored all the same.
+            return;
+        };
+        let number = accepted.number;
+        if self.ledger.told.insert(token, self.ledger.life) == Some(self.ledger.life) {
+            self.violate(format!("number {number} has a second outcome: {:?}", event.status));
+        }
+        match event.status {
+            Status::ENOS_OK if !self.ledger.has.contains(&number) => {
+                self.violate(format!("number {number} is told to be through, and the cloud does not have it"));
+            }
+            Status::ENOS_OK => {}
+            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => drop(self.ledger.excused.insert(number)),
+            Status::ENOS_ERR_STORAGE => {
+                self.excuse(token);
+                // Or an erase that made room has failed, and was done all the same, of a part at least.
+                let dropped = self.ledger.gone.contains(&page_of(token));
+                if self.flash.cells().garbled.is_empty() && !dropped {
+                    self.violate(format!("number {number} is told to be lost: {}", event.detail));
+                }
+            }
+            other => self.violate(format!("number {number} came to {other:?}: {}", event.detail)),
+        }
+    }
+
+    fn pages(&self) -> BTreeSet<u64> {
+        let cells = self.flash.cells();
+        cells.values.keys().filter_map(|key| key.strip_prefix("out.")?.split('.').next()?.parse().ok()).collect()
+    }
+
+    /// All of the page that begins with this token.
+    fn excuse(&mut self, token: u64) {
+        let Ledger { accepted, told, excused, life, .. } = &mut self.ledger;
+        for (token, accepted) in accepted.range(token..=token | 0xFF) {
+            told.insert(*token, *life);
+            excused.insert(accepted.number);
+        }
+    }
+
+    pub(super) fn next_life(&mut self) {
+        self.ledger.life += 1;
+        self.flash.cells().dead = false;
+        self.queue = queue(&self.flash, self.limits);
+    }
+
+    /// Everything accepted is with the cloud, in order, or the host knows what else became of it.
+    pub fn check_durable(&mut self) {
+        let pages = self.ledger.gone.clone();
+        let gone = |token: &u64| pages.contains(&page_of(*token));
+        let untold: Vec<u64> = self
+            .ledger
+            .accepted
+            .iter()
+            .filter(|(token, _)| !self.ledger.told.contains_key(token) && !gone(token))
+            .map(|(_, accepted)| accepted.number)
+            .collect();
+        if !untold.is_empty() {
+            self.violate(format!("accepted, and never told of again: {untold:?}"));
+        }
+        let wanted: Vec<u64> = self
+            .ledger
+            .accepted
+            .iter()
+            .filter(|(token, accepted)| !self.ledger.excused.contains(&accepted.number) && !gone(token))
+            .map(|(_, accepted)| accepted.number)
+            .collect();
+        let mut taken = self.ledger.taken.iter();
+        let missing = wanted.iter().find(|number| !taken.any(|taken| taken == *number));
+        if let Some(number) = missing {
+            let words = match self.ledger.has.contains(number) {
+                true => "was taken out of order",
+                false => "was lost",
+            };
+            self.violate(format!("number {number} {words}; taken: {:?}", self.ledger.taken));
+        }
+    }
+
+    pub fn through(&self) -> usize {
+        self.ledger.told.len()
+    }
+}
+
+fn page_of(token: u64) -> u64 {
+    (token & !(1 << 62)) >> 8
+}
+
+/// The number is in the topic, or among the measure points.
+fn message(number: u64, until_reply: bool, size: usize) -> Durable {
+    let padding = "x".repeat(size);
+    let content = match until_reply {
+        true => Content::Measurepoints {
+            params: format!(r#"{{"measurepoints":{{"n":{number},"x":"{padding}"}},"time":1700000000000}}"#).into(),
+        },
+        false => Content::Publish { topic: format!("/n/{number}"), payload: padding.into() },
+    };
+    Durable { content, until_reply, resume: until_reply }
+}
+
+/// The number of a message of the outbox, and its id when it is a post. Large ones are too many to be parsed.
+pub fn number(topic: &str, payload: &[u8]) -> Option<(u64, Option<String>)> {
+    if let Some(number) = topic.strip_prefix("/n/") {
+        return Some((number.parse().ok()?, None));
+    }
+    let head = String::from_utf8_lossy(payload.get(..payload.len().min(200))?);
+    let id = head.strip_prefix("{\"id\":\"")?.split('"').next()?;
+    let number = head.split("\"n\":").nth(1)?.split(',').next()?;
+    Some((number.parse().ok()?, Some(id.to_owned())))
+}
