@@ -76,6 +76,7 @@ fn its_links_lead_somewhere() {
 fn what_the_pages_name_exists() {
     let sources = [
         "include/enos.h",
+        "include/enos.hpp",
         "CMakeLists.txt",
         "c_examples/CMakeLists.txt",
         "c_examples/01_sign.c",
