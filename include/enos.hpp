@@ -36,7 +36,6 @@ class error : public std::runtime_error {
 public:
     /** From a status, with the thread's enos_last_error(). */
     explicit error(enos_status status) : std::runtime_error(enos_last_error()), status_(status) {}
-
     /** One of enum enos_status_code. */
     enos_status status() const noexcept { return status_; }
 
@@ -62,10 +61,8 @@ class sent {
 public:
     /** Whether it was accepted: then exactly one event with its token will come. */
     explicit operator bool() const noexcept { return status_ == ENOS_OK; }
-
     /** ENOS_OK, or why it was refused; enos_last_error() has the words until the thread's next call. */
     enos_status status() const noexcept { return status_; }
-
     /** The token; throws when the call was refused. Call it before the thread's next enos call: it has the words. */
     uint64_t token() const
     {
@@ -88,6 +85,7 @@ public:
         ENOS_INIT(&storage_);
         check(enos_storage_directory(text(path), &storage_));
     }
+    /** Takes over what the other holds. */
     directory(directory &&other) noexcept : storage_(other.storage_) { other.storage_.release = nullptr; }
     ~directory()
     {
@@ -173,6 +171,7 @@ class config {
 public:
     /** With every default in place. */
     config() { check(enos_config_new(&config_)); }
+    /** Takes over what the other holds. */
     config(config &&other) noexcept : config_(other.config_) { other.config_ = nullptr; }
     ~config() { enos_config_free(config_); }
 
@@ -235,6 +234,7 @@ class client : public client_ref {
 public:
     /** enos_client_create() */
     explicit client(const config &config) : client_ref(nullptr) { check(enos_client_create(config.get(), &client_)); }
+    /** Takes over what the other holds. */
     client(client &&other) noexcept : client_ref(other.client_) { other.client_ = nullptr; }
     ~client()
     {
