@@ -87,11 +87,12 @@ fn the_index_has_every_page() {
 /// Functions, constants, options and variables that the pages name.
 #[test]
 fn what_they_name_exists() {
-    let examples = fs::read_dir(root().join("c_examples")).unwrap().map(|entry| entry.unwrap().path());
-    let sources = ["include/enos.h", "include/enos.hpp", "CMakeLists.txt", "scripts/test", "scripts/bench"];
-    let sources = sources.map(|name| root().join(name)).into_iter();
-    let sources = sources.chain(examples.filter(|path| path.extension().is_some_and(|extension| extension != "md")));
-    let known = sources.map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n");
+    let mut sources = ["CMakeLists.txt", "Makefile"].map(|name| root().join(name)).to_vec();
+    for directory in ["include", "c_examples", "cmake", "scripts"] {
+        let files = fs::read_dir(root().join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        sources.extend(files.filter(|path| path.extension().is_none_or(|extension| extension != "md")));
+    }
+    let known = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n");
     let known: BTreeSet<_> = words(&known).chain(["enos_sim"]).collect();
     for page in pages() {
         // paho/README.md has an environment of its own.

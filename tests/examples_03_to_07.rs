@@ -238,18 +238,23 @@ fn they_say_why_they_do_not_start() {
 
 #[test]
 fn under_valgrind_there_is_no_memory_error() {
-    for name in C_EXAMPLES.into_iter().chain([CPP_EXAMPLE]) {
-        let (example, desk) = (Example::build(name), desk());
-        let Some(command) = example.workshop.valgrind(&example.program) else { return };
-        let mut program = Program::start(&mut example.with_arguments(command, &format!("tcp://{}", desk.address())));
-        if name == "05_commands" {
+    let desks = C_EXAMPLES.into_iter().chain([CPP_EXAMPLE]).map(|name| (Example::build(name), desk()));
+    let desks: Vec<_> = desks.collect();
+    // All at once: they mostly wait.
+    let start = |(example, desk): &(Example, Desk)| {
+        let command = example.workshop.valgrind(&example.program)?;
+        Some(Program::start(&mut example.with_arguments(command, &format!("tcp://{}", desk.address()))))
+    };
+    let Some(programs) = desks.iter().map(start).collect::<Option<Vec<_>>>() else { return };
+    for ((example, desk), mut program) in desks.iter().zip(programs) {
+        if example.name == "05_commands" {
             program.expect("CONNECTED");
             desk.cloud.command(&device_id(), "thing/service/measurepoint/get", json!(["temperature"])).unwrap();
             program.expect("code 200");
         } else {
-            program.expect(acknowledged(name));
+            program.expect(acknowledged(example.name));
         }
         let output = end(program);
-        assert!(!output.contains("=="), "{name}: {output}");
+        assert!(!output.contains("=="), "{}: {output}", example.name);
     }
 }

@@ -13,7 +13,8 @@ fn it_is_complete_and_without_a_warning() {
         eprintln!("doxygen is not installed: nothing was tested");
         return;
     }
-    let build = tempfile::tempdir().unwrap();
+    // A blank in the path is nothing special.
+    let build = tempfile::Builder::new().prefix("a build ").tempdir().unwrap();
     let mut configure = Command::new("cmake");
     configure.arg(format!("-DCARGO_EXECUTABLE={}", env!("CARGO")));
     succeed(configure.arg("-S").arg(root()).arg("-B").arg(build.path()));
