@@ -84,16 +84,17 @@ static int run(device *self, enos_client *client, int signals)
 
 int main(int argc, char **argv)
 {
-    device self = {.key = argc == 5 ? argv[3] : ""};
+    device self;
     enos_client *client = NULL;
     enos_storage storage;
-    int signals;
+    int signals, result, ended;
 
     if (argc != 5) {
         fprintf(stderr, "ENOS_PRODUCT_SECRET=... %s SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY\n", argv[0]);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    self.key = argv[3];
     if ((signals = catch_signals()) < 0)
         return 1;
     if ((self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) < 0) {
@@ -106,8 +107,8 @@ int main(int argc, char **argv)
     if (create(argv[1], argv[2], argv[3], &storage, on_event, &self, &client) != ENOS_OK)
         return 1;
 
-    int result = run(&self, client, signals);
-    int ended = finish(client); /* events come until here: the timer has to be there */
+    result = run(&self, client, signals);
+    ended = finish(client); /* events come until here: the timer has to be there */
     close(self.timer);
     close(signals);
     return result != 0 ? result : ended;

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use enos_sim::{Cloud, Config, Product};
 
 const PAGE: &str = include_str!("../../docs/quick-start.md");
+const README: &str = include_str!("../../README.md");
 
 /// The blocks of this language under a heading.
 fn blocks(heading: &str, language: &str) -> Vec<String> {
@@ -108,4 +109,15 @@ fn it_leads_to_a_firmware_that_reports() {
     // The first device has used up its CONNECTs for two minutes.
     let printed = desk.run_firmware(&run.replace(" my-device ", " another-device "));
     assert!(printed.contains("another-device ACTIVATED: success"), "{printed}");
+}
+
+/// What the README promises as four lines is what this page's firmware is built with.
+#[test]
+fn the_readme_has_the_same_lines() {
+    let (_, rest) = README.split_once("\n```cmake\n").unwrap();
+    let lines = rest.split_once("\n```").unwrap().0.lines().map(|line| line.split('#').next().unwrap().trim_end());
+    let lines: Vec<_> = lines.map(|line| line.replace("main.c", "03_poll_loop.c example.c")).collect();
+    let [cmake] = &blocks("The firmware, with CMake", "cmake")[..] else { panic!() };
+    assert_eq!(lines.len(), 4);
+    assert_eq!(cmake.lines().skip(1).collect::<Vec<_>>(), lines);
 }
