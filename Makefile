@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak bench header install clean
+.PHONY: help build demo test soak bench docs header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -18,16 +18,21 @@ demo: ## activates a device against the simulator, and reports from it
 	scripts/demo
 
 test: ## runs every test and lint; the last line has the count
-	scripts/setup demo test bench
+	scripts/setup demo test bench docs
 	scripts/test
 
 soak: ## runs the tests that are too long for every day at their full counts
-	scripts/setup demo test bench
+	scripts/setup demo test bench docs
 	ENOS_SOAK=1 scripts/test
 
 bench: ## measures libenos beside Paho C, libmosquitto and OpenSSL
 	scripts/setup demo bench
 	scripts/bench
+
+docs: ## writes the headers' documentation as HTML, to build/docs/html
+	scripts/setup demo docs
+	cmake -S . -B build -DCMAKE_INSTALL_PREFIX="$(PREFIX)" -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
+	cmake --build build --target enos_docs
 
 header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --test header

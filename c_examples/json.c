@@ -51,6 +51,14 @@ static int skip_value(scanner *s)
     return 0;
 }
 
+/* The length of a value without the blanks behind it. */
+static size_t trimmed(const char *begin, const char *end)
+{
+    while (end > begin && strchr(" \t\r\n", end[-1]) != NULL)
+        end--;
+    return (size_t)(end - begin);
+}
+
 size_t json_member(const char *json, size_t len, const char *name, const char **value)
 {
     scanner s = {json, json + len};
@@ -70,10 +78,28 @@ size_t json_member(const char *json, size_t len, const char *name, const char **
         if (!skip_value(&s))
             return 0;
         if ((size_t)(end - key) == name_len && memcmp(key, name, name_len) == 0) {
-            for (end = s.at; end > begin && strchr(" \t\r\n", end[-1]) != NULL; end--)
-                ;
             *value = begin;
-            return (size_t)(end - begin);
+            return trimmed(begin, s.at);
+        }
+    } while (take(&s, ','));
+    return 0;
+}
+
+size_t json_element(const char *json, size_t len, size_t place, const char **value)
+{
+    scanner s = {json, json + len};
+
+    if (!take(&s, '['))
+        return 0;
+    do {
+        const char *begin;
+        next_is(&s, '"'); /* past the blanks */
+        begin = s.at;
+        if (!skip_value(&s))
+            return 0;
+        if (place-- == 0) {
+            *value = begin;
+            return trimmed(begin, s.at);
         }
     } while (take(&s, ','));
     return 0;

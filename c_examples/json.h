@@ -12,6 +12,9 @@
  */
 size_t json_member(const char *json, size_t len, const char *name, const char **value);
 
+/* Likewise the element of the outermost array that has this place, from 0 on. */
+size_t json_element(const char *json, size_t len, size_t place, const char **value);
+
 /*
  * Copies such a member, a text without escapes or a number, to `out` with a NUL. 1: done. 0: there is none, it is
  * something else, or it does not fit.

@@ -94,7 +94,7 @@
  *     find_package(enos CONFIG REQUIRED)                CMake; add_subdirectory() of the sources gives the same target
  *     target_link_libraries(my_firmware PRIVATE enos::enos)
  *
- * At run time the program needs libenos.so.<ENOS_ABI_VERSION>, the C library, libgcc_s, and OpenSSL's libssl and
+ * At run time the program needs libenos.so.N (N is ENOS_ABI_VERSION), the C library, libgcc_s, and OpenSSL's libssl and
  * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), save in a build without TLS or with
  * OpenSSL linked in statically. Until version 1.0 the ABI may change with a minor version; its number then changes, too.
  * The number of a retired status, event type or flag is never used again.
@@ -172,7 +172,9 @@
 
 /** The version that this header belongs to; enos_version() is that of the library that runs. */
 #define ENOS_VERSION_MAJOR 0
+/** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_MINOR 1
+/** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_PATCH 0
 
 /** The number of the ABI, which is also that of the SONAME: libenos.so.0. Compare it with enos_abi_version(). */
@@ -930,6 +932,9 @@ typedef struct enos_event {
    * payload_len bytes, with no NUL after them. Never NULL.
    */
   const uint8_t *payload;
+  /**
+   * In bytes.
+   */
   size_t payload_len;
   /**
    * In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 mod native;
-use native::{c_compilers, cpp_compilers, passed, root, succeed, Workshop};
+use native::{c_compilers, cpp_compilers, passed, root, succeed, Workshop, CPP_STANDARDS};
 
 fn source(name: &str) -> PathBuf {
     root().join("tests/c").join(name)
@@ -24,6 +24,17 @@ fn the_boundary_from_cplusplus() {
     for compiler in cpp_compilers() {
         let program = workshop.build(compiler, "c++11", &source("test_cplusplus.cpp"));
         passed(&succeed(&mut workshop.command(&program)));
+    }
+}
+
+#[test]
+fn the_cover_for_cplusplus() {
+    let workshop = Workshop::new();
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            let program = workshop.build(compiler, standard, &source("test_hpp.cpp"));
+            passed(&succeed(workshop.command(&program).arg(format!("{compiler}-{standard}-store"))));
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The programs in c_examples, against the simulator.
+//! The first two programs in c_examples, against the simulator. The others: examples_03_to_07.rs.
 
 #[path = "support/desk.rs"]
 mod desk;

@@ -1,4 +1,4 @@
-//! include/enos.h as compilers see it.
+//! include/enos.h, and enos.hpp, as compilers see them.
 
 use std::process::Command;
 
@@ -22,6 +22,20 @@ fn alone_and_twice_in_every_standard() {
     for source in sources("cpp") {
         for compiler in cpp_compilers() {
             CPP_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+        }
+    }
+}
+
+#[test]
+fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
+    let workshop = Workshop::new();
+    let include = "#include <enos.hpp>\n#include <enos.hpp>\n";
+    let other = format!("{include}void other() {{ enos::config().server(\"tcp://x\"); }}\n");
+    let main = format!("{include}void other();\nint main() {{ enos::config().identity(\"pk\", \"dk\"); other(); }}\n");
+    let sources = [workshop.write("main.cpp", &main), workshop.write("other.cpp", &other)];
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            succeed(&mut workshop.command(workshop.build_all(compiler, standard, &sources)));
         }
     }
 }

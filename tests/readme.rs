@@ -15,7 +15,7 @@ use std::process::Command;
 use desk::Desk;
 use enos_sim::Event;
 use host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
-use native::{c_compilers, root, succeed, words, Workshop, C_STANDARDS};
+use native::{c_compilers, root, succeed, Workshop, C_STANDARDS};
 use program::Program;
 
 fn read(name: &str) -> String {
@@ -58,41 +58,6 @@ fn its_program_activates_a_device_and_reports() {
     }
     assert_eq!(desk.modes(), [3, 2, 2]);
     assert_eq!(desk.count(|event| matches!(event, Event::Reply { code: 200, .. })), 2);
-}
-
-/// Files that the README links to are there.
-#[test]
-fn its_links_lead_somewhere() {
-    let readme = read("README.md");
-    let links: Vec<_> = readme.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0).collect();
-    assert!(links.len() > 5, "{links:?}");
-    for link in links {
-        assert!(root().join(link).exists(), "{link}");
-    }
-}
-
-/// Functions, constants, options and variables that the pages name.
-#[test]
-fn what_the_pages_name_exists() {
-    let sources = [
-        "include/enos.h",
-        "CMakeLists.txt",
-        "c_examples/CMakeLists.txt",
-        "c_examples/01_sign.c",
-        "c_examples/02_activate_and_report.c",
-    ];
-    let known = sources.map(read).join("\n");
-    let known: BTreeSet<_> = words(&known).collect();
-    for page in ["README.md", "CHANGELOG.md", "NOTICE", "c_examples/README.md", "docs/provisioning.md"] {
-        let text = read(page);
-        let named: Vec<_> =
-            words(&text).filter(|word| word.starts_with("enos_") || word.starts_with("ENOS_")).collect();
-        for word in named {
-            // enos_client_ stands for all that begin so.
-            let exists = known.contains(word) || word.ends_with('_') && known.iter().any(|k| k.starts_with(word));
-            assert!(exists, "{page}: {word}");
-        }
-    }
 }
 
 /// The crates that are linked into libenos.so, with their licences, are those in NOTICE.

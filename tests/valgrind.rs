@@ -2,39 +2,20 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use enos_sim::{Cloud, Config, Device, DeviceId};
 
 mod native;
 use native::{root, Workshop};
 
-/// What valgrind itself ends with when it has found something.
-const FOUND: i32 = 99;
-
-/// None, said aloud, when valgrind is not installed.
-fn workshop() -> Option<Workshop> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("valgrind is not installed: nothing was tested");
-        return None;
-    }
-    Some(Workshop::new())
-}
-
 /// Builds a program, and runs it to its end with these arguments and this input.
 #[track_caller]
 fn check(workshop: &Workshop, compiler: &str, standard: &str, source: &str, arguments: &[&str], input: &str) {
     let source: PathBuf = root().join("tests/c").join(source);
     let program = workshop.build(compiler, standard, &source);
-    let mut command = workshop.command("valgrind");
-    command.args([
-        "--quiet",
-        "--leak-check=full",
-        "--errors-for-leak-kinds=definite,indirect",
-        "--show-leak-kinds=definite,indirect",
-        "--num-callers=40",
-    ]);
-    command.arg(format!("--error-exitcode={FOUND}")).arg(program).args(arguments);
+    let Some(mut command) = workshop.valgrind(program) else { return };
+    command.args(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -54,19 +35,25 @@ fn cloud() -> (Cloud, String) {
 
 #[test]
 fn the_boundary_from_c() {
-    let Some(workshop) = workshop() else { return };
+    let workshop = Workshop::new();
     check(&workshop, "cc", "c99", "test_boundary.c", &["store"], "");
 }
 
 #[test]
 fn the_boundary_from_cplusplus() {
-    let Some(workshop) = workshop() else { return };
+    let workshop = Workshop::new();
     check(&workshop, "c++", "c++11", "test_cplusplus.cpp", &[], "");
 }
 
 #[test]
+fn the_cover_for_cplusplus() {
+    let workshop = Workshop::new();
+    check(&workshop, "c++", "c++11", "test_hpp.cpp", &["store"], "");
+}
+
+#[test]
 fn an_activation() {
-    let Some(workshop) = workshop() else { return };
+    let workshop = Workshop::new();
     let (_cloud, address) = cloud();
     let device = ["store", "pk", "dk", "product-secret", "0", "1000", "0"];
     let arguments = [&[address.as_str()], &device[..]].concat();
@@ -77,7 +64,7 @@ fn an_activation() {
 
 #[test]
 fn an_activation_that_is_hard_to_store_and_a_post() {
-    let Some(workshop) = workshop() else { return };
+    let workshop = Workshop::new();
     let (_cloud, address) = cloud();
     check(&workshop, "cc", "c99", "memory_device.c", &[&address, "store", "2"], "product-secret\n.....");
 }

@@ -94,6 +94,7 @@ pub struct enos_event {
     pub topic_len: usize,
     /// payload_len bytes, with no NUL after them. Never NULL.
     pub payload: *const u8,
+    /// In bytes.
     pub payload_len: usize,
     /// In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.
     pub activation: *const enos_activation,

@@ -23,6 +23,14 @@ static int member_is(const char *json, const char *name, const char *expected)
     return expected == NULL ? len == 0 : len == strlen(expected) && memcmp(value, expected, len) == 0;
 }
 
+static int element_is(const char *json, size_t place, const char *expected)
+{
+    const char *value = NULL;
+    size_t len = json_element(at_the_end(json, strlen(json)), strlen(json), place, &value);
+
+    return expected == NULL ? len == 0 : len == strlen(expected) && memcmp(value, expected, len) == 0;
+}
+
 static int text_is(const char *json, const char *expected)
 {
     char out[8];
@@ -49,6 +57,9 @@ int main(void)
     CHECK(member_is("{\"n\":true}", "n", "true"));
     CHECK(member_is("", "n", NULL) && member_is("{", "n", NULL) && member_is("[1]", "n", NULL));
     CHECK(member_is("{}", "n", NULL) && member_is("{\"n\"}", "n", NULL) && member_is("{\"n\":}", "n", NULL));
+    CHECK(element_is(" [ \"a\" ,[1,2], {\"b\":3} ]", 0, "\"a\"") && element_is("[1,[2,3],4]", 1, "[2,3]"));
+    CHECK(element_is("[1, 2 ]", 1, "2") && element_is("[1,2]", 2, NULL) && element_is("[]", 0, NULL));
+    CHECK(element_is("", 0, NULL) && element_is("[", 0, NULL) && element_is("[1", 0, NULL) && element_is("{}", 0, NULL));
     CHECK(text_is(command, "7") && text_is("{\"id\":42}", "42") && text_is("{\"id\":\"1234567\"}", "1234567"));
     CHECK(text_is("{\"id\":\"12345678\"}", NULL)); /* does not fit */
     CHECK(text_is("{\"id\":null}", NULL) && text_is("{\"id\":[1]}", NULL) && text_is("{\"id\":\"\\u0031\"}", NULL));

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 pub const C_STANDARDS: [&str; 3] = ["c99", "c11", "c17"];
 pub const CPP_STANDARDS: [&str; 2] = ["c++11", "c++17"];
+/// What valgrind ends with when it has found something.
+pub const FOUND: i32 = 99;
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 pub fn root() -> PathBuf {
@@ -111,6 +113,20 @@ impl Workshop {
         let mut command = Command::new(program.as_ref());
         command.env("LD_LIBRARY_PATH", self.path()).current_dir(self.path());
         command
+    }
+
+    /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost for good.
+    /// None, said aloud, when valgrind is not installed.
+    pub fn valgrind(&self, program: impl AsRef<Path>) -> Option<Command> {
+        if Command::new("valgrind").arg("--version").output().is_err() {
+            eprintln!("valgrind is not installed: nothing was tested");
+            return None;
+        }
+        let mut command = self.command("valgrind");
+        command.args(["--quiet", "--leak-check=full", "--num-callers=40"]);
+        command.args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"]);
+        command.arg(format!("--error-exitcode={FOUND}")).arg(program.as_ref());
+        Some(command)
     }
 
     fn compiler(&self, compiler: &str, standard: &str) -> Command {

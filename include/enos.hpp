@@ -1,0 +1,249 @@
+/**
+ * @file enos.hpp
+ *
+ * enos.h for C++11 and later: objects that free what they hold, exceptions for what must not fail. A thin cover and
+ * nothing behind it: everything is inline, and what has no member here is called with get(). What each call does, its
+ * ranges and statuses, and the rules for threads and callbacks stand in enos.h.
+ *
+ * A call that the program cannot go on without throws enos::error. Those that move messages return enos::sent: that a
+ * device is not online is everyday.
+ *
+ * @code
+ *     struct { void operator()(enos::client_ref client, const enos_event &event) { ... } } handler;
+ *     enos::config config;
+ *     config.server("tcp://mqtt.example.com:11883").identity("my-product-key", "my-device-key");
+ *     config.product_secret(secret).storage(enos::directory("/var/lib/my-device")).on_event(handler);
+ *     enos::client client(config);
+ *     client.connect();
+ *     for (;;) client.loop();
+ * @endcode
+ *
+ * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied.
+ */
+#ifndef ENOS_HPP
+#define ENOS_HPP
+
+#include <enos.h>
+
+#include <stdexcept>
+#include <string>
+
+/** The C++ cover of enos.h. */
+namespace enos {
+
+/** A call that failed: its status, and enos_last_error() as what(). */
+class error : public std::runtime_error {
+public:
+    /** From a status, with the thread's enos_last_error(). */
+    explicit error(enos_status status) : std::runtime_error(enos_last_error()), status_(status) {}
+    /** One of enum enos_status_code. */
+    enos_status status() const noexcept { return status_; }
+
+private:
+    enos_status status_;
+};
+
+/** Throws unless the status is ENOS_OK. For the functions that have no member here. */
+inline void check(enos_status status)
+{
+    if (status != ENOS_OK)
+        throw error(status);
+}
+
+/** A text for C. One that holds a NUL would be cut off there: it becomes one that is refused, as no UTF-8. */
+inline const char *text(const std::string &s) noexcept
+{
+    return s.find('\0') == std::string::npos ? s.c_str() : "\xFF";
+}
+
+/** What became of a call that sends: accepted, with the token that its outcome will carry, or refused. */
+class sent {
+public:
+    /** Whether it was accepted: then exactly one event with its token will come. */
+    explicit operator bool() const noexcept { return status_ == ENOS_OK; }
+    /** ENOS_OK, or why it was refused; enos_last_error() has the words until the thread's next call. */
+    enos_status status() const noexcept { return status_; }
+    /** The token; throws when the call was refused. Call it before the thread's next enos call: it has the words. */
+    uint64_t token() const
+    {
+        check(status_);
+        return token_;
+    }
+
+private:
+    friend class client_ref;
+    enos_status status_ = ENOS_OK;
+    uint64_t token_ = 0;
+};
+
+/** enos_storage_directory(): given to a config, it is the library's; given to none, this releases it. */
+class directory {
+public:
+    /** Opens the directory, and makes it when it is missing. */
+    explicit directory(const std::string &path)
+    {
+        ENOS_INIT(&storage_);
+        check(enos_storage_directory(text(path), &storage_));
+    }
+    /** Takes over what the other holds. */
+    directory(directory &&other) noexcept : storage_(other.storage_) { other.storage_.release = nullptr; }
+    ~directory()
+    {
+        if (storage_.release != nullptr)
+            storage_.release(storage_.ctx);
+    }
+
+private:
+    friend class config;
+    enos_storage storage_;
+};
+
+/** A client that somebody else owns: what an event is about, or what a thread publishes with. Copied like a pointer. */
+class client_ref {
+public:
+    /** From the C handle. */
+    explicit client_ref(enos_client *client) noexcept : client_(client) {}
+
+    /** For the C functions. */
+    enos_client *get() const noexcept { return client_; }
+
+    /** enos_client_connect() */
+    void connect() { check(enos_client_connect(client_)); }
+    /** enos_client_disconnect() */
+    void disconnect() { check(enos_client_disconnect(client_)); }
+    /** enos_client_loop() */
+    void loop(uint32_t timeout_ms = ENOS_FOREVER) { check(enos_client_loop(client_, timeout_ms)); }
+    /** enos_client_wait(): ENOS_OK, ENOS_ERR_TIMEOUT, or why that state will not come soon. */
+    enos_status wait(enos_state state, uint32_t timeout_ms) { return enos_client_wait(client_, state, timeout_ms); }
+    /** enos_client_loop_start() */
+    void loop_start() { check(enos_client_loop_start(client_)); }
+    /** enos_client_loop_stop() */
+    void loop_stop() { check(enos_client_loop_stop(client_)); }
+    /** enos_client_wake(): safe in a signal handler */
+    void wake() noexcept { enos_client_wake(client_); }
+    /** enos_client_fd() */
+    int fd() const noexcept { return enos_client_fd(client_); }
+
+    /** enos_client_publish() */
+    sent publish(const std::string &topic, const std::string &payload, int32_t qos = 1, uint32_t flags = 0)
+    {
+        sent call;
+        const uint8_t *bytes = reinterpret_cast<const uint8_t *>(payload.data());
+        call.status_ = enos_client_publish(client_, text(topic), bytes, payload.size(), qos, flags, &call.token_);
+        return call;
+    }
+    /** enos_client_subscribe() */
+    sent subscribe(const std::string &filter, int32_t qos = 1)
+    {
+        sent call;
+        call.status_ = enos_client_subscribe(client_, text(filter), qos, &call.token_);
+        return call;
+    }
+    /** enos_client_unsubscribe() */
+    sent unsubscribe(const std::string &filter)
+    {
+        sent call;
+        call.status_ = enos_client_unsubscribe(client_, text(filter), &call.token_);
+        return call;
+    }
+    /** enos_client_post_measurepoints() */
+    sent post_measurepoints(const std::string &params, uint32_t flags = 0)
+    {
+        sent call;
+        call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
+        return call;
+    }
+    /** enos_client_reply(): the answer to a command that came as a MESSAGE */
+    sent reply(const enos_event &command, const std::string &id, int32_t code, const std::string &data = "{}")
+    {
+        sent call;
+        const char *topic = command.topic;
+        call.status_ = enos_client_reply(client_, topic, text(id), code, data.data(), data.size(), &call.token_);
+        return call;
+    }
+
+protected:
+    enos_client *client_; ///< nullptr in a client that was moved from
+};
+
+/** What a client is made from. The setters can be chained; those that are not here take get(). */
+class config {
+public:
+    /** With every default in place. */
+    config() { check(enos_config_new(&config_)); }
+    /** Takes over what the other holds. */
+    config(config &&other) noexcept : config_(other.config_) { other.config_ = nullptr; }
+    ~config() { enos_config_free(config_); }
+
+    /** For the setters that have no member: enos::check(enos_config_set_keep_alive(config.get(), 120)). */
+    enos_config *get() const noexcept { return config_; }
+
+    /** enos_config_set_server() */
+    config &server(const std::string &uri) { return set(enos_config_set_server(config_, text(uri))); }
+    /** enos_config_set_identity() */
+    config &identity(const std::string &product_key, const std::string &device_key)
+    {
+        return set(enos_config_set_identity(config_, text(product_key), text(device_key)));
+    }
+    /** enos_config_set_device_secret() */
+    config &device_secret(const std::string &key)
+    {
+        return set(enos_config_set_device_secret(config_, key.data(), key.size()));
+    }
+    /** enos_config_set_product_secret() */
+    config &product_secret(const std::string &key)
+    {
+        return set(enos_config_set_product_secret(config_, key.data(), key.size()));
+    }
+    /** enos_config_set_storage(), with a storage of one's own */
+    config &storage(const enos_storage &storage) { return set(enos_config_set_storage(config_, &storage)); }
+    /** The same with a directory, which is the library's from here on */
+    config &storage(directory &&directory)
+    {
+        storage(directory.storage_);
+        directory.storage_.release = nullptr;
+        return *this;
+    }
+    /**
+     * enos_config_set_event_cb(): the handler is called with (client_ref, const enos_event &). It is not copied and has
+     * to outlive each client that is made from this config. It must not throw: that ends the process.
+     */
+    template <class Handler> config &on_event(Handler &handler)
+    {
+        return set(enos_config_set_event_cb(config_, &call<Handler>, &handler));
+    }
+
+private:
+    config &set(enos_status status)
+    {
+        check(status);
+        return *this;
+    }
+    template <class Handler> static void call(void *ctx, enos_client *client, const enos_event *event) noexcept
+    {
+        (*static_cast<Handler *>(ctx))(client_ref(client), *event);
+    }
+    enos_config *config_ = nullptr;
+};
+
+/**
+ * A client of one's own. Its end waits: a device secret that has arrived and is in no storage yet is stored first, for
+ * the cloud sends it once. For an end with a DISCONNECTED event, disconnect and wait for ENOS_STATE_IDLE before.
+ */
+class client : public client_ref {
+public:
+    /** enos_client_create() */
+    explicit client(const config &config) : client_ref(nullptr) { check(enos_client_create(config.get(), &client_)); }
+    /** Takes over what the other holds. */
+    client(client &&other) noexcept : client_ref(other.client_) { other.client_ = nullptr; }
+    ~client()
+    {
+        enos_client_loop_stop(client_);
+        /* A loop that fails ends this and leaves the client where it is: better lost to the process than the secret. */
+        while (enos_client_destroy(client_) == ENOS_ERR_UNSAVED_SECRET && enos_client_loop(client_, 1000) == ENOS_OK) {
+        }
+    }
+};
+
+} // namespace enos
+#endif
