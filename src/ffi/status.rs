@@ -26,7 +26,7 @@ const FEATURES: u32 = if tls::AVAILABLE { FEATURE_TLS } else { 0 };
 const FEATURE_TLS: u32 = 1;
 
 /// Every status in a few words.
-const ALL: [(Status, &CStr); 25] = [
+const ALL: [(Status, &CStr); 26] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
     (Status::ENOS_ERR_INVALID_ARG, c"an argument is out of its range"),
@@ -51,6 +51,7 @@ const ALL: [(Status, &CStr); 25] = [
     (Status::ENOS_ERR_ACTIVATION_REFUSED, c"the broker refused the product secret, or the device is active already"),
     (Status::ENOS_ERR_ACTIVATION_TIMEOUT, c"no device secret came in time"),
     (Status::ENOS_ERR_PROTOCOL, c"the peer broke the protocol"),
+    (Status::ENOS_ERR_CONFLICT, c"another client is probably logged in as this device"),
     (Status::ENOS_ERR_PANIC, c"a fault of libenos itself, caught; please report it"),
 ];
 

@@ -245,6 +245,9 @@ impl Session {
             return self.on_lost(now, &reason);
         }
         self.end_attempt(now, connect_sent);
+        if !connect_sent {
+            self.conflict.unreachable();
+        }
         if !self.wanted {
             return self.rest();
         }
@@ -260,10 +263,14 @@ impl Session {
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
             Phase::Online { since } => {
-                if now.ms.saturating_sub(*since) >= STABLE_MS {
+                let lived = now.ms.saturating_sub(*since);
+                if lived >= STABLE_MS {
                     self.backoff.reset();
                 }
-                self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned());
+                match self.conflict.link_ended(lived, &mut self.rng) {
+                    Some(wait) => self.give_way(now, wait, reason),
+                    None => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
+                }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
@@ -322,7 +329,22 @@ impl Session {
 
     /// After a failure that only a person, or much time, can mend.
     fn wait_long(&mut self, now: Now, status: Status, code: i32, words: String) {
-        let again = (self.settings.reconnect_max_ms > 0).then(|| now.ms + long_wait(&mut self.rng));
+        let wait = long_wait(&mut self.rng);
+        self.stand_back(now, wait, status, code, words);
+    }
+
+    /// To another client of this device, which would only be thrown out in its turn.
+    fn give_way(&mut self, now: Now, wait: u64, reason: &str) {
+        let words = format!(
+            "{reason}; the broker takes each login and ends its connection soon after: another client is probably \
+             logged in as this device; find it, and give each device keys of its own"
+        );
+        self.stand_back(now, wait, Status::ENOS_ERR_CONFLICT, 0, words);
+    }
+
+    fn stand_back(&mut self, now: Now, wait: u64, status: Status, code: i32, words: String) {
+        let at = now.ms.saturating_add(wait).max(self.budget.allowed_at(now.ms));
+        let again = (self.settings.reconnect_max_ms > 0).then_some(at);
         self.down(status, code, words.clone(), again, now);
         self.standing = Some(Error::new(status, words));
     }

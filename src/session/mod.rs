@@ -26,6 +26,7 @@
 mod activation;
 mod backoff;
 mod budget;
+mod conflict;
 mod credentials;
 pub mod event;
 mod io;
@@ -53,6 +54,7 @@ pub use settings::Settings;
 use activation::Unsaved;
 use backoff::Backoff;
 use budget::Budget;
+use conflict::Conflict;
 use credentials::Credentials;
 use requests::Requests;
 use round::Round;
@@ -114,6 +116,7 @@ pub struct Session {
     budget: Budget,
     backoff: Backoff,
     store_backoff: Backoff,
+    conflict: Conflict,
     /// Oldest first.
     unsaved: Vec<Unsaved>,
     /// How many activations the present login has brought.
@@ -143,6 +146,7 @@ impl Session {
             budget: Budget::new(settings.budget),
             backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
+            conflict: Conflict::default(),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
             phase: Phase::Idle,
             wanted: false,
