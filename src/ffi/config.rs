@@ -250,7 +250,8 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
 }
 
 /// Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
-/// with each failure. The connect budget can make them longer.
+/// with each failure, and counted from when the connect budget has room. Who has very many devices behind one broker
+/// raises min_ms: when all lose it at once and it returns at once, all are back within that time.
 ///
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.

@@ -323,7 +323,9 @@ impl Session {
         if self.settings.reconnect_max_ms == 0 {
             return self.down(status, code, words, None, now);
         }
-        let at = now.ms.saturating_add(self.backoff.next(&mut self.rng)).max(self.budget.allowed_at(now.ms));
+        // From when the budget has room: a fleet whose CONNECTs went unanswered has used it up together, and would
+        // come back in the very second in which it has room again.
+        let at = self.budget.allowed_at(now.ms).saturating_add(self.backoff.next(&mut self.rng));
         self.down(status, code, words, Some(at), now);
     }
 
