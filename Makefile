@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak bench header install clean
+.PHONY: help build demo test soak bench fleet outages header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -28,6 +28,14 @@ soak: ## runs the tests that are too long for every day at their full counts
 bench: ## measures libenos beside Paho C, libmosquitto and OpenSSL
 	scripts/setup demo bench
 	scripts/bench
+
+fleet: ## runs a million devices through an outage, in virtual time; writes docs/fleet.md and its plot
+	scripts/setup demo
+	cargo bench --locked --quiet --bench fleet
+
+outages: ## tries each kind of outage with a real broker; writes docs/outages.md
+	scripts/setup demo test
+	ENOS_WRITE_DOCS=1 cargo test --locked --quiet --test outages -- --nocapture
 
 header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --test header
