@@ -1111,7 +1111,8 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
  *
  * @param config      the config.
- * @param connects    0 to 16 in any window. Default: 3. 0: no limit (for a test broker); window_ms is not looked at.
+ * @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
+ *                    window_ms is not looked at.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.

@@ -28,6 +28,11 @@ impl Conflict {
         Some(rng.u64(bound / 2..=bound))
     }
 
+    /// The last link ended early: a refusal that follows may be the ban that two clients have earned together.
+    pub fn suspected(&self) -> bool {
+        self.early_ends > 0
+    }
+
     /// The broker could not be reached: that is the network's doing, and so may the early ends have been.
     pub fn unreachable(&mut self) {
         self.early_ends = 0;

@@ -237,7 +237,13 @@ impl Session {
         } else {
             (Status::ENOS_ERR_CREDENTIALS, "check the secrets, the keys and that the device is enabled in the console")
         };
-        self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}"));
+        let rival = if self.conflict.suspected() {
+            "; the last connection ended soon after its login: with another client logged in as this device, EnOS may \
+             have barred both for their many CONNECTs"
+        } else {
+            ""
+        };
+        self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}{rival}"));
     }
 
     pub(super) fn on_failed(&mut self, now: Now, status: Status, reason: String, connect_sent: bool) {
@@ -268,8 +274,9 @@ impl Session {
                     self.backoff.reset();
                 }
                 match self.conflict.link_ended(lived, &mut self.rng) {
-                    Some(wait) => self.give_way(now, wait, reason),
-                    None => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
+                    // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
+                    Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
+                    _ => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
                 }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use enos::error::Status;
+
 use crate::mosquitto::Mosquitto;
 use crate::outage::{check_budget, hurried, within_budget, Device, Row, ENOS_WINDOW};
 use crate::proxy::{Proxy, TO_BROKER, TO_DEVICE};
@@ -44,10 +46,12 @@ pub fn cut_again_and_again() -> Row {
     proxy.cut();
     let (_, told) = device.lost(began);
     assert!(told.retry_in_ms > 100_000, "the budget is used up: {told:?}");
+    assert_eq!(told.status, Status::ENOS_ERR_CONFLICT);
     device.run_for(Duration::from_secs(40));
     let connects = proxy.connects();
     assert_eq!(connects.len(), 3);
     check_budget(&connects, ENOS_WINDOW);
-    let words = "Three CONNECTs are spent by the third loss: the next waits until EnOS's two minutes are over.";
+    let words = "Three CONNECTs are spent by the third loss: the next waits until EnOS's two minutes are over. \
+                 Three losses in a row so soon look like another client of the device, too, and the third is told as one.";
     Row { outage: "link cut three times, EnOS's own budget", times, connects: 2, words }
 }

@@ -38,6 +38,9 @@ struct Cloud {
     rng: fastrand::Rng,
     /// Who is online, by which attempt.
     online: Option<(usize, u64)>,
+    /// EnOS's ban: until when, once it is in force at all.
+    bars: bool,
+    barred_until: u64,
     /// In thousandths, how often the cloud cannot be reached.
     unreachable: u64,
 }
@@ -45,13 +48,18 @@ struct Cloud {
 impl Cloud {
     fn new(seed: u64) -> Cloud {
         let rng = fastrand::Rng::with_seed(seed);
-        Cloud { now: 0, clients: Vec::new(), due: Vec::new(), rng, online: None, unreachable: 0 }
+        let (clients, due) = (Vec::new(), Vec::new());
+        Cloud { now: 0, clients, due, rng, online: None, bars: false, barred_until: 0, unreachable: 0 }
     }
 
     /// One more client of the device begins to go online.
     fn join(&mut self) -> usize {
         let mut settings = settings();
         settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
+        self.join_with(settings)
+    }
+
+    fn join_with(&mut self, settings: Settings) -> usize {
         let session = Session::new(settings, self.rng.u64(..));
         self.clients.push(Client { session, connects: Vec::new(), told: Vec::new() });
         let client = self.clients.len() - 1;
@@ -129,6 +137,11 @@ impl Cloud {
                 match what {
                     What::Connect => {
                         self.clients[client].connects.push(self.now);
+                        if self.is_barred() {
+                            let what = LinkInput::Refused { code: 5 };
+                            self.feed(client, Input::Link { attempt, what });
+                            continue;
+                        }
                         self.end_link();
                         self.online = Some((client, attempt));
                         self.feed(client, Input::Link { attempt, what: LinkInput::Up });
@@ -139,6 +152,16 @@ impl Cloud {
             (0..self.clients.len()).for_each(|client| self.feed(client, Input::Tick));
         }
         self.now = end;
+    }
+
+    /// By the 4th CONNECT of the device in 2 minutes, whichever of its clients sent them.
+    fn is_barred(&mut self) -> bool {
+        let recent = |at: &&u64| **at + 120_000 > self.now;
+        let connects: usize = self.clients.iter().map(|client| client.connects.iter().filter(recent).count()).sum();
+        if self.bars && connects >= 4 && self.now >= self.barred_until {
+            self.barred_until = self.now + 300_000;
+        }
+        self.now < self.barred_until
     }
 
     /// The DISCONNECTED events of a client.
@@ -177,6 +200,29 @@ fn two_clients_as_one_device_are_both_told_and_give_way_to_each_other() {
         let last = cloud.losses(0).pop().unwrap();
         assert!(last.detail.contains("another client") && last.detail.contains("logged in as this device"));
         assert!(last.detail.starts_with("closed or reset"), "what was seen stands first: {}", last.detail);
+    }
+}
+
+#[test]
+fn where_enos_bars_both_of_them_the_refusal_says_what_may_be_behind_it() {
+    for seed in 0..50 {
+        let mut cloud = Cloud::new(seed);
+        cloud.bars = true;
+        cloud.join();
+        cloud.run_for(2 * HOUR);
+        let began = cloud.now;
+        cloud.join();
+        cloud.run_for(24 * HOUR);
+        for client in 0..2 {
+            let losses = cloud.losses(client);
+            let told = losses.iter().position(|event| event.detail.contains("logged in as this device"));
+            assert!(told.is_some_and(|at| at < 6), "seed {seed}: client {client} is told at {told:?}");
+            for hour in 0..24 {
+                let from = began + hour * HOUR;
+                let connects = cloud.connects_between(client, from, from + HOUR);
+                assert!(connects <= 12, "seed {seed}: client {client} has {connects} CONNECTs in hour {hour}");
+            }
+        }
     }
 }
 
@@ -228,7 +274,7 @@ fn a_flaky_network_is_not_taken_for_a_rival() {
     // Links that stand for a minute or more; and short ones, in a network in which every other attempt comes through.
     for (links, unreachable) in [(61_000..400_000, 0), (1_000..90_000, 500)] {
         let mut told = Vec::new();
-        for seed in 0..50 {
+        for seed in 0..20 {
             let mut cloud = Cloud::new(seed);
             cloud.unreachable = unreachable;
             let client = cloud.join();
@@ -249,23 +295,39 @@ fn a_flaky_network_is_not_taken_for_a_rival() {
 }
 
 #[test]
+fn a_client_without_a_limit_on_its_connects_fights_on() {
+    let mut settings = settings();
+    settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
+    settings.budget.connects = 0;
+    let mut cloud = Cloud::new(6);
+    cloud.join_with(settings);
+    for _ in 0..10 {
+        while cloud.online.is_none() {
+            cloud.run_for(500);
+        }
+        cloud.end_link();
+    }
+    cloud.run_for(1_000);
+    let losses = cloud.losses(0);
+    assert!(losses.len() == 10 && losses.iter().all(|event| event.status == S::ENOS_ERR_NETWORK));
+}
+
+#[test]
 fn without_retries_it_is_told_and_left_to_the_host() {
     let mut settings = settings();
     settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
     (settings.reconnect_min_ms, settings.reconnect_max_ms) = (0, 0);
     let mut cloud = Cloud::new(5);
-    let session = Session::new(settings, 1);
-    cloud.clients.push(Client { session, connects: Vec::new(), told: Vec::new() });
+    cloud.join_with(settings);
     for _ in 0..3 {
+        cloud.run_for(1_000);
+        cloud.end_link();
         cloud.run_for(200_000);
+        assert_eq!(cloud.clients[0].session.state(), State::Idle);
         let now = cloud.at();
         cloud.clients[0].session.connect(now);
         cloud.perform(0);
-        cloud.run_for(1_000);
-        cloud.end_link();
-        cloud.run_for(1_000);
     }
     let last = cloud.losses(0).pop().unwrap();
     assert_eq!((last.status, last.retry_in_ms), (S::ENOS_ERR_CONFLICT, 0));
-    assert_eq!(cloud.clients[0].session.state(), State::Idle);
 }
