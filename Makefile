@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak bench docs header install clean
+.PHONY: help build demo test soak bench fleet outages docs header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -33,6 +33,14 @@ docs: ## writes the headers' documentation as HTML, to build/docs/html
 	scripts/setup demo docs
 	cmake -S . -B build -DCMAKE_INSTALL_PREFIX="$(PREFIX)" -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
 	cmake --build build --target enos_docs
+
+fleet: ## runs a million devices through an outage, in virtual time; writes docs/fleet.md and its plot
+	scripts/setup demo
+	cargo bench --locked --quiet --bench fleet
+
+outages: ## tries each kind of outage with a real broker; writes docs/outages.md
+	scripts/setup demo test
+	ENOS_WRITE_DOCS=1 cargo test --locked --quiet --test outages -- --nocapture
 
 header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --test header

@@ -308,6 +308,10 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_PROTOCOL = -45,
   /**
+   * Another client is probably logged in as the same device: each login of the one ends the other's connection.
+   */
+  ENOS_ERR_CONFLICT = -46,
+  /**
    * A fault of the library, caught at the boundary; the process goes on.
    */
   ENOS_ERR_PANIC = -99,
@@ -819,7 +823,10 @@ typedef enum enos_event_type {
    *     stays connected and waits on;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
-   *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others).
+   *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others);
+   *   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
+   *     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
+   *     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for an hour.
    *
    * For a CONNACK, detail_code is its return code.
    */
@@ -1122,7 +1129,8 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
 
 /**
  * Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
- * with each failure. The connect budget can make them longer.
+ * with each failure, and counted from when the connect budget has room. Who has very many devices behind one broker
+ * raises min_ms: when all lose it at once and it returns at once, all are back within that time.
  *
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
@@ -1150,7 +1158,8 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
  *
  * @param config      the config.
- * @param connects    0 to 16 in any window. Default: 3. 0: no limit (for a test broker); window_ms is not looked at.
+ * @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
+ *                    window_ms is not looked at.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.
@@ -1472,7 +1481,7 @@ enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
  * @retval ENOS_ERR_INVALID_ARG  no such state.
  * @retval ENOS_ERR_STATE        nothing is under way that could lead there: call enos_client_connect() first.
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
- *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
+ *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
  *                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
  *                               returned at once. The client goes on by itself; enos_last_error() says what to do.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.

@@ -57,6 +57,8 @@ pub enum enos_status_code {
     ENOS_ERR_ACTIVATION_TIMEOUT = -44,
     /// The peer broke the MQTT or the EnOS protocol.
     ENOS_ERR_PROTOCOL = -45,
+    /// Another client is probably logged in as the same device: each login of the one ends the other's connection.
+    ENOS_ERR_CONFLICT = -46,
     /// A fault of the library, caught at the boundary; the process goes on.
     ENOS_ERR_PANIC = -99,
 }

@@ -226,7 +226,7 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 /// @retval ENOS_ERR_INVALID_ARG  no such state.
 /// @retval ENOS_ERR_STATE        nothing is under way that could lead there: call enos_client_connect() first.
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
-///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
+///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
 ///                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
 ///                               returned at once. The client goes on by itself; enos_last_error() says what to do.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a callback.

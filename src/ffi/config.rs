@@ -250,7 +250,8 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
 }
 
 /// Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
-/// with each failure. The connect budget can make them longer.
+/// with each failure, and counted from when the connect budget has room. Who has very many devices behind one broker
+/// raises min_ms: when all lose it at once and it returns at once, all are back within that time.
 ///
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.
@@ -286,7 +287,8 @@ pub unsafe extern "C" fn enos_config_set_reactivation(config: *mut enos_config, 
 /// storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
 ///
 /// @param config      the config.
-/// @param connects    0 to 16 in any window. Default: 3. 0: no limit (for a test broker); window_ms is not looked at.
+/// @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
+///                    window_ms is not looked at.
 /// @param window_ms   1000 to 3600000. Default: 125000.
 /// @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
 /// @retval ENOS_OK               done.

@@ -54,6 +54,7 @@ const ALL: [(Status, &CStr); 26] = [
     (Status::ENOS_ERR_ACTIVATION_REFUSED, c"the broker refused the product secret, or the device is active already"),
     (Status::ENOS_ERR_ACTIVATION_TIMEOUT, c"no device secret came in time"),
     (Status::ENOS_ERR_PROTOCOL, c"the peer broke the protocol"),
+    (Status::ENOS_ERR_CONFLICT, c"another client is probably logged in as this device"),
     (Status::ENOS_ERR_PANIC, c"a fault of libenos itself, caught; please report it"),
 ];
 

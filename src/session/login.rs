@@ -238,7 +238,13 @@ impl Session {
         } else {
             (Status::ENOS_ERR_CREDENTIALS, "check the secrets, the keys and that the device is enabled in the console")
         };
-        self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}"));
+        let rival = if self.conflict.suspected() {
+            "; the last connection ended soon after its login: with another client logged in as this device, EnOS may \
+             have barred both for their many CONNECTs"
+        } else {
+            ""
+        };
+        self.wait_long(now, status, code, format!("refused (CONNACK {code}): {tried}: {advice}{hint}{rival}"));
     }
 
     pub(super) fn on_failed(&mut self, now: Now, status: Status, reason: String, connect_sent: bool) {
@@ -246,6 +252,9 @@ impl Session {
             return self.on_lost(now, &reason);
         }
         self.end_attempt(now, connect_sent);
+        if !connect_sent {
+            self.conflict.unreachable();
+        }
         if !self.wanted {
             return self.rest();
         }
@@ -263,10 +272,15 @@ impl Session {
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
             Phase::Online { since } => {
-                if now.ms.saturating_sub(*since) >= STABLE_MS {
+                let lived = now.ms.saturating_sub(*since);
+                if lived >= STABLE_MS {
                     self.backoff.reset();
                 }
-                self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned());
+                match self.conflict.link_ended(lived, &mut self.rng) {
+                    // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
+                    Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
+                    _ => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
+                }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
@@ -331,13 +345,30 @@ impl Session {
         if self.settings.reconnect_max_ms == 0 {
             return self.down(status, code, words, None, now);
         }
-        let at = now.ms.saturating_add(self.backoff.next(&mut self.rng)).max(self.budget.allowed_at(now.ms));
+        // From when the budget has room: a fleet whose CONNECTs went unanswered has used it up together, and would
+        // come back in the very second in which it has room again.
+        let at = self.budget.allowed_at(now.ms).saturating_add(self.backoff.next(&mut self.rng));
         self.down(status, code, words, Some(at), now);
     }
 
     /// After a failure that only a person, or much time, can mend.
     fn wait_long(&mut self, now: Now, status: Status, code: i32, words: String) {
-        let again = (self.settings.reconnect_max_ms > 0).then(|| now.ms + long_wait(&mut self.rng));
+        let wait = long_wait(&mut self.rng);
+        self.stand_back(now, wait, status, code, words);
+    }
+
+    /// To another client of this device, which would only be thrown out in its turn.
+    fn give_way(&mut self, now: Now, wait: u64, reason: &str) {
+        let words = format!(
+            "{reason}; the broker takes each login and ends its connection soon after: another client is probably \
+             logged in as this device; find it, and give each device keys of its own"
+        );
+        self.stand_back(now, wait, Status::ENOS_ERR_CONFLICT, 0, words);
+    }
+
+    fn stand_back(&mut self, now: Now, wait: u64, status: Status, code: i32, words: String) {
+        let at = now.ms.saturating_add(wait).max(self.budget.allowed_at(now.ms));
+        let again = (self.settings.reconnect_max_ms > 0).then_some(at);
         self.down(status, code, words.clone(), again, now);
         self.standing = Some(Error::new(status, words));
     }

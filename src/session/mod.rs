@@ -26,6 +26,7 @@
 mod activation;
 mod backoff;
 mod budget;
+mod conflict;
 mod credentials;
 mod durable;
 pub mod event;
@@ -56,6 +57,7 @@ pub use settings::Settings;
 use activation::Unsaved;
 use backoff::Backoff;
 use budget::Budget;
+use conflict::Conflict;
 use credentials::Credentials;
 use outbox::Outbox;
 use requests::Requests;
@@ -120,6 +122,7 @@ pub struct Session {
     budget: Budget,
     backoff: Backoff,
     store_backoff: Backoff,
+    conflict: Conflict,
     /// Oldest first.
     unsaved: Vec<Unsaved>,
     /// How many activations the present login has brought.
@@ -151,6 +154,7 @@ impl Session {
             budget: Budget::new(settings.budget),
             backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
+            conflict: Conflict::default(),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
             outbox: settings.outbox.map(|outbox| Outbox::new(outbox, settings.identity.clone())),
             phase: Phase::Idle,

@@ -52,6 +52,12 @@ impl Mosquitto {
         self.child.wait().unwrap();
     }
 
+    /// Has it stop, go on, or end.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
         self.kill();

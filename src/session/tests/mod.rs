@@ -2,6 +2,7 @@
 
 mod hosts;
 mod promises;
+mod rivals;
 mod scenes;
 mod secrets;
 mod world;
