@@ -1,9 +1,9 @@
-# Debian packages: libenos0 (named after the ABI), libenos-dev, enos-sim, and libenos0-dbgsym with the debug information.
+# Debian packages: libenos0 (named after the ABI), libenos-dev, enos-sim, and the debug information in libenos0-dbgsym.
 #
 #     make deb      or, from a build with -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON:      cpack -G DEB
 #
-# What each needs is found out by dpkg-shlibdeps; a library that is linked with libenos0 gets its own need of it from the
-# shlibs file.
+# What each needs is found out by dpkg-shlibdeps; what is linked with libenos0 gets its own need of it from the shlibs
+# file.
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME libenos)

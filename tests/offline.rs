@@ -1,5 +1,5 @@
-//! docs/offline-build.md: the commands run as they stand there, the second half with nothing to fetch from and no crates
-//! but the vendored ones.
+//! The commands of docs/offline-build.md, run as they stand there: the second half with nothing to fetch from and no
+//! crates but the vendored ones.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-# Debian's armhf: gcc-arm-linux-gnueabihf, and with -DCMAKE_SYSROOT= the root that the target's libraries lie in. What the
-# compiler has of its own is used without: enough for a build without TLS.
+# Debian's armhf: gcc-arm-linux-gnueabihf, and with -DCMAKE_SYSROOT= the root in which the target's libraries lie. Without
+# one there is what the compiler has of its own: enough for a build without TLS.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR armv7l)
 set(CMAKE_C_COMPILER arm-linux-gnueabihf-gcc)
