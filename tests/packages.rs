@@ -1,6 +1,7 @@
 //! The Debian packages: made, installed below a directory of their own with dpkg, used from there, and removed.
 
 use std::fs;
+use std::os::unix::fs::{symlink, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,13 +58,22 @@ impl Root {
             fs::create_dir_all(database.join(directory)).unwrap();
         }
         fs::copy("/var/lib/dpkg/status", database.join("status")).unwrap();
+        // The packages' scripts call it, for the machine's own cache.
+        fs::create_dir(root.path().join("tools")).unwrap();
+        symlink("/bin/true", root.path().join("tools/ldconfig")).unwrap();
         Root(root)
     }
 
     fn dpkg(&self) -> Command {
-        let mut dpkg = Command::new("dpkg");
-        dpkg.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap()));
+        let root = self.0.path().metadata().unwrap().uid() == 0;
+        let mut dpkg = Command::new(if root { "dpkg" } else { "unshare" });
+        if !root {
+            dpkg.args(["--map-root-user", "dpkg"]);
+        }
+        let path = std::env::var("PATH").unwrap();
+        dpkg.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", self.0.path().join("tools").display()));
         dpkg.args(["--force-not-root", "--force-script-chrootless", "--root"]).arg(self.0.path());
+        dpkg.arg("--log").arg(self.0.path().join("log"));
         dpkg
     }
 
