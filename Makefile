@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak bench fleet outages docs header install clean
+.PHONY: help build demo test soak bench fleet outages docs cross deb header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -18,11 +18,11 @@ demo: ## activates a device against the simulator, and reports from it
 	scripts/demo
 
 test: ## runs every test and lint; the last line has the count
-	scripts/setup demo test bench docs
+	scripts/setup demo test bench docs deb
 	scripts/test
 
 soak: ## runs the tests that are too long for every day at their full counts
-	scripts/setup demo test bench docs
+	scripts/setup demo test bench docs deb
 	ENOS_SOAK=1 scripts/test
 
 bench: ## measures libenos beside Paho C, libmosquitto and OpenSSL
@@ -41,6 +41,17 @@ fleet: ## runs a million devices through an outage, in virtual time; writes docs
 outages: ## tries each kind of outage with a real broker; writes docs/outages.md
 	scripts/setup demo test
 	ENOS_WRITE_DOCS=1 cargo test --locked --quiet --test outages -- --nocapture
+
+cross: ## builds for arm64 and for armhf with Debian's packages, and tests that under QEMU
+	scripts/setup demo cross
+	scripts/cross arm64
+	scripts/cross armhf
+
+deb: ## builds libenos0, libenos-dev, libenos0-dbgsym and enos-sim, for Debian, in build/deb/packages/
+	scripts/setup demo deb
+	cmake -S . -B build/deb -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
+	cmake --build build/deb
+	cd build/deb && cpack -G DEB -B packages
 
 header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --test header

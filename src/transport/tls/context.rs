@@ -103,12 +103,14 @@ impl Secured {
     /// The handle is valid, and not connecting.
     pub unsafe fn apply(&self, handle: paho::MQTTAsync) -> Result<()> {
         if !self.check_name {
-            let words = format_args!(
-                "the broker's name is NOT checked (enos_config_set_tls_insecure_skip_name_check): whoever has any \
-                 certificate of a trusted authority can pass for {}",
-                self.wanted
+            log::warn(
+                "tls",
+                format_args!(
+                    "the broker's name is NOT checked (enos_config_set_tls_insecure_skip_name_check): whoever has any \
+                     certificate of a trusted authority can pass for {}",
+                    self.wanted
+                ),
             );
-            log::warn("tls", words);
         }
         // SAFETY: the caller's promise; Paho takes a reference of its own, and nothing here uses the object any more.
         match unsafe { enos_paho_set_tls(handle, self.ssl.as_ptr()) } {

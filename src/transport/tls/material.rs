@@ -140,8 +140,7 @@ fn check_dates(name: &Named<'_>, leaf: &X509) -> Result<()> {
         return Err(failed(format!("{name} has expired: it was valid until {to}; the device's clock says {now}")));
     }
     if from.compare(now).is_ok_and(Ordering::is_gt) {
-        let words = format_args!("{name} is not valid before {from}, but the device's clock says {now}");
-        crate::log::warn("tls", words);
+        crate::log::warn("tls", format_args!("{name} is not valid before {from}, but the device's clock says {now}"));
     }
     Ok(())
 }
