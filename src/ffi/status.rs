@@ -28,7 +28,7 @@ const FEATURE_TLS: u32 = 1;
 const FEATURE_DURABLE: u32 = 2;
 
 /// Every status in a few words.
-const ALL: [(Status, &CStr); 26] = [
+const ALL: [(Status, &CStr); 27] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
     (Status::ENOS_ERR_INVALID_ARG, c"an argument is out of its range"),
