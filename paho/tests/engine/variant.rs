@@ -163,7 +163,7 @@ fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathB
         let fresh = source.join(format!("{stem}.o"));
         gcc(Command::new(compiler())
             .args(flavour.flags())
-            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DPAHO_MQTT_STATIC=1"])
+            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DNO_PERSISTENCE", "-DPAHO_MQTT_STATIC=1"])
             .args(["-fvisibility=hidden", "-I"])
             .arg(source.join("src"))
             .arg("-c")
