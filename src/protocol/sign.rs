@@ -147,8 +147,15 @@ fn plain<D: Digest>(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
     upper_hex(&hash.finalize())
 }
 
+/// Room for all of it at once: a text that grows leaves its former self in the heap.
 fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(hex::encode_upper(digest))
+    let mut text = Zeroizing::new(String::with_capacity(2 * digest.len()));
+    for byte in digest {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from(if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
