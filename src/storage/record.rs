@@ -137,10 +137,27 @@ pub fn decode<'a>(
     Ok(version_1.rest())
 }
 
-/// With wide registers the bytes go over the stack, and stay there.
+/// What the registers held may have gone over the stack.
 fn checksum(bytes: &[u8]) -> u32 {
-    wipe::clean_stack(|| crc32fast::hash(bytes))
+    wipe::clean_stack(|| !bytes.iter().fold(!0, |crc: u32, byte| CRC_TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8)))
 }
+
+/// Of the eight shifts that a byte takes. A kilobyte, where the crate that is faster has twenty.
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 * (crc & 1));
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
 
 /// What stands between length and CRC, when the record is whole and of a version that is known here.
 fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
