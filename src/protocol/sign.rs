@@ -147,15 +147,17 @@ fn plain<D: Digest>(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
     upper_hex(&hash.finalize())
 }
 
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+
 /// Room for all of it at once: a text that grows leaves its former self in the heap.
 fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(2 * digest.len()));
-    for byte in digest {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }));
-        }
+    let mut text = vec![0; 2 * digest.len()];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    text
+    // Digits are text.
+    Zeroizing::new(String::from_utf8(text).unwrap_or_default())
 }
 
 #[cfg(test)]
