@@ -1,4 +1,4 @@
-/* Measures reading an activation: nanoseconds for a message of CPU time. */
+/* Measures reading an activation: nanoseconds of CPU time for a message. */
 
 #include "parse.h"
 

@@ -1,4 +1,4 @@
-/* Measures an implementation of signing: nanoseconds for a password of CPU time. */
+/* Measures an implementation of signing: nanoseconds of CPU time for a password. */
 
 #include "sign.h"
 
