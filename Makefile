@@ -25,7 +25,7 @@ soak: ## runs the tests that are too long for every day at their full counts
 	scripts/setup demo test bench docs deb
 	ENOS_SOAK=1 scripts/test
 
-bench: ## measures libenos beside Paho C, libmosquitto and OpenSSL
+bench: ## measures libenos beside Paho C, libmosquitto, OpenSSL and cJSON
 	scripts/setup demo bench
 	scripts/bench
 

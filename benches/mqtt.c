@@ -6,7 +6,7 @@
 
 #include <sys/resource.h>
 
-enum { CONNECTS = 500, MESSAGES = 20000, WARM_UP = 500, WINDOW = 100 };
+enum { CONNECTS = 500, MESSAGES = 20000, WARM_UP = 1000, WINDOW = 100 };
 
 /* As many as that, or as 3 seconds allow. */
 static void measure_connects(void)
@@ -60,6 +60,7 @@ int main(int argc, char **argv)
     measure_publishing("qos1_1", "qos1_1_cpu", 1, 1, MESSAGES / 10);
     measure_publishing("qos1_10", "qos1_10_cpu", 1, 10, MESSAGES);
     measure_publishing("qos1_100", "qos1_100_cpu", 1, 100, MESSAGES);
+    measure_publishing("qos1_1000", "qos1_1000_cpu", 1, 1000, MESSAGES);
     client_disconnect();
 
     getrusage(RUSAGE_SELF, &usage);

@@ -59,6 +59,7 @@ void client_open(int port, const char *certificates)
              enos_config_set_identity(config, "bench-product", device) == ENOS_OK &&
              enos_config_set_device_secret(config, "0123456789abcdefghij", ENOS_NUL_TERMINATED) == ENOS_OK &&
              enos_config_set_keep_alive(config, KEEP_ALIVE_S) == ENOS_OK &&
+             enos_config_set_inflight(config, 1000) == ENOS_OK &&
              (certificates == NULL || set_certificates(config, certificates) == ENOS_OK) &&
              /* EnOS allows few CONNECTs; this broker does not count them. */
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&

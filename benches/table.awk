@@ -3,8 +3,8 @@
 
 BEGIN {
     FS = "\t"
-    peers = split("engine paho mosquitto openssl", peer, " ")
-    printf "%-32s %-6s %9s", "", "", "libenos"
+    peers = split("engine paho mosquitto openssl cjson", peer, " ")
+    printf "%-34s %-6s %9s", "", "", "libenos"
     for (p = 1; p <= peers; p++) printf " %16s", peer[p]
     printf "\n"
 }
@@ -32,7 +32,7 @@ END {
         what = measures[r]
         if (!count["enos", what]) continue
         ours = median("enos", what)
-        printf "%-32s %-6s %9s", title[what], unit[what], number(ours)
+        printf "%-34s %-6s %9s", title[what], unit[what], number(ours)
         for (p = 1; p <= peers; p++) {
             if (!count[peer[p], what]) {
                 printf " %16s", "-"

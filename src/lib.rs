@@ -11,5 +11,6 @@ pub mod log;
 pub mod panic;
 pub mod protocol;
 pub mod session;
+pub mod sorted;
 pub mod storage;
 pub mod transport;

@@ -19,16 +19,27 @@ thread_local! {
 ///
 /// For the boundary and for the body of each thread that the library makes.
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
-    install_hook();
-    OPEN.set(OPEN.get() + 1);
+    open();
     let outcome = catch_unwind(AssertUnwindSafe(body));
     OPEN.set(OPEN.get() - 1);
-    outcome.map_err(|payload| {
-        let place = PLACE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| "an unknown place".to_owned());
-        let message = format!("a fault of libenos itself, at {place}{}; please report it", words(&*payload));
-        log::error("panic", format_args!("{message}"));
-        Error::new(Status::ENOS_ERR_PANIC, message)
-    })
+    outcome.map_err(|payload| caught(&*payload))
+}
+
+// Apart and never inlined: `catch` is in every function of the ABI.
+
+#[inline(never)]
+fn open() {
+    install_hook();
+    OPEN.set(OPEN.get() + 1);
+}
+
+#[cold]
+#[inline(never)]
+fn caught(payload: &(dyn Any + Send)) -> Error {
+    let place = PLACE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| "an unknown place".to_owned());
+    let message = format!("a fault of libenos itself, at {place}{}; please report it", words(payload));
+    log::error("panic", format_args!("{message}"));
+    Error::new(Status::ENOS_ERR_PANIC, message)
 }
 
 /// A panic's own words when they are a literal. Formatted ones are withheld: they may quote a secret.

@@ -185,6 +185,7 @@ fn disconnect_waits_on_a_link_older_than_its_connect_timeout() {
     let id = peer.expect(PUBLISH).id();
     link.disconnect(60_000);
     rig.waker.clear();
+    rig.waker.rest();
     assert!(!rig.waker.wait(Some(8_000)).unwrap(), "8 s without an event: Paho looks every 3 s");
     peer.send(&puback(id));
     peer.expect(DISCONNECT);

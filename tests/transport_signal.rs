@@ -33,6 +33,7 @@ fn a_handler_ends_a_wait_and_its_wake_up_is_kept() {
     unsafe { libc::raise(libc::SIGUSR1) };
     assert!(waker.wait(Some(0)).unwrap());
     waker.clear();
+    waker.rest();
 
     // SAFETY: the thread's own id.
     let me = unsafe { libc::pthread_self() };
@@ -54,5 +55,6 @@ fn a_handler_ends_a_wait_and_its_wake_up_is_kept() {
         // The handler may have run between the interruption and the return: then the wake-up is there now.
         assert_eq!(woken || waker.wait(Some(0)).unwrap(), wakes, "signal {signal}");
         waker.clear();
+        waker.rest();
     }
 }

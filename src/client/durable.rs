@@ -48,7 +48,7 @@ impl Client {
             session.outbox_full();
         }
         drop(session);
-        self.waker.wake();
+        self.waker.notify();
         Ok(result?)
     }
 

@@ -225,7 +225,7 @@ impl Client {
     fn tell<T>(&self, call: impl FnOnce(&mut Session, Now) -> Result<T>) -> Result<T> {
         let result = call(&mut *self.session()?, now());
         self.tell_waiters();
-        self.waker.wake();
+        self.waker.notify();
         result
     }
 
@@ -240,7 +240,7 @@ impl Client {
         let mut session = self.session()?;
         accepted(call(&mut session, now())?);
         drop(session);
-        self.waker.wake();
+        self.waker.notify();
         Ok(())
     }
 

@@ -211,10 +211,11 @@ impl Client {
             self.feed(runner, Input::Dropped(dropped))?;
         }
         self.feed(runner, Input::Tick)?;
+        self.waker.rest();
         let session = self.session()?;
         self.waker.set_deadline(session.deadline());
         if session.backlog() > 0 || !self.inbox.is_empty() {
-            self.waker.wake();
+            self.waker.notify();
         }
         waited.map(drop)
     }

@@ -23,6 +23,12 @@ pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
         body()
     })
     .and_then(|outcome| outcome);
+    told(outcome)
+}
+
+/// Apart and never inlined, as in [`panic::catch`].
+#[inline(never)]
+fn told(outcome: Result<()>) -> enos_status {
     let (status, words) = match outcome {
         Ok(()) => (Status::ENOS_OK, String::new()),
         Err(Error { status, message }) => (status, message),

@@ -49,8 +49,8 @@ impl TextOut {
             return Err(null(name));
         }
         // SAFETY: the caller's promise.
-        let len = unsafe { Out::new(len, &format!("{name}_len")) }?;
-        Ok(TextOut { buffer, cap, len })
+        let len = unsafe { Out::optional(len) };
+        Ok(TextOut { buffer, cap, len: len.ok_or_else(|| null(&format!("{name}_len")))? })
     }
 
     /// Writes the text, a NUL, and the length without the NUL.

@@ -67,9 +67,14 @@ fn check(field: &str, value: &str, forbidden: &[char]) -> Result<()> {
     if value.is_empty() {
         return Err(Error::invalid(format!("{field} is empty")));
     }
-    let count = value.chars().count();
-    if count > MAX_CHARS {
+    // No longer in characters than in bytes.
+    if value.len() > MAX_CHARS && value.chars().count() > MAX_CHARS {
+        let count = value.chars().count();
         return Err(Error::invalid(format!("{field} has {count} characters; at most {MAX_CHARS} are allowed")));
+    }
+    // What almost all keys consist of.
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        return Ok(());
     }
     for (at, c) in value.chars().enumerate() {
         let at = at + 1;

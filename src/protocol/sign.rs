@@ -147,8 +147,17 @@ fn plain<D: Digest>(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
     upper_hex(&hash.finalize())
 }
 
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Room for all of it at once: a text that grows leaves its former self in the heap.
 fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(hex::encode_upper(digest))
+    let mut text = vec![0; 2 * digest.len()];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    // Digits are text.
+    Zeroizing::new(String::from_utf8(text).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 /// As many bytes of stack below a call are overwritten. Measured on x86-64, with and without its SHA instructions: an
 /// optimised build needs less than 1 KiB, an unoptimised one (a parse that fails) less than 12 KiB.
-const DEPTH: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 8 * 1024 };
+const DEPTH: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 4 * 1024 };
 
 /// Runs `work`, then overwrites the stack that it and everything it called have used.
 ///

@@ -1,6 +1,6 @@
 //! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::event::{Event, EventKind};
 use super::io::Outcome;
@@ -8,6 +8,7 @@ use super::{Action, LinkRequest};
 use crate::error::{Error, Result, Status};
 use crate::protocol::thing_model::Operation;
 use crate::protocol::{envelope, topic};
+use crate::sorted::SortedMap;
 
 /// How many topic filters a client may hold.
 const MAX_FILTERS: usize = 256;
@@ -44,7 +45,7 @@ enum ReplyTopic {
     /// SUBSCRIBE is out, as this call; these posts, by their tokens, wait for the SUBACK.
     Asked {
         call: u64,
-        waiting: BTreeMap<u64, LinkRequest>,
+        waiting: SortedMap<u64, LinkRequest>,
     },
     Granted,
 }
@@ -54,15 +55,15 @@ pub struct Requests {
     next_id: u64,
     limit: usize,
     reply_timeout_ms: u64,
-    calls: BTreeMap<u64, Call>,
+    calls: SortedMap<u64, Call>,
     ours: usize,
-    filters: BTreeMap<String, u8>,
-    reply_topics: HashMap<String, ReplyTopic>,
-    awaited: HashMap<(String, String), u64>,
+    filters: SortedMap<String, u8>,
+    reply_topics: SortedMap<String, ReplyTopic>,
+    awaited: SortedMap<(String, String), u64>,
     /// Publishes that the transport holds, also those whose outcome came for being overdue: they bound its memory.
-    unacknowledged: BTreeSet<u64>,
+    unacknowledged: SortedMap<u64, ()>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
-    deadlines: BTreeMap<u64, u64>,
+    deadlines: SortedMap<u64, u64>,
     /// What the outbox is still to hear of.
     outcomes: Vec<(u64, Outcome)>,
     /// A call was refused, for there were too many, and nobody was told yet that there is room.
@@ -88,13 +89,13 @@ impl Requests {
             next_id: first_id,
             limit: limit as usize,
             reply_timeout_ms,
-            calls: BTreeMap::new(),
+            calls: SortedMap::new(),
             ours: 0,
-            filters: BTreeMap::new(),
-            reply_topics: HashMap::new(),
-            awaited: HashMap::new(),
-            unacknowledged: BTreeSet::new(),
-            deadlines: BTreeMap::new(),
+            filters: SortedMap::new(),
+            reply_topics: SortedMap::new(),
+            awaited: SortedMap::new(),
+            unacknowledged: SortedMap::new(),
+            deadlines: SortedMap::new(),
             outcomes: Vec::new(),
             refused: false,
         }
@@ -188,14 +189,14 @@ impl Requests {
         match self.reply_topics.get(&topic) {
             Some(ReplyTopic::Granted) => Ok(()),
             Some(ReplyTopic::Asked { call, .. }) => Err(*call),
-            None => Err(self.ask_reply_topic(topic, BTreeMap::new(), now, actions)),
+            None => Err(self.ask_reply_topic(topic, SortedMap::new(), now, actions)),
         }
     }
 
     fn ask_reply_topic(
         &mut self,
         topic: String,
-        waiting: BTreeMap<u64, LinkRequest>,
+        waiting: SortedMap<u64, LinkRequest>,
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> u64 {
@@ -254,8 +255,11 @@ impl Requests {
             Call::Subscribe { filter, .. } => Some(filter.as_str()),
             _ => None,
         });
-        let all: BTreeSet<&str> = self.filters.keys().map(String::as_str).chain(asked).collect();
-        all.len() >= MAX_FILTERS && !all.contains(filter)
+        let mut all = SortedMap::new();
+        for one in self.filters.keys().map(String::as_str).chain(asked) {
+            all.insert(one, ());
+        }
+        all.len() >= MAX_FILTERS && !all.contains_key(&filter)
     }
 
     pub fn unsubscribe(&mut self, filter: String, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
@@ -288,14 +292,16 @@ impl Requests {
                 waiting.insert(token, request);
             }
             None => {
-                self.ask_reply_topic(reply_topic, BTreeMap::from([(token, request)]), now, actions);
+                let mut waiting = SortedMap::new();
+                waiting.insert(token, request);
+                self.ask_reply_topic(reply_topic, waiting, now, actions);
             }
         }
         Ok(token)
     }
 
     fn send(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
-        self.unacknowledged.insert(request.token());
+        self.unacknowledged.insert(request.token(), ());
         actions.push_back(Action::Send(request));
     }
 
@@ -382,7 +388,7 @@ impl Requests {
 
     /// Ends what had no answer in time. It may have arrived all the same.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        while let Some((&token, _)) = self.deadlines.iter().next().filter(|&(_, &at)| at <= now) {
+        while let Some((&token, _)) = self.deadlines.first_key_value().filter(|&(_, &at)| at <= now) {
             self.finish(token, Status::ENOS_ERR_TIMEOUT, "no answer came in time", actions);
         }
     }

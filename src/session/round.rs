@@ -1,7 +1,5 @@
 //! One pass through the pairs to sign with.
 
-use std::collections::BTreeSet;
-
 use super::credentials::{Candidate, Origin};
 
 /// How often the broker may hang up on a CONNECT before the next pair is tried: some refuse that way.
@@ -14,7 +12,7 @@ const BEYOND_A_BAN_MS: u64 = 330_000;
 pub struct Round {
     candidates: Vec<Candidate>,
     position: usize,
-    refused: BTreeSet<usize>,
+    refused: Vec<usize>,
     hang_ups: u32,
     /// When an earlier round of device secrets ended in refusals alone.
     refused_at: Option<u64>,
@@ -52,7 +50,7 @@ impl Round {
 
     /// A CONNACK has refused the present pair; `None` when that was the last one.
     pub fn refuse(&mut self) -> Option<&Candidate> {
-        self.refused.insert(self.position);
+        self.refused.push(self.position);
         self.answered();
         let left = (0..self.candidates.len()).find(|position| !self.refused.contains(position))?;
         self.position = left;

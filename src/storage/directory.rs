@@ -4,7 +4,6 @@
 //! `store` return. So a power cut at any moment leaves the old value or the new one, and what `store` has acknowledged
 //! stays. Only `.value` files are ever read.
 
-use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void, CStr};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -22,6 +21,7 @@ use super::callback::explain;
 use super::vtable::enos_storage_result::{self, ENOS_STORAGE_NOT_FOUND, ENOS_STORAGE_OK, ENOS_STORAGE_TOO_SMALL};
 use super::vtable::{enos_storage, enos_storage_change, is_key, MAX_VALUE_LEN};
 use crate::error::{Error, Result, Status};
+use crate::sorted::SortedMap;
 
 const VALUE_SUFFIX: &str = ".value";
 /// Nobody else's: files that end so are removed, also from a directory that was given by mistake.
@@ -58,11 +58,11 @@ pub fn directory(path: &Path) -> Result<enos_storage> {
 
 /// The directories that are open. A ctx is a number in here and not a pointer, and no number comes twice: a vtable that
 /// is used after its release is told so, and reaches no freed memory.
-static OPEN: Mutex<BTreeMap<usize, Arc<Directory>>> = Mutex::new(BTreeMap::new());
+static OPEN: Mutex<SortedMap<usize, Arc<Directory>>> = Mutex::new(SortedMap::new());
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// Not to be held while a directory is used or closed: that may take as long as a flash does.
-fn open_directories() -> MutexGuard<'static, BTreeMap<usize, Arc<Directory>>> {
+fn open_directories() -> MutexGuard<'static, SortedMap<usize, Arc<Directory>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

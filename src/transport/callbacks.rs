@@ -5,8 +5,8 @@ use super::link::LinkOptions;
 use super::tls::Secured;
 use crate::error::Status;
 use crate::panic;
+use crate::sorted::SortedMap;
 use paho_engine::{enos_paho_connect_sent, sys as paho};
-use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::net::SocketAddr;
 use std::ptr;
@@ -39,7 +39,7 @@ struct State {
     inbox: Option<Arc<Inbox>>,
     phase: Phase,
     /// Tokens whose outcome is still to come.
-    waiting: BTreeSet<u64>,
+    waiting: SortedMap<u64, ()>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -65,7 +65,7 @@ impl Context {
         generation: u64,
         inbox: Arc<Inbox>,
     ) -> Context {
-        let state = State { inbox: Some(inbox), phase: Phase::Connecting, waiting: BTreeSet::new() };
+        let state = State { inbox: Some(inbox), phase: Phase::Connecting, waiting: SortedMap::new() };
         let LinkOptions { address, max_message, .. } = *options;
         Context { address, generation, max_message, handle, secured, state: Mutex::new(state) }
     }
@@ -86,7 +86,7 @@ impl Context {
         if matches!(state.phase, Phase::Closing | Phase::Over) {
             return None;
         }
-        state.waiting.insert(token);
+        state.waiting.insert(token, ());
         Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token })).cast())
     }
 
@@ -98,7 +98,7 @@ impl Context {
     pub unsafe fn withdraw(&self, ticket: *mut c_void, token: u64) -> bool {
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(ticket.cast::<Ticket>()) });
-        self.state().waiting.remove(&token)
+        self.state().waiting.remove(&token).is_some()
     }
 
     /// Enters the closing phase: `true` when Paho has to be told. Without a connection the link is over, and says so.
@@ -145,7 +145,7 @@ impl Context {
             Phase::Connecting | Phase::Over => return,
         };
         state.phase = Phase::Over;
-        for token in std::mem::take(&mut state.waiting) {
+        for token in std::mem::take(&mut state.waiting).into_keys() {
             state.push(self.generation, not_delivered(token));
         }
         state.push(self.generation, event);
@@ -155,7 +155,7 @@ impl Context {
     /// that comes out of destroy, whose thread holds Paho's mutex and could not take it again.
     fn settle(&self, token: u64, event: LinkEvent) -> bool {
         let mut state = self.state();
-        if !state.waiting.remove(&token) {
+        if state.waiting.remove(&token).is_none() {
             return false;
         }
         state.push(self.generation, event);

@@ -100,7 +100,7 @@ enum Room {
 }
 
 impl Inbox {
-    /// `waker` is woken by every push.
+    /// `waker` is notified of every push.
     pub fn new(limits: InboxLimits, keep: Keep, waker: Arc<Waker>) -> Inbox {
         Inbox { limits, keep, waker, queue: Mutex::default() }
     }
@@ -113,7 +113,7 @@ impl Inbox {
             _ => false,
         };
         self.lock().push(&self.limits, kept, generation, event);
-        self.waker.wake();
+        self.waker.notify();
     }
 
     /// Whether a message has room of its own, whatever the limits are.
@@ -124,7 +124,7 @@ impl Inbox {
     /// Counts a message that could not even be copied.
     pub(super) fn count_dropped(&self) {
         self.lock().dropped += 1;
-        self.waker.wake();
+        self.waker.notify();
     }
 
     /// Moves what waits, at most [`DRAIN`] events, to the end of `into`, in the order in which it came; wakes again
@@ -290,9 +290,11 @@ mod tests {
         assert!(waker.wait(Some(0)).unwrap());
         waker.clear();
         assert_eq!(drain(&inbox).0.len(), DRAIN);
+        waker.rest();
         assert!(waker.wait(Some(0)).unwrap());
         waker.clear();
         assert_eq!(drain(&inbox).0.len(), 1);
+        waker.rest();
         assert!(!waker.wait(Some(0)).unwrap());
     }
 
@@ -304,6 +306,7 @@ mod tests {
         assert_eq!(drain(&inbox).1, 1);
         assert!(inbox.is_empty());
         waker.clear();
+        waker.rest();
         inbox.count_dropped();
         assert!(waker.wait(Some(0)).unwrap());
         assert_eq!(drain(&inbox).1, 1);

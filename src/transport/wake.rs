@@ -1,5 +1,6 @@
 //! One epoll descriptor for the host's own loop: an eventfd that says "there is work" and a timer.
 
+use super::clock;
 use crate::error::{Error, Result, Status};
 use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::io::Errno;
@@ -9,12 +10,20 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What [`Waker::set_deadline`] keeps for no deadline: later than any.
+const NEVER: u64 = u64::MAX;
 
 /// Ends a wait: from any thread, from a signal handler, or when a deadline has come. All descriptors close on exec.
 pub struct Waker {
     epoll: OwnedFd,
     event: OwnedFd,
     timer: OwnedFd,
+    /// The loop is at work, or has been notified: it looks for work before it waits, and need not be told again.
+    awake: AtomicBool,
+    /// What the timer is set to.
+    armed: AtomicU64,
 }
 
 impl Waker {
@@ -25,6 +34,8 @@ impl Waker {
                 epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
                 event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
+                awake: AtomicBool::new(false),
+                armed: AtomicU64::new(NEVER),
             };
             for fd in [&waker.event, &waker.timer] {
                 epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
@@ -46,15 +57,35 @@ impl Waker {
         }
     }
 
+    /// Says that there is work. Wakes unless the loop is about to look for some anyway: a write for each message is a
+    /// good part of what a message costs.
+    pub fn notify(&self) {
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    /// From here on [`notify`](Self::notify) wakes again. Rest first, then look for work that is left.
+    pub fn rest(&self) {
+        // A swap, to see all that was done before a notification that did not wake.
+        self.awake.swap(false, Ordering::AcqRel);
+    }
+
     /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
     /// [`clear`](Self::clear). It stays the waker's.
     pub fn fd(&self) -> RawFd {
         self.epoll.as_raw_fd()
     }
 
-    /// When to be due, in milliseconds of [`clock::boottime_ms`](super::clock::boottime_ms); a time that has passed
-    /// is due at once, `None` never. Replaces the deadline before it.
+    /// When to be due, in milliseconds of [`clock::boottime_ms`]; a time that has passed is due at once, `None` never.
+    /// Replaces the deadline before it, but for one that is still to come and earlier: that makes a wake-up too many,
+    /// and not a system call for each message whose own deadline is a little later. For the thread in the loop alone.
     pub fn set_deadline(&self, at_ms: Option<u64>) {
+        let armed = self.armed.load(Ordering::Relaxed);
+        if armed <= at_ms.unwrap_or(NEVER) && armed > clock::boottime_ms() {
+            return;
+        }
+        self.armed.store(at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         // All zeros would switch the timer off.
         let at = at_ms.map_or(0, |at| at.max(1));
         // 68 years of uptime at most: what also fits a kernel of 32 bits.
@@ -68,6 +99,9 @@ impl Waker {
     /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
     /// was over or a signal came.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
+        if self.awake.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
         // No longer than epoll_wait() can: the call for longer ones is not in older kernels.
         let timeout = timeout_ms.map(|ms| {
             let ms = ms.min(c_int::MAX as u64);
@@ -82,11 +116,17 @@ impl Waker {
     }
 
     /// Takes back the wake-ups so far, and a deadline that has come; one still to come stays. Clear first, then look
-    /// for work: what is pushed in between wakes again.
+    /// for work: what is pushed in between is seen then, or wakes again. [`notify`](Self::notify) does not wake from
+    /// here to [`rest`](Self::rest).
     pub fn clear(&self) {
-        for fd in [&self.event, &self.timer] {
+        self.awake.store(true, Ordering::Release);
+        let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.
             let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
+        };
+        clear(&self.event);
+        if self.armed.load(Ordering::Relaxed) <= clock::boottime_ms() {
+            clear(&self.timer);
         }
     }
 }
@@ -101,6 +141,12 @@ mod tests {
     /// Longer than any of these waits takes on a busy machine.
     const LONG: Option<u64> = Some(30_000);
 
+    /// A turn of the loop that finds nothing to do.
+    fn clear(waker: &Waker) {
+        waker.clear();
+        waker.rest();
+    }
+
     fn readable(fd: RawFd) -> bool {
         let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         // SAFETY: one pollfd.
@@ -114,8 +160,50 @@ mod tests {
         waker.wake();
         waker.wake();
         assert!(waker.wait(None).unwrap() && waker.wait(None).unwrap() && readable(waker.fd()));
-        waker.clear();
+        clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap() && !readable(waker.fd()));
+    }
+
+    #[test]
+    fn a_notification_wakes_a_loop_that_rests_and_only_that() {
+        let waker = Waker::new().unwrap();
+        waker.notify();
+        assert!(readable(waker.fd()) && waker.wait(None).unwrap());
+        waker.clear();
+        waker.notify();
+        assert!(!readable(waker.fd()), "the loop is at work");
+        waker.rest();
+        assert!(!readable(waker.fd()) && !waker.wait(Some(0)).unwrap());
+        waker.notify();
+        waker.notify();
+        assert!(readable(waker.fd()) && waker.wait(None).unwrap());
+        waker.clear();
+        waker.wake();
+        assert!(readable(waker.fd()), "a wake-up is more than a notification");
+    }
+
+    #[test]
+    fn no_notification_is_lost_between_work_and_rest() {
+        let waker = Arc::new(Waker::new().unwrap());
+        let work = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (other, given) = (Arc::clone(&waker), Arc::clone(&work));
+        let thread = std::thread::spawn(move || {
+            for _ in 0..100_000 {
+                given.fetch_add(1, Ordering::Release);
+                other.notify();
+            }
+        });
+        let mut done = 0;
+        while done < 100_000 {
+            assert!(waker.wait(LONG).unwrap(), "{done} done, and nobody said that there is more");
+            waker.clear();
+            done += work.swap(0, Ordering::Acquire);
+            waker.rest();
+            if work.load(Ordering::Acquire) > 0 {
+                waker.notify();
+            }
+        }
+        thread.join().unwrap();
     }
 
     #[test]
@@ -132,11 +220,11 @@ mod tests {
         let waker = Waker::new().unwrap();
         let start = boottime_ms();
         waker.set_deadline(Some(start + 50));
-        waker.clear();
+        clear(&waker);
         assert!(waker.wait(LONG).unwrap(), "clear must not lose a deadline to come");
         assert!(boottime_ms() >= start + 50);
         assert!(readable(waker.fd()));
-        waker.clear();
+        clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap());
     }
 
@@ -146,11 +234,19 @@ mod tests {
         for past in [0, 1, boottime_ms()] {
             waker.set_deadline(Some(past));
             assert!(waker.wait(LONG).unwrap());
-            waker.clear();
+            clear(&waker);
         }
         waker.set_deadline(Some(u64::MAX));
         assert!(!waker.wait(Some(0)).unwrap());
         waker.set_deadline(Some(boottime_ms() + 3_600_000));
+        assert!(!waker.wait(Some(0)).unwrap());
+        waker.set_deadline(None);
+        let soon = boottime_ms() + 50;
+        waker.set_deadline(Some(soon));
+        waker.set_deadline(Some(soon + 3_600_000));
+        assert!(waker.wait(LONG).unwrap() && boottime_ms() >= soon, "due when it was, for a turn that sets it anew");
+        clear(&waker);
+        waker.set_deadline(Some(soon + 3_600_000));
         assert!(!waker.wait(Some(0)).unwrap());
         waker.set_deadline(Some(boottime_ms()));
         assert!(waker.wait(LONG).unwrap());
@@ -178,7 +274,7 @@ mod tests {
         };
         assert_eq!(errno, libc::E2BIG);
         assert!(waker.wait(Some(0)).unwrap());
-        waker.clear();
+        clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap());
     }
 

@@ -81,6 +81,7 @@ impl Rig {
 
     fn collect(&mut self) {
         self.waker.clear();
+        self.waker.rest();
         let mut events = Vec::new();
         while !self.inbox.is_empty() {
             self.dropped += self.inbox.drain(&mut events);

@@ -12,6 +12,7 @@ mod fuzz;
 mod hostile;
 mod linked;
 mod many;
+mod pace;
 mod packets;
 mod patches;
 mod process;

@@ -142,7 +142,7 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
             .args(&objects)
             // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has
             // left there, on the stack.
-            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create", "-Wl,-z,now", "-lpthread"])
+            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create,--wrap=recv", "-Wl,-z,now", "-lpthread"])
             .args(flavour.libraries())
             .arg("-o")
             .arg(&fresh));
@@ -163,7 +163,8 @@ fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathB
         let fresh = source.join(format!("{stem}.o"));
         gcc(Command::new(compiler())
             .args(flavour.flags())
-            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DPAHO_MQTT_STATIC=1", "-fvisibility=hidden", "-I"])
+            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DNO_PERSISTENCE", "-DPAHO_MQTT_STATIC=1"])
+            .args(["-fvisibility=hidden", "-I"])
             .arg(source.join("src"))
             .arg("-c")
             .arg(file)

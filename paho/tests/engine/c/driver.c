@@ -295,8 +295,10 @@ static int command(const char* word, struct client* client, const char* text, in
 				rc = connect_client(&client[i], 60, 60);
 		say("rc %d", rc);
 	}
-	else if (strcmp(word, "freeze") == 0)
-		say("count %d", each_thread("MQTTAsync_rcv", stop_thread));
+	else if (strcmp(word, "freeze") == 0) /* 0 the receive thread, 1 the send thread */
+		say("count %d", each_thread(a ? "MQTTAsync_send" : "MQTTAsync_rcv", stop_thread));
+	else if (strcmp(word, "reads") == 0)
+		say("count %d", reads);
 	else if (strcmp(word, "interruptible") == 0)
 		say("count %d", each_thread("MQTTAsync_", takes_signals));
 	else if (strcmp(word, "threads") == 0) /* 0 for no more, 1 for more */

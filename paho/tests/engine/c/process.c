@@ -230,3 +230,13 @@ int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
 {
 	return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, start, argument);
 }
+
+/* Reads from sockets (-Wl,--wrap=recv). */
+_Atomic int reads;
+ssize_t __real_recv(int socket, void* buffer, size_t length, int flags);
+
+ssize_t __wrap_recv(int socket, void* buffer, size_t length, int flags)
+{
+	++reads;
+	return __real_recv(socket, buffer, length, flags);
+}

@@ -5,6 +5,7 @@
 extern _Atomic long skew;       /* seconds that the wall clock, as Paho sees it, is ahead */
 extern _Atomic size_t largest;  /* the largest single allocation so far, in a build with a sanitizer */
 extern _Atomic int no_threads;  /* whether starting a thread fails */
+extern _Atomic int reads;       /* how often Paho has asked a socket for bytes */
 
 long now_ms(clockid_t clock);
 

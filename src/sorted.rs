@@ -1,0 +1,151 @@
+//! A map for what is under way: keys in order, all in one block.
+//!
+//! Keys are tokens, which come in ascending order and mostly go in the same: adding at the end and taking from the front
+//! cost nothing, anything else a search by halves and a move. The standard library's trees would do as well, at ten times
+//! the code for each kind of entry.
+
+use std::collections::VecDeque;
+
+/// In ascending order of the keys; each is there once.
+#[derive(Clone)]
+pub struct SortedMap<K, V>(VecDeque<(K, V)>);
+
+impl<K: Ord, V> SortedMap<K, V> {
+    pub const fn new() -> SortedMap<K, V> {
+        SortedMap(VecDeque::new())
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value that stood there before.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.find(&key) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (key, value));
+                None
+            }
+        }
+    }
+
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let at = self.find(key).ok()?;
+        self.0.remove(at).map(|(_, value)| value)
+    }
+
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.find(key).ok().map(|at| &self.0[at].1)
+    }
+
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.find(key).ok().map(|at| &mut self.0[at].1)
+    }
+
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.find(key).is_ok()
+    }
+
+    pub fn first_key_value(&self) -> Option<(&K, &V)> {
+        self.0.front().map(|(key, value)| (key, value))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    pub fn into_keys(self) -> impl Iterator<Item = K> {
+        self.0.into_iter().map(|(key, _)| key)
+    }
+
+    pub fn into_values(self) -> impl Iterator<Item = V> {
+        self.0.into_iter().map(|(_, value)| value)
+    }
+
+    /// Keeps the entries for which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Where the key is, or where it would be.
+    fn find(&self, key: &K) -> Result<usize, usize> {
+        match self.0.back() {
+            Some((last, _)) if last < key => Err(self.0.len()),
+            _ => self.0.binary_search_by(|(present, _)| present.cmp(key)),
+        }
+    }
+}
+
+impl<K, V> IntoIterator for SortedMap<K, V> {
+    type Item = (K, V);
+    type IntoIter = std::collections::vec_deque::IntoIter<(K, V)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<K: Ord, V> Default for SortedMap<K, V> {
+    fn default() -> SortedMap<K, V> {
+        SortedMap::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn it_is_a_map_as_the_standard_librarys_is() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (mut ours, mut theirs) = (SortedMap::new(), BTreeMap::new());
+        for value in 0..20_000 {
+            let key = random.u8(..40);
+            match random.u8(..8) {
+                0..=2 => assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
+                3..=5 => assert_eq!(ours.remove(&key), theirs.remove(&key)),
+                6 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
+                _ if value % 100 == 7 => {
+                    ours.retain(|key, _| key % 3 > 0);
+                    theirs.retain(|key, _| key % 3 > 0);
+                }
+                _ => assert_eq!(ours.get(&key), theirs.get(&key)),
+            }
+            assert_eq!(ours.contains_key(&key), theirs.contains_key(&key));
+            assert_eq!(ours.first_key_value(), theirs.first_key_value());
+            assert!(ours.iter().eq(theirs.iter()) && ours.len() == theirs.len());
+        }
+        assert!(ours.keys().eq(theirs.keys()) && ours.values().eq(theirs.values()));
+        assert!(ours.into_values().eq(theirs.into_values()));
+    }
+
+    #[test]
+    fn what_was_cleared_is_empty() {
+        let mut map = SortedMap::default();
+        assert!(map.is_empty());
+        map.insert(2, 'b');
+        map.insert(1, 'a');
+        assert_eq!(map.len(), 2);
+        map.clear();
+        assert!(map.is_empty() && map.into_keys().next().is_none());
+    }
+}
