@@ -33,10 +33,11 @@ use super::input::{bytes, null, text, versioned, Versioned};
 use super::output::StructOut;
 use super::status::enos_status;
 use crate::client::{check_flags, copy};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::protocol::durable::MAX_TOGETHER;
 use crate::protocol::{topic, Content, Durable};
 use crate::storage::queue::Aside;
+use crate::storage::vtable::MAX_VALUE_LEN;
 
 /// What becomes of a durable message for which the outbox has no room.
 #[repr(C)]
@@ -214,6 +215,7 @@ unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>
     }
     // SAFETY: the caller's promise; every version begins with its size.
     let stride = unsafe { first.cast::<usize>().read_unaligned() };
+    let mut total = 0usize;
     (0..count)
         .map(|at| {
             // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
@@ -222,19 +224,24 @@ unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>
                 return Err(Error::invalid("messages differ in their struct_size; set each with ENOS_INIT()"));
             }
             // SAFETY: the caller's promise.
-            unsafe { durable(&message) }
+            let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
+            total = total.saturating_add(payload.len());
+            if count > 1 && total > MAX_VALUE_LEN {
+                let words = "the messages are more than a batch can hold together: 60 KiB";
+                return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+            }
+            // SAFETY: the caller's promise.
+            unsafe { durable(&message, payload) }
         })
         .collect()
 }
 
 /// # Safety
 /// `message` is as the header describes it.
-unsafe fn durable(message: &enos_message) -> Result<Durable> {
+unsafe fn durable(message: &enos_message, payload: &[u8]) -> Result<Durable> {
     let Some((until_reply, resume)) = check_flags(message.flags)? else {
         return Err(Error::invalid("flags: a message of a batch needs ENOS_PUBLISH_DURABLE"));
     };
-    // SAFETY: the caller's promise.
-    let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
     let content = match message.kind {
         kind if kind == enos_message_kind::ENOS_MESSAGE_PUBLISH as i32 => {
             // SAFETY: the caller's promise.
@@ -243,6 +250,9 @@ unsafe fn durable(message: &enos_message) -> Result<Durable> {
             Content::Publish { topic: topic.to_owned(), payload: copy(payload)? }
         }
         kind if kind == enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS as i32 => {
+            if !message.topic.is_null() {
+                return Err(Error::invalid("topic: a post of measure points has its own; it has to be NULL"));
+            }
             Content::Measurepoints { params: copy(payload)? }
         }
         kind => return Err(Error::invalid(format!("kind is {kind}, which is none of enum enos_message_kind"))),

@@ -28,6 +28,8 @@ use slot::{Answer, Page, Slot, State, Window};
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
 const WINDOW_BYTES: usize = 128 * 1024;
+/// A link that is slower than this counts as one that takes nothing: 2 kB a second.
+const LEAST_BYTES_PER_MS: u64 = 2;
 /// So many losses of the link set a message aside.
 const LOSSES: u8 = 3;
 /// Between two tries of a message, or of the storage.
@@ -65,6 +67,8 @@ pub struct Outbox {
     storage_backoff: Backoff,
     send_at: Option<u64>,
     backoff: Backoff,
+    /// One had to be sent again: until it is through, the front goes out alone.
+    careful: bool,
     flow: Flow,
     /// When the broker last took a message, or could have begun to.
     progress: u64,
@@ -100,6 +104,7 @@ impl Outbox {
             storage_backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
             send_at: None,
             backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
+            careful: false,
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
             suspect: None,
@@ -110,7 +115,7 @@ impl Outbox {
 
     /// Nothing is kept that is not through. False as well while nobody knows.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0
+        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0 && self.finished.is_none()
     }
 
     pub fn is_open(&self) -> bool {
@@ -138,16 +143,13 @@ impl Outbox {
         self.online = false;
         self.send_at = None;
         self.asking = None;
-        if let (false, Some((at, first, last))) = (planned, self.window.under_way()) {
+        if let (false, Some((first, last))) = (planned, self.window.under_way()) {
             let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
-            let losses = before.map_or(0, |suspect| suspect.losses) + 1;
+            let losses = before.map_or(0, |suspect| suspect.losses).saturating_add(1);
             self.suspect = Some(Suspect { first, last, losses });
             if losses >= LOSSES {
-                self.suspect = None;
-                if let Some(slot) = self.window.get_mut(at) {
-                    let words = format!("the link was lost {losses} times while this message was under way");
-                    slot.state = State::Refused(Answer::words(&words));
-                }
+                // It is this one, and is not sent again.
+                self.suspect = Some(Suspect { first, last: first, losses });
             }
             around.actions.push_back(Action::StoreSuspect(self.suspect));
         }
@@ -158,9 +160,16 @@ impl Outbox {
         self.window.rewind(at).into_iter().for_each(|request| requests.forget(request));
     }
 
-    pub fn opened(&mut self, ends: OutboxEnds) {
+    pub fn opened(&mut self, ends: OutboxEnds, around: &mut Around) {
         self.busy = false;
         if self.ends.is_none() {
+            if let Some(words) = ends.lost {
+                around.actions.push_back(Action::Emit(Event::new(
+                    EventKind::OutboxFailed,
+                    Status::ENOS_ERR_STORAGE,
+                    words,
+                )));
+            }
             self.ends = Some((ends.head, ends.tail));
             self.live_from = ends.tail;
             self.suspect = ends.suspect;
@@ -335,8 +344,7 @@ impl Outbox {
     /// What a request came to.
     pub fn outcome(&mut self, request: u64, outcome: Outcome, around: &mut Around) {
         if self.asking == Some(request) {
-            self.asking = None;
-            return self.pause(around);
+            return self.no_replies(outcome, around);
         }
         let Some(at) = self.window.find(request) else { return };
         self.progress = around.now;
@@ -347,12 +355,10 @@ impl Outbox {
             }
             Outcome::Delivered => {
                 slot.state = State::Through(Answer::default());
-                self.backoff.reset();
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
                 around.requests.forget(request);
                 slot.state = State::Through(outcome.into());
-                self.backoff.reset();
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
                 around.requests.forget(request);
@@ -365,17 +371,28 @@ impl Outbox {
     /// The message there, and all behind it, are sent again after a while.
     fn again(&mut self, at: usize, around: &mut Around) {
         self.rewind(at, around.requests);
+        self.careful = true;
         self.pause(around);
     }
 
-    fn pause(&mut self, around: &mut Around) {
+    fn pause(&mut self, around: &mut Around) -> u64 {
         let wait = self.backoff.next(around.rng).max(AGAIN_MIN_MS);
         self.send_at = Some(around.now.saturating_add(wait));
+        wait
+    }
+
+    /// The broker does not let replies come: the message that waits for its own, and what is behind it, has to wait.
+    fn no_replies(&mut self, outcome: Outcome, around: &mut Around) {
+        self.asking = None;
+        let Outcome::NotDelivered { status, reason } = outcome else { return };
+        let wait = self.pause(around);
+        let words = format!("EnOS's replies cannot come, and the outbox waits for that: {reason}");
+        around.actions.push_back(Action::Emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait)));
     }
 
     /// Live data goes out, and comes out of the same throughput.
     pub fn live(&mut self, bytes: usize, now: u64) {
-        self.flow.spend(bytes, now);
+        self.flow.spend_live(bytes, now);
     }
 
     /// Does what is to be done. `tidy`: a good moment to remove what is through, for all of the turn is known.
@@ -394,7 +411,10 @@ impl Outbox {
             }
         }
         self.settle(around);
-        self.work_on_storage(tidy, around);
+        if self.is_quiet() {
+            self.progress = around.now;
+        }
+        self.work_on_storage(tidy || self.is_quiet(), around);
         self.send(around);
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
@@ -407,6 +427,8 @@ impl Outbox {
                 self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions);
             }
             self.leave_page();
+            self.backoff.reset();
+            self.careful = false;
         }
         self.finish_pages();
         if self.suspect.is_some_and(|suspect| self.window.front().is_some_and(|slot| slot.token > suspect.last)) {
@@ -457,9 +479,14 @@ impl Outbox {
     fn send(&mut self, around: &mut Around) {
         while self.online && self.send_at.is_none() {
             let Some(slot) = self.window.next_waiting() else { return };
-            let alone = self.suspect.is_some_and(|suspect| slot.token <= suspect.last);
+            let suspect = self.suspect.filter(|suspect| slot.token <= suspect.last);
             let (sent, bytes) = self.window.sent();
-            let most = if alone { 1 } else { self.settings.window };
+            if suspect.is_some_and(|suspect| suspect.losses >= LOSSES && suspect.first == slot.token) {
+                let words = format!("the link was lost {LOSSES} times while this message was under way");
+                self.window.advance(State::Refused(Answer::words(&words)));
+                continue;
+            }
+            let most = if suspect.is_some() || self.careful { 1 } else { self.settings.window };
             if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {
                 return;
             }
@@ -473,9 +500,6 @@ impl Outbox {
                 if self.asking.is_some() {
                     return;
                 }
-            }
-            if sent == 0 {
-                self.progress = around.now;
             }
             self.flow.spend(slot.message.content.size(), around.now);
             let state = match Outbox::request(&slot.message, operation, around) {
@@ -516,7 +540,9 @@ impl Outbox {
         if self.window.first_awaiting().is_some() {
             return None;
         }
-        Some(self.progress.saturating_add(self.settings.timeout_ms))
+        let (_, bytes) = self.window.sent();
+        let transfer = bytes as u64 / LEAST_BYTES_PER_MS;
+        Some(self.progress.saturating_add(self.settings.timeout_ms).saturating_add(transfer))
     }
 
     pub fn deadline(&self) -> Option<u64> {
