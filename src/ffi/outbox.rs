@@ -5,7 +5,8 @@
 //!
 //! At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
 //! when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
-//! order.
+//! order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
+//! MESSAGE.
 //!
 //! Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
 //! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
@@ -16,10 +17,13 @@
 //!                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
 //!                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
+//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
+//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
 //!
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
-//! (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
+//! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
+//! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
+//! messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
 //! use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
 
 use std::ffi::{c_char, c_void};
