@@ -69,6 +69,8 @@ pub struct Outbox {
     /// When the broker last took a message, or could have begun to.
     progress: u64,
     suspect: Option<Suspect>,
+    /// The first and the last of the messages that the link has given back, as one that is about to be lost does.
+    given_back: Option<(u64, u64)>,
     /// The call that makes replies come, which the next message waits for.
     asking: Option<u64>,
     /// A message found the queue full, and nobody was told yet that there is room.
@@ -103,14 +105,15 @@ impl Outbox {
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
             suspect: None,
+            given_back: None,
             asking: None,
             full: false,
         }
     }
 
-    /// Nothing is kept that is not through. False as well while nobody knows.
+    /// Nothing is kept, not even what is through and still to be removed. False as well while nobody knows.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0
+        self.ends.is_some_and(|(next, tail)| next >= tail) && self.pages.is_empty() && self.finished.is_none()
     }
 
     pub fn is_open(&self) -> bool {
@@ -138,20 +141,19 @@ impl Outbox {
         self.online = false;
         self.send_at = None;
         self.asking = None;
-        if let (false, Some((at, first, last))) = (planned, self.window.under_way()) {
+        let under_way = self.given_back.take().or(self.window.under_way().map(|(_, first, last)| (first, last)));
+        self.rewind(0, around.requests);
+        if let (false, Some((first, last))) = (planned, under_way) {
             let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
             let losses = before.map_or(0, |suspect| suspect.losses) + 1;
             self.suspect = Some(Suspect { first, last, losses });
-            if losses >= LOSSES {
+            if losses >= LOSSES && self.window.next_waiting().is_some_and(|slot| slot.token == first) {
                 self.suspect = None;
-                if let Some(slot) = self.window.get_mut(at) {
-                    let words = format!("the link was lost {losses} times while this message was under way");
-                    slot.state = State::Refused(Answer::words(&words));
-                }
+                let words = format!("the link was lost {losses} times while this message was under way");
+                self.window.advance(State::Refused(Answer::words(&words)));
             }
             around.actions.push_back(Action::StoreSuspect(self.suspect));
         }
-        self.rewind(0, around.requests);
     }
 
     fn rewind(&mut self, at: usize, requests: &mut Requests) {
@@ -358,7 +360,12 @@ impl Outbox {
                 around.requests.forget(request);
                 slot.state = State::Refused(outcome.into());
             }
-            Outcome::Reply { .. } | Outcome::NotDelivered { .. } => self.again(at, around),
+            Outcome::NotDelivered { .. } => {
+                let under_way = self.window.under_way().map(|(_, first, last)| (first, last));
+                self.given_back = self.given_back.or(under_way);
+                self.again(at, around);
+            }
+            Outcome::Reply { .. } => self.again(at, around),
         }
     }
 
@@ -483,6 +490,7 @@ impl Outbox {
                 Err(error) => State::Refused(Answer::words(&error.message)),
             };
             self.window.advance(state);
+            self.given_back = None;
         }
     }
 
