@@ -13,12 +13,14 @@ use enos::error::Status::*;
 use host::*;
 use mosquitto::Mosquitto;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The fast ones that are published before the broker's next death, at most.
+/// Messages that arrive before the broker's next death, at most.
 const BETWEEN: usize = 60;
+/// Messages that wait, at most: the outbox itself holds more.
+const BACKLOG: usize = 1000;
 
 #[test]
 fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
@@ -30,6 +32,7 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
     let mut host = Setup::device(broker.address()).storage(&store).inflight(20).outbox_rate(0).start();
     host.connect();
     let (client, stop, tokens) = (host.client(), AtomicBool::new(false), Mutex::new(Vec::new()));
+    let delivered = AtomicUsize::new(0);
     let start = Instant::now();
     let mut told = Told::default();
     std::thread::scope(|scope| {
@@ -37,17 +40,24 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
         let stopped = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_micros(500));
+                if tokens.lock().unwrap().len() > delivered.load(Ordering::SeqCst) + BACKLOG {
+                    continue;
+                }
                 let mut tokens = tokens.lock().unwrap();
                 let topic = format!("n/{}", tokens.len());
                 tokens.push(client.publish_durable(&topic, b"x").unwrap());
-                drop(tokens);
-                std::thread::sleep(Duration::from_micros(500));
             }
         });
-        for _ in 0..cycles {
+        for cycle in 0..cycles {
+            // On each link something arrives: a message under which the link is lost three times would be set aside.
+            while told.links <= cycle {
+                told.note(&host.next());
+            }
             let until = told.delivered.len() + dice.usize(1..BETWEEN);
             while told.delivered.len() < until {
                 told.note(&host.next());
+                delivered.store(told.delivered.len(), Ordering::SeqCst);
             }
             std::thread::sleep(Duration::from_micros(dice.u64(0..2000))); // any moment is a good one to die
             account.read(&broker.kill_and_log());
@@ -67,14 +77,14 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
     println!("{cycles} kills, {} messages, {} arrived again, {:?}", tokens.len(), account.repeats(), start.elapsed());
     account.check(&numbers);
     assert_eq!(told.delivered, tokens.iter().copied().collect::<BTreeSet<_>>());
-    assert!(told.lost >= cycles / 2, "the link was lost {} times only", told.lost);
+    assert!(told.links >= cycles, "{} links only", told.links);
 }
 
 /// What the host heard.
 #[derive(Default)]
 struct Told {
     delivered: BTreeSet<u64>,
-    lost: usize,
+    links: usize,
     last: u64,
 }
 
@@ -86,7 +96,7 @@ impl Told {
             self.last = told.token;
             self.delivered.insert(told.token);
         }
-        self.lost += usize::from(told.name == "DISCONNECTED");
+        self.links += usize::from(told.name == "CONNECTED");
     }
 }
 
