@@ -21,6 +21,16 @@ fn it_survives_power_cuts_and_failing_flash() {
 }
 
 #[test]
+fn its_sectors_wear_evenly() {
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c11", &source("tests/c/test_flash_wear.c"));
+    let Some(mut under_valgrind) = workshop.valgrind(&program) else {
+        return passed(&succeed(&mut workshop.command(&program)));
+    };
+    passed(&succeed(&mut under_valgrind));
+}
+
+#[test]
 fn it_survives_kill_9_in_the_middle_of_its_stores() {
     let workshop = Workshop::new();
     let stores = ["c_examples/flash_store.c", "c_examples/flash_file.c"].map(source);

@@ -369,51 +369,6 @@ static void a_batch_is_cut_at_every_byte(void)
     power_off(&storage);
 }
 
-/* Years of an outbox: messages come in and go out in turn, some records change often, some never. */
-static void sectors_wear_evenly(void)
-{
-    enos_storage storage;
-    unsigned least = ~0u, most = 0, all = 0;
-    uint64_t written_bytes = 0;
-    int good = 1, first = 0, last = 0;
-    uint32_t random = 7;
-    char key[40];
-
-    new_flash();
-    good &= power_on(&storage) == 0 && put(&storage, 0, 1) == 0;
-    for (int op = 0; op < 100000 && good; op++) {
-        uint8_t data[100], got[100];
-        size_t len;
-        random = random * 1664525u + 1013904223u;
-        memset(data, 'x', sizeof data);
-        if (op % 50 == 0)
-            good &= put(&storage, 2, 1 + op % 1000) == 0;
-        if (last - first < 20 && (random >> 16) % 2 == 0) {
-            snprintf(key, sizeof key, "out.%d.0123456789abcdef", last);
-            memcpy(data, &last, sizeof last);
-            good &= storage.store(storage.ctx, key, data, sizeof data) == 0;
-            last++;
-            written_bytes += padded(RECORD_HEADER + strlen(key) + sizeof data);
-        } else if (first < last) {
-            snprintf(key, sizeof key, "out.%d.0123456789abcdef", first);
-            good &= storage.load(storage.ctx, key, got, sizeof got, &len) == 0 && len == sizeof got;
-            good &= memcmp(got, &first, sizeof first) == 0 && storage.erase(storage.ctx, key) == 0;
-            first++;
-            written_bytes += padded(RECORD_HEADER + strlen(key));
-        }
-    }
-    good &= holds(&storage, 0, 1);
-    power_off(&storage);
-    for (uint32_t i = 0; i < SECTORS; i++) {
-        least = erasures[i] < least ? erasures[i] : least;
-        most = erasures[i] > most ? erasures[i] : most;
-        all += erasures[i];
-    }
-    CHECK(good && first > 10000);
-    CHECK(least > 400 && most - least <= 1);
-    CHECK((uint64_t)all * (SECTOR - SECTOR_HEADER) < written_bytes * 2); /* moving costs less than what is new */
-}
-
 static void not_its_own(void)
 {
     enos_storage storage;
@@ -449,7 +404,6 @@ int main(void)
     a_header_is_written_and_disowned();
     what_failed_and_was_erased_stays_away();
     a_batch_is_cut_at_every_byte();
-    sectors_wear_evenly();
     CHECK(!programmed_twice);
     free(recorded);
     return checked();
