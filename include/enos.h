@@ -5,8 +5,8 @@
  * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
  *
  * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
- * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the client
- * needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
+ * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
+ * client needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
  *
  * Generated from the sources of the library; changes made here are lost.
  *
@@ -953,8 +953,7 @@ typedef struct enos_event {
  * Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
  * thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
  * _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
- * storage). The network goes on beside a slow callback, but
- * further events wait for it.
+ * storage). The network goes on beside a slow callback, but further events wait for it.
  *
  * @param ctx     what enos_config_set_event_cb() was given.
  * @param client  the client that it is about: the pointer that enos_client_create() wrote.
@@ -1698,8 +1697,9 @@ enos_status enos_client_reply(enos_client *client,
  *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
  *
  * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
- * (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
- * use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+ * (enos_client_publish_batch()), and one store more in 16 of these (two, when they wait long). Memory does not grow with
+ * what waits. At the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and
+ * reads none of the rest.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1862,7 +1862,7 @@ enos_status enos_client_publish_batch(enos_client *client,
  * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
  *                               enos_client_connect() first.
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
- *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
+ *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
  *                               as for enos_client_wait(): only a long wait is left.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
  */

@@ -19,8 +19,9 @@
 //!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
 //!
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
-//! (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
-//! use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+//! (enos_client_publish_batch()), and one store more in 16 of these (two, when they wait long). Memory does not grow with
+//! what waits. At the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and
+//! reads none of the rest.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -260,7 +261,7 @@ unsafe fn durable(message: &enos_message) -> Result<Durable> {
 /// @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
 ///                               enos_client_connect() first.
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
-///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
+///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
 ///                               as for enos_client_wait(): only a long wait is left.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
 #[no_mangle]
