@@ -5,8 +5,8 @@
  * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
  *
  * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
- * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the client
- * needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
+ * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
+ * client needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
  *
  * Generated from the sources of the library; changes made here are lost.
  *
@@ -959,8 +959,7 @@ typedef struct enos_event {
  * Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
  * thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
  * _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
- * storage). The network goes on beside a slow callback, but
- * further events wait for it.
+ * storage). The network goes on beside a slow callback, but further events wait for it.
  *
  * @param ctx     what enos_config_set_event_cb() was given.
  * @param client  the client that it is about: the pointer that enos_client_create() wrote.

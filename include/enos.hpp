@@ -115,6 +115,8 @@ public:
     void loop(uint32_t timeout_ms = ENOS_FOREVER) { check(enos_client_loop(client_, timeout_ms)); }
     /** enos_client_wait(): ENOS_OK, ENOS_ERR_TIMEOUT, or why that state will not come soon. */
     enos_status wait(enos_state state, uint32_t timeout_ms) { return enos_client_wait(client_, state, timeout_ms); }
+    /** enos_client_flush(): ENOS_OK, ENOS_ERR_TIMEOUT, or why nothing more goes out soon. */
+    enos_status flush(uint32_t timeout_ms) { return enos_client_flush(client_, timeout_ms); }
     /** enos_client_loop_start() */
     void loop_start() { check(enos_client_loop_start(client_)); }
     /** enos_client_loop_stop() */
@@ -161,6 +163,14 @@ public:
         call.status_ = enos_client_reply(client_, topic, text(id), code, data.data(), data.size(), &call.token_);
         return call;
     }
+    /** enos_client_outbox_info(); for several durable messages at once: enos_client_publish_batch(get(), ...) */
+    enos_outbox_info outbox()
+    {
+        enos_outbox_info info;
+        ENOS_INIT(&info);
+        check(enos_client_outbox_info(client_, &info));
+        return info;
+    }
 
 protected:
     enos_client *client_; ///< nullptr in a client that was moved from
@@ -203,6 +213,11 @@ public:
         storage(directory.storage_);
         directory.storage_.release = nullptr;
         return *this;
+    }
+    /** enos_config_set_outbox_limits() */
+    config &outbox_limits(uint32_t messages, uint64_t bytes, enos_outbox_policy policy = ENOS_OUTBOX_REFUSE)
+    {
+        return set(enos_config_set_outbox_limits(config_, messages, bytes, policy));
     }
     /**
      * enos_config_set_event_cb(): the handler is called with (client_ref, const enos_event &). It is not copied and has

@@ -90,7 +90,8 @@ fn what_they_name_exists() {
     let mut sources = ["CMakeLists.txt", "Makefile"].map(|name| root().join(name)).to_vec();
     for directory in ["include", "c_examples", "cmake", "scripts"] {
         let files = fs::read_dir(root().join(directory)).unwrap().map(|entry| entry.unwrap().path());
-        sources.extend(files.filter(|path| path.extension().is_none_or(|extension| extension != "md")));
+        sources
+            .extend(files.filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "md")));
     }
     let known = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n");
     let known: BTreeSet<_> = words(&known).chain(["enos_sim"]).collect();

@@ -23,7 +23,7 @@ use native::{c_compilers, root, succeed, Workshop, C_STANDARDS};
 use program::Program;
 use serde_json::json;
 
-const REPORT: [&str; 3] = ["02_activate_and_report.c", "flash_store.c", "json.c"];
+const REPORT: [&str; 4] = ["02_activate_and_report.c", "flash_store.c", "flash_file.c", "json.c"];
 const ACKNOWLEDGED: &str = "reply success, code 200";
 
 fn example(name: &str) -> PathBuf {

@@ -21,12 +21,22 @@ fn it_survives_power_cuts_and_failing_flash() {
 }
 
 #[test]
+fn its_sectors_wear_evenly() {
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c11", &source("tests/c/test_flash_wear.c"));
+    let Some(mut under_valgrind) = workshop.valgrind(&program) else {
+        return passed(&succeed(&mut workshop.command(&program)));
+    };
+    passed(&succeed(&mut under_valgrind));
+}
+
+#[test]
 fn it_survives_kill_9_in_the_middle_of_its_stores() {
     let workshop = Workshop::new();
-    let store = source("c_examples/flash_store.c");
+    let stores = ["c_examples/flash_store.c", "c_examples/flash_file.c"].map(source);
     for compiler in c_compilers() {
         let writer = source("tests/c/flash_store_writer.c");
-        let program = workshop.build_all(compiler, "c99", &[&writer, &store]);
+        let program = workshop.build_all(compiler, "c99", &[&writer, &stores[0], &stores[1]]);
         let start = || Program::start(workshop.command(&program).arg(format!("flash-{compiler}")));
         let number = |line: &str| line.parse::<u32>().unwrap();
         let mut last = 0;

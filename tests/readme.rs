@@ -1,4 +1,5 @@
-//! README.md and NOTICE say what is so: the program in the one runs, the other names every crate that is linked.
+//! README.md and NOTICE say what is so: the program in the one runs, the other names every crate that is linked. And the
+//! program of docs/durable.md loses nothing.
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -10,6 +11,7 @@ mod program;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use desk::Desk;
@@ -22,10 +24,17 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// The block of C in the README, with its placeholders replaced.
-fn program(replacements: &[(&str, &str)]) -> String {
-    let readme = read("README.md");
-    let mut blocks = readme.split("\n```c\n").skip(1).map(|rest| rest.split_once("\n```\n").unwrap().0);
+/// The block of C in a page, with its placeholders replaced.
+fn program(page: &str, desk: &Desk) -> String {
+    let replacements = [
+        ("tcp://mqtt.example.com:11883", &*format!("tcp://{}", desk.address())),
+        ("/var/lib/my-device", "store"),
+        ("my-product-key", PRODUCT_KEY),
+        ("my-device-key", DEVICE_KEY),
+        ("my-product-secret", PRODUCT_SECRET),
+    ];
+    let page = read(page);
+    let mut blocks = page.split("\n```c\n").skip(1).map(|rest| rest.split_once("\n```\n").unwrap().0);
     let (block, None) = (blocks.next().unwrap(), blocks.next()) else { panic!("more than one block of C") };
     replacements.iter().fold(format!("{block}\n"), |program, (from, to)| {
         assert_eq!(program.matches(from).count(), 1, "{from}");
@@ -33,22 +42,20 @@ fn program(replacements: &[(&str, &str)]) -> String {
     })
 }
 
+/// Compiled by every compiler and standard, and linked by one.
+fn build(workshop: &Workshop, program: &str) -> PathBuf {
+    let source = workshop.write("page.c", program);
+    for compiler in c_compilers() {
+        C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+    }
+    workshop.build("cc", "c11", &source)
+}
+
 #[test]
 fn its_program_activates_a_device_and_reports() {
     let workshop = Workshop::new();
     let desk = Desk::inactive(|_| {});
-    let source = program(&[
-        ("tcp://mqtt.example.com:11883", &format!("tcp://{}", desk.address())),
-        ("/var/lib/my-device", "store"),
-        ("my-product-key", PRODUCT_KEY),
-        ("my-device-key", DEVICE_KEY),
-        ("my-product-secret", PRODUCT_SECRET),
-    ]);
-    let source = workshop.write("readme.c", &source);
-    for compiler in c_compilers() {
-        C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
-    }
-    let built = workshop.build("cc", "c11", &source);
+    let built = build(&workshop, &program("README.md", &desk));
     for start in 1..=2 {
         let mut running = Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
         running.expect("REPLY: success");
@@ -58,6 +65,23 @@ fn its_program_activates_a_device_and_reports() {
     }
     assert_eq!(desk.modes(), [3, 2, 2]);
     assert_eq!(desk.count(|event| matches!(event, Event::Reply { code: 200, .. })), 2);
+}
+
+/// Killed as soon as it has kept its messages, it sends them at its next start, with those of that one.
+#[test]
+fn the_durable_program_loses_nothing() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("docs/durable.md", &desk));
+    let start = || Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+    let mut killed = start();
+    (0..3).for_each(|_| drop(killed.expect("kept ")));
+    let output = killed.kill() + &start().exits(0);
+    let all = |begin: &str| output.lines().filter_map(|line| line.strip_prefix(begin)).collect::<BTreeSet<_>>();
+    let (kept, replies) = (all("kept "), all("REPLY "));
+    assert!(kept.len() == 6 && kept.iter().all(|token| token.parse::<u64>().unwrap() >= 1 << 62), "{output}");
+    let through = replies.iter().map(|reply| reply.split_once(": success; ").expect(reply).0);
+    assert_eq!(through.collect::<BTreeSet<_>>(), kept, "{output}");
 }
 
 /// The crates that are linked into libenos.so, with their licences, are those in NOTICE.

@@ -111,8 +111,7 @@ pub struct enos_event {
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
 /// thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
 /// _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
-/// storage). The network goes on beside a slow callback, but
-/// further events wait for it.
+/// storage). The network goes on beside a slow callback, but further events wait for it.
 ///
 /// @param ctx     what enos_config_set_event_cb() was given.
 /// @param client  the client that it is about: the pointer that enos_client_create() wrote.

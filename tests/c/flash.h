@@ -12,7 +12,8 @@
 #include "check.h"
 
 #define SECTOR 4096u /* small, so that sectors change often */
-#define IMAGE_SIZE (2 * SECTOR)
+#define SECTORS 4u
+#define IMAGE_SIZE (SECTORS * SECTOR)
 
 /* What a write leaves undone when the power goes in it. */
 enum tear { TAIL_MISSING, HEAD_MISSING, TAIL_GARBLED, TEARS };
@@ -34,6 +35,7 @@ static int programmed_twice;          /* a byte was programmed that was not eras
 static written *trace;                /* what is written, when somebody wants to know */
 static size_t trace_len;
 static int operation;
+static unsigned erasures[SECTORS];    /* that were begun, so far */
 
 static int flash_fails(void)
 {
@@ -75,6 +77,8 @@ static ssize_t image_pwrite(int fd, const void *data, size_t len, off_t at)
     (void)fd;
     for (size_t i = 0; i < len; i++)
         erasing &= bytes[i] == 0xFF;
+    if (erasing && at % (off_t)SECTOR == 0)
+        erasures[at / (off_t)SECTOR]++;
     for (size_t i = 0; i < len && !erasing; i++)
         programmed_twice |= image[(size_t)at + i] != 0xFF;
     if (flash_fails()) {
@@ -104,7 +108,8 @@ static ssize_t image_pwrite(int fd, const void *data, size_t len, off_t at)
 
 #define pread image_pread
 #define pwrite image_pwrite
-#define fsync(fd) (0)
+#define fsync(fd) ((void)(fd), 0)
+#include "../../c_examples/flash_file.c"
 #include "../../c_examples/flash_store.c"
 #undef fsync
 
@@ -126,6 +131,7 @@ static void new_flash(void)
 {
     memset(image, 0xFF, sizeof image);
     image_len = IMAGE_SIZE;
+    memset(erasures, 0, sizeof erasures);
 }
 
 #endif

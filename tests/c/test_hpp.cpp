@@ -52,7 +52,7 @@ void handles()
     Counter counter;
     {
         enos::config first;
-        first.server("tcp://127.0.0.1:1").identity("pk", "dk").device_secret("hush").storage(counting());
+        first.server("tcp://127.0.0.1:1").identity("pk", "dk").device_secret("hush").storage(counting()).outbox_limits(1, 4096);
         enos::config config(std::move(first.on_event(counter)));
         CHECK(first.get() == nullptr && config.get() != nullptr);
         enos::check(enos_config_set_reconnect(config.get(), 0, 0));
@@ -70,6 +70,8 @@ void handles()
         CHECK(!refused && refused.status() == ENOS_ERR_STATE && enos_last_error()[0] != '\0');
         CHECK(thrown([&] { refused.token(); }) == ENOS_ERR_STATE);
         CHECK(client.subscribe(std::string("a\0b", 3)).status() == ENOS_ERR_INVALID_ARG);
+        CHECK(client.publish("t", "x", 1, ENOS_PUBLISH_DURABLE).status() == ENOS_OK);
+        CHECK(client.outbox().messages == 1 && client.flush(0) == ENOS_ERR_NETWORK);
         enos::client_ref somebodys(client);
         somebodys.loop_start();
         CHECK(thrown([&] { somebodys.loop(0); }) == ENOS_ERR_STATE);

@@ -1,0 +1,245 @@
+/*
+ * Nothing is lost: a device that measures all the time and goes on the air now and then. What it measures is in its
+ * flash before the call returns, and leaves it when EnOS has answered 200, through outages, restarts and power cuts.
+ *
+ *     ENOS_PRODUCT_SECRET=... 08_durable SERVER PRODUCT_KEY DEVICE_KEY FLASH [OFFLINE_S]
+ *
+ * It publishes in bursts, each for the price of one write and one removal. When it was offline for OFFLINE_S seconds
+ * (60), it connects, stays until the outbox is empty, and disconnects. EnOS allows three CONNECTs in two minutes; the
+ * library keeps to that, whatever is asked of it. The program ends at SIGINT or SIGTERM, when what it has is through,
+ * or after FLUSH_MS: then the next start goes on with it.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "example.h"
+#include "flash_store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SAMPLE_EVERY_MS 50
+#define BURST 20
+#define FLUSH_MS 10000
+#define STORAGE_AGAIN_MS 1000
+/* What the flash store has room for, with some left for the device's own records: see flash_store.h. */
+#ifndef OUTBOX_MESSAGES
+#define OUTBOX_MESSAGES 2000
+#endif
+#define OUTBOX_BYTES 150000
+
+typedef struct device {
+    const char *key;
+    enos_client *client;
+    int64_t offline_ms, connect_at; /* 0: it is on the air, or about to be */
+    int online;
+    int full;                       /* the outbox took no more, and ROOM has not come yet */
+    int64_t publish_at;             /* not before: the storage failed */
+    int asides;                     /* something was set aside */
+    size_t count, missed;           /* samples in this burst; samples for which there was no room */
+    char samples[BURST][96];
+} device;
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Each post has one outcome, also those of the process before this one: what a token was for, the firmware knows. */
+static void on_event(void *ctx, enos_client *client, const enos_event *event)
+{
+    device *self = ctx;
+
+    (void)client;
+    switch (event->type) {
+    case ENOS_EVENT_REPLY: /* ENOS_OK: it is through, and there are many of them */
+        if (event->status == ENOS_OK)
+            return;
+        self->asides |= event->status == ENOS_ERR_SET_ASIDE;
+        break;
+    case ENOS_EVENT_ROOM:
+        self->full = 0;
+        break;
+    case ENOS_EVENT_OUTBOX_FAILED: /* an alarm for whoever looks after the device: the library goes on trying */
+        fprintf(stderr, "the flash cannot be read or written: code %d\n", (int)event->detail_code);
+        break;
+    case ENOS_EVENT_CONNECTED:
+    case ENOS_EVENT_DISCONNECTED:
+        self->online = event->type == ENOS_EVENT_CONNECTED;
+        break;
+    default:
+        break;
+    }
+    tell(self->key, event);
+}
+
+/* A message that can never succeed. It is looked at, noted, and given up; 0 would keep it in the flash. */
+static int32_t on_aside(void *ctx, uint64_t token, int32_t code, const char *topic, const uint8_t *payload, size_t len)
+{
+    (void)ctx;
+    (void)topic; /* NULL when it cannot be read any more, "" for a post */
+    printf("given up: token %" PRIu64 ", code %d, %.*s\n", token, (int)code, (int)len, (const char *)payload);
+    return 1;
+}
+
+/* All of the burst, or nothing: what is refused stays in RAM, and is tried again when that can help. */
+static void publish(device *self)
+{
+    enos_message messages[BURST];
+    enos_status status;
+
+    for (size_t i = 0; i < self->count; i++) {
+        ENOS_INIT(&messages[i]);
+        messages[i].kind = ENOS_MESSAGE_MEASUREPOINTS;
+        messages[i].flags = ENOS_PUBLISH_DURABLE | ENOS_PUBLISH_UNTIL_REPLY | ENOS_PUBLISH_RESUME;
+        messages[i].payload = (const uint8_t *)self->samples[i];
+        messages[i].len = strlen(self->samples[i]);
+    }
+    status = enos_client_publish_batch(self->client, messages, self->count, NULL);
+    self->full = status == ENOS_ERR_QUEUE_FULL;
+    if (status == ENOS_OK) {
+        printf("%zu samples are in the flash\n", self->count);
+        self->count = 0;
+    } else {
+        fprintf(stderr, "not kept: %s\n", enos_last_error());
+        self->publish_at = clock_ms(CLOCK_MONOTONIC) + STORAGE_AGAIN_MS;
+    }
+}
+
+static void sample(device *self)
+{
+    if (self->count == BURST) {
+        self->missed++; /* a device may also overwrite the oldest, or measure less often */
+    } else {
+        snprintf(self->samples[self->count++], sizeof self->samples[0],
+                 "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%" PRId64 "}", temperature(),
+                 clock_ms(CLOCK_REALTIME));
+    }
+    if (self->count == BURST && !self->full && self->publish_at <= clock_ms(CLOCK_MONOTONIC))
+        publish(self);
+}
+
+/* On the air only until all is through. */
+static void radio(device *self)
+{
+    enos_outbox_info info;
+    int64_t now = clock_ms(CLOCK_MONOTONIC);
+
+    ENOS_INIT(&info);
+    if (self->connect_at != 0 && self->connect_at <= now) {
+        if (enos_client_connect(self->client) == ENOS_OK)
+            self->connect_at = 0;
+    } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, &info) == ENOS_OK &&
+               info.messages == 0) {
+        printf("all is through, %" PRIu64 " set aside so far\n", info.set_aside);
+        enos_client_disconnect(self->client);
+        self->connect_at = now + self->offline_ms;
+    }
+    if (self->asides) {
+        self->asides = 0;
+        if (enos_client_asides(self->client, on_aside, NULL) != ENOS_OK)
+            fail("asides");
+    }
+}
+
+static int run(device *self, int signals)
+{
+    struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+                           {.fd = enos_client_fd(self->client), .events = POLLIN}};
+    int64_t due = clock_ms(CLOCK_MONOTONIC);
+
+    self->connect_at = due + self->offline_ms;
+    for (;;) {
+        int64_t left = due - clock_ms(CLOCK_MONOTONIC);
+        if (left <= 0) {
+            sample(self);
+            radio(self);
+            left = SAMPLE_EVERY_MS;
+            due = clock_ms(CLOCK_MONOTONIC) + left;
+        }
+        if (poll(fds, 2, (int)left) < 0) {
+            if (errno == EINTR)
+                continue;
+            perror("poll");
+            return 1;
+        }
+        if (fds[0].revents != 0)
+            return 0;
+        if (fds[1].revents != 0 && enos_client_loop(self->client, 0) != ENOS_OK)
+            return fail("loop");
+    }
+}
+
+/* The last samples into the flash, and out of it what goes out within FLUSH_MS. */
+static void flush(device *self)
+{
+    enos_outbox_info info;
+
+    ENOS_INIT(&info);
+    if (self->count > 0)
+        publish(self);
+    if (enos_client_connect(self->client) == ENOS_OK && enos_client_flush(self->client, FLUSH_MS) == ENOS_OK)
+        printf("nothing is left to send, %zu samples had no room\n", self->missed + self->count);
+    else if (enos_client_outbox_info(self->client, &info) == ENOS_OK)
+        printf("%" PRIu64 " messages stay for the next start\n", info.messages);
+}
+
+static enos_status create_durable(char **argv, const enos_storage *storage, device *self)
+{
+    const char *secret = getenv("ENOS_PRODUCT_SECRET");
+    enos_config *config = NULL;
+    enos_status status;
+
+    if ((status = enos_config_new(&config)) == ENOS_OK &&
+        (status = enos_config_set_server(config, argv[1])) == ENOS_OK &&
+        (status = enos_config_set_identity(config, argv[2], argv[3])) == ENOS_OK &&
+        (status = enos_config_set_storage(config, storage)) == ENOS_OK &&
+        (status = enos_config_set_product_secret(config, secret, ENOS_NUL_TERMINATED)) == ENOS_OK &&
+        (status = enos_config_set_outbox_limits(config, OUTBOX_MESSAGES, OUTBOX_BYTES, ENOS_OUTBOX_REFUSE)) ==
+            ENOS_OK &&
+        (status = enos_config_set_event_cb(config, on_event, self)) == ENOS_OK)
+        status = enos_client_create(config, &self->client);
+    if (status != ENOS_OK)
+        fail("configuration");
+    enos_config_free(config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    char *rest = "";
+    long offline_s = argc == 6 ? strtol(argv[5], &rest, 10) : 60;
+    device self = {0};
+    enos_storage storage;
+    int signals, result, ended;
+
+    if (argc < 5 || argc > 6 || offline_s < 0 || *rest != '\0') {
+        fprintf(stderr, "ENOS_PRODUCT_SECRET=... %s SERVER PRODUCT_KEY DEVICE_KEY FLASH [OFFLINE_S]\n", argv[0]);
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    self.key = argv[3];
+    self.offline_ms = offline_s * 1000;
+    if ((signals = catch_signals()) < 0)
+        return 1;
+    if ((result = flash_store_open(argv[4], &storage)) < 0) {
+        fprintf(stderr, "%s: %s\n", argv[4], result == -EBUSY ? "in use" : strerror(-result));
+        return 1;
+    }
+    if (create_durable(argv, &storage, &self) != ENOS_OK)
+        return 1;
+
+    result = run(&self, signals);
+    flush(&self);
+    ended = finish(self.client);
+    close(signals);
+    return result != 0 ? result : ended;
+}
