@@ -1862,8 +1862,9 @@ enos_status enos_client_publish_batch(enos_client *client,
  * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
  *                               enos_client_connect() first.
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
- *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
- *                               as for enos_client_wait(): only a long wait is left.
+ *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
+ *                               as for enos_client_wait(): only a long wait is left. Or ENOS_ERR_STORAGE: the outbox
+ *                               cannot be read.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
  */
 enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);

@@ -5,12 +5,12 @@
 
 use std::sync::MutexGuard;
 
-use super::{broken, now, Client};
+use super::{broken, check_backlog, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::protocol::durable::{self, MAX_TOGETHER};
 use crate::protocol::{Durable, Suspect, Totals};
-use crate::session::{Input, OutboxEnds, PageFound, StorageFailure};
+use crate::session::{Input, OutboxEnds, PageFound, Session, StorageFailure};
 use crate::storage::queue::{Aside, Found, Opened, Queue, SLOTS};
 use crate::storage::records::RecordsError;
 
@@ -29,14 +29,14 @@ impl Client {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
         }
         messages.iter().try_for_each(Durable::check)?;
+        // What has to go for it leaves events, which wait for the loop.
+        check_backlog(&*self.session()?)?;
         let mut queue = self.queue()?;
         let opened = queue.open()?;
         let result = queue.append(&messages);
         let dropped = queue.take_dropped();
         let mut session = self.session()?;
-        if !session.outbox_is_open() {
-            session.handle(now(), Input::OutboxOpened(Ok(ends(opened))));
-        }
+        tell_opened(&mut session, opened);
         for gone in dropped {
             session.outbox_dropped(now(), gone.page, gone.next, &gone.until_reply);
         }
@@ -53,8 +53,7 @@ impl Client {
     }
 
     pub fn outbox(&self) -> Result<OutboxState> {
-        let mut queue = self.queue()?;
-        queue.open()?;
+        let queue = self.opened_queue()?;
         Ok(OutboxState { held: queue.held(), set_aside: queue.set_aside_ever(), dropped: queue.dropped_ever() })
     }
 
@@ -71,6 +70,22 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// With a storage: the queue, and the session knows where it stands.
+    fn opened_queue(&self) -> Result<MutexGuard<'_, Queue>> {
+        let mut queue = self.queue()?;
+        let opened = queue.open()?;
+        tell_opened(&mut *self.session()?, opened);
+        Ok(queue)
+    }
+
+    /// So that [`Session::is_flushed`] knows.
+    pub(super) fn look_at_outbox(&self) -> Result<()> {
+        match self.queue {
+            Some(_) => self.opened_queue().map(drop),
+            None => Ok(()),
+        }
     }
 
     fn queue(&self) -> Result<MutexGuard<'_, Queue>> {
@@ -113,6 +128,12 @@ impl Client {
     ) -> std::result::Result<T, StorageFailure> {
         let mut queue = self.queue().map_err(|error| StorageFailure { code: 0, message: error.message })?;
         call(&mut queue).map_err(|error| StorageFailure { code: error.code, message: error.message })
+    }
+}
+
+fn tell_opened(session: &mut Session, opened: Opened) {
+    if !session.outbox_is_open() {
+        session.handle(now(), Input::OutboxOpened(Ok(ends(opened))));
     }
 }
 

@@ -55,6 +55,7 @@ impl Client {
     /// As [`wait`](Self::wait), until every accepted call has had its outcome, and every durable message is through.
     pub fn flush(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_flush")?;
+        self.look_at_outbox()?;
         self.await_session(timeout_ms, Session::is_flushed, || "there are calls or durable messages under way".into())
     }
 

@@ -260,8 +260,9 @@ unsafe fn durable(message: &enos_message) -> Result<Durable> {
 /// @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
 ///                               enos_client_connect() first.
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
-///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL
-///                               as for enos_client_wait(): only a long wait is left.
+///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
+///                               as for enos_client_wait(): only a long wait is left. Or ENOS_ERR_STORAGE: the outbox
+///                               cannot be read.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_flush(client: *mut enos_client, timeout_ms: u32) -> enos_status {

@@ -134,6 +134,7 @@ impl Records {
     /// A single change needs no batch.
     fn change(&self, changes: &[Change]) -> Result<(), StorageError> {
         match changes {
+            [] => Ok(()),
             [Change::Store { key, value }] => self.storage.store(key, value),
             [Change::Erase { key }] => self.storage.erase(key),
             _ => self.storage.change(changes),

@@ -26,6 +26,7 @@ fn live(seed: u64) -> World {
         push_twice: often(&[0, 500]),
         push_forged: often(&[0, 0, 300]),
         link_lost: often(&[0, 500]),
+        half_open: often(&[0, 200]),
         no_reply: often(&[0, 200]),
         killed: often(&[0, 10, 50]),
         power_cut: often(&[0, 10]),

@@ -61,7 +61,10 @@ impl Queue {
             })
             .collect();
         let parts: Vec<(Role, &[u8])> = parts.iter().map(|(role, data)| (*role, data.as_slice())).collect();
+        let before = self.parts(slot)?;
         self.records.store_all(&parts)?;
+        // What is left of a longer one that it takes the place of.
+        self.records.erase_all((count..before).map(|part| Role::Aside(slot, part)))?;
         self.write_index(|index| index.set_aside = number + 1)
     }
 
@@ -80,12 +83,17 @@ impl Queue {
         Ok(decode(&whole).ok())
     }
 
+    /// How many parts are there, as the first one says.
+    fn parts(&self, slot: u8) -> Done<u8> {
+        Ok(match self.records.look(Role::Aside(slot, 0))? {
+            Value::Whole(data) => data.first().copied().unwrap_or(0),
+            _ => 0,
+        })
+    }
+
     /// Removes it. Its later parts go first, so that it is whole or not there.
     pub fn erase_aside(&mut self, slot: u8) -> Done<()> {
-        let parts = match self.records.look(Role::Aside(slot, 0))? {
-            Value::Whole(data) => data.first().copied().unwrap_or(1),
-            _ => 1,
-        };
+        let parts = self.parts(slot)?.max(1);
         (0..parts).rev().try_for_each(|part| self.records.erase(Role::Aside(slot, part)))
     }
 }

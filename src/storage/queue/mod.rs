@@ -12,6 +12,8 @@ mod aside;
 mod index;
 mod open;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Status};
 use crate::protocol::{Durable, Suspect, Totals};

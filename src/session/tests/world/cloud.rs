@@ -65,6 +65,12 @@ impl World {
             SecureMode::Device => self.cloud.active = true,
             SecureMode::Product => self.push(attempt, delay),
         }
+        if self.happens(self.rates.half_open) {
+            let from = delay + 1 + self.rng.u64(0..100_000);
+            self.wire.iter_mut().for_each(|wire| wire.silent_from = self.now + from);
+            let reason = "no answer to a keep-alive".into();
+            self.later(from + 150_000, Due::Link(attempt, LinkInput::Lost { reason }));
+        }
         if self.happens(self.rates.link_lost) {
             let after = delay + self.rng.u64(0..100_000);
             self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "reset".into() }));

@@ -34,6 +34,8 @@ pub struct Rates {
     pub push_twice: u64,
     pub push_forged: u64,
     pub link_lost: u64,
+    /// Packets vanish from some time on, both ways; the keep-alive finds out much later.
+    pub half_open: u64,
     pub no_reply: u64,
     /// The process dies and is started again.
     pub killed: u64,
@@ -70,6 +72,8 @@ enum Due {
 struct Wire {
     attempt: u64,
     connect_sent: bool,
+    /// From then on nothing gets through.
+    silent_from: u64,
 }
 
 pub struct World {
@@ -253,6 +257,12 @@ impl World {
     }
 
     fn happen(&mut self, due: Due) {
+        // What ends the link is found out on this side.
+        let passes =
+            matches!(&due, Due::Link(_, LinkInput::Lost { .. } | LinkInput::Closed) | Due::Saved | Due::Reconnect);
+        if !passes && self.is_silent() {
+            return;
+        }
         match due {
             Due::Link(attempt, what) if self.is_on(attempt) => {
                 if let LinkInput::Failed { .. }
@@ -282,6 +292,10 @@ impl World {
             }
             Due::Reconnect => self.connect(),
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.silent_from <= self.now)
     }
 
     fn is_on(&self, attempt: u64) -> bool {

@@ -1,0 +1,277 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::protocol::Content;
+use crate::storage::key_value::{Change, KeyValue};
+use crate::storage::vtable::StorageError;
+
+/// A store in memory that counts, and that stops working after so many changes.
+#[derive(Default)]
+struct Cells {
+    values: BTreeMap<String, Vec<u8>>,
+    loads: u64,
+    changes: u64,
+    left: Option<u64>,
+}
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Cells>>);
+
+impl Memory {
+    fn queue(&self, limits: QueueLimits) -> Queue {
+        Queue::new(Records::new(Arc::new(self.clone()), "pk", "dk", "0123456789abcdef"), limits)
+    }
+
+    fn cells(&self) -> std::sync::MutexGuard<'_, Cells> {
+        self.0.lock().unwrap()
+    }
+
+    fn pages(&self) -> Vec<String> {
+        self.cells().values.keys().filter(|key| key.starts_with("out.")).cloned().collect()
+    }
+}
+
+impl KeyValue for Memory {
+    fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        self.cells().loads += 1;
+        Ok(self.cells().values.get(key).cloned().map(Zeroizing::new))
+    }
+
+    fn store(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
+        let mut cells = self.cells();
+        if let Some(left) = &mut cells.left {
+            *left = left.checked_sub(1).ok_or(StorageError { code: -9, message: "dead".into() })?;
+        }
+        cells.changes += 1;
+        cells.values.insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    fn erase(&self, key: &str) -> Result<(), StorageError> {
+        let mut cells = self.cells();
+        if cells.left == Some(0) {
+            return Err(StorageError { code: -9, message: "dead".into() });
+        }
+        cells.changes += 1;
+        cells.values.remove(key);
+        Ok(())
+    }
+
+    fn change(&self, changes: &[Change]) -> Result<(), StorageError> {
+        changes.iter().try_for_each(|change| match change.value() {
+            Some(value) => self.store(change.key(), value),
+            None => self.erase(change.key()),
+        })
+    }
+}
+
+const WIDE: QueueLimits = QueueLimits { messages: u64::MAX, bytes: u64::MAX, drop_oldest: false };
+
+fn message(number: u32, len: usize) -> Durable {
+    let content = Content::Publish { topic: format!("/n/{number}"), payload: vec![number as u8; len] };
+    Durable { content, until_reply: false, resume: false }
+}
+
+/// All that is in the queue, from its head on.
+fn contents(queue: &mut Queue) -> Vec<Durable> {
+    let opened = queue.open().unwrap();
+    let (mut at, mut all) = (opened.head, Vec::new());
+    while at < opened.tail {
+        at = match queue.read(at).unwrap() {
+            Found::Messages { next, messages, .. } => {
+                all.extend(messages);
+                next
+            }
+            Found::Nothing { next } => next,
+            Found::Lost { words, .. } => panic!("{words}"),
+        };
+    }
+    all
+}
+
+#[test]
+fn a_message_costs_one_store_one_erase_and_a_sixteenth() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    for number in 0..1_600 {
+        let appended = queue.append(&[message(number, 10)]).unwrap();
+        queue.finish(appended.next, appended.after).unwrap();
+    }
+    let changes = memory.cells().changes;
+    assert!(changes <= 2 * 1_600 + 1_600 / 16 + 1, "{changes} changes");
+    assert_eq!(memory.cells().loads, 2, "and no load but the two indexes at the start");
+    let batch: Vec<Durable> = (0..100).map(|number| message(number, 10)).collect();
+    let appended = queue.append(&batch).unwrap();
+    queue.finish(appended.next, appended.after).unwrap();
+    assert!(memory.cells().changes <= changes + 3, "a batch costs what one message does");
+}
+
+#[test]
+fn opening_looks_at_no_more_of_a_long_queue_than_of_a_short_one() {
+    for backlog in [1, 100, 20_000] {
+        let memory = Memory::default();
+        let mut queue = memory.queue(WIDE);
+        for number in 0..backlog {
+            queue.append(&[message(number, 1)]).unwrap();
+        }
+        memory.cells().loads = 0;
+        let mut queue = memory.queue(WIDE);
+        let opened = queue.open().unwrap();
+        assert!(memory.cells().loads <= 70, "{} loads for {backlog}", memory.cells().loads);
+        assert_eq!(opened.head, 1);
+        assert_eq!(queue.held().messages, u64::from(backlog));
+    }
+}
+
+#[test]
+fn a_large_message_is_there_whole_or_not_at_all_wherever_the_power_goes() {
+    let large = message(7, 500_000);
+    let mut whole = 0;
+    for left in 0.. {
+        let memory = Memory::default();
+        let mut queue = memory.queue(WIDE);
+        queue.append(&[message(1, 1)]).unwrap();
+        memory.cells().left = Some(left);
+        let appended = queue.append(std::slice::from_ref(&large));
+        memory.cells().left = None;
+        let mut queue = memory.queue(WIDE);
+        let found = contents(&mut queue);
+        let accepted = appended.is_ok();
+        assert_eq!(found.len(), 1 + usize::from(accepted), "after {left} stores");
+        assert!(!accepted || found[1] == large);
+        // Nothing of what was never accepted stays, or gets in the way of the next.
+        queue.append(&[message(2, 1)]).unwrap();
+        assert_eq!(contents(&mut memory.queue(WIDE)).last().unwrap(), &message(2, 1));
+        if !accepted {
+            assert_eq!(memory.pages().len(), 2, "{:?}", memory.pages());
+        } else {
+            whole += 1;
+        }
+        if whole == 2 {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_torn_index_is_made_up_for_by_the_other_one() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    let all: Vec<Durable> = (0..100).map(|number| message(number, 1)).collect();
+    for (at, message) in all.iter().enumerate() {
+        let appended = queue.append(std::slice::from_ref(message)).unwrap();
+        if at < 50 {
+            queue.finish(appended.next, appended.after).unwrap();
+        }
+    }
+    for slot in ["index.0", "index.1"] {
+        let copy = Memory(Arc::new(Mutex::new(Cells { values: memory.cells().values.clone(), ..Cells::default() })));
+        let key = copy.cells().values.keys().find(|key| key.starts_with(slot)).unwrap().clone();
+        copy.cells().values.get_mut(&key).unwrap().truncate(9);
+        assert_eq!(contents(&mut copy.queue(WIDE)), all[50..], "without {slot}");
+    }
+}
+
+#[test]
+fn without_any_index_nothing_is_written_over() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    for number in 0..40 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    let before = memory.pages();
+    for value in memory.cells().values.iter_mut().filter(|(key, _)| key.starts_with("index.")).map(|(_, value)| value) {
+        value.clear();
+    }
+    let mut queue = memory.queue(WIDE);
+    queue.append(&[message(99, 1)]).unwrap();
+    assert_eq!(contents(&mut queue), [message(99, 1)]);
+    assert!(before.iter().all(|page| memory.pages().contains(page)));
+}
+
+#[test]
+fn no_page_number_comes_twice_whatever_is_left_of_the_queue() {
+    let memory = Memory::default();
+    let mut last = 0;
+    let mut random = fastrand::Rng::with_seed(4);
+    for _ in 0..300 {
+        let mut queue = memory.queue(WIDE);
+        for _ in 0..random.u32(..20) {
+            let appended = queue.append(&[message(1, 1)]).unwrap();
+            assert!(appended.page > last, "page {} after {last}", appended.page);
+            last = appended.page;
+            if random.bool() {
+                queue.finish(appended.next, appended.after).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_hold_and_the_oldest_go_when_that_is_the_policy() {
+    let memory = Memory::default();
+    let limits = QueueLimits { messages: 10, bytes: 10_000, drop_oldest: false };
+    let mut queue = memory.queue(limits);
+    for number in 0..10 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    assert_eq!(queue.append(&[message(10, 1)]).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
+    assert_eq!(queue.append(&[message(10, 10_000)]).err().unwrap().status, Status::ENOS_ERR_TOO_LARGE);
+    let mut queue = memory.queue(QueueLimits { drop_oldest: true, ..limits });
+    queue.append(&[message(10, 1), message(11, 1)]).unwrap();
+    let dropped: Vec<u64> = queue.take_dropped().into_iter().map(|gone| gone.page).collect();
+    assert_eq!(dropped, [1, 2]);
+    let kept: Vec<Durable> = (2..12).map(|number| message(number, 1)).collect();
+    assert_eq!(contents(&mut queue), kept);
+    assert_eq!((queue.held().messages, queue.dropped_ever()), (10, 2));
+    // By bytes.
+    queue.append(&[message(12, 9_960)]).unwrap();
+    assert_eq!(queue.held().messages, 1);
+}
+
+#[test]
+fn what_was_set_aside_can_be_looked_at_and_removed() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    queue.append(&[message(1, 1)]).unwrap();
+    for number in 0..70 {
+        // Large ones take several values.
+        let len = if number % 10 == 0 { 200_000 } else { 5 };
+        queue.set_aside(u64::from(number), 1206, &message(number, len)).unwrap();
+    }
+    let mut queue = memory.queue(WIDE);
+    let mut seen = Vec::new();
+    for slot in 0..SLOTS as u8 {
+        let aside = queue.aside(slot).unwrap().unwrap();
+        let len = if aside.token % 10 == 0 { 200_000 } else { 5 };
+        assert_eq!((aside.code, aside.message), (1206, Some(message(aside.token as u32, len))));
+        seen.push(aside.token);
+        queue.erase_aside(slot).unwrap();
+        assert!(queue.aside(slot).unwrap().is_none());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (6..70).collect::<Vec<u64>>(), "the last 64");
+    let left: Vec<String> = memory.cells().values.keys().filter(|key| key.starts_with("aside.")).cloned().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// It is on flash for years.
+#[test]
+fn the_bytes_are_those_of_version_1() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    let post = Durable { content: Content::Measurepoints { params: b"{}".to_vec() }, until_reply: true, resume: true };
+    queue.append(&[message(1, 2), post.clone()]).unwrap();
+    queue.set_aside(1 << 62, -2, &post).unwrap();
+    let golden: BTreeMap<String, String> = memory
+        .cells()
+        .values
+        .iter()
+        .map(|(key, value)| (key.trim_end_matches(".0123456789abcdef").to_owned(), hex::encode(value)))
+        .collect();
+    let lines: Vec<String> = golden.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    assert_eq!(lines, include_str!("../../../tests/golden/queue-v1.txt").lines().collect::<Vec<_>>());
+}
