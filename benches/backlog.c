@@ -12,7 +12,7 @@
 #include <malloc.h>
 #include <string.h>
 
-enum { WINDOW = 100, TOGETHER = 256, OPENED = 50 };
+enum { WINDOW = 100, TOGETHER = 256, OPENED = 20 };
 
 static uint64_t connected_at;
 static size_t most_heap;
