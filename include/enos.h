@@ -715,14 +715,15 @@ typedef struct enos_storage_change {
  *
  * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
  * above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
- * message (or each batch) that is not through, and two that are rewritten in turn, once in 16 messages.
+ * message (or each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
  * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
  * version and a checksum. A store need not look into them.
  *
  * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
- * enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
- * lock of the library held. They may take as long as the flash does: the connection is kept meanwhile. They must not
- * call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+ * enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time: other calls
+ * that need the storage wait, and none else does. So a callback must not wait for a thread that is in such a call. They
+ * may take as long as the flash does: the connection is kept meanwhile. They must not call any enos_* function
+ * (ENOS_ERR_IN_CALLBACK), throw or longjmp.
  *
  * Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
  * points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
@@ -826,7 +827,7 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others);
    *   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
    *     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
-   *     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for an hour.
+   *     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.
    *
    * For a CONNACK, detail_code is its return code.
    */
@@ -875,8 +876,13 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ROOM = 11,
   /**
-   * The storage does not let the outbox be read, or does not take what is to be removed or set aside: status is
-   * ENOS_ERR_STORAGE, detail_code what it returned, retry_in_ms when it is tried again. Nothing is lost meanwhile.
+   * The outbox has to wait, and nothing is lost meanwhile. status is
+   *
+   *   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
+   *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
+   *     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
+   *   - ENOS_ERR_CREDENTIALS, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
+   *     replies come, and the first message waits for one.
    */
   ENOS_EVENT_OUTBOX_FAILED = 12,
 } enos_event_type;
@@ -1581,7 +1587,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
  *                               ENOS_EVENT_ROOM tells when to go on.
- * @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB.
+ * @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB; if durable, or over the outbox's own limit.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
@@ -1640,7 +1646,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
  *                               to go on.
- * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+ * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB; if durable, or over the outbox's own limit.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
  *                               there is no such flag.
@@ -1684,7 +1690,8 @@ enos_status enos_client_reply(enos_client *client,
  *
  * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
  * when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
- * order.
+ * order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
+ * MESSAGE.
  *
  * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
  * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
@@ -1695,10 +1702,13 @@ enos_status enos_client_reply(enos_client *client,
  *                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
  *                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
- *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
+ *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
+ *                              Always DELIVERED, and for a batch one event with its first token, for all of them
  *
  * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
- * (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
+ * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
+ * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
+ * messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
  * use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
  * ------------------------------------------------------------------------------------------------ */
 

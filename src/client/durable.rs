@@ -138,7 +138,7 @@ fn tell_opened(session: &mut Session, opened: Opened) {
 }
 
 fn ends(opened: Opened) -> OutboxEnds {
-    OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect }
+    OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost }
 }
 
 fn found(found: Found) -> PageFound {

@@ -35,7 +35,7 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others);
     ///   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
     ///     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
-    ///     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for an hour.
+    ///     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.
     ///
     /// For a CONNACK, detail_code is its return code.
     ENOS_EVENT_DISCONNECTED = 2,
@@ -64,8 +64,13 @@ pub enum enos_event_type {
     /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for half of the calls that the limit
     /// allows, or for an eighth of the outbox. Told once after a refusal.
     ENOS_EVENT_ROOM = 11,
-    /// The storage does not let the outbox be read, or does not take what is to be removed or set aside: status is
-    /// ENOS_ERR_STORAGE, detail_code what it returned, retry_in_ms when it is tried again. Nothing is lost meanwhile.
+    /// The outbox has to wait, and nothing is lost meanwhile. status is
+    ///
+    ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
+    ///     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
+    ///     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
+    ///   - ENOS_ERR_CREDENTIALS, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
+    ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
 }
 

@@ -5,7 +5,8 @@
 //!
 //! At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
 //! when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
-//! order.
+//! order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
+//! MESSAGE.
 //!
 //! Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
 //! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
@@ -16,10 +17,13 @@
 //!                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
 //!                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart
+//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
+//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
 //!
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
-//! (enos_client_publish_batch()), and one store more in 16 of these. Memory does not grow with what waits. At the first
+//! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
+//! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
+//! messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
 //! use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
 
 use std::ffi::{c_char, c_void};
@@ -33,10 +37,11 @@ use super::input::{bytes, null, text, versioned, Versioned};
 use super::output::StructOut;
 use super::status::enos_status;
 use crate::client::{check_flags, copy};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::protocol::durable::MAX_TOGETHER;
 use crate::protocol::{topic, Content, Durable};
 use crate::storage::queue::Aside;
+use crate::storage::vtable::MAX_VALUE_LEN;
 
 /// What becomes of a durable message for which the outbox has no room.
 #[repr(C)]
@@ -214,6 +219,7 @@ unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>
     }
     // SAFETY: the caller's promise; every version begins with its size.
     let stride = unsafe { first.cast::<usize>().read_unaligned() };
+    let mut total = 0usize;
     (0..count)
         .map(|at| {
             // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
@@ -222,19 +228,24 @@ unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>
                 return Err(Error::invalid("messages differ in their struct_size; set each with ENOS_INIT()"));
             }
             // SAFETY: the caller's promise.
-            unsafe { durable(&message) }
+            let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
+            total = total.saturating_add(payload.len());
+            if count > 1 && total > MAX_VALUE_LEN {
+                let words = "the messages are more than a batch can hold together: 60 KiB";
+                return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+            }
+            // SAFETY: the caller's promise.
+            unsafe { durable(&message, payload) }
         })
         .collect()
 }
 
 /// # Safety
 /// `message` is as the header describes it.
-unsafe fn durable(message: &enos_message) -> Result<Durable> {
+unsafe fn durable(message: &enos_message, payload: &[u8]) -> Result<Durable> {
     let Some((until_reply, resume)) = check_flags(message.flags)? else {
         return Err(Error::invalid("flags: a message of a batch needs ENOS_PUBLISH_DURABLE"));
     };
-    // SAFETY: the caller's promise.
-    let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
     let content = match message.kind {
         kind if kind == enos_message_kind::ENOS_MESSAGE_PUBLISH as i32 => {
             // SAFETY: the caller's promise.
@@ -243,6 +254,9 @@ unsafe fn durable(message: &enos_message) -> Result<Durable> {
             Content::Publish { topic: topic.to_owned(), payload: copy(payload)? }
         }
         kind if kind == enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS as i32 => {
+            if !message.topic.is_null() {
+                return Err(Error::invalid("topic: a post of measure points has its own; it has to be NULL"));
+            }
             Content::Measurepoints { params: copy(payload)? }
         }
         kind => return Err(Error::invalid(format!("kind is {kind}, which is none of enum enos_message_kind"))),

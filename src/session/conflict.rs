@@ -6,8 +6,6 @@
 const ENOUGH: u32 = 3;
 /// A link that ends this soon after its login has ended early.
 const EARLY_MS: u64 = 60_000;
-/// A link that stands this long shows that nobody else is there: longer than two clients wait for each other.
-const ALONE_MS: u64 = 3_600_000;
 /// Waits of 1 to 2 minutes at first, of 8 to 16 in the end.
 const WAIT_MS: u64 = 120_000;
 const WAIT_DOUBLINGS: u32 = 3;
@@ -21,11 +19,16 @@ impl Conflict {
     /// A link has ended that nobody here wanted ended. How long to give way, when another client is probably behind it.
     pub fn link_ended(&mut self, lived_ms: u64, rng: &mut fastrand::Rng) -> Option<u64> {
         // After two early ends the other may be giving way already: then the next comes later, and counts all the same.
-        let early = lived_ms < EARLY_MS || (self.early_ends + 1 >= ENOUGH && lived_ms < ALONE_MS);
+        let early = lived_ms < EARLY_MS || (self.early_ends + 1 >= ENOUGH && lived_ms < self.others_patience());
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         let beyond = self.early_ends.checked_sub(ENOUGH)?;
-        let bound = WAIT_MS << beyond.min(WAIT_DOUBLINGS);
+        let bound = wait(beyond);
         Some(rng.u64(bound / 2..=bound))
+    }
+
+    /// How long the other one may be giving way, which is one step ahead at most.
+    fn others_patience(&self) -> u64 {
+        wait((self.early_ends + 2).saturating_sub(ENOUGH)) + EARLY_MS
     }
 
     /// The last link ended early: a refusal that follows may be the ban that two clients have earned together.
@@ -37,6 +40,10 @@ impl Conflict {
     pub fn unreachable(&mut self) {
         self.early_ends = 0;
     }
+}
+
+fn wait(step: u32) -> u64 {
+    WAIT_MS << step.min(WAIT_DOUBLINGS)
 }
 
 #[cfg(test)]
@@ -53,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_third_early_end_in_a_row_is_one_too_many_and_the_waits_grow() {
-        let waits = waits(&[90 * MINUTE, 500, 59_999, 500, 3 * MINUTE, 10 * MINUTE, 500, 59 * MINUTE]);
+        let waits = waits(&[90 * MINUTE, 500, 59_999, 500, 3 * MINUTE, 10 * MINUTE, 500, 16 * MINUTE]);
         assert_eq!(&waits[..3], [None; 3]);
         for (wait, bound) in waits[3..].iter().zip([2, 4, 8, 16, 16]) {
             assert!((bound * MINUTE / 2..=bound * MINUTE).contains(&wait.unwrap()), "{waits:?}");

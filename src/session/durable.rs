@@ -45,7 +45,7 @@ impl Session {
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {
         self.with_outbox(now, |outbox, around| match result {
-            Ok(ends) => outbox.opened(ends),
+            Ok(ends) => outbox.opened(ends, around),
             Err(failure) => outbox.not_opened(failure, around),
         });
     }
@@ -69,7 +69,8 @@ impl Session {
         }
         let mut stalled = false;
         self.with_outbox(now, |outbox, around| stalled = outbox.pump(tidy, around));
-        if stalled && matches!(self.phase, Phase::Online { .. }) {
+        if let (true, Phase::Online { stalled, .. }) = (stalled, &mut self.phase) {
+            *stalled = true;
             let reason = "the broker does not acknowledge what it is sent".to_owned();
             self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
             self.with_outbox(now, |outbox, _| outbox.stop());

@@ -42,6 +42,8 @@ pub struct OutboxEnds {
     pub head: u64,
     pub tail: u64,
     pub suspect: Option<Suspect>,
+    /// What was in it cannot be found any more: why.
+    pub lost: Option<String>,
 }
 
 /// What stands at a page of it.
@@ -62,6 +64,7 @@ pub enum Outcome {
         payload: Vec<u8>,
     },
     NotDelivered {
+        status: Status,
         reason: String,
     },
 }

@@ -181,7 +181,7 @@ impl Session {
                 self.round = Round::default();
                 self.activation_logins = 0;
                 self.trouble = None;
-                self.phase = Phase::Online { since: now.ms };
+                self.phase = Phase::Online { since: now.ms, stalled: false };
                 self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
                 self.requests.link_up(now.ms, &mut self.actions);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
@@ -267,16 +267,18 @@ impl Session {
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
     pub(super) fn on_lost(&mut self, now: Now, reason: &str) {
-        let planned = matches!(self.phase, Phase::Closing { .. });
+        // Then it says nothing of the messages under way, nor of another client.
+        let planned = matches!(self.phase, Phase::Closing { .. } | Phase::Online { stalled: true, .. });
         self.with_outbox(now, |outbox, around| outbox.link_down(planned, around));
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
-            Phase::Online { since } => {
+            Phase::Online { since, .. } => {
                 let lived = now.ms.saturating_sub(*since);
                 if lived >= STABLE_MS {
                     self.backoff.reset();
                 }
-                match self.conflict.link_ended(lived, &mut self.rng) {
+                let rival = if planned { None } else { self.conflict.link_ended(lived, &mut self.rng) };
+                match rival {
                     // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
                     Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
                     _ => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),

@@ -94,8 +94,10 @@ enum Phase {
         store_at: Option<u64>,
         link: bool,
     },
+    /// `stalled`: the library itself ends the link, for the broker takes nothing any more.
     Online {
         since: u64,
+        stalled: bool,
     },
     /// `draining`: what is under way has still a moment to come to its end. `deadline` None: the link is being dropped.
     /// `activating`: it is that of an activation.

@@ -428,7 +428,7 @@ impl Requests {
             Call::Unsubscribe { filter } => event(EventKind::Unsubscribed, filter),
             Call::Post { topic, .. } => event(EventKind::Reply, topic),
             Call::Kept { .. } => {
-                self.outcomes.push((token, Outcome::NotDelivered { reason: detail.to_owned() }));
+                self.outcomes.push((token, Outcome::NotDelivered { status, reason: detail.to_owned() }));
                 return;
             }
             Call::Replay { filter } if status == Status::ENOS_ERR_CREDENTIALS => {
@@ -442,7 +442,7 @@ impl Requests {
                         self.finish(token, status, detail, actions);
                     }
                 }
-                self.outcomes.push((token, Outcome::NotDelivered { reason: detail.to_owned() }));
+                self.outcomes.push((token, Outcome::NotDelivered { status, reason: detail.to_owned() }));
                 return;
             }
         };

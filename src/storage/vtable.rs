@@ -55,14 +55,15 @@ pub struct enos_storage_change {
 ///
 /// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
 /// above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
-/// message (or each batch) that is not through, and two that are rewritten in turn, once in 16 messages.
+/// message (or each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
 /// Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
 /// version and a checksum. A store need not look into them.
 ///
 /// Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
-/// enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time, with no
-/// lock of the library held. They may take as long as the flash does: the connection is kept meanwhile. They must not
-/// call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+/// enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time: other calls
+/// that need the storage wait, and none else does. So a callback must not wait for a thread that is in such a call. They
+/// may take as long as the flash does: the connection is kept meanwhile. They must not call any enos_* function
+/// (ENOS_ERR_IN_CALLBACK), throw or longjmp.
 ///
 /// Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
 /// points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several

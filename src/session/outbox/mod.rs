@@ -9,6 +9,7 @@
 //! way. After one such loss, the messages that were under way go out one by one, so that the one at fault is known.
 
 mod flow;
+mod pages;
 mod slot;
 
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ use slot::{Answer, Page, Slot, State, Window};
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
 const WINDOW_BYTES: usize = 128 * 1024;
+/// A link that is slower than this counts as one that takes nothing: 2 kB a second.
+const LEAST_BYTES_PER_MS: u64 = 2;
 /// So many losses of the link set a message aside.
 const LOSSES: u8 = 3;
 /// Between two tries of a message, or of the storage.
@@ -65,6 +68,8 @@ pub struct Outbox {
     storage_backoff: Backoff,
     send_at: Option<u64>,
     backoff: Backoff,
+    /// One had to be sent again: until it is through, the front goes out alone.
+    careful: bool,
     flow: Flow,
     /// When the broker last took a message, or could have begun to.
     progress: u64,
@@ -100,6 +105,7 @@ impl Outbox {
             storage_backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
             send_at: None,
             backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
+            careful: false,
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
             suspect: None,
@@ -110,7 +116,7 @@ impl Outbox {
 
     /// Nothing is kept that is not through. False as well while nobody knows.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0
+        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0 && self.finished.is_none()
     }
 
     pub fn is_open(&self) -> bool {
@@ -138,16 +144,13 @@ impl Outbox {
         self.online = false;
         self.send_at = None;
         self.asking = None;
-        if let (false, Some((at, first, last))) = (planned, self.window.under_way()) {
+        if let (false, Some((first, last))) = (planned, self.window.under_way()) {
             let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
-            let losses = before.map_or(0, |suspect| suspect.losses) + 1;
+            let losses = before.map_or(0, |suspect| suspect.losses).saturating_add(1);
             self.suspect = Some(Suspect { first, last, losses });
             if losses >= LOSSES {
-                self.suspect = None;
-                if let Some(slot) = self.window.get_mut(at) {
-                    let words = format!("the link was lost {losses} times while this message was under way");
-                    slot.state = State::Refused(Answer::words(&words));
-                }
+                // It is this one, and is not sent again.
+                self.suspect = Some(Suspect { first, last: first, losses });
             }
             around.actions.push_back(Action::StoreSuspect(self.suspect));
         }
@@ -158,158 +161,6 @@ impl Outbox {
         self.window.rewind(at).into_iter().for_each(|request| requests.forget(request));
     }
 
-    pub fn opened(&mut self, ends: OutboxEnds) {
-        self.busy = false;
-        if self.ends.is_none() {
-            self.ends = Some((ends.head, ends.tail));
-            self.live_from = ends.tail;
-            self.suspect = ends.suspect;
-        }
-    }
-
-    /// Messages were accepted. Those that could go out at once need not be read again.
-    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
-        let Some((next_read, tail)) = &mut self.ends else { return };
-        *tail = next;
-        let bytes: usize = messages.iter().map(|message| message.content.size()).sum();
-        let fits =
-            self.window.len() + messages.len() <= self.settings.window && self.window.bytes() + bytes <= WINDOW_BYTES;
-        if *next_read == page && fits {
-            *next_read = next;
-            self.take(page, next, after, messages);
-        }
-    }
-
-    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
-        self.last_after = after;
-        self.pages.push_back(Page { next, after, left: messages.len() });
-        for (index, message) in messages.into_iter().enumerate() {
-            self.window.push(Slot { token: durable::token(page, index), page, message, state: State::Waiting });
-        }
-    }
-
-    /// The queue was full.
-    pub fn refused(&mut self) {
-        self.full = true;
-    }
-
-    /// The oldest page had to go, to make room. `until_reply` is of each of its messages; or why it cannot be read.
-    pub fn dropped(&mut self, page: u64, next: u64, until_reply: &Result<Vec<bool>, String>, around: &mut Around) {
-        let drop_one = |token, until_reply, actions: &mut VecDeque<Action>| {
-            let words = "the outbox was full, and this was among the oldest messages in it";
-            let kind = if until_reply { EventKind::Reply } else { EventKind::Delivered };
-            actions.push_back(Action::Emit(Event::new(kind, Status::ENOS_ERR_QUEUE_FULL, words).token(token)));
-        };
-        let Some((next_read, _)) = self.ends else { return };
-        match until_reply {
-            // It is in memory.
-            _ if page < next_read => {}
-            Ok(messages) => {
-                for (index, until_reply) in messages.iter().enumerate() {
-                    drop_one(durable::token(page, index), *until_reply, around.actions);
-                }
-            }
-            Err(words) => tell_lost(page, words, around.actions),
-        }
-        while self.window.front().is_some_and(|slot| slot.page < next) {
-            let Some(slot) = self.window.pop() else { break };
-            match slot.state {
-                State::Through(answer) => self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions),
-                state => {
-                    if let State::Sent { request, .. } = state {
-                        around.requests.forget(request);
-                    }
-                    drop_one(slot.token, slot.message.until_reply, around.actions);
-                }
-            }
-        }
-        while self.pages.front().is_some_and(|page| page.next <= next) {
-            self.pages.pop_front();
-        }
-        self.ends = self.ends.map(|(next_read, tail)| (next_read.max(next), tail));
-    }
-
-    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageFailure>, around: &mut Around) {
-        self.busy = false;
-        let Some((next_read, _)) = &mut self.ends else { return };
-        let found = match result {
-            _ if *next_read != page => return,
-            Err(failure) => return self.storage_failed(failure, around),
-            Ok(found) => found,
-        };
-        self.storage_backoff.reset();
-        match found {
-            PageFound::Messages { next, after, messages } => {
-                *next_read = next;
-                self.take(page, next, after, messages);
-            }
-            PageFound::Nothing { next } => {
-                *next_read = next;
-                self.take(page, next, self.last_after, Vec::new());
-            }
-            PageFound::Lost { next, words } => {
-                *next_read = next;
-                self.take(page, next, self.last_after, Vec::new());
-                tell_lost(page, &words, around.actions);
-            }
-        }
-    }
-
-    /// `held` is what the queue holds now.
-    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageFailure>, around: &mut Around) {
-        self.busy = false;
-        match result {
-            Err(failure) => self.storage_failed(failure, around),
-            Ok(held) => {
-                self.storage_backoff.reset();
-                if self.finished.is_some_and(|(finished, _)| finished <= through) {
-                    self.finished = None;
-                }
-                let limits = self.settings.limits;
-                let roomy = |held: u64, limit: u64| held <= limit - limit / 8;
-                if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
-                    self.full = false;
-                    let words = "the outbox takes messages again";
-                    around.actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
-                }
-            }
-        }
-    }
-
-    pub fn aside_stored(&mut self, token: u64, result: Result<(), StorageFailure>, around: &mut Around) {
-        self.busy = false;
-        let Some(slot) = self.window.front_mut().filter(|slot| slot.token == token) else { return };
-        let State::Leaving(answer) = &mut slot.state else { return };
-        let answer = std::mem::take(answer);
-        match result {
-            Err(failure) => {
-                slot.state = State::Refused(answer);
-                self.storage_failed(failure, around);
-            }
-            Ok(()) => {
-                self.storage_backoff.reset();
-                if let Some(slot) = self.window.pop() {
-                    self.tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
-                    self.leave_page();
-                }
-            }
-        }
-    }
-
-    /// The open failed.
-    pub fn not_opened(&mut self, failure: StorageFailure, around: &mut Around) {
-        self.busy = false;
-        self.storage_failed(failure, around);
-    }
-
-    fn storage_failed(&mut self, failure: StorageFailure, around: &mut Around) {
-        let wait = self.storage_backoff.next(around.rng).max(AGAIN_MIN_MS);
-        self.storage_at = Some(around.now.saturating_add(wait));
-        let words = format!("{}; what is in the outbox waits for its storage", failure.message);
-        let event = Event::new(EventKind::OutboxFailed, Status::ENOS_ERR_STORAGE, words);
-        around.actions.push_back(Action::Emit(event.code(failure.code).retry_in(wait)));
-    }
-
     fn tell(&self, token: u64, message: &Durable, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if message.until_reply { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
@@ -317,26 +168,10 @@ impl Outbox {
         actions.push_back(Action::Emit(event));
     }
 
-    /// A message of the first page that has any left is gone.
-    fn leave_page(&mut self) {
-        self.finish_pages();
-        if let Some(page) = self.pages.front_mut() {
-            page.left -= 1;
-        }
-        self.finish_pages();
-    }
-
-    fn finish_pages(&mut self) {
-        while self.pages.front().is_some_and(|page| page.left == 0) {
-            self.finished = self.pages.pop_front().map(|page| (page.next, page.after));
-        }
-    }
-
     /// What a request came to.
     pub fn outcome(&mut self, request: u64, outcome: Outcome, around: &mut Around) {
         if self.asking == Some(request) {
-            self.asking = None;
-            return self.pause(around);
+            return self.no_replies(outcome, around);
         }
         let Some(at) = self.window.find(request) else { return };
         self.progress = around.now;
@@ -347,12 +182,10 @@ impl Outbox {
             }
             Outcome::Delivered => {
                 slot.state = State::Through(Answer::default());
-                self.backoff.reset();
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
                 around.requests.forget(request);
                 slot.state = State::Through(outcome.into());
-                self.backoff.reset();
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
                 around.requests.forget(request);
@@ -365,17 +198,28 @@ impl Outbox {
     /// The message there, and all behind it, are sent again after a while.
     fn again(&mut self, at: usize, around: &mut Around) {
         self.rewind(at, around.requests);
+        self.careful = true;
         self.pause(around);
     }
 
-    fn pause(&mut self, around: &mut Around) {
+    fn pause(&mut self, around: &mut Around) -> u64 {
         let wait = self.backoff.next(around.rng).max(AGAIN_MIN_MS);
         self.send_at = Some(around.now.saturating_add(wait));
+        wait
+    }
+
+    /// The broker does not let replies come: the message that waits for its own, and what is behind it, has to wait.
+    fn no_replies(&mut self, outcome: Outcome, around: &mut Around) {
+        self.asking = None;
+        let Outcome::NotDelivered { status, reason } = outcome else { return };
+        let wait = self.pause(around);
+        let words = format!("EnOS's replies cannot come, and the outbox waits for that: {reason}");
+        around.actions.push_back(Action::Emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait)));
     }
 
     /// Live data goes out, and comes out of the same throughput.
     pub fn live(&mut self, bytes: usize, now: u64) {
-        self.flow.spend(bytes, now);
+        self.flow.spend_live(bytes, now);
     }
 
     /// Does what is to be done. `tidy`: a good moment to remove what is through, for all of the turn is known.
@@ -394,7 +238,10 @@ impl Outbox {
             }
         }
         self.settle(around);
-        self.work_on_storage(tidy, around);
+        if self.is_quiet() {
+            self.progress = around.now;
+        }
+        self.work_on_storage(tidy || self.is_quiet(), around);
         self.send(around);
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
@@ -407,6 +254,8 @@ impl Outbox {
                 self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions);
             }
             self.leave_page();
+            self.backoff.reset();
+            self.careful = false;
         }
         self.finish_pages();
         if self.suspect.is_some_and(|suspect| self.window.front().is_some_and(|slot| slot.token > suspect.last)) {
@@ -414,52 +263,17 @@ impl Outbox {
         }
     }
 
-    fn work_on_storage(&mut self, tidy: bool, around: &mut Around) {
-        if self.busy || self.storage_at.is_some() {
-            return;
-        }
-        let Some((next_read, tail)) = self.ends else {
-            if self.online {
-                self.busy = true;
-                around.actions.push_back(Action::OpenOutbox);
-            }
-            return;
-        };
-        let action = if let Some((token, code, message)) = self.leave() {
-            Action::SetAside { token, code, message }
-        } else if let (true, Some((through, after))) = (tidy, self.finished) {
-            Action::FinishPages { through, after }
-        } else if self.online && next_read < tail && self.has_room_to_read() {
-            Action::ReadPage(next_read)
-        } else {
-            return;
-        };
-        self.busy = true;
-        around.actions.push_back(action);
-    }
-
-    /// The first message, when it is to be set aside.
-    fn leave(&mut self) -> Option<(u64, i32, Durable)> {
-        let slot = self.window.front_mut()?;
-        let State::Refused(answer) = &mut slot.state else { return None };
-        let (code, answer) = (answer.code, std::mem::take(answer));
-        slot.state = State::Leaving(answer);
-        Some((slot.token, code, slot.message.clone()))
-    }
-
-    fn has_room_to_read(&self) -> bool {
-        self.window.all_sent()
-            && self.window.len() < self.settings.window
-            && self.window.bytes() < WINDOW_BYTES
-            && self.pages.len() <= self.settings.window
-    }
-
     fn send(&mut self, around: &mut Around) {
         while self.online && self.send_at.is_none() {
             let Some(slot) = self.window.next_waiting() else { return };
-            let alone = self.suspect.is_some_and(|suspect| slot.token <= suspect.last);
+            let suspect = self.suspect.filter(|suspect| slot.token <= suspect.last);
             let (sent, bytes) = self.window.sent();
-            let most = if alone { 1 } else { self.settings.window };
+            if suspect.is_some_and(|suspect| suspect.losses >= LOSSES && suspect.first == slot.token) {
+                let words = format!("the link was lost {LOSSES} times while this message was under way");
+                self.window.advance(State::Refused(Answer::words(&words)));
+                continue;
+            }
+            let most = if suspect.is_some() || self.careful { 1 } else { self.settings.window };
             if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {
                 return;
             }
@@ -473,9 +287,6 @@ impl Outbox {
                 if self.asking.is_some() {
                     return;
                 }
-            }
-            if sent == 0 {
-                self.progress = around.now;
             }
             self.flow.spend(slot.message.content.size(), around.now);
             let state = match Outbox::request(&slot.message, operation, around) {
@@ -516,7 +327,9 @@ impl Outbox {
         if self.window.first_awaiting().is_some() {
             return None;
         }
-        Some(self.progress.saturating_add(self.settings.timeout_ms))
+        let (_, bytes) = self.window.sent();
+        let transfer = bytes as u64 / LEAST_BYTES_PER_MS;
+        Some(self.progress.saturating_add(self.settings.timeout_ms).saturating_add(transfer))
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -524,12 +337,6 @@ impl Outbox {
         let send = self.send_at.filter(|_| self.online);
         [reply, send, self.storage_at, self.stalls_at()].into_iter().flatten().min()
     }
-}
-
-fn tell_lost(page: u64, words: &str, actions: &mut VecDeque<Action>) {
-    let words = format!("what was accepted with this token cannot be read any more: {words}");
-    let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words);
-    actions.push_back(Action::Emit(event.token(durable::token(page, 0))));
 }
 
 /// Whether a message that EnOS answers so may succeed later: it was too much, the cloud had trouble of its own, or

@@ -128,13 +128,11 @@ impl Window {
         self.slots.get_mut(at)
     }
 
-    /// The first and the last that are on their way.
-    pub fn under_way(&self) -> Option<(usize, u64, u64)> {
-        let mut sent =
-            self.slots.iter().take(self.sent).enumerate().filter(|(_, slot)| matches!(slot.state, State::Sent { .. }));
-        let (at, first) = sent.next()?;
-        let last = sent.next_back().map_or(first.token, |(_, slot)| slot.token);
-        Some((at, first.token, last))
+    /// The tokens of the first and of the last that are on their way.
+    pub fn under_way(&self) -> Option<(u64, u64)> {
+        let mut sent = self.slots.iter().take(self.sent).filter(|slot| matches!(slot.state, State::Sent { .. }));
+        let first = sent.next()?;
+        Some((first.token, sent.next_back().map_or(first.token, |slot| slot.token)))
     }
 
     /// Since when the first that is on its way is acknowledged and waits for its reply; and where it is.
@@ -171,7 +169,7 @@ impl From<Outcome> for Answer {
         match outcome {
             Outcome::Reply { code, words, topic, payload } => Answer { code, words, topic, payload },
             Outcome::Delivered => Answer::default(),
-            Outcome::NotDelivered { reason } => Answer::words(&reason),
+            Outcome::NotDelivered { reason, .. } => Answer::words(&reason),
         }
     }
 }

@@ -55,18 +55,22 @@ struct Ends {
     end: Totals,
     /// The newest of the two, as it is stored.
     index: Index,
-    /// Nothing may be taken before it is stored anew.
+    /// The tail has jumped: nothing may be taken before both of them are stored anew.
     stale: bool,
+    /// Why what was in the queue cannot be found any more.
+    lost: Option<String>,
     /// Pages before this one may be missing, for the process before this one may have removed them.
     maybe_gone: u64,
 }
 
 /// Where the queue stood when it was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     pub head: u64,
     pub tail: u64,
     pub suspect: Option<Suspect>,
+    /// What was in it cannot be found any more: why.
+    pub lost: Option<String>,
 }
 
 /// What was accepted.
@@ -276,10 +280,17 @@ impl Queue {
         let ends = self.ends()?;
         let tail_ok = ends.tail + tail_by <= ends.index.tail + SPAN;
         let head_ok = ends.head + head_by <= ends.index.head + SPAN;
-        if tail_ok && head_ok && !(ends.stale && tail_by > 0) {
+        let jumped = ends.stale && tail_by > 0;
+        if tail_ok && head_ok && !jumped {
             return Ok(());
         }
-        self.write_index(|_| ())
+        self.write_index(|_| ())?;
+        if jumped {
+            // What the other one says is too far behind: with either of them the queue has to be found.
+            self.write_index(|_| ())?;
+            self.ends()?.stale = false;
+        }
+        Ok(())
     }
 
     fn write_index(&mut self, change: impl FnOnce(&mut Index)) -> Done<()> {
@@ -287,9 +298,7 @@ impl Queue {
         let mut index = Index { serial: ends.index.serial + 1, head: ends.head, tail: ends.tail, ..ends.index };
         change(&mut index);
         self.records.store(Role::Index(index.slot()), &index.encode())?;
-        let ends = self.ends()?;
-        ends.index = index;
-        ends.stale = false;
+        self.ends()?.index = index;
         Ok(())
     }
 }

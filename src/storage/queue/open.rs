@@ -18,18 +18,26 @@ impl Queue {
             self.ends = Some(self.find()?);
         }
         let ends = self.ends()?;
-        Ok(Opened { head: ends.head, tail: ends.tail, suspect: ends.index.suspect })
+        let Ends { head, tail, ref index, ref lost, .. } = *ends;
+        Ok(Opened { head, tail, suspect: index.suspect, lost: lost.clone() })
     }
 
     fn find(&mut self) -> Done<Ends> {
-        let Some(index) = self.newest_index()? else {
-            return Ok(empty(Index { serial: 0, head: 1, tail: 1, set_aside: 0, suspect: None }, 1, true));
+        let index = match self.newest_index()? {
+            Newest::Index(index) => index,
+            Newest::Never => return Ok(empty(1, None)),
+            Newest::Lost => {
+                // What was in the queue cannot be found, and must not be written over either.
+                let words = "neither index of the outbox can be read: what was in it stays in the storage, unsent";
+                log::error("storage", format_args!("{words}"));
+                return Ok(empty(fastrand::u64(1 << 32..1 << 40), Some(words.to_owned())));
+            }
         };
         let reach = index.tail.saturating_add(REACH);
         let maybe_gone = index.head.saturating_add(REACH);
         let Some(last) = self.last_page(index.tail.saturating_sub(REACH).max(index.head), reach)? else {
             // All of them are through. How many there were nobody knows, and no number comes twice.
-            return Ok(empty(index, reach, true));
+            return Ok(Ends { index, ..empty(reach, None) });
         };
         // Likewise: of pages that are removed together, a power cut may spare any.
         let tail = maybe_gone.max(last + 1);
@@ -40,38 +48,40 @@ impl Queue {
         let (start, _) = self.totals(head)?;
         let (_, end) = self.totals(last)?;
         // Of a page that cannot be read, nothing is known.
-        let end = end.or(start).unwrap_or_default();
+        let end = end.or(start.map(|start| start.plus(tail - head, 0))).unwrap_or_default();
         let start = start.unwrap_or(end);
-        Ok(Ends { head, tail, start, end, index, stale: tail > last + 1, maybe_gone })
+        Ok(Ends { head, tail, start, end, index, stale: tail > last + 1, lost: None, maybe_gone })
     }
 
-    /// `None`: there has never been a queue.
-    fn newest_index(&self) -> Done<Option<Index>> {
+    /// One that the host cannot load is as good as torn, as long as it can load the other.
+    fn newest_index(&self) -> Done<Newest> {
         let mut newest: Option<Index> = None;
-        let mut broken = 0;
+        let (mut broken, mut failed) = (false, None);
         for slot in [0, 1] {
-            let index = match self.records.look(Role::Index(slot))? {
-                Value::None => continue,
-                Value::Whole(data) => Index::decode(&data).map_err(|error| error.to_string()),
-                Value::Broken { words, .. } => Err(words),
+            let index = match self.records.look(Role::Index(slot)) {
+                Ok(Value::None) => continue,
+                Ok(Value::Whole(data)) => Index::decode(&data).map_err(|error| error.to_string()),
+                Ok(Value::Broken { words, .. }) => Err(words),
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
             };
             match index {
                 Ok(index) if newest.is_none_or(|newest| newest.serial < index.serial) => newest = Some(index),
                 Ok(_) => {}
                 Err(words) => {
-                    broken += 1;
-                    log::warn("storage", format_args!("an index of the outbox: {words}; the other one is used"));
+                    broken = true;
+                    log::warn("storage", format_args!("an index of the outbox: {words}"));
                 }
             }
         }
-        if newest.is_none() && broken > 0 {
-            // Neither can be read: what was in the queue cannot be found, and must not be written over either.
-            let words = "neither index of the outbox can be read: what was in it stays in the storage, and is not sent";
-            log::error("storage", format_args!("{words}"));
-            let far = fastrand::u64(1 << 32..1 << 40);
-            return Ok(Some(Index { serial: 0, head: far, tail: far, set_aside: 0, suspect: None }));
+        match (newest, failed) {
+            (Some(index), _) => Ok(Newest::Index(index)),
+            (None, Some(error)) => Err(error),
+            (None, None) if broken => Ok(Newest::Lost),
+            (None, None) => Ok(Newest::Never),
         }
-        Ok(newest)
     }
 
     /// The last page of the queue, in `from..to`. What was never accepted, for it is not whole, is removed.
@@ -94,7 +104,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// Whether all parts before the last one are there. One that cannot be read counts: it was stored.
+    /// Whether all parts before the last one are there, and can be read.
     fn has_parts_before(&self, last: u64, part: &Part) -> Done<bool> {
         for back in 1..=u64::from(part.index) {
             let Some(at) = last.checked_sub(back) else { return Ok(false) };
@@ -123,6 +133,23 @@ impl Queue {
     }
 }
 
-fn empty(index: Index, at: u64, stale: bool) -> Ends {
-    Ends { head: at, tail: at, start: Totals::default(), end: Totals::default(), index, stale, maybe_gone: at }
+enum Newest {
+    Index(Index),
+    /// There has never been a queue.
+    Never,
+    /// There was one, and nothing says where.
+    Lost,
+}
+
+fn empty(at: u64, lost: Option<String>) -> Ends {
+    Ends {
+        head: at,
+        tail: at,
+        start: Totals::default(),
+        end: Totals::default(),
+        index: Index { serial: 0, head: at, tail: at, set_aside: 0, suspect: None },
+        stale: true,
+        lost,
+        maybe_gone: at,
+    }
 }

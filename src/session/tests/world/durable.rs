@@ -98,7 +98,7 @@ impl World {
         }
         let now = self.now();
         if let (Ok(opened), false) = (opened, self.session.outbox_is_open()) {
-            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect };
+            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost };
             self.session.handle(now, Input::OutboxOpened(Ok(ends)));
         }
         for gone in dropped {
@@ -132,7 +132,7 @@ impl World {
         let answer = match action {
             Action::OpenOutbox => {
                 let opened = self.queue.open().map_err(failure);
-                let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect });
+                let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect, lost: o.lost });
                 Some(Input::OutboxOpened(ends))
             }
             Action::ReadPage(page) => {
