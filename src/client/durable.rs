@@ -103,8 +103,8 @@ impl Client {
         Input::OutboxOpened(self.with_queue(|queue| queue.open().map(ends)))
     }
 
-    pub(super) fn read_page(&self, page: u64) -> Input {
-        Input::PageRead { page, result: self.with_queue(|queue| queue.read(page).map(found)) }
+    pub(super) fn read_page(&self, page: u64, last_try: bool) -> Input {
+        Input::PageRead { page, result: self.with_queue(|queue| queue.read(page, last_try).map(found)) }
     }
 
     pub(super) fn finish_pages(&self, through: u64, after: Totals) -> Input {

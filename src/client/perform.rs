@@ -165,7 +165,7 @@ impl Client {
             },
             Action::Send(request) => self.send(runner, request),
             Action::OpenOutbox => return Some(self.open_outbox()),
-            Action::ReadPage(page) => return Some(self.read_page(page)),
+            Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
             Action::FinishPages { through, after } => return Some(self.finish_pages(through, after)),
             Action::SetAside { token, code, message } => return Some(self.set_aside(token, code, &message)),
             Action::StoreSuspect(suspect) => self.store_suspect(suspect),

@@ -159,8 +159,11 @@ pub enum Action {
     Send(LinkRequest),
     /// Answered by [`Input::OutboxOpened`].
     OpenOutbox,
-    /// Answered by [`Input::PageRead`].
-    ReadPage(u64),
+    /// Answered by [`Input::PageRead`]. `last_try`: one that cannot be loaded, while others can, is lost.
+    ReadPage {
+        page: u64,
+        last_try: bool,
+    },
     /// Remove what is through: all pages before this one. Answered by [`Input::PagesFinished`].
     FinishPages {
         through: u64,

@@ -33,6 +33,8 @@ const WINDOW_BYTES: usize = 128 * 1024;
 const LEAST_BYTES_PER_MS: u64 = 2;
 /// So many losses of the link set a message aside.
 const LOSSES: u8 = 3;
+/// So many reads of a page that fail, over several minutes, before it may be that page's own fault.
+const READS: u32 = 10;
 /// Between two tries of a message, or of the storage.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 120_000;
@@ -66,6 +68,8 @@ pub struct Outbox {
     busy: bool,
     storage_at: Option<u64>,
     storage_backoff: Backoff,
+    /// Of the page to read next.
+    read_failures: u32,
     send_at: Option<u64>,
     backoff: Backoff,
     /// One had to be sent again: until it is through, the front goes out alone.
@@ -103,6 +107,7 @@ impl Outbox {
             busy: false,
             storage_at: None,
             storage_backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
+            read_failures: 0,
             send_at: None,
             backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
             careful: false,

@@ -92,9 +92,13 @@ impl Outbox {
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
             _ if *next_read != page => return,
-            Err(failure) => return self.storage_failed(failure, around),
+            Err(failure) => {
+                self.read_failures += 1;
+                return self.storage_failed(failure, around);
+            }
             Ok(found) => found,
         };
+        self.read_failures = 0;
         self.storage_backoff.reset();
         match found {
             PageFound::Messages { next, after, messages } => {
@@ -178,7 +182,7 @@ impl Outbox {
         } else if let (true, Some((through, after))) = (tidy, self.finished) {
             Action::FinishPages { through, after }
         } else if self.online && next_read < tail && self.has_room_to_read() {
-            Action::ReadPage(next_read)
+            Action::ReadPage { page: next_read, last_try: self.read_failures >= READS }
         } else {
             return;
         };

@@ -160,7 +160,7 @@ impl Queue {
                 let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
                 return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }
-            let gone = match self.read(page)? {
+            let gone = match self.find_at(page)? {
                 Found::Messages { next, after, messages } => {
                     Dropped { page, next, after, until_reply: Ok(messages.iter().map(|m| m.until_reply).collect()) }
                 }
@@ -169,7 +169,7 @@ impl Queue {
             };
             let finished = self.finish(gone.next, gone.after);
             // It may have gone all the same.
-            if finished.is_err() && matches!(self.read(page)?, Found::Messages { .. }) {
+            if finished.is_err() && matches!(self.find_at(page)?, Found::Messages { .. }) {
                 return finished;
             }
             self.dropped_ever += gone.until_reply.as_ref().map_or(1, |messages| messages.len() as u64);
@@ -178,8 +178,18 @@ impl Queue {
         }
     }
 
-    /// What stands at `page`. An error is a host that fails: try again.
-    pub fn read(&mut self, page: u64) -> Done<Found> {
+    /// What stands at `page`. An error is a host that fails: try again. `last_try`: then it is lost, as long as other
+    /// records can be loaded.
+    pub fn read(&mut self, page: u64, last_try: bool) -> Done<Found> {
+        match self.find_at(page) {
+            Err(error) if last_try && self.records.look(Role::Index(0)).is_ok() => {
+                Ok(Found::Lost { next: page + 1, words: error.message })
+            }
+            result => result,
+        }
+    }
+
+    fn find_at(&mut self, page: u64) -> Done<Found> {
         let (tail, maybe_gone) = self.ends().map(|ends| (ends.tail, ends.maybe_gone))?;
         let mut parts: Vec<Part> = Vec::new();
         let mut bytes_read = 0;

@@ -15,6 +15,8 @@ struct Cells {
     loads: u64,
     changes: u64,
     left: Option<u64>,
+    /// A key that cannot be loaded.
+    bad: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -37,6 +39,9 @@ impl Memory {
 impl KeyValue for Memory {
     fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         self.cells().loads += 1;
+        if self.cells().bad.as_deref().is_some_and(|bad| key.starts_with(bad)) {
+            return Err(StorageError { code: -5, message: "a bad block".into() });
+        }
         Ok(self.cells().values.get(key).cloned().map(Zeroizing::new))
     }
 
@@ -80,7 +85,7 @@ fn contents(queue: &mut Queue) -> Vec<Durable> {
     let opened = queue.open().unwrap();
     let (mut at, mut all) = (opened.head, Vec::new());
     while at < opened.tail {
-        at = match queue.read(at).unwrap() {
+        at = match queue.read(at, false).unwrap() {
             Found::Messages { next, messages, .. } => {
                 all.extend(messages);
                 next
@@ -219,6 +224,27 @@ fn no_page_number_comes_twice_whatever_is_left_of_the_queue() {
                 queue.finish(appended.next, appended.after).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn a_bad_block_costs_what_stands_in_it_and_no_more() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    for number in 0..3 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    memory.cells().bad = Some("out.2.".into());
+    assert!(queue.read(2, false).is_err(), "it may get better");
+    assert!(matches!(queue.read(2, true).unwrap(), Found::Lost { next: 3, .. }));
+    assert!(matches!(queue.read(3, true).unwrap(), Found::Messages { next: 4, .. }));
+    // A storage that fails altogether is no reason to give up.
+    memory.cells().bad = Some(String::new());
+    assert!(queue.read(2, true).is_err());
+    // Either index may be in one.
+    for slot in ["index.0", "index.1"] {
+        memory.cells().bad = Some(slot.into());
+        assert_eq!(contents(&mut memory.queue(WIDE)).len(), 3);
     }
 }
 

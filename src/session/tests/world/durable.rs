@@ -135,8 +135,8 @@ impl World {
                 let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect, lost: o.lost });
                 Some(Input::OutboxOpened(ends))
             }
-            Action::ReadPage(page) => {
-                let result = self.queue.read(page).map_err(failure).map(|found| match found {
+            Action::ReadPage { page, last_try } => {
+                let result = self.queue.read(page, last_try).map_err(failure).map(|found| match found {
                     Found::Messages { next, after, messages } => PageFound::Messages { next, after, messages },
                     Found::Nothing { next } => PageFound::Nothing { next },
                     Found::Lost { next, words } => PageFound::Lost { next, words },
@@ -222,7 +222,8 @@ impl World {
                 self.excuse(token);
                 // Or an erase that made room has failed, and was done all the same, of a part at least.
                 let dropped = self.ledger.gone.contains(&page_of(token));
-                if self.flash.cells().garbled.is_empty() && !dropped {
+                let unreadable = event.detail.contains("does not answer");
+                if self.flash.cells().garbled.is_empty() && !dropped && !unreadable {
                     self.violate(format!("number {number} is told to be lost: {}", event.detail));
                 }
             }
