@@ -94,7 +94,8 @@ fn a_broker_killed_under_load_and_restarted_loses_no_outcome_and_gets_the_device
     accepted.lock().unwrap().insert(token);
     let mut outcomes = HashSet::new();
     let mut lost = 0;
-    for _ in 0..6 {
+    let kills = if std::env::var_os("ENOS_SOAK").is_some() { 200 } else { 6 };
+    for _ in 0..kills {
         let mut delivered = 0;
         while delivered < 200 {
             for _ in 0..3 {
@@ -123,6 +124,7 @@ fn a_broker_killed_under_load_and_restarted_loses_no_outcome_and_gets_the_device
         while host.next().name != "CONNECTED" {}
         host.seen.clear();
     }
+    println!("{kills} kills under load: {} calls accepted, {lost} ended with the link", outcomes.len());
     assert!(lost > 0, "no kill met anything in flight");
     host.disconnect();
     loop {

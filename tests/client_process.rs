@@ -168,6 +168,55 @@ fn descriptors_threads_and_memory_are_flat_over_200_lives() {
     assert!(grown < 1024, "{grown} KiB more after 200 lives");
 }
 
+/// Cuts the link of each of these online devices so many times, a message through on each; in the end they are online.
+fn reconnect(devices: &mut [(Host, Peer, Broker)], rounds: usize) {
+    std::thread::scope(|scope| {
+        for (host, peer, broker) in devices {
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    host.publish_durable("t", &[1; 1000]).unwrap();
+                    peer.answer_publish();
+                    host.until("DELIVERED");
+                    peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
+                    *peer = broker.accept_mqtt();
+                    host.until("CONNECTED");
+                    host.seen.clear();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn descriptors_threads_and_memory_are_flat_over_many_reconnects() {
+    let _alone = alone();
+    const DEVICES: usize = 20;
+    let rounds = if std::env::var_os("ENOS_SOAK").is_some() { 10_000 / DEVICES } else { 300 / DEVICES };
+    let device = |n: usize| {
+        let broker = Broker::bind();
+        let setup = Setup::device(broker.address()).storage(&Store::new()).identity("pk", &format!("dk{n}"));
+        let mut host = setup.start();
+        host.connect();
+        let peer = broker.accept_mqtt();
+        host.expect("CONNECTED");
+        (host, peer, broker)
+    };
+    let mut devices: Vec<_> = (0..DEVICES).map(device).collect();
+    reconnect(&mut devices, 10);
+    let (descriptors, threads) = (entries("/proc/self/fd"), entries("/proc/self/task"));
+    let memory = resident_kib();
+    reconnect(&mut devices, rounds);
+    comes_back_to(descriptors, "descriptors", || entries("/proc/self/fd"));
+    comes_back_to(threads, "threads", || entries("/proc/self/task"));
+    let grown = resident_kib().saturating_sub(memory);
+    let reconnects = rounds * DEVICES;
+    println!(
+        "{reconnects} reconnects: {descriptors} descriptors, {threads} threads, {memory} KiB and {grown} KiB more"
+    );
+    // 500 bytes in each reconnect of the full count would be 5 MiB.
+    assert!(grown < 1024, "{grown} KiB more after {reconnects} reconnects");
+}
+
 #[test]
 fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online() {
     let _alone = alone();

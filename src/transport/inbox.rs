@@ -1,11 +1,12 @@
 //! What Paho's threads and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
 
+use super::sync::{Arc, Mutex, MutexGuard};
 use super::wake::Waker;
 use crate::error::Status;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use zeroize::Zeroizing;
 
 /// Events that one [`Inbox::drain`] hands out at most, so that a flood does not starve the loop's timers.

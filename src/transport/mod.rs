@@ -11,6 +11,7 @@ pub mod clock;
 pub mod inbox;
 pub mod link;
 pub mod resolve;
+mod sync;
 pub mod thread;
 pub mod tls;
 pub mod wake;

@@ -5,6 +5,7 @@
 mod kill;
 mod power_cut;
 mod processes;
+mod queue;
 mod tracer;
 
 use std::path::Path;

@@ -18,7 +18,7 @@ use crate::tracer::{alone, trace, Alone, Stop};
 
 /// What the child did to the disk. A number stands for a file, under whatever name.
 #[derive(Clone, Debug, PartialEq)]
-enum Op {
+pub enum Op {
     MakeDirectory,
     Create(String, usize),
     Write(usize, Vec<u8>),
@@ -39,20 +39,20 @@ enum Handle {
 }
 
 /// Turns system calls into [`Op`]s; panics at one that it does not know to be harmless.
-struct Recorder {
+pub struct Recorder {
     path: String,
     handles: HashMap<u64, Handle>,
     files: usize,
-    ops: Vec<Op>,
+    pub ops: Vec<Op>,
 }
 
 impl Recorder {
-    fn new(path: &Path) -> Recorder {
+    pub fn new(path: &Path) -> Recorder {
         let path = path.to_str().unwrap().to_owned();
         Recorder { path, handles: HashMap::new(), files: 0, ops: Vec::new() }
     }
 
-    fn record(&mut self, stop: &Stop) {
+    pub fn record(&mut self, stop: &Stop) {
         let Some(result @ 0..) = stop.result else { return };
         let [a, b, c, d, ..] = stop.args;
         match stop.number {
@@ -102,11 +102,11 @@ impl Recorder {
     }
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A disk: what is on the medium, and what is still on its way there.
 #[derive(Default)]
-struct Disk {
+pub struct Disk {
     made: bool,
     made_synced: bool,
     names: BTreeMap<String, usize>,
@@ -140,7 +140,7 @@ impl Disk {
         }
     }
 
-    fn apply(&mut self, op: &Op) {
+    pub fn apply(&mut self, op: &Op) {
         match op {
             Op::MakeDirectory => self.made = true,
             Op::Create(name, file) => {
@@ -187,7 +187,7 @@ impl Disk {
     }
 
     /// Every disk that a power cut could leave now; `None`: without the directory.
-    fn after_cut(&self) -> HashSet<Option<Files>> {
+    pub fn after_cut(&self) -> HashSet<Option<Files>> {
         let mut disks = HashSet::new();
         if !self.made_synced {
             disks.insert(None);

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -73,6 +74,16 @@ impl Mosquitto {
         assert!(found(&lines), "{words:?} is not in mosquitto's log:\n{}", lines.join("\n"));
     }
 
+    /// Ends it as a crash would, and gives its log since it was started: all that it ever wrote.
+    pub fn kill_and_log(&mut self) -> Vec<String> {
+        self.kill();
+        let lines = self.log.lines.lock().unwrap();
+        let open = |_: &mut Vec<String>| !self.log.over.load(Ordering::Acquire);
+        let (mut lines, late) = self.log.more.wait_timeout_while(lines, PATIENCE, open).unwrap();
+        assert!(!late.timed_out(), "the end of mosquitto's log");
+        std::mem::take(&mut *lines)
+    }
+
     /// How many lines of its log have all of these words in them.
     pub fn count_log(&self, words: &[&str]) -> usize {
         let lines = self.log.lines.lock().unwrap();
@@ -90,6 +101,7 @@ impl Drop for Mosquitto {
 struct Log {
     lines: Mutex<Vec<String>>,
     more: Condvar,
+    over: AtomicBool,
 }
 
 /// Starts it and waits until it listens; `None` when it ended instead.
@@ -150,6 +162,9 @@ fn follow(stderr: ChildStderr) -> (Receiver<()>, Arc<Log>) {
             collected.lines.lock().unwrap().push(line);
             collected.more.notify_all();
         }
+        let _lines = collected.lines.lock().unwrap();
+        collected.over.store(true, Ordering::Release);
+        collected.more.notify_all();
     });
     (started, log)
 }

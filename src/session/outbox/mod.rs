@@ -78,6 +78,8 @@ pub struct Outbox {
     /// When the broker last took a message, or could have begun to.
     progress: u64,
     suspect: Option<Suspect>,
+    /// The first and the last of the messages that the link has given back, as one that is about to be lost does.
+    given_back: Option<(u64, u64)>,
     /// The call that makes replies come, which the next message waits for.
     asking: Option<u64>,
     /// A message found the queue full, and nobody was told yet that there is room.
@@ -114,14 +116,15 @@ impl Outbox {
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
             suspect: None,
+            given_back: None,
             asking: None,
             full: false,
         }
     }
 
-    /// Nothing is kept that is not through. False as well while nobody knows.
+    /// Nothing is kept, not even what is through and still to be removed. False as well while nobody knows.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_some_and(|(next, tail)| next >= tail) && self.window.len() == 0 && self.finished.is_none()
+        self.ends.is_some_and(|(next, tail)| next >= tail) && self.pages.is_empty() && self.finished.is_none()
     }
 
     pub fn is_open(&self) -> bool {
@@ -149,7 +152,9 @@ impl Outbox {
         self.online = false;
         self.send_at = None;
         self.asking = None;
-        if let (false, Some((first, last))) = (planned, self.window.under_way()) {
+        let under_way = self.given_back.take().or(self.window.under_way());
+        self.rewind(0, around.requests);
+        if let (false, Some((first, last))) = (planned, under_way) {
             let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
             let losses = before.map_or(0, |suspect| suspect.losses).saturating_add(1);
             self.suspect = Some(Suspect { first, last, losses });
@@ -159,7 +164,6 @@ impl Outbox {
             }
             around.actions.push_back(Action::StoreSuspect(self.suspect));
         }
-        self.rewind(0, around.requests);
     }
 
     fn rewind(&mut self, at: usize, requests: &mut Requests) {
@@ -196,7 +200,11 @@ impl Outbox {
                 around.requests.forget(request);
                 slot.state = State::Refused(outcome.into());
             }
-            Outcome::Reply { .. } | Outcome::NotDelivered { .. } => self.again(at, around),
+            Outcome::NotDelivered { .. } => {
+                self.given_back = self.given_back.or(self.window.under_way());
+                self.again(at, around);
+            }
+            Outcome::Reply { .. } => self.again(at, around),
         }
     }
 
@@ -271,7 +279,9 @@ impl Outbox {
     fn send(&mut self, around: &mut Around) {
         while self.online && self.send_at.is_none() {
             let Some(slot) = self.window.next_waiting() else { return };
-            let suspect = self.suspect.filter(|suspect| slot.token <= suspect.last);
+            // As long as the front is under suspicion, it goes alone.
+            let front = self.window.front().map_or(0, |front| front.token);
+            let suspect = self.suspect.filter(|suspect| front <= suspect.last);
             let (sent, bytes) = self.window.sent();
             if suspect.is_some_and(|suspect| suspect.losses >= LOSSES && suspect.first == slot.token) {
                 let words = format!("the link was lost {LOSSES} times while this message was under way");
@@ -299,6 +309,7 @@ impl Outbox {
                 Err(error) => State::Refused(Answer::words(&error.message)),
             };
             self.window.advance(state);
+            self.given_back = None;
         }
     }
 

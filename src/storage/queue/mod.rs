@@ -247,9 +247,10 @@ impl Queue {
             return Ok(());
         }
         while self.ends()?.head < through {
-            let head = self.ends()?.head;
-            let to = through.min(head + SPAN);
-            self.keep_index(0, to - head)?;
+            self.keep_index(0, 1)?;
+            let ends = self.ends()?;
+            // As far as this index reaches, and no index more than one in so many pages.
+            let (head, to) = (ends.head, through.min(ends.index.head + SPAN));
             self.records.erase_all((head..to).map(Role::Outbox))?;
             self.ends()?.head = to;
         }

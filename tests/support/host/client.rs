@@ -1,6 +1,6 @@
 //! The functions of a client, as methods.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{c_char, c_void, CStr, CString};
 use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
@@ -8,8 +8,47 @@ use enos::error::Status;
 use enos::ffi::client::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
+use enos::ffi::outbox::*;
 
-use super::{ok, status};
+use super::{ok, status, text};
+
+pub const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
+pub const UNTIL_REPLY: u32 = enos_publish_flags::ENOS_PUBLISH_UNTIL_REPLY as u32;
+pub const RESUME: u32 = enos_publish_flags::ENOS_PUBLISH_RESUME as u32;
+
+/// A message of a batch; without a topic a post of measure points.
+#[derive(Clone, Copy)]
+pub struct Durable<'a> {
+    pub topic: Option<&'a str>,
+    pub payload: &'a [u8],
+    pub flags: u32,
+}
+
+impl Durable<'_> {
+    fn as_c(&self, topic: Option<&CStr>) -> enos_message {
+        let kind = match topic {
+            Some(_) => enos_message_kind::ENOS_MESSAGE_PUBLISH,
+            None => enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS,
+        };
+        enos_message {
+            struct_size: size_of::<enos_message>(),
+            kind: kind as i32,
+            flags: self.flags | DURABLE,
+            topic: topic.map_or(null(), CStr::as_ptr),
+            payload: self.payload.as_ptr(),
+            len: self.payload.len(),
+        }
+    }
+}
+
+/// A message that was set aside; without a topic it cannot be read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    pub token: u64,
+    pub code: i32,
+    pub topic: Option<String>,
+    pub payload: Vec<u8>,
+}
 
 /// A client by its handle, to call from any thread. Destroying it is for [`Host`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +127,68 @@ impl Client {
         })
     }
 
+    /// At QoS 1, with these flags.
+    pub fn publish_flags(self, topic: &str, payload: &[u8], flags: u32) -> Result<u64, Status> {
+        let topic = CString::new(topic).unwrap();
+        token(|out| unsafe {
+            enos_client_publish(self.0, topic.as_ptr(), payload.as_ptr(), payload.len(), 1, flags, out)
+        })
+    }
+
+    pub fn publish_durable(self, topic: &str, payload: &[u8]) -> Result<u64, Status> {
+        self.publish_flags(topic, payload, DURABLE)
+    }
+
+    /// All or none; each with [`DURABLE`] beside its flags.
+    pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
+        let topics: Vec<_> =
+            batch.iter().map(|message| message.topic.map(|topic| CString::new(topic).unwrap())).collect();
+        let messages: Vec<_> =
+            batch.iter().zip(&topics).map(|(message, topic)| message.as_c(topic.as_deref())).collect();
+        let mut tokens = vec![0; batch.len()];
+        match status(unsafe {
+            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr())
+        }) {
+            Status::ENOS_OK => Ok(tokens),
+            error => {
+                assert!(tokens.iter().all(|token| *token == 0), "a refused batch has no token");
+                Err(error)
+            }
+        }
+    }
+
+    pub fn flush(self, timeout_ms: u32) -> Status {
+        status(unsafe { enos_client_flush(self.0, timeout_ms) })
+    }
+
+    pub fn outbox_info(self) -> Result<enos_outbox_info, Status> {
+        let mut info = enos_outbox_info {
+            struct_size: size_of::<enos_outbox_info>(),
+            messages: 0,
+            bytes: 0,
+            set_aside: 0,
+            dropped: 0,
+        };
+        match status(unsafe { enos_client_outbox_info(self.0, &mut info) }) {
+            Status::ENOS_OK => Ok(info),
+            error => Err(error),
+        }
+    }
+
+    /// Messages that wait in the outbox.
+    #[track_caller]
+    pub fn waiting(self) -> u64 {
+        self.outbox_info().unwrap().messages
+    }
+
+    /// What was set aside; all of it stays unless `remove`.
+    #[track_caller]
+    pub fn asides(self, remove: bool) -> Vec<Aside> {
+        let mut seen = (Vec::new(), remove);
+        ok(unsafe { enos_client_asides(self.0, Some(look), (&raw mut seen).cast()) });
+        seen.0
+    }
+
     /// Publishes, with a place for the token that others look at.
     pub fn publish_into(self, topic: &CStr, qos: i32, out: &AtomicU64) -> Status {
         status(unsafe { enos_client_publish(self.0, topic.as_ptr(), null(), 0, qos, 0, out.as_ptr()) })
@@ -104,7 +205,11 @@ impl Client {
     }
 
     pub fn post(self, params: &str) -> Result<u64, Status> {
-        token(|out| unsafe { enos_client_post_measurepoints(self.0, params.as_ptr().cast(), params.len(), 0, out) })
+        self.post_flags(params, 0)
+    }
+
+    pub fn post_flags(self, params: &str, flags: u32) -> Result<u64, Status> {
+        token(|out| unsafe { enos_client_post_measurepoints(self.0, params.as_ptr().cast(), params.len(), flags, out) })
     }
 
     pub fn reply(self, topic: &str, id: &str, code: i32, data: Option<&str>) -> Result<u64, Status> {
@@ -112,6 +217,21 @@ impl Client {
         let (data, len) = data.map_or((null(), 0), |data| (data.as_ptr().cast(), data.len()));
         token(|out| unsafe { enos_client_reply(self.0, topic.as_ptr(), id.as_ptr(), code, data, len, out) })
     }
+}
+
+unsafe extern "C" fn look(
+    ctx: *mut c_void,
+    token: u64,
+    code: i32,
+    topic: *const c_char,
+    payload: *const u8,
+    len: usize,
+) -> i32 {
+    // SAFETY: ctx is what asides() passes; the rest is as the header promises.
+    let ((seen, remove), payload) =
+        unsafe { (&mut *ctx.cast::<(Vec<Aside>, bool)>(), std::slice::from_raw_parts(payload, len).to_vec()) };
+    seen.push(Aside { token, code, topic: (!topic.is_null()).then(|| text(topic)), payload });
+    i32::from(*remove)
 }
 
 #[track_caller]

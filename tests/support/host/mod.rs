@@ -28,9 +28,9 @@ use enos::ffi::event::{enos_event, enos_event_name};
 use enos::ffi::handle::enos_client;
 use enos::ffi::status::enos_last_error;
 
-pub use client::Client;
+pub use client::{Aside, Client, Durable, DURABLE, RESUME, UNTIL_REPLY};
 pub use setup::Setup;
-pub use store::Store;
+pub use store::{Calls, Store};
 
 /// How long a test waits for what has to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);

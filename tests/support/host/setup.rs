@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use enos::error::Status;
 use enos::ffi::client::enos_client_create;
 use enos::ffi::config::*;
+use enos::ffi::outbox::*;
+use enos::storage::directory::directory;
 
 use super::*;
 
@@ -70,6 +72,8 @@ impl Setup {
         queue_limits(messages: u32, bytes: usize) = enos_config_set_queue_limits;
         max_message(bytes: usize) = enos_config_set_max_message;
         keep_alive(seconds: u32) = enos_config_set_keep_alive;
+        outbox_limits(messages: u32, bytes: u64, policy: i32) = enos_config_set_outbox_limits;
+        outbox_rate(bytes_per_s: u32) = enos_config_set_outbox_rate;
         reactivation(on: i32) = enos_config_set_reactivation;
     }
 
@@ -109,6 +113,14 @@ impl Setup {
     pub fn storage(self, store: &Store) -> Setup {
         // SAFETY: a config, and a storage whose functions are callable with its ctx until its release.
         ok(unsafe { enos_config_set_storage(self.config, &store.vtable()) });
+        self
+    }
+
+    /// The library's own storage there.
+    pub fn directory(self, path: &std::path::Path) -> Setup {
+        let storage = directory(path).unwrap();
+        // SAFETY: a config, and the library's own storage.
+        ok(unsafe { enos_config_set_storage(self.config, &storage) });
         self
     }
 

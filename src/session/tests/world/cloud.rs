@@ -98,7 +98,9 @@ impl World {
     }
 
     pub(super) fn send(&mut self, request: LinkRequest) {
-        let Some(attempt) = self.wire.as_ref().map(|wire| wire.attempt) else { return };
+        let Some(wire) = &mut self.wire else { return };
+        let attempt = wire.attempt;
+        wire.open.insert(request.token());
         let delay = self.rng.u64(0..100);
         if let LinkRequest::Publish { topic, .. } = &request {
             let valid = self.cloud.secret.clone().unwrap_or_default();

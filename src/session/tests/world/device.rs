@@ -1,5 +1,7 @@
 //! The device around the session: performs its actions, on a disk, a wire and a host that fail.
 
+use std::collections::BTreeSet;
+
 use super::super::super::*;
 use super::{Due, Wire, World};
 use crate::protocol::SecureMode;
@@ -179,7 +181,7 @@ impl World {
         if mode == SecureMode::Product && held && refused_for < 330_000 {
             self.violate(format!("a re-activation after refusals of {refused_for} ms, which may be a ban"));
         }
-        self.wire = Some(Wire { attempt, connect_sent: false, silent_from: u64::MAX });
+        self.wire = Some(Wire { attempt, connect_sent: false, silent_from: u64::MAX, open: BTreeSet::new() });
         let delay = match self.happens(self.rates.connect_slow) {
             true => self.rng.u64(0..40_000),
             false => self.rng.u64(0..50),

@@ -74,6 +74,8 @@ struct Wire {
     connect_sent: bool,
     /// From then on nothing gets through.
     silent_from: u64,
+    /// Requests without an outcome.
+    open: BTreeSet<u64>,
 }
 
 pub struct World {
@@ -270,7 +272,20 @@ impl World {
                 | LinkInput::Lost { .. }
                 | LinkInput::Closed = what
                 {
-                    self.wire = None;
+                    // As Paho does it: what was under way is given back before the loss is told.
+                    let open = self.wire.take().map(|wire| wire.open).unwrap_or_default();
+                    for token in open {
+                        let what = LinkInput::NotDelivered { token, reason: "the connection ended".into() };
+                        self.feed(Input::Link { attempt, what });
+                    }
+                }
+                if let LinkInput::Delivered { token }
+                | LinkInput::Subscribed { token, .. }
+                | LinkInput::Unsubscribed { token } = &what
+                {
+                    if let Some(wire) = &mut self.wire {
+                        wire.open.remove(token);
+                    }
                 }
                 self.feed(Input::Link { attempt, what });
             }

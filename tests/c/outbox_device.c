@@ -1,0 +1,217 @@
+/* A device that publishes numbered durable messages, and dies on the way.
+ *
+ * Its storage is the library's directory behind a vtable of its own. Around and inside each storage call it passes a
+ * point; with CRASH_AT=n in the environment the power fails at the n-th: of the call that is under way there is on the
+ * disk what a power cut may leave of it (SEED chooses), and the process is gone. Each call that has returned is synced.
+ *
+ * It says "try N" before a message and "accepted N" after it. A fifth of the messages go in batches of three. */
+#include <enos.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static long crash_at, points;
+static unsigned seed;
+static const char *path;
+static enos_storage directory;
+
+static int dies_here(void)
+{
+    return ++points == crash_at;
+}
+
+static void pass_point(void)
+{
+    if (dies_here())
+        raise(SIGKILL);
+}
+
+static int chance(void)
+{
+    seed = seed * 1103515245u + 12345u;
+    return (seed >> 16) & 1;
+}
+
+/* A file that was being written, and was not synced: a part of it, or its length with nothing in it. */
+static void leave_torn(const char *key, const uint8_t *data, size_t len)
+{
+    char name[512];
+    FILE *file;
+
+    snprintf(name, sizeof name, "%s/%s.enos-tmp", path, key);
+    file = fopen(name, "wb");
+    if (!file)
+        return;
+    if (chance()) {
+        fwrite(data, 1, len / 2, file);
+    } else {
+        static const uint8_t hollow[65536];
+        fwrite(hollow, 1, len, file);
+    }
+    fclose(file);
+}
+
+static int32_t load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
+{
+    (void)ctx;
+    pass_point();
+    return directory.load(directory.ctx, key, buf, cap, out_len);
+}
+
+/* The changes of one call, of which a power cut in it may leave any. */
+static int32_t change(const enos_storage_change *changes, size_t count)
+{
+    int32_t result = 0;
+
+    pass_point();
+    if (dies_here()) {
+        for (size_t i = 0; i < count; i++) {
+            const enos_storage_change *one = &changes[i];
+            if (chance() && one->data)
+                directory.store(directory.ctx, one->key, one->data, one->len);
+            else if (chance() && one->data)
+                leave_torn(one->key, one->data, one->len);
+            else if (chance() && !one->data)
+                directory.erase(directory.ctx, one->key);
+        }
+        raise(SIGKILL);
+    }
+    if (count > 1)
+        result = directory.batch(directory.ctx, changes, count);
+    else if (changes->data)
+        result = directory.store(directory.ctx, changes->key, changes->data, changes->len);
+    else
+        result = directory.erase(directory.ctx, changes->key);
+    pass_point();
+    return result;
+}
+
+static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len)
+{
+    enos_storage_change one = {key, data, len};
+
+    (void)ctx;
+    return change(&one, 1);
+}
+
+static int32_t erase(void *ctx, const char *key)
+{
+    enos_storage_change one = {key, NULL, 0};
+
+    (void)ctx;
+    return change(&one, 1);
+}
+
+static int32_t batch(void *ctx, const enos_storage_change *changes, size_t count)
+{
+    (void)ctx;
+    return change(changes, count);
+}
+
+static void on_event(void *ctx, enos_client *client, const enos_event *event)
+{
+    (void)ctx, (void)client;
+    if (event->token >> 62 == 0)
+        return;
+    printf("%s %d %s\n", enos_event_name(event->type), (int)event->status, event->detail);
+    fflush(stdout);
+    pass_point();
+}
+
+static void must(enos_status status, const char *what)
+{
+    if (status != ENOS_OK) {
+        printf("%s: %s: %s\n", what, enos_strerror(status), enos_last_error());
+        exit(1);
+    }
+}
+
+static unsigned long say(const char *what, unsigned long first, unsigned long count)
+{
+    for (unsigned long i = first; i < first + count; i++)
+        printf("%s %lu\n", what, i);
+    fflush(stdout);
+    return first + count;
+}
+
+/* One message, or three together; large ones take several records. */
+static unsigned long publish(enos_client *client, unsigned long number)
+{
+    static uint8_t large[150000];
+    unsigned long count = number % 15 == 4 ? 3 : 1;
+    char topics[3][32];
+    enos_message messages[3];
+
+    say("try", number, count);
+    for (unsigned long i = 0; i < count; i++) {
+        snprintf(topics[i], sizeof topics[i], "n/%lu", number + i);
+        ENOS_INIT(&messages[i]);
+        messages[i].kind = ENOS_MESSAGE_PUBLISH;
+        messages[i].flags = ENOS_PUBLISH_DURABLE;
+        messages[i].topic = topics[i];
+        messages[i].payload = large;
+        messages[i].len = number % 10 == 7 ? sizeof large : 20;
+    }
+    if (count == 1)
+        must(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_PUBLISH_DURABLE, NULL), "publish");
+    else
+        must(enos_client_publish_batch(client, messages, count, NULL), "batch");
+    return say("accepted", number, count);
+}
+
+int main(int argc, char **argv)
+{
+    enos_storage storage;
+    enos_config *config = NULL;
+    enos_client *client = NULL;
+    unsigned long number, count, half, end;
+
+    if (argc != 7) {
+        fprintf(stderr, "usage: %s URI DIRECTORY FIRST COUNT CRASH_AT SEED\n", argv[0]);
+        return 2;
+    }
+    path = argv[2];
+    number = strtoul(argv[3], NULL, 10);
+    count = strtoul(argv[4], NULL, 10);
+    half = number + count / 2;
+    end = number + count;
+    crash_at = strtol(argv[5], NULL, 10);
+    seed = (unsigned)strtoul(argv[6], NULL, 10);
+    alarm(120);
+
+    ENOS_INIT(&directory);
+    must(enos_storage_directory(path, &directory), "directory");
+    ENOS_INIT(&storage);
+    storage.load = load;
+    storage.store = store;
+    storage.erase = erase;
+    storage.batch = batch;
+
+    must(enos_config_new(&config), "config");
+    must(enos_config_set_server(config, argv[1]), "server");
+    must(enos_config_set_identity(config, "pk", "dk"), "identity");
+    must(enos_config_set_device_secret(config, "secret", ENOS_NUL_TERMINATED), "secret");
+    must(enos_config_set_storage(config, &storage), "storage");
+    must(enos_config_set_event_cb(config, on_event, NULL), "events");
+    must(enos_config_set_reconnect(config, 100, 500), "reconnect");
+    must(enos_config_set_connect_budget(config, 0, 0, 0), "budget");
+    must(enos_config_set_inflight(config, 8), "window");
+    must(enos_client_create(config, &client), "create");
+    enos_config_free(config);
+
+    /* Half of them offline, half of them online. */
+    while (number < half)
+        number = publish(client, number);
+    must(enos_client_connect(client), "connect");
+    while (number < end) {
+        number = publish(client, number);
+        must(enos_client_loop(client, 1), "loop");
+    }
+    must(enos_client_flush(client, 60000), "flush");
+    must(enos_client_destroy(client), "destroy");
+    directory.release(directory.ctx);
+    printf("points %ld\n", points);
+    return 0;
+}
