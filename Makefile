@@ -1,9 +1,10 @@
 # What can be done here. Each target is a line or two that can be run by hand as well.
 
 PREFIX ?= /usr/local
+WORLDS ?= 1000000
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak bench fleet outages docs cross deb header install clean
+.PHONY: help build demo test soak worlds bench fleet outages docs cross deb header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -22,8 +23,12 @@ test: ## runs every test and lint; the last line has the count
 	scripts/test
 
 soak: ## runs the tests that are too long for every day at their full counts
-	scripts/setup demo test bench docs deb
-	ENOS_SOAK=1 scripts/test
+	scripts/setup demo test
+	scripts/soak
+
+worlds: ## runs the session and the outbox in a million random worlds; WORLDS=<how many>
+	scripts/setup demo
+	scripts/worlds $(WORLDS)
 
 bench: ## measures libenos beside Paho C, libmosquitto, OpenSSL and cJSON
 	scripts/setup demo bench

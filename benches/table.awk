@@ -1,14 +1,9 @@
 # Reads measures.tsv, then samples (peer, measure, value); prints each measure's medians, and for each peer how many
-# times as good libenos is.
+# times as good libenos is. A line "peers" in measures.tsv has the peers of those below it.
 
-BEGIN {
-    FS = "\t"
-    peers = split("engine paho mosquitto openssl cjson", peer, " ")
-    printf "%-34s %-6s %9s", "", "", "libenos"
-    for (p = 1; p <= peers; p++) printf " %16s", peer[p]
-    printf "\n"
-}
+BEGIN { FS = "\t" }
 
+FNR == NR && $1 == "peers" { measures[++rows] = $1; title[$1, rows] = $2; next }
 FNR == NR { measures[++rows] = $1; title[$1] = $2; unit[$1] = $3; better[$1] = $4; next }
 
 { sample[$1, $2, ++count[$1, $2]] = $3 }
@@ -30,6 +25,13 @@ function number(value) {
 END {
     for (r = 1; r <= rows; r++) {
         what = measures[r]
+        if (what == "peers") {
+            peers = split(title[what, r], peer, " ")
+            printf "%s%-34s %-6s %9s", (r > 1 ? "\n" : ""), "", "", "libenos"
+            for (p = 1; p <= peers; p++) printf " %16s", peer[p]
+            printf "\n"
+            continue
+        }
         if (!count["enos", what]) continue
         ours = median("enos", what)
         printf "%-34s %-6s %9s", title[what], unit[what], number(ours)

@@ -16,13 +16,16 @@ use mosquitto::Mosquitto;
 use rig::{options, Rig};
 use std::time::{Duration, Instant};
 
+/// Of five links each.
 const CYCLES: usize = 500;
+const SOAK_CYCLES: usize = 10_000;
 
-/// Bytes that malloc has given out (what its caches hold counts, hence the slack below), and open descriptors.
-fn held() -> (usize, usize) {
+/// Bytes that malloc has given out (what its caches hold counts, hence the slack below), open descriptors, and threads.
+fn held() -> (usize, usize, usize) {
     // SAFETY: asks for numbers.
     let bytes = unsafe { libc::mallinfo2() }.uordblks;
-    (bytes, std::fs::read_dir("/proc/self/fd").unwrap().count())
+    let entries = |path| std::fs::read_dir(path).unwrap().count();
+    (bytes, entries("/proc/self/fd"), entries("/proc/self/task"))
 }
 
 /// malloc's caches of freed blocks count as held, and grow for long. Without them the numbers are exact.
@@ -43,10 +46,11 @@ fn links_that_come_and_go_leave_nothing() {
 }
 
 fn come_and_go() {
+    let cycles = if std::env::var_os("ENOS_SOAK").is_some() { SOAK_CYCLES } else { CYCLES };
     // Its log is kept in memory.
     let mosquitto = Mosquitto::start_with("allow_anonymous true\nconnection_messages false\nlog_type error\n");
     let (mut rig, broker) = (Rig::new(), Broker::bind());
-    let mut drops = Vec::with_capacity(3 * CYCLES);
+    let mut drops = Vec::with_capacity(3 * cycles);
     let mut cycle = |rig: &mut Rig| {
         // Works, and goes with calls under way.
         let link = rig.open(&options(mosquitto.address()));
@@ -104,14 +108,15 @@ fn come_and_go() {
         cycle(&mut rig);
     }
     let before = held();
-    for _ in 0..CYCLES {
+    for _ in 0..cycles {
         cycle(&mut rig);
     }
     let after = held();
     drops.sort();
     let (p50, p99, max) = (drops[drops.len() / 2], drops[drops.len() * 99 / 100], drops[drops.len() - 1]);
-    println!("{CYCLES} cycles: {before:?} -> {after:?}; drop p50 {p50:?} p99 {p99:?} max {max:?}");
+    println!("{cycles} cycles: {before:?} -> {after:?}; drop p50 {p50:?} p99 {p99:?} max {max:?}");
     assert!(after.0 <= before.0 + 16 * 1024, "{} bytes, then {}", before.0, after.0);
     assert!(after.1 <= before.1 + 2, "{} descriptors, then {}", before.1, after.1);
+    assert!(after.2 <= before.2 + 1, "{} threads, then {}", before.2, after.2);
     assert!(p50 < Duration::from_millis(50) && p99 < Duration::from_secs(1), "p50 {p50:?}, p99 {p99:?}");
 }

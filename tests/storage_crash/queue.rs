@@ -100,7 +100,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
     let opened = queue.open().map_err(|e| e.to_string())?;
     let (mut at, mut found) = (opened.head, Vec::new());
     while at < opened.tail {
-        at = match queue.read(at).map_err(|e| e.to_string())? {
+        at = match queue.read(at, false).map_err(|e| e.to_string())? {
             Found::Messages { next, messages, .. } => {
                 for message in messages {
                     let payload = message.content.payload();

@@ -58,6 +58,8 @@ pub struct Window {
     sent: usize,
     sent_bytes: usize,
     bytes: usize,
+    /// How many are through only at their reply.
+    until_reply: usize,
 }
 
 impl Window {
@@ -79,6 +81,7 @@ impl Window {
 
     pub fn push(&mut self, slot: Slot) {
         self.bytes += slot.message.content.size();
+        self.until_reply += usize::from(slot.message.until_reply);
         self.slots.push_back(slot);
     }
 
@@ -94,6 +97,7 @@ impl Window {
         let slot = self.slots.pop_front()?;
         let size = slot.message.content.size();
         self.bytes -= size;
+        self.until_reply -= usize::from(slot.message.until_reply);
         if self.sent > 0 {
             self.sent -= 1;
             self.sent_bytes -= size;
@@ -133,6 +137,10 @@ impl Window {
 
     /// Since when the first that is on its way is acknowledged and waits for its reply; and where it is.
     pub fn first_awaiting(&self) -> Option<(usize, u64)> {
+        // It is asked for with each message: a window that waits for none is not gone through.
+        if self.until_reply == 0 {
+            return None;
+        }
         self.slots.iter().take(self.sent).enumerate().find_map(|(at, slot)| match slot.state {
             State::Sent { acknowledged: Some(since), .. } => Some((at, since)),
             _ => None,
