@@ -55,7 +55,7 @@ struct Ends {
     end: Totals,
     /// The newest of the two, as it is stored.
     index: Index,
-    /// The tail has jumped: nothing may be taken before both of them are stored anew.
+    /// The tail has jumped, or only one of them could be read: neither end may move before both are stored anew.
     stale: bool,
     /// Why what was in the queue cannot be found any more.
     lost: Option<String>,
@@ -291,12 +291,12 @@ impl Queue {
         let ends = self.ends()?;
         let tail_ok = ends.tail + tail_by <= ends.index.tail + SPAN;
         let head_ok = ends.head + head_by <= ends.index.head + SPAN;
-        let jumped = ends.stale && tail_by > 0;
-        if tail_ok && head_ok && !jumped {
+        let stale = ends.stale;
+        if tail_ok && head_ok && !stale {
             return Ok(());
         }
         self.write_index(|_| ())?;
-        if jumped {
+        if stale {
             // What the other one says is too far behind: with either of them the queue has to be found.
             self.write_index(|_| ())?;
             self.ends()?.stale = false;

@@ -23,8 +23,8 @@ impl Queue {
     }
 
     fn find(&mut self) -> Done<Ends> {
-        let index = match self.newest_index()? {
-            Newest::Index(index) => index,
+        let (index, alone) = match self.newest_index()? {
+            Newest::Index { index, alone } => (index, alone),
             Newest::Never => return Ok(empty(1, None)),
             Newest::Lost => {
                 // What was in the queue cannot be found, and must not be written over either.
@@ -50,13 +50,13 @@ impl Queue {
         // Of a page that cannot be read, nothing is known.
         let end = end.or(start.map(|start| start.plus(tail - head, 0))).unwrap_or_default();
         let start = start.unwrap_or(end);
-        Ok(Ends { head, tail, start, end, index, stale: tail > last + 1, lost: None, maybe_gone })
+        Ok(Ends { head, tail, start, end, index, stale: alone || tail > last + 1, lost: None, maybe_gone })
     }
 
     /// One that the host cannot load is as good as torn, as long as it can load the other.
     fn newest_index(&self) -> Done<Newest> {
         let mut newest: Option<Index> = None;
-        let (mut broken, mut failed) = (false, None);
+        let (mut read, mut broken, mut failed) = (0, false, None);
         for slot in [0, 1] {
             let index = match self.records.look(Role::Index(slot)) {
                 Ok(Value::None) => continue,
@@ -68,8 +68,10 @@ impl Queue {
                 }
             };
             match index {
-                Ok(index) if newest.is_none_or(|newest| newest.serial < index.serial) => newest = Some(index),
-                Ok(_) => {}
+                Ok(index) => {
+                    read += 1;
+                    newest = newest.filter(|newest| newest.serial > index.serial).or(Some(index));
+                }
                 Err(words) => {
                     broken = true;
                     log::warn("storage", format_args!("an index of the outbox: {words}"));
@@ -77,7 +79,7 @@ impl Queue {
             }
         }
         match (newest, failed) {
-            (Some(index), _) => Ok(Newest::Index(index)),
+            (Some(index), _) => Ok(Newest::Index { index, alone: read < 2 }),
             (None, Some(error)) => Err(error),
             (None, None) if broken => Ok(Newest::Lost),
             (None, None) => Ok(Newest::Never),
@@ -134,7 +136,8 @@ impl Queue {
 }
 
 enum Newest {
-    Index(Index),
+    /// `alone`: the other one could not be read, and may be the newer one.
+    Index { index: Index, alone: bool },
     /// There has never been a queue.
     Never,
     /// There was one, and nothing says where.
