@@ -254,8 +254,8 @@ impl Outbox {
         if self.is_quiet() {
             self.progress = around.now;
         }
-        self.work_on_storage(tidy || self.is_quiet(), around);
         self.send(around);
+        self.work_on_storage(tidy || self.is_quiet(), around);
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
 
