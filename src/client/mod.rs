@@ -323,7 +323,7 @@ pub fn check_flags(flags: u32) -> Result<Option<(bool, bool)>> {
 }
 
 pub fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    crate::session::check_size(bytes.len())?;
+    envelope::check_size(bytes.len())?;
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len())
         .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;

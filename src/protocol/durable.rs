@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{envelope, json, topic};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 
 /// Messages that can be accepted together, and share a page of the queue.
 pub const MAX_TOGETHER: usize = 256;
@@ -70,7 +70,7 @@ impl Durable {
             )),
             Content::Publish { topic, payload } => {
                 topic::validate_publish_topic(topic)?;
-                check_size(payload.len())
+                envelope::check_size(payload.len())
             }
             Content::Measurepoints { params } => {
                 // The longest envelope that it can get.
@@ -79,14 +79,6 @@ impl Durable {
             }
         }
     }
-}
-
-fn check_size(len: usize) -> Result<()> {
-    if len > envelope::MAX_PAYLOAD {
-        let words = format!("the payload has {len} bytes; EnOS takes at most {}", envelope::MAX_PAYLOAD);
-        return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
-    }
-    Ok(())
 }
 
 /// What is sent later needs the time of its measurement: EnOS would take that of its arrival.
@@ -151,6 +143,7 @@ pub struct Suspect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Status;
 
     fn post(params: &str) -> Durable {
         let content = Content::Measurepoints { params: params.into() };

@@ -135,6 +135,14 @@ fn clean(words: &str) -> String {
     words.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Whether EnOS takes a payload of this length.
+pub fn check_size(len: usize) -> Result<()> {
+    match len {
+        0..=MAX_PAYLOAD => Ok(()),
+        _ => Err(too_large("the payload", len)),
+    }
+}
+
 /// JSON that the host gave: wrong is its argument, not a message.
 fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {

@@ -17,6 +17,8 @@
 //! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
 //! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
 //!
+//! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online.
+//!
 //! connect() after disconnect() takes it back where it was not through yet. After a failure it waits for a second, so
 //! that a host may call it at each.
 //!
@@ -45,7 +47,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
-use crate::protocol::{thing_model, topic};
+use crate::protocol::{envelope, thing_model, topic};
 
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
@@ -63,8 +65,6 @@ use outbox::Outbox;
 use requests::Requests;
 use round::Round;
 
-/// EnOS's limit on a published payload (EnOS documentation, "limitations": 512 KB).
-pub const MAX_PAYLOAD: usize = 512 * 1024;
 /// How long an orderly disconnect lets what is in flight finish.
 const LINGER_MS: u64 = 2_000;
 /// How long after that the link is dropped without waiting for Paho's word.
@@ -319,7 +319,7 @@ impl Session {
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
     pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
         self.check_online()?;
-        check_size(payload.len())?;
+        envelope::check_size(payload.len())?;
         // Checked before it is copied: then it is no longer than a topic can be.
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
@@ -368,14 +368,4 @@ impl Session {
     fn log(&mut self, level: Level, text: impl Into<String>) {
         self.actions.push_back(Action::Log(level, text.into()));
     }
-}
-
-pub(crate) fn check_size(len: usize) -> Result<()> {
-    if len > MAX_PAYLOAD {
-        return Err(Error::new(
-            Status::ENOS_ERR_TOO_LARGE,
-            format!("the payload has {len} bytes; EnOS takes at most {MAX_PAYLOAD}"),
-        ));
-    }
-    Ok(())
 }

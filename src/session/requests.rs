@@ -1,5 +1,7 @@
 //! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
 
+mod kept;
+
 use std::collections::VecDeque;
 
 use super::event::{Event, EventKind};
@@ -147,52 +149,6 @@ impl Requests {
         }
     }
 
-    /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
-    pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
-        let token = self.number(Call::Kept { reply: None });
-        self.ours += 1;
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
-        token
-    }
-
-    /// Posts a message of the outbox. With `until_reply` its reply is an outcome, too, and has to be able to come: see
-    /// [`can_reply`](Self::can_reply).
-    pub fn keep_post(
-        &mut self,
-        operation: Operation,
-        params: &[u8],
-        until_reply: bool,
-        actions: &mut VecDeque<Action>,
-    ) -> Result<u64> {
-        let id = self.next_id.to_string();
-        let payload = operation.request(&id, params)?;
-        self.next_id += 1;
-        let reply = until_reply.then(|| (operation.reply_topic(), id));
-        let token = self.number(Call::Kept { reply: reply.clone() });
-        self.ours += 1;
-        if let Some(reply) = reply {
-            self.awaited.insert(reply, token);
-        }
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 }));
-        Ok(token)
-    }
-
-    /// Whether replies to this operation come; if not yet, which call sees to it. When that comes to nothing, it is
-    /// among the [outcomes](Self::take_outcomes).
-    pub fn can_reply(
-        &mut self,
-        operation: &Operation,
-        now: u64,
-        actions: &mut VecDeque<Action>,
-    ) -> std::result::Result<(), u64> {
-        let topic = operation.reply_topic();
-        match self.reply_topics.get(&topic) {
-            Some(ReplyTopic::Granted) => Ok(()),
-            Some(ReplyTopic::Asked { call, .. }) => Err(*call),
-            None => Err(self.ask_reply_topic(topic, SortedMap::new(), now, actions)),
-        }
-    }
-
     fn ask_reply_topic(
         &mut self,
         topic: String,
@@ -203,15 +159,6 @@ impl Requests {
         let call = self.ask(Call::ReplyTopic { topic: topic.clone() }, topic.clone(), 1, now, actions);
         self.reply_topics.insert(topic, ReplyTopic::Asked { call, waiting });
         call
-    }
-
-    /// The outbox has no interest in it any more.
-    pub fn forget(&mut self, token: u64) {
-        self.remove(token);
-    }
-
-    pub fn take_outcomes(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.outcomes)
     }
 
     fn ask(&mut self, call: Call, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) -> u64 {
@@ -280,7 +227,7 @@ impl Requests {
     ) -> Result<u64> {
         let id = self.next_id.to_string();
         let payload = operation.request(&id, params_json)?;
-        super::check_size(payload.len())?;
+        envelope::check_size(payload.len())?;
         let reply_topic = operation.reply_topic();
         let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now)?;
         self.next_id += 1;

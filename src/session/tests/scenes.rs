@@ -368,7 +368,7 @@ fn no_more_is_accepted_than_the_limit() {
     assert_eq!(world.call(publish).unwrap_err().status, S::ENOS_ERR_QUEUE_FULL);
     world.run_until(world.now + 1_000);
     world.call(publish).unwrap();
-    let large = vec![0; MAX_PAYLOAD + 1];
+    let large = vec![0; envelope::MAX_PAYLOAD + 1];
     let now = world.now();
     assert_eq!(world.session.publish(now, "/b", large, 1).unwrap_err().status, S::ENOS_ERR_TOO_LARGE);
 }
