@@ -65,7 +65,8 @@ fn a_firmware_finds_it_with_pkg_config() {
     let libdir = libdir(prefix());
     let consumer = Consumer::new("pkg_config");
     let program = consumer.make(|make| {
-        make.env("PKG_CONFIG_PATH", libdir.join("pkgconfig"));
+        let prefix = consumer.link_to(prefix());
+        make.env("PKG_CONFIG_PATH", prefix.join(libdir.strip_prefix(self::prefix()).unwrap()).join("pkgconfig"));
     });
     runs(&program, Some(&libdir));
 }
@@ -75,8 +76,8 @@ fn a_firmware_names_it_in_its_makefile() {
     let libdir = libdir(prefix());
     let consumer = Consumer::new("plain");
     let program = consumer.make(|make| {
-        make.arg(format!("ENOS_INCLUDE={}", prefix().join("include").display()));
-        make.arg(format!("ENOS_LIB={}", libdir.display()));
+        make.arg(format!("ENOS_INCLUDE={}", consumer.link_to(&prefix().join("include")).display()));
+        make.arg(format!("ENOS_LIB={}", consumer.link_to(&libdir).display()));
     });
     runs(&program, Some(&libdir));
 }

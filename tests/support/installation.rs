@@ -58,6 +58,13 @@ impl Consumer {
         self.0.path().join(self.1)
     }
 
+    /// Another path to the same place, without a blank: make and pkg-config's output know of none.
+    pub fn link_to(&self, place: &Path) -> PathBuf {
+        let link = self.0.path().join(place.file_name().unwrap());
+        std::os::unix::fs::symlink(place, &link).unwrap();
+        link
+    }
+
     /// Builds the one that asks find_package().
     pub fn find_in(&self, prefix: &Path) -> PathBuf {
         let build_directory = self.path().join("build");

@@ -64,7 +64,8 @@ pub struct Outbox {
     /// Pages before this one were accepted before the present link was there.
     live_from: u64,
     online: bool,
-    /// An action on the storage is under way.
+    /// The queue is being opened; something is being read, removed or set aside.
+    opening: bool,
     busy: bool,
     storage_at: Option<u64>,
     storage_backoff: Backoff,
@@ -106,6 +107,7 @@ impl Outbox {
             last_after: Totals::default(),
             live_from: 0,
             online: false,
+            opening: false,
             busy: false,
             storage_at: None,
             storage_backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
@@ -161,9 +163,21 @@ impl Outbox {
             if losses >= LOSSES {
                 // It is this one, and is not sent again.
                 self.suspect = Some(Suspect { first, last: first, losses });
+                self.refuse_suspect();
             }
             around.actions.push_back(Action::StoreSuspect(self.suspect));
         }
+    }
+
+    /// When the message to send next is the one at which the link is lost again and again: it is not sent any more.
+    fn refuse_suspect(&mut self) -> bool {
+        let next = self.window.next_waiting().map(|slot| slot.token);
+        let refused = self.suspect.is_some_and(|suspect| suspect.losses >= LOSSES && Some(suspect.first) == next);
+        if refused {
+            let words = format!("the link was lost {LOSSES} times while this message was under way");
+            self.window.advance(State::Refused(Answer::words(&words)));
+        }
+        refused
     }
 
     fn rewind(&mut self, at: usize, requests: &mut Requests) {
@@ -278,16 +292,14 @@ impl Outbox {
 
     fn send(&mut self, around: &mut Around) {
         while self.online && self.send_at.is_none() {
+            if self.refuse_suspect() {
+                continue;
+            }
             let Some(slot) = self.window.next_waiting() else { return };
             // As long as the front is under suspicion, it goes alone.
             let front = self.window.front().map_or(0, |front| front.token);
             let suspect = self.suspect.filter(|suspect| front <= suspect.last);
             let (sent, bytes) = self.window.sent();
-            if suspect.is_some_and(|suspect| suspect.losses >= LOSSES && suspect.first == slot.token) {
-                let words = format!("the link was lost {LOSSES} times while this message was under way");
-                self.window.advance(State::Refused(Answer::words(&words)));
-                continue;
-            }
             let most = if suspect.is_some() || self.careful { 1 } else { self.settings.window };
             if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {
                 return;

@@ -4,7 +4,7 @@ use super::*;
 
 impl Outbox {
     pub fn opened(&mut self, ends: OutboxEnds, around: &mut Around) {
-        self.busy = false;
+        self.opening = false;
         if self.ends.is_none() {
             if let Some(words) = ends.lost {
                 around.actions.push_back(Action::Emit(Event::new(
@@ -21,7 +21,7 @@ impl Outbox {
 
     /// The open failed.
     pub fn not_opened(&mut self, failure: StorageFailure, around: &mut Around) {
-        self.busy = false;
+        self.opening = false;
         self.storage_failed(failure, around);
     }
 
@@ -171,8 +171,8 @@ impl Outbox {
             return;
         }
         let Some((next_read, tail)) = self.ends else {
-            if self.online {
-                self.busy = true;
+            if self.online && !self.opening {
+                self.opening = true;
                 around.actions.push_back(Action::OpenOutbox);
             }
             return;
