@@ -3,4 +3,3 @@
 mod outbox;
 mod panic;
 mod wake;
-mod wiped;

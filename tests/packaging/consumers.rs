@@ -1,36 +1,16 @@
 //! Building and installing with CMake, and each way in which a firmware's build can take the result.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use crate::installation::{build, cmake, configure, libdir, runs, Consumer, ABI, VERSION};
+use crate::installation::{
+    self, build, built, cmake, configure, libdir, library, prefix, runs, sources, Consumer, ABI, VERSION,
+};
 use support::native::{root, succeed};
 
-/// Where libenos is installed for all tests of this file.
-fn prefix() -> &'static Path {
-    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
-    PREFIX.get_or_init(|| {
-        let at = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join("consumers").join(name);
-        let _ = fs::remove_dir_all(at("first"));
-        let _ = fs::remove_dir_all(at("prefix"));
-        succeed(&mut configure(&root(), &at("build")));
-        build(&at("build"));
-        install(&at("first"), &[]);
-        // An installed tree can be moved.
-        fs::rename(at("first"), at("prefix")).unwrap();
-        at("prefix")
-    })
-}
-
 fn install(prefix: &Path, options: &[&str]) {
-    let build = concat!(env!("CARGO_TARGET_TMPDIR"), "/consumers/build");
-    succeed(cmake().args(["--install", build]).args(options).arg("--prefix").arg(prefix));
-}
-
-fn installed_library() -> PathBuf {
-    libdir(prefix()).join(format!("libenos.so.{VERSION}"))
+    succeed(cmake().arg("--install").arg(built()).args(options).arg("--prefix").arg(prefix));
 }
 
 #[test]
@@ -39,7 +19,7 @@ fn the_library_is_installed_with_its_links() {
         |name: &str| fs::read_link(libdir(prefix()).join(name)).unwrap().into_os_string().into_string().unwrap();
     assert_eq!(links("libenos.so"), format!("libenos.so.{ABI}"));
     assert_eq!(links(&format!("libenos.so.{ABI}")), format!("libenos.so.{VERSION}"));
-    assert!(installed_library().symlink_metadata().unwrap().is_file());
+    assert!(library().symlink_metadata().unwrap().is_file());
 }
 
 #[test]
@@ -51,7 +31,7 @@ fn a_firmware_finds_it_with_find_package() {
 #[test]
 fn a_firmware_has_it_as_a_part_with_add_subdirectory() {
     let work = tempfile::tempdir().unwrap();
-    succeed(&mut configure(&root().join("tests/consumers/add_subdirectory"), work.path()));
+    succeed(&mut configure(&sources().join("tests/consumers/add_subdirectory"), work.path()));
     build(work.path());
     runs(&work.path().join("firmware"), None);
 }
@@ -96,10 +76,10 @@ fn it_has_our_paho_where_the_system_has_one() {
     link.args(["-shared", "-Wl,--no-as-needed", "-lpaho-mqtt3as", "-lpaho-mqtt3a", "-o"]);
     succeed(link.arg(work.path().join("theirs.so")));
 
-    let dynamic = succeed(Command::new("readelf").args(["--dynamic", "--wide"]).arg(installed_library()));
+    let dynamic = succeed(Command::new("readelf").args(["--dynamic", "--wide"]).arg(library()));
     assert!(dynamic.contains("(NEEDED)"), "{dynamic}");
     assert!(!dynamic.contains("paho"), "{dynamic}");
-    let bytes = fs::read(installed_library()).unwrap();
+    let bytes = fs::read(library()).unwrap();
     let marker = paho_engine::MARKER.as_bytes();
     assert!(bytes.windows(marker.len()).any(|window| window == marker), "the library has another Paho");
     let consumer = Consumer::new("find_package");
@@ -110,7 +90,7 @@ fn it_has_our_paho_where_the_system_has_one() {
 /// What the library names as the file with its debug information leads a debugger to the source.
 #[test]
 fn its_debug_information_is_a_file_of_its_own() {
-    let sections = succeed(Command::new("readelf").args(["--sections", "--wide"]).arg(installed_library()));
+    let sections = succeed(Command::new("readelf").args(["--sections", "--wide"]).arg(library()));
     assert!(sections.contains(".gnu_debuglink"), "{sections}");
     assert!(!sections.contains(".debug_info") && !sections.contains(".symtab"), "{sections}");
 
@@ -123,7 +103,7 @@ fn its_debug_information_is_a_file_of_its_own() {
     assert!(debug.contains("/lib/debug/"), "{debug}");
 
     let library = work.path().join("libenos.so");
-    fs::copy(installed_library(), &library).unwrap();
+    fs::copy(installation::library(), &library).unwrap();
     let symbols = succeed(Command::new("nm").args(["--dynamic", "--format=posix"]).arg(&library));
     let symbol = symbols.lines().find_map(|line| line.strip_prefix("enos_version T ")).unwrap();
     let source = |library: &Path| {

@@ -1,11 +1,10 @@
-//! libenos built and installed by CMake, and what uses it from there.
-//!
-//! Cargo builds it in a directory of its own, which is kept, so that only the first run takes its time; nothing is
-//! fetched.
+//! libenos as it ships: built by CMake in the release profile from vendored crates, as docs/offline-build.md has it, and
+//! installed; and what uses it from there. It is the only build of this program, and nothing is fetched for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use support::native::{root, succeed};
 use tempfile::TempDir;
@@ -13,12 +12,88 @@ use tempfile::TempDir;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const ABI: &str = env!("ENOS_ABI_VERSION");
 
+/// A place that is kept from run to run. It has a blank in it, which is nothing special.
+pub fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("the shipped").join(name)
+}
+
+/// The commands under a heading of docs/offline-build.md.
+fn commands(heading: &str) -> String {
+    let page = fs::read_to_string(root().join("docs/offline-build.md")).unwrap();
+    let chapter = page.split("\n## ").find_map(|chapter| chapter.strip_prefix(heading)).expect(heading);
+    let (_, block) = chapter.split_once("\n```sh\n").expect(heading);
+    block.split_once("\n```").unwrap().0.to_owned()
+}
+
+/// The command that runs them, as they stand there.
+fn run(commands: &str, directory: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", commands]).current_dir(directory);
+    shell
+}
+
+/// The sources with their crates beside them.
+pub fn sources() -> &'static Path {
+    static SOURCES: OnceLock<PathBuf> = OnceLock::new();
+    SOURCES.get_or_init(|| {
+        let sources = place("sources");
+        let _ = fs::remove_dir_all(&sources);
+        fs::create_dir_all(&sources).unwrap();
+        // The files keep their times: Cargo compiles only what has changed since the last run.
+        let copy = "tar -c --exclude=./target --exclude=./build --exclude=./.git . | tar -x -C \"$TO\"";
+        succeed(run(copy, &root()).env("TO", &sources));
+        succeed(&mut run(&commands("With a network, once"), &sources));
+        sources
+    })
+}
+
+/// Where the library was built.
+pub fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let commands = commands("Without a network");
+        assert_eq!(commands.matches(" -B build ").count(), 1);
+        let kept = format!(" -B build -DENOS_CARGO_TARGET_DIR='{}' ", target().display());
+        let mut build = run(&commands.replace(" -B build ", &kept), sources());
+        succeed(build.env("CARGO_HOME", cargo_home()));
+        sources().join("build")
+    })
+}
+
+/// Where the library was installed.
+pub fn prefix() -> &'static Path {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
+    PREFIX.get_or_init(|| {
+        let _ = fs::remove_dir_all(place("first"));
+        let _ = fs::remove_dir_all(place("prefix"));
+        succeed(cmake().arg("--install").arg(built()).arg("--prefix").arg(place("first")));
+        // An installed tree can be moved.
+        fs::rename(place("first"), place("prefix")).unwrap();
+        place("prefix")
+    })
+}
+
+/// The library that was installed.
+pub fn library() -> PathBuf {
+    libdir(prefix()).join(format!("libenos.so.{VERSION}"))
+}
+
+/// Where Cargo builds.
+pub fn target() -> PathBuf {
+    place("target")
+}
+
+/// A home of Cargo's with nothing in it.
+pub fn cargo_home() -> PathBuf {
+    place("cargo-home")
+}
+
 /// The command that configures a build of libenos, or of what has it as a part.
 pub fn configure(sources: &Path, build: &Path) -> Command {
     let mut command = cmake();
     command.arg("-S").arg(sources).arg("-B").arg(build);
-    command.arg("-DENOS_CARGO_PROFILE=dev").arg(format!("-DCARGO_EXECUTABLE={}", env!("CARGO")));
-    command.arg(format!("-DENOS_CARGO_TARGET_DIR={}/cmake", env!("CARGO_TARGET_TMPDIR")));
+    command.arg("-DENOS_CARGO_ARGS=--locked;--offline").arg(format!("-DCARGO_EXECUTABLE={}", env!("CARGO")));
+    command.arg(format!("-DENOS_CARGO_TARGET_DIR={}", target().display()));
     command
 }
 
@@ -26,10 +101,10 @@ pub fn build(directory: &Path) {
     succeed(cmake().arg("--build").arg(directory));
 }
 
-/// CMake, without a network for Cargo.
+/// CMake, with nothing for Cargo to fetch from.
 pub fn cmake() -> Command {
     let mut command = Command::new("cmake");
-    command.env("CARGO_NET_OFFLINE", "true");
+    command.env("CARGO_NET_OFFLINE", "true").env("CARGO_HOME", cargo_home());
     command
 }
 

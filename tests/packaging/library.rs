@@ -1,9 +1,10 @@
-//! What libenos.so shows to a linker and a loader.
+//! What the library that ships shows to a linker and a loader.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use support::native::{functions, header, library, succeed};
+use crate::installation::library;
+use support::native::{functions, header, succeed};
 
 fn dynamic_section() -> String {
     succeed(Command::new("readelf").arg("--dynamic").arg("--wide").arg(library()))

@@ -1,5 +1,6 @@
-//! The header, the library file, the packages and the pages: what users get.
+//! What users get: the header, the library as it ships, the packages, and the pages.
 
+mod c_programs;
 mod consumers;
 mod docs;
 mod header;
@@ -11,3 +12,4 @@ mod library;
 mod offline;
 mod packages;
 mod quick_start;
+mod wiped;

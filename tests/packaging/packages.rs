@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::installation::{build, configure, libdir, runs, Consumer, ABI, VERSION};
-use support::native::{root, succeed};
+use crate::installation::{build, configure, libdir, place, runs, sources, Consumer, ABI, VERSION};
+use support::native::succeed;
 
 struct Packages(PathBuf);
 
 impl Packages {
     fn make() -> Packages {
-        let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
-        let (built, packages) = (work.join("build"), work.join("packages"));
+        let (built, packages) = (place("packages-build"), place("packages"));
         let _ = fs::remove_dir_all(&packages);
-        let mut command = configure(&root(), &built);
+        let mut command = configure(sources(), &built);
         succeed(command.args(["-DCMAKE_INSTALL_PREFIX=/usr", "-DENOS_BUILD_SIMULATOR=ON"]));
         build(&built);
         let mut pack = Command::new("cpack");

@@ -7,8 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::installation::{cargo_home, sources, target};
 use enos_sim::{Cloud, Config, Product};
-use support::native::root;
 
 const PAGE: &str = include_str!("../../docs/quick-start.md");
 const README: &str = include_str!("../../README.md");
@@ -27,12 +27,15 @@ struct Desk {
 }
 
 impl Desk {
-    /// The sources beside the firmware; and a cmake that builds as tests do: not optimised, and never twice.
+    /// The sources beside the firmware; and a cmake that builds nothing twice, and fetches nothing.
     fn new() -> Desk {
         let work = tempfile::tempdir().unwrap();
-        symlink(root(), work.path().join("libenos")).unwrap();
-        let target = format!("-DENOS_CARGO_TARGET_DIR={}/cmake", env!("CARGO_TARGET_TMPDIR"));
-        let options = format!("-DENOS_CARGO_PROFILE=dev -DCARGO_EXECUTABLE={} {target}", env!("CARGO"));
+        symlink(sources(), work.path().join("libenos")).unwrap();
+        let options = format!(
+            "-DENOS_CARGO_ARGS='--locked;--offline' -DCARGO_EXECUTABLE='{}' -DENOS_CARGO_TARGET_DIR='{}'",
+            env!("CARGO"),
+            target().display()
+        );
         let bin = work.path().join("bin");
         fs::create_dir(&bin).unwrap();
         let real = Command::new("sh").args(["-c", "command -v cmake"]).output().unwrap().stdout;
@@ -55,7 +58,12 @@ impl Desk {
     fn shell(&self, commands: &str) -> Command {
         let mut shell = Command::new("sh");
         let path = format!("{}:{}", self.file("bin").display(), std::env::var("PATH").unwrap());
-        shell.args(["-ec", commands]).current_dir(self.work.path()).env("PATH", path).stdin(Stdio::null());
+        shell
+            .args(["-ec", commands])
+            .current_dir(self.work.path())
+            .env("PATH", path)
+            .env("CARGO_HOME", cargo_home())
+            .stdin(Stdio::null());
         shell
     }
 

@@ -1,6 +1,5 @@
 //! Programs in C: the examples, the README's, and those in tests/c, as they are, under valgrind, and killed.
 
-mod c;
 mod clients;
 mod example_08;
 mod examples;

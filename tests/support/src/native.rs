@@ -65,9 +65,14 @@ pub struct Workshop(TempDir);
 
 impl Workshop {
     pub fn new() -> Workshop {
+        Workshop::with(&library())
+    }
+
+    /// With another build of the library than that of this test run.
+    pub fn with(library: &Path) -> Workshop {
         let dir = tempfile::tempdir().unwrap();
         for name in ["libenos.so", &format!("libenos.so.{}", enos_abi_version())] {
-            symlink(library(), dir.path().join(name)).unwrap();
+            symlink(library, dir.path().join(name)).unwrap();
         }
         Workshop(dir)
     }
