@@ -1,7 +1,7 @@
 //! include/enos.h is what the sources say. After a change to them:
 //!
 //! ```text
-//! ENOS_WRITE_HEADER=1 cargo test --test header
+//! make header
 //! ```
 
 use std::fmt::Write;

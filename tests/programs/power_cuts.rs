@@ -1,6 +1,6 @@
 //! A device that publishes durable messages and loses its power: before, in and after each storage call in turn, then
 //! at random, with the directory left as a power cut may leave it (tests/c/outbox_device.c; that the directory loses no
-//! more than that is what tests/storage_crash shows). Mosquitto's log accounts for every message.
+//! more than that is what tests/storage/crash shows). Mosquitto's log accounts for every message.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;

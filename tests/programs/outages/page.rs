@@ -58,7 +58,7 @@ fn wrap(item: &str) -> String {
 const HEAD: &str = "\
 # Outages
 
-What a device meets in the field, each tried with a real broker (Eclipse Mosquitto) by `tests/outages`: how long until
+What a device meets in the field, each tried with a real broker (Eclipse Mosquitto) by `tests/programs/outages`: how long until
 the host is told (DISCONNECTED), how long from the fault's end until the device is back (CONNECTED), and how many
 CONNECTs went out from the fault on, counted at the broker or on the way to it. `make outages` writes this page.
 
