@@ -8,6 +8,7 @@ mod header_compiles;
 mod header_words;
 mod html;
 mod installation;
+mod layout;
 mod library;
 mod offline;
 mod packages;
