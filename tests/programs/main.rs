@@ -2,9 +2,7 @@
 
 mod c;
 mod clients;
-mod example_08;
 mod examples;
-mod examples_03_to_07;
 mod flash_store;
 mod kills;
 mod memory;
