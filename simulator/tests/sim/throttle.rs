@@ -12,7 +12,7 @@ fn throttled(throttle: ThrottleConfig) -> Sim {
 }
 
 fn connect(sim: &Sim) -> u8 {
-    Client::open(sim.address()).login(&Login::device(DEVICE_SECRET))
+    sim.answer(&Login::device(DEVICE_SECRET))
 }
 
 #[test]
