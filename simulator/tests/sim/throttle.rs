@@ -32,16 +32,6 @@ fn the_fourth_connect_bars_the_device_for_a_while() {
 }
 
 #[test]
-fn connects_that_leave_the_window_do_not_count() {
-    let window = Duration::from_millis(300);
-    let sim = throttled(ThrottleConfig { spacing: Duration::ZERO, window, ..ThrottleConfig::default() });
-    for _ in 0..4 {
-        assert_eq!(connect(&sim), 0);
-        std::thread::sleep(window / 2);
-    }
-}
-
-#[test]
 fn one_connect_a_second_and_a_drop_without_a_word() {
     let throttle = ThrottleConfig { block: Block::Drop, spacing: Duration::from_secs(60), ..ThrottleConfig::default() };
     let sim = throttled(throttle);

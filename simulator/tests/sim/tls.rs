@@ -177,7 +177,7 @@ fn what_is_no_tls_is_named() {
     assert_eq!(say(b""), "the link was closed: by the peer");
 
     let plain = connect(sim.address());
-    assert!(trusting(&pki).build().connect("localhost", plain).is_err());
+    assert!(handshake(plain, trusting(&pki)).is_err());
     // The others were closed, too.
     while !sim.wait_for("closed")["reason"].as_str().unwrap().contains("it speaks TLS") {}
 }

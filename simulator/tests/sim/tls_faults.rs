@@ -111,7 +111,7 @@ fn a_handshake_is_silent_from_any_record_on() {
         let sim = Sim::start(faulty(secure(pki.port(), active()), &[fault]));
         let stream = connect(sim.cloud.tls_address().unwrap());
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        let error = trusting(&pki).build().connect("localhost", stream).err().unwrap();
+        let error = handshake(stream, trusting(&pki)).err().unwrap();
         assert!(matches!(error, openssl::ssl::HandshakeError::WouldBlock(_)), "{fault}: {error}");
         drop(error);
         assert_eq!(outcome(&sim)["reason"], "the link was closed: by the peer", "{fault}");

@@ -6,7 +6,7 @@ use enos_sim::{
 };
 use openssl::{
     pkey::PKey,
-    ssl::{HandshakeError, SslConnector, SslConnectorBuilder, SslMethod, SslStream, SslVersion},
+    ssl::{HandshakeError, Ssl, SslContextBuilder, SslMethod, SslStream, SslVerifyMode, SslVersion},
     x509::X509,
 };
 use std::net::{SocketAddr, TcpStream};
@@ -27,15 +27,16 @@ pub fn showing(pki: &Pki, certified: &Certified, config: Config) -> Config {
     secure(TlsConfig { files: Files { certificate, key }, ..pki.port() }, config)
 }
 
-/// A client that trusts this CA.
-pub fn trusting(pki: &Pki) -> SslConnectorBuilder {
-    let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+/// A client that trusts this CA, and none of the system's, which it would take long to read.
+pub fn trusting(pki: &Pki) -> SslContextBuilder {
+    let mut builder = SslContextBuilder::new(SslMethod::tls_client()).unwrap();
+    builder.set_verify(SslVerifyMode::PEER);
     builder.set_ca_file(pki.ca()).unwrap();
     builder
 }
 
 /// And has a certificate.
-pub fn trusting_with(pki: &Pki, certified: &Certified) -> SslConnectorBuilder {
+pub fn trusting_with(pki: &Pki, certified: &Certified) -> SslContextBuilder {
     let mut builder = trusting(pki);
     let chain = X509::stack_from_pem(&certified.certificate_pem().unwrap()).unwrap();
     builder.set_certificate(&chain[0]).unwrap();
@@ -45,7 +46,7 @@ pub fn trusting_with(pki: &Pki, certified: &Certified) -> SslConnectorBuilder {
 }
 
 /// Speaks this version only, however old.
-pub fn speak(builder: &mut SslConnectorBuilder, version: SslVersion) {
+pub fn speak(builder: &mut SslContextBuilder, version: SslVersion) {
     builder.set_min_proto_version(Some(version)).unwrap();
     builder.set_max_proto_version(Some(version)).unwrap();
     if version == SslVersion::TLS1_1 {
@@ -53,19 +54,30 @@ pub fn speak(builder: &mut SslConnectorBuilder, version: SslVersion) {
     }
 }
 
-/// Connects, and checks that the server is `localhost`; the words of an error are OpenSSL's.
-pub fn try_open_at(address: SocketAddr, builder: SslConnectorBuilder) -> Result<TlsClient, String> {
-    builder.build().connect("localhost", connect(address)).map(Client::over).map_err(|error| match error {
+/// A handshake that checks that the server is `localhost`.
+pub fn handshake(
+    stream: TcpStream,
+    builder: SslContextBuilder,
+) -> Result<SslStream<TcpStream>, HandshakeError<TcpStream>> {
+    let mut ssl = Ssl::new(&builder.build()).unwrap();
+    ssl.set_hostname("localhost").unwrap();
+    ssl.param_mut().set_host("localhost").unwrap();
+    ssl.connect(stream)
+}
+
+/// Connects; the words of an error are OpenSSL's.
+pub fn try_open_at(address: SocketAddr, builder: SslContextBuilder) -> Result<TlsClient, String> {
+    handshake(connect(address), builder).map(Client::over).map_err(|error| match error {
         HandshakeError::Failure(failed) => format!("{} {}", failed.error(), failed.ssl().verify_result()),
         other => other.to_string(),
     })
 }
 
-pub fn try_open(sim: &Sim, builder: SslConnectorBuilder) -> Result<TlsClient, String> {
+pub fn try_open(sim: &Sim, builder: SslContextBuilder) -> Result<TlsClient, String> {
     try_open_at(sim.cloud.tls_address().unwrap(), builder)
 }
 
-pub fn open(sim: &Sim, builder: SslConnectorBuilder) -> TlsClient {
+pub fn open(sim: &Sim, builder: SslContextBuilder) -> TlsClient {
     try_open(sim, builder).unwrap()
 }
 
