@@ -46,6 +46,12 @@ impl Desk {
         self.seen.0.lock().unwrap().iter().filter(|record| what(&record.event)).count()
     }
 
+    /// Of one device's.
+    pub fn count_of(&self, device: &DeviceId, what: impl Fn(&Event) -> bool) -> usize {
+        let seen = self.seen.0.lock().unwrap();
+        seen.iter().filter(|record| record.device.as_ref() == Some(device) && what(&record.event)).count()
+    }
+
     /// Waits until such an event was seen.
     #[track_caller]
     pub fn wait_for(&self, what: impl Fn(&Event) -> bool) {

@@ -18,6 +18,7 @@ pub mod mosquitto;
 pub mod native;
 pub mod online;
 pub mod program;
+pub mod proxy;
 pub mod rig;
 pub mod scene;
 pub mod tls;
