@@ -1,17 +1,17 @@
 //! SIGKILL before and after every system call: the next process finds the old value or the new one.
 
-use support::alone::alone;
 use enos::storage::key_value::KeyValue;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use support::alone::alone;
 
 use enos::storage::directory::directory;
 
 use super::open;
-use super::tracer::{trace};
+use super::tracer::trace;
 
 const KEY: &CStr = c"key";
 

@@ -3,13 +3,13 @@
 //! The real system calls of a store are recorded, and replayed on a model of a disk: what was not synced may be there,
 //! or not, or half. Every disk that a cut could leave is then built and opened.
 
-use support::alone::alone;
 use enos::storage::key_value::KeyValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use support::alone::alone;
 
 use enos::storage::directory::directory;
 

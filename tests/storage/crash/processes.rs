@@ -1,14 +1,14 @@
 //! Several processes and one directory.
 
-use support::alone::alone;
 use enos::storage::key_value::KeyValue;
 use std::fs;
+use support::alone::alone;
 
 use enos::error::Status;
 use enos::storage::directory::directory;
 
 use super::open;
-use super::tracer::{Child};
+use super::tracer::Child;
 
 /// A child's, until it is killed.
 fn sleep() -> ! {

@@ -1,12 +1,12 @@
 //! The queue of durable messages over the directory, under a power that goes after any system call: what was accepted is
 //! there, whole and in order, and what was in work is there or not.
 
-use support::alone::alone;
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use support::alone::alone;
 
 use enos::protocol::{Content, Durable, Totals};
 use enos::storage::queue::{Found, Queue, QueueLimits};
@@ -14,7 +14,7 @@ use enos::storage::records::Records;
 
 use super::open;
 use super::power_cut::{Disk, Files, Op, Recorder};
-use super::tracer::{trace};
+use super::tracer::trace;
 
 /// What the device does, one after the other.
 enum Step {
@@ -132,7 +132,6 @@ fn on_disk(files: Option<&Files>) -> Result<Vec<u32>, String> {
 }
 
 fn recorded() -> Vec<Op> {
-
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
     let mut recorder = Recorder::new(&path);
