@@ -8,13 +8,15 @@ use enos::ffi::config::*;
 use enos::ffi::tls::*;
 use enos::storage::vtable::enos_storage;
 
-use super::support::*;
+use support::host::Setup;
+
+use super::*;
 
 #[test]
 fn every_setter_refuses_null_and_nonsense() {
     let nobody = null_mut::<enos_config>();
-    let Config(config) = &Config::empty();
-    let (c, s, n) = (*config, c"text".as_ptr(), NUL_TERMINATED);
+    let config = Setup::empty();
+    let (c, s, n) = (config.config(), c"text".as_ptr(), NUL_TERMINATED);
     // SAFETY: a handle or NULL, texts or NULL, and lengths that are refused before they are used.
     unsafe {
         let storage = zeroed::<enos_storage>();

@@ -283,6 +283,7 @@ pub fn last_error() -> String {
 }
 
 pub fn text(ptr: *const c_char) -> String {
+    assert!(!ptr.is_null());
     // SAFETY: what the library passes is NUL-terminated, and valid during the call that got it.
     unsafe { CStr::from_ptr(ptr) }.to_str().unwrap().to_owned()
 }
