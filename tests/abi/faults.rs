@@ -65,6 +65,7 @@ fn connack_3_and_codes_that_mqtt_does_not_know_are_told_and_tried_again_soon() {
         let told = host.expect("DISCONNECTED");
         assert_eq!((told.status, told.detail_code), (status, i32::from(code)), "{told:?}");
         assert!((1..=1000).contains(&told.retry_in_ms), "0 would mean that no attempt follows: {told:?}");
+        assert_eq!(host.wait(ONLINE, 0), ENOS_ERR_TIMEOUT, "an attempt follows");
         let _peer = broker.accept_mqtt();
         host.expect("CONNECTED");
     }
@@ -102,6 +103,8 @@ fn silence_ends_with_the_connect_timeout() {
     let told = host.expect("DISCONNECTED");
     assert_eq!(told.status, ENOS_ERR_NETWORK);
     assert!(told.detail.contains("300 ms"), "{told:?}");
+    assert_eq!(host.wait(ONLINE, 0), ENOS_ERR_TIMEOUT);
+    assert!(last_error().contains("300 ms"), "{}", last_error());
     assert!((Duration::from_millis(290)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let mut listening = broker.accept();
     listening.expect(CONNECT);
@@ -220,10 +223,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
         let written = told.status == ENOS_OK && token == tokens[3];
         assert!(answered || written || told.status == ENOS_ERR_NETWORK, "{end:?}: {told:?}");
     }
-    if host.seen.last().unwrap().name != "DISCONNECTED" {
-        let told = host.until("DISCONNECTED");
-        assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
-    }
+    assert!(host.told("DISCONNECTED").is_empty(), "each has its outcome before the loss is told");
+    let told = host.until("DISCONNECTED");
+    assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
+    assert_eq!(host.publish("t", b"", 1), Err(ENOS_ERR_STATE));
     let mut peer = comes_back(&broker, &mut host);
 
     let token = host.publish("t", b"again", 1).unwrap();

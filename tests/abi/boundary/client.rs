@@ -33,6 +33,12 @@ fn a_client_says_what_its_config_lacks() {
         );
         accepted(enos_config_set_product_secret(config.config(), c"s".as_ptr(), 1));
         refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_storage()");
+        accepted(enos_config_set_device_secret(config.config(), c"s".as_ptr(), 1));
+        accepted(enos_config_set_queue_limits(config.config(), 1, 4096));
+        accepted(enos_config_set_max_message(config.config(), 4097));
+        for words in ["max_message", "inbound_bytes"] {
+            refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, words);
+        }
         assert!(client.is_null(), "nothing is written on failure");
     }
 }

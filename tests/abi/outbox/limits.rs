@@ -77,6 +77,15 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     }
     let info = host.outbox_info().unwrap();
     assert_eq!((info.messages, info.dropped), (5, 7));
+    // A batch that does not fit drops as many as it takes, and so do bytes.
+    let small = Setup::device(nobody()).storage(&Store::new()).outbox_limits(10, 10_000, DROP_OLDEST).create();
+    let tokens_of_small: Vec<_> = (0..10u8).map(|n| small.publish_durable("t", &[n]).unwrap()).collect();
+    let two = Durable { topic: Some("t"), payload: b"2", flags: 0 };
+    assert_eq!(small.publish_batch(&[two, two]).map(|tokens| tokens.len()), Ok(2));
+    let info = small.outbox_info().unwrap();
+    assert_eq!((tokens_of_small.len(), info.messages, info.dropped), (10, 10, 2));
+    small.publish_durable("t", &[0; 9_950]).unwrap();
+    assert_eq!(small.waiting(), 1);
     host.connect();
     let mut peer = broker.accept_mqtt();
     let sent: Vec<_> = (0..5).map(|_| peer.answer_publish().payload()[0]).collect();
