@@ -48,27 +48,6 @@ fn no_more_than_the_window_is_in_flight() {
 }
 
 #[test]
-fn subscribe_tells_the_qos_granted_or_the_refusal() {
-    let mut rig = Rig::new();
-    let (link, mut peer) = online(&mut rig);
-    for (token, (code, shown)) in
-        [(0, "Ok(0)"), (1, "Ok(1)"), (0x80, "Err(())"), (3, "Err(())"), (0x7f, "Err(())")].into_iter().enumerate()
-    {
-        link.subscribe("a/+/#", 1, token as u64).unwrap();
-        let packet = peer.expect(SUBSCRIBE);
-        assert_eq!(packet.body[2..], *b"\x00\x05a/+/#\x01");
-        assert!(rig.is_quiet());
-        peer.send(&suback(packet.id(), &[code]));
-        rig.expect(&format!("Subscribed({token}, {shown})"));
-    }
-    link.unsubscribe("a/+/#", 99).unwrap();
-    let packet = peer.expect(UNSUBSCRIBE);
-    assert_eq!(packet.body[2..], *b"\x00\x05a/+/#");
-    peer.send(&unsuback(packet.id()));
-    rig.expect("Unsubscribed(99)");
-}
-
-#[test]
 fn an_answer_that_does_not_fit_the_call_is_no_outcome() {
     let mut rig = Rig::new();
     let (link, mut peer) = online(&mut rig);
@@ -87,30 +66,6 @@ fn an_answer_that_does_not_fit_the_call_is_no_outcome() {
     peer.send(&suback(subscribe, &[]));
     assert!(matches!(rig.next(), LinkEvent::NotDelivered { token: 7, .. }));
     assert!(matches!(rig.next(), LinkEvent::Lost { .. }));
-}
-
-#[test]
-fn what_mqtt_cannot_carry_is_refused_with_words() {
-    let mut rig = Rig::new();
-    let invalid = |result: enos::error::Result<()>, status: Status, name: &str| {
-        let error = result.unwrap_err();
-        assert_eq!(error.status, status, "{error}");
-        assert!(error.message.contains(name), "{error}");
-    };
-    let (link, _peer) = online(&mut rig);
-    let long = "x".repeat(65_536);
-    for topic in ["", "a\0", "a/+", "#", &long] {
-        let status = if topic.len() > 65_535 { Status::ENOS_ERR_TOO_LARGE } else { Status::ENOS_ERR_INVALID_ARG };
-        invalid(link.publish(topic, b"", 0, 1), status, "topic");
-    }
-    for filter in ["", "a\0", "a+/b", "a/#/b", "#/", "a#", "+a"] {
-        invalid(link.subscribe(filter, 0, 1), Status::ENOS_ERR_INVALID_ARG, "filter");
-        invalid(link.unsubscribe(filter, 1), Status::ENOS_ERR_INVALID_ARG, "filter");
-    }
-    invalid(link.subscribe(&long, 0, 1), Status::ENOS_ERR_TOO_LARGE, "filter");
-    invalid(link.publish("t", b"", 2, 1), Status::ENOS_ERR_UNSUPPORTED, "QoS");
-    invalid(link.subscribe("t", 3, 1), Status::ENOS_ERR_INVALID_ARG, "QoS");
-    assert!(rig.is_quiet());
 }
 
 #[test]

@@ -38,20 +38,6 @@ fn connect_says_what_it_was_told_to() {
 }
 
 #[test]
-fn a_connack_refuses_with_its_code() {
-    for code in [1, 2, 3, 4, 5, 6, 111, 128, 255] {
-        let (mut rig, broker) = (Rig::new(), Broker::bind());
-        let _link = rig.open(&options(broker.address()));
-        let mut peer = broker.accept();
-        peer.expect(CONNECT);
-        peer.send(&connack(code));
-        rig.expect(&format!("Refused({code})"));
-        peer.expect_end();
-        assert!(rig.is_quiet());
-    }
-}
-
-#[test]
 fn nobody_there_fails_before_the_connect() {
     let mut rig = Rig::new();
     let link = rig.open(&options(nobody()));
@@ -133,15 +119,6 @@ fn a_call_before_connack_is_refused() {
     }
     drop(link);
     assert!(rig.is_quiet());
-}
-
-#[test]
-fn an_interface_that_is_not_there_fails_the_attempt() {
-    let (mut rig, broker) = (Rig::new(), Broker::bind());
-    let mut options = options(broker.address());
-    options.interface = Some("nosuchif0".into());
-    let _link = rig.open(&options);
-    assert!(matches!(rig.next(), LinkEvent::Failed { connect_sent: false, .. }));
 }
 
 #[test]

@@ -7,4 +7,3 @@ mod end;
 mod messages;
 mod mosquitto;
 mod resolve;
-mod signal;

@@ -6,6 +6,7 @@ use serde_json::{json, Value};
 use support::broker::*;
 use support::desk::Desk;
 use support::host::*;
+use support::parallel;
 
 const POST: &str = "/sys/pk/dk/thing/measurepoint/post";
 const RESUME_TOPIC: &str = "/sys/pk/dk/thing/measurepoint/resume";
@@ -113,17 +114,17 @@ fn a_code_that_may_pass_has_the_post_sent_again_and_all_behind_it() {
 
 #[test]
 fn each_code_that_may_pass_is_tried_again() {
-    for code in [429, 500, 599, 6205, 6305] {
+    parallel::each(&[429, 500, 599, 6205, 6305], |code| {
         let (mut host, mut peer, _broker) = online(|setup| setup);
         let tokens = posts(&host, 0..1, KEPT);
         let request = next(&mut peer);
-        answer(&mut peer, &request, code);
+        answer(&mut peer, &request, *code);
         let again = next(&mut peer);
         assert_eq!(again.number, 0, "after {code}");
         answer(&mut peer, &again, 200);
         assert_eq!(host.expect("REPLY").token, tokens[0]);
         assert_eq!((host.flush(PATIENCE_MS), host.waiting()), (ENOS_OK, 0));
-    }
+    });
 }
 
 #[test]
