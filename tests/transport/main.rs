@@ -1,7 +1,6 @@
 //! The transport below the ABI: links over the real Paho, against a scripted broker and Mosquitto.
 
 mod calls;
-mod churn;
 mod connect;
 mod end;
 mod messages;
