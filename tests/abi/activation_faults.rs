@@ -5,6 +5,7 @@ use enos::error::Status::*;
 use support::broker::*;
 use support::ends::End;
 use support::host::{Setup, Store, ACTIVATING, PATIENCE_MS};
+use support::parallel;
 
 fn activation(topic: &str) -> Vec<u8> {
     let payload = br#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
@@ -22,37 +23,31 @@ fn accept_mode(broker: &Broker, mode: u8) -> Peer {
     peer
 }
 
+/// Before the push it is begun anew; after it, it is finished.
 #[test]
-fn an_activation_that_ends_before_the_push_is_begun_anew() {
-    for end in End::all() {
+fn an_activation_that_ends_is_begun_anew_or_finished() {
+    let cases: Vec<_> = End::all().into_iter().flat_map(|end| [(end.clone(), false), (end, true)]).collect();
+    parallel::each(&cases, |(end, pushed)| {
         let (broker, store) = (Broker::bind(), Store::new());
         let mut host = Setup::product(broker.address(), &store).start();
         host.connect();
-        end.come(accept_mode(&broker, 3));
-        assert_eq!(host.until("DISCONNECTED").status, ENOS_ERR_NETWORK, "{end:?}");
-
         let mut peer = accept_mode(&broker, 3);
-        peer.send(&activation("activate"));
+        if *pushed {
+            peer.send(&activation("activated"));
+        }
+        end.come(peer);
+        let mut _second = None;
+        if !pushed {
+            assert_eq!(host.until("DISCONNECTED").status, ENOS_ERR_NETWORK);
+            let mut peer = accept_mode(&broker, 3);
+            peer.send(&activation("activate"));
+            _second = Some(peer);
+        }
         assert_eq!(host.until("ACTIVATED").secret.as_deref(), Some("fresh"));
         let _peer = accept_mode(&broker, 2);
         host.until("CONNECTED");
-    }
-}
-
-#[test]
-fn an_activation_that_ends_after_the_push_is_finished() {
-    for end in End::all() {
-        let (broker, store) = (Broker::bind(), Store::new());
-        let mut host = Setup::product(broker.address(), &store).start();
-        host.connect();
-        let mut peer = accept_mode(&broker, 3);
-        peer.send(&activation("activated"));
-        end.come(peer);
-        assert_eq!(host.until("ACTIVATED").secret.as_deref(), Some("fresh"), "{end:?}");
-        let _peer = accept_mode(&broker, 2);
-        host.until("CONNECTED");
         assert!(store.has("secret") && !store.has("pending"));
-    }
+    });
 }
 
 #[test]

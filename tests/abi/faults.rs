@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use support::broker::*;
 use support::ends::End;
 use support::host::{exactly_once, last_error, Host, Setup, IDLE, ONLINE, PATIENCE_MS, WAITING};
+use support::parallel;
 
 const MINUTES_10: u32 = 600_000;
 const HOUR: u32 = 3_600_000;
@@ -245,23 +246,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
     exactly_once(&tokens, &host.seen);
 }
 
+/// With nothing seen of them, during the first SUBSCRIBE, and with QoS 1 in flight.
 #[test]
 fn an_end_with_calls_under_way_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[]);
-    }
-}
-
-#[test]
-fn an_end_during_subscribe_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[SUBSCRIBE]);
-    }
-}
-
-#[test]
-fn an_end_with_qos_1_in_flight_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH]);
-    }
+    let seen: [&[u8]; 3] = [&[], &[SUBSCRIBE], &[SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH]];
+    let cases: Vec<_> = End::all().into_iter().flat_map(|end| seen.map(|before| (end.clone(), before))).collect();
+    parallel::each(&cases, |(end, before)| end_with_calls(end, before));
 }

@@ -294,32 +294,3 @@ fn after_a_fault_of_the_library_every_call_says_so_and_nobody_waits() {
     assert!(host.destroy() < Duration::from_secs(10));
     peer.expect_end();
 }
-
-#[test]
-fn clients_looped_by_one_thread_do_not_wait_for_each_other() {
-    let broker = Broker::bind();
-    let mut hosts: Vec<_> =
-        (0..5).map(|n| Setup::device(broker.address()).identity("pk", &format!("dk{n}")).create()).collect();
-    for host in &hosts {
-        host.connect();
-    }
-    let accepting = thread::spawn(move || (0..5).map(|_| broker.accept_mqtt()).collect::<Vec<_>>());
-    let mut left = 5;
-    let end = Instant::now() + PATIENCE;
-    while left > 0 {
-        assert!(Instant::now() < end);
-        let mut polls: Vec<_> =
-            hosts.iter().map(|host| libc::pollfd { fd: host.fd(), events: libc::POLLIN, revents: 0 }).collect();
-        // SAFETY: as many pollfds as said.
-        assert!(unsafe { libc::poll(polls.as_mut_ptr(), 5, PATIENCE_MS as i32) } > 0);
-        for (host, poll) in hosts.iter_mut().zip(polls).filter(|(_, poll)| poll.revents != 0) {
-            assert_eq!(poll.revents, libc::POLLIN);
-            assert_eq!(host.run_loop(0), ENOS_OK);
-            while let Some(told) = host.take() {
-                assert_eq!(told.name, "CONNECTED");
-                left -= 1;
-            }
-        }
-    }
-    drop(accepting.join().unwrap());
-}

@@ -145,7 +145,7 @@ fn drive(hosts: &mut [Host], name: &str) {
         // SAFETY: as many pollfds as said.
         unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 1000) };
         for at in (0..polls.len()).filter(|at| polls[*at].revents != 0) {
-            assert_eq!(hosts[at].run_loop(0), ENOS_OK);
+            assert_eq!((polls[at].revents, hosts[at].run_loop(0)), (libc::POLLIN, ENOS_OK));
             while let Some(told) = hosts[at].take() {
                 assert_eq!(told.status, ENOS_OK, "{told:?}");
                 if told.name == name {

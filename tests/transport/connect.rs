@@ -19,25 +19,6 @@ fn until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn connect_says_what_it_was_told_to() {
-    for address in ["127.0.0.1:0", "[::1]:0"] {
-        let (mut rig, broker) = (Rig::new(), Broker::bind_to(address));
-        let mut options = options(broker.address());
-        options.keep_alive_s = 77;
-        let link = Link::open(&options, 42, &rig.inbox).unwrap();
-        let mut peer = broker.accept();
-        let connect = peer.expect(CONNECT);
-        // MQTT, level 4; user name, password, clean session; keep-alive.
-        assert_eq!(connect.body[..10], *b"\x00\x04MQTT\x04\xc2\x00\x4d");
-        assert_eq!(connect.credentials(), ["a device", "a user", "a password"]);
-        assert!(rig.is_quiet());
-        until(|| link.connect_sent());
-        peer.send(&connack(0));
-        assert!(matches!(rig.next_of_any(), (42, LinkEvent::Connected)));
-    }
-}
-
-#[test]
 fn nobody_there_fails_before_the_connect() {
     let mut rig = Rig::new();
     let link = rig.open(&options(nobody()));

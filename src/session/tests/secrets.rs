@@ -120,17 +120,6 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
 }
 
 #[test]
-fn a_forged_push_costs_the_device_nothing() {
-    let mut world = world();
-    world.rates.push_forged = 1000;
-    world.connect();
-    assert!(world.run_to(State::Persisting, MINUTE) || !world.disk.pending.is_empty());
-    world.rates.push_forged = 0;
-    assert!(world.run_to(State::Online, 130 * MINUTE));
-    assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-1");
-}
-
-#[test]
 fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     let mut world = world();
     world.rates.push_lost = 1000;

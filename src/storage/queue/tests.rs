@@ -8,12 +8,10 @@ use crate::protocol::Content;
 use crate::storage::key_value::{Change, KeyValue};
 use crate::storage::vtable::StorageError;
 
-/// A store in memory that counts, and that stops working after so many changes.
+/// A store in memory that stops working after so many changes.
 #[derive(Default)]
 struct Cells {
     values: BTreeMap<String, Vec<u8>>,
-    loads: u64,
-    changes: u64,
     left: Option<u64>,
     /// A key that cannot be loaded.
     bad: Option<String>,
@@ -38,7 +36,6 @@ impl Memory {
 
 impl KeyValue for Memory {
     fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
-        self.cells().loads += 1;
         if self.cells().bad.as_deref().is_some_and(|bad| key.starts_with(bad)) {
             return Err(StorageError { code: -5, message: "a bad block".into() });
         }
@@ -50,7 +47,6 @@ impl KeyValue for Memory {
         if let Some(left) = &mut cells.left {
             *left = left.checked_sub(1).ok_or(StorageError { code: -9, message: "dead".into() })?;
         }
-        cells.changes += 1;
         cells.values.insert(key.to_owned(), value.to_vec());
         Ok(())
     }
@@ -60,7 +56,6 @@ impl KeyValue for Memory {
         if cells.left == Some(0) {
             return Err(StorageError { code: -9, message: "dead".into() });
         }
-        cells.changes += 1;
         cells.values.remove(key);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::ptr::{null, null_mut};
 
 use enos::error::Status::*;
 use enos::ffi::config::*;
+use enos::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
 use enos::ffi::tls::*;
 use enos::storage::vtable::enos_storage;
 
@@ -86,6 +87,14 @@ fn every_setter_refuses_null_and_nonsense() {
             ENOS_ERR_INVALID_ARG,
             "bind_interface",
         );
+        for (messages, bytes, policy) in
+            [(0, 1 << 20, 0), (1, 4095, 0), (1, 1 << 41, 0), (1_000_000_001, 4096, 0), (1, 4096, 2)]
+        {
+            refused(enos_config_set_outbox_limits(c, messages, bytes, policy), ENOS_ERR_INVALID_ARG, "");
+        }
+        for rate in [1, 999, 1_000_000_001] {
+            refused(enos_config_set_outbox_rate(c, rate), ENOS_ERR_INVALID_ARG, "");
+        }
         accepted(enos_config_set_reactivation(c, i32::MIN));
         accepted(enos_config_set_event_cb(c, None, null_mut()));
     }

@@ -73,7 +73,7 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
         accepted(enos_storage_directory(path.as_ptr(), theirs));
         assert_eq!(longer[0], size_of_val(&longer), "the size stays the caller's");
         assert_eq!(longer[longer.len() - 2..], [0, 0]);
-        refused(enos_storage_directory(path.as_ptr(), &mut out), ENOS_ERR_STATE, "");
+        refused(enos_storage_directory(path.as_ptr(), &mut out), ENOS_ERR_STATE, "in use");
 
         let filled = theirs.read();
         filled.release.unwrap()(filled.ctx);

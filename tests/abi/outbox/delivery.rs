@@ -88,24 +88,6 @@ fn tokens_and_messages_survive_the_process() {
 }
 
 #[test]
-fn what_was_on_its_way_when_the_link_was_lost_is_sent_again_and_all_behind_it() {
-    let (broker, store) = (Broker::bind(), Store::new());
-    let mut host = device(&broker, &store).start();
-    let tokens = publish(&host, 0..10);
-    host.connect();
-    let mut peer = broker.accept_mqtt();
-    assert_eq!(take(&mut peer, 3), [0, 1, 2]);
-    let seen: Vec<_> = (0..7).map(|_| number(&peer.expect(PUBLISH))).collect();
-    assert_eq!(seen, (3..10).collect::<Vec<_>>());
-    delivered(&mut host, &tokens[..3]);
-    peer.reset();
-    let mut peer = broker.accept_mqtt();
-    assert_eq!(take(&mut peer, 7), (3..10).collect::<Vec<_>>());
-    delivered(&mut host, &tokens[3..]);
-    exactly_once(&tokens, &host.seen);
-}
-
-#[test]
 fn an_ack_out_of_its_turn_is_told_in_its_turn() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();

@@ -1,7 +1,6 @@
 //! How much the outbox holds, what happens when it is full, and how it shares the link.
 
 use enos::error::Status::*;
-use enos::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::host::*;
@@ -93,30 +92,6 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     while host.take().is_some() {}
     exactly_once(&tokens, &host.seen);
-}
-
-#[test]
-fn limits_and_rates_that_make_no_sense_are_refused() {
-    for (messages, bytes, policy) in
-        [(0, 1 << 20, 0), (1, 4095, 0), (1, 1 << 41, 0), (1_000_000_001, 4096, 0), (1, 4096, 2)]
-    {
-        let mut status = 0;
-        drop(Setup::device(nobody()).set(|config| {
-            // SAFETY: a config, and numbers.
-            status = unsafe { enos_config_set_outbox_limits(config, messages, bytes, policy) };
-            0
-        }));
-        assert_eq!(status, ENOS_ERR_INVALID_ARG as i32, "{messages} {bytes} {policy}");
-    }
-    for rate in [1, 999, 1_000_000_001] {
-        let mut status = 0;
-        drop(Setup::device(nobody()).set(|config| {
-            // SAFETY: as above.
-            status = unsafe { enos_config_set_outbox_rate(config, rate) };
-            0
-        }));
-        assert_eq!(status, ENOS_ERR_INVALID_ARG as i32, "{rate}");
-    }
 }
 
 /// The rate is set low: the backlog takes a second or more, and live data does not wait behind it.

@@ -22,12 +22,8 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Rig {
-        Rig::with_limits(100_000, 100_000_000)
-    }
-
-    pub fn with_limits(messages: usize, bytes: usize) -> Rig {
         let waker = Arc::new(Waker::new().unwrap());
-        let limits = InboxLimits { messages, bytes };
+        let limits = InboxLimits { messages: 100_000, bytes: 100_000_000 };
         let keep = Box::new(|topic: &[u8]| topic == b"kept");
         let inbox = Arc::new(Inbox::new(limits, keep, Arc::clone(&waker)));
         Rig { waker, inbox, dropped: 0, seen: VecDeque::new() }
