@@ -8,8 +8,14 @@ use support::host::{Setup, Store, ACTIVATING, PATIENCE_MS};
 use support::parallel;
 
 fn activation(topic: &str) -> Vec<u8> {
-    let payload = br#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
-    publish(format!("/ext/session/pk/dk/thing/{topic}/info").as_bytes(), payload, Some(1))
+    activation_of(topic, 0)
+}
+
+/// At least of this size.
+fn activation_of(topic: &str, size: usize) -> Vec<u8> {
+    let payload = r#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
+    let topic = format!("/ext/session/pk/dk/thing/{topic}/info");
+    publish(topic.as_bytes(), format!("{payload:size$}").as_bytes(), Some(1))
 }
 
 /// The next CONNECT is signed with this secret.
@@ -99,9 +105,9 @@ fn an_activation_whose_reply_the_broker_never_answers_is_finished() {
 }
 
 #[test]
-fn an_activation_is_never_crowded_out_by_other_messages() {
+fn an_activation_is_never_crowded_out_by_other_messages_and_never_too_large_for_the_limit() {
     let (broker, store) = (Broker::bind(), Store::new());
-    let mut host = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).start();
+    let mut host = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).max_message(1024).start();
     host.connect();
     let mut peer = accept_mode(&broker, 3);
     assert_eq!(host.wait(ACTIVATING, PATIENCE_MS), ENOS_OK);
@@ -109,7 +115,7 @@ fn an_activation_is_never_crowded_out_by_other_messages() {
     for id in 2..=100 {
         peer.send(&publish(b"noise", &[0; 100], Some(id)));
     }
-    peer.send(&activation("activate"));
+    peer.send(&activation_of("activate", 2000));
     // Acknowledged: it is in the queue, behind what filled it.
     while peer.expect(PUBACK).id() != 1 {}
     let told = host.until("ACTIVATED");

@@ -11,6 +11,8 @@ use support::host;
 use support::host::{Host, Setup, Store};
 use support::scene::Scene;
 
+use super::idle::status;
+
 /// Destroys a client in this situation again and again. The peer, if there is one, lives until it is gone.
 fn time_destroy<T>(name: &str, rounds: usize, mut situation: impl FnMut() -> (Host, T)) {
     let mut times: Vec<Duration> = (0..rounds)
@@ -112,12 +114,6 @@ fn comes_to(wanted: RangeInclusive<usize>, what: &str, count: impl Fn() -> usize
     }
 }
 
-fn resident_kib() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// malloc's caches of freed blocks count as given out, and grow for long. Without them the numbers are exact.
 const NO_CACHES: (&str, &str) =
     ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.arena_max=1");
@@ -139,7 +135,7 @@ impl Held {
         #[cfg(not(target_env = "gnu"))]
         let bytes = 0;
         let (descriptors, threads) = (entries("/proc/self/fd"), entries("/proc/self/task"));
-        Held { descriptors, threads, resident_kib: resident_kib(), bytes }
+        Held { descriptors, threads, resident_kib: status("/proc/self", "VmRSS") as usize, bytes }
     }
 
     /// What the process holds is what it held; the bytes more that malloc has given out meanwhile.

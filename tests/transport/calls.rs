@@ -1,10 +1,10 @@
-//! Publish, subscribe, unsubscribe: each call has its one outcome, against a scripted broker.
+//! Publish and subscribe: each call has its one outcome, against a scripted broker; and messages that come in.
 
 use enos::error::Status;
 use enos::transport::inbox::LinkEvent;
 use support::broker::*;
 use support::online::{online, online_with};
-use support::rig::Rig;
+use support::rig::{options, Rig};
 
 #[test]
 fn qos_0_is_delivered_when_written_and_qos_1_when_acknowledged() {
@@ -87,4 +87,35 @@ fn calls_beyond_what_may_wait_are_refused_and_the_others_stay() {
         rig.expect(&format!("Delivered({token})"));
     }
     assert!(rig.is_quiet());
+}
+
+#[test]
+fn a_message_comes_right_after_connack_before_any_subscription() {
+    let (mut rig, broker) = (Rig::new(), Broker::bind());
+    let _link = rig.open(&options(broker.address()));
+    let mut peer = broker.accept();
+    peer.expect(CONNECT);
+    peer.send(&[connack(0), publish(b"a/topic", b"hello", Some(7))].concat());
+    rig.expect("Connected");
+    match rig.next() {
+        LinkEvent::Message { topic, payload, qos: 1, retained: false, duplicate: false } => {
+            assert_eq!((&topic[..], &payload[..]), (&b"a/topic"[..], &b"hello"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let puback = peer.expect(PUBACK);
+    assert_eq!(puback.id(), 7);
+}
+
+#[test]
+fn retained_and_duplicate_are_told() {
+    let mut rig = Rig::new();
+    let (_link, mut peer) = online(&mut rig);
+    let mut bytes = publish(b"t", b"p", Some(1));
+    bytes[0] |= 0x09;
+    peer.send(&bytes);
+    match rig.next() {
+        LinkEvent::Message { qos: 1, retained: true, duplicate: true, .. } => (),
+        other => panic!("{other:?}"),
+    }
 }

@@ -92,17 +92,6 @@ fn a_message_before_connack_ends_the_attempt_unheard() {
 }
 
 #[test]
-fn a_call_before_connack_is_refused() {
-    let (mut rig, broker) = (Rig::new(), Broker::bind());
-    let link = rig.open(&options(broker.address()));
-    for result in [link.publish("t", b"", 1, 1), link.subscribe("t", 1, 2), link.unsubscribe("t", 3)] {
-        assert_eq!(result.unwrap_err().status, Status::ENOS_ERR_STATE);
-    }
-    drop(link);
-    assert!(rig.is_quiet());
-}
-
-#[test]
 fn options_that_mqtt_cannot_carry_are_refused_with_words() {
     let mut rig = Rig::new();
     type Change = fn(&mut LinkOptions);

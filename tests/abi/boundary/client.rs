@@ -85,7 +85,9 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(publish(null(), p, 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "topic");
             refused(publish(BAD_UTF8, p, 4, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "topic");
             refused(publish(s, null(), 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "payload");
-            refused(publish(s, p, NUL_TERMINATED - 1, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "payload");
+            for len in [NUL_TERMINATED - 1, isize::MAX as usize + 1] {
+                refused(publish(s, p, len, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "payload");
+            }
             refused(publish(s, p, 4, 2, 0, &mut token), ENOS_ERR_UNSUPPORTED, "qos");
             refused(publish(s, p, 4, 3, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");
             refused(publish(s, p, 4, -1, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex};
 use support::broker::*;
 use support::host::*;
 
+use super::device;
+
 /// Tokens of durable messages begin here.
 const TOKENS: u64 = 1 << 62;
-
-fn device(broker: &Broker, store: &Store) -> Setup {
-    Setup::device(broker.address()).storage(store)
-}
 
 /// Numbered messages, accepted one by one; their tokens.
 fn publish(host: &Host, numbers: std::ops::Range<u32>) -> Vec<u64> {

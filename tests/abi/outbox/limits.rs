@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use support::broker::*;
 use support::host::*;
 
+use super::device;
+
 const REFUSE: i32 = 0;
 const DROP_OLDEST: i32 = 1;
-
-fn device(broker: &Broker, store: &Store) -> Setup {
-    Setup::device(broker.address()).storage(store)
-}
 
 fn fill(host: &Host) -> Vec<u64> {
     let mut tokens = Vec::new();

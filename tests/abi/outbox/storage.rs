@@ -4,9 +4,7 @@ use enos::error::Status::*;
 use support::broker::*;
 use support::host::*;
 
-fn device(broker: &Broker, store: &Store) -> Setup {
-    Setup::device(broker.address()).storage(store)
-}
+use super::device;
 
 fn batch<'a>(payloads: &'a [Vec<u8>]) -> Vec<Durable<'a>> {
     payloads.iter().map(|payload| Durable { topic: Some("t"), payload, flags: 0 }).collect()

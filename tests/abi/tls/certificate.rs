@@ -120,21 +120,6 @@ fn alerts_of_every_kind_have_words() {
 }
 
 #[test]
-fn a_renewal_reaches_mosquitto() {
-    let pki = Pki::new();
-    let mut broker = demanding(&pki, "use_identity_as_username true\n");
-    let pair = pki.device("before", KeyKind::EcP256);
-    let mut host = Setup::secure(&uri(&broker), &pki.ca()).tls(Some(&pki.ca()), Some(&pair)).start();
-    host.online();
-    broker.wait_log(&["New client connected", "u'before'"]);
-    let fresh = pki.root.issue(&Profile::client("after")).unwrap();
-    fresh.write(pki.directory.path(), "before").unwrap();
-    broker.restart();
-    while host.next().name != "CONNECTED" {}
-    broker.wait_log(&["New client connected", "u'after'"]);
-}
-
-#[test]
 fn a_hundred_clients_connect_at_once() {
     let pki = Pki::with(KeyKind::Rsa2048);
     let broker = demanding(&pki, "max_connections -1\n");

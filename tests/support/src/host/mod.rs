@@ -31,8 +31,7 @@ pub use client::{Aside, Client, Durable, DURABLE, RESUME, UNTIL_REPLY};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 
-/// How long a test waits for what has to come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use crate::broker::PATIENCE;
 pub const PATIENCE_MS: u32 = 30_000;
 pub const FOREVER: u32 = u32::MAX;
 pub const NUL_TERMINATED: usize = usize::MAX;
