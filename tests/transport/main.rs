@@ -1,10 +1,6 @@
-//! The transport below the ABI: links over the real Paho, against a scripted broker and Mosquitto.
+//! The transport below the ABI: links over the real Paho, against a scripted broker.
 
 mod calls;
-mod churn;
 mod connect;
 mod end;
-mod messages;
-mod mosquitto;
 mod resolve;
-mod signal;

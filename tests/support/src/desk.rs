@@ -1,7 +1,7 @@
 //! The simulator in this process, with one device, and what it saw.
 
 use crate::host::{DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET};
-use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record};
+use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record, SecondLogin};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -24,6 +24,17 @@ impl Desk {
     /// With a device that is to be activated.
     pub fn inactive(set: impl FnOnce(&mut Config)) -> Desk {
         Desk::start(Device::inactive(device_id(), PRODUCT_SECRET), set)
+    }
+
+    /// With these, which are to be activated; a further login as product gets a new secret.
+    pub fn with_devices<K: AsRef<str>>(device_keys: impl IntoIterator<Item = K>) -> Desk {
+        let devices = device_keys.into_iter();
+        let devices =
+            devices.map(|key| Device::inactive(DeviceId::new(PRODUCT_KEY, key.as_ref()), PRODUCT_SECRET)).collect();
+        Desk::inactive(|config| {
+            config.devices = devices;
+            config.activation.second_login = SecondLogin::NewSecret;
+        })
     }
 
     fn start(device: Device, set: impl FnOnce(&mut Config)) -> Desk {
@@ -63,13 +74,29 @@ impl Desk {
 
     /// The secure modes of the CONNECTs so far.
     pub fn modes(&self) -> Vec<u8> {
+        self.modes_where(|_| true)
+    }
+
+    /// Those of one device.
+    pub fn modes_of(&self, device_key: &str) -> Vec<u8> {
+        self.modes_where(|record| record.device.as_ref().is_some_and(|device| device.device_key == device_key))
+    }
+
+    fn modes_where(&self, what: impl Fn(&Record) -> bool) -> Vec<u8> {
         let seen = self.seen.0.lock().unwrap();
         seen.iter()
+            .filter(|record| what(record))
             .filter_map(|record| match &record.event {
                 Event::Connect { secure_mode, .. } => *secure_mode,
                 _ => None,
             })
             .collect()
+    }
+
+    /// The secret that the cloud has given a device.
+    pub fn secret(&self, device_key: &str) -> Option<String> {
+        let device = self.cloud.device(&DeviceId::new(PRODUCT_KEY, device_key))?;
+        Some(device.device_secret?.expose().to_owned())
     }
 
     pub fn connects(&self) -> usize {

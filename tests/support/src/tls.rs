@@ -134,6 +134,18 @@ impl TlsBroker {
     }
 }
 
+impl TlsBroker {
+    /// A device that is online here, and its connection.
+    #[track_caller]
+    pub fn online(&self, setup: Setup) -> (Host, TlsPeer) {
+        let mut host = setup.start();
+        host.connect();
+        let peer = self.accept_mqtt();
+        host.expect("CONNECTED");
+        (host, peer)
+    }
+}
+
 pub fn server_context(certified: &Certified, set: impl FnOnce(&mut SslContextBuilder)) -> SslContext {
     let mut context = SslContextBuilder::new(SslMethod::tls_server()).unwrap();
     let chain = X509::stack_from_pem(&certified.certificate_pem().unwrap()).unwrap();
