@@ -36,7 +36,8 @@ fn an_activation_that_ends_before_the_push_is_begun_anew() {
         let mut host = Setup::product(broker.address(), &store).start();
         host.connect();
         end.come(accept_mode(&broker, 3));
-        assert_eq!(host.until("DISCONNECTED").status, ENOS_ERR_NETWORK, "{end:?}");
+        let status = host.until("DISCONNECTED").status;
+        assert!(end.is_told_as(status), "{end:?}: {status:?}");
 
         let mut peer = accept_mode(&broker, 3);
         peer.send(&activation("activate"));
@@ -73,8 +74,7 @@ fn an_activation_that_nobody_has_looked_at_yet_is_not_destroyed() {
     }
     let mut peer = accept_mode(&broker, 3);
     peer.send(&activation("activate"));
-    // The acknowledgement tells that it has arrived, whether or not anybody loops.
-    peer.expect(PUBACK);
+    // It is in the device's socket, and nobody loops.
     assert_eq!(host.client().destroy(), ENOS_ERR_UNSAVED_SECRET);
     while !store.has("pending") {
         assert_eq!(host.run_loop(PATIENCE_MS), ENOS_OK);
@@ -113,7 +113,7 @@ fn an_activation_whose_reply_the_broker_never_answers_is_finished() {
 #[test]
 fn an_activation_is_never_crowded_out_by_other_messages() {
     let (broker, store) = (Broker::bind(), Store::new());
-    let mut host = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).start();
+    let mut host = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).keep_alive(10).start();
     host.connect();
     let mut peer = accept_mode(&broker, 3);
     assert_eq!(host.wait(ACTIVATING, PATIENCE_MS), ENOS_OK);
@@ -122,7 +122,7 @@ fn an_activation_is_never_crowded_out_by_other_messages() {
         peer.send(&publish(b"noise", &[0; 100], Some(id)));
     }
     peer.send(&activation("activate"));
-    // Acknowledged: it is in the queue, behind what filled it.
+    // Acknowledged by the keeper: it is in the queue, behind what filled it.
     while peer.expect(PUBACK).id() != 1 {}
     let told = host.until("ACTIVATED");
     assert_eq!(told.secret.as_deref(), Some("fresh"));

@@ -203,7 +203,9 @@ impl Client {
                  event, call enos_client_activation_saved(), then destroy again",
             ));
         }
-        if session.state() == State::Activating && self.inbox.has_kept() {
+        let activating = session.state() == State::Activating;
+        drop(session);
+        if activating && self.has_activation() {
             return Err(Error::new(
                 Status::ENOS_ERR_UNSAVED_SECRET,
                 "an activation has arrived, which the cloud sends once, and nobody has looked at it; run the loop \
@@ -211,6 +213,14 @@ impl Client {
             ));
         }
         Ok(())
+    }
+
+    /// Whether an activation waits for the loop. It may not have been read yet, when nobody loops.
+    fn has_activation(&self) -> bool {
+        if let Ok(Some(runner)) = self.try_runner() {
+            runner.present_link().map(|link| link.step(true));
+        }
+        self.inbox.has_kept()
     }
 
     /// Stops the loop's thread and drops the link. The client is of no use afterwards.

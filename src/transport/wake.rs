@@ -1,19 +1,29 @@
-//! One epoll descriptor for the host's own loop: an eventfd that says "there is work" and a timer.
+//! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
 
 use super::clock;
 use crate::error::{Error, Result, Status};
+use paho_engine::link::Interest;
 use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::io::Errno;
 use rustix::time::{timerfd_create, timerfd_settime, Itimerspec, Timespec};
 use rustix::time::{TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What [`Waker::set_deadline`] keeps for no deadline: later than any.
 const NEVER: u64 = u64::MAX;
+/// A deadline may be so much too early: that saves a system call for each message that moves it on a little.
+const EARLY_MS: u64 = 1000;
+
+/// What was found to be ready; also what the descriptors are known by.
+const EVENT: u8 = 1;
+const TIMER: u8 = 2;
+const SOCKET: u8 = 4;
+const ALL: u8 = EVENT | TIMER | SOCKET;
 
 /// Ends a wait: from any thread, from a signal handler, or when a deadline has come. All descriptors close on exec.
 pub struct Waker {
@@ -24,6 +34,10 @@ pub struct Waker {
     awake: AtomicBool,
     /// What the timer is set to.
     armed: AtomicU64,
+    /// What the last wait has found; [`ALL`] if nobody looked.
+    ready: AtomicU8,
+    /// The socket that the epoll has, and which link's it is.
+    watched: Mutex<Option<(u64, Interest)>>,
 }
 
 impl Waker {
@@ -36,9 +50,11 @@ impl Waker {
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
                 awake: AtomicBool::new(false),
                 armed: AtomicU64::new(NEVER),
+                ready: AtomicU8::new(ALL),
+                watched: Mutex::new(None),
             };
-            for fd in [&waker.event, &waker.timer] {
-                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+            for (fd, ready) in [(&waker.event, EVENT), (&waker.timer, TIMER)] {
+                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(ready.into()), epoll::EventFlags::IN)?;
             }
             Ok(waker)
         };
@@ -78,11 +94,16 @@ impl Waker {
     }
 
     /// When to be due, in milliseconds of [`clock::boottime_ms`]; a time that has passed is due at once, `None` never.
-    /// Replaces the deadline before it, but for one that is still to come and earlier: that makes a wake-up too many,
-    /// and not a system call for each message whose own deadline is a little later. For the thread in the loop alone.
+    /// Replaces the deadline before it, but for one that is still to come and a second earlier at most: that makes a
+    /// wake-up too many now and then, and not a system call for each message whose own deadline is a little later. For
+    /// the thread in the loop alone.
     pub fn set_deadline(&self, at_ms: Option<u64>) {
         let armed = self.armed.load(Ordering::Relaxed);
-        if armed <= at_ms.unwrap_or(NEVER) && armed > clock::boottime_ms() {
+        let wanted = at_ms.unwrap_or(NEVER);
+        if armed == wanted && armed == NEVER {
+            return;
+        }
+        if armed <= wanted && wanted - armed <= EARLY_MS && armed > clock::boottime_ms() {
             return;
         }
         self.armed.store(at_ms.unwrap_or(NEVER), Ordering::Relaxed);
@@ -99,6 +120,7 @@ impl Waker {
     /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
     /// was over or a signal came.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
+        self.ready.store(ALL, Ordering::Relaxed);
         if self.awake.load(Ordering::Relaxed) {
             return Ok(true);
         }
@@ -107,9 +129,13 @@ impl Waker {
             let ms = ms.min(c_int::MAX as u64);
             Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ }
         });
-        let mut events = [MaybeUninit::uninit()];
+        let mut events = [MaybeUninit::uninit(); 3];
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((ready, _)) => Ok(!ready.is_empty()),
+            Ok((ready, _)) => {
+                let found = ready.iter().fold(0, |found, event| found | event.data.u64() as u8);
+                self.ready.store(found, Ordering::Relaxed);
+                Ok(found != 0)
+            }
             Err(Errno::INTR) => Ok(false),
             Err(e) => Err(Error::new(Status::ENOS_ERR_STATE, format!("waiting failed: {e}"))),
         }
@@ -120,14 +146,52 @@ impl Waker {
     /// here to [`rest`](Self::rest).
     pub fn clear(&self) {
         self.awake.store(true, Ordering::Release);
+        let ready = self.ready.load(Ordering::Relaxed);
         let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.
             let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
         };
-        clear(&self.event);
-        if self.armed.load(Ordering::Relaxed) <= clock::boottime_ms() {
+        if ready & EVENT != 0 {
+            clear(&self.event);
+        }
+        if ready & TIMER != 0 && self.armed.load(Ordering::Relaxed) <= clock::boottime_ms() {
             clear(&self.timer);
         }
+        self.ready.store(ready | EVENT | TIMER, Ordering::Relaxed);
+    }
+
+    /// Whether the socket may be ready, as the last wait has found it.
+    pub fn is_socket_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) & SOCKET != 0
+    }
+
+    /// Has the wait end when the socket of a link is ready, in place of the one before it; `None`: of no link.
+    pub fn watch(&self, link: u64, interest: Option<Interest>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = interest.map(|interest| (link, interest));
+        if *watched == wanted {
+            return;
+        }
+        let same = matches!((&*watched, &wanted), (Some((before, old)), Some((now, new))) if before == now && old.fd == new.fd);
+        if let (false, Some((_, old))) = (same, &*watched) {
+            // It may be closed, and out of the epoll with that: then this fails.
+            // SAFETY: a system call on numbers.
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, old.fd, ptr::null_mut()) };
+        }
+        if let Some((_, Interest { fd, read, write })) = wanted {
+            let mut events = epoll::EventFlags::empty();
+            events.set(epoll::EventFlags::IN, read);
+            events.set(epoll::EventFlags::OUT, write);
+            let data = epoll::EventData::new_u64(SOCKET.into());
+            // SAFETY: the link has this socket open: its owner calls, which is the one to close it.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            // It cannot fail but for memory or the user's limit on watches: then the timer still brings the loop here.
+            let _ = match same {
+                true => epoll::modify(&self.epoll, socket, data, events),
+                false => epoll::add(&self.epoll, socket, data, events),
+            };
+        }
+        *watched = wanted;
     }
 }
 
@@ -243,11 +307,12 @@ mod tests {
         waker.set_deadline(None);
         let soon = boottime_ms() + 50;
         waker.set_deadline(Some(soon));
-        waker.set_deadline(Some(soon + 3_600_000));
+        waker.set_deadline(Some(soon + 500));
         assert!(waker.wait(LONG).unwrap() && boottime_ms() >= soon, "due when it was, for a turn that sets it anew");
         clear(&waker);
+        waker.set_deadline(Some(boottime_ms() + 50));
         waker.set_deadline(Some(soon + 3_600_000));
-        assert!(!waker.wait(Some(0)).unwrap());
+        assert!(!waker.wait(Some(200)).unwrap(), "much later is later");
         waker.set_deadline(Some(boottime_ms()));
         assert!(waker.wait(LONG).unwrap());
         waker.set_deadline(None);
