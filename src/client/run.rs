@@ -164,10 +164,14 @@ impl Client {
     /// Until another thread tells of its turn, or the time is over. With the session's lock, under which the caller has
     /// looked: nothing is missed in between.
     fn await_change(&self, session: MutexGuard<'_, Session>, timeout_ms: Option<u64>) -> Result<()> {
-        match timeout_ms.map(Duration::from_millis) {
-            Some(timeout) => drop(self.changed.wait_timeout(session, timeout).map_err(|_| broken())?),
-            None => drop(self.changed.wait(session).map_err(|_| broken())?),
-        }
+        // Counted with the lock that whoever tells takes as well.
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let waited = match timeout_ms.map(Duration::from_millis) {
+            Some(timeout) => self.changed.wait_timeout(session, timeout).map(drop).map_err(|_| broken()),
+            None => self.changed.wait(session).map(drop).map_err(|_| broken()),
+        };
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        waited?;
         Ok(())
     }
 

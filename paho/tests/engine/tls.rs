@@ -21,7 +21,7 @@ use std::{
 };
 
 /// A server that nobody vouches for; nobody asks.
-fn context() -> SslContext {
+pub fn context() -> SslContext {
     let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
     let mut certificate = X509::builder().unwrap();
