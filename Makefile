@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 WORLDS ?= 1000000
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test soak worlds bench fleet outages docs cross deb header install clean
+.PHONY: help build demo check test soak worlds bench fleet outages docs cross deb header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -18,8 +18,12 @@ demo: ## activates a device against the simulator, and reports from it
 	scripts/setup demo
 	scripts/demo
 
+check: ## runs the quick tests and lints, for work in progress; scripts/test NAME runs one
+	scripts/setup demo test
+	scripts/test check
+
 test: ## runs every test and lint; the last line has the count
-	scripts/setup demo test bench docs deb
+	scripts/setup demo test bench docs deb msrv
 	scripts/test
 
 soak: ## runs the tests that are too long for every day at their full counts
@@ -45,7 +49,7 @@ fleet: ## runs a million devices through an outage, in virtual time; writes docs
 
 outages: ## tries each kind of outage with a real broker; writes docs/outages.md
 	scripts/setup demo test
-	ENOS_WRITE_DOCS=1 cargo test --locked --quiet --test outages -- --nocapture
+	ENOS_WRITE_DOCS=1 cargo test --locked --quiet --workspace --test programs -- outages:: --nocapture
 
 cross: ## builds for arm64 and for armhf with Debian's packages, and tests that under QEMU
 	scripts/setup demo cross
@@ -59,7 +63,7 @@ deb: ## builds libenos0, libenos-dev, libenos0-dbgsym and enos-sim, for Debian, 
 	cd build/deb && cpack -G DEB -B packages
 
 header: ## writes include/enos.h from the sources
-	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --test header
+	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --workspace --test packaging -- header::
 
 # By sudo there may be no Rust on PATH: what was built before is installed then.
 install: $(if $(shell command -v cargo),build) ## installs the library, the header, and files for CMake and pkg-config; PREFIX=/usr/local

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::device::{live, Life, Outage, Policy};
+use super::device::{live, Life, Outage, Policy};
 
 /// In seconds since the loss: longer than any device takes.
 pub const SPAN: usize = 3_600;

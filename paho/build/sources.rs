@@ -73,7 +73,7 @@ pub fn copy(shipped: &Path, to: &Path) -> Result<(), String> {
             .and_then(|()| fs::write(&target, &contents))
             .map_err(|error| format!("{}: {error}", target.display()))?;
     }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = format!("{:x}", hash.finalize());
     if found != DIGEST {
         return Err(format!(
             "the sources in {} are not those that the fixes in paho/fixes were made for (SHA-256 {found}, expected \

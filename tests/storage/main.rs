@@ -1,5 +1,6 @@
 //! The storage room from outside: a host that misbehaves, records that must stay readable, a file system that refuses.
 
+mod crash;
 mod directory;
 mod host;
 mod records;

@@ -1,0 +1,12 @@
+//! The simulator: as a library, as a program, and with the commands of the pages that use it.
+
+mod common;
+mod faults;
+mod hostile;
+mod main_path;
+mod openssl;
+mod process;
+mod provisioning;
+mod throttle;
+mod tls;
+mod tls_faults;

@@ -1,0 +1,224 @@
+//! The program as a person or a script starts it.
+
+use crate::common::{program::Program, tls::*, *};
+use enos_sim::DeviceId;
+use std::{fs, io::Write, net::TcpStream, process::Command};
+
+fn fails(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_enos-sim")).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn signals_end_it_with_a_summary() {
+    for signal in ["INT", "TERM"] {
+        let mut program = Program::start(&["--summary"]);
+        let mut client = program.device();
+        client.post("1");
+        program.wait_for("reply");
+        program.signal(signal);
+        client.end();
+        let (code, last) = program.end();
+        assert_eq!((code, &last["event"]), (Some(0), &"summary".into()));
+        assert_eq!(last["summary"]["devices"][0]["posts_accepted"], 1);
+    }
+}
+
+#[test]
+fn the_summary_counts() {
+    let program = Program::start(&["--summary", "--exit-after-posts", "2"]);
+    let mut client = program.device();
+    client.post("1");
+    client.post("2");
+    client.end();
+    let mut program = program;
+    let summary = program.wait_for("summary")["summary"].clone();
+    assert_eq!(
+        (&summary["devices"][0]["device"], &summary["devices"][0]["posts_accepted"]),
+        (&"pk/dk".into(), &2.into())
+    );
+    assert_eq!(program.end().0, Some(0));
+}
+
+#[test]
+fn a_reply_that_ends_the_program_is_still_sent() {
+    let program = Program::start(&["--exit-when", "reply"]);
+    let mut client = program.device();
+    client.subscribe(&format!("{POST}_reply"), mqttbytes::QoS::AtMostOnce);
+    client.post("1");
+    assert_eq!(client.next_json().1["code"], 200);
+    client.end();
+    assert_eq!(program.end().0, Some(0));
+}
+
+#[test]
+fn waiting_in_vain_is_a_failure_and_a_mere_timeout_is_not() {
+    assert_eq!(Program::start(&["--exit-when", "publish=3", "--timeout", "50"]).end().0, Some(1));
+    assert_eq!(Program::start(&["--timeout", "50"]).end().0, Some(0));
+}
+
+#[test]
+fn killed_it_leaves_nothing_behind() {
+    let program = Program::start(&[]);
+    let mut client = program.device();
+    let address = program.address;
+    drop(program);
+    while client.try_next().is_ok() {}
+    assert!(TcpStream::connect(address).is_err(), "the port is free");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_its_output() {
+    let mut program = Program::start(&[]);
+    program.output = None;
+    let mut client = Client::open(program.address);
+    client.send(|out| Login::device(DEVICE_SECRET).connect().write(out));
+    assert!(program.child.wait().unwrap().success());
+}
+
+#[test]
+fn it_takes_commands_from_its_input() {
+    let mut program = Program::start(&["--interactive"]);
+    let mut client = program.device();
+    program.say("command thing/service/measurepoint/set {\"t\": 1}");
+    let (topic, body) = client.next_json();
+    assert_eq!((topic.as_str(), &body["params"]["t"]), ("/sys/pk/dk/thing/service/measurepoint/set", &1.into()));
+    program.say("raw @pk/dk d000");
+    assert_eq!(client.bytes(2), [0xd0, 0]);
+    program.say("summary");
+    assert_eq!(program.wait_for("summary")["summary"]["connects"], 1);
+    program.say("kick");
+    client.end();
+    program.say("quit");
+    assert_eq!(program.end().0, Some(0));
+}
+
+#[test]
+fn devices_and_faults_from_a_file_and_state_across_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let (devices, state) = (directory.path().join("devices.toml"), directory.path().join("state.json"));
+    let file = format!(
+        "fault = [\"connack:code=3@1\"]\n[[device]]\nproduct_key = \"pk\"\ndevice_key = \"d2\"\nproduct_secret = \
+         \"{PRODUCT_SECRET}\"\n"
+    );
+    fs::write(&devices, file).unwrap();
+    let args = ["--devices", devices.to_str().unwrap(), "--state", state.to_str().unwrap()];
+    let login = Login { id: DeviceId::new("pk", "d2"), ..Login::product() };
+
+    let program = Program::start(&args);
+    assert_eq!(Client::open(program.address).login(&login), 3);
+    let mut client = Client::open(program.address);
+    assert_eq!(client.login(&login), 0);
+    let secret = client.next_json().1["params"]["deviceSecret"].as_str().unwrap().to_owned();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&state).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    drop(program);
+
+    let program = Program::start(&args);
+    let device = Login { secret: secret.clone(), secure_mode: 2, ..login };
+    assert_eq!(Client::open(program.address).login(&device), 3);
+    assert_eq!(Client::open(program.address).login(&device), 0);
+}
+
+#[test]
+fn errors_name_the_argument_and_repeat_no_secret() {
+    assert!(fails(&["--colour"]).contains("--colour"));
+    assert!(fails(&["--fault", "connack"]).contains("WHEN:WHAT"));
+    assert!(fails(&["--push-qos", "2"]).contains("0 to 1"));
+    assert!(fails(&["--exit-when", "post"]).contains("no event"));
+    assert!(fails(&["--device", "s3cr3t"]).contains("PRODUCT_KEY"));
+    assert!(!fails(&["--device", "a,b,c,d,s3cr3t"]).contains("s3cr3t"));
+    assert!(!fails(&["--product", "s3cr3t"]).contains("s3cr3t"));
+    assert!(fails(&["--devices", "/nonexistent"]).contains("/nonexistent"));
+    assert!(fails(&["--listen"]).contains("listen"));
+    let taken = Program::start(&[]);
+    assert!(fails(&["--listen", &taken.address.to_string()]).contains("cannot start"));
+}
+
+#[test]
+fn the_help_knows_every_option_and_event() {
+    let output = Command::new(env!("CARGO_BIN_EXE_enos-sim")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for name in enos_sim::Event::NAMES {
+        assert!(help.contains(name), "{name}");
+    }
+    // An option stands in quotes in the program's source exactly where it is matched.
+    let source = [include_str!("../../src/args.rs"), include_str!("../../src/make_ca.rs")].concat();
+    let options = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let options: Vec<_> = options.map(|(option, _)| option).collect();
+    assert!(options.len() > 35, "{options:?}");
+    for option in options {
+        assert!(help.contains(&format!("--{option}")), "{option}");
+    }
+}
+
+/// Opens connections, and more, to a program that must be as large after them as before.
+fn leaves_nothing_behind(mut program: Program, rounds: usize, open: impl Fn(&Program, usize)) {
+    let mut output = program.output.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+    let round = |program: &Program| {
+        (0..rounds).for_each(|n| open(program, n));
+        let settled = || program.proc("task") <= 8 && program.proc("fd") <= 16;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !settled() {
+            assert!(std::time::Instant::now() < deadline, "{} {}", program.proc("task"), program.proc("fd"));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        program.resident_kb()
+    };
+    // Stacks and arenas of threads are kept by the C library: the first round fills them.
+    let before = round(&program);
+    let after = round(&program);
+    assert!(after < before + 4096, "{before} kB have become {after} kB");
+    drop(program);
+    reader.join().unwrap().unwrap();
+}
+
+#[test]
+fn thousands_of_connects_leave_nothing_behind() {
+    leaves_nothing_behind(Program::start(&[]), 2000, |program, n| match n % 3 {
+        0 => drop(TcpStream::connect(program.address).unwrap()),
+        1 => TcpStream::connect(program.address).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
+        _ => program.device().ping(),
+    });
+}
+
+#[test]
+fn hundreds_of_handshakes_leave_nothing_behind() {
+    let desk = Desk::new();
+    let args = ["--tls-listen", "127.0.0.1:0", "--tls-cert", "server.pem", "--tls-key", "server.key"];
+    let faults = ["--fault", "record=2:close@2-", "--tls-client-ca", "ca.pem"];
+    for args in [&args[..], &[&args[..], &faults].concat()] {
+        let mut program = Program::start_in(desk.path(), args);
+        let port = program.event()["port"].as_u64().unwrap() as u16;
+        let address = ([127, 0, 0, 1], port).into();
+        leaves_nothing_behind(program, 150, |_, n| match n % 3 {
+            0 => drop(TcpStream::connect(address).unwrap()),
+            1 => TcpStream::connect(address).unwrap().write_all(&[22, 3, 1, 0, 2, 1, 2]).unwrap(),
+            _ => {
+                drop(try_open_at(address, desk.client()).map(|mut client| client.login(&Login::device(DEVICE_SECRET))))
+            }
+        });
+    }
+}
+
+#[test]
+fn a_silenced_connection_costs_no_time() {
+    let program = Program::start(&["--fault", "connack:silence"]);
+    let mut client = Client::open(program.address);
+    client.send(|out| Login { keep_alive: 1, ..Login::device(DEVICE_SECRET) }.connect().write(out));
+    // Clock ticks, of which there are 100 in a second, in user and system mode.
+    let ticks = || -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", program.child.id())).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    // The keepalive is over after 1.5 s; silence goes on after it.
+    client.stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    assert_eq!(client.try_next(), Err(std::io::ErrorKind::WouldBlock));
+    let before = ticks();
+    client.stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+    assert_eq!(client.try_next(), Err(std::io::ErrorKind::WouldBlock));
+    assert!(ticks() <= before + 3, "it spins");
+}

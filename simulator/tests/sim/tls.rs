@@ -1,0 +1,270 @@
+//! The port with TLS, as a device with a correct client meets it, and one with the wrong certificate.
+
+use crate::common::{tls::*, *};
+use enos_sim::{
+    ca::{Authority, Certified, KeyKind, Profile, Validity},
+    Config, Device, TlsConfig, TlsVersion,
+};
+use mqttbytes::QoS;
+use openssl::ssl::SslVersion;
+use std::io::{ErrorKind, Write};
+
+const EXPIRED: Validity = Validity::days(-10, -1);
+const NOT_YET: Validity = Validity::days(1, 10);
+
+fn reason(sim: &Sim) -> String {
+    sim.wait_for("tls_failed")["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_device_is_activated_and_posts() {
+    for (kind, version, words) in
+        [(KeyKind::EcP256, SslVersion::TLS1_3, "TLSv1.3"), (KeyKind::Rsa2048, SslVersion::TLS1_2, "TLSv1.2")]
+    {
+        let desk = Desk::with(kind);
+        let certificate = desk.authority.issue(&Profile::client("dk").key(kind)).unwrap();
+        let sim = Sim::start(desk.demanding(config()));
+        let mut speaking = desk.client_with(&certificate);
+        speak(&mut speaking, version);
+        let mut client = open(&sim, speaking);
+        let tls = sim.wait_for("tls");
+        assert_eq!((&tls["version"], &tls["server_name"]), (&words.into(), &"localhost".into()));
+        assert_eq!(tls["client_certificate"], "CN=dk");
+        assert!(tls["cipher"].as_str().unwrap().contains("AES") && tls["connection"] == 1, "{tls}");
+
+        assert_eq!(client.login(&Login::product()), 0);
+        let secret = client.next_json().1["params"]["deviceSecret"].as_str().unwrap().to_owned();
+        drop(client);
+        let mut client = open(&sim, desk.client_with(&certificate));
+        assert_eq!(client.login(&Login::device(&secret)), 0);
+        client.subscribe(&format!("{POST}_reply"), QoS::AtMostOnce);
+        client.post("1");
+        assert_eq!(client.next_json().1["code"], 200);
+    }
+}
+
+#[test]
+fn both_ports_are_of_one_cloud() {
+    let desk = Desk::new();
+    let sim = Sim::start(Config { plain: true, ..desk.config(active()) });
+    assert_eq!(sim.wait_for("listening")["tls"], false);
+    let listening = sim.wait_for("listening");
+    assert_eq!(listening["port"], sim.cloud.tls_address().unwrap().port());
+    assert_ne!(listening["port"], sim.address().port());
+    let mut plain = sim.device(DEVICE_SECRET);
+    let mut client = open(&sim, desk.client());
+    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected anew");
+}
+
+#[test]
+fn large_messages_come_through_unchanged() {
+    let desk = Desk::new();
+    let sim = Sim::start(desk.config(active()));
+    let mut client = open(&sim, desk.client());
+    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    client.subscribe("/large", QoS::AtMostOnce);
+    for size in [0, 1, 16_383, 16_384, 16_385, 500_000] {
+        let payload: Vec<u8> = (0..size).map(|n| n as u8).collect();
+        client.publish("/large", QoS::AtMostOnce, payload.clone());
+        assert!(client.next_publish().payload == payload, "{size} bytes");
+    }
+    // Many packets in a record.
+    let mut out = bytes::BytesMut::new();
+    (0..200).for_each(|_| assert_eq!(mqttbytes::v4::PingReq.write(&mut out), Ok(2)));
+    client.write(&out);
+    (0..200).for_each(|_| assert_eq!(client.next(), mqttbytes::v4::Packet::PingResp));
+}
+
+#[test]
+fn the_end_is_announced() {
+    let desk = Desk::new();
+    let sim = Sim::start(desk.config(active()));
+    let mut client = open(&sim, desk.client());
+    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    sim.cloud.kick(&dk()).unwrap();
+    // With OpenSSL 3 an end without close_notify would be another error.
+    assert_eq!(client.end(), ErrorKind::UnexpectedEof);
+
+    let mut client = open(&sim, desk.client());
+    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    client.send(|out| mqttbytes::v4::PingReq.write(out));
+    client.stream.shutdown().unwrap();
+    assert_eq!(client.next(), mqttbytes::v4::Packet::PingResp, "what came before the end is heard");
+    assert_eq!(client.end(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_client_certificate_is_demanded() {
+    let desk = Desk::new();
+    let sim = Sim::start(desk.demanding(active()));
+    let twice = |certified: Option<&Certified>| {
+        let reasons = [SslVersion::TLS1_2, SslVersion::TLS1_3].map(|version| {
+            let mut builder = certified.map_or_else(|| desk.client(), |certified| desk.client_with(certified));
+            speak(&mut builder, version);
+            // In TLS 1.3 the client is done before it is judged.
+            assert!(try_open(&sim, builder).map_or(true, |mut client| client.try_next().is_err()));
+            reason(&sim)
+        });
+        assert_eq!(reasons[0], reasons[1]);
+        reasons[0].clone()
+    };
+    assert_eq!(twice(None), "the client shows no certificate");
+    let stranger = Authority::root("Another CA", KeyKind::EcP256).unwrap();
+    let words = twice(Some(&stranger.issue(&Profile::client("dk")).unwrap()));
+    assert_eq!(words, "the client's certificate CN=dk: unable to get local issuer certificate");
+    let issue = |profile: Profile| desk.authority.issue(&profile).unwrap();
+    let words = twice(Some(&issue(Profile::client("dk").valid(EXPIRED))));
+    assert_eq!(words, "the client's certificate CN=dk: certificate has expired");
+    let words = twice(Some(&issue(Profile::client("dk").valid(NOT_YET))));
+    assert_eq!(words, "the client's certificate CN=dk: certificate is not yet valid");
+    let words = twice(Some(&issue(local())));
+    assert!(words.contains("purpose"), "a server's certificate: {words}");
+    let words = twice(Some(&Profile::client("me").self_signed().unwrap()));
+    assert!(words.contains("self-signed"), "{words}");
+
+    // An intermediate comes with the certificate.
+    let intermediate = desk.authority.intermediate("Test intermediate").unwrap();
+    let certificate = intermediate.issue(&Profile::client("dk")).unwrap();
+    let mut client = open(&sim, desk.client_with(&certificate));
+    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    assert_eq!(sim.wait_for("tls")["client_certificate"], "CN=dk");
+}
+
+#[test]
+fn a_client_certificate_may_be_left_to_the_client() {
+    let desk = Desk::new();
+    let mut config = desk.demanding(active());
+    config.tls.as_mut().unwrap().require_client_certificate = false;
+    let sim = Sim::start(config);
+    assert_eq!(open(&sim, desk.client()).login(&Login::device(DEVICE_SECRET)), 0);
+    assert!(sim.wait_for("tls").get("client_certificate").is_none());
+    // But what is shown must be right.
+    let certificate = Profile::client("dk").self_signed().unwrap();
+    assert!(try_open(&sim, desk.client_with(&certificate)).map_or(true, |mut client| client.try_next().is_err()));
+    assert!(reason(&sim).contains("CN=dk"));
+}
+
+#[test]
+fn a_client_that_refuses_the_server_is_understood() {
+    let desk = Desk::new();
+    let issue = |profile: Profile| desk.authority.issue(&profile).unwrap();
+    let cases = [
+        (issue(local().valid(EXPIRED)), "certificate has expired", "has expired (alert 45"),
+        (issue(local().valid(NOT_YET)), "not yet valid", "not valid yet (alert 42"),
+        (issue(Profile::server().dns("elsewhere")), "ostname mismatch", "for another name"),
+        (local().self_signed().unwrap(), "self-signed", "does not know the CA"),
+    ];
+    for (shown, to_client, to_server) in cases {
+        let sim = Sim::start(desk.showing(&shown, active()));
+        let words = try_open(&sim, desk.client()).err().unwrap();
+        assert!(words.contains(to_client), "{words}");
+        let failed = sim.wait_for("tls_failed");
+        assert!(failed["reason"].as_str().unwrap().contains(to_server), "{failed}");
+        assert_eq!((&failed["server_name"], &failed["connection"]), (&"localhost".into(), &1.into()));
+        assert!(failed["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+    }
+    // A chain is sent as it stands in the file.
+    let intermediate = desk.authority.intermediate("Test intermediate").unwrap();
+    let sim = Sim::start(desk.showing(&intermediate.issue(&local()).unwrap(), active()));
+    assert_eq!(open(&sim, desk.client()).login(&Login::device(DEVICE_SECRET)), 0);
+}
+
+#[test]
+fn versions_are_as_configured() {
+    let desk = Desk::new();
+    let attempt = |min, max, version| {
+        let tls = TlsConfig { min, max, ..desk.tls() };
+        let sim = Sim::start(Config { tls: Some(tls), ..desk.config(active()) });
+        let mut builder = desk.client();
+        speak(&mut builder, version);
+        match try_open(&sim, builder) {
+            Ok(_) => sim.wait_for("tls")["version"].as_str().unwrap().to_owned(),
+            Err(_) => reason(&sim),
+        }
+    };
+    use TlsVersion::*;
+    let none = "the client speaks no TLS version that the server does";
+    assert_eq!(attempt(V1_2, V1_3, SslVersion::TLS1_1), none);
+    assert_eq!(attempt(V1_3, V1_3, SslVersion::TLS1_2), none);
+    assert_eq!(attempt(V1_2, V1_2, SslVersion::TLS1_3), none);
+    assert_eq!(attempt(V1_2, V1_2, SslVersion::TLS1_2), "TLSv1.2");
+    assert_eq!(attempt(V1_1, V1_1, SslVersion::TLS1_1), "TLSv1.1");
+}
+
+#[test]
+fn what_is_no_tls_is_named() {
+    let desk = Desk::new();
+    let sim = Sim::start(Config { plain: true, ..desk.config(active()) });
+    let say = |bytes: &[u8]| {
+        let mut stream = connect(sim.cloud.tls_address().unwrap());
+        stream.write_all(bytes).unwrap();
+        drop(stream);
+        reason(&sim)
+    };
+    let mut connect = bytes::BytesMut::new();
+    Login::device(DEVICE_SECRET).connect().write(&mut connect).unwrap();
+    assert_eq!(say(&connect), "it speaks MQTT without TLS");
+    assert_eq!(say(b"GET / HTTP/1.1\r\n\r\n"), "it speaks HTTP without TLS");
+    assert_eq!(say(b"hello, server"), "what it sends is no TLS");
+    assert_eq!(say(b""), "the link was closed: by the peer");
+
+    let plain = crate::common::connect(sim.address());
+    assert!(desk.client().build().connect("localhost", plain).is_err());
+    // The others were closed, too.
+    while !sim.wait_for("closed")["reason"].as_str().unwrap().contains("it speaks TLS") {}
+}
+
+#[test]
+fn a_port_that_cannot_be_set_up_is_not_opened() {
+    let desk = Desk::new();
+    let fails = |change: &dyn Fn(&mut TlsConfig)| {
+        let mut tls = desk.tls();
+        change(&mut tls);
+        let config = Config { tls: Some(tls), ..desk.config(active()) };
+        enos_sim::Cloud::start(config, |_| {}).err().unwrap().to_string()
+    };
+    let key = desk.authority.issue(&local()).unwrap();
+    let other = key.write(desk.path(), "mismatched").unwrap();
+    assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key is not the certificate's");
+    let locked = key.write_encrypted(desk.path(), "locked", "opensesame").unwrap();
+    let words = fails(&|tls| tls.files = locked.clone());
+    assert!(words.ends_with("locked.key: the key is encrypted"), "{words}");
+    assert!(fails(&|tls| tls.files.certificate = "/nowhere.pem".into()).starts_with("/nowhere.pem: "));
+    let words = fails(&|tls| tls.files.certificate = tls.files.key.clone());
+    assert!(words.ends_with("server.key: it holds no PEM certificate"), "{words}");
+    let words = fails(&|tls| tls.files.key = tls.files.certificate.clone());
+    assert!(words.ends_with("server.pem: it holds no PEM private key"), "{words}");
+    assert!(fails(&|tls| tls.require_client_certificate = true).contains("only when there is a CA"));
+    assert!(fails(&|tls| tls.max = TlsVersion::V1_1).contains("newer than the newest"));
+    let nothing = Config { plain: false, ..active() };
+    assert!(enos_sim::Cloud::start(nothing, |_| {}).is_err());
+}
+
+#[test]
+fn a_fleet_connects_at_once() {
+    const CLIENTS: usize = 100;
+    let desk = Desk::new();
+    let devices = (0..CLIENTS).map(|n| Device::active(device(n), DEVICE_SECRET)).collect();
+    let sim = Sim::start(desk.config(Config { devices, ..config() }));
+    let address = sim.cloud.tls_address().unwrap();
+    let mut clients: Vec<_> = std::thread::scope(|scope| {
+        let connecting: Vec<_> = (0..CLIENTS)
+            .map(|n| {
+                let builder = desk.client();
+                scope.spawn(move || {
+                    let mut client = try_open_at(address, builder).unwrap();
+                    assert_eq!(client.login(&Login { id: device(n), ..Login::device(DEVICE_SECRET) }), 0);
+                    client
+                })
+            })
+            .collect();
+        connecting.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(sim.cloud.online().len(), CLIENTS);
+    clients.iter_mut().for_each(Client::ping);
+}
+
+fn device(n: usize) -> enos_sim::DeviceId {
+    enos_sim::DeviceId::new("pk", format!("d{n}"))
+}

@@ -1,0 +1,55 @@
+//! Statuses, names, the last error.
+
+use std::ptr::{null, null_mut};
+
+use enos::error::Status::*;
+use enos::ffi::activation::*;
+use enos::ffi::client::*;
+use enos::ffi::event::*;
+use enos::ffi::guard::provoke_panic;
+use enos::ffi::status::*;
+
+use super::support::*;
+
+#[test]
+fn every_status_has_words_of_its_own() {
+    let mut seen = Vec::new();
+    for code in -120..=20 {
+        let words = text(enos_strerror(code));
+        if words != "unknown status" {
+            assert!(!seen.contains(&words), "{code}: {words}");
+            seen.push(words);
+        }
+    }
+    assert_eq!(seen.len(), 27);
+    for unknown in [1, -13, i32::MIN, i32::MAX] {
+        assert_eq!(text(enos_strerror(unknown)), "unknown status");
+    }
+}
+
+#[test]
+fn getters_leave_the_last_error_alone() {
+    refused(provoke_panic(), ENOS_ERR_PANIC, "");
+    let before = text(enos_last_error());
+    text(enos_version());
+    text(enos_strerror(0));
+    text(enos_event_name(1));
+    text(enos_state_name(1));
+    assert_eq!(enos_features(), 2 | u32::from(cfg!(feature = "tls")), "TLS or not, and durable publishing");
+    // SAFETY: NULL is accepted by each of these.
+    unsafe {
+        enos_client_state(null());
+        enos_client_fd(null());
+        enos_client_wake(null_mut());
+        enos_activation_device_secret(null());
+    }
+    assert_eq!(text(enos_last_error()), before);
+    accepted(succeed());
+    assert_eq!(text(enos_last_error()), "");
+}
+
+/// A call that succeeds.
+fn succeed() -> i32 {
+    // SAFETY: NULL is nothing to destroy.
+    unsafe { enos_client_destroy(null_mut()) }
+}

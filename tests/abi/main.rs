@@ -1,0 +1,22 @@
+//! The library as firmware has it: through the functions of enos.h, against a broker that the test scripts, the simulator, or Mosquitto.
+
+mod activation_faults;
+mod activation_message;
+mod addresses;
+mod boundary;
+mod callbacks;
+mod calls;
+mod chaos;
+mod faults;
+mod idle;
+mod log;
+mod login;
+mod looping;
+mod mosquitto;
+mod outbox;
+mod posts;
+mod process;
+mod storage;
+#[cfg(feature = "tls")]
+mod tls;
+mod wire;

@@ -1,0 +1,189 @@
+//! Handshakes that end in the middle: at every record, within one, in silence, and with every byte of one changed.
+#![cfg(feature = "tls")]
+
+use enos::error::Status::*;
+use openssl::ssl::SslVersion;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use support::broker::{connack, Broker};
+use support::host::{Host, Setup};
+use support::tls::{want_certificate, Pki, TlsBroker};
+
+/// What happens to the server's bytes.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    Nothing,
+    /// After so many bytes the connection is closed.
+    Close(usize),
+    /// It is reset.
+    Reset(usize),
+    /// This byte is another one.
+    Flip(usize),
+}
+
+/// Between a device and a broker: passes the bytes of both, and cuts the broker's.
+struct Proxy {
+    front: Broker,
+    behind: SocketAddr,
+}
+
+impl Proxy {
+    /// Serves the next connection to its end; what the broker has sent, as far as it went through.
+    fn serve(&self, cut: Cut) -> Vec<u8> {
+        let device = self.front.accept();
+        let server = TcpStream::connect(self.behind).unwrap();
+        let (mut from_device, mut to_server) = (device.stream.try_clone().unwrap(), server.try_clone().unwrap());
+        let up = std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from_device, &mut to_server);
+            let _ = to_server.shutdown(Shutdown::Both);
+        });
+        let passed = pass(&server, &device.stream, cut);
+        let _ = server.shutdown(Shutdown::Both);
+        match cut {
+            // The other thread lets go of its end first: only the last one to close resets.
+            Cut::Reset(at) if passed.len() >= at => {
+                let _ = device.stream.shutdown(Shutdown::Read);
+                up.join().unwrap();
+                device.reset();
+            }
+            _ => {
+                let _ = device.stream.shutdown(Shutdown::Both);
+                up.join().unwrap();
+            }
+        }
+        passed
+    }
+}
+
+/// Passes the server's bytes on, up to the cut or the end.
+fn pass(mut server: &TcpStream, mut device: &TcpStream, cut: Cut) -> Vec<u8> {
+    let mut passed = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = server.read(&mut buffer) {
+        let mut bytes = buffer[..count].to_vec();
+        let begin = passed.len();
+        let end = match cut {
+            Cut::Nothing => usize::MAX,
+            Cut::Close(at) | Cut::Reset(at) => at,
+            Cut::Flip(at) => {
+                if let Some(byte) = at.checked_sub(begin).and_then(|at| bytes.get_mut(at)) {
+                    *byte ^= 0x55;
+                }
+                usize::MAX
+            }
+        };
+        bytes.truncate(end.saturating_sub(begin));
+        passed.extend_from_slice(&bytes);
+        if device.write_all(&bytes).is_err() || passed.len() >= end {
+            break;
+        }
+    }
+    passed
+}
+
+/// Where the server's records begin, and a byte in the middle of each, in what it has sent.
+fn places(sent: &[u8]) -> Vec<usize> {
+    let mut at = 0;
+    let mut places = Vec::new();
+    while let Some(header) = sent.get(at..at + 5) {
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        places.extend([at, at + 3, at + 5 + length / 2]);
+        at += 5 + length;
+    }
+    places.retain(|place| *place < sent.len());
+    places
+}
+
+struct Scene {
+    pki: Pki,
+    proxy: Proxy,
+}
+
+/// A broker of one version that wants a certificate, answers CONNECT, and closes then.
+fn scene(version: SslVersion) -> Scene {
+    let pki = Pki::new();
+    let broker = TlsBroker::with(&pki.server(), |context| {
+        context.set_min_proto_version(Some(version)).unwrap();
+        context.set_max_proto_version(Some(version)).unwrap();
+        want_certificate(context, &pki.root);
+    });
+    let proxy = Proxy { front: Broker::bind(), behind: broker.address() };
+    std::thread::spawn(move || loop {
+        let Ok(mut peer) = broker.try_accept() else { continue };
+        if peer.stream.read(&mut [0; 512]).is_ok_and(|count| count > 0) {
+            peer.try_send(&connack(0));
+        }
+    });
+    Scene { pki, proxy }
+}
+
+impl Scene {
+    fn device(&self) -> Host {
+        let pair = self.pki.write("dk", &self.pki.root.issue(&enos_sim::ca::Profile::client("dk")).unwrap());
+        let uri = format!("ssl://{}", self.proxy.front.address());
+        let host =
+            Setup::secure(&uri, &self.pki.ca()).tls(Some(&self.pki.ca()), Some(&pair)).connect_timeout(2000).start();
+        host.connect();
+        host
+    }
+
+    /// The device's next attempt: the status of its first event, its words, and the bytes that went through.
+    fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::error::Status, String, Vec<u8>) {
+        let passed = self.proxy.serve(cut);
+        let told = host.next();
+        if told.name == "CONNECTED" {
+            assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
+        }
+        (told.status, told.detail, passed)
+    }
+}
+
+fn every_cut_is_an_error_of_its_kind(version: SslVersion) {
+    let scene = scene(version);
+    let mut host = scene.device();
+    let (status, words, whole) = scene.attempt(&mut host, Cut::Nothing);
+    assert_eq!(status, ENOS_OK, "{words}");
+    let places = places(&whole);
+    assert!(places.len() >= 9, "{} places in {} bytes", places.len(), whole.len());
+    // The first record of application data: CONNACK; over TLS 1.3 it is the server's second message, in disguise.
+    let handshake = places.iter().copied().find(|place| whole[*place..].starts_with(&[23, 3, 3])).unwrap();
+    for place in places {
+        for cut in [Cut::Close(place), Cut::Reset(place), Cut::Flip(place)] {
+            let (status, words, passed) = scene.attempt(&mut host, cut);
+            // A cut after the handshake leaves the CONNECT without an answer: that is no fault of TLS. A changed length
+            // has both sides wait for the other, until the timeout. What comes after CONNACK changes nothing.
+            let during = place < handshake && passed.len() <= place + 1;
+            match status {
+                ENOS_ERR_TLS => assert!(words.starts_with("TLS to 127.0.0.1:"), "{cut:?}: {words}"),
+                ENOS_ERR_NETWORK => assert!(!during || place == 0, "{cut:?} of {handshake}: {words}"),
+                ENOS_OK => assert!(place > handshake, "{cut:?} of {handshake}: {words}"),
+                other => panic!("{cut:?}: {other:?} {words}"),
+            }
+        }
+    }
+    let (status, words, _) = scene.attempt(&mut host, Cut::Nothing);
+    assert_eq!(status, ENOS_OK, "after all of that: {words}");
+}
+
+#[test]
+fn tls_1_2_cut_at_every_record() {
+    every_cut_is_an_error_of_its_kind(SslVersion::TLS1_2);
+}
+
+#[test]
+fn tls_1_3_cut_at_every_record() {
+    every_cut_is_an_error_of_its_kind(SslVersion::TLS1_3);
+}
+
+#[test]
+fn a_silent_server_costs_the_timeout_and_no_more() {
+    let pki = Pki::new();
+    let broker = Broker::bind();
+    let uri = format!("ssl://{}", broker.address());
+    let mut host = Setup::secure(&uri, &pki.ca()).connect_timeout(300).reconnect(0, 0).start();
+    host.connect();
+    let _peer = broker.accept();
+    let told = host.expect("DISCONNECTED");
+    assert_eq!(told.status, ENOS_ERR_NETWORK);
+    assert!(told.detail.contains("no answer within 300 ms"), "{}", told.detail);
+}

@@ -1,0 +1,106 @@
+//! What the log and the events say of TLS sessions that fail and succeed, at the finest level: no key, no password, no
+//! secret. A program of its own, for the log is the process's.
+#![cfg(feature = "tls")]
+
+use enos::error::Status::*;
+use enos::ffi::log::enos_log_set;
+use enos_sim::ca::{Authority, KeyKind, Profile};
+use std::ffi::{c_char, c_void};
+use std::fs;
+use std::sync::Mutex;
+use support::alone::alone;
+use support::broker;
+use support::broker::CONNECT;
+use support::host::{text, Setup, DEVICE_SECRET};
+use support::tls::{local, path, want_certificate, Pki, TlsBroker};
+
+static LOG: Mutex<String> = Mutex::new(String::new());
+const TRACE: i32 = 5;
+const KEY_PASSWORD: &str = "the-p4ssword-of-the-key";
+
+unsafe extern "C" fn on_log(_: *mut c_void, level: i32, target: *const c_char, message: *const c_char) {
+    let line = format!("{level} {}: {}\n", text(target), text(message));
+    LOG.lock().unwrap().push_str(&line);
+}
+
+/// Pieces of a PEM's body: any of them would be too much.
+fn pieces(pem: &[u8]) -> Vec<String> {
+    let text = String::from_utf8(pem.to_vec()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("-----") && line.len() >= 16);
+    lines.map(|line| line[..16].to_owned()).collect()
+}
+
+#[test]
+fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
+    alone(|| {
+        // SAFETY: a callback that needs no ctx.
+        assert_eq!(unsafe { enos_log_set(Some(on_log), std::ptr::null_mut(), TRACE) }, 0);
+        let pki = Pki::new();
+        let certified = pki.root.issue(&Profile::client("dk")).unwrap();
+        let files = certified.write_encrypted(pki.directory.path(), "dk", KEY_PASSWORD).unwrap();
+        let pair = [path(&files.certificate), path(&files.key)];
+        let (key, locked) = (certified.key_pem().unwrap(), fs::read(&pair[1]).unwrap());
+        let mut said = String::new();
+        let mut passwords = Vec::new();
+
+        // What is found at create.
+        let setup = |uri: &str| Setup::secure(uri, &pki.ca()).tls(Some(&pki.ca()), Some(&pair));
+        for setup in [
+            setup("ssl://127.0.0.1:9"),
+            setup("ssl://127.0.0.1:9").key_password("another password"),
+            setup("ssl://127.0.0.1:9").tls_pem([None, Some(&key), Some(&key)]),
+            setup("ssl://127.0.0.1:9").tls_pem([None, Some(&certified.certificate_pem().unwrap()), Some(&locked)]),
+            setup("ssl://127.0.0.1:9").tls_pem([None, Some(&certified.certificate_pem().unwrap()), Some(&key[..80])]),
+        ] {
+            let (status, words) = setup.try_create().err().unwrap();
+            assert_eq!(status, ENOS_ERR_TLS);
+            said += &words;
+        }
+
+        // A broker that is refused, one that refuses, and one that does neither.
+        let stranger = Authority::root("A stranger's CA", KeyKind::EcP256).unwrap();
+        let wrong = TlsBroker::new(&stranger.issue(&local()).unwrap());
+        let mut host = setup(&wrong.uri()).key_password(KEY_PASSWORD).reconnect(0, 0).start();
+        host.connect();
+        assert!(wrong.try_accept().is_err());
+        said += &host.fails_in_tls(&["unknown authority"]).detail;
+        let strict = TlsBroker::with(&pki.server(), |context| want_certificate(context, &stranger));
+        let mut host = setup(&strict.uri()).key_password(KEY_PASSWORD).reconnect(0, 0).start();
+        host.connect();
+        assert!(strict.try_accept().is_err());
+        said += &host.fails_in_tls(&["refused the device's certificate"]).detail;
+
+        let broker = TlsBroker::with(&pki.server(), |context| want_certificate(context, &pki.root));
+        let mut host = setup(&broker.uri()).key_password(KEY_PASSWORD).skip_name_check().start();
+        host.connect();
+        for code in [4, 0] {
+            let mut peer = broker.accept();
+            passwords.push(peer.expect(CONNECT).credentials()[2].to_owned());
+            peer.send(&broker::connack(code));
+            let told = host.next();
+            assert_eq!(told.status, if code == 0 { ENOS_OK } else { ENOS_ERR_CREDENTIALS });
+            said += &told.detail;
+            if code == 0 {
+                break;
+            }
+        }
+        // And a renewal that goes wrong.
+        fs::write(&pair[1], &key[..key.len() / 2]).unwrap();
+        drop(broker);
+        host.until("DISCONNECTED");
+        said += &host.fails_in_tls(&[&pair[1]]).detail;
+        drop(host);
+
+        let log = LOG.lock().unwrap();
+        assert!(log.contains("2 tls: the broker's name is NOT checked"), "{log}");
+        assert!(log.contains("DISCONNECTED") && log.contains("CONNECTED"), "{log}");
+        let mut forbidden = vec![KEY_PASSWORD.to_owned(), "another password".to_owned(), DEVICE_SECRET.to_owned()];
+        forbidden.extend(passwords);
+        forbidden.extend(pieces(&key));
+        forbidden.extend(pieces(&locked));
+        assert!(forbidden.len() > 7);
+        for secret in forbidden {
+            assert!(!log.contains(&secret) && !said.contains(&secret), "{secret:?} is in\n{log}\n{said}");
+        }
+    });
+}

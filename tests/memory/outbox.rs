@@ -1,0 +1,67 @@
+//! Memory does not grow with the backlog. Alone in its program: memory is the process's.
+#![cfg(target_env = "gnu")] // mallinfo2
+
+use enos::error::Status::*;
+use std::path::Path;
+use support::alone::alone_with;
+use support::host::*;
+use support::mosquitto::Mosquitto;
+
+const SMALL: usize = 100;
+const LARGE: usize = 20_000;
+/// What they may differ by, in bytes.
+const SLACK: usize = 16 * 1024;
+
+/// malloc's caches of freed blocks count as held. Without them the numbers are exact.
+const NO_CACHES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
+
+fn held() -> usize {
+    // SAFETY: asks for numbers.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}
+
+#[test]
+fn a_long_backlog_takes_no_more_memory_than_a_short_one() {
+    alone_with(&[NO_CACHES], || {
+        let broker = Mosquitto::start_with("allow_anonymous true\nconnection_messages false\nlog_type error\n");
+        // In memory where the system has such a place: the syncs are not what is measured.
+        let shm = Path::new("/dev/shm");
+        let directory = if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() };
+        // What is made once in a process, and what grows to its size, the test's own lists among it.
+        drain(&broker, &directory.path().join("warm"), 2000);
+        let (waiting_small, peak_small) = drain(&broker, &directory.path().join("small"), SMALL);
+        let (waiting_large, peak_large) = drain(&broker, &directory.path().join("large"), LARGE);
+        println!("{SMALL} messages: {waiting_small} bytes waiting, {peak_small} at most while they are sent");
+        println!("{LARGE} messages: {waiting_large} bytes waiting, {peak_large} at most while they are sent");
+        assert!(waiting_large.abs_diff(waiting_small) <= SLACK, "while they wait");
+        assert!(peak_large <= peak_small + SLACK + window(), "while they are sent");
+    });
+}
+
+/// What a full window may take up more than one that is never full: messages, and Paho's copies of them.
+fn window() -> usize {
+    100 * 1024
+}
+
+/// Accepts so many, then sends them; what the process holds for it when they wait, and at most while they are sent.
+fn drain(broker: &Mosquitto, directory: &Path, messages: usize) -> (usize, usize) {
+    let before = held();
+    let mut host = Setup::device(broker.address()).directory(directory).outbox_rate(0).create();
+    for _ in 0..messages {
+        host.publish_durable("t", &[7; 100]).unwrap();
+    }
+    let waiting = held().saturating_sub(before);
+    host.connect();
+    let (mut delivered, mut peak) = (0, 0);
+    while delivered < messages {
+        assert_eq!(host.run_loop(PATIENCE_MS), ENOS_OK);
+        while let Some(told) = host.take() {
+            delivered += usize::from(told.name == "DELIVERED" && told.status == ENOS_OK);
+            host.seen.clear();
+        }
+        peak = peak.max(held().saturating_sub(before));
+    }
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    (waiting, peak)
+}

@@ -1,0 +1,88 @@
+//! include/enos.h, and enos.hpp, as compilers see them.
+
+use std::process::Command;
+
+use support::native::{c_compilers, cpp_compilers, header, succeed, Workshop, CPP_STANDARDS, C_STANDARDS};
+
+#[test]
+fn alone_and_twice_in_every_standard() {
+    let workshop = Workshop::new();
+    let sources = |extension: &str| {
+        [
+            workshop.write(&format!("alone.{extension}"), "#include <enos.h>\n"),
+            workshop.write(&format!("twice.{extension}"), "#include <enos.h>\n#include <enos.h>\n"),
+        ]
+    };
+    for source in sources("c") {
+        for compiler in c_compilers() {
+            C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+        }
+    }
+    for source in sources("cpp") {
+        for compiler in cpp_compilers() {
+            CPP_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+        }
+    }
+}
+
+#[test]
+fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
+    let workshop = Workshop::new();
+    let include = "#include <enos.hpp>\n#include <enos.hpp>\n";
+    let other = format!("{include}void other() {{ enos::config().server(\"tcp://x\"); }}\n");
+    let main = format!("{include}void other();\nint main() {{ enos::config().identity(\"pk\", \"dk\"); other(); }}\n");
+    let sources = [workshop.write("main.cpp", &main), workshop.write("other.cpp", &other)];
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            succeed(&mut workshop.command(workshop.build_all(compiler, standard, &sources)));
+        }
+    }
+}
+
+#[test]
+fn in_two_files_of_one_program() {
+    let workshop = Workshop::new();
+    let other = workshop.write("other.c", "#include <enos.h>\nuint32_t other(void) { return enos_abi_version(); }\n");
+    let main = "#include <enos.h>\nuint32_t other(void);\n\
+        int main(void) { return other() == ENOS_ABI_VERSION ? 0 : 1; }\n";
+    let main = workshop.write("main.c", main);
+    for compiler in c_compilers() {
+        let object = workshop.path().join("other.o");
+        let include = format!("-I{}", support::native::root().join("include").display());
+        succeed(Command::new(compiler).args(["-c", "-o"]).arg(&object).arg(&other).arg(&include));
+        let program = workshop.path().join("two");
+        let mut link = Command::new(compiler);
+        link.arg("-o").arg(&program).args([&main, &object]).arg(&include).arg("-L").arg(workshop.path()).arg("-lenos");
+        succeed(&mut link);
+        succeed(&mut workshop.command(&program));
+    }
+}
+
+/// The program in the header's opening.
+fn example() -> String {
+    let header = header();
+    let (_, after) = header.split_once("@code\n").expect("the header has an example");
+    let (example, _) = after.split_once(" * @endcode").unwrap();
+    let lines = example.lines().map(|line| line.trim_start_matches(" *").strip_prefix("     ").unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn its_example_is_a_program() {
+    let workshop = Workshop::new();
+    let store = workshop.path().join("no/such/parent");
+    let example = example().replace("/var/lib/my-device", store.to_str().unwrap());
+    let c = workshop.write("example.c", &example);
+    let cpp = workshop.write("example.cpp", &example);
+    for compiler in c_compilers() {
+        C_STANDARDS.iter().for_each(|standard| drop(workshop.build(compiler, standard, &c)));
+    }
+    for compiler in cpp_compilers() {
+        let program = workshop.build(compiler, "c++11", &cpp);
+        // It gets as far as the storage, and says what is wrong with it.
+        let output = workshop.command(&program).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with("storage: ") && said.contains("no/such/parent"), "{said}");
+    }
+}

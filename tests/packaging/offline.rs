@@ -1,0 +1,16 @@
+//! docs/offline-build.md: its commands, run as they stand there, make the library that this program looks at.
+
+use std::fs;
+use std::process::Command;
+
+use crate::installation::{built, cargo_home, sources};
+use support::native::succeed;
+
+#[test]
+fn the_library_is_built_from_vendored_crates_alone() {
+    let symbols = succeed(Command::new("nm").arg("--dynamic").arg(built().join("libenos.so")));
+    assert!(symbols.contains(" T enos_client_create"), "{symbols}");
+    // Paho's sources came from there, too: nothing was unpacked anywhere else.
+    assert!(sources().join("vendor/paho-mqtt-sys/paho.mqtt.c").is_dir());
+    assert!(fs::read_dir(cargo_home().join("registry/src")).is_err());
+}

@@ -1,0 +1,192 @@
+//! The program tests/c/crash_device.c, its storage, and its cloud.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use enos::protocol::Identity;
+use enos::storage::contents::StoredSecret;
+use enos::storage::directory::directory;
+use enos::storage::pending::StoredPending;
+use enos::storage::record::Role;
+use enos::storage::records::Records;
+use enos::storage::vtable::HostStorage;
+use enos_sim::{Activation, Cloud, Config, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
+
+use super::proxy::{Point, Proxy};
+use super::transport::{Pki, Transport};
+use support::native::{root, Workshop};
+
+pub const PRODUCT_KEY: &str = "pk";
+pub const PRODUCT_SECRET: &str = "product-secret";
+
+/// EnOS's limits in short, and the library's own with a margin to them: a CONNECT takes its time to arrive.
+pub const CONNECTS: u32 = 3;
+pub const WINDOW_MS: u32 = 2_500;
+pub const SPACING_MS: u32 = 300;
+
+pub fn throttle() -> ThrottleConfig {
+    ThrottleConfig {
+        window: Duration::from_millis(2_200),
+        ban: Duration::from_secs(3_600),
+        spacing: Duration::from_millis(100),
+        ..ThrottleConfig::default()
+    }
+}
+
+pub fn id(device_key: &str) -> DeviceId {
+    DeviceId::new(PRODUCT_KEY, device_key)
+}
+
+/// A cloud that gives each product login a new secret.
+pub struct Sky {
+    pub cloud: Cloud,
+    transport: Transport,
+    pki: Option<Pki>,
+    /// How often a device was sent a secret.
+    pushed: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
+}
+
+impl Sky {
+    pub fn new(transport: Transport, hmacsha1: HmacSha1, device_keys: impl Iterator<Item = String>) -> Sky {
+        let pushed = Arc::new(Mutex::new(BTreeMap::new()));
+        let counts = Arc::clone(&pushed);
+        let mut config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            devices: device_keys.map(|key| Device::inactive(id(&key), PRODUCT_SECRET)).collect(),
+            hmacsha1,
+            activation: Activation { second_login: SecondLogin::NewSecret, ..Activation::default() },
+            throttle: Some(throttle()),
+            ..Config::default()
+        };
+        let mut pki = None;
+        if let Transport::Tls(version) = transport {
+            let pki = pki.insert(Pki::new());
+            config.plain = false;
+            config.tls = Some(pki.port(version));
+        }
+        let cloud = Cloud::start(config, move |record| {
+            if let (Some(device), Event::ActivationPushed { .. }) = (&record.device, &record.event) {
+                *counts.lock().unwrap().entry(device.clone()).or_default() += 1;
+            }
+        });
+        Sky { cloud: cloud.unwrap(), transport, pki, pushed }
+    }
+
+    pub fn pushed(&self, device_key: &str) -> usize {
+        self.pushed.lock().unwrap().get(&id(device_key)).copied().unwrap_or_default()
+    }
+
+    /// The device's secret, as the cloud has it.
+    pub fn secret(&self, device_key: &str) -> Option<String> {
+        Some(self.cloud.device(&id(device_key))?.device_secret?.expose().to_owned())
+    }
+
+    /// CONNECTs that the throttle refused, and all of them.
+    pub fn connects(&self, device_key: &str) -> (u64, u64) {
+        let summary = self.cloud.summary();
+        let name = id(device_key).to_string();
+        let device = summary.devices.iter().find(|device| device.device == name).unwrap();
+        (device.counts.banned, device.counts.connects)
+    }
+}
+
+/// The built program.
+pub struct Firmware {
+    workshop: Workshop,
+    program: PathBuf,
+}
+
+/// One device: its program, its storage and its way to the cloud.
+pub struct Rig<'a> {
+    firmware: &'a Firmware,
+    sky: &'a Sky,
+    pub key: String,
+    directory: PathBuf,
+    proxy: Proxy,
+    /// In place of [`CONNECTS`].
+    pub connects: u32,
+}
+
+impl Firmware {
+    pub fn build() -> Firmware {
+        let workshop = Workshop::new();
+        let program = workshop.build("cc", "c99", &root().join("tests/c/crash_device.c"));
+        Firmware { workshop, program }
+    }
+
+    pub fn rig<'a>(&'a self, sky: &'a Sky, key: String) -> Rig<'a> {
+        let directory = self.workshop.path().join(format!("store-{key}"));
+        let proxy = Proxy::start(sky.cloud.address(), sky.transport);
+        Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS }
+    }
+}
+
+/// How a run of the program ended.
+pub struct Run {
+    pub status: ExitStatus,
+    pub output: String,
+    pub packets: usize,
+}
+
+impl Run {
+    pub fn killed(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        self.status.signal() == Some(libc::SIGKILL)
+    }
+
+    /// How many points the program passed.
+    pub fn points(&self) -> usize {
+        let last = self.output.lines().last().unwrap_or_default();
+        last.strip_prefix("points ").and_then(|points| points.parse().ok()).unwrap_or_else(|| panic!("{}", self.output))
+    }
+}
+
+impl Rig<'_> {
+    /// Runs the program to its end: killed by itself at its `crash_at`-th point (0: at none), or at a packet.
+    pub fn run(&self, crash_at: usize, packet: Point) -> Run {
+        let workshop = &self.firmware.workshop;
+        let mut command: Command = workshop.command(&self.firmware.program);
+        command.envs(self.sky.pki.iter().flat_map(Pki::environment));
+        command.arg(format!("{}://{}", self.sky.transport.scheme(), self.proxy.address())).arg(&self.directory);
+        command.args([PRODUCT_KEY, &self.key, PRODUCT_SECRET]);
+        command.args([self.connects, WINDOW_MS, SPACING_MS].map(|number| number.to_string()));
+        command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.proxy.arm(packet);
+        let child = command.spawn().unwrap();
+        self.proxy.device(child.id());
+        let output = child.wait_with_output().unwrap();
+        let packets = self.proxy.packets();
+        let text = [output.stdout, output.stderr].concat();
+        Run { status: output.status, output: String::from_utf8_lossy(&text).into_owned(), packets }
+    }
+
+    /// The device secrets in its storage: the current one, the one before it, those that no login has confirmed.
+    pub fn stored(&self) -> (Option<String>, Option<String>, Vec<String>) {
+        if !Path::new(&self.directory).exists() {
+            return (None, None, Vec::new());
+        }
+        let records = self.records();
+        let secret = |role| {
+            let stored = records.load(role).unwrap()?;
+            Some(text(&StoredSecret::decode(&stored).unwrap()))
+        };
+        let pending = records.load(Role::Pending).unwrap().map(|data| StoredPending::decode(&data).unwrap());
+        let pending = pending.map(|pending| pending.secrets.iter().map(text).collect()).unwrap_or_default();
+        (secret(Role::Secret), secret(Role::Previous), pending)
+    }
+
+    /// Its records. Its program must not run meanwhile: the directory is locked.
+    pub fn records(&self) -> Records {
+        // SAFETY: the directory's callbacks keep to the contract.
+        let storage = unsafe { HostStorage::new(&directory(&self.directory).unwrap()) }.unwrap();
+        let identity = Identity::new(PRODUCT_KEY, &self.key, None).unwrap();
+        Records::new(storage, PRODUCT_KEY, &self.key, &identity.digest_hex())
+    }
+}
+
+fn text(stored: &StoredSecret) -> String {
+    String::from_utf8(stored.secret.to_vec()).unwrap()
+}

@@ -1,0 +1,34 @@
+//! A device that dies over and over: it must not earn EnOS's ban.
+
+use enos_sim::HmacSha1;
+
+use super::device::{Firmware, Rig, Sky, CONNECTS};
+use super::proxy::Point;
+use super::transport::Transport;
+
+/// Dies `deaths` times with its first packet, the CONNECT, on the way; then is left alone.
+fn crash_loop(rig: &Rig, sky: &Sky, deaths: usize) -> (u64, u64) {
+    for _ in 0..deaths {
+        let run = rig.run(0, Point::After(1));
+        assert!(run.killed(), "{}", run.output);
+    }
+    sky.connects(&rig.key)
+}
+
+#[test]
+fn a_crash_loop_earns_no_ban() {
+    let firmware = Firmware::build();
+    let sky = Sky::new(Transport::Tcp, HmacSha1::Either, ["careful".to_owned(), "careless".to_owned()].into_iter());
+    let careful = firmware.rig(&sky, "careful".into());
+    assert_eq!(crash_loop(&careful, &sky, 10), (0, 10));
+    let run = careful.run(0, Point::Never);
+    assert!(run.status.success(), "{}", run.output);
+    assert_eq!(sky.connects(&careful.key), (0, 12));
+    assert_eq!(careful.stored().0, sky.secret(&careful.key));
+
+    // Without a budget the same device is banned: so it was the budget.
+    let mut careless = firmware.rig(&sky, "careless".into());
+    careless.connects = 0;
+    let (banned, connects) = crash_loop(&careless, &sky, CONNECTS as usize + 2);
+    assert!(banned > 0, "none of {connects}");
+}

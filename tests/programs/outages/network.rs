@@ -1,0 +1,57 @@
+//! Half-open links: packets vanish, one way or both, and nobody resets the connection.
+
+use std::time::{Duration, Instant};
+
+use enos::error::Status;
+
+use super::outage::{check_budget, hurried, within_budget, Device, Row, ENOS_WINDOW};
+use super::proxy::{Proxy, TO_BROKER, TO_DEVICE};
+use support::mosquitto::Mosquitto;
+
+fn half_open(key: &str, ways: &[usize], outage: &'static str, words: &'static str) -> Row {
+    let broker = Mosquitto::start();
+    let proxy = Proxy::start(broker.address());
+    let mut device = Device::online(hurried(&format!("tcp://{}", proxy.address()), key));
+    let set = |on| ways.iter().for_each(|way| proxy.swallow(*way, on));
+    let times = device.through(|| set(true), Duration::from_secs(5), || set(false));
+    Row { outage, times, connects: within_budget(&proxy.connects()), words }
+}
+
+pub fn both_ways() -> Row {
+    let words =
+        "Nothing arrives, and no reset: the keep-alive goes unanswered. Attempts meanwhile end by their timeout.";
+    half_open("both-ways", &[TO_BROKER, TO_DEVICE], "half-open, both ways, until 5 s after it was told", words)
+}
+
+pub fn to_device() -> Row {
+    let words = "The broker hears the device, whose keep-alive has no answer.";
+    half_open("to-device", &[TO_DEVICE], "half-open, towards the device", words)
+}
+
+pub fn keep_alive_missed() -> Row {
+    let words = "The broker hears no keep-alive, and ends the connection after one and a half of its intervals.";
+    half_open("to-broker", &[TO_BROKER], "half-open, towards the broker: keep-alive missed", words)
+}
+
+/// With the settings that a device has unless told otherwise.
+pub fn cut_again_and_again() -> Row {
+    let broker = Mosquitto::start();
+    let proxy = Proxy::start(broker.address());
+    // Waits as short as they can be: only the budget holds the device back.
+    let setup = hurried(&format!("tcp://{}", proxy.address()), "again").connect_budget(3, 125_000, 1_100);
+    let mut device = Device::online(setup);
+    device.through(|| proxy.cut(), Duration::ZERO, || ());
+    let times = device.through(|| proxy.cut(), Duration::ZERO, || ());
+    let began = Instant::now();
+    proxy.cut();
+    let (_, told) = device.lost(began);
+    assert!(told.retry_in_ms > 100_000, "the budget is used up: {told:?}");
+    assert_eq!(told.status, Status::ENOS_ERR_CONFLICT);
+    device.run_for(Duration::from_secs(40));
+    let connects = proxy.connects();
+    assert_eq!(connects.len(), 3);
+    check_budget(&connects, ENOS_WINDOW);
+    let words = "Three CONNECTs are spent by the third loss: the next waits until EnOS's two minutes are over. \
+                 Three losses in a row so soon look like another client of the device, too, and the third is told as one.";
+    Row { outage: "link cut three times, EnOS's own budget", times, connects: 2, words }
+}

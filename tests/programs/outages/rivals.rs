@@ -1,0 +1,38 @@
+//! The same device logged in twice, with the settings that a device has unless told otherwise.
+
+use std::time::{Duration, Instant};
+
+use enos::error::Status;
+
+use super::outage::{check_budget, hurried, Device, Row, Times, ENOS_WINDOW};
+use super::proxy::Proxy;
+use support::mosquitto::Mosquitto;
+
+const LASTS: Duration = Duration::from_secs(45);
+
+pub fn logged_in_twice() -> Row {
+    // EnOS knows a device by its keys, not by a client id that has the time in it.
+    let broker = Mosquitto::start_with("allow_anonymous true\nuse_username_as_clientid true\n");
+    let proxies = [Proxy::start(broker.address()), Proxy::start(broker.address())];
+    let uri = |proxy: &Proxy| format!("tcp://{}", proxy.address());
+    let setup = |proxy| hurried(&uri(proxy), "twice").connect_budget(3, 125_000, 1_100).reconnect(1_000, 120_000);
+    let mut first = Device::online(setup(&proxies[0]));
+    let began = Instant::now();
+    let mut second = Device::connect(setup(&proxies[1]));
+    let beside = std::thread::spawn(move || second.run_for(LASTS));
+    let (told_at, told) = first.until(began, |told| told.status == Status::ENOS_ERR_CONFLICT);
+    assert!(told.detail.contains("another client") && told.retry_in_ms >= 60_000, "{told:?}");
+    assert!(first.losses().len() <= 3, "{:?}", first.losses());
+    first.run_for(LASTS.saturating_sub(began.elapsed()));
+    beside.join().unwrap();
+    for proxy in &proxies {
+        let connects = proxy.connects();
+        assert!(connects.len() <= 3, "{} CONNECTs", connects.len());
+        check_budget(&connects, ENOS_WINDOW);
+    }
+    let connects = proxies.iter().map(|proxy| proxy.connects().len()).sum::<usize>() - 1;
+    let words = "Each login ends the other's connection. The one that lost three in a row soon after its logins says \
+                 ENOS_ERR_CONFLICT and gives way, for minutes that grow; the CONNECTs are those of both clients.";
+    let times = Some(Times::new(told_at - began, &told, None));
+    Row { outage: "the same device logged in twice, EnOS's own budget", times, connects, words }
+}

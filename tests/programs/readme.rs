@@ -1,0 +1,108 @@
+//! README.md and NOTICE say what is so: the program in the one runs, the other names every crate that is linked. And the
+//! program of docs/durable.md loses nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use enos_sim::Event;
+use support::desk::Desk;
+use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
+use support::native::{c_compilers, root, succeed, Workshop, C_STANDARDS};
+use support::program::Program;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The block of C in a page, with its placeholders replaced.
+fn program(page: &str, desk: &Desk) -> String {
+    let replacements = [
+        ("tcp://mqtt.example.com:11883", &*format!("tcp://{}", desk.address())),
+        ("/var/lib/my-device", "store"),
+        ("my-product-key", PRODUCT_KEY),
+        ("my-device-key", DEVICE_KEY),
+        ("my-product-secret", PRODUCT_SECRET),
+    ];
+    let page = read(page);
+    let mut blocks = page.split("\n```c\n").skip(1).map(|rest| rest.split_once("\n```\n").unwrap().0);
+    let (block, None) = (blocks.next().unwrap(), blocks.next()) else { panic!("more than one block of C") };
+    replacements.iter().fold(format!("{block}\n"), |program, (from, to)| {
+        assert_eq!(program.matches(from).count(), 1, "{from}");
+        program.replace(from, to)
+    })
+}
+
+/// Compiled by every compiler and standard, and linked by one.
+fn build(workshop: &Workshop, program: &str) -> PathBuf {
+    let source = workshop.write("page.c", program);
+    for compiler in c_compilers() {
+        C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+    }
+    workshop.build("cc", "c11", &source)
+}
+
+#[test]
+fn its_program_activates_a_device_and_reports() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("README.md", &desk));
+    for start in 1..=2 {
+        let mut running = Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+        running.expect("REPLY: success");
+        let output = running.kill();
+        assert!(output.contains("CONNECTED: success"), "{output}");
+        assert_eq!(output.contains("ACTIVATED: success"), start == 1, "{output}");
+    }
+    assert_eq!(desk.modes(), [3, 2, 2]);
+    assert_eq!(desk.count(|event| matches!(event, Event::Reply { code: 200, .. })), 2);
+}
+
+/// Killed as soon as it has kept its messages, it sends them at its next start, with those of that one.
+#[test]
+fn the_durable_program_loses_nothing() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("docs/durable.md", &desk));
+    let start = || Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+    let mut killed = start();
+    (0..3).for_each(|_| drop(killed.expect("kept ")));
+    let output = killed.kill() + &start().exits(0);
+    let all = |begin: &str| output.lines().filter_map(|line| line.strip_prefix(begin)).collect::<BTreeSet<_>>();
+    let (kept, replies) = (all("kept "), all("REPLY "));
+    assert!(kept.len() == 6 && kept.iter().all(|token| token.parse::<u64>().unwrap() >= 1 << 62), "{output}");
+    let through = replies.iter().map(|reply| reply.split_once(": success; ").expect(reply).0);
+    assert_eq!(through.collect::<BTreeSet<_>>(), kept, "{output}");
+}
+
+/// The crates that are linked into libenos.so, with their licences, are those in NOTICE.
+#[test]
+fn notice_names_every_crate_that_is_linked() {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "--offline", "-p", "enos", "-e", "normal,no-proc-macro", "--prefix", "none"]);
+    let tree = succeed(tree.args(["--format", "{p}|{l}"]).current_dir(root()));
+    let linked: BTreeSet<_> = tree
+        .lines()
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
+        .map(|(package, licence)| (package.split(' ').next().unwrap().to_owned(), licence.to_owned()))
+        .filter(|(name, _)| !["enos", "paho-engine", "paho-link", "paho-mqtt-sys"].contains(&name.as_str()))
+        .collect();
+    let notice = read("NOTICE");
+    let part = notice.split_once("\n2. Rust crates\n").unwrap().1;
+    let table = part.split("\n\n").find(|paragraph| paragraph.starts_with("    ")).unwrap();
+    let named: BTreeSet<_> = table
+        .lines()
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .map(|(name, licence)| (name.to_owned(), licence.trim_start().to_owned()))
+        .collect();
+    assert!(linked.len() > 10);
+    assert_eq!(named, linked);
+    assert!(notice.contains(&format!("paho-mqtt-sys {}", version_in_lock("paho-mqtt-sys"))));
+}
+
+fn version_in_lock(package: &str) -> String {
+    let lock = read("Cargo.lock");
+    let entry = lock.split_once(&format!("name = \"{package}\"\nversion = \"")).unwrap().1;
+    entry.split_once('"').unwrap().0.to_owned()
+}

@@ -1,0 +1,189 @@
+//! The queue of durable messages over the directory, under a power that goes after any system call: what was accepted is
+//! there, whole and in order, and what was in work is there or not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use support::alone::alone;
+
+use enos::protocol::{Content, Durable, Totals};
+use enos::storage::queue::{Found, Queue, QueueLimits};
+use enos::storage::records::Records;
+
+use super::open;
+use super::power_cut::{Disk, Files, Op, Recorder};
+use super::tracer::trace;
+
+/// What the device does, one after the other.
+enum Step {
+    /// Messages of these numbers and this size, together.
+    Append(std::ops::Range<u32>, usize),
+    /// All that is in these first pages is through.
+    Finish(u64),
+}
+
+use Step::{Append, Finish};
+
+/// Single ones, batches, one of several parts; removed singly, and several at once.
+fn steps() -> Vec<Step> {
+    vec![
+        Append(0..1, 10),
+        Append(1..2, 10),
+        Append(2..5, 10),
+        Finish(2),
+        Append(5..6, 130_000),
+        Append(6..7, 10),
+        Finish(4),
+        Append(7..9, 10),
+        Finish(8),
+        Append(9..10, 10),
+    ]
+}
+
+fn queue(path: &Path) -> Queue {
+    let records = Records::new(open(path), "pk", "dk", "0123456789abcdef");
+    Queue::new(records, QueueLimits { messages: 1000, bytes: 1 << 30, drop_oldest: false })
+}
+
+fn message(number: u32, size: usize) -> Durable {
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.resize(size, number as u8);
+    Durable { content: Content::Publish { topic: "t".into(), payload }, until_reply: false, resume: false }
+}
+
+/// The child: says by a system call that nothing else makes that a step is done.
+fn work(path: &Path) {
+    let mut queue = queue(path);
+    for step in steps() {
+        match step {
+            Append(numbers, size) => {
+                let messages: Vec<_> = numbers.map(|number| message(number, size)).collect();
+                queue.append(&messages).unwrap();
+            }
+            Finish(through) => queue.finish(through, Totals::default()).unwrap(),
+        }
+        // SAFETY: asks for a number.
+        unsafe { libc::getppid() };
+    }
+}
+
+/// What may be found after so many steps that are done, and one that may be: what must be there, and what can be.
+fn expected(done: usize) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut must, mut can) = (BTreeSet::new(), BTreeSet::new());
+    let mut pages: Vec<Vec<u32>> = Vec::new();
+    for (at, step) in steps().into_iter().enumerate().take(done + 1) {
+        match step {
+            Append(numbers, size) => {
+                let parts = if size > 65_536 { size.div_ceil(65_000) } else { 1 };
+                pages.extend((0..parts).map(|_| numbers.clone().collect()));
+                can.extend(numbers.clone());
+                if at < done {
+                    must.extend(numbers);
+                }
+            }
+            Finish(through) => {
+                for number in pages.iter().take(through as usize - 1).flatten() {
+                    must.remove(number);
+                    if at < done {
+                        can.remove(number);
+                    }
+                }
+            }
+        }
+    }
+    (must, can)
+}
+
+/// The numbers in a queue, which have to be whole.
+fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
+    let opened = queue.open().map_err(|e| e.to_string())?;
+    let (mut at, mut found) = (opened.head, Vec::new());
+    while at < opened.tail {
+        at = match queue.read(at, false).map_err(|e| e.to_string())? {
+            Found::Messages { next, messages, .. } => {
+                for message in messages {
+                    let payload = message.content.payload();
+                    let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
+                    assert!(payload[4..].iter().all(|byte| *byte == number as u8), "not whole");
+                    found.push(number);
+                }
+                next
+            }
+            Found::Nothing { next } => next,
+            Found::Lost { words, .. } => return Err(words),
+        };
+    }
+    Ok(found)
+}
+
+fn on_disk(files: Option<&Files>) -> Result<Vec<u32>, String> {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("enos");
+    if let Some(files) = files {
+        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
+        files.iter().for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
+    }
+    let found = numbers(queue(&path))?;
+    // What one process has found, the next one finds as well.
+    assert_eq!(numbers(queue(&path))?, found);
+    Ok(found)
+}
+
+fn recorded() -> Vec<Op> {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("enos");
+    let mut recorder = Recorder::new(&path);
+    assert!(trace(
+        || work(&path),
+        |stop| {
+            recorder.record(stop);
+            ControlFlow::Continue(())
+        }
+    ));
+    recorder.ops
+}
+
+/// Cuts the power after each operation, and looks at each disk that it could leave; how many those were.
+fn cut_everywhere(ops: &[Op]) -> Result<usize, String> {
+    let (mut disk, mut done, mut looked) = (Disk::default(), 0, 0);
+    for (at, op) in ops.iter().enumerate() {
+        disk.apply(op);
+        done += usize::from(*op == Op::Acknowledge);
+        let (must, can) = expected(done);
+        for files in disk.after_cut() {
+            looked += 1;
+            let found = on_disk(files.as_ref()).map_err(|words| format!("cut after {at}: {words}"))?;
+            let set: BTreeSet<u32> = found.iter().copied().collect();
+            let whole = found.is_sorted() && set.len() == found.len();
+            if !whole || !must.is_subset(&set) || !set.is_subset(&can) {
+                return Err(format!(
+                    "cut after {at}, {done} steps done: {found:?}, which must have {must:?} of {can:?}"
+                ));
+            }
+        }
+    }
+    Ok(looked)
+}
+
+#[test]
+fn no_power_cut_loses_what_the_queue_has_accepted_or_keeps_half_of_it() {
+    alone(|| {
+        let ops = recorded();
+        assert_eq!(ops.iter().filter(|op| **op == Op::Acknowledge).count(), steps().len());
+        let looked = cut_everywhere(&ops).unwrap();
+        println!("{} operations, {looked} disks that a power cut could leave", ops.len());
+        assert!(looked > 2 * ops.len(), "{looked}");
+    });
+}
+
+/// The proof of the proof: without the syncs of the directory the model must see the harm.
+#[test]
+fn the_queue_needs_the_directorys_syncs() {
+    alone(|| {
+        let without = recorded().into_iter().filter(|op| *op != Op::SyncDirectory);
+        // What is never synced stays pending, in too many ways to try all: those of the first operations do.
+        cut_everywhere(&without.take(20).collect::<Vec<_>>()).unwrap_err();
+    });
+}

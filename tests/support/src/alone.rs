@@ -1,0 +1,42 @@
+//! Tests that need a process of their own: they count its threads, its memory or its descriptors, fork it, or listen to
+//! the log, which is the process's.
+
+use std::any::type_name;
+use std::env;
+use std::process::Command;
+
+const MARK: &str = "ENOS_TEST_ALONE";
+
+/// Runs a test in a process of its own, on that process's only thread. `test` is a closure in the test's own function.
+pub fn alone<F: FnOnce()>(test: F) {
+    alone_with(&[], test);
+}
+
+/// The same, with these variables in its environment.
+pub fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], test: F) {
+    if env::var_os(MARK).is_some() {
+        return test();
+    }
+    // "abi::idle::it_sleeps::{{closure}}": the test's name is what stands between the program's and the closure's.
+    let name = type_name::<F>().strip_suffix("::{{closure}}").and_then(|path| path.split_once("::"));
+    let (_, name) = name.expect("a closure in the function of a test");
+    let mut command = Command::new(env::current_exe().unwrap());
+    let output = command
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(MARK, "1")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let passed = output.status.success() && stdout.contains("test result: ok. 1 passed;");
+    assert!(passed, "{name}, in a process of its own: {}\n{stdout}\n{stderr}", output.status);
+    for said in stdout.lines().filter(|line| !is_summary(line)) {
+        println!("{said}");
+    }
+    eprint!("{stderr}");
+}
+
+/// Whether a line is one of the test harness's own.
+fn is_summary(line: &str) -> bool {
+    line.is_empty() || line.starts_with("running ") || line.starts_with("test ")
+}

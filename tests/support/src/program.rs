@@ -1,0 +1,87 @@
+//! A program that runs beside the test: what it prints can be waited for, and it never outlives the test.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{channel, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    seen: String,
+}
+
+impl Program {
+    pub fn start(command: &mut Command) -> Program {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let streams: [Box<dyn BufRead + Send>; 2] = [Box::new(BufReader::new(out)), Box::new(BufReader::new(err))];
+        for stream in streams {
+            let sender = sender.clone();
+            thread::spawn(move || stream.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        }
+        Program { child, lines, seen: String::new() }
+    }
+
+    /// The next line with these words in it.
+    #[track_caller]
+    pub fn expect(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else { panic!("no '{words}' in\n{}", self.seen) };
+            self.seen = format!("{}{line}\n", self.seen);
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// How it ends, and all that it printed.
+    #[track_caller]
+    pub fn end(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = std::mem::take(&mut self.seen);
+        // Its output ends when it does.
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            seen = format!("{seen}{line}\n");
+        }
+        assert!(Instant::now() < deadline, "it does not end:\n{seen}");
+        (self.child.wait().unwrap(), seen)
+    }
+
+    /// It ends with this exit status; all that it printed.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> String {
+        let (status, seen) = self.end();
+        assert_eq!(status.code(), Some(code), "{status}\n{seen}");
+        seen
+    }
+
+    pub fn signal(&self, number: i32) {
+        // SAFETY: a plain system call; the child was not waited for yet, so that the id is still its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, number) }, 0);
+    }
+
+    /// SIGKILL, and all that it printed before.
+    #[track_caller]
+    pub fn kill(self) -> String {
+        self.signal(libc::SIGKILL);
+        let (status, seen) = self.end();
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}\n{seen}");
+        seen
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

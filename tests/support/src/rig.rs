@@ -1,0 +1,107 @@
+//! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
+
+use enos::transport::inbox::{Inbox, InboxLimits, LinkEvent};
+use enos::transport::link::{Link, LinkOptions};
+use enos::transport::wake::Waker;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// How long a test waits for what has to come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Rig {
+    pub waker: Arc<Waker>,
+    pub inbox: Arc<Inbox>,
+    /// Messages dropped so far.
+    pub dropped: u64,
+    seen: VecDeque<(u64, LinkEvent)>,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        Rig::with_limits(100_000, 100_000_000)
+    }
+
+    pub fn with_limits(messages: usize, bytes: usize) -> Rig {
+        let waker = Arc::new(Waker::new().unwrap());
+        let limits = InboxLimits { messages, bytes };
+        let keep = Box::new(|topic: &[u8]| topic == b"kept");
+        let inbox = Arc::new(Inbox::new(limits, keep, Arc::clone(&waker)));
+        Rig { waker, inbox, dropped: 0, seen: VecDeque::new() }
+    }
+
+    pub fn open(&self, options: &LinkOptions) -> Link {
+        Link::open(options, 1, &self.inbox).unwrap()
+    }
+
+    /// The next event and its generation.
+    pub fn next_of_any(&mut self) -> (u64, LinkEvent) {
+        let start = Instant::now();
+        loop {
+            self.collect();
+            if let Some(event) = self.seen.pop_front() {
+                return event;
+            }
+            let left = PATIENCE.checked_sub(start.elapsed()).expect("an event within 30 s");
+            self.waker.wait(Some(left.as_millis() as u64)).unwrap();
+        }
+    }
+
+    /// The next event.
+    pub fn next(&mut self) -> LinkEvent {
+        self.next_of_any().1
+    }
+
+    /// Asserts that the next event shows as this.
+    pub fn expect(&mut self, shown: &str) {
+        let event = self.next();
+        assert_eq!(format!("{event:?}"), shown);
+    }
+
+    /// Waits until a message was dropped.
+    pub fn wait_dropped(&mut self) {
+        let start = Instant::now();
+        self.collect();
+        while self.dropped == 0 {
+            let left = PATIENCE.checked_sub(start.elapsed()).expect("a dropped message within 30 s");
+            self.waker.wait(Some(left.as_millis() as u64)).unwrap();
+            self.collect();
+        }
+    }
+
+    /// Whether nothing has come that was not looked at.
+    pub fn is_quiet(&mut self) -> bool {
+        self.collect();
+        self.seen.is_empty()
+    }
+
+    fn collect(&mut self) {
+        self.waker.clear();
+        self.waker.rest();
+        let mut events = Vec::new();
+        while !self.inbox.is_empty() {
+            self.dropped += self.inbox.drain(&mut events);
+        }
+        self.seen.extend(events);
+    }
+}
+
+pub fn options(address: SocketAddr) -> LinkOptions {
+    LinkOptions {
+        address,
+        client_id: "a device".into(),
+        username: "a user".into(),
+        password: Zeroizing::new("a password".into()),
+        keep_alive_s: 60,
+        // Nobody loops these: the keeper has them from the beginning.
+        unattended_ms: 0,
+        connect_timeout_ms: 30_000,
+        inflight: 100,
+        max_message: 1024 * 1024,
+        interface: None,
+        tls: None,
+    }
+}

@@ -1,0 +1,76 @@
+//! A client that is online with a scripted broker, and a broker that obliges.
+
+use crate::broker::*;
+use crate::host::{Host, Setup};
+use std::thread::JoinHandle;
+
+/// A client, its broker, and the connection between them.
+pub struct Scene {
+    pub host: Host,
+    pub peer: Peer,
+    pub broker: Broker,
+}
+
+impl Scene {
+    /// Online; the library's thread loops.
+    pub fn new() -> Scene {
+        Scene::with(|setup| setup)
+    }
+
+    /// As above, with more set.
+    pub fn with(set: impl FnOnce(Setup) -> Setup) -> Scene {
+        let broker = Broker::bind();
+        let mut host = set(Setup::device(broker.address())).start();
+        host.connect();
+        let peer = broker.accept_mqtt();
+        host.expect("CONNECTED");
+        Scene { host, peer, broker }
+    }
+
+    /// Ends the connection, and lets the next one in.
+    pub fn reconnect(&mut self) {
+        self.peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        self.peer = self.broker.accept_mqtt();
+        self.host.until("CONNECTED");
+    }
+}
+
+impl Peer {
+    /// The next SUBSCRIBE of one filter, granted or refused with this code; returns the filter and the QoS asked for.
+    pub fn answer_subscribe(&mut self, code: u8) -> (String, u8) {
+        let packet = self.expect(SUBSCRIBE);
+        self.send(&suback(packet.id(), &[code]));
+        let filter = &packet.body[4..packet.body.len() - 1];
+        (String::from_utf8(filter.to_vec()).unwrap(), *packet.body.last().unwrap())
+    }
+
+    /// The next PUBLISH, at QoS 1, acknowledged.
+    pub fn answer_publish(&mut self) -> Packet {
+        let packet = self.expect(PUBLISH);
+        assert_eq!(packet.qos(), 1, "{packet:?}");
+        self.send(&puback(packet.id()));
+        packet
+    }
+
+    /// Grants and acknowledges whatever comes until the client has closed; then what it was.
+    pub fn oblige(mut self) -> JoinHandle<Vec<Packet>> {
+        std::thread::spawn(move || {
+            let mut packets = Vec::new();
+            while let Some(packet) = self.try_read() {
+                let answer = match (packet.kind, packet.qos()) {
+                    (CONNECT, _) => connack(0),
+                    (PUBLISH, 1) => puback(packet.id()),
+                    (SUBSCRIBE, _) => suback(packet.id(), &[*packet.body.last().unwrap() & 1]),
+                    (UNSUBSCRIBE, _) => unsuback(packet.id()),
+                    (PINGREQ, _) => pingresp(),
+                    _ => Vec::new(),
+                };
+                packets.push(packet);
+                if !self.try_send(&answer) {
+                    break;
+                }
+            }
+            packets
+        })
+    }
+}
