@@ -28,6 +28,7 @@ const STACK: usize = 64 * 1024;
 const STEP: c_int = 64;
 /// What the timer is known by; links have other numbers.
 const TIMER: u64 = 0;
+const NOBODY: u64 = u64::MAX;
 const NEVER: u64 = u64::MAX;
 /// For [`Attendance::left_at`]: somebody is in the loop.
 const PRESENT: u64 = 0;
@@ -202,12 +203,11 @@ impl Keeper {
 
     fn run(&self) {
         loop {
-            let mut room = [MaybeUninit::uninit(); 64];
-            let ready: Vec<u64> = match epoll::wait(&self.epoll, &mut room, None) {
-                Ok((events, _)) => events.iter().map(|event| event.data.u64()).collect(),
-                // Signals are blocked on this thread; whatever it is comes to an end.
-                Err(_) => continue,
-            };
+            // Not from the heap: a thread that sleeps is to have none of its own.
+            let (mut room, mut ready) = ([MaybeUninit::uninit(); 64], [NOBODY; 64]);
+            // Signals are blocked on this thread; whatever an error is comes to an end.
+            let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, None) else { continue };
+            ready.iter_mut().zip(events).for_each(|(ready, event)| *ready = event.data.u64());
             if ready.contains(&TIMER) {
                 // Nothing to read (EAGAIN) is as good.
                 let _ = rustix::io::read(&self.timer, &mut [0; size_of::<u64>()]);

@@ -38,17 +38,17 @@ fn waits_until(sky: &Sky, client: &Client, earliest_ms: u64) {
 #[test]
 fn stamps_of_this_boot_count_from_when_they_were_made() {
     let (boot, now) = (boot_id().unwrap(), boottime_ms());
-    let (sky, client) = start(&boot, vec![now - 3, now - 2, now - 1], 3_600_000);
+    let (sky, client) = start(boot, vec![now - 3, now - 2, now - 1], 3_600_000);
     waits_until(&sky, &client, now + 3_599_000);
     // Long ago, or one less: there is room.
     let long_ago = now.saturating_sub(2_000);
     for stamps in [vec![long_ago, long_ago, long_ago], vec![now - 1]] {
-        let (sky, client) = start(&boot, stamps, 1_500);
+        let (sky, client) = start(boot, stamps, 1_500);
         client.until("online", |client| client.state() == ONLINE);
         assert_eq!(sky.modes("dk"), [3, 2]);
     }
     // From the future, as of an attempt that its process did not survive: as if made just now.
-    let (sky, client) = start(&boot, vec![u64::MAX; 3], 3_600_000);
+    let (sky, client) = start(boot, vec![u64::MAX; 3], 3_600_000);
     waits_until(&sky, &client, now + 3_599_000);
 }
 
