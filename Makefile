@@ -27,7 +27,7 @@ test: ## runs every test and lint; the last line has the count
 	scripts/test
 
 soak: ## runs the tests that are too long for every day at their full counts
-	scripts/setup demo test
+	scripts/setup demo test soak
 	scripts/soak
 
 worlds: ## runs the session and the outbox in a million random worlds; WORLDS=<how many>

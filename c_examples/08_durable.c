@@ -25,7 +25,9 @@
 
 #define SAMPLE_EVERY_MS 50
 #define BURST 20
+#ifndef FLUSH_MS
 #define FLUSH_MS 10000
+#endif
 #define STORAGE_AGAIN_MS 1000
 /* What the flash store has room for, with some left for the device's own records: see flash_store.h. */
 #ifndef OUTBOX_MESSAGES

@@ -10,14 +10,6 @@ fn words<T>(result: Result<T>) -> String {
     }
 }
 
-fn complete() -> Config {
-    let mut config = Config::default();
-    config.set_server("tcp://broker").unwrap();
-    config.set_identity("pk", "dk").unwrap();
-    config.set_device_secret(b"secret").unwrap();
-    config
-}
-
 /// The ends of a range are accepted, their neighbours are not, and a refusal changes nothing.
 fn range<T: Copy + PartialEq + std::fmt::Debug>(
     ends: [T; 2],
@@ -111,24 +103,4 @@ fn interface_names() {
         words(config.set_bind_interface(bad));
     }
     assert_eq!(config.bind_interface.as_deref(), Some("abcdefghij.4095"));
-}
-
-#[test]
-fn check_names_the_setter_that_is_missing() {
-    complete().check().unwrap();
-    let without = |remove: fn(&mut Config)| {
-        let mut config = complete();
-        remove(&mut config);
-        words(config.check())
-    };
-    assert!(without(|c| c.server = None).contains("enos_config_set_server()"));
-    assert!(without(|c| c.identity = None).contains("enos_config_set_identity()"));
-    assert!(without(|c| c.device_secret = None).contains("enos_config_set_device_secret()"));
-    let product_alone = without(|c| {
-        c.device_secret = None;
-        c.set_product_secret(b"product").unwrap();
-    });
-    assert!(product_alone.contains("enos_config_set_storage()"), "{product_alone}");
-    let too_large = without(|c| c.set_max_message(c.inbound_bytes + 1).unwrap());
-    assert!(too_large.contains("max_message") && too_large.contains("inbound_bytes"), "{too_large}");
 }

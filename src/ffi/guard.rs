@@ -138,12 +138,6 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_status_with_words() {
-        assert_eq!(provoke_panic(), Status::ENOS_ERR_PANIC as i32);
-        assert!(words().contains("src/ffi/guard.rs:"), "{}", words());
-    }
-
-    #[test]
     fn each_thread_has_its_own() {
         guard(|| Err(Error::invalid("mine")));
         std::thread::spawn(|| assert_eq!(words(), "")).join().unwrap();

@@ -5,10 +5,17 @@ use enos::error::Status::*;
 use support::broker::*;
 use support::ends::End;
 use support::host::{Setup, Store, ACTIVATING, PATIENCE_MS};
+use support::parallel;
 
 fn activation(topic: &str) -> Vec<u8> {
-    let payload = br#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
-    publish(format!("/ext/session/pk/dk/thing/{topic}/info").as_bytes(), payload, Some(1))
+    activation_of(topic, 0)
+}
+
+/// At least of this size.
+fn activation_of(topic: &str, size: usize) -> Vec<u8> {
+    let payload = r#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
+    let topic = format!("/ext/session/pk/dk/thing/{topic}/info");
+    publish(topic.as_bytes(), format!("{payload:size$}").as_bytes(), Some(1))
 }
 
 /// The next CONNECT is signed with this secret.
@@ -22,38 +29,32 @@ fn accept_mode(broker: &Broker, mode: u8) -> Peer {
     peer
 }
 
+/// Before the push it is begun anew; after it, it is finished.
 #[test]
-fn an_activation_that_ends_before_the_push_is_begun_anew() {
-    for end in End::all() {
+fn an_activation_that_ends_is_begun_anew_or_finished() {
+    let cases: Vec<_> = End::all().into_iter().flat_map(|end| [(end.clone(), false), (end, true)]).collect();
+    parallel::each(&cases, |(end, pushed)| {
         let (broker, store) = (Broker::bind(), Store::new());
         let mut host = Setup::product(broker.address(), &store).start();
         host.connect();
-        end.come(accept_mode(&broker, 3));
-        let status = host.until("DISCONNECTED").status;
-        assert!(end.is_told_as(status), "{end:?}: {status:?}");
-
         let mut peer = accept_mode(&broker, 3);
-        peer.send(&activation("activate"));
+        if *pushed {
+            peer.send(&activation("activated"));
+        }
+        end.come(peer);
+        let mut _second = None;
+        if !pushed {
+            let status = host.until("DISCONNECTED").status;
+            assert!(end.is_told_as(status), "{end:?}: {status:?}");
+            let mut peer = accept_mode(&broker, 3);
+            peer.send(&activation("activate"));
+            _second = Some(peer);
+        }
         assert_eq!(host.until("ACTIVATED").secret.as_deref(), Some("fresh"));
         let _peer = accept_mode(&broker, 2);
         host.until("CONNECTED");
-    }
-}
-
-#[test]
-fn an_activation_that_ends_after_the_push_is_finished() {
-    for end in End::all() {
-        let (broker, store) = (Broker::bind(), Store::new());
-        let mut host = Setup::product(broker.address(), &store).start();
-        host.connect();
-        let mut peer = accept_mode(&broker, 3);
-        peer.send(&activation("activated"));
-        end.come(peer);
-        assert_eq!(host.until("ACTIVATED").secret.as_deref(), Some("fresh"), "{end:?}");
-        let _peer = accept_mode(&broker, 2);
-        host.until("CONNECTED");
         assert!(store.has("secret") && !store.has("pending"));
-    }
+    });
 }
 
 #[test]
@@ -104,9 +105,10 @@ fn an_activation_whose_reply_the_broker_never_answers_is_finished() {
 }
 
 #[test]
-fn an_activation_is_never_crowded_out_by_other_messages() {
+fn an_activation_is_never_crowded_out_by_other_messages_and_never_too_large_for_the_limit() {
     let (broker, store) = (Broker::bind(), Store::new());
-    let mut host = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).keep_alive(10).start();
+    let setup = Setup::product(broker.address(), &store).queue_limits(5, 1 << 20).max_message(1024).keep_alive(10);
+    let mut host = setup.start();
     host.connect();
     let mut peer = accept_mode(&broker, 3);
     assert_eq!(host.wait(ACTIVATING, PATIENCE_MS), ENOS_OK);
@@ -114,7 +116,7 @@ fn an_activation_is_never_crowded_out_by_other_messages() {
     for id in 2..=100 {
         peer.send(&publish(b"noise", &[0; 100], Some(id)));
     }
-    peer.send(&activation("activate"));
+    peer.send(&activation_of("activate", 2000));
     // Acknowledged by the keeper: it is in the queue, behind what filled it.
     while peer.expect(PUBACK).id() != 1 {}
     let told = host.until("ACTIVATED");

@@ -2,40 +2,14 @@
 
 use enos::error::Status::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use support::broker::*;
+use support::gate::Gate;
 use support::host;
-use support::host::{last_error, Setup, ONLINE, PATIENCE};
+use support::host::{last_error, Setup, ONLINE};
 use support::scene::Scene;
-
-/// Where a callback is held until the test lets it go.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<(bool, bool)>, Condvar)>);
-
-impl Gate {
-    /// In the callback.
-    fn pass(&self) {
-        let mut state = self.0 .0.lock().unwrap();
-        state.0 = true;
-        self.0 .1.notify_all();
-        while !state.1 {
-            state = self.0 .1.wait(state).unwrap();
-        }
-    }
-
-    fn wait_for_arrival(&self) {
-        let state = self.0 .0.lock().unwrap();
-        let (state, _) = self.0 .1.wait_timeout_while(state, PATIENCE, |state| !state.0).unwrap();
-        assert!(state.0, "no callback came");
-    }
-
-    fn open(&self) {
-        self.0 .0.lock().unwrap().1 = true;
-        self.0 .1.notify_all();
-    }
-}
 
 /// A scene whose CONNECTED is held at the gate; the library's thread loops.
 fn held() -> (Scene, Gate) {

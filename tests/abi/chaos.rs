@@ -40,13 +40,10 @@ fn serve(mut peer: Peer, wild: &AtomicBool, dice: &mut fastrand::Rng) {
             _ => {}
         }
         let refused = wild.load(Ordering::SeqCst) && dice.u32(0..20) == 0;
-        let answer = match (packet.kind, packet.qos()) {
-            (CONNECT, _) => connack(if refused { 3 } else { 0 }),
-            (PUBLISH, 1) => puback(packet.id()),
-            (SUBSCRIBE, _) => suback(packet.id(), &[if refused { 0x80 } else { 1 }]),
-            (UNSUBSCRIBE, _) => unsuback(packet.id()),
-            (PINGREQ, _) => pingresp(),
-            _ => Vec::new(),
+        let answer = match packet.kind {
+            CONNECT if refused => connack(3),
+            SUBSCRIBE if refused => suback(packet.id(), &[0x80]),
+            _ => packet.answer(),
         };
         if !peer.try_send(&answer) {
             return;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use support::broker::*;
 use support::ends::End;
 use support::host::{exactly_once, last_error, Host, Setup, IDLE, ONLINE, PATIENCE_MS, WAITING};
+use support::parallel;
 
 const MINUTES_10: u32 = 600_000;
 const HOUR: u32 = 3_600_000;
@@ -65,6 +66,7 @@ fn connack_3_and_codes_that_mqtt_does_not_know_are_told_and_tried_again_soon() {
         let told = host.expect("DISCONNECTED");
         assert_eq!((told.status, told.detail_code), (status, i32::from(code)), "{told:?}");
         assert!((1..=1000).contains(&told.retry_in_ms), "0 would mean that no attempt follows: {told:?}");
+        assert_eq!(host.wait(ONLINE, 0), ENOS_ERR_TIMEOUT, "an attempt follows");
         let _peer = broker.accept_mqtt();
         host.expect("CONNECTED");
     }
@@ -102,6 +104,8 @@ fn silence_ends_with_the_connect_timeout() {
     let told = host.expect("DISCONNECTED");
     assert_eq!(told.status, ENOS_ERR_NETWORK);
     assert!(told.detail.contains("300 ms"), "{told:?}");
+    assert_eq!(host.wait(ONLINE, 0), ENOS_ERR_TIMEOUT);
+    assert!(last_error().contains("300 ms"), "{}", last_error());
     assert!((Duration::from_millis(290)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let mut listening = broker.accept();
     listening.expect(CONNECT);
@@ -221,10 +225,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
         let written = told.status == ENOS_OK && token == tokens[3];
         assert!(answered || written || told.status == ENOS_ERR_NETWORK, "{end:?}: {told:?}");
     }
-    if host.seen.last().unwrap().name != "DISCONNECTED" {
-        let told = host.until("DISCONNECTED");
-        assert!(end.is_told_as(told.status), "{end:?}: {told:?}");
-    }
+    assert!(host.told("DISCONNECTED").is_empty(), "each has its outcome before the loss is told");
+    let told = host.until("DISCONNECTED");
+    assert!(end.is_told_as(told.status), "{end:?}: {told:?}");
+    assert_eq!(host.publish("t", b"", 1), Err(ENOS_ERR_STATE));
     let mut peer = comes_back(&broker, &mut host);
 
     let token = host.publish("t", b"again", 1).unwrap();
@@ -243,23 +247,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
     exactly_once(&tokens, &host.seen);
 }
 
+/// With nothing seen of them, during the first SUBSCRIBE, and with QoS 1 in flight.
 #[test]
 fn an_end_with_calls_under_way_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[]);
-    }
-}
-
-#[test]
-fn an_end_during_subscribe_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[SUBSCRIBE]);
-    }
-}
-
-#[test]
-fn an_end_with_qos_1_in_flight_gives_each_its_outcome() {
-    for end in End::all() {
-        end_with_calls(&end, &[SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH]);
-    }
+    let seen: [&[u8]; 3] = [&[], &[SUBSCRIBE], &[SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH]];
+    let cases: Vec<_> = End::all().into_iter().flat_map(|end| seen.map(|before| (end.clone(), before))).collect();
+    parallel::each(&cases, |(end, before)| end_with_calls(end, before));
 }

@@ -9,7 +9,8 @@ use support::broker::*;
 use support::host::{Host, Setup, Store, ACTIVATING, CONNECTING, IDLE, ONLINE, PATIENCE, PATIENCE_MS, WAITING};
 use support::scene::Scene;
 
-fn status(path: &str, field: &str) -> u64 {
+/// A number in the status of a process or a thread.
+pub fn status(path: &str, field: &str) -> u64 {
     let status = fs::read_to_string(format!("{path}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()

@@ -1,29 +1,40 @@
-//! What the log and the events say of whole sessions, failing and succeeding, at the finest level: no secret, no
-//! password, no payload. A program of its own, for the log is the process's.
+//! The log: the loop delivers it, and it says, like the events, no secret, no password and no payload of whole sessions,
+//! failing and succeeding, at the finest level.
 
 use enos::error::Status::*;
-use enos::ffi::log::enos_log_set;
-use std::ffi::{c_char, c_void};
-use std::sync::Mutex;
+use enos::ffi::guard::provoke_panic;
 use support::alone::alone;
 use support::broker::*;
-use support::host::{last_error, text, Setup, Store, DEVICE_SECRET, ONLINE, PATIENCE_MS, PRODUCT_SECRET};
+use support::host::{last_error, Setup, Store, DEVICE_SECRET, ONLINE, PATIENCE_MS, PRODUCT_SECRET};
+use support::log;
 
-static LOG: Mutex<String> = Mutex::new(String::new());
-const TRACE: i32 = 5;
 const FRESH: &str = "a-fresh-s3cret-from-the-cloud";
 const PAYLOAD: &str = "what-the-device-says";
 
-unsafe extern "C" fn on_log(_: *mut c_void, level: i32, target: *const c_char, message: *const c_char) {
-    let line = format!("{level} {}: {}\n", text(target), text(message));
-    LOG.lock().unwrap().push_str(&line);
+#[test]
+fn the_log_is_delivered_by_the_loop() {
+    alone(|| {
+        let host = Setup::device(nobody()).create();
+        for level in [0, 6, -1, i32::MAX] {
+            assert_eq!(log::listen(level), ENOS_ERR_INVALID_ARG as i32);
+            assert!(last_error().contains("max_level"), "{}", last_error());
+        }
+        assert_eq!(log::listen(enos::ffi::log::enos_log_level::ENOS_LOG_ERROR as i32), 0);
+        assert_eq!(provoke_panic(), ENOS_ERR_PANIC as i32);
+        let provoked = || log::records().into_iter().find(|record| record.target == "panic" && record.ctx == log::CTX);
+        assert!(provoked().is_none(), "no callback outside the loop");
+        assert_eq!(host.run_loop(0), ENOS_OK);
+        let record = provoked().expect("the fault is in the log");
+        assert_eq!((record.level, record.inside), (1, ENOS_ERR_IN_CALLBACK as i32));
+        assert!(record.message.contains("src/ffi/guard.rs:"), "{}", record.message);
+        log::stop();
+    });
 }
 
 #[test]
 fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
     alone(|| {
-        // SAFETY: a callback that needs no ctx.
-        assert_eq!(unsafe { enos_log_set(Some(on_log), std::ptr::null_mut(), TRACE) }, 0);
+        assert_eq!(log::listen(log::TRACE), 0);
         let (broker, store) = (Broker::bind(), Store::new());
         let mut passwords = Vec::new();
         let mut errors = Vec::new();
@@ -87,10 +98,8 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
         assert_eq!(host.wait(ONLINE, PATIENCE_MS), ENOS_ERR_CREDENTIALS);
         errors.push(last_error());
         drop(host);
-        // SAFETY: no callback.
-        assert_eq!(unsafe { enos_log_set(None, std::ptr::null_mut(), TRACE) }, 0);
-
-        let log = LOG.lock().unwrap();
+        log::stop();
+        let log = log::said();
         for words in ["logging in", "CONNECTED", "ACTIVATED"] {
             assert!(log.contains(words), "it says nothing of {words}:\n{log}");
         }

@@ -6,7 +6,7 @@ use enos_sim::{Event, HmacSha1, Spelling, ThrottleConfig};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use support::desk::{device_id, Desk};
-use support::host::{last_error, Host, Setup, Store, ACTIVATING, IDLE, ONLINE, PATIENCE_MS, WAITING};
+use support::host::{last_error, Host, Setup, Store, ACTIVATING, ONLINE, PATIENCE_MS, WAITING};
 
 /// Waits until it is online, and says what it was told meanwhile: name and status.
 #[track_caller]
@@ -253,18 +253,6 @@ fn an_activation_that_comes_twice_is_one() {
     let mut host = Setup::product(desk.address(), &store).create();
     assert_eq!(go_online(&mut host), [told("ACTIVATED", ENOS_OK), told("CONNECTED", ENOS_OK)]);
     assert_eq!(desk.modes(), [3, 2]);
-}
-
-#[test]
-fn a_device_that_is_kicked_and_barred_for_a_while_comes_back() {
-    let desk = Desk::active(|config| config.faults = vec!["accept:close@2".parse().unwrap()]);
-    let mut host = Setup::device(desk.address()).create();
-    go_online(&mut host);
-    desk.cloud.kick(&device_id()).unwrap();
-    assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
-    host.until("CONNECTED");
-    host.go_offline();
-    assert_eq!(host.wait(IDLE, PATIENCE_MS), ENOS_OK);
 }
 
 #[test]

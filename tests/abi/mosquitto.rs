@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use support::host::{Client, Host, Setup, ONLINE, PATIENCE, PATIENCE_MS};
+use std::time::Instant;
+use support::host::{Client, Host, Setup, PATIENCE};
 use support::mosquitto::Mosquitto;
 
 /// One of Mosquitto's own clients, for this broker.
@@ -89,7 +89,7 @@ fn a_broker_killed_under_load_and_restarted_loses_no_outcome_and_gets_the_device
     accepted.lock().unwrap().insert(token);
     let mut outcomes = HashSet::new();
     let mut lost = 0;
-    let kills = if std::env::var_os("ENOS_SOAK").is_some() { 200 } else { 6 };
+    let kills = if std::env::var_os("ENOS_SOAK").is_some() { 200 } else { 11 };
     for _ in 0..kills {
         let mut delivered = 0;
         while delivered < 200 {
@@ -145,7 +145,7 @@ fn drive(hosts: &mut [Host], name: &str) {
         // SAFETY: as many pollfds as said.
         unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, 1000) };
         for at in (0..polls.len()).filter(|at| polls[*at].revents != 0) {
-            assert_eq!(hosts[at].run_loop(0), ENOS_OK);
+            assert_eq!((polls[at].revents, hosts[at].run_loop(0)), (libc::POLLIN, ENOS_OK));
             while let Some(told) = hosts[at].take() {
                 assert_eq!(told.status, ENOS_OK, "{told:?}");
                 if told.name == name {
@@ -158,7 +158,7 @@ fn drive(hosts: &mut [Host], name: &str) {
 
 #[test]
 fn many_clients_connect_publish_and_leave_at_once() {
-    let many = if std::env::var_os("ENOS_SOAK").is_some() { 1000 } else { 200 };
+    let many = if std::env::var_os("ENOS_SOAK").is_some() { 1000 } else { 300 };
     let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
     let mut hosts: Vec<_> = (0..many)
         .map(|n| Setup::device(broker.address()).identity("pk", &format!("dk{n}")).connect_timeout(60_000).create())
@@ -174,20 +174,4 @@ fn many_clients_connect_publish_and_leave_at_once() {
     hosts.iter().for_each(|host| host.disconnect());
     drive(&mut hosts, "DISCONNECTED");
     eprintln!("{many} clients: online after {online:?}, all done after {:?}", start.elapsed());
-}
-
-#[test]
-fn clients_with_threads_of_their_own_share_a_process() {
-    let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
-    let hosts: Vec<_> = (0..30)
-        .map(|n| Setup::device(broker.address()).identity("pk", &format!("dk{n}")).connect_timeout(60_000).start())
-        .collect();
-    hosts.iter().for_each(|host| host.connect());
-    for mut host in hosts {
-        assert_eq!(host.wait(ONLINE, PATIENCE_MS), ENOS_OK);
-        host.expect("CONNECTED");
-        let token = host.publish("t", b"1", 1).unwrap();
-        assert_eq!(host.expect("DELIVERED").token, token);
-        assert!(host.destroy() < Duration::from_secs(10));
-    }
 }

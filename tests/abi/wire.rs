@@ -182,19 +182,6 @@ fn a_broker_that_never_acknowledges_does_not_grow_the_client_without_bound() {
 }
 
 #[test]
-fn disconnect_says_goodbye_and_destroy_does_too() {
-    let Scene { mut host, mut peer, broker: _broker } = Scene::new();
-    host.go_offline();
-    peer.expect(DISCONNECT);
-    peer.expect_end();
-    let Scene { host, mut peer, broker: _broker } = Scene::new();
-    host.destroy();
-    let packet = peer.try_read();
-    assert!(packet.is_none_or(|packet| packet.kind == DISCONNECT));
-    peer.expect_end();
-}
-
-#[test]
 fn a_peer_that_falls_silent_is_noticed_by_the_keep_alive() {
     if std::env::var_os("ENOS_SOAK").is_none() {
         eprintln!("it takes 25 s: set ENOS_SOAK to run it");

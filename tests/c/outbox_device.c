@@ -5,17 +5,11 @@
  * disk what a power cut may leave of it (SEED chooses), and the process is gone. Each call that has returned is synced.
  *
  * It says "try N" before a message and "accepted N" after it. A fifth of the messages go in batches of three. */
-#include <enos.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "device.h"
 
 static long crash_at, points;
 static unsigned seed;
 static const char *path;
-static enos_storage directory;
 
 static int dies_here(void)
 {
@@ -53,7 +47,7 @@ static void leave_torn(const char *key, const uint8_t *data, size_t len)
     fclose(file);
 }
 
-static int32_t load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
+static int32_t cut_load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
 {
     (void)ctx;
     pass_point();
@@ -88,7 +82,7 @@ static int32_t change(const enos_storage_change *changes, size_t count)
     return result;
 }
 
-static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len)
+static int32_t cut_store(void *ctx, const char *key, const uint8_t *data, size_t len)
 {
     enos_storage_change one = {key, data, len};
 
@@ -96,7 +90,7 @@ static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len
     return change(&one, 1);
 }
 
-static int32_t erase(void *ctx, const char *key)
+static int32_t cut_erase(void *ctx, const char *key)
 {
     enos_storage_change one = {key, NULL, 0};
 
@@ -104,7 +98,7 @@ static int32_t erase(void *ctx, const char *key)
     return change(&one, 1);
 }
 
-static int32_t batch(void *ctx, const enos_storage_change *changes, size_t count)
+static int32_t cut_batch(void *ctx, const enos_storage_change *changes, size_t count)
 {
     (void)ctx;
     return change(changes, count);
@@ -118,14 +112,6 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     printf("%s %d %s\n", enos_event_name(event->type), (int)event->status, event->detail);
     fflush(stdout);
     pass_point();
-}
-
-static void must(enos_status status, const char *what)
-{
-    if (status != ENOS_OK) {
-        printf("%s: %s: %s\n", what, enos_strerror(status), enos_last_error());
-        exit(1);
-    }
 }
 
 static unsigned long say(const char *what, unsigned long first, unsigned long count)
@@ -155,17 +141,17 @@ static unsigned long publish(enos_client *client, unsigned long number)
         messages[i].len = number % 10 == 7 ? sizeof large : 20;
     }
     if (count == 1)
-        must(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_PUBLISH_DURABLE, NULL), "publish");
+        MUST(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_PUBLISH_DURABLE, NULL));
     else
-        must(enos_client_publish_batch(client, messages, count, NULL), "batch");
+        MUST(enos_client_publish_batch(client, messages, count, NULL));
     return say("accepted", number, count);
 }
 
 int main(int argc, char **argv)
 {
     enos_storage storage;
-    enos_config *config = NULL;
-    enos_client *client = NULL;
+    enos_config *config;
+    enos_client *client;
     unsigned long number, count, half, end;
 
     if (argc != 7) {
@@ -182,35 +168,31 @@ int main(int argc, char **argv)
     alarm(120);
 
     ENOS_INIT(&directory);
-    must(enos_storage_directory(path, &directory), "directory");
+    MUST(enos_storage_directory(path, &directory));
     ENOS_INIT(&storage);
-    storage.load = load;
-    storage.store = store;
-    storage.erase = erase;
-    storage.batch = batch;
+    storage.load = cut_load;
+    storage.store = cut_store;
+    storage.erase = cut_erase;
+    storage.batch = cut_batch;
 
-    must(enos_config_new(&config), "config");
-    must(enos_config_set_server(config, argv[1]), "server");
-    must(enos_config_set_identity(config, "pk", "dk"), "identity");
-    must(enos_config_set_device_secret(config, "secret", ENOS_NUL_TERMINATED), "secret");
-    must(enos_config_set_storage(config, &storage), "storage");
-    must(enos_config_set_event_cb(config, on_event, NULL), "events");
-    must(enos_config_set_reconnect(config, 100, 500), "reconnect");
-    must(enos_config_set_connect_budget(config, 0, 0, 0), "budget");
-    must(enos_config_set_inflight(config, 8), "window");
-    must(enos_client_create(config, &client), "create");
-    enos_config_free(config);
+    config = configure(argv[1], "pk", "dk", on_event);
+    MUST(enos_config_set_device_secret(config, "secret", ENOS_NUL_TERMINATED));
+    MUST(enos_config_set_storage(config, &storage));
+    MUST(enos_config_set_reconnect(config, 100, 500));
+    MUST(enos_config_set_connect_budget(config, 0, 0, 0));
+    MUST(enos_config_set_inflight(config, 8));
+    client = create(config);
 
     /* Half of them offline, half of them online. */
     while (number < half)
         number = publish(client, number);
-    must(enos_client_connect(client), "connect");
+    MUST(enos_client_connect(client));
     while (number < end) {
         number = publish(client, number);
-        must(enos_client_loop(client, 1), "loop");
+        MUST(enos_client_loop(client, 1));
     }
-    must(enos_client_flush(client, 60000), "flush");
-    must(enos_client_destroy(client), "destroy");
+    MUST(enos_client_flush(client, 60000));
+    MUST(enos_client_destroy(client));
     directory.release(directory.ctx);
     printf("points %ld\n", points);
     return 0;

@@ -1,12 +1,9 @@
 /* Eight threads and one client: two publish durable messages, two live ones, one subscribes, one flushes and looks, one
  * asks for the state and connects, one loops. In the end each accepted durable message has had its one event. */
-#include <enos.h>
+#include "device.h"
+
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SLOTS 512
 
@@ -51,7 +48,7 @@ static int find(const char *key)
     return -1;
 }
 
-static int32_t load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
+static int32_t table_load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
 {
     int at;
 
@@ -77,7 +74,7 @@ static void empty(const char *key)
     }
 }
 
-static int32_t erase(void *ctx, const char *key)
+static int32_t table_erase(void *ctx, const char *key)
 {
     (void)ctx;
     enter();
@@ -85,7 +82,7 @@ static int32_t erase(void *ctx, const char *key)
     return leave(ENOS_STORAGE_OK);
 }
 
-static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len)
+static int32_t table_store(void *ctx, const char *key, const uint8_t *data, size_t len)
 {
     (void)ctx;
     enter();
@@ -99,14 +96,6 @@ static int32_t store(void *ctx, const char *key, const uint8_t *data, size_t len
             return leave(ENOS_STORAGE_OK);
         }
     return leave(-1);
-}
-
-static void must(enos_status status, const char *what)
-{
-    if (status != ENOS_OK) {
-        printf("%s: %s: %s\n", what, enos_strerror(status), enos_last_error());
-        exit(1);
-    }
 }
 
 /* Another answer than these is a fault. */
@@ -186,9 +175,9 @@ static void *flush(void *arg)
 
         accepted(enos_client_flush(client, 1), "flush");
         ENOS_INIT(&info);
-        must(enos_client_outbox_info(client, &info), "info");
+        MUST(enos_client_outbox_info(client, &info));
         if (i % 16 == 0)
-            must(enos_client_asides(client, look, NULL), "asides");
+            MUST(enos_client_asides(client, look, NULL));
     }
     return NULL;
 }
@@ -200,7 +189,7 @@ static void *watch(void *arg)
         enos_client_state(client);
         accepted(enos_client_wait(client, ENOS_STATE_ONLINE, 0), "wait");
         enos_client_wake(client);
-        must(enos_client_connect(client), "connect");
+        MUST(enos_client_connect(client));
     }
     return NULL;
 }
@@ -219,7 +208,7 @@ int main(int argc, char **argv)
     enum { BODIES = sizeof bodies / sizeof bodies[0] };
     pthread_t threads[BODIES], looping;
     enos_storage storage;
-    enos_config *config = NULL;
+    enos_config *config;
 
     if (argc != 3) {
         fprintf(stderr, "usage: %s URI ROUNDS\n", argv[0]);
@@ -228,36 +217,32 @@ int main(int argc, char **argv)
     rounds = strtol(argv[2], NULL, 10);
     alarm(300);
     ENOS_INIT(&storage);
-    storage.load = load;
-    storage.store = store;
-    storage.erase = erase;
-    must(enos_config_new(&config), "config");
-    must(enos_config_set_server(config, argv[1]), "server");
-    must(enos_config_set_identity(config, "pk", "dk"), "identity");
-    must(enos_config_set_device_secret(config, "secret", ENOS_NUL_TERMINATED), "secret");
-    must(enos_config_set_storage(config, &storage), "storage");
-    must(enos_config_set_event_cb(config, on_event, NULL), "events");
-    must(enos_config_set_connect_budget(config, 0, 0, 0), "budget");
-    must(enos_config_set_outbox_limits(config, SLOTS / 2, 1 << 20, ENOS_OUTBOX_REFUSE), "limits");
-    must(enos_client_create(config, &client), "create");
-    enos_config_free(config);
-    must(enos_client_connect(client), "connect");
+    storage.load = table_load;
+    storage.store = table_store;
+    storage.erase = table_erase;
+    config = configure(argv[1], "pk", "dk", on_event);
+    MUST(enos_config_set_device_secret(config, "secret", ENOS_NUL_TERMINATED));
+    MUST(enos_config_set_storage(config, &storage));
+    MUST(enos_config_set_connect_budget(config, 0, 0, 0));
+    MUST(enos_config_set_outbox_limits(config, SLOTS / 2, 1 << 20, ENOS_OUTBOX_REFUSE));
+    client = create(config);
+    MUST(enos_client_connect(client));
 
-    must(enos_client_wait(client, ENOS_STATE_ONLINE, 60000), "wait");
+    MUST(enos_client_wait(client, ENOS_STATE_ONLINE, 60000));
     pthread_create(&looping, NULL, loop, NULL);
     for (int i = 0; i < BODIES; i++)
         pthread_create(&threads[i], NULL, bodies[i], NULL);
     for (int i = 0; i < BODIES; i++)
         pthread_join(threads[i], NULL);
-    must(enos_client_flush(client, 120000), "flush");
-    must(enos_client_disconnect(client), "disconnect");
-    must(enos_client_wait(client, ENOS_STATE_IDLE, 60000), "wait");
+    MUST(enos_client_flush(client, 120000));
+    MUST(enos_client_disconnect(client));
+    MUST(enos_client_wait(client, ENOS_STATE_IDLE, 60000));
     pthread_mutex_lock(&lock);
     running = 0;
     pthread_mutex_unlock(&lock);
     pthread_join(looping, NULL);
-    must(enos_client_loop(client, 0), "loop");
-    must(enos_client_destroy(client), "destroy");
+    MUST(enos_client_loop(client, 0));
+    MUST(enos_client_destroy(client));
     for (int i = 0; i < SLOTS; i++)
         free(slots[i].data);
     printf("durable %ld of %ld, others %ld of %ld\n", durable_outcomes, durable, outcomes, live);

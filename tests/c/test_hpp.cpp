@@ -40,6 +40,7 @@ enos_storage counting()
 {
     enos_storage storage;
     ENOS_INIT(&storage);
+    CHECK(storage.struct_size == sizeof storage && storage.ctx == nullptr);
     storage.load = [](void *, const char *, uint8_t *, size_t, size_t *) -> int32_t { return ENOS_STORAGE_NOT_FOUND; };
     storage.store = [](void *, const char *, const uint8_t *, size_t) -> int32_t { return ENOS_STORAGE_OK; };
     storage.erase = [](void *, const char *) -> int32_t { return ENOS_STORAGE_OK; };
@@ -98,11 +99,23 @@ void directories(const std::string &path)
 
 int main(int, char **argv)
 {
+    std::string log;
+    enos_sign_params params;
+    ENOS_INIT(&params);
+    CHECK(params.struct_size == sizeof params && params.client_id == nullptr);
+    CHECK_STATUS(enos_log_set(
+                     [](void *ctx, int32_t, const char *, const char *message) {
+                         *static_cast<std::string *>(ctx) += message;
+                     },
+                     &log, ENOS_LOG_TRACE),
+                 ENOS_OK);
     CHECK(thrown([] { enos::config().server("http://x"); }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::config().identity(std::string("p\0k", 3), "dk"); }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::client client{enos::config()}; }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::check(ENOS_OK); }) == ENOS_OK);
     handles();
     directories(argv[1]);
+    CHECK_STATUS(enos_log_set(nullptr, nullptr, 0), ENOS_OK);
+    CHECK(!log.empty() && log.find("hush") == std::string::npos);
     return checked();
 }

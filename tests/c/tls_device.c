@@ -6,30 +6,17 @@
  * `exit` and `return` leave the client as it is, with its threads running: the process ends under them. `fail` expects
  * the handshake to fail.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "enos.h"
+#include "device.h"
 
 static int online, replied, failed;
 
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
-    (void)ctx;
-    (void)client;
+    (void)ctx, (void)client;
     printf("%s %d %s\n", enos_event_name(event->type), event->status, event->detail);
     online |= event->type == ENOS_EVENT_CONNECTED;
     replied |= event->type == ENOS_EVENT_REPLY && event->status == ENOS_OK;
     failed |= event->type == ENOS_EVENT_DISCONNECTED && event->status == ENOS_ERR_TLS;
-}
-
-static void check(enos_status status)
-{
-    if (status != ENOS_OK) {
-        printf("%s: %s\n", enos_strerror(status), enos_last_error());
-        exit(1);
-    }
 }
 
 /* Loops until it has happened. */
@@ -38,7 +25,7 @@ static void await(enos_client *client, const int *happened)
     int turns = 0;
 
     while (!*happened && turns++ < 300)
-        check(enos_client_loop(client, 100));
+        MUST(enos_client_loop(client, 100));
     if (!*happened)
         exit(2);
 }
@@ -48,29 +35,24 @@ int main(int argc, char **argv)
     static const char params[] = "{\"measurepoints\":{\"temperature\":21.5},\"time\":1}";
     enos_config *config;
     enos_client *client;
-    uint64_t token;
 
     if (argc != 6)
         return 3;
-    check(enos_config_new(&config));
-    check(enos_config_set_server(config, argv[1]));
-    check(enos_config_set_identity(config, "pk", "dk"));
-    check(enos_config_set_device_secret(config, "the-device-s3cret", ENOS_NUL_TERMINATED));
-    check(enos_config_set_tls(config, argv[2], argv[3], argv[4]));
-    check(enos_config_set_event_cb(config, on_event, NULL));
-    check(enos_client_create(config, &client));
-    enos_config_free(config);
-    check(enos_client_connect(client));
+    config = configure(argv[1], "pk", "dk", on_event);
+    MUST(enos_config_set_device_secret(config, "the-device-s3cret", ENOS_NUL_TERMINATED));
+    MUST(enos_config_set_tls(config, argv[2], argv[3], argv[4]));
+    client = create(config);
+    MUST(enos_client_connect(client));
     if (strcmp(argv[5], "fail") == 0) {
         await(client, &failed);
-        check(enos_client_destroy(client));
+        MUST(enos_client_destroy(client));
         return 0;
     }
     await(client, &online);
-    check(enos_client_post_measurepoints(client, params, sizeof params - 1, 0, &token));
+    MUST(enos_client_post_measurepoints(client, params, sizeof params - 1, 0, NULL));
     await(client, &replied);
     if (strcmp(argv[5], "destroy") == 0)
-        check(enos_client_destroy(client));
+        MUST(enos_client_destroy(client));
     if (strcmp(argv[5], "exit") == 0)
         exit(0);
     return 0;

@@ -1,29 +1,7 @@
-//! include/enos.h, and enos.hpp, as compilers see them.
-
-use std::process::Command;
+//! include/enos.h, and enos.hpp, as compilers see them. In C it is included alone, twice, and in several files of one
+//! program by c_examples, in every standard.
 
 use support::native::{c_compilers, cpp_compilers, header, succeed, Workshop, CPP_STANDARDS, C_STANDARDS};
-
-#[test]
-fn alone_and_twice_in_every_standard() {
-    let workshop = Workshop::new();
-    let sources = |extension: &str| {
-        [
-            workshop.write(&format!("alone.{extension}"), "#include <enos.h>\n"),
-            workshop.write(&format!("twice.{extension}"), "#include <enos.h>\n#include <enos.h>\n"),
-        ]
-    };
-    for source in sources("c") {
-        for compiler in c_compilers() {
-            C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
-        }
-    }
-    for source in sources("cpp") {
-        for compiler in cpp_compilers() {
-            CPP_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
-        }
-    }
-}
 
 #[test]
 fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
@@ -36,25 +14,6 @@ fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
         for standard in CPP_STANDARDS {
             succeed(&mut workshop.command(workshop.build_all(compiler, standard, &sources)));
         }
-    }
-}
-
-#[test]
-fn in_two_files_of_one_program() {
-    let workshop = Workshop::new();
-    let other = workshop.write("other.c", "#include <enos.h>\nuint32_t other(void) { return enos_abi_version(); }\n");
-    let main = "#include <enos.h>\nuint32_t other(void);\n\
-        int main(void) { return other() == ENOS_ABI_VERSION ? 0 : 1; }\n";
-    let main = workshop.write("main.c", main);
-    for compiler in c_compilers() {
-        let object = workshop.path().join("other.o");
-        let include = format!("-I{}", support::native::root().join("include").display());
-        succeed(Command::new(compiler).args(["-c", "-o"]).arg(&object).arg(&other).arg(&include));
-        let program = workshop.path().join("two");
-        let mut link = Command::new(compiler);
-        link.arg("-o").arg(&program).args([&main, &object]).arg(&include).arg("-L").arg(workshop.path()).arg("-lenos");
-        succeed(&mut link);
-        succeed(&mut workshop.command(&program));
     }
 }
 

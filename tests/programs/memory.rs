@@ -1,22 +1,19 @@
 //! A device's whole life in a process of its own, whose memory is searched for its secrets from outside: while it lives
 //! they are where they are needed, and once its client is destroyed they are nowhere.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Stdio};
+use enos_sim::Device;
 
-use enos_sim::{Cloud, Config, Device, DeviceId};
-
+use support::desk::{device_id, Desk};
 use support::memory::{Runs, RUN};
-use support::native::{root, Workshop};
+use support::native::{quiet, test_source, Workshop};
+use support::program::Program;
 
 /// As long as EnOS's.
 const LENGTH: usize = 32;
 
 /// The program, and what it is searched for.
 struct Suspect {
-    child: Child,
-    stdin: ChildStdin,
-    stops: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    program: Program,
     product: Runs,
     device: Runs,
 }
@@ -31,15 +28,15 @@ impl Suspect {
     /// Runs the program to its next stop, and tells how many copies of product and device secret it has there.
     #[track_caller]
     fn stopped_at(&mut self, stop: &str) -> (usize, usize) {
-        assert_eq!(self.stops.next().unwrap().unwrap(), stop);
-        let process = self.child.id().to_string();
+        assert_eq!(self.program.expect(""), stop);
+        let process = self.program.id().to_string();
         let found = (copies(&self.product, &process), copies(&self.device, &process));
         println!("{stop}: {} copies of the product secret, {} of the device secret", found.0, found.1);
         if stop == "destroyed" {
             assert_eq!(self.product.search(&process), [], "the product secret");
             assert_eq!(self.device.search(&process), [], "the device secret");
         }
-        self.stdin.write_all(b".").unwrap();
+        self.program.say(".");
         found
     }
 }
@@ -52,26 +49,16 @@ fn secret(random: &mut fastrand::Rng) -> String {
 fn life(stores_that_fail: usize) {
     let mut random = fastrand::Rng::new();
     let (product, device) = (secret(&mut random), secret(&mut random));
-    let registered = Device {
-        device_secret: Some(device.as_str().into()),
-        ..Device::inactive(DeviceId::new("pk", "dk"), product.as_str())
-    };
-    let config = Config { listen: "127.0.0.1:0".parse().unwrap(), devices: vec![registered], ..Config::default() };
-    let cloud = Cloud::start(config, |_| ()).unwrap();
+    let registered =
+        Device { device_secret: Some(device.as_str().into()), ..Device::inactive(device_id(), product.as_str()) };
+    let desk = Desk::inactive(|config| config.devices = vec![registered]);
     let workshop = Workshop::new();
-    let program = workshop.build("cc", "c99", &root().join("tests/c/memory_device.c"));
-    let mut command = workshop.command(program);
-    command.arg(format!("tcp://{}", cloud.address())).args(["store", &stores_that_fail.to_string()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    writeln!(stdin, "{product}").unwrap();
-    let mut suspect = Suspect {
-        child,
-        stdin,
-        stops: BufReader::new(stdout).lines(),
-        product: Runs::of(product.as_bytes(), &mut random),
-        device: Runs::of(device.as_bytes(), &mut random),
-    };
+    let program = workshop.build("cc", "c99", &test_source("memory_device.c"));
+    let arguments = [format!("tcp://{}", desk.address()), "store".to_owned(), stores_that_fail.to_string()];
+    let mut program = Program::listening(workshop.command(&program).args(arguments));
+    program.say(&format!("{product}\n"));
+    let (product, device) = (Runs::of(product.as_bytes(), &mut random), Runs::of(device.as_bytes(), &mut random));
+    let mut suspect = Suspect { program, product, device };
 
     assert_eq!(suspect.stopped_at("created"), (1, 0), "the session's");
     for _ in 0..stores_that_fail {
@@ -83,7 +70,7 @@ fn life(stores_that_fail: usize) {
     assert_eq!(product, 1, "the session's");
     assert!((1..=2).contains(&device), "the session's and the attempt's");
     suspect.stopped_at("destroyed");
-    assert!(suspect.child.wait().unwrap().success());
+    suspect.program.exits(0);
 }
 
 #[test]
@@ -94,4 +81,15 @@ fn nothing_of_its_secrets_outlives_the_client() {
 #[test]
 fn nothing_of_a_secret_that_was_hard_to_store_outlives_the_client() {
     life(2);
+}
+
+#[test]
+fn an_activation_that_is_hard_to_store_and_a_post_under_valgrind() {
+    let desk = Desk::inactive(|_| {});
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("memory_device.c"));
+    let Some(mut command) = workshop.valgrind(program) else { return };
+    let input = format!("{}\n.....", support::host::PRODUCT_SECRET);
+    let stops = quiet(command.args([&format!("tcp://{}", desk.address()), "store", "2"]), &input);
+    assert_eq!(stops, "created\nunsaved\nunsaved\nonline\ndestroyed\n");
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use support::account::Account;
 use support::mosquitto::Mosquitto;
-use support::native::{root, Workshop};
+use support::native::{test_source, Workshop};
 
 /// Messages of a run.
 const MESSAGES: u64 = 24;
@@ -34,7 +34,7 @@ struct Life {
 impl Device {
     fn new(broker: &Mosquitto) -> Device {
         let workshop = Workshop::new();
-        let program = workshop.build("cc", "c99", &root().join("tests/c/outbox_device.c"));
+        let program = workshop.build("cc", "c99", &test_source("outbox_device.c"));
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         Device { workshop, program, uri: format!("tcp://{}", broker.address()), seed }

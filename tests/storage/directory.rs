@@ -120,18 +120,6 @@ fn a_link_to_the_directory_is_followed_and_a_later_one_changes_nothing() {
 }
 
 #[test]
-fn a_second_user_in_this_process_is_told() {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("enos");
-    let first = directory(&path).unwrap();
-    let (status, message) = refusal(&path);
-    assert_eq!(status, Status::ENOS_ERR_STATE);
-    assert!(message.contains("in use"), "{message}");
-    release(&first);
-    drop(open(&path));
-}
-
-#[test]
 fn what_a_dead_process_left_half_written_is_never_a_value() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");

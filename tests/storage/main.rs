@@ -2,7 +2,6 @@
 
 mod crash;
 mod directory;
-mod host;
 mod records;
 mod refusals;
 mod vtable;

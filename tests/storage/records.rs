@@ -1,8 +1,5 @@
 //! Records: what comes back, what is refused, and the bytes that devices have on flash.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
-
 use enos::error::Status;
 use enos::protocol::Secret;
 use enos::storage::contents::{StoredBudget, StoredSecret, StoredSign};
@@ -11,14 +8,14 @@ use enos::storage::record::{decode, encode, RecordError, Role};
 use enos::storage::records::{Records, RecordsError};
 use zeroize::Zeroizing;
 
-use crate::host::Host;
+use support::host::{Asked, Store};
 
 const PRODUCT_KEY: &str = "XMXD7Wo3";
 const DEVICE_KEY: &str = "pump-07";
 const DIGEST: &str = "0123456789abcdef";
 
-fn records(host: &Host) -> Records {
-    Records::new(host.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
+fn records(store: &Store) -> Records {
+    Records::new(store.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
 }
 
 fn stored(text: &str, asset_id: Option<&str>) -> StoredSecret {
@@ -172,14 +169,13 @@ fn a_record_is_at_most_as_long_as_a_value() {
 
 #[test]
 fn keys_are_what_the_header_promises() {
-    let host = Host::honest();
-    let records = records(&host);
+    let store = Store::new();
+    let records = records(&store);
     let roles = [Role::Secret, Role::Previous, Role::Pending, Role::Sign, Role::Budget, Role::Outbox(17)];
     for role in roles {
         records.store_verified(role, b"data").unwrap();
     }
-    let mut keys: Vec<String> = host.values.lock().unwrap().keys().cloned().collect();
-    keys.sort();
+    let keys: Vec<String> = store.records().keys().cloned().collect();
     let expected = ["budget", "out.17", "pending", "previous", "secret", "sign"].map(|role| format!("{role}.{DIGEST}"));
     assert_eq!(keys, expected);
     for role in roles {
@@ -239,14 +235,14 @@ fn a_secret_is_not_printed() {
 
 #[test]
 fn only_not_found_means_that_there_is_none() {
-    let mut host = Host::honest();
-    host.load = Box::new(|_, _, _| -19);
-    let RecordsError { status, code, message } = records(&host).load(Role::Secret).unwrap_err();
+    let store = Store::new();
+    store.on_load(|_, _| -19);
+    let RecordsError { status, code, message } = records(&store).load(Role::Secret).unwrap_err();
     assert_eq!((status, code), (Status::ENOS_ERR_STORAGE, -19));
     assert!(message.contains("secret.") && message.contains("-19"), "{message}");
 
-    let host = Host::honest();
-    let records = records(&host);
+    let store = Store::new();
+    let records = records(&store);
     let key = Role::Secret.key(DIGEST);
     let foreign = encode(Role::Secret, PRODUCT_KEY, "pump-08", b"theirs").unwrap().to_vec();
     for (value, expected) in [
@@ -254,17 +250,17 @@ fn only_not_found_means_that_there_is_none() {
         (vec![0xFF; 100], Status::ENOS_ERR_STORAGE),
         (foreign, Status::ENOS_ERR_IDENTITY_MISMATCH),
     ] {
-        host.values.lock().unwrap().insert(key.clone(), value.clone());
+        store.records().insert(key.clone(), value.clone());
         let error = records.load(Role::Secret).unwrap_err();
         assert_eq!((error.status, error.code), (expected, 0), "{}", error.message);
-        assert_eq!(host.values.lock().unwrap()[&key], value, "looking changes nothing");
+        assert_eq!(store.records()[&key], value, "looking changes nothing");
     }
 }
 
 #[test]
 fn a_whole_record_of_somebody_else_is_not_overwritten() {
-    let host = Host::honest();
-    let records = records(&host);
+    let store = Store::new();
+    let records = records(&store);
     let key = Role::Pending.key(DIGEST);
     let foreign = encode(Role::Pending, PRODUCT_KEY, "pump-08", b"theirs").unwrap().to_vec();
     let other_role = encode(Role::Secret, PRODUCT_KEY, DEVICE_KEY, b"mine").unwrap().to_vec();
@@ -272,70 +268,54 @@ fn a_whole_record_of_somebody_else_is_not_overwritten() {
     newer[4] = 9;
     newer.extend(crc32fast::hash(&newer).to_le_bytes());
     for value in [foreign, other_role, newer] {
-        host.values.lock().unwrap().insert(key.clone(), value.clone());
+        store.records().insert(key.clone(), value.clone());
         records.store_verified(Role::Pending, b"new").unwrap_err();
-        assert_eq!(host.values.lock().unwrap()[&key], value);
+        assert_eq!(store.records()[&key], value);
     }
     // What a power cut left half-written must not keep a secret from being stored.
-    host.values.lock().unwrap().insert(key.clone(), vec![1, 2, 3]);
+    store.records().insert(key.clone(), vec![1, 2, 3]);
     records.store_verified(Role::Pending, b"new").unwrap();
     assert_eq!(records.load(Role::Pending).unwrap().unwrap().as_slice(), b"new");
 }
 
 #[test]
 fn stored_means_read_back() {
-    // A store that says OK and does nothing, one that cuts, one that flips a bit, one that fails.
-    let mut host = Host::honest();
-    host.store = Box::new(|_, _| 0);
-    assert!(records(&host).store_verified(Role::Secret, b"new").unwrap_err().message.contains("does not find"));
+    // A store that says OK and does nothing, one that cuts, flips a bit, adds or forgets, one that fails.
+    let store = Store::new();
+    store.on_calls(1, 0, 0);
+    assert!(records(&store).store_verified(Role::Secret, b"new").unwrap_err().message.contains("does not find"));
 
     type Change = fn(&mut Vec<u8>);
     for change in [(|v| v.truncate(v.len() - 1)) as Change, |v| v[20] ^= 1, |v| v.push(0), |v| v.clear()] {
-        let mut host = Host::honest();
-        let values = host.values.clone();
-        host.store = Box::new(move |key, data| {
+        let store = Store::new();
+        store.answer(move |request| {
+            let Asked::Store(data) = &request.asked else { return None };
             let mut data = data.to_vec();
             change(&mut data);
-            values.lock().unwrap().insert(key.to_owned(), data);
-            0
+            request.keep(data);
+            Some(0)
         });
-        let error = records(&host).store_verified(Role::Secret, b"new").unwrap_err();
+        let error = records(&store).store_verified(Role::Secret, b"new").unwrap_err();
         assert_eq!(error.status, Status::ENOS_ERR_STORAGE);
         assert!(error.message.contains("differ"), "{}", error.message);
     }
 
-    let mut host = Host::honest();
-    host.store = Box::new(|_, _| -28);
-    assert_eq!(records(&host).store_verified(Role::Secret, b"new").unwrap_err().code, -28);
-    assert_eq!(records(&host).store(Role::Budget, b"new").unwrap_err().code, -28);
-    assert_eq!(records(&host).store(Role::Budget, &[0; 70_000]).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+    let store = Store::new();
+    store.fail(-28, false);
+    assert_eq!(records(&store).store_verified(Role::Secret, b"new").unwrap_err().code, -28);
+    assert_eq!(records(&store).store(Role::Budget, b"new").unwrap_err().code, -28);
+    assert_eq!(records(&store).store(Role::Budget, &[0; 70_000]).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
 }
 
 /// Whichever load fails, the secret was handed to the store, and the caller is told unless it was read back.
 #[test]
 fn a_load_that_fails_neither_stops_nor_confirms_a_store() {
-    for failing in 0..3 {
-        let mut host = Host::honest();
-        let honest = host.load;
-        let loads = Arc::new(AtomicUsize::new(0));
-        let count = loads.clone();
-        host.load = Box::new(move |key, buf, out_len| match count.fetch_add(1, Ordering::SeqCst) {
-            n if n == failing => -5,
-            _ => honest(key, buf, out_len),
-        });
-        let stored = records(&host).store_verified(Role::Secret, b"new");
-        assert_eq!(stored.as_ref().map_err(|e| e.code).err(), (failing == 1).then_some(-5), "{stored:?}");
-        assert!(host.values.lock().unwrap().contains_key(&Role::Secret.key(DIGEST)));
+    // The first looks at what is there, the second reads back, and there is no third.
+    for (failing, code) in [(1, None), (3, Some(-5)), (4, None)] {
+        let store = Store::new();
+        store.answer(move |request| (request.is_load() && request.number == failing).then_some(-5));
+        let stored = records(&store).store_verified(Role::Secret, b"new");
+        assert_eq!(stored.as_ref().map_err(|e| e.code).err(), code, "{stored:?}");
+        assert!(store.records().contains_key(&Role::Secret.key(DIGEST)));
     }
-}
-
-#[test]
-fn two_devices_share_a_store() {
-    let host = Host::honest();
-    let first = records(&host);
-    let second = Records::new(host.storage(), PRODUCT_KEY, "pump-08", "fedcba9876543210");
-    first.store_verified(Role::Secret, b"first").unwrap();
-    second.store_verified(Role::Secret, b"second").unwrap();
-    assert_eq!(first.load(Role::Secret).unwrap().unwrap().as_slice(), b"first");
-    assert_eq!(second.load(Role::Secret).unwrap().unwrap().as_slice(), b"second");
 }

@@ -1,10 +1,10 @@
-//! Publish, subscribe, unsubscribe: each call has its one outcome, against a scripted broker.
+//! Publish and subscribe: each call has its one outcome, against a scripted broker; and messages that come in.
 
 use enos::error::Status;
 use enos::transport::inbox::LinkEvent;
 use support::broker::*;
 use support::online::{online, online_with};
-use support::rig::Rig;
+use support::rig::{options, Rig};
 
 #[test]
 fn qos_0_is_delivered_when_written_and_qos_1_when_acknowledged() {
@@ -48,27 +48,6 @@ fn no_more_than_the_window_is_in_flight() {
 }
 
 #[test]
-fn subscribe_tells_the_qos_granted_or_the_refusal() {
-    let mut rig = Rig::new();
-    let (link, mut peer) = online(&mut rig);
-    for (token, (code, shown)) in
-        [(0, "Ok(0)"), (1, "Ok(1)"), (0x80, "Err(())"), (3, "Err(())"), (0x7f, "Err(())")].into_iter().enumerate()
-    {
-        link.subscribe("a/+/#", 1, token as u64).unwrap();
-        let packet = peer.expect(SUBSCRIBE);
-        assert_eq!(packet.body[2..], *b"\x00\x05a/+/#\x01");
-        assert!(rig.is_quiet());
-        peer.send(&suback(packet.id(), &[code]));
-        rig.expect(&format!("Subscribed({token}, {shown})"));
-    }
-    link.unsubscribe("a/+/#", 99).unwrap();
-    let packet = peer.expect(UNSUBSCRIBE);
-    assert_eq!(packet.body[2..], *b"\x00\x05a/+/#");
-    peer.send(&unsuback(packet.id()));
-    rig.expect("Unsubscribed(99)");
-}
-
-#[test]
 fn an_answer_that_does_not_fit_the_call_is_no_outcome() {
     let mut rig = Rig::new();
     let (link, mut peer) = online(&mut rig);
@@ -90,30 +69,6 @@ fn an_answer_that_does_not_fit_the_call_is_no_outcome() {
 }
 
 #[test]
-fn what_mqtt_cannot_carry_is_refused_with_words() {
-    let mut rig = Rig::new();
-    let invalid = |result: enos::error::Result<()>, status: Status, name: &str| {
-        let error = result.unwrap_err();
-        assert_eq!(error.status, status, "{error}");
-        assert!(error.message.contains(name), "{error}");
-    };
-    let (link, _peer) = online(&mut rig);
-    let long = "x".repeat(65_536);
-    for topic in ["", "a\0", "a/+", "#", &long] {
-        let status = if topic.len() > 65_535 { Status::ENOS_ERR_TOO_LARGE } else { Status::ENOS_ERR_INVALID_ARG };
-        invalid(link.publish(topic, b"", 0, 1), status, "topic");
-    }
-    for filter in ["", "a\0", "a+/b", "a/#/b", "#/", "a#", "+a"] {
-        invalid(link.subscribe(filter, 0, 1), Status::ENOS_ERR_INVALID_ARG, "filter");
-        invalid(link.unsubscribe(filter, 1), Status::ENOS_ERR_INVALID_ARG, "filter");
-    }
-    invalid(link.subscribe(&long, 0, 1), Status::ENOS_ERR_TOO_LARGE, "filter");
-    invalid(link.publish("t", b"", 2, 1), Status::ENOS_ERR_UNSUPPORTED, "QoS");
-    invalid(link.subscribe("t", 3, 1), Status::ENOS_ERR_INVALID_ARG, "QoS");
-    assert!(rig.is_quiet());
-}
-
-#[test]
 fn calls_beyond_what_may_wait_are_refused_and_the_others_stay() {
     let mut rig = Rig::new();
     let (link, mut peer) = online_with(&mut rig, |options| options.inflight = 1);
@@ -132,4 +87,35 @@ fn calls_beyond_what_may_wait_are_refused_and_the_others_stay() {
         rig.expect(&format!("Delivered({token})"));
     }
     assert!(rig.is_quiet());
+}
+
+#[test]
+fn a_message_comes_right_after_connack_before_any_subscription() {
+    let (mut rig, broker) = (Rig::new(), Broker::bind());
+    let _link = rig.open(&options(broker.address()));
+    let mut peer = broker.accept();
+    peer.expect(CONNECT);
+    peer.send(&[connack(0), publish(b"a/topic", b"hello", Some(7))].concat());
+    rig.expect("Connected");
+    match rig.next() {
+        LinkEvent::Message { topic, payload, qos: 1, retained: false, duplicate: false } => {
+            assert_eq!((&topic[..], &payload[..]), (&b"a/topic"[..], &b"hello"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let puback = peer.expect(PUBACK);
+    assert_eq!(puback.id(), 7);
+}
+
+#[test]
+fn retained_and_duplicate_are_told() {
+    let mut rig = Rig::new();
+    let (_link, mut peer) = online(&mut rig);
+    let mut bytes = publish(b"t", b"p", Some(1));
+    bytes[0] |= 0x09;
+    peer.send(&bytes);
+    match rig.next() {
+        LinkEvent::Message { qos: 1, retained: true, duplicate: true, .. } => (),
+        other => panic!("{other:?}"),
+    }
 }

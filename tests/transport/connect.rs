@@ -19,39 +19,6 @@ fn until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn connect_says_what_it_was_told_to() {
-    for address in ["127.0.0.1:0", "[::1]:0"] {
-        let (mut rig, broker) = (Rig::new(), Broker::bind_to(address));
-        let mut options = options(broker.address());
-        options.keep_alive_s = 77;
-        let link = Link::open(&options, 42, &rig.inbox).unwrap();
-        let mut peer = broker.accept();
-        let connect = peer.expect(CONNECT);
-        // MQTT, level 4; user name, password, clean session; keep-alive.
-        assert_eq!(connect.body[..10], *b"\x00\x04MQTT\x04\xc2\x00\x4d");
-        assert_eq!(connect.credentials(), ["a device", "a user", "a password"]);
-        assert!(rig.is_quiet());
-        until(|| link.connect_sent());
-        peer.send(&connack(0));
-        assert!(matches!(rig.next_of_any(), (42, LinkEvent::Connected)));
-    }
-}
-
-#[test]
-fn a_connack_refuses_with_its_code() {
-    for code in [1, 2, 3, 4, 5, 6, 111, 128, 255] {
-        let (mut rig, broker) = (Rig::new(), Broker::bind());
-        let _link = rig.open(&options(broker.address()));
-        let mut peer = broker.accept();
-        peer.expect(CONNECT);
-        peer.send(&connack(code));
-        rig.expect(&format!("Refused({code})"));
-        peer.expect_end();
-        assert!(rig.is_quiet());
-    }
-}
-
-#[test]
 fn nobody_there_fails_before_the_connect() {
     let mut rig = Rig::new();
     let link = rig.open(&options(nobody()));
@@ -122,26 +89,6 @@ fn a_message_before_connack_ends_the_attempt_unheard() {
     peer.send(&[publish(b"early", b"", None), connack(0)].concat());
     assert!(matches!(rig.next(), LinkEvent::Failed { connect_sent: true, .. }));
     assert!(rig.is_quiet());
-}
-
-#[test]
-fn a_call_before_connack_is_refused() {
-    let (mut rig, broker) = (Rig::new(), Broker::bind());
-    let link = rig.open(&options(broker.address()));
-    for result in [link.publish("t", b"", 1, 1), link.subscribe("t", 1, 2), link.unsubscribe("t", 3)] {
-        assert_eq!(result.unwrap_err().status, Status::ENOS_ERR_STATE);
-    }
-    drop(link);
-    assert!(rig.is_quiet());
-}
-
-#[test]
-fn an_interface_that_is_not_there_fails_the_attempt() {
-    let (mut rig, broker) = (Rig::new(), Broker::bind());
-    let mut options = options(broker.address());
-    options.interface = Some("nosuchif0".into());
-    let _link = rig.open(&options);
-    assert!(matches!(rig.next(), LinkEvent::Failed { connect_sent: false, .. }));
 }
 
 #[test]

@@ -1,69 +1,10 @@
 //! How a link ends: lost, closed or dropped, against a scripted broker.
 
-use enos::error::Status;
 use enos::transport::inbox::LinkEvent;
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::online::{online, online_with};
 use support::rig::{options, Rig};
-
-#[test]
-fn an_end_after_connack_is_a_loss() {
-    type Ending = fn(Peer);
-    let endings: [Ending; 6] = [
-        |peer| drop(peer),
-        |peer| peer.reset(),
-        |mut peer| peer.send(&connack(0)),
-        |mut peer| peer.send(&packet(DISCONNECT << 4, &[])),
-        |mut peer| peer.send(&packet(PUBLISH << 4, &[0, 9, b'x'])),
-        |mut peer| peer.send(&[PUBLISH << 4, 0xff, 0xff, 0xff, 0xff, 0xff]),
-    ];
-    for (n, ending) in endings.into_iter().enumerate() {
-        let mut rig = Rig::new();
-        let (link, peer) = online(&mut rig);
-        ending(peer);
-        match rig.next() {
-            LinkEvent::Lost { .. } => (),
-            other => panic!("ending {n}: {other:?}"),
-        }
-        assert_eq!(link.publish("t", b"", 0, 1).unwrap_err().status, Status::ENOS_ERR_STATE, "ending {n}");
-        drop(link);
-        assert!(rig.is_quiet(), "ending {n}");
-    }
-}
-
-#[test]
-fn every_token_has_one_outcome_when_the_link_is_lost() {
-    let mut rig = Rig::new();
-    let (link, mut peer) = online_with(&mut rig, |options| options.inflight = 3);
-    let mut tokens = HashSet::new();
-    for token in 0..20 {
-        link.publish("t", b"x", 1, token).unwrap();
-        tokens.insert(token);
-    }
-    for token in 20..23 {
-        link.subscribe("t", 1, token).unwrap();
-        link.unsubscribe("t", token + 10).unwrap();
-        tokens.extend([token, token + 10]);
-    }
-    let id = peer.expect(PUBLISH).id();
-    peer.send(&puback(id));
-    rig.expect("Delivered(0)");
-    tokens.remove(&0);
-    peer.expect(PUBLISH);
-    peer.reset();
-    loop {
-        match rig.next() {
-            LinkEvent::NotDelivered { token, .. } => assert!(tokens.remove(&token), "{token} twice"),
-            LinkEvent::Lost { .. } => break,
-            other => panic!("{other:?}"),
-        }
-    }
-    assert!(tokens.is_empty(), "no outcome for {tokens:?} before the loss");
-    drop(link);
-    assert!(rig.is_quiet());
-}
 
 #[test]
 fn a_silent_peer_is_found_out_by_the_keep_alive() {

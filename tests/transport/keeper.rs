@@ -65,7 +65,7 @@ fn a_loop_that_pauses_three_keep_alives_keeps_its_link() {
     let start = Instant::now();
     while rig.is_quiet() {
         turn(&rig, &link, 1000);
-        assert!(start.elapsed() < support::rig::PATIENCE);
+        assert!(start.elapsed() < PATIENCE);
     }
     rig.expect("Delivered(1)");
     drop(link);

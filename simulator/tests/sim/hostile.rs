@@ -8,7 +8,6 @@ use mqttbytes::{
 };
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
     time::Duration,
 };
 
@@ -18,8 +17,7 @@ fn assert_sound(sim: &Sim) {
 
 /// Sends bytes and waits for the link to end.
 fn throw(sim: &Sim, bytes: &[u8]) {
-    let mut stream = TcpStream::connect(sim.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = connect(sim.address());
     // The cloud may close before all is written.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -28,9 +26,7 @@ fn throw(sim: &Sim, bytes: &[u8]) {
 }
 
 fn login_bytes() -> Vec<u8> {
-    let mut out = bytes::BytesMut::new();
-    Login::device(DEVICE_SECRET).connect().write(&mut out).unwrap();
-    out.to_vec()
+    Login::device(DEVICE_SECRET).bytes()
 }
 
 #[test]
@@ -108,8 +104,7 @@ fn other_protocols_are_told_so() {
 
 #[test]
 fn large_packets_are_limited() {
-    let sim = Sim::start(active());
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(active());
     // 256 MB on a header's word.
     client.write(&[0x30, 0xff, 0xff, 0xff, 0x7f]);
     client.end();
@@ -128,8 +123,7 @@ fn large_packets_are_limited() {
 
 #[test]
 fn deep_json_and_topics_of_any_characters() {
-    let sim = Sim::start(active());
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(active());
     client.subscribe("#", QoS::AtMostOnce);
     client.subscribe("é/+", QoS::AtMostOnce);
     // A device's own topics and free ones come back to who has subscribed to all, others' do not.
@@ -155,8 +149,7 @@ fn deep_json_and_topics_of_any_characters() {
 
 #[test]
 fn what_a_fault_holds_back_is_limited() {
-    let sim = Sim::start(faulty(active(), &["pingresp:delay=600000"]));
-    let mut client = sim.device(DEVICE_SECRET);
+    let (_sim, mut client) = Sim::online(faulty(active(), &["pingresp:delay=600000"]));
     client.write(&[0xc0, 0].repeat(2000));
     client.end();
 }
@@ -166,14 +159,13 @@ fn keys_are_limited() {
     let products = vec![Product { product_key: "pk".into(), product_secret: PRODUCT_SECRET.into() }];
     let sim = Sim::start(Config { products, ..config() });
     let id = DeviceId::new("pk", "d".repeat(129));
-    assert_eq!(Client::open(sim.address()).login(&Login { id, ..Login::product() }), 4);
+    assert_eq!(sim.answer(&Login { id, ..Login::product() }), 4);
 }
 
 #[test]
 fn subscriptions_are_limited() {
     let limits = Limits { subscriptions: 3, ..Limits::default() };
-    let sim = Sim::start(Config { limits, ..active() });
-    let mut client = sim.device(DEVICE_SECRET);
+    let (_sim, mut client) = Sim::online(Config { limits, ..active() });
     let codes = ["a", "b", "c", "d", "c"].map(|filter| client.subscribe(filter, QoS::AtMostOnce));
     assert_eq!(codes, [0, 0, 0, 0x80, 0]);
 }
@@ -195,9 +187,7 @@ fn connections_are_limited_and_come_free_again() {
 /// A connection that is being served: logged in, as a device of its own.
 fn held_open(sim: &Sim, n: usize) -> Client {
     let id = DeviceId::new("pk", format!("d{n}"));
-    let mut client = Client::open(sim.address());
-    assert_eq!(client.login(&Login { id, ..Login::device(DEVICE_SECRET) }), 0);
-    client
+    sim.log_in(&Login { id, ..Login::device(DEVICE_SECRET) })
 }
 
 fn try_login(sim: &Sim) -> Result<Packet, ErrorKind> {
@@ -219,9 +209,13 @@ fn product_logins_register_no_more_than_the_limit() {
     let sim = Sim::start(Config { limits, products, devices: vec![], ..config() });
     let outcomes = ["a", "b", "c", "a"].map(|device_key| {
         let id = DeviceId::new("pk", device_key);
-        Client::open(sim.address()).login(&Login { id, ..Login::product() })
+        sim.answer(&Login { id, ..Login::product() })
     });
     assert_eq!(outcomes, [0, 0, 5, 0]);
+    // Those that are registered are devices like any other.
+    let id = DeviceId::new("pk", "b");
+    let secret = sim.cloud.device(&id).unwrap().device_secret.unwrap().expose().to_owned();
+    assert_eq!(sim.answer(&Login { id, ..Login::device(&secret) }), 0);
 }
 
 #[test]
@@ -238,8 +232,7 @@ fn whoever_says_nothing_is_not_kept() {
 #[test]
 fn whoever_does_not_read_is_not_kept() {
     let limits = Limits { write_wait: Duration::from_millis(100), ..Limits::default() };
-    let sim = Sim::start(Config { limits, ..active() });
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(Config { limits, ..active() });
     client.subscribe("#", QoS::AtMostOnce);
     client.stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut publish = bytes::BytesMut::new();

@@ -1,15 +1,14 @@
 //! What a device goes through on a good day: activation, login, posts, commands.
 
 use crate::common::*;
-use enos_sim::{Activation, Command, Completed, Config, Event, HmacSha1, Product, SecondLogin, Spelling};
+use enos_sim::{Activation, Command, Completed, Config, Event, HmacSha1, SecondLogin, Spelling};
 use mqttbytes::{v4::Packet, QoS};
 use serde_json::{json, Value};
 use std::time::Duration;
 
 /// Logs in with the product secret; the device secret that is pushed.
 fn activate(sim: &Sim) -> (Client, String, Value) {
-    let mut client = Client::open(sim.address());
-    assert_eq!(client.login(&Login::product()), 0);
+    let mut client = sim.product();
     let (topic, body) = client.next_json();
     let secret = body["params"]["deviceSecret"].as_str().unwrap().to_owned();
     (client, secret, json!({"topic": topic, "body": body}))
@@ -51,8 +50,7 @@ fn a_device_is_activated_and_posts() {
 fn the_other_spelling_with_qos_1() {
     let activation = Activation { spelling: Spelling::Activated, ..Activation::default() };
     let sim = Sim::start(Config { activation, push_qos: 1, ..config() });
-    let mut client = Client::open(sim.address());
-    assert_eq!(client.login(&Login::product()), 0);
+    let mut client = sim.product();
     let push = client.next_publish();
     assert_eq!((push.topic.as_str(), push.qos), ("/ext/session/pk/dk/thing/activated/info", QoS::AtLeastOnce));
     client.send(|out| mqttbytes::v4::PubAck::new(push.pkid).write(out));
@@ -69,7 +67,7 @@ fn a_second_product_login_gets_the_same_secret_or_a_new_one() {
     let sim = Sim::start(Config { activation, ..config() });
     let (first, second) = (activate(&sim).1, activate(&sim).1);
     assert_ne!(first, second);
-    assert_eq!(Client::open(sim.address()).login(&Login::device(&first)), 4, "the old one is void");
+    assert_eq!(sim.answer(&Login::device(&first)), 4, "the old one is void");
     sim.device(&second);
 }
 
@@ -78,15 +76,7 @@ fn a_push_can_be_all_that_activation_needs() {
     let activation = Activation { completed: Completed::Push, ..Activation::default() };
     let sim = Sim::start(Config { activation, ..config() });
     let secret = activate(&sim).1;
-    assert_eq!(Client::open(sim.address()).login(&Login::product()), 5);
-    sim.device(&secret);
-}
-
-#[test]
-fn a_products_devices_need_no_registration() {
-    let products = vec![Product { product_key: "pk".into(), product_secret: PRODUCT_SECRET.into() }];
-    let sim = Sim::start(Config { devices: vec![], products, ..config() });
-    let secret = activate(&sim).1;
+    assert_eq!(sim.answer(&Login::product()), 5);
     sim.device(&secret);
 }
 
@@ -105,7 +95,7 @@ fn all_that_real_sdks_sign_with() {
         Login { client_id: format!("dk{{ip={}}}", "1".repeat(90)), ..good.clone() },
         Login { client_id: "pk.dk".into(), ..good.clone() },
     ] {
-        assert_eq!(Client::open(sim.address()).login(&login), 0, "{} {}", login.label, login.client_id);
+        assert_eq!(sim.answer(&login), 0, "{} {}", login.label, login.client_id);
     }
 }
 
@@ -113,8 +103,7 @@ fn all_that_real_sdks_sign_with() {
 fn the_meaning_of_hmacsha1_is_a_setting() {
     let outcomes = |hmacsha1| {
         let sim = Sim::start(Config { hmacsha1, ..active() });
-        [hmac_sha1, sha1_plain]
-            .map(|digest| Client::open(sim.address()).login(&Login { digest, ..Login::device(DEVICE_SECRET) }))
+        [hmac_sha1, sha1_plain].map(|digest| sim.answer(&Login { digest, ..Login::device(DEVICE_SECRET) }))
     };
     assert_eq!(outcomes(HmacSha1::Hmac), [0, 4]);
     assert_eq!(outcomes(HmacSha1::Plain), [4, 0]);
@@ -143,18 +132,17 @@ fn refusals_say_why() {
     let mut disabled = sim.cloud.device(&dk()).unwrap();
     disabled.enabled = false;
     sim.cloud.put_device(disabled).unwrap();
-    assert_eq!(Client::open(sim.address()).login(&good), 5);
+    assert_eq!(sim.answer(&good), 5);
     assert!(sim.cloud.remove_device(&dk()).unwrap());
-    assert_eq!(Client::open(sim.address()).login(&good), 5);
+    assert_eq!(sim.answer(&good), 5);
 
     let sim = Sim::start(Config { refusal_code: Some(5), md5: false, ..active() });
-    assert_eq!(Client::open(sim.address()).login(&Login { digest: md5_plain, label: "md5", ..good }), 5);
+    assert_eq!(sim.answer(&Login { digest: md5_plain, label: "md5", ..good }), 5);
 }
 
 #[test]
 fn replies_need_a_subscription_and_judge_the_post() {
-    let sim = Sim::start(active());
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(active());
     client.post("1");
     assert_eq!(sim.wait_for("reply")["sent"], false);
     client.ping();
@@ -179,8 +167,7 @@ fn replies_need_a_subscription_and_judge_the_post() {
 #[test]
 fn subscriptions_are_granted_routed_and_refused() {
     let refused_filters = vec!["/secret/#".into()];
-    let sim = Sim::start(Config { refused_filters, ..active() });
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(Config { refused_filters, ..active() });
     assert_eq!(client.subscribe("/free/+/x", QoS::AtMostOnce), 0);
     assert_eq!(client.subscribe("/free/#", QoS::ExactlyOnce), 1, "EnOS knows no QoS 2");
     assert_eq!(client.subscribe("/secret/a", QoS::AtMostOnce), 0x80);
@@ -205,8 +192,7 @@ fn commands_come_unasked_and_their_answers_are_timed() {
         params: json!({"temperature": after_posts}),
         after_posts,
     };
-    let sim = Sim::start(Config { commands: vec![command(0), command(1)], ..active() });
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(Config { commands: vec![command(0), command(1)], ..active() });
     let (topic, body) = client.next_json();
     assert_eq!(topic, "/sys/pk/dk/thing/service/measurepoint/set");
     assert_eq!(
@@ -229,8 +215,7 @@ fn commands_come_unasked_and_their_answers_are_timed() {
 
 #[test]
 fn a_command_without_an_answer_times_out() {
-    let sim = Sim::start(Config { command_timeout: Duration::from_millis(50), ..active() });
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(Config { command_timeout: Duration::from_millis(50), ..active() });
     let id = sim.cloud.command(&dk(), "thing/disable", json!([])).unwrap();
     assert_eq!(client.next_json().0, "/sys/pk/dk/thing/disable");
     let reply = sim.wait_for("command_reply");
@@ -239,8 +224,7 @@ fn a_command_without_an_answer_times_out() {
 
 #[test]
 fn more_commands_than_a_device_may_owe_are_not_sent() {
-    let sim = Sim::start(active());
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(active());
     for _ in 0..50 {
         sim.cloud.command(&dk(), "thing/service/x", json!({})).unwrap();
         client.next_json();
@@ -281,22 +265,8 @@ fn silence_beyond_the_keepalive_ends_the_link() {
 }
 
 #[test]
-fn the_state_outlives_the_cloud() {
-    let directory = tempfile::tempdir().unwrap();
-    let state = Some(directory.path().join("state.json"));
-    let sim = Sim::start(Config { state: state.clone(), ..config() });
-    let secret = activate(&sim).1;
-    sim.device(&secret);
-    sim.stop();
-    let sim = Sim::start(Config { state, seed: None, ..config() });
-    sim.device(&secret);
-    assert_eq!(Client::open(sim.address()).login(&Login::product()), 5);
-}
-
-#[test]
 fn the_end_of_the_cloud_is_orderly() {
-    let sim = Sim::start(active());
-    let mut client = sim.device(DEVICE_SECRET);
+    let (sim, mut client) = Sim::online(active());
     let records = sim.stop();
     client.end();
     assert_eq!(count(&records, |event| matches!(event, Event::Closed { .. })), 1);

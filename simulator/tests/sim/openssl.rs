@@ -4,58 +4,32 @@ use crate::common::{program::Program, *};
 use enos_sim::ca::{Authority, KeyKind, Profile, Validity};
 use std::{
     fs,
-    io::{self, Read, Write},
-    os::unix::fs::PermissionsExt,
+    io::{Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-/// `openssl s_client`, whose standard input and output are the session.
-struct SClient {
-    child: Child,
-    input: ChildStdin,
-    output: ChildStdout,
-}
-
-impl SClient {
-    fn start(port: u16, args: &[&str], directory: &Path) -> SClient {
-        let mut child = Command::new("openssl")
-            .args(["s_client", "-quiet", "-no_ign_eof", "-nocommands", "-verify_return_error", "-CAfile", "ca.pem"])
-            .args(["-verify_hostname", "localhost", "-servername", "localhost"])
-            .args(["-connect", &format!("127.0.0.1:{port}")])
-            .args(args)
-            .current_dir(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        SClient { child, input, output }
-    }
-}
-
-impl Drop for SClient {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Read for SClient {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.output.read(into)
-    }
-}
-
-impl Write for SClient {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.input.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.input.flush()
-    }
+/// A client behind `openssl s_client`, whose standard input and output are the session; it ends with this client.
+fn s_client(port: u16, args: &[&str], directory: &Path) -> Client<UnixStream> {
+    let (ours, its) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-quiet", "-no_ign_eof", "-nocommands", "-verify_return_error", "-CAfile", "ca.pem"])
+        .args(["-verify_hostname", "localhost", "-servername", "localhost"])
+        .args(["-connect", &format!("127.0.0.1:{port}")])
+        .args(args)
+        .current_dir(directory)
+        .stdin(OwnedFd::from(its.try_clone().unwrap()))
+        .stdout(OwnedFd::from(its))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::spawn(move || child.wait());
+    Client::over(ours)
 }
 
 fn enos_sim(args: &[&str], directory: &Path) -> Output {
@@ -89,7 +63,7 @@ fn program(args: &[&str], directory: &Path) -> (Program, u16) {
 
 #[test]
 fn a_foreign_client_is_activated() {
-    for (key, version) in [("ec", "-tls1_3"), ("rsa", "-tls1_2")] {
+    for (key, version, words) in [("ec", "-tls1_3", "TLSv1.3"), ("rsa", "-tls1_2", "TLSv1.2")] {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         make_ca(&["--client", "dk", "--key", key], directory);
@@ -99,19 +73,24 @@ fn a_foreign_client_is_activated() {
         let id = enos_sim::DeviceId::new("pk", "d2");
         let login = Login { id, ..Login::product() };
 
-        let mut client = Client::over(SClient::start(port, &args, directory));
+        let mut client = s_client(port, &args, directory);
         assert_eq!(client.login(&login), 0);
         let secret = client.next_json().1["params"]["deviceSecret"].as_str().unwrap().to_owned();
         let tls = program.wait_for("tls");
         assert_eq!((&tls["server_name"], &tls["client_certificate"]), (&"localhost".into(), &"CN=dk".into()));
+        assert_eq!((&tls["version"], &tls["connection"]), (&words.into(), &1.into()));
+        assert!(tls["cipher"].as_str().unwrap().contains("AES"), "{tls}");
         drop(client);
 
-        let mut client = Client::over(SClient::start(port, &args, directory));
+        let mut client = s_client(port, &args, directory);
         assert_eq!(client.login(&Login { secret, secure_mode: 2, ..login }), 0);
-        client.ping();
+        let post_topic = POST.replace("/dk/", "/d2/");
+        client.subscribe(&format!("{post_topic}_reply"), mqttbytes::QoS::AtMostOnce);
+        client.publish(&post_topic, mqttbytes::QoS::AtMostOnce, post("1"));
+        assert_eq!(client.next_json().1["code"], 200);
         drop(client);
 
-        let mut client = Client::over(SClient::start(port, &[version], directory));
+        let mut client = s_client(port, &[version], directory);
         assert!(client.try_next().is_err());
         assert_eq!(program.wait_for("tls_failed")["reason"], "the client shows no certificate");
     }
@@ -198,8 +177,8 @@ fn a_request_is_certified_for_its_own_key_and_subject() {
         let (content, words) =
             openssl(&format!("verify -x509_strict -purpose sslclient -CAfile ca.pem {name}.pem"), directory);
         assert!(content, "{words}");
-        let (_, words) = openssl(&format!("x509 -in {name}.pem -noout -subject"), directory);
-        assert_eq!(words.trim(), "subject=C = DE, O = Works, CN = dk");
+        let (_, words) = openssl(&format!("x509 -in {name}.pem -noout -subject -nameopt RFC2253"), directory);
+        assert_eq!(words.trim(), "subject=CN=dk,O=Works,C=DE");
         let of_key = openssl(&format!("pkey -in {name}.key -pubout"), directory).1;
         assert_eq!(openssl(&format!("x509 -in {name}.pem -noout -pubkey"), directory).1, of_key);
     }

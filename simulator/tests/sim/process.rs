@@ -1,8 +1,18 @@
 //! The program as a person or a script starts it.
 
-use crate::common::{program::Program, tls::*, *};
+use crate::common::{
+    program::{self, Program},
+    tls::*,
+    *,
+};
 use enos_sim::DeviceId;
-use std::{fs, io::Write, net::TcpStream, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+};
+use support::tls::Pki;
 
 fn fails(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_enos-sim")).args(args).output().unwrap();
@@ -11,34 +21,23 @@ fn fails(args: &[&str]) -> String {
 }
 
 #[test]
-fn signals_end_it_with_a_summary() {
-    for signal in ["INT", "TERM"] {
-        let mut program = Program::start(&["--summary"]);
+fn it_ends_with_a_summary() {
+    for signal in [Some(libc::SIGINT), Some(libc::SIGTERM), None] {
+        let mut program = Program::start(&["--summary", "--exit-after-posts", "2"]);
         let mut client = program.device();
         client.post("1");
         program.wait_for("reply");
-        program.signal(signal);
+        match signal {
+            Some(signal) => program.signal(signal),
+            None => client.post("2"),
+        }
         client.end();
-        let (code, last) = program.end();
-        assert_eq!((code, &last["event"]), (Some(0), &"summary".into()));
-        assert_eq!(last["summary"]["devices"][0]["posts_accepted"], 1);
+        let last = program.exits(0);
+        assert_eq!(last["event"], "summary");
+        let device = &last["summary"]["devices"][0];
+        let posts = if signal.is_some() { 1 } else { 2 };
+        assert_eq!((&device["device"], &device["posts_accepted"]), (&"pk/dk".into(), &posts.into()));
     }
-}
-
-#[test]
-fn the_summary_counts() {
-    let program = Program::start(&["--summary", "--exit-after-posts", "2"]);
-    let mut client = program.device();
-    client.post("1");
-    client.post("2");
-    client.end();
-    let mut program = program;
-    let summary = program.wait_for("summary")["summary"].clone();
-    assert_eq!(
-        (&summary["devices"][0]["device"], &summary["devices"][0]["posts_accepted"]),
-        (&"pk/dk".into(), &2.into())
-    );
-    assert_eq!(program.end().0, Some(0));
 }
 
 #[test]
@@ -49,13 +48,13 @@ fn a_reply_that_ends_the_program_is_still_sent() {
     client.post("1");
     assert_eq!(client.next_json().1["code"], 200);
     client.end();
-    assert_eq!(program.end().0, Some(0));
+    program.exits(0);
 }
 
 #[test]
 fn waiting_in_vain_is_a_failure_and_a_mere_timeout_is_not() {
-    assert_eq!(Program::start(&["--exit-when", "publish=3", "--timeout", "50"]).end().0, Some(1));
-    assert_eq!(Program::start(&["--timeout", "50"]).end().0, Some(0));
+    Program::start(&["--exit-when", "publish=3", "--timeout", "50"]).exits(1);
+    Program::start(&["--timeout", "50"]).exits(0);
 }
 
 #[test]
@@ -70,11 +69,13 @@ fn killed_it_leaves_nothing_behind() {
 
 #[test]
 fn it_ends_when_nobody_reads_its_output() {
-    let mut program = Program::start(&[]);
-    program.output = None;
-    let mut client = Client::open(program.address);
+    let mut child = program::listening(&[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let port = serde_json::from_str::<serde_json::Value>(&first).unwrap()["port"].as_u64().unwrap() as u16;
+    let mut client = Client::open(([127, 0, 0, 1], port).into());
     client.send(|out| Login::device(DEVICE_SECRET).connect().write(out));
-    assert!(program.child.wait().unwrap().success());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn it_takes_commands_from_its_input() {
     program.say("kick");
     client.end();
     program.say("quit");
-    assert_eq!(program.end().0, Some(0));
+    program.exits(0);
 }
 
 #[test]
@@ -116,9 +117,10 @@ fn devices_and_faults_from_a_file_and_state_across_restarts() {
     drop(program);
 
     let program = Program::start(&args);
-    let device = Login { secret: secret.clone(), secure_mode: 2, ..login };
+    let device = Login { secret, secure_mode: 2, ..login.clone() };
     assert_eq!(Client::open(program.address).login(&device), 3);
     assert_eq!(Client::open(program.address).login(&device), 0);
+    assert_eq!(Client::open(program.address).login(&login), 5, "it is known that the device is active");
 }
 
 #[test]
@@ -154,9 +156,7 @@ fn the_help_knows_every_option_and_event() {
 }
 
 /// Opens connections, and more, to a program that must be as large after them as before.
-fn leaves_nothing_behind(mut program: Program, rounds: usize, open: impl Fn(&Program, usize)) {
-    let mut output = program.output.take().unwrap();
-    let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+fn leaves_nothing_behind(program: Program, rounds: usize, open: impl Fn(&Program, usize)) {
     let round = |program: &Program| {
         (0..rounds).for_each(|n| open(program, n));
         let settled = || program.proc("task") <= 8 && program.proc("fd") <= 16;
@@ -171,8 +171,6 @@ fn leaves_nothing_behind(mut program: Program, rounds: usize, open: impl Fn(&Pro
     let before = round(&program);
     let after = round(&program);
     assert!(after < before + 4096, "{before} kB have become {after} kB");
-    drop(program);
-    reader.join().unwrap().unwrap();
 }
 
 #[test]
@@ -186,18 +184,19 @@ fn thousands_of_connects_leave_nothing_behind() {
 
 #[test]
 fn hundreds_of_handshakes_leave_nothing_behind() {
-    let desk = Desk::new();
+    let pki = Pki::new();
+    pki.port();
     let args = ["--tls-listen", "127.0.0.1:0", "--tls-cert", "server.pem", "--tls-key", "server.key"];
     let faults = ["--fault", "record=2:close@2-", "--tls-client-ca", "ca.pem"];
     for args in [&args[..], &[&args[..], &faults].concat()] {
-        let mut program = Program::start_in(desk.path(), args);
+        let mut program = Program::start_in(pki.directory.path(), args);
         let port = program.event()["port"].as_u64().unwrap() as u16;
         let address = ([127, 0, 0, 1], port).into();
         leaves_nothing_behind(program, 150, |_, n| match n % 3 {
             0 => drop(TcpStream::connect(address).unwrap()),
             1 => TcpStream::connect(address).unwrap().write_all(&[22, 3, 1, 0, 2, 1, 2]).unwrap(),
             _ => {
-                drop(try_open_at(address, desk.client()).map(|mut client| client.login(&Login::device(DEVICE_SECRET))))
+                drop(try_open_at(address, trusting(&pki)).map(|mut client| client.login(&Login::device(DEVICE_SECRET))))
             }
         });
     }
@@ -210,7 +209,7 @@ fn a_silenced_connection_costs_no_time() {
     client.send(|out| Login { keep_alive: 1, ..Login::device(DEVICE_SECRET) }.connect().write(out));
     // Clock ticks, of which there are 100 in a second, in user and system mode.
     let ticks = || -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", program.child.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     };

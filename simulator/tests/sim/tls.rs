@@ -8,6 +8,7 @@ use enos_sim::{
 use mqttbytes::QoS;
 use openssl::ssl::SslVersion;
 use std::io::{ErrorKind, Write};
+use support::tls::{local, Pki};
 
 const EXPIRED: Validity = Validity::days(-10, -1);
 const NOT_YET: Validity = Validity::days(1, 10);
@@ -17,52 +18,23 @@ fn reason(sim: &Sim) -> String {
 }
 
 #[test]
-fn a_device_is_activated_and_posts() {
-    for (kind, version, words) in
-        [(KeyKind::EcP256, SslVersion::TLS1_3, "TLSv1.3"), (KeyKind::Rsa2048, SslVersion::TLS1_2, "TLSv1.2")]
-    {
-        let desk = Desk::with(kind);
-        let certificate = desk.authority.issue(&Profile::client("dk").key(kind)).unwrap();
-        let sim = Sim::start(desk.demanding(config()));
-        let mut speaking = desk.client_with(&certificate);
-        speak(&mut speaking, version);
-        let mut client = open(&sim, speaking);
-        let tls = sim.wait_for("tls");
-        assert_eq!((&tls["version"], &tls["server_name"]), (&words.into(), &"localhost".into()));
-        assert_eq!(tls["client_certificate"], "CN=dk");
-        assert!(tls["cipher"].as_str().unwrap().contains("AES") && tls["connection"] == 1, "{tls}");
-
-        assert_eq!(client.login(&Login::product()), 0);
-        let secret = client.next_json().1["params"]["deviceSecret"].as_str().unwrap().to_owned();
-        drop(client);
-        let mut client = open(&sim, desk.client_with(&certificate));
-        assert_eq!(client.login(&Login::device(&secret)), 0);
-        client.subscribe(&format!("{POST}_reply"), QoS::AtMostOnce);
-        client.post("1");
-        assert_eq!(client.next_json().1["code"], 200);
-    }
-}
-
-#[test]
 fn both_ports_are_of_one_cloud() {
-    let desk = Desk::new();
-    let sim = Sim::start(Config { plain: true, ..desk.config(active()) });
+    let pki = Pki::new();
+    let sim = Sim::start(Config { plain: true, ..secure(pki.port(), active()) });
     assert_eq!(sim.wait_for("listening")["tls"], false);
     let listening = sim.wait_for("listening");
     assert_eq!(listening["port"], sim.cloud.tls_address().unwrap().port());
     assert_ne!(listening["port"], sim.address().port());
     let mut plain = sim.device(DEVICE_SECRET);
-    let mut client = open(&sim, desk.client());
-    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    let _client = log_in(&sim, &pki);
     assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected anew");
 }
 
 #[test]
 fn large_messages_come_through_unchanged() {
-    let desk = Desk::new();
-    let sim = Sim::start(desk.config(active()));
-    let mut client = open(&sim, desk.client());
-    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    let pki = Pki::new();
+    let sim = Sim::start(secure(pki.port(), active()));
+    let mut client = log_in(&sim, &pki);
     client.subscribe("/large", QoS::AtMostOnce);
     for size in [0, 1, 16_383, 16_384, 16_385, 500_000] {
         let payload: Vec<u8> = (0..size).map(|n| n as u8).collect();
@@ -78,16 +50,14 @@ fn large_messages_come_through_unchanged() {
 
 #[test]
 fn the_end_is_announced() {
-    let desk = Desk::new();
-    let sim = Sim::start(desk.config(active()));
-    let mut client = open(&sim, desk.client());
-    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    let pki = Pki::new();
+    let sim = Sim::start(secure(pki.port(), active()));
+    let mut client = log_in(&sim, &pki);
     sim.cloud.kick(&dk()).unwrap();
     // With OpenSSL 3 an end without close_notify would be another error.
     assert_eq!(client.end(), ErrorKind::UnexpectedEof);
 
-    let mut client = open(&sim, desk.client());
-    assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
+    let mut client = log_in(&sim, &pki);
     client.send(|out| mqttbytes::v4::PingReq.write(out));
     client.stream.shutdown().unwrap();
     assert_eq!(client.next(), mqttbytes::v4::Packet::PingResp, "what came before the end is heard");
@@ -96,11 +66,11 @@ fn the_end_is_announced() {
 
 #[test]
 fn a_client_certificate_is_demanded() {
-    let desk = Desk::new();
-    let sim = Sim::start(desk.demanding(active()));
+    let pki = Pki::new();
+    let sim = Sim::start(secure(pki.demanding(), active()));
     let twice = |certified: Option<&Certified>| {
         let reasons = [SslVersion::TLS1_2, SslVersion::TLS1_3].map(|version| {
-            let mut builder = certified.map_or_else(|| desk.client(), |certified| desk.client_with(certified));
+            let mut builder = certified.map_or_else(|| trusting(&pki), |certified| trusting_with(&pki, certified));
             speak(&mut builder, version);
             // In TLS 1.3 the client is done before it is judged.
             assert!(try_open(&sim, builder).map_or(true, |mut client| client.try_next().is_err()));
@@ -113,7 +83,7 @@ fn a_client_certificate_is_demanded() {
     let stranger = Authority::root("Another CA", KeyKind::EcP256).unwrap();
     let words = twice(Some(&stranger.issue(&Profile::client("dk")).unwrap()));
     assert_eq!(words, "the client's certificate CN=dk: unable to get local issuer certificate");
-    let issue = |profile: Profile| desk.authority.issue(&profile).unwrap();
+    let issue = |profile: Profile| pki.root.issue(&profile).unwrap();
     let words = twice(Some(&issue(Profile::client("dk").valid(EXPIRED))));
     assert_eq!(words, "the client's certificate CN=dk: certificate has expired");
     let words = twice(Some(&issue(Profile::client("dk").valid(NOT_YET))));
@@ -124,31 +94,31 @@ fn a_client_certificate_is_demanded() {
     assert!(words.contains("self-signed"), "{words}");
 
     // An intermediate comes with the certificate.
-    let intermediate = desk.authority.intermediate("Test intermediate").unwrap();
+    let intermediate = pki.root.intermediate("Test intermediate").unwrap();
     let certificate = intermediate.issue(&Profile::client("dk")).unwrap();
-    let mut client = open(&sim, desk.client_with(&certificate));
+    let mut client = open(&sim, trusting_with(&pki, &certificate));
     assert_eq!(client.login(&Login::device(DEVICE_SECRET)), 0);
     assert_eq!(sim.wait_for("tls")["client_certificate"], "CN=dk");
 }
 
 #[test]
 fn a_client_certificate_may_be_left_to_the_client() {
-    let desk = Desk::new();
-    let mut config = desk.demanding(active());
+    let pki = Pki::new();
+    let mut config = secure(pki.demanding(), active());
     config.tls.as_mut().unwrap().require_client_certificate = false;
     let sim = Sim::start(config);
-    assert_eq!(open(&sim, desk.client()).login(&Login::device(DEVICE_SECRET)), 0);
+    log_in(&sim, &pki);
     assert!(sim.wait_for("tls").get("client_certificate").is_none());
     // But what is shown must be right.
     let certificate = Profile::client("dk").self_signed().unwrap();
-    assert!(try_open(&sim, desk.client_with(&certificate)).map_or(true, |mut client| client.try_next().is_err()));
+    assert!(try_open(&sim, trusting_with(&pki, &certificate)).map_or(true, |mut client| client.try_next().is_err()));
     assert!(reason(&sim).contains("CN=dk"));
 }
 
 #[test]
 fn a_client_that_refuses_the_server_is_understood() {
-    let desk = Desk::new();
-    let issue = |profile: Profile| desk.authority.issue(&profile).unwrap();
+    let pki = Pki::new();
+    let issue = |profile: Profile| pki.root.issue(&profile).unwrap();
     let cases = [
         (issue(local().valid(EXPIRED)), "certificate has expired", "has expired (alert 45"),
         (issue(local().valid(NOT_YET)), "not yet valid", "not valid yet (alert 42"),
@@ -156,8 +126,8 @@ fn a_client_that_refuses_the_server_is_understood() {
         (local().self_signed().unwrap(), "self-signed", "does not know the CA"),
     ];
     for (shown, to_client, to_server) in cases {
-        let sim = Sim::start(desk.showing(&shown, active()));
-        let words = try_open(&sim, desk.client()).err().unwrap();
+        let sim = Sim::start(showing(&pki, &shown, active()));
+        let words = try_open(&sim, trusting(&pki)).err().unwrap();
         assert!(words.contains(to_client), "{words}");
         let failed = sim.wait_for("tls_failed");
         assert!(failed["reason"].as_str().unwrap().contains(to_server), "{failed}");
@@ -165,18 +135,17 @@ fn a_client_that_refuses_the_server_is_understood() {
         assert!(failed["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
     }
     // A chain is sent as it stands in the file.
-    let intermediate = desk.authority.intermediate("Test intermediate").unwrap();
-    let sim = Sim::start(desk.showing(&intermediate.issue(&local()).unwrap(), active()));
-    assert_eq!(open(&sim, desk.client()).login(&Login::device(DEVICE_SECRET)), 0);
+    let intermediate = pki.root.intermediate("Test intermediate").unwrap();
+    let sim = Sim::start(showing(&pki, &intermediate.issue(&local()).unwrap(), active()));
+    log_in(&sim, &pki);
 }
 
 #[test]
 fn versions_are_as_configured() {
-    let desk = Desk::new();
+    let pki = Pki::new();
     let attempt = |min, max, version| {
-        let tls = TlsConfig { min, max, ..desk.tls() };
-        let sim = Sim::start(Config { tls: Some(tls), ..desk.config(active()) });
-        let mut builder = desk.client();
+        let sim = Sim::start(secure(TlsConfig { min, max, ..pki.port() }, active()));
+        let mut builder = trusting(&pki);
         speak(&mut builder, version);
         match try_open(&sim, builder) {
             Ok(_) => sim.wait_for("tls")["version"].as_str().unwrap().to_owned(),
@@ -194,40 +163,37 @@ fn versions_are_as_configured() {
 
 #[test]
 fn what_is_no_tls_is_named() {
-    let desk = Desk::new();
-    let sim = Sim::start(Config { plain: true, ..desk.config(active()) });
+    let pki = Pki::new();
+    let sim = Sim::start(Config { plain: true, ..secure(pki.port(), active()) });
     let say = |bytes: &[u8]| {
         let mut stream = connect(sim.cloud.tls_address().unwrap());
         stream.write_all(bytes).unwrap();
         drop(stream);
         reason(&sim)
     };
-    let mut connect = bytes::BytesMut::new();
-    Login::device(DEVICE_SECRET).connect().write(&mut connect).unwrap();
-    assert_eq!(say(&connect), "it speaks MQTT without TLS");
+    assert_eq!(say(&Login::device(DEVICE_SECRET).bytes()), "it speaks MQTT without TLS");
     assert_eq!(say(b"GET / HTTP/1.1\r\n\r\n"), "it speaks HTTP without TLS");
     assert_eq!(say(b"hello, server"), "what it sends is no TLS");
     assert_eq!(say(b""), "the link was closed: by the peer");
 
-    let plain = crate::common::connect(sim.address());
-    assert!(desk.client().build().connect("localhost", plain).is_err());
+    let plain = connect(sim.address());
+    assert!(handshake(plain, trusting(&pki)).is_err());
     // The others were closed, too.
     while !sim.wait_for("closed")["reason"].as_str().unwrap().contains("it speaks TLS") {}
 }
 
 #[test]
 fn a_port_that_cannot_be_set_up_is_not_opened() {
-    let desk = Desk::new();
+    let pki = Pki::new();
     let fails = |change: &dyn Fn(&mut TlsConfig)| {
-        let mut tls = desk.tls();
+        let mut tls = pki.port();
         change(&mut tls);
-        let config = Config { tls: Some(tls), ..desk.config(active()) };
-        enos_sim::Cloud::start(config, |_| {}).err().unwrap().to_string()
+        enos_sim::Cloud::start(secure(tls, active()), |_| {}).err().unwrap().to_string()
     };
-    let key = desk.authority.issue(&local()).unwrap();
-    let other = key.write(desk.path(), "mismatched").unwrap();
+    let key = pki.root.issue(&local()).unwrap();
+    let other = key.write(pki.directory.path(), "mismatched").unwrap();
     assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key is not the certificate's");
-    let locked = key.write_encrypted(desk.path(), "locked", "opensesame").unwrap();
+    let locked = key.write_encrypted(pki.directory.path(), "locked", "opensesame").unwrap();
     let words = fails(&|tls| tls.files = locked.clone());
     assert!(words.ends_with("locked.key: the key is encrypted"), "{words}");
     assert!(fails(&|tls| tls.files.certificate = "/nowhere.pem".into()).starts_with("/nowhere.pem: "));
@@ -244,14 +210,14 @@ fn a_port_that_cannot_be_set_up_is_not_opened() {
 #[test]
 fn a_fleet_connects_at_once() {
     const CLIENTS: usize = 100;
-    let desk = Desk::new();
+    let pki = Pki::new();
     let devices = (0..CLIENTS).map(|n| Device::active(device(n), DEVICE_SECRET)).collect();
-    let sim = Sim::start(desk.config(Config { devices, ..config() }));
+    let sim = Sim::start(secure(pki.port(), Config { devices, ..config() }));
     let address = sim.cloud.tls_address().unwrap();
     let mut clients: Vec<_> = std::thread::scope(|scope| {
         let connecting: Vec<_> = (0..CLIENTS)
             .map(|n| {
-                let builder = desk.client();
+                let builder = trusting(&pki);
                 scope.spawn(move || {
                     let mut client = try_open_at(address, builder).unwrap();
                     assert_eq!(client.login(&Login { id: device(n), ..Login::device(DEVICE_SECRET) }), 0);

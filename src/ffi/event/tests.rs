@@ -1,10 +1,8 @@
 use std::ffi::CStr;
 use std::slice;
 
-use super::super::activation::enos_activation_device_secret;
 use super::*;
 use crate::error::Status;
-use crate::protocol::{Activation, Identity};
 
 fn c_text<'a>(ptr: *const c_char) -> &'a CStr {
     assert!(!ptr.is_null());
@@ -44,20 +42,6 @@ fn what_is_not_there_is_empty_and_not_null() {
         assert_eq!((c_text(c.topic), c.topic_len), (c"", 0));
         assert!(!c.payload.is_null());
         assert_eq!(c.payload_len, 0);
-    });
-}
-
-#[test]
-fn an_activation_can_be_read() {
-    let identity = Identity::new("pk", "dk", None).unwrap();
-    let payload = br#"{"id":"1","method":"thing.activate.info",
-        "params":{"productKey":"pk","deviceKey":"dk","deviceSecret":"hush","assetId":"a1"}}"#;
-    let activation = Activation::parse(&identity, b"/ext/session/pk/dk/thing/activate/info", payload).unwrap();
-    let mut event = Event::new(EventKind::Activated, Status::ENOS_OK, "");
-    event.activation = Some(Arc::new(activation));
-    with_c_event(&event, |c| {
-        // SAFETY: the event's activation is valid while this runs.
-        assert_eq!(c_text(unsafe { enos_activation_device_secret(c.activation) }), c"hush");
     });
 }
 

@@ -74,26 +74,6 @@ fn a_struct_may_lie_anywhere() {
 }
 
 #[test]
-fn bytes_with_a_length_with_a_nul_and_none() {
-    let text = c"ab\xFF";
-    // SAFETY: the text has four bytes, the last of them NUL; NULL is looked at by no length.
-    unsafe {
-        assert_eq!(bytes(text.as_ptr().cast(), 4, "it").unwrap(), b"ab\xFF\0");
-        assert_eq!(bytes(text.as_ptr().cast(), 0, "it").unwrap(), b"");
-        assert_eq!(bytes(text.as_ptr().cast(), NUL_TERMINATED, "it").unwrap(), b"ab\xFF");
-        assert_eq!(bytes(ptr::null(), 0, "it").unwrap(), b"");
-        for len in [1, NUL_TERMINATED] {
-            assert_eq!(bytes(ptr::null(), len, "it").unwrap_err().status, Status::ENOS_ERR_NULL_ARG);
-        }
-        for len in [usize::MAX - 1, isize::MAX as usize + 1] {
-            let error = bytes(text.as_ptr().cast(), len, "it").unwrap_err();
-            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
-            assert!(error.message.contains("it"), "{}", error.message);
-        }
-    }
-}
-
-#[test]
 fn texts_are_utf8() {
     // SAFETY: both are NUL-terminated.
     unsafe {

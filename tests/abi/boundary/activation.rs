@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use enos::error::Status::*;
 use enos::ffi::activation::*;
 
-use super::support::*;
+use super::*;
 
 const TOPIC: &CStr = c"/ext/session/pk/dk/thing/activate/info";
 const ACTIVATION: &CStr = c"{\"id\":\"7\",\"method\":\"thing.activate.info\",\"params\":{\"assetId\":\"a1\",\

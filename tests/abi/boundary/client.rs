@@ -1,7 +1,6 @@
 //! Clients, and messages of a client that is offline.
 
 use std::ptr::{null, null_mut};
-use support::alone::alone;
 
 use enos::error::Status::*;
 use enos::ffi::client::*;
@@ -9,23 +8,37 @@ use enos::ffi::config::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
 
-use super::support::*;
+use support::alone::alone;
+use support::broker::nobody;
+use support::host::Setup;
+
+use super::*;
 
 #[test]
 fn a_client_says_what_its_config_lacks() {
     let mut client = null_mut();
-    let config = Config::empty();
+    let config = Setup::empty();
     // SAFETY: handles or NULL.
     unsafe {
         refused(enos_client_create(null(), &mut client), ENOS_ERR_NULL_ARG, "config");
-        refused(enos_client_create(config.0, null_mut()), ENOS_ERR_NULL_ARG, "out");
-        refused(enos_client_create(config.0, &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_server()");
-        accepted(enos_config_set_server(config.0, c"tcp://127.0.0.1:9".as_ptr()));
-        refused(enos_client_create(config.0, &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_identity()");
-        accepted(enos_config_set_identity(config.0, c"pk".as_ptr(), c"dk".as_ptr()));
-        refused(enos_client_create(config.0, &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_device_secret()");
-        accepted(enos_config_set_product_secret(config.0, c"s".as_ptr(), 1));
-        refused(enos_client_create(config.0, &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_storage()");
+        refused(enos_client_create(config.config(), null_mut()), ENOS_ERR_NULL_ARG, "out");
+        refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_server()");
+        accepted(enos_config_set_server(config.config(), c"tcp://127.0.0.1:9".as_ptr()));
+        refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_identity()");
+        accepted(enos_config_set_identity(config.config(), c"pk".as_ptr(), c"dk".as_ptr()));
+        refused(
+            enos_client_create(config.config(), &mut client),
+            ENOS_ERR_INVALID_ARG,
+            "enos_config_set_device_secret()",
+        );
+        accepted(enos_config_set_product_secret(config.config(), c"s".as_ptr(), 1));
+        refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, "enos_config_set_storage()");
+        accepted(enos_config_set_device_secret(config.config(), c"s".as_ptr(), 1));
+        accepted(enos_config_set_queue_limits(config.config(), 1, 4096));
+        accepted(enos_config_set_max_message(config.config(), 4097));
+        for words in ["max_message", "inbound_bytes"] {
+            refused(enos_client_create(config.config(), &mut client), ENOS_ERR_INVALID_ARG, words);
+        }
         assert!(client.is_null(), "nothing is written on failure");
     }
 }
@@ -62,8 +75,8 @@ fn every_client_function_refuses_null() {
 #[test]
 fn a_client_offline_checks_its_arguments_first() {
     alone(|| {
-        let Client(client) = &Client::new();
-        let (c, s, mut token) = (*client, c"text".as_ptr(), 77);
+        let client = Setup::device(nobody()).create();
+        let (c, s, mut token) = (client.handle(), c"text".as_ptr(), 77);
         let p = s.cast::<u8>();
         // SAFETY: a handle, texts or NULL, and lengths that are refused before they are used.
         unsafe {
@@ -72,7 +85,9 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(publish(null(), p, 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "topic");
             refused(publish(BAD_UTF8, p, 4, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "topic");
             refused(publish(s, null(), 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "payload");
-            refused(publish(s, p, NUL_TERMINATED - 1, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "payload");
+            for len in [NUL_TERMINATED - 1, isize::MAX as usize + 1] {
+                refused(publish(s, p, len, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "payload");
+            }
             refused(publish(s, p, 4, 2, 0, &mut token), ENOS_ERR_UNSUPPORTED, "qos");
             refused(publish(s, p, 4, 3, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");
             refused(publish(s, p, 4, -1, 0, &mut token), ENOS_ERR_INVALID_ARG, "qos");

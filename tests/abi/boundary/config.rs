@@ -5,16 +5,19 @@ use std::ptr::{null, null_mut};
 
 use enos::error::Status::*;
 use enos::ffi::config::*;
+use enos::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
 use enos::ffi::tls::*;
 use enos::storage::vtable::enos_storage;
 
-use super::support::*;
+use support::host::Setup;
+
+use super::*;
 
 #[test]
 fn every_setter_refuses_null_and_nonsense() {
     let nobody = null_mut::<enos_config>();
-    let Config(config) = &Config::empty();
-    let (c, s, n) = (*config, c"text".as_ptr(), NUL_TERMINATED);
+    let config = Setup::empty();
+    let (c, s, n) = (config.config(), c"text".as_ptr(), NUL_TERMINATED);
     // SAFETY: a handle or NULL, texts or NULL, and lengths that are refused before they are used.
     unsafe {
         let storage = zeroed::<enos_storage>();
@@ -84,6 +87,14 @@ fn every_setter_refuses_null_and_nonsense() {
             ENOS_ERR_INVALID_ARG,
             "bind_interface",
         );
+        for (messages, bytes, policy) in
+            [(0, 1 << 20, 0), (1, 4095, 0), (1, 1 << 41, 0), (1_000_000_001, 4096, 0), (1, 4096, 2)]
+        {
+            refused(enos_config_set_outbox_limits(c, messages, bytes, policy), ENOS_ERR_INVALID_ARG, "");
+        }
+        for rate in [1, 999, 1_000_000_001] {
+            refused(enos_config_set_outbox_rate(c, rate), ENOS_ERR_INVALID_ARG, "");
+        }
         accepted(enos_config_set_reactivation(c, i32::MIN));
         accepted(enos_config_set_event_cb(c, None, null_mut()));
     }

@@ -7,7 +7,7 @@ use std::ptr::{null, null_mut};
 use enos::error::Status::*;
 use enos::ffi::sign::*;
 
-use super::support::*;
+use super::*;
 
 fn sign_params() -> enos_sign_params {
     enos_sign_params {

@@ -9,7 +9,7 @@ use enos::ffi::event::*;
 use enos::ffi::guard::provoke_panic;
 use enos::ffi::status::*;
 
-use super::support::*;
+use super::*;
 
 #[test]
 fn every_status_has_words_of_its_own() {

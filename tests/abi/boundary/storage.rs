@@ -1,76 +1,52 @@
 //! Storages that are given to the library, and the one that it gives.
 
-use std::ffi::{c_char, c_void, CString};
+use std::ffi::CString;
 use std::mem::{size_of, zeroed};
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use enos::error::Status::*;
-use enos::ffi::client::*;
 use enos::ffi::config::*;
-use enos::ffi::status::*;
 use enos::ffi::storage::*;
 use enos::storage::vtable::enos_storage;
+use support::broker::nobody;
+use support::host::{Setup, Store};
 
-use super::support::*;
-
-static RELEASED: AtomicUsize = AtomicUsize::new(0);
-static INSIDE: Mutex<Vec<(i32, String)>> = Mutex::new(Vec::new());
-
-unsafe extern "C" fn load(_: *mut c_void, _: *const c_char, _: *mut u8, _: usize, _: *mut usize) -> i32 {
-    1
-}
-unsafe extern "C" fn store(_: *mut c_void, _: *const c_char, _: *const u8, _: usize) -> i32 {
-    -1
-}
-unsafe extern "C" fn erase(_: *mut c_void, _: *const c_char) -> i32 {
-    0
-}
-/// A storage callback that calls back.
-unsafe extern "C" fn release(_: *mut c_void) {
-    RELEASED.fetch_add(1, Ordering::SeqCst);
-    let mut config = null_mut();
-    // SAFETY: a place for a handle.
-    let status = unsafe { enos_config_new(&mut config) };
-    INSIDE.lock().unwrap().push((status, text(enos_last_error())));
-}
+use super::*;
 
 #[test]
 fn a_storage_is_checked_and_released_once() {
-    let storage = enos_storage {
-        struct_size: size_of::<enos_storage>(),
-        ctx: null_mut(),
-        load: Some(load),
-        store: Some(store),
-        erase: Some(erase),
-        release: Some(release),
-        batch: None,
-    };
-    let config = Config::complete();
+    let (store, inside) = (Store::new(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&inside);
+    store.on_release(move || {
+        let mut config = null_mut();
+        // SAFETY: a place for a handle.
+        let status = unsafe { enos_config_new(&mut config) };
+        seen.lock().unwrap().push((status, last_error()));
+    });
+    let storage = store.vtable();
+    let setup = Setup::device(nobody());
+    let config = setup.config();
     // SAFETY: a handle, and storages whose functions may be called from anywhere.
     unsafe {
-        refused(enos_config_set_storage(config.0, null()), ENOS_ERR_NULL_ARG, "storage");
+        refused(enos_config_set_storage(config, null()), ENOS_ERR_NULL_ARG, "storage");
         for (lacking, name) in [
             (enos_storage { load: None, ..storage }, "load"),
             (enos_storage { store: None, ..storage }, "store"),
             (enos_storage { erase: None, ..storage }, "erase"),
         ] {
-            refused(enos_config_set_storage(config.0, &lacking), ENOS_ERR_NULL_ARG, name);
+            refused(enos_config_set_storage(config, &lacking), ENOS_ERR_NULL_ARG, name);
         }
         let unset = enos_storage { struct_size: 0, ..storage };
-        refused(enos_config_set_storage(config.0, &unset), ENOS_ERR_STRUCT_SIZE, "ENOS_INIT(storage)");
-        accepted(enos_config_set_storage(config.0, &storage));
-        let mut client = null_mut();
-        accepted(enos_client_create(config.0, &mut client));
-        drop(config);
-        assert_eq!(RELEASED.load(Ordering::SeqCst), 0, "the client still uses it");
-        accepted(enos_client_destroy(client));
-        assert_eq!(RELEASED.load(Ordering::SeqCst), 1);
+        refused(enos_config_set_storage(config, &unset), ENOS_ERR_STRUCT_SIZE, "ENOS_INIT(storage)");
+        accepted(enos_config_set_storage(config, &storage));
     }
-    let inside = INSIDE.lock().unwrap();
-    assert_eq!(inside.len(), 1);
-    assert_eq!(inside[0].0, ENOS_ERR_IN_CALLBACK as i32);
+    let host = setup.create();
+    assert_eq!(store.released(), 0, "the client still uses it");
+    host.destroy();
+    assert_eq!(store.released(), 1);
+    let inside = inside.lock().unwrap();
+    assert_eq!((inside.len(), inside[0].0), (1, ENOS_ERR_IN_CALLBACK as i32));
     assert!(inside[0].1.contains("storage callback"), "{}", inside[0].1);
 }
 
@@ -97,7 +73,7 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
         accepted(enos_storage_directory(path.as_ptr(), theirs));
         assert_eq!(longer[0], size_of_val(&longer), "the size stays the caller's");
         assert_eq!(longer[longer.len() - 2..], [0, 0]);
-        refused(enos_storage_directory(path.as_ptr(), &mut out), ENOS_ERR_STATE, "");
+        refused(enos_storage_directory(path.as_ptr(), &mut out), ENOS_ERR_STATE, "in use");
 
         let filled = theirs.read();
         filled.release.unwrap()(filled.ctx);

@@ -6,13 +6,15 @@ use enos::error::Status::*;
 use enos::ffi::config::*;
 use enos::ffi::tls::*;
 
-use super::support::*;
+use support::host::Setup;
+
+use super::*;
 
 #[test]
 #[cfg(feature = "tls")]
 fn every_setter_checks_what_it_gets() {
-    let Config(config) = &Config::empty();
-    let (c, s, n) = (*config, c"text".as_ptr(), NUL_TERMINATED);
+    let config = Setup::empty();
+    let (c, s, n) = (config.config(), c"text".as_ptr(), NUL_TERMINATED);
     let none = null();
     // SAFETY: a handle, texts or NULL, and lengths that are refused before they are used.
     unsafe {
@@ -45,8 +47,8 @@ fn every_setter_checks_what_it_gets() {
 #[test]
 #[cfg(not(feature = "tls"))]
 fn a_build_without_tls_says_so() {
-    let Config(config) = &Config::empty();
-    let (c, s, n) = (*config, c"text".as_ptr(), NUL_TERMINATED);
+    let config = Setup::empty();
+    let (c, s, n) = (config.config(), c"text".as_ptr(), NUL_TERMINATED);
     // SAFETY: a handle, texts or NULL.
     unsafe {
         for status in [

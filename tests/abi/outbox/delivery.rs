@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex};
 use support::broker::*;
 use support::host::*;
 
+use super::device;
+
 /// Tokens of durable messages begin here.
 const TOKENS: u64 = 1 << 62;
-
-fn device(broker: &Broker, store: &Store) -> Setup {
-    Setup::device(broker.address()).storage(store)
-}
 
 /// Numbered messages, accepted one by one; their tokens.
 fn publish(host: &Host, numbers: std::ops::Range<u32>) -> Vec<u64> {
@@ -85,24 +83,6 @@ fn tokens_and_messages_survive_the_process() {
     assert_eq!(host.waiting(), 0);
     let next = publish(&host, 8..9)[0];
     assert!(next > tokens[7], "{next} after {tokens:?}, though nothing was left");
-}
-
-#[test]
-fn what_was_on_its_way_when_the_link_was_lost_is_sent_again_and_all_behind_it() {
-    let (broker, store) = (Broker::bind(), Store::new());
-    let mut host = device(&broker, &store).start();
-    let tokens = publish(&host, 0..10);
-    host.connect();
-    let mut peer = broker.accept_mqtt();
-    assert_eq!(take(&mut peer, 3), [0, 1, 2]);
-    let seen: Vec<_> = (0..7).map(|_| number(&peer.expect(PUBLISH))).collect();
-    assert_eq!(seen, (3..10).collect::<Vec<_>>());
-    delivered(&mut host, &tokens[..3]);
-    peer.reset();
-    let mut peer = broker.accept_mqtt();
-    assert_eq!(take(&mut peer, 7), (3..10).collect::<Vec<_>>());
-    delivered(&mut host, &tokens[3..]);
-    exactly_once(&tokens, &host.seen);
 }
 
 #[test]

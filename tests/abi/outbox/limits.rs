@@ -1,17 +1,14 @@
 //! How much the outbox holds, what happens when it is full, and how it shares the link.
 
 use enos::error::Status::*;
-use enos::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::host::*;
 
+use super::device;
+
 const REFUSE: i32 = 0;
 const DROP_OLDEST: i32 = 1;
-
-fn device(broker: &Broker, store: &Store) -> Setup {
-    Setup::device(broker.address()).storage(store)
-}
 
 fn fill(host: &Host) -> Vec<u64> {
     let mut tokens = Vec::new();
@@ -77,6 +74,15 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     }
     let info = host.outbox_info().unwrap();
     assert_eq!((info.messages, info.dropped), (5, 7));
+    // A batch that does not fit drops as many as it takes, and so do bytes.
+    let small = Setup::device(nobody()).storage(&Store::new()).outbox_limits(10, 10_000, DROP_OLDEST).create();
+    let tokens_of_small: Vec<_> = (0..10u8).map(|n| small.publish_durable("t", &[n]).unwrap()).collect();
+    let two = Durable { topic: Some("t"), payload: b"2", flags: 0 };
+    assert_eq!(small.publish_batch(&[two, two]).map(|tokens| tokens.len()), Ok(2));
+    let info = small.outbox_info().unwrap();
+    assert_eq!((tokens_of_small.len(), info.messages, info.dropped), (10, 10, 2));
+    small.publish_durable("t", &[0; 9_950]).unwrap();
+    assert_eq!(small.waiting(), 1);
     host.connect();
     let mut peer = broker.accept_mqtt();
     let sent: Vec<_> = (0..5).map(|_| peer.answer_publish().payload()[0]).collect();
@@ -84,30 +90,6 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     while host.take().is_some() {}
     exactly_once(&tokens, &host.seen);
-}
-
-#[test]
-fn limits_and_rates_that_make_no_sense_are_refused() {
-    for (messages, bytes, policy) in
-        [(0, 1 << 20, 0), (1, 4095, 0), (1, 1 << 41, 0), (1_000_000_001, 4096, 0), (1, 4096, 2)]
-    {
-        let mut status = 0;
-        drop(Setup::device(nobody()).set(|config| {
-            // SAFETY: a config, and numbers.
-            status = unsafe { enos_config_set_outbox_limits(config, messages, bytes, policy) };
-            0
-        }));
-        assert_eq!(status, ENOS_ERR_INVALID_ARG as i32, "{messages} {bytes} {policy}");
-    }
-    for rate in [1, 999, 1_000_000_001] {
-        let mut status = 0;
-        drop(Setup::device(nobody()).set(|config| {
-            // SAFETY: as above.
-            status = unsafe { enos_config_set_outbox_rate(config, rate) };
-            0
-        }));
-        assert_eq!(status, ENOS_ERR_INVALID_ARG as i32, "{rate}");
-    }
 }
 
 /// The rate is set low: the backlog takes a second or more, and live data does not wait behind it.

@@ -1,8 +1,15 @@
 //! The whole client, from its C functions down, on a storage that fails, lies, or takes its time.
 
 mod activating;
-mod client;
 mod known;
 mod restart;
-mod store;
 mod threads;
+mod wrong;
+
+use support::desk::Desk;
+use support::host::{Setup, Store};
+
+/// A device of this cloud's that may be activated.
+fn device(desk: &Desk, key: &str, store: &Store) -> Setup {
+    Setup::product(desk.address(), store).identity("pk", key).reconnect(100, 1_000)
+}

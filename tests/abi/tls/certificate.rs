@@ -108,7 +108,7 @@ fn alerts_of_every_kind_have_words() {
         (70, "no TLS version is shared"),
         (112, "refused that name"),
         (116, "none of the device's fits"),
-        (80, "the broker ended the TLS handshake"),
+        (80, "internal error"),
         (255, "the broker ended the TLS handshake"),
     ] {
         let mut peer = broker.accept();
@@ -117,21 +117,6 @@ fn alerts_of_every_kind_have_words() {
         peer.send(&[21, 3, 3, 0, 2, 2, alert]);
         host.fails_in_tls(&[words]);
     }
-}
-
-#[test]
-fn a_renewal_reaches_mosquitto() {
-    let pki = Pki::new();
-    let mut broker = demanding(&pki, "use_identity_as_username true\n");
-    let pair = pki.device("before", KeyKind::EcP256);
-    let mut host = Setup::secure(&uri(&broker), &pki.ca()).tls(Some(&pki.ca()), Some(&pair)).start();
-    host.online();
-    broker.wait_log(&["New client connected", "u'before'"]);
-    let fresh = pki.root.issue(&Profile::client("after")).unwrap();
-    fresh.write(pki.directory.path(), "before").unwrap();
-    broker.restart();
-    while host.next().name != "CONNECTED" {}
-    broker.wait_log(&["New client connected", "u'after'"]);
 }
 
 #[test]

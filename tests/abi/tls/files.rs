@@ -122,10 +122,7 @@ fn an_encrypted_key_wants_its_password_from_the_program_and_from_nobody_else() {
 
         let broker = TlsBroker::with(&pki.server(), |context| want_certificate(context, &pki.root));
         let setup = Setup::secure(&broker.uri(), &pki.ca()).tls(Some(&pki.ca()), Some(&pair)).key_password(PASSWORD);
-        let mut host = setup.start();
-        host.connect();
-        let peer = broker.accept_mqtt();
-        host.expect("CONNECTED");
+        let (_host, peer) = broker.online(setup);
         assert!(peer.stream.ssl().peer_certificate().is_some());
         // A password that is not needed does no harm.
         let plain = pki.device("plain", kind);
@@ -146,10 +143,7 @@ fn pem_in_memory_does_as_files_do() {
         setup().tls_pem([Some(&ca), Some(&cert), Some(&locked)]).key_password(PASSWORD),
         setup().tls(Some("/missing"), None).tls_pem([Some(&ca), Some(&cert), Some(&key)]),
     ] {
-        let mut host = setup.start();
-        host.connect();
-        let peer = broker.accept_mqtt();
-        host.expect("CONNECTED");
+        let (_host, peer) = broker.online(setup);
         let shown = peer.stream.ssl().peer_certificate().unwrap().to_pem().unwrap();
         assert!(cert.starts_with(&shown));
     }
@@ -185,10 +179,7 @@ fn a_renewal_counts_from_the_next_connect_and_a_broken_one_is_told_until_it_is_m
     let broker = TlsBroker::with(&pki.server(), |context| want_certificate(context, &pki.root));
     let pair = [cert.clone(), key.clone()];
     let setup = Setup::secure(&broker.uri(), &pki.ca()).tls(Some(&pki.ca()), Some(&pair));
-    let mut host = setup.start();
-    host.connect();
-    let peer = broker.accept_mqtt();
-    host.expect("CONNECTED");
+    let (mut host, peer) = broker.online(setup);
     let first = serial(&peer);
 
     // Good: written beside, renamed over.

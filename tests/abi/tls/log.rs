@@ -3,25 +3,16 @@
 #![cfg(feature = "tls")]
 
 use enos::error::Status::*;
-use enos::ffi::log::enos_log_set;
 use enos_sim::ca::{Authority, KeyKind, Profile};
-use std::ffi::{c_char, c_void};
 use std::fs;
-use std::sync::Mutex;
 use support::alone::alone;
 use support::broker;
 use support::broker::CONNECT;
-use support::host::{text, Setup, DEVICE_SECRET};
+use support::host::{Setup, DEVICE_SECRET};
+use support::log;
 use support::tls::{local, path, want_certificate, Pki, TlsBroker};
 
-static LOG: Mutex<String> = Mutex::new(String::new());
-const TRACE: i32 = 5;
 const KEY_PASSWORD: &str = "the-p4ssword-of-the-key";
-
-unsafe extern "C" fn on_log(_: *mut c_void, level: i32, target: *const c_char, message: *const c_char) {
-    let line = format!("{level} {}: {}\n", text(target), text(message));
-    LOG.lock().unwrap().push_str(&line);
-}
 
 /// Pieces of a PEM's body: any of them would be too much.
 fn pieces(pem: &[u8]) -> Vec<String> {
@@ -33,8 +24,7 @@ fn pieces(pem: &[u8]) -> Vec<String> {
 #[test]
 fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
     alone(|| {
-        // SAFETY: a callback that needs no ctx.
-        assert_eq!(unsafe { enos_log_set(Some(on_log), std::ptr::null_mut(), TRACE) }, 0);
+        assert_eq!(log::listen(log::TRACE), 0);
         let pki = Pki::new();
         let certified = pki.root.issue(&Profile::client("dk")).unwrap();
         let files = certified.write_encrypted(pki.directory.path(), "dk", KEY_PASSWORD).unwrap();
@@ -91,7 +81,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
         said += &host.fails_in_tls(&[&pair[1]]).detail;
         drop(host);
 
-        let log = LOG.lock().unwrap();
+        let log = log::said();
         assert!(log.contains("2 tls: the broker's name is NOT checked"), "{log}");
         assert!(log.contains("DISCONNECTED") && log.contains("CONNECTED"), "{log}");
         let mut forbidden = vec![KEY_PASSWORD.to_owned(), "another password".to_owned(), DEVICE_SECRET.to_owned()];

@@ -8,9 +8,8 @@ use enos_sim::HmacSha1;
 #[cfg(feature = "tls")]
 use enos_sim::TlsVersion;
 
-use super::device::{Firmware, Rig, Run, Sky};
-use super::proxy::Point;
-use super::transport::Transport;
+use super::device::{Firmware, Rig, Run, Sky, Transport};
+use support::proxy::Point;
 
 /// Devices at a time. Each of them mostly waits for its connect budget.
 const PARALLEL: usize = 20;

@@ -1,9 +1,7 @@
 //! The program tests/c/crash_device.c, its storage, and its cloud.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use enos::protocol::Identity;
@@ -13,26 +11,52 @@ use enos::storage::pending::StoredPending;
 use enos::storage::record::Role;
 use enos::storage::records::Records;
 use enos::storage::vtable::HostStorage;
-use enos_sim::{Activation, Cloud, Config, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
-
-use super::proxy::{Point, Proxy};
-use super::transport::{Pki, Transport};
-use support::native::{root, Workshop};
-
-pub const PRODUCT_KEY: &str = "pk";
-pub const PRODUCT_SECRET: &str = "product-secret";
+use enos_sim::ca::KeyKind;
+use enos_sim::{Activation, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
+use enos_sim::{TlsConfig, TlsVersion};
+use support::desk::Desk;
+use support::host::{PRODUCT_KEY, PRODUCT_SECRET};
+use support::native::{test_source, Workshop};
+use support::proxy::{Point, Proxy, Wire};
+use support::tls::Pki;
 
 /// EnOS's limits in short, and the library's own with a margin to them: a CONNECT takes its time to arrive.
 pub const CONNECTS: u32 = 3;
-pub const WINDOW_MS: u32 = 2_500;
+pub const WINDOW_MS: u32 = 1_800;
 pub const SPACING_MS: u32 = 300;
 
 pub fn throttle() -> ThrottleConfig {
     ThrottleConfig {
-        window: Duration::from_millis(2_200),
+        window: Duration::from_millis(1_500),
         ban: Duration::from_secs(3_600),
         spacing: Duration::from_millis(100),
         ..ThrottleConfig::default()
+    }
+}
+
+/// What a device and its cloud speak below MQTT.
+#[derive(Clone, Copy, Debug)]
+pub enum Transport {
+    Tcp,
+    /// With this version of TLS and a certificate on either side.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "the device cannot speak it"))]
+    Tls(TlsVersion),
+}
+
+impl Transport {
+    fn scheme_and_wire(self) -> (&'static str, Wire) {
+        match self {
+            Transport::Tcp => ("tcp", Wire::Mqtt),
+            Transport::Tls(_) => ("ssl", Wire::Tls),
+        }
+    }
+
+    /// The packets that end a connection: DISCONNECT, and over TLS a `close_notify` of either side.
+    pub fn goodbyes(self) -> usize {
+        match self {
+            Transport::Tcp => 1,
+            Transport::Tls(_) => 3,
+        }
     }
 }
 
@@ -42,51 +66,42 @@ pub fn id(device_key: &str) -> DeviceId {
 
 /// A cloud that gives each product login a new secret.
 pub struct Sky {
-    pub cloud: Cloud,
+    desk: Desk,
     transport: Transport,
     pki: Option<Pki>,
-    /// How often a device was sent a secret.
-    pushed: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
 }
 
 impl Sky {
     pub fn new(transport: Transport, hmacsha1: HmacSha1, device_keys: impl Iterator<Item = String>) -> Sky {
-        let pushed = Arc::new(Mutex::new(BTreeMap::new()));
-        let counts = Arc::clone(&pushed);
-        let mut config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            devices: device_keys.map(|key| Device::inactive(id(&key), PRODUCT_SECRET)).collect(),
-            hmacsha1,
-            activation: Activation { second_login: SecondLogin::NewSecret, ..Activation::default() },
-            throttle: Some(throttle()),
-            ..Config::default()
-        };
         let mut pki = None;
-        if let Transport::Tls(version) = transport {
-            let pki = pki.insert(Pki::new());
-            config.plain = false;
-            config.tls = Some(pki.port(version));
-        }
-        let cloud = Cloud::start(config, move |record| {
-            if let (Some(device), Event::ActivationPushed { .. }) = (&record.device, &record.event) {
-                *counts.lock().unwrap().entry(device.clone()).or_default() += 1;
+        let desk = Desk::inactive(|config| {
+            config.devices = device_keys.map(|key| Device::inactive(id(&key), PRODUCT_SECRET)).collect();
+            config.hmacsha1 = hmacsha1;
+            config.activation = Activation { second_login: SecondLogin::NewSecret, ..Activation::default() };
+            config.throttle = Some(throttle());
+            if let Transport::Tls(version) = transport {
+                let pki = pki.insert(Pki::new());
+                pki.device("device", KeyKind::EcP256);
+                config.plain = false;
+                config.tls = Some(TlsConfig { min: version, max: version, ..pki.demanding() });
             }
         });
-        Sky { cloud: cloud.unwrap(), transport, pki, pushed }
+        Sky { desk, transport, pki }
     }
 
+    /// How often the device was sent a secret.
     pub fn pushed(&self, device_key: &str) -> usize {
-        self.pushed.lock().unwrap().get(&id(device_key)).copied().unwrap_or_default()
+        self.desk.count_of(&id(device_key), |event| matches!(event, Event::ActivationPushed { .. }))
     }
 
     /// The device's secret, as the cloud has it.
     pub fn secret(&self, device_key: &str) -> Option<String> {
-        Some(self.cloud.device(&id(device_key))?.device_secret?.expose().to_owned())
+        Some(self.desk.cloud.device(&id(device_key))?.device_secret?.expose().to_owned())
     }
 
     /// CONNECTs that the throttle refused, and all of them.
     pub fn connects(&self, device_key: &str) -> (u64, u64) {
-        let summary = self.cloud.summary();
+        let summary = self.desk.cloud.summary();
         let name = id(device_key).to_string();
         let device = summary.devices.iter().find(|device| device.device == name).unwrap();
         (device.counts.banned, device.counts.connects)
@@ -113,13 +128,14 @@ pub struct Rig<'a> {
 impl Firmware {
     pub fn build() -> Firmware {
         let workshop = Workshop::new();
-        let program = workshop.build("cc", "c99", &root().join("tests/c/crash_device.c"));
+        let program = workshop.build("cc", "c99", &test_source("crash_device.c"));
         Firmware { workshop, program }
     }
 
     pub fn rig<'a>(&'a self, sky: &'a Sky, key: String) -> Rig<'a> {
         let directory = self.workshop.path().join(format!("store-{key}"));
-        let proxy = Proxy::start(sky.cloud.address(), sky.transport);
+        let wire = sky.transport.scheme_and_wire().1;
+        let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap(), sky.desk.address(), wire);
         Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS }
     }
 }
@@ -149,8 +165,12 @@ impl Rig<'_> {
     pub fn run(&self, crash_at: usize, packet: Point) -> Run {
         let workshop = &self.firmware.workshop;
         let mut command: Command = workshop.command(&self.firmware.program);
-        command.envs(self.sky.pki.iter().flat_map(Pki::environment));
-        command.arg(format!("{}://{}", self.sky.transport.scheme(), self.proxy.address())).arg(&self.directory);
+        if let Some(pki) = &self.sky.pki {
+            let [cert, key] = ["device.pem", "device.key"].map(|name| pki.file(name));
+            command.env("TLS_CA", pki.ca()).env("TLS_CERT", cert).env("TLS_KEY", key);
+        }
+        let scheme = self.sky.transport.scheme_and_wire().0;
+        command.arg(format!("{scheme}://{}", self.proxy.address())).arg(&self.directory);
         command.args([PRODUCT_KEY, &self.key, PRODUCT_SECRET]);
         command.args([self.connects, WINDOW_MS, SPACING_MS].map(|number| number.to_string()));
         command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());

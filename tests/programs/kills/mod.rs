@@ -2,6 +2,4 @@
 
 mod activation;
 mod device;
-mod proxy;
 mod restarts;
-mod transport;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::outage::{hurried, within_budget, Device, Row, Times};
-use super::proxy::Proxy;
 use support::mosquitto::Mosquitto;
 
 /// Its log since the last start, of a broker that no proxy stands before: it was not there for others.
@@ -40,9 +39,7 @@ pub fn restarted() -> Row {
 }
 
 pub fn hanging() -> Row {
-    let broker = Mosquitto::start();
-    let proxy = Proxy::start(broker.address());
-    let mut device = Device::online(hurried(&format!("tcp://{}", proxy.address()), "hanging"));
+    let (broker, proxy, mut device) = Device::behind_proxy("hanging");
     let stop = || broker.signal(libc::SIGSTOP);
     let times = device.through(stop, Duration::from_secs(8), || broker.signal(libc::SIGCONT));
     let connects = within_budget(&proxy.connects());
@@ -53,9 +50,7 @@ pub fn hanging() -> Row {
 }
 
 pub fn hanging_shortly() -> Row {
-    let broker = Mosquitto::start();
-    let proxy = Proxy::start(broker.address());
-    let mut device = Device::online(hurried(&format!("tcp://{}", proxy.address()), "shortly"));
+    let (broker, proxy, mut device) = Device::behind_proxy("shortly");
     broker.signal(libc::SIGSTOP);
     let token = device.publish();
     device.run_for(Duration::from_secs(5));

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
 
-use super::outage::{hurried, within_budget, Device, Row};
-use super::proxy::Proxy;
-use support::mosquitto::Mosquitto;
+use super::outage::{within_budget, Device, Row};
 
 const YEAR_S: i64 = 365 * 24 * 3600;
 
@@ -25,9 +23,7 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, out: *mut libc::times
 }
 
 pub fn set_back_and_forth() -> Row {
-    let broker = Mosquitto::start();
-    let proxy = Proxy::start(broker.address());
-    let mut device = Device::online(hurried(&format!("tcp://{}", proxy.address()), "clock"));
+    let (_broker, proxy, mut device) = Device::behind_proxy("clock");
     for years in [1, -1, 0] {
         OFF_BY_S.store(years * YEAR_S, SeqCst);
         device.run_for(Duration::from_secs(4));

@@ -16,7 +16,6 @@ mod namespace;
 mod network;
 mod outage;
 mod page;
-mod proxy;
 mod rivals;
 
 use std::io::Write;

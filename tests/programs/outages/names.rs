@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::outage::{hurried, within_budget, Device, Row};
-use super::proxy::Proxy;
 use support::mosquitto::Mosquitto;
+use support::proxy::{Proxy, Wire};
 
 /// A name that is not in here, and is no address, cannot be resolved.
 static NAMES: Mutex<BTreeMap<&str, Ipv4Addr>> = Mutex::new(BTreeMap::new());
@@ -87,7 +87,7 @@ pub fn moved() -> Row {
     NAMES.lock().unwrap().insert(NAME, Ipv4Addr::LOCALHOST);
     let mut device = Device::online(hurried(&format!("tcp://{NAME}:{}", old.address().port()), "moved"));
     let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
-    let new = Proxy::bind((elsewhere, old.address().port()).into(), broker.address());
+    let new = Proxy::bind((elsewhere, old.address().port()).into(), broker.address(), Wire::Mqtt);
     let mend = || assert!(NAMES.lock().unwrap().insert(NAME, elsewhere).is_some());
     let times = device.through(|| old.close(), Duration::from_secs(3), mend);
     assert_eq!(old.connects().len(), 1);

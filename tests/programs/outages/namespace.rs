@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::outage::{hurried, within_budget, Device, Row, Times};
-use super::proxy::{Connect, Proxy};
 use support::mosquitto::Mosquitto;
+use support::proxy::{Connect, Proxy, Wire};
 
 /// Set for the process that runs inside.
 const INSIDE: &str = "ENOS_OUTAGES_INSIDE";
@@ -102,7 +102,7 @@ impl Far {
             assert!(ip("link set lo up") && ip("addr add 10.77.0.2/24 dev far") && ip("link set far up"));
             // The namespace has one user, and Mosquitto would give up root for another.
             let broker = Mosquitto::start_with("allow_anonymous true\nuser root\n");
-            let proxy = Proxy::bind("10.77.0.2:0".parse().unwrap(), broker.address());
+            let proxy = Proxy::bind("10.77.0.2:0".parse().unwrap(), broker.address(), Wire::Mqtt);
             tell_address.send(proxy.address()).unwrap();
             ended.recv().unwrap();
             result.send(proxy.connects()).unwrap();

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use enos::error::Status;
 
 use super::outage::{check_budget, hurried, within_budget, Device, Row, ENOS_WINDOW};
-use super::proxy::{Proxy, TO_BROKER, TO_DEVICE};
 use support::mosquitto::Mosquitto;
+use support::proxy::{Proxy, TO_BROKER, TO_DEVICE};
 
 fn half_open(key: &str, ways: &[usize], outage: &'static str, words: &'static str) -> Row {
-    let broker = Mosquitto::start();
-    let proxy = Proxy::start(broker.address());
-    let mut device = Device::online(hurried(&format!("tcp://{}", proxy.address()), key));
+    let (_broker, proxy, mut device) = Device::behind_proxy(key);
     let set = |on| ways.iter().for_each(|way| proxy.swallow(*way, on));
     let times = device.through(|| set(true), Duration::from_secs(5), || set(false));
     Row { outage, times, connects: within_budget(&proxy.connects()), words }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use enos::error::Status;
 
-use super::proxy::Connect;
 use support::host::{Host, Setup, Told, DEVICE_SECRET, IDLE, PATIENCE};
+use support::mosquitto::Mosquitto;
+use support::proxy::{Connect, Proxy};
 
 /// The timeout of each call, and what it may take beyond that on a machine that has other things to do.
 const TURN_MS: u32 = 100;
@@ -68,6 +69,14 @@ impl Device {
         let mut device = Device::connect(setup);
         device.back(Instant::now());
         device
+    }
+
+    /// Online and in a hurry, at a broker behind a proxy.
+    pub fn behind_proxy(device_key: &str) -> (Mosquitto, Proxy, Device) {
+        let broker = Mosquitto::start();
+        let proxy = Proxy::start(broker.address());
+        let device = Device::online(hurried(&format!("tcp://{}", proxy.address()), device_key));
+        (broker, proxy, device)
     }
 
     pub fn connect(setup: Setup) -> Device {

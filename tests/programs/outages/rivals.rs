@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use enos::error::Status;
 
 use super::outage::{check_budget, hurried, Device, Row, Times, ENOS_WINDOW};
-use super::proxy::Proxy;
 use support::mosquitto::Mosquitto;
+use support::proxy::Proxy;
 
 const LASTS: Duration = Duration::from_secs(45);
 

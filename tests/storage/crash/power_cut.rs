@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::alone::alone;
+use tempfile::TempDir;
 
 use enos::storage::directory::directory;
 
@@ -250,15 +251,32 @@ fn cut_everywhere(ops: &[Op], before: Option<&[u8]>, after: Option<&[u8]>) -> Re
     Ok(checked.len())
 }
 
-/// What the library finds on such a disk.
-fn value_on(files: Option<&Files>) -> Option<Vec<u8>> {
+/// Such a disk, made real: the place to keep, and the directory in it.
+pub fn build(files: Option<&Files>) -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
     if let Some(files) = files {
         fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
         files.iter().for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
     }
+    (root, path)
+}
+
+/// What the library finds on it.
+fn value_on(files: Option<&Files>) -> Option<Vec<u8>> {
+    let (_root, path) = build(files);
     open(&path).load("key").unwrap().map(|value| value.to_vec())
+}
+
+impl Recorder {
+    /// What this does to the disk, in a child that runs to its end.
+    pub fn follow(mut self, body: impl FnOnce()) -> Vec<Op> {
+        assert!(trace(body, |stop| {
+            self.record(stop);
+            ControlFlow::Continue(())
+        }));
+        self.ops
+    }
 }
 
 const OLD_VALUE: &[u8] = &[b'o'; 40];
@@ -271,14 +289,9 @@ fn recorded(before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<Op> {
     if let Some(before) = before {
         open(&path).store("key", before).unwrap();
     }
-    let mut recorder = Recorder::new(&path);
-    let at = |stop: &Stop| {
-        recorder.record(stop);
-        ControlFlow::Continue(())
-    };
-    assert!(trace(|| store_or_erase(&path, after), at));
-    assert_eq!(recorder.ops.last(), Some(&Op::Acknowledge));
-    recorder.ops
+    let ops = Recorder::new(&path).follow(|| store_or_erase(&path, after));
+    assert_eq!(ops.last(), Some(&Op::Acknowledge));
+    ops
 }
 
 /// A store that was killed right after its rename, and a process that then reads the new value and acts on it.
@@ -308,12 +321,7 @@ fn recorded_read_after_kill() -> Vec<Op> {
             libc::getppid();
         }
     };
-    let at = |stop: &Stop| {
-        recorder.record(stop);
-        ControlFlow::Continue(())
-    };
-    assert!(trace(read, at));
-    recorder.ops
+    recorder.follow(read)
 }
 
 #[test]

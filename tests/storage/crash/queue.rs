@@ -2,9 +2,6 @@
 //! there, whole and in order, and what was in work is there or not.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::ops::ControlFlow;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use support::alone::alone;
 
@@ -13,8 +10,7 @@ use enos::storage::queue::{Found, Queue, QueueLimits};
 use enos::storage::records::Records;
 
 use super::open;
-use super::power_cut::{Disk, Files, Op, Recorder};
-use super::tracer::trace;
+use super::power_cut::{build, Disk, Files, Op, Recorder};
 
 /// What the device does, one after the other.
 enum Step {
@@ -119,12 +115,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
 }
 
 fn on_disk(files: Option<&Files>) -> Result<Vec<u32>, String> {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("enos");
-    if let Some(files) = files {
-        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-        files.iter().for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
-    }
+    let (_root, path) = build(files);
     let found = numbers(queue(&path))?;
     // What one process has found, the next one finds as well.
     assert_eq!(numbers(queue(&path))?, found);
@@ -132,17 +123,8 @@ fn on_disk(files: Option<&Files>) -> Result<Vec<u32>, String> {
 }
 
 fn recorded() -> Vec<Op> {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("enos");
-    let mut recorder = Recorder::new(&path);
-    assert!(trace(
-        || work(&path),
-        |stop| {
-            recorder.record(stop);
-            ControlFlow::Continue(())
-        }
-    ));
-    recorder.ops
+    let (_root, path) = build(None);
+    Recorder::new(&path).follow(|| work(&path))
 }
 
 /// Cuts the power after each operation, and looks at each disk that it could leave; how many those were.

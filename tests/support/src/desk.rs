@@ -1,7 +1,7 @@
 //! The simulator in this process, with one device, and what it saw.
 
 use crate::host::{DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET};
-use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record};
+use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record, SecondLogin};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -26,6 +26,17 @@ impl Desk {
         Desk::start(Device::inactive(device_id(), PRODUCT_SECRET), set)
     }
 
+    /// With these, which are to be activated; a further login as product gets a new secret.
+    pub fn with_devices<K: AsRef<str>>(device_keys: impl IntoIterator<Item = K>) -> Desk {
+        let devices = device_keys.into_iter();
+        let devices =
+            devices.map(|key| Device::inactive(DeviceId::new(PRODUCT_KEY, key.as_ref()), PRODUCT_SECRET)).collect();
+        Desk::inactive(|config| {
+            config.devices = devices;
+            config.activation.second_login = SecondLogin::NewSecret;
+        })
+    }
+
     fn start(device: Device, set: impl FnOnce(&mut Config)) -> Desk {
         let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), devices: vec![device], ..Config::default() };
         set(&mut config);
@@ -46,6 +57,12 @@ impl Desk {
         self.seen.0.lock().unwrap().iter().filter(|record| what(&record.event)).count()
     }
 
+    /// Of one device's.
+    pub fn count_of(&self, device: &DeviceId, what: impl Fn(&Event) -> bool) -> usize {
+        let seen = self.seen.0.lock().unwrap();
+        seen.iter().filter(|record| record.device.as_ref() == Some(device) && what(&record.event)).count()
+    }
+
     /// Waits until such an event was seen.
     #[track_caller]
     pub fn wait_for(&self, what: impl Fn(&Event) -> bool) {
@@ -57,13 +74,29 @@ impl Desk {
 
     /// The secure modes of the CONNECTs so far.
     pub fn modes(&self) -> Vec<u8> {
+        self.modes_where(|_| true)
+    }
+
+    /// Those of one device.
+    pub fn modes_of(&self, device_key: &str) -> Vec<u8> {
+        self.modes_where(|record| record.device.as_ref().is_some_and(|device| device.device_key == device_key))
+    }
+
+    fn modes_where(&self, what: impl Fn(&Record) -> bool) -> Vec<u8> {
         let seen = self.seen.0.lock().unwrap();
         seen.iter()
+            .filter(|record| what(record))
             .filter_map(|record| match &record.event {
                 Event::Connect { secure_mode, .. } => *secure_mode,
                 _ => None,
             })
             .collect()
+    }
+
+    /// The secret that the cloud has given a device.
+    pub fn secret(&self, device_key: &str) -> Option<String> {
+        let device = self.cloud.device(&DeviceId::new(PRODUCT_KEY, device_key))?;
+        Some(device.device_secret?.expose().to_owned())
     }
 
     pub fn connects(&self) -> usize {

@@ -15,10 +15,11 @@ pub enum End {
 impl End {
     /// Each of them.
     pub fn all() -> Vec<End> {
-        let bytes: [&[u8]; 16] = [
+        let bytes: [&[u8]; 17] = [
             &[0x00, 0x00],                                     // no such packet
             &[0xf0, 0x00],                                     // nor such
             &[0xff; 64],                                       // a length that never ends
+            &[0x30, 0xff, 0xff, 0xff, 0xff, 0xff],             // nor does this one
             &[0x30, 0xff, 0xff, 0xff, 0x7f],                   // a PUBLISH of 256 MB
             &[0x30, 0x03, 0x00, 0x05, b't'],                   // a topic longer than its packet
             &[0x32, 0x03, 0x00, 0x01, b't'],                   // QoS 1 without an id

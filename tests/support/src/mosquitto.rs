@@ -1,5 +1,6 @@
 //! Eclipse Mosquitto on a free loopback port, with a configuration of its own: a broker that nobody here wrote.
 
+use crate::broker::PATIENCE;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -7,10 +8,6 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
-
-/// How long a test waits for what has to come.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running broker. It is killed when this goes, and by the kernel when the test program dies in another way.
 pub struct Mosquitto {

@@ -1,8 +1,9 @@
 //! Builds and runs programs of C and C++ against the libenos.so of this very test run.
 
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 use enos::ffi::status::enos_abi_version;
@@ -51,6 +52,23 @@ pub fn succeed(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
+/// What a program printed that has this to read, ends well, and has nothing to complain of.
+#[track_caller]
+pub fn quiet(command: &mut Command, input: &str) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success() && stderr.is_empty(), "{command:?}: {status}\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
+
+/// A source of tests/c.
+pub fn test_source(name: &str) -> PathBuf {
+    root().join("tests/c").join(name)
+}
+
 /// What a program of tests/c printed: every line of TAP is an `ok`, and there are as many as were planned.
 #[track_caller]
 pub fn passed(tap: &str) {
@@ -91,7 +109,13 @@ impl Workshop {
     /// Compiles without linking, with every warning an error.
     #[track_caller]
     pub fn check(&self, compiler: &str, standard: &str, source: &Path) {
-        succeed(self.compiler(compiler, standard).arg("-fsyntax-only").arg(source));
+        self.check_all(compiler, standard, &[source]);
+    }
+
+    #[track_caller]
+    pub fn check_all(&self, compiler: &str, standard: &str, sources: &[impl AsRef<Path>]) {
+        let sources = sources.iter().map(AsRef::as_ref);
+        succeed(self.compiler(compiler, standard).arg("-fsyntax-only").args(sources));
     }
 
     /// Compiles and links, with every warning an error.
@@ -123,14 +147,18 @@ impl Workshop {
     /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost for good.
     /// None, said aloud, when valgrind is not installed.
     pub fn valgrind(&self, program: impl AsRef<Path>) -> Option<Command> {
+        let leaks = ["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"];
+        self.valgrind_with(&["--leak-check=full", "--num-callers=40", leaks[0], leaks[1]], program)
+    }
+
+    /// With options of the test's own.
+    pub fn valgrind_with(&self, options: &[&str], program: impl AsRef<Path>) -> Option<Command> {
         if Command::new("valgrind").arg("--version").output().is_err() {
             eprintln!("valgrind is not installed: nothing was tested");
             return None;
         }
         let mut command = self.command("valgrind");
-        command.args(["--quiet", "--leak-check=full", "--num-callers=40"]);
-        command.args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"]);
-        command.arg(format!("--error-exitcode={FOUND}")).arg(program.as_ref());
+        command.arg("--quiet").args(options).arg(format!("--error-exitcode={FOUND}")).arg(program.as_ref());
         Some(command)
     }
 

@@ -1,8 +1,8 @@
 //! A program that runs beside the test: what it prints can be waited for, and it never outlives the test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +12,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Program {
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: String,
 }
 
 impl Program {
+    /// With nothing to read.
     pub fn start(command: &mut Command) -> Program {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Program::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// It reads what the test says.
+    pub fn listening(command: &mut Command) -> Program {
+        Program::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Program {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
         let (sender, lines) = channel();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let streams: [Box<dyn BufRead + Send>; 2] = [Box::new(BufReader::new(out)), Box::new(BufReader::new(err))];
@@ -26,7 +38,15 @@ impl Program {
             let sender = sender.clone();
             thread::spawn(move || stream.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         }
-        Program { child, lines, seen: String::new() }
+        Program { child, input, lines, seen: String::new() }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn say(&mut self, text: &str) {
+        self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// The next line with these words in it.
@@ -36,7 +56,7 @@ impl Program {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else { panic!("no '{words}' in\n{}", self.seen) };
-            self.seen = format!("{}{line}\n", self.seen);
+            self.seen.extend([line.as_str(), "\n"]);
             if line.contains(words) {
                 return line;
             }
@@ -50,7 +70,7 @@ impl Program {
         let mut seen = std::mem::take(&mut self.seen);
         // Its output ends when it does.
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            seen = format!("{seen}{line}\n");
+            seen.extend([line.as_str(), "\n"]);
         }
         assert!(Instant::now() < deadline, "it does not end:\n{seen}");
         (self.child.wait().unwrap(), seen)

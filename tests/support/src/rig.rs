@@ -1,36 +1,28 @@
 //! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
 
+use crate::broker::PATIENCE;
 use enos::transport::inbox::{Inbox, InboxLimits, LinkEvent};
 use enos::transport::link::{Link, LinkOptions};
 use enos::transport::wake::Waker;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use zeroize::Zeroizing;
-
-/// How long a test waits for what has to come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Rig {
     pub waker: Arc<Waker>,
     pub inbox: Arc<Inbox>,
-    /// Messages dropped so far.
-    pub dropped: u64,
     seen: VecDeque<(u64, LinkEvent)>,
 }
 
 impl Rig {
     pub fn new() -> Rig {
-        Rig::with_limits(100_000, 100_000_000)
-    }
-
-    pub fn with_limits(messages: usize, bytes: usize) -> Rig {
         let waker = Arc::new(Waker::new().unwrap());
-        let limits = InboxLimits { messages, bytes };
+        let limits = InboxLimits { messages: 100_000, bytes: 100_000_000 };
         let keep = Box::new(|topic: &[u8]| topic == b"kept");
         let inbox = Arc::new(Inbox::new(limits, keep, Arc::clone(&waker)));
-        Rig { waker, inbox, dropped: 0, seen: VecDeque::new() }
+        Rig { waker, inbox, seen: VecDeque::new() }
     }
 
     pub fn open(&self, options: &LinkOptions) -> Link {
@@ -61,17 +53,6 @@ impl Rig {
         assert_eq!(format!("{event:?}"), shown);
     }
 
-    /// Waits until a message was dropped.
-    pub fn wait_dropped(&mut self) {
-        let start = Instant::now();
-        self.collect();
-        while self.dropped == 0 {
-            let left = PATIENCE.checked_sub(start.elapsed()).expect("a dropped message within 30 s");
-            self.waker.wait(Some(left.as_millis() as u64)).unwrap();
-            self.collect();
-        }
-    }
-
     /// Whether nothing has come that was not looked at.
     pub fn is_quiet(&mut self) -> bool {
         self.collect();
@@ -83,7 +64,7 @@ impl Rig {
         self.waker.rest();
         let mut events = Vec::new();
         while !self.inbox.is_empty() {
-            self.dropped += self.inbox.drain(&mut events);
+            self.inbox.drain(&mut events);
         }
         self.seen.extend(events);
     }

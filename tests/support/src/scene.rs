@@ -35,6 +35,20 @@ impl Scene {
     }
 }
 
+impl Packet {
+    /// What a broker that obliges says to it.
+    pub fn answer(&self) -> Vec<u8> {
+        match (self.kind, self.qos()) {
+            (CONNECT, _) => connack(0),
+            (PUBLISH, 1) => puback(self.id()),
+            (SUBSCRIBE, _) => suback(self.id(), &[*self.body.last().unwrap() & 1]),
+            (UNSUBSCRIBE, _) => unsuback(self.id()),
+            (PINGREQ, _) => pingresp(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Peer {
     /// The next SUBSCRIBE of one filter, granted or refused with this code; returns the filter and the QoS asked for.
     pub fn answer_subscribe(&mut self, code: u8) -> (String, u8) {
@@ -57,14 +71,7 @@ impl Peer {
         std::thread::spawn(move || {
             let mut packets = Vec::new();
             while let Some(packet) = self.try_read() {
-                let answer = match (packet.kind, packet.qos()) {
-                    (CONNECT, _) => connack(0),
-                    (PUBLISH, 1) => puback(packet.id()),
-                    (SUBSCRIBE, _) => suback(packet.id(), &[*packet.body.last().unwrap() & 1]),
-                    (UNSUBSCRIBE, _) => unsuback(packet.id()),
-                    (PINGREQ, _) => pingresp(),
-                    _ => Vec::new(),
-                };
+                let answer = packet.answer();
                 packets.push(packet);
                 if !self.try_send(&answer) {
                     break;

@@ -5,6 +5,7 @@ use crate::host::{Host, Setup, Told, DEVICE_SECRET};
 use enos::error::Status;
 use enos::ffi::tls::*;
 use enos_sim::ca::{Authority, Certified, KeyKind, Profile};
+use enos_sim::TlsConfig;
 use openssl::pkey::PKey;
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslStream, SslVerifyMode};
 use openssl::x509::X509;
@@ -52,6 +53,17 @@ impl Pki {
     pub fn write(&self, name: &str, certified: &Certified) -> [String; 2] {
         let files = certified.write(self.directory.path(), name).unwrap();
         [path(&files.certificate), path(&files.key)]
+    }
+
+    /// A port of the simulator with a certificate of this authority.
+    pub fn port(&self) -> TlsConfig {
+        let files = self.server().write(self.directory.path(), "server").unwrap();
+        TlsConfig { listen: "127.0.0.1:0".parse().unwrap(), ..TlsConfig::new(files) }
+    }
+
+    /// The same, which demands certificates of this authority.
+    pub fn demanding(&self) -> TlsConfig {
+        TlsConfig { client_ca: Some(self.file("ca.pem")), require_client_certificate: true, ..self.port() }
     }
 
     /// A device's certificate and key, written.
@@ -119,6 +131,18 @@ impl TlsBroker {
         peer.expect(CONNECT);
         peer.send(&connack(0));
         peer
+    }
+}
+
+impl TlsBroker {
+    /// A device that is online here, and its connection.
+    #[track_caller]
+    pub fn online(&self, setup: Setup) -> (Host, TlsPeer) {
+        let mut host = setup.start();
+        host.connect();
+        let peer = self.accept_mqtt();
+        host.expect("CONNECTED");
+        (host, peer)
     }
 }
 

@@ -92,11 +92,32 @@ impl Sim {
         self.events.iter().collect()
     }
 
+    /// With a device that is logged in.
+    pub fn online(config: Config) -> (Sim, Client) {
+        let sim = Sim::start(config);
+        let client = sim.device(DEVICE_SECRET);
+        (sim, client)
+    }
+
     /// A device that is logged in with `secret`.
     pub fn device(&self, secret: &str) -> Client {
+        self.log_in(&Login::device(secret))
+    }
+
+    /// A device that is logged in for its activation.
+    pub fn product(&self) -> Client {
+        self.log_in(&Login::product())
+    }
+
+    pub fn log_in(&self, login: &Login) -> Client {
         let mut client = Client::open(self.address());
-        assert_eq!(client.login(&Login::device(secret)), 0);
+        assert_eq!(client.login(login), 0);
         client
+    }
+
+    /// The code with which such a login is answered.
+    pub fn answer(&self, login: &Login) -> u8 {
+        Client::open(self.address()).login(login)
     }
 }
 
@@ -147,6 +168,13 @@ impl Login {
             digest: hmac_sha1,
             keep_alive: 60,
         }
+    }
+
+    /// The CONNECT as it goes over the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        self.connect().write(&mut out).unwrap();
+        out.to_vec()
     }
 
     pub fn product() -> Login {

@@ -62,6 +62,11 @@ unsafe impl Sync for Client {}
 // Every SAFETY below: the handle is valid until the host destroys it; texts and bytes live across the call.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Client {
+    /// For functions that this has no method for.
+    pub fn handle(self) -> *mut enos_client {
+        self.0
+    }
+
     #[track_caller]
     pub fn connect(self) {
         ok(unsafe { enos_client_connect(self.0) });

@@ -29,10 +29,9 @@ use enos::ffi::status::enos_last_error;
 
 pub use client::{Aside, Client, Durable, DURABLE, RESUME, UNTIL_REPLY};
 pub use setup::Setup;
-pub use store::{Calls, Store};
+pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 
-/// How long a test waits for what has to come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use crate::broker::PATIENCE;
 pub const PATIENCE_MS: u32 = 30_000;
 pub const FOREVER: u32 = u32::MAX;
 pub const NUL_TERMINATED: usize = usize::MAX;
@@ -168,10 +167,38 @@ impl Host {
         outcomes
     }
 
+    /// Loops until something holds that need not come with an event.
+    #[track_caller]
+    pub fn loop_until(&mut self, holds: impl Fn(&Host) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < end, "it did not come about; so far: {:#?}", self.seen);
+            match self.run_loop(20) {
+                Status::ENOS_OK => {}
+                Status::ENOS_ERR_STATE => std::thread::sleep(Duration::from_millis(1)),
+                other => panic!("{other:?}: {}", last_error()),
+            }
+            while self.take().is_some() {}
+        }
+    }
+
+    /// The events of this type so far, as far as the test has taken them.
+    pub fn told(&self, name: &str) -> Vec<&Told> {
+        self.seen.iter().filter(|told| told.name == name).collect()
+    }
+
     /// Has it online with a scripted broker: past CONNACK 0.
     #[track_caller]
     pub fn online(&mut self) {
         self.connect();
+        self.expect("CONNECTED");
+    }
+
+    /// The same for a device that is to be activated.
+    #[track_caller]
+    pub fn online_as_new(&mut self) {
+        self.connect();
+        self.expect("ACTIVATED");
         self.expect("CONNECTED");
     }
 
@@ -255,6 +282,7 @@ pub fn last_error() -> String {
 }
 
 pub fn text(ptr: *const c_char) -> String {
+    assert!(!ptr.is_null());
     // SAFETY: what the library passes is NUL-terminated, and valid during the call that got it.
     unsafe { CStr::from_ptr(ptr) }.to_str().unwrap().to_owned()
 }

@@ -36,19 +36,25 @@ impl Setup {
         Setup::to(&format!("tcp://{address}"))
     }
 
+    /// With nothing set.
+    pub fn empty() -> Setup {
+        let mut config = null_mut();
+        // SAFETY: a place for the config.
+        ok(unsafe { enos_config_new(&mut config) });
+        Setup { config, on_event: Box::new(|_, _| ()) }
+    }
+
     /// For this server, without a secret.
     pub fn to(uri: &str) -> Setup {
-        let mut config = null_mut();
         let uri = CString::new(uri).unwrap();
-        // SAFETY: a place for the config; then the config and a text.
-        unsafe {
-            ok(enos_config_new(&mut config));
-            ok(enos_config_set_server(config, uri.as_ptr()));
-        }
-        Setup { config, on_event: Box::new(|_, _| ()) }
-            .identity(PRODUCT_KEY, DEVICE_KEY)
-            .connect_budget(0, 0, 0)
-            .reconnect(100, 100)
+        // SAFETY: a config and a text.
+        let setup = Setup::empty().set(|config| unsafe { enos_config_set_server(config, uri.as_ptr()) });
+        setup.identity(PRODUCT_KEY, DEVICE_KEY).connect_budget(0, 0, 0).reconnect(100, 100)
+    }
+
+    /// For functions that this has no method for.
+    pub fn config(&self) -> *mut enos_config {
+        self.config
     }
 
     /// For a broker there, with the device secret.

@@ -2,27 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use enos::storage::vtable::enos_storage;
+use enos::storage::vtable::{enos_storage, HostStorage};
 
 use super::text;
 
-/// A storage in memory that outlives its clients, as flash does.
+pub const NOT_FOUND: i32 = 1;
+pub const TOO_SMALL: i32 = 2;
+
+/// A storage in memory that outlives its clients, as flash does. It keeps its word until a test has it do otherwise.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Medium>);
 
+type Records = BTreeMap<String, Vec<u8>>;
+type Answer = dyn Fn(&mut Request) -> Option<i32> + Send + Sync;
+type OnRelease = dyn Fn() + Send + Sync;
+
 #[derive(Default)]
 struct Medium {
-    records: Mutex<BTreeMap<String, Vec<u8>>>,
+    records: Mutex<Records>,
     loads: AtomicUsize,
     stores: AtomicUsize,
     erases: AtomicUsize,
-    /// What store returns, when it is not 0.
-    fault: AtomicI32,
-    /// Whether a store that fails has stored all the same.
-    stores_all_the_same: AtomicBool,
+    number: AtomicUsize,
+    answers: Mutex<Vec<Arc<Answer>>>,
+    on_release: Mutex<Option<Box<OnRelease>>>,
+    released: AtomicUsize,
 }
 
 /// How often the library has called.
@@ -33,9 +41,74 @@ pub struct Calls {
     pub erases: usize,
 }
 
+/// One call of the library's.
+pub struct Request<'a> {
+    /// From 1 on, over all calls of this store.
+    pub number: usize,
+    pub key: String,
+    pub asked: Asked<'a>,
+    records: &'a Mutex<Records>,
+}
+
+pub enum Asked<'a> {
+    Load(&'a mut [u8], &'a mut usize),
+    Store(&'a [u8]),
+    Erase,
+}
+
+impl Request<'_> {
+    pub fn is_load(&self) -> bool {
+        matches!(self.asked, Asked::Load(..))
+    }
+
+    pub fn is_store(&self) -> bool {
+        matches!(self.asked, Asked::Store(_))
+    }
+
+    /// What stands under the key.
+    pub fn record(&self) -> Option<Vec<u8>> {
+        self.records.lock().unwrap().get(&self.key).cloned()
+    }
+
+    /// Does what the library asks for.
+    pub fn obey(&mut self) -> i32 {
+        let record = self.record();
+        match &self.asked {
+            Asked::Load(..) => return record.map_or(NOT_FOUND, |record| self.give(&record)),
+            Asked::Store(data) => self.keep(data.to_vec()),
+            Asked::Erase => drop(self.records.lock().unwrap().remove(&self.key)),
+        }
+        0
+    }
+
+    /// Answers a load with this value.
+    pub fn give(&mut self, value: &[u8]) -> i32 {
+        let Asked::Load(buffer, out_len) = &mut self.asked else { panic!("no load") };
+        **out_len = value.len();
+        let Some(buffer) = buffer.get_mut(..value.len()) else { return TOO_SMALL };
+        buffer.copy_from_slice(value);
+        0
+    }
+
+    /// Puts this under the key.
+    pub fn keep(&self, value: Vec<u8>) {
+        self.records.lock().unwrap().insert(self.key.clone(), value);
+    }
+}
+
 impl Store {
     pub fn new() -> Store {
         Store::default()
+    }
+
+    pub fn with(records: Records) -> Store {
+        let store = Store::new();
+        *store.records() = records;
+        store
+    }
+
+    pub fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.records.lock().unwrap()
     }
 
     /// Whether a record of this role is there.
@@ -45,7 +118,7 @@ impl Store {
 
     /// The keys of such records, in the order of their numbers.
     pub fn keys(&self, role: &str) -> Vec<String> {
-        let records = self.0.records.lock().unwrap();
+        let records = self.records();
         let mut keys: Vec<_> = records.keys().filter(|key| key.starts_with(&format!("{role}."))).cloned().collect();
         keys.sort_by_key(|key| (key.len(), key.clone()));
         keys
@@ -53,7 +126,7 @@ impl Store {
 
     /// Changes what stands under a key.
     pub fn garble(&self, key: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        change(self.0.records.lock().unwrap().get_mut(key).unwrap());
+        change(self.records().get_mut(key).unwrap());
     }
 
     /// Calls since the last look.
@@ -62,12 +135,62 @@ impl Store {
         Calls { loads: loads.swap(0, SeqCst), stores: stores.swap(0, SeqCst), erases: erases.swap(0, SeqCst) }
     }
 
-    /// From now on each store fails with this code; 0: no more. `all_the_same`: it has stored before it says so.
-    pub fn fail(&self, code: i32, all_the_same: bool) {
-        self.0.stores_all_the_same.store(all_the_same, SeqCst);
-        self.0.fault.store(code, SeqCst);
+    /// The number of the last call.
+    pub fn number(&self) -> usize {
+        self.0.number.load(SeqCst)
     }
 
+    /// From now on this is asked at each call, inside it: with an answer the call is over, without one it is obeyed.
+    pub fn answer(&self, answer: impl Fn(&mut Request) -> Option<i32> + Send + Sync + 'static) {
+        self.0.answers.lock().unwrap().push(Arc::new(answer));
+    }
+
+    /// Answers each load.
+    pub fn on_load(&self, load: impl Fn(&mut [u8], &mut usize) -> i32 + Send + Sync + 'static) {
+        self.answer(move |request| match &mut request.asked {
+            Asked::Load(buffer, out_len) => Some(load(buffer, out_len)),
+            _ => None,
+        });
+    }
+
+    /// Answers each call with one of these numbers: a load, a store, an erase.
+    pub fn on_calls(&self, load: i32, store: i32, erase: i32) {
+        self.answer(move |request| {
+            Some(match request.asked {
+                Asked::Load(..) => load,
+                Asked::Store(_) => store,
+                Asked::Erase => erase,
+            })
+        });
+    }
+
+    /// From now on each store fails with this code; 0: no more. `all_the_same`: it has stored before it says so.
+    pub fn fail(&self, code: i32, all_the_same: bool) {
+        self.mend();
+        self.answer(move |request| {
+            let fails = code != 0 && request.is_store();
+            if fails && all_the_same {
+                request.obey();
+            }
+            fails.then_some(code)
+        });
+    }
+
+    /// It keeps its word again.
+    pub fn mend(&self) {
+        self.0.answers.lock().unwrap().clear();
+    }
+
+    /// What it does when it is released.
+    pub fn on_release(&self, on_release: impl Fn() + Send + Sync + 'static) {
+        *self.0.on_release.lock().unwrap() = Some(Box::new(on_release));
+    }
+
+    pub fn released(&self) -> usize {
+        self.0.released.load(SeqCst)
+    }
+
+    /// The vtable holds a reference until its release.
     pub fn vtable(&self) -> enos_storage {
         enos_storage {
             struct_size: size_of::<enos_storage>(),
@@ -79,6 +202,28 @@ impl Store {
             batch: None,
         }
     }
+
+    /// As the library holds it.
+    pub fn storage(&self) -> Arc<HostStorage> {
+        // SAFETY: the callbacks are thread-safe, and keep to the contract as far as the test wants them to.
+        unsafe { HostStorage::new(&self.vtable()) }.unwrap()
+    }
+}
+
+impl Medium {
+    fn call(&self, count: &AtomicUsize, key: *const c_char, asked: Asked) -> i32 {
+        count.fetch_add(1, SeqCst);
+        let number = self.number.fetch_add(1, SeqCst) + 1;
+        let mut request = Request { number, key: text(key), asked, records: &self.records };
+        let answers = self.answers.lock().unwrap().clone();
+        let answer = answers.iter().find_map(|answer| answer(&mut request));
+        answer.unwrap_or_else(|| request.obey())
+    }
+}
+
+unsafe fn medium<'a>(ctx: *mut c_void) -> &'a Medium {
+    // SAFETY: `vtable` made it, and it lives until `release`.
+    unsafe { &*ctx.cast() }
 }
 
 unsafe extern "C" fn load(
@@ -88,45 +233,28 @@ unsafe extern "C" fn load(
     cap: usize,
     out_len: *mut usize,
 ) -> i32 {
-    // SAFETY: ctx is the medium, until release; the rest is as the header promises.
-    unsafe {
-        let medium = &*ctx.cast::<Medium>();
-        medium.loads.fetch_add(1, SeqCst);
-        let Some(value) = medium.records.lock().unwrap().get(&text(key)).cloned() else { return 1 };
-        *out_len = value.len();
-        if value.len() > cap {
-            return 2;
-        }
-        buffer.copy_from_nonoverlapping(value.as_ptr(), value.len());
-    }
-    0
+    // SAFETY: the library's side of the contract.
+    let (medium, buffer, out_len) = unsafe { (medium(ctx), slice::from_raw_parts_mut(buffer, cap), &mut *out_len) };
+    medium.call(&medium.loads, key, Asked::Load(buffer, out_len))
 }
 
 unsafe extern "C" fn store(ctx: *mut c_void, key: *const c_char, data: *const u8, len: usize) -> i32 {
     // SAFETY: as above.
-    unsafe {
-        let medium = &*ctx.cast::<Medium>();
-        medium.stores.fetch_add(1, SeqCst);
-        let fault = medium.fault.load(SeqCst);
-        if fault == 0 || medium.stores_all_the_same.load(SeqCst) {
-            let value = std::slice::from_raw_parts(data, len).to_vec();
-            medium.records.lock().unwrap().insert(text(key), value);
-        }
-        fault
-    }
+    let (medium, data) = unsafe { (medium(ctx), slice::from_raw_parts(data, len)) };
+    medium.call(&medium.stores, key, Asked::Store(data))
 }
 
 unsafe extern "C" fn erase(ctx: *mut c_void, key: *const c_char) -> i32 {
     // SAFETY: as above.
-    unsafe {
-        let medium = &*ctx.cast::<Medium>();
-        medium.erases.fetch_add(1, SeqCst);
-        medium.records.lock().unwrap().remove(&text(key));
-    }
-    0
+    let medium = unsafe { medium(ctx) };
+    medium.call(&medium.erases, key, Asked::Erase)
 }
 
 unsafe extern "C" fn release(ctx: *mut c_void) {
     // SAFETY: the pointer is from Arc::into_raw, and this is the one release.
-    drop(unsafe { Arc::from_raw(ctx.cast::<Medium>()) });
+    let medium = unsafe { Arc::from_raw(ctx.cast::<Medium>()) };
+    if let Some(on_release) = &*medium.on_release.lock().unwrap() {
+        on_release();
+    }
+    medium.released.fetch_add(1, SeqCst);
 }

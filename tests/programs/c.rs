@@ -1,0 +1,205 @@
+//! The programs in tests/c, against the libenos.so of this test run: as they are, and under valgrind.
+
+use std::net::TcpListener;
+use std::thread;
+
+use support::broker::Peer;
+use support::mosquitto::Mosquitto;
+use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop, CPP_STANDARDS};
+use support::program::Program;
+#[cfg(feature = "tls")]
+use {
+    enos_sim::ca::{Authority, KeyKind},
+    support::desk::Desk,
+    support::tls::{path, Pki},
+};
+
+/// Runs a program as each compiler and standard builds it; then the first of these once more under valgrind: no memory error,
+/// and nothing that is lost for good. Each run has a directory to create.
+#[track_caller]
+fn runs_and_leaks_nothing(source: &str, compilers: Vec<&str>, standards: &[&str]) {
+    let workshop = Workshop::new();
+    let mut first = None;
+    for compiler in compilers {
+        for standard in standards {
+            let program = workshop.build(compiler, standard, &test_source(source));
+            passed(&succeed(workshop.command(&program).arg(format!("{compiler}-{standard}-store"))));
+            first = first.or(Some(program));
+        }
+    }
+    if let Some(mut command) = workshop.valgrind(first.unwrap()) {
+        passed(&quiet(command.arg("store"), ""));
+    }
+}
+
+#[test]
+fn the_boundary_from_c() {
+    runs_and_leaks_nothing("test_boundary.c", c_compilers(), &["c99"]);
+}
+
+#[test]
+fn the_cover_for_cplusplus() {
+    runs_and_leaks_nothing("test_hpp.cpp", cpp_compilers(), &CPP_STANDARDS);
+}
+
+#[test]
+fn the_json_of_the_examples() {
+    let workshop = Workshop::new();
+    let sources = [test_source("test_json.c"), root().join("c_examples/json.c")];
+    for compiler in c_compilers() {
+        passed(&succeed(&mut workshop.command(workshop.build_all(compiler, "c99", &sources))));
+    }
+}
+
+/// A broker that takes whoever connects, and obliges, for as long as this process lives.
+fn broker() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            Peer { stream }.oblige();
+        }
+    });
+    port
+}
+
+/// Runs a program with such a broker.
+fn passes_with_a_broker(source: &str) {
+    let workshop = Workshop::new();
+    for compiler in c_compilers() {
+        let program = workshop.build(compiler, "c99", &test_source(source));
+        passed(&succeed(workshop.command("timeout").arg("100").arg(&program).arg(broker().to_string())));
+    }
+}
+
+#[test]
+fn a_name_server_that_never_answers_harms_nobody_else() {
+    passes_with_a_broker("test_resolver.c");
+}
+
+#[test]
+fn a_signal_each_millisecond_disturbs_nothing() {
+    passes_with_a_broker("test_signals.c");
+}
+
+/// Eight threads on one client: as they are, and under DRD, which reports what they share without a lock. What it is not
+/// to report, and why, stands in tests/c/stress_device.supp.
+#[test]
+fn eight_threads_get_each_outcome_once_and_drd_finds_no_race() {
+    let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
+    let uri = format!("tcp://{}", broker.address());
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("stress_device.c"));
+    let (fast, watched) = if std::env::var_os("ENOS_SOAK").is_some() { (20_000, 1000) } else { (1000, 40) };
+    let last = |printed: String| printed.lines().last().unwrap().to_owned();
+    let printed = quiet(workshop.command(&program).args([&uri, &fast.to_string()]), "");
+    println!("{fast} rounds of each: {}", last(printed));
+    let suppressions = format!("--suppressions={}", test_source("stress_device.supp").display());
+    // What is inlined would hide whose code it is.
+    let options = ["--tool=drd", "--read-inline-info=no", "--num-callers=20", &suppressions];
+    let Some(mut command) = workshop.valgrind_with(&options, &program) else { return };
+    let printed = quiet(command.args([&uri, &watched.to_string()]), "");
+    println!("{watched} rounds of each under DRD: {}", last(printed));
+}
+
+#[cfg(feature = "tls")]
+struct Scene {
+    pki: Pki,
+    desk: Desk,
+    workshop: Workshop,
+    program: std::path::PathBuf,
+}
+
+/// A device, and a cloud that demands certificates.
+#[cfg(feature = "tls")]
+fn scene() -> Scene {
+    let pki = Pki::new();
+    pki.device("dk", KeyKind::EcP256);
+    let desk = Desk::active(|config| config.tls = Some(pki.demanding()));
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("tls_device.c"));
+    Scene { pki, desk, workshop, program }
+}
+
+#[cfg(feature = "tls")]
+impl Scene {
+    fn arguments(&self, ca: &str, end: &str) -> [String; 5] {
+        let uri = format!("ssl://{}", self.desk.cloud.tls_address().unwrap());
+        let [cert, key] = ["dk.pem", "dk.key"].map(|name| path(&self.pki.file(name)));
+        [uri, ca.to_owned(), cert, key, end.to_owned()]
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_program_may_end_with_its_connection_up() {
+    let scene = scene();
+    // What goes wrong at exit goes wrong at times.
+    for _ in 0..10 {
+        for end in ["exit", "return", "destroy"] {
+            let arguments = scene.arguments(&scene.pki.ca(), end);
+            let said = succeed(scene.workshop.command(&scene.program).args(arguments));
+            assert!(said.contains("CONNECTED 0") && said.contains("REPLY 0"), "{end}: {said}");
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_under_valgrind() {
+    let scene = scene();
+    let stranger = Authority::root("A stranger's CA", KeyKind::EcP256).unwrap();
+    let strange = path(&stranger.write(scene.workshop.path()).unwrap().certificate);
+    let run = |ca: &str, end: &str| {
+        // A client that is not destroyed is no leak of the library's.
+        let command = match end {
+            "return" => scene.workshop.valgrind_with(&["--leak-check=no"], &scene.program),
+            _ => scene.workshop.valgrind(&scene.program),
+        };
+        command.map(|mut command| quiet(command.args(scene.arguments(ca, end)), ""))
+    };
+    // Beside each other, but for those two that are the same device: they mostly wait.
+    thread::scope(|scope| {
+        scope.spawn(|| run(&strange, "fail"));
+        run(&scene.pki.ca(), "destroy");
+        run(&scene.pki.ca(), "return");
+    });
+}
+
+#[test]
+fn the_flash_store_survives_power_cuts_and_failing_flash() {
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c11", &test_source("test_flash_store.c"));
+    passed(&succeed(workshop.command("timeout").arg("300").arg(program)));
+}
+
+#[test]
+fn the_sectors_of_the_flash_store_wear_evenly() {
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c11", &test_source("test_flash_wear.c"));
+    let under_valgrind = workshop.valgrind(&program);
+    passed(&quiet(&mut under_valgrind.unwrap_or_else(|| workshop.command(&program)), ""));
+}
+
+#[test]
+fn the_flash_store_survives_kill_9_in_the_middle_of_its_stores() {
+    let workshop = Workshop::new();
+    let sources = ["tests/c/flash_store_writer.c", "c_examples/flash_store.c", "c_examples/flash_file.c"];
+    let sources = sources.map(|name| root().join(name));
+    for compiler in c_compilers() {
+        let program = workshop.build_all(compiler, "c99", &sources);
+        let start = || Program::start(workshop.command(&program).arg(format!("flash-{compiler}")));
+        let number = |line: &str| line.parse::<u32>().unwrap();
+        let mut last = 0;
+        for round in 0..40 {
+            let mut writer = start();
+            let found = number(&writer.expect(""));
+            // What was said to be stored is; and one more may be, that nobody could be told of.
+            assert!(found == last || found == last + 1, "{found} after {last}");
+            let stop = found + 1 + round * 7 % 50;
+            while number(&writer.expect("")) < stop {}
+            last = number(writer.kill().lines().last().unwrap());
+        }
+        assert!(last > 500);
+    }
+}

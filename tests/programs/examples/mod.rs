@@ -1,0 +1,238 @@
+//! The programs of c_examples, against the simulator. What all of them do is here; what one of them shows is beside it.
+
+mod durable;
+mod report;
+mod subjects;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::{fs, thread};
+
+use enos_sim::{Device, DeviceId, Event};
+use serde_json::json;
+use support::desk::{device_id, Desk};
+use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
+use support::native::{c_compilers, cpp_compilers, root, Workshop, CPP_STANDARDS, C_STANDARDS};
+use support::program::Program;
+
+const REPORT: &str = "02_activate_and_report";
+const LOOP: &str = "03_poll_loop";
+const THREADS: &str = "04_threads";
+const COMMANDS: &str = "05_commands";
+const SEVERAL: &str = "06_several_devices";
+const CPLUSPLUS: &str = "07_cplusplus";
+const DURABLE: &str = "08_durable";
+const DEVICES: [&str; 7] = [REPORT, LOOP, THREADS, COMMANDS, SEVERAL, CPLUSPLUS, DURABLE];
+
+fn source(name: &str) -> PathBuf {
+    root().join("c_examples").join(name)
+}
+
+/// An example, built.
+struct Example {
+    name: &'static str,
+    workshop: Workshop,
+    program: PathBuf,
+}
+
+impl Example {
+    fn build(name: &'static str) -> Example {
+        Example::with(name, "")
+    }
+
+    /// With this text before its own.
+    fn with(name: &'static str, before: &str) -> Example {
+        let workshop = Workshop::new();
+        let program = if name == CPLUSPLUS {
+            workshop.build("c++", "c++11", &source(&format!("{name}.cpp")))
+        } else {
+            let others: &[&str] = match name {
+                "01_sign" => &[],
+                REPORT => &["flash_store.c", "flash_file.c", "json.c"],
+                DURABLE => &["example.c", "flash_store.c", "flash_file.c"],
+                _ => &["example.c", "json.c"],
+            };
+            let main = format!("{before}\n#include \"{}\"\n", source(&format!("{name}.c")).display());
+            let main = workshop.write("main.c", &main);
+            let sources: Vec<_> = [main].into_iter().chain(others.iter().map(|name| source(name))).collect();
+            workshop.build_all("cc", "c11", &sources)
+        };
+        Example { name, workshop, program }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.workshop.path().join(name)
+    }
+
+    /// The command line for the device dk, or for dk and others. The last argument is how many reports 02 makes (0: it
+    /// goes on), and for how many seconds 08 is offline before it goes on the air.
+    fn arguments(&self, mut command: Command, server: &str, last: Option<&str>) -> Command {
+        command.env("ENOS_PRODUCT_SECRET", PRODUCT_SECRET);
+        match self.name {
+            SEVERAL => command.args([server, PRODUCT_KEY, "store", DEVICE_KEY, "dk2", "dk3"]),
+            _ => command.args([server, PRODUCT_KEY, DEVICE_KEY, "store"]),
+        };
+        command.args(last.or((self.name == DURABLE).then_some("1")));
+        command
+    }
+
+    fn command(&self, server: &str) -> Command {
+        self.arguments(self.workshop.command(&self.program), server, None)
+    }
+
+    fn command_with(&self, server: &str, last: &str) -> Command {
+        self.arguments(self.workshop.command(&self.program), server, Some(last))
+    }
+
+    fn start(&self, desk: &Desk) -> Program {
+        Program::start(&mut self.command(&uri(desk)))
+    }
+
+    /// What it prints when a report was acknowledged.
+    fn acknowledged(&self) -> &'static str {
+        match self.name {
+            REPORT => "reply success, code 200",
+            THREADS => "outlet: success, code 200",
+            SEVERAL => "dk3 REPLY: success, code 200",
+            CPLUSPLUS => "reply, code 200",
+            DURABLE => "all is through",
+            _ => "dk REPLY: success, code 200",
+        }
+    }
+}
+
+fn uri(desk: &Desk) -> String {
+    format!("tcp://{}", desk.address())
+}
+
+fn end(program: Program) -> String {
+    program.signal(libc::SIGTERM);
+    program.exits(0)
+}
+
+/// A cloud with the devices dk, dk2 and dk3, none of which is active yet.
+fn desk() -> Desk {
+    Desk::inactive(|config| {
+        let others = ["dk2", "dk3"].map(|key| Device::inactive(DeviceId::new(PRODUCT_KEY, key), PRODUCT_SECRET));
+        config.devices.extend(others);
+    })
+}
+
+/// Does this with each of them at once: they mostly wait.
+fn with_each(names: &[&'static str], what: impl Fn(&'static str) + Sync) {
+    thread::scope(|scope| names.iter().for_each(|name| drop(scope.spawn(|| what(name)))));
+}
+
+#[test]
+fn they_compile_without_a_warning() {
+    let workshop = Workshop::new();
+    let files: Vec<_> = fs::read_dir(source("")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let of = |kind: &str| files.iter().filter(|path| path.extension() == Some(kind.as_ref())).collect::<Vec<_>>();
+    let (c, cpp) = (of("c"), of("cpp"));
+    assert_eq!((c.len(), cpp.len()), (11, 1));
+    for compiler in c_compilers() {
+        C_STANDARDS.iter().for_each(|standard| workshop.check_all(compiler, standard, &c));
+    }
+    for compiler in cpp_compilers() {
+        CPP_STANDARDS.iter().for_each(|standard| workshop.check_all(compiler, standard, &cpp));
+    }
+}
+
+#[test]
+fn each_activates_reports_survives_a_loss_and_ends_in_order() {
+    with_each(&[REPORT, LOOP, THREADS, CPLUSPLUS], |name| {
+        let (example, desk) = (Example::build(name), desk());
+        let (activated, connected, ended) = match name {
+            REPORT => ("ACTIVATED", "CONNECTED as the device", "DISCONNECTED"),
+            _ => ("ACTIVATED: success", "CONNECTED: success", "DISCONNECTED: success"),
+        };
+        let mut program = example.start(&desk);
+        program.expect(activated);
+        program.expect(connected);
+        program.expect(example.acknowledged());
+        desk.cloud.kick(&device_id()).unwrap();
+        assert!(program.expect("DISCONNECTED: the network").contains("next attempt in") || name == CPLUSPLUS);
+        program.expect(connected);
+        program.expect(example.acknowledged());
+        let output = end(program);
+        assert!(output.contains(ended) && !output.contains("not reported"), "{name}: {output}");
+        assert_eq!(desk.modes(), [3, 2, 2], "{name}");
+        desk.wait_for(|event| matches!(event, Event::Disconnect));
+    });
+}
+
+#[test]
+fn a_command_without_an_id_is_not_answered() {
+    let odd = ["garbage=300", r#"payload={"method":"m","params":{"id":"7"}}"#, "payload={\"id\":\"1\0\"}"];
+    for (name, payloads) in [(REPORT, &odd[..]), (COMMANDS, &[r#"payload={"id":[1]}"#])] {
+        let faults = payloads.iter().zip(1..).map(|(payload, n)| format!("command={n}:{payload}").parse().unwrap());
+        let (example, desk) = (Example::build(name), Desk::inactive(|config| config.faults = faults.collect()));
+        let mut program = example.start(&desk);
+        program.expect("CONNECTED");
+        for _ in payloads {
+            desk.cloud.command(&device_id(), "thing/service/blink", json!({"times": 1})).unwrap();
+            program.expect("not answered: the command has no id");
+        }
+        end(program);
+        assert_eq!(desk.count(|event| matches!(event, Event::Fault { .. })), payloads.len(), "{name}");
+    }
+}
+
+#[test]
+fn they_say_why_they_do_not_start() {
+    with_each(&DEVICES, |name| {
+        // What is left to send cannot be: it is not waited for long.
+        let example = if name == DURABLE { Example::with(name, "#define FLUSH_MS 300") } else { Example::build(name) };
+        let run = |server: &str, set: &dyn Fn(&mut Command)| {
+            let mut command = example.command(server);
+            set(&mut command);
+            Program::start(&mut command)
+        };
+        let plain = |_: &mut Command| ();
+        let (no_arguments, in_use) = match name {
+            REPORT => ("STORE", "busy"),
+            DURABLE => ("FLASH", "in use"),
+            _ => ("SERVER", "in use"),
+        };
+        let said = run("http://x", &plain).exits(1);
+        assert!(said.contains("tcp://") && (name != REPORT || said.contains("configuration: ")), "{name}: {said}");
+        let said = Program::start(&mut example.workshop.command(&example.program)).exits(2);
+        assert!(said.contains(no_arguments), "{name}: {said}");
+        let without_secret = |command: &mut Command| {
+            command.env_remove("ENOS_PRODUCT_SECRET");
+        };
+        let (status, said) = run("tcp://127.0.0.1:1", &without_secret).end();
+        assert!(matches!(status.code(), Some(1 | 2)) && said.to_lowercase().contains("secret"), "{name}: {said}");
+
+        let mut first = run("tcp://127.0.0.1:1", &plain);
+        first.expect("DISCONNECTED");
+        let said = run("tcp://127.0.0.1:1", &plain).exits(1);
+        assert!(said.contains(in_use), "{name}: {said}");
+        let output = end(first);
+        assert!(name != DURABLE || output.contains("messages stay for the next start"), "{output}");
+    });
+}
+
+#[test]
+fn under_valgrind_there_is_no_memory_error() {
+    let check = |name| {
+        let (example, desk) = (Example::build(name), desk());
+        // Once to be activated; the simplest once more, with what is stored.
+        for _ in 0..if name == LOOP { 2 } else { 1 } {
+            let Some(command) = example.workshop.valgrind(&example.program) else { return };
+            let mut program = Program::start(&mut example.arguments(command, &uri(&desk), None));
+            if name == COMMANDS {
+                program.expect("CONNECTED");
+                let service = "thing/service/measurepoint/get";
+                desk.cloud.command(&device_id(), service, json!(["temperature"])).unwrap();
+                program.expect("code 200");
+            } else {
+                program.expect(example.acknowledged());
+            }
+            let output = end(program);
+            assert!(!output.contains("=="), "{name}: {output}");
+        }
+    };
+    // Not all at once: each has to get its answers in time.
+    DEVICES.chunks(4).for_each(|some| with_each(some, check));
+}

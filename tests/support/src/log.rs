@@ -1,0 +1,60 @@
+//! What the library logs. The log is the process's: a test that listens is alone in its own (see [`crate::alone`]).
+
+use std::ffi::{c_char, c_void};
+use std::fmt;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+
+use enos::ffi::log::enos_log_set;
+
+use crate::host::text;
+
+pub const TRACE: i32 = 5;
+/// What the callback's ctx is.
+pub const CTX: usize = 77;
+
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub ctx: usize,
+    pub level: i32,
+    pub target: String,
+    pub message: String,
+    /// What a call of the library came to inside the callback.
+    pub inside: i32,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.level, self.target, self.message)
+    }
+}
+
+static RECORDS: Mutex<Vec<Record>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn on_log(ctx: *mut c_void, level: i32, target: *const c_char, message: *const c_char) {
+    // SAFETY: NULL switches off, if anything.
+    let inside = unsafe { enos_log_set(None, null_mut(), 0) };
+    let record = Record { ctx: ctx as usize, level, target: text(target), message: text(message), inside };
+    RECORDS.lock().unwrap().push(record);
+}
+
+/// Listens from now on, up to this level; the status.
+pub fn listen(level: i32) -> i32 {
+    // SAFETY: a callback that does not look at its ctx.
+    unsafe { enos_log_set(Some(on_log), CTX as *mut c_void, level) }
+}
+
+pub fn stop() {
+    // SAFETY: no callback.
+    assert_eq!(unsafe { enos_log_set(None, null_mut(), 0) }, 0);
+}
+
+/// What was heard so far.
+pub fn records() -> Vec<Record> {
+    RECORDS.lock().unwrap().clone()
+}
+
+/// As one text, a line for each record.
+pub fn said() -> String {
+    records().iter().map(|record| format!("{record}\n")).collect()
+}

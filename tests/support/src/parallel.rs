@@ -1,0 +1,29 @@
+//! Cases that mostly wait, side by side.
+
+use std::fmt::Debug;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+/// At the same time, at most.
+const PARALLEL: usize = 16;
+
+/// Checks each of these cases. All are checked, also when some fail; those are named in the end.
+#[track_caller]
+pub fn each<C: Debug + Sync>(cases: &[C], check: impl Fn(&C) + Sync) {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL.min(cases.len()) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    // What is broken by a panic is not looked at any more.
+                    if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                        failed.lock().unwrap().push(case);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {} cases: {failed:#?}", failed.len(), cases.len());
+}

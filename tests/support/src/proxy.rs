@@ -1,0 +1,245 @@
+//! Between a device and its cloud: forwards packet by packet, takes down each CONNECT with its time, can let packets
+//! vanish without a reset, and can kill the device at any of them.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The two ways that packets go.
+pub const TO_BROKER: usize = 0;
+pub const TO_DEVICE: usize = 1;
+
+/// What can be told apart from outside: MQTT's packets or, when TLS hides them, its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Mqtt,
+    Tls,
+}
+
+/// When the device dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    Never,
+    /// At the n-th packet, of both directions together, from 1: in place of passing it on, or after that.
+    Before(usize),
+    After(usize),
+}
+
+/// A CONNECT that came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Connect {
+    pub at: Instant,
+    /// What its client id gives as the time.
+    pub timestamp_ms: u64,
+}
+
+struct Shared {
+    wire: Wire,
+    cloud: SocketAddr,
+    swallow: [AtomicBool; 2],
+    connects: Mutex<Vec<Connect>>,
+    streams: Mutex<Vec<TcpStream>>,
+    closed: AtomicBool,
+    point: Mutex<Point>,
+    packets: AtomicUsize,
+    /// Ways of a connection, of which each has two, that have not come to their end.
+    open: AtomicUsize,
+    /// What is left of an earlier run's connections does not count.
+    run: AtomicUsize,
+    device: AtomicI32,
+    /// One packet at a time, whichever way it goes: so their number means something.
+    order: Mutex<()>,
+}
+
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    pub fn start(cloud: SocketAddr) -> Proxy {
+        Proxy::bind("127.0.0.1:0".parse().unwrap(), cloud, Wire::Mqtt)
+    }
+
+    pub fn bind(address: SocketAddr, cloud: SocketAddr, wire: Wire) -> Proxy {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            wire,
+            cloud,
+            swallow: Default::default(),
+            connects: Mutex::default(),
+            streams: Mutex::default(),
+            closed: AtomicBool::new(false),
+            point: Mutex::new(Point::Never),
+            packets: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            run: AtomicUsize::new(0),
+            device: AtomicI32::new(0),
+            order: Mutex::new(()),
+        });
+        let accepting = Arc::clone(&shared);
+        let accepting = Some(thread::spawn(move || accept(&accepting, &listener)));
+        Proxy { address, shared, accepting }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn connects(&self) -> Vec<Connect> {
+        self.shared.connects.lock().unwrap().clone()
+    }
+
+    /// From here on, what goes this way vanishes, the end of a connection included; or no longer.
+    pub fn swallow(&self, way: usize, on: bool) {
+        self.shared.swallow[way].store(on, SeqCst);
+    }
+
+    /// Ends every connection.
+    pub fn cut(&self) {
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Nobody listens here any more, and every connection has ended.
+    pub fn close(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        self.shared.closed.store(true, SeqCst);
+        // The thread waits for a connection: here is one.
+        let _ = TcpStream::connect(self.address);
+        accepting.join().unwrap();
+        self.cut();
+    }
+
+    /// Packets count anew from here on. To be called before the device is started.
+    pub fn arm(&self, point: Point) {
+        let _order = self.shared.order.lock().unwrap();
+        self.shared.run.fetch_add(1, SeqCst);
+        self.shared.device.store(0, SeqCst);
+        self.shared.packets.store(0, SeqCst);
+        *self.shared.point.lock().unwrap() = point;
+    }
+
+    /// Names the process that is to die. Packets wait for it.
+    pub fn device(&self, pid: u32) {
+        self.shared.device.store(pid as i32, SeqCst);
+    }
+
+    /// How many there were, once the device is gone and the cloud has done with its connections.
+    pub fn packets(&self) -> usize {
+        wait_until(|| self.shared.open.load(SeqCst) == 0);
+        self.shared.packets.load(SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// For what is about to happen.
+fn wait_until(holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it did not happen");
+        thread::yield_now();
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    while let Ok((device, _)) = listener.accept() {
+        if shared.closed.load(SeqCst) {
+            return;
+        }
+        let Ok(cloud) = TcpStream::connect(shared.cloud) else { continue };
+        let run = shared.run.load(SeqCst);
+        for (way, from, to) in [(TO_BROKER, &device, &cloud), (TO_DEVICE, &cloud, &device)] {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            shared.streams.lock().unwrap().push(from.try_clone().unwrap());
+            shared.open.fetch_add(1, SeqCst);
+            let shared = Arc::clone(shared);
+            thread::spawn(move || {
+                let _ = shared.forward(way, run, &from, &to);
+                if !shared.swallow[way].load(SeqCst) {
+                    // The cloud ends its side only when it has seen to all that came from the other.
+                    let _ = to.shutdown(Shutdown::Write);
+                }
+                let _ = io::copy(&mut &from, &mut io::sink());
+                shared.open.fetch_sub(1, SeqCst);
+            });
+        }
+    }
+}
+
+impl Shared {
+    fn forward(&self, way: usize, run: usize, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+        let mut first = way == TO_BROKER && self.wire == Wire::Mqtt;
+        loop {
+            let packet = read(self.wire, &mut from)?;
+            let _order = self.order.lock().unwrap();
+            if run != self.run.load(SeqCst) {
+                return Ok(());
+            }
+            if std::mem::take(&mut first) {
+                let connect = Connect { at: Instant::now(), timestamp_ms: timestamp(&packet) };
+                self.connects.lock().unwrap().push(connect);
+            }
+            let number = self.packets.fetch_add(1, SeqCst) + 1;
+            let point = *self.point.lock().unwrap();
+            if point == Point::Before(number) {
+                self.kill();
+                return Ok(());
+            }
+            if !self.swallow[way].load(SeqCst) {
+                to.write_all(&packet)?;
+            }
+            if point == Point::After(number) {
+                self.kill();
+            }
+        }
+    }
+
+    fn kill(&self) {
+        // The device may be faster than the test that started it.
+        wait_until(|| self.device.load(SeqCst) != 0);
+        // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
+        unsafe { libc::kill(self.device.load(SeqCst), libc::SIGKILL) };
+    }
+}
+
+/// The digits after "timestamp=", in the client id of a CONNECT.
+fn timestamp(packet: &[u8]) -> u64 {
+    assert_eq!(packet[0] >> 4, 1, "the first packet is a CONNECT");
+    let text = String::from_utf8_lossy(packet);
+    let after = text.split_once("timestamp=").expect("a client id with a timestamp").1;
+    after.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// The next packet or record, whole, as it stands on the wire.
+fn read(wire: Wire, from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut packet = vec![0; if wire == Wire::Mqtt { 2 } else { 5 }];
+    from.read_exact(&mut packet)?;
+    let length = match wire {
+        Wire::Mqtt => {
+            while packet[packet.len() - 1] & 0x80 != 0 && packet.len() < 5 {
+                packet.push(0);
+                from.read_exact(packet.last_mut().map(std::slice::from_mut).unwrap())?;
+            }
+            packet[1..].iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7F))
+        }
+        // The type, the version, the length.
+        Wire::Tls if (20..=23).contains(&packet[0]) => usize::from(u16::from_be_bytes([packet[3], packet[4]])),
+        Wire::Tls => return Err(io::Error::new(io::ErrorKind::InvalidData, "no record of TLS")),
+    };
+    let header = packet.len();
+    packet.resize(header + length, 0);
+    from.read_exact(&mut packet[header..])?;
+    Ok(packet)
+}
