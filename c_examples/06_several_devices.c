@@ -1,5 +1,5 @@
 /*
- * Several devices in one process: a client each, one storage directory and one poll() for all. A client costs three
+ * Several devices in one process: a client each, one storage directory and one poll() for all. A client costs four
  * descriptors when it is online (one of them is the connection), and no thread.
  *
  *     ENOS_PRODUCT_SECRET=... 06_several_devices SERVER PRODUCT_KEY DIRECTORY DEVICE_KEY...

@@ -1,10 +1,9 @@
-//! One epoll descriptor for the host's own loop: a timer, and the link's socket. The timer also says "there is work": it
-//! is set to a time that has passed. That is a descriptor less for each client than an eventfd beside it.
+//! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
 
 use super::clock;
 use crate::error::{Error, Result, Status};
 use paho_engine::link::Interest;
-use rustix::event::epoll;
+use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::io::Errno;
 use rustix::time::{timerfd_create, timerfd_settime, Itimerspec, Timespec};
 use rustix::time::{TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
@@ -21,22 +20,23 @@ const NEVER: u64 = u64::MAX;
 const EARLY_MS: u64 = 1000;
 
 /// What was found to be ready; also what the descriptors are known by.
-const TIMER: u8 = 1;
-const SOCKET: u8 = 2;
-const ALL: u8 = TIMER | SOCKET;
+const EVENT: u8 = 1;
+const TIMER: u8 = 2;
+const SOCKET: u8 = 4;
+const ALL: u8 = EVENT | TIMER | SOCKET;
 
-/// Ends a wait: from any thread, from a signal handler, or when a deadline has come. Both descriptors close on exec.
+/// Ends a wait: from any thread, from a signal handler, or when a deadline has come. All descriptors close on exec.
 pub struct Waker {
     epoll: OwnedFd,
+    event: OwnedFd,
     timer: OwnedFd,
-    /// Somebody has set the timer to a time that has passed, and nobody has looked yet.
-    woken: AtomicBool,
     /// The loop is at work, or has been notified: it looks for work before it waits, and need not be told again.
     awake: AtomicBool,
     /// When to be due.
     deadline: AtomicU64,
-    /// The timer is set to the deadline, unless somebody has woken meanwhile.
-    armed: AtomicBool,
+    /// The host waits for the descriptor by itself, so the timer has to be set: that is a system call, and a slow one on
+    /// a virtual machine. A wait of our own needs no timer.
+    polled: AtomicBool,
     /// What the last wait has found; [`ALL`] if nobody looked.
     ready: AtomicU8,
     /// The socket that the epoll has, and which link's it is.
@@ -44,34 +44,35 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// Makes the two descriptors.
+    /// Makes the three descriptors.
     pub fn new() -> Result<Waker> {
         let new = || -> rustix::io::Result<Waker> {
             let waker = Waker {
                 epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+                event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
-                woken: AtomicBool::new(false),
                 awake: AtomicBool::new(false),
                 deadline: AtomicU64::new(NEVER),
-                armed: AtomicBool::new(true),
+                polled: AtomicBool::new(false),
                 ready: AtomicU8::new(ALL),
                 watched: Mutex::new(None),
             };
-            epoll::add(&waker.epoll, &waker.timer, epoll::EventData::new_u64(TIMER.into()), epoll::EventFlags::IN)?;
+            for (fd, ready) in [(&waker.event, EVENT), (&waker.timer, TIMER)] {
+                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(ready.into()), epoll::EventFlags::IN)?;
+            }
             Ok(waker)
         };
         new().map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the loop's descriptors cannot be made: {e}")))
     }
 
-    /// Ends the wait that runs, or else the next one. Safe in a signal handler: a system call, and errno as it was.
+    /// Ends the wait that runs, or else the next one. Safe in a signal handler: one write, and errno as it was.
     pub fn wake(&self) {
-        // Before the timer: whoever sets it to a deadline looks at this afterwards.
-        self.woken.store(true, Ordering::SeqCst);
-        // SAFETY: errno is this thread's own.
+        // SAFETY: errno is this thread's own; the buffer is 8 bytes. That the counter is full (EAGAIN) means that a
+        // wake-up is under way already, which is all that is wanted.
         unsafe {
             let errno = libc::__errno_location();
             let before = *errno;
-            self.set_timer(1);
+            libc::write(self.event.as_raw_fd(), ptr::from_ref(&1u64).cast(), size_of::<u64>());
             *errno = before;
         }
     }
@@ -93,6 +94,9 @@ impl Waker {
     /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
     /// [`clear`](Self::clear). It stays the waker's.
     pub fn fd(&self) -> RawFd {
+        if !self.polled.swap(true, Ordering::SeqCst) {
+            self.set_timer(self.deadline.load(Ordering::SeqCst));
+        }
         self.epoll.as_raw_fd()
     }
 
@@ -101,31 +105,20 @@ impl Waker {
     /// wake-up too many now and then, and not a system call for each message whose own deadline is a little later. For
     /// the thread in the loop alone.
     pub fn set_deadline(&self, at_ms: Option<u64>) {
-        let before = self.deadline.load(Ordering::Relaxed);
+        let before = self.deadline.load(Ordering::SeqCst);
         let wanted = at_ms.unwrap_or(NEVER);
-        let armed = self.armed.load(Ordering::Relaxed);
-        if armed && before <= wanted && wanted - before <= EARLY_MS && before > clock::boottime_ms() {
+        if before <= wanted && wanted - before <= EARLY_MS && before > clock::boottime_ms() {
             return;
         }
-        self.deadline.store(wanted, Ordering::Relaxed);
-        self.arm();
-    }
-
-    /// Sets the timer to the deadline; a wake-up that comes meanwhile is not lost.
-    fn arm(&self) {
-        self.armed.store(true, Ordering::Relaxed);
-        self.set_timer(match self.deadline.load(Ordering::Relaxed) {
-            NEVER => 0,
-            // All zeros would switch the timer off.
-            at => at.max(1),
-        });
-        if self.woken.load(Ordering::SeqCst) {
-            self.set_timer(1);
+        self.deadline.store(wanted, Ordering::SeqCst);
+        if self.polled.load(Ordering::SeqCst) {
+            self.set_timer(wanted);
         }
     }
 
-    /// To a time in milliseconds, 0 for never.
     fn set_timer(&self, at: u64) {
+        // All zeros switch the timer off.
+        let at = if at == NEVER { 0 } else { at.max(1) };
         // 68 years of uptime at most: what also fits a kernel of 32 bits.
         let tv_sec = (at / 1000).min(i32::MAX as u64) as i64;
         let it_value = Timespec { tv_sec, tv_nsec: (at % 1000 * 1_000_000) as _ };
@@ -139,24 +132,23 @@ impl Waker {
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
         self.ready.store(ALL, Ordering::Relaxed);
         if self.awake.load(Ordering::Relaxed) {
-            // A wake-up is noted by itself, and what else the timer has to say can wait.
-            self.ready.store(SOCKET, Ordering::Relaxed);
             return Ok(true);
         }
-        if !self.armed.load(Ordering::Relaxed) {
-            self.arm();
-        }
+        let deadline = self.deadline.load(Ordering::SeqCst);
+        let left = deadline.saturating_sub(clock::boottime_ms());
+        let due = deadline != NEVER && timeout_ms.is_none_or(|ms| left <= ms);
         // No longer than epoll_wait() can: the call for longer ones is not in older kernels.
-        let timeout = timeout_ms.map(|ms| {
+        let timeout = if due { Some(left) } else { timeout_ms }.map(|ms| {
             let ms = ms.min(c_int::MAX as u64);
             Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ }
         });
-        let mut events = [MaybeUninit::uninit(); 2];
+        let mut events = [MaybeUninit::uninit(); 3];
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok((ready, _)) => {
                 let found = ready.iter().fold(0, |found, event| found | event.data.u64() as u8);
                 self.ready.store(found, Ordering::Relaxed);
-                Ok(found != 0)
+                // The wait may have ended a moment early.
+                Ok(found != 0 || due && deadline <= clock::boottime_ms())
             }
             Err(Errno::INTR) => Ok(false),
             Err(e) => Err(Error::new(Status::ENOS_ERR_STATE, format!("waiting failed: {e}"))),
@@ -169,21 +161,20 @@ impl Waker {
     pub fn clear(&self) {
         self.awake.store(true, Ordering::Release);
         let ready = self.ready.load(Ordering::Relaxed);
-        // What comes from here on sets the timer again.
-        let woken = self.woken.swap(false, Ordering::SeqCst);
-        let deadline = self.deadline.load(Ordering::Relaxed);
-        let due = deadline <= clock::boottime_ms();
-        if woken || due || ready & TIMER != 0 {
+        let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.
-            let _ = rustix::io::read(&self.timer, &mut [0; size_of::<u64>()]);
-            if due {
-                self.deadline.store(NEVER, Ordering::Relaxed);
-            } else {
-                // A wake-up has taken the deadline's place, perhaps one that was looked for before it had set the timer.
-                self.armed.store(false, Ordering::Relaxed);
+            let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
+        };
+        if ready & EVENT != 0 {
+            clear(&self.event);
+        }
+        if self.deadline.load(Ordering::SeqCst) <= clock::boottime_ms() {
+            self.deadline.store(NEVER, Ordering::SeqCst);
+            if self.polled.load(Ordering::SeqCst) {
+                clear(&self.timer);
             }
         }
-        self.ready.store(ready | TIMER, Ordering::Relaxed); // for a look that no wait comes before
+        self.ready.store(ready | EVENT | TIMER, Ordering::Relaxed);
     }
 
     /// Whether the socket may be ready, as the last wait has found it.
@@ -297,16 +288,43 @@ mod tests {
     }
 
     #[test]
+    fn another_thread_ends_a_wait() {
+        let waker = Arc::new(Waker::new().unwrap());
+        let other = Arc::clone(&waker);
+        let thread = std::thread::spawn(move || other.wake());
+        assert!(waker.wait(LONG).unwrap());
+        thread.join().unwrap();
+    }
+
+    #[test]
     fn a_deadline_is_due_in_time_and_once() {
         let waker = Waker::new().unwrap();
+        let fd = waker.fd();
         let start = boottime_ms();
         waker.set_deadline(Some(start + 50));
         clear(&waker);
         assert!(waker.wait(LONG).unwrap(), "clear must not lose a deadline to come");
         assert!(boottime_ms() >= start + 50);
-        assert!(readable(waker.fd()));
+        assert!(readable(fd));
         clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap());
+    }
+
+    #[test]
+    fn a_wait_of_our_own_needs_no_timer() {
+        let waker = Waker::new().unwrap();
+        let soon = boottime_ms() + 50;
+        waker.set_deadline(Some(soon));
+        assert!(!waker.wait(Some(10)).unwrap() && waker.wait(LONG).unwrap() && boottime_ms() >= soon);
+        clear(&waker);
+        assert!(!waker.wait(Some(0)).unwrap());
+        // Who asks for the descriptor later has the deadline in it.
+        waker.set_deadline(Some(boottime_ms() + 50));
+        let mut poll = libc::pollfd { fd: waker.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        assert_eq!(unsafe { libc::poll(&mut poll, 1, 30_000) }, 1);
+        clear(&waker);
+        assert!(!readable(waker.fd()));
     }
 
     #[test]
@@ -345,10 +363,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_leaves_errno_and_the_deadline_as_they_were() {
+    fn a_full_counter_still_means_wake_up_and_errno_is_kept() {
         let waker = Waker::new().unwrap();
-        let soon = boottime_ms() + 100;
-        waker.set_deadline(Some(soon));
+        assert_eq!(rustix::io::write(&waker.event, &(u64::MAX - 1).to_ne_bytes()), Ok(size_of::<u64>()));
         // SAFETY: errno is this thread's own.
         let errno = unsafe {
             *libc::__errno_location() = libc::E2BIG;
@@ -359,36 +376,12 @@ mod tests {
         assert!(waker.wait(Some(0)).unwrap());
         clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap());
-        assert!(waker.wait(LONG).unwrap() && boottime_ms() >= soon);
-        clear(&waker);
-        assert!(!waker.wait(Some(0)).unwrap());
-    }
-
-    #[test]
-    fn no_wake_up_is_lost_beside_deadlines() {
-        let waker = Arc::new(Waker::new().unwrap());
-        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let (other, given) = (Arc::clone(&waker), Arc::clone(&count));
-        let thread = std::thread::spawn(move || {
-            for _ in 0..100_000 {
-                given.fetch_add(1, Ordering::Release);
-                other.wake();
-            }
-        });
-        let mut done = 0;
-        while done < 100_000 {
-            assert!(waker.wait(LONG).unwrap(), "{done} done, and nobody said that there is more");
-            clear(&waker);
-            done += count.swap(0, Ordering::Acquire);
-            waker.set_deadline(Some(boottime_ms() + 60_000 + 2000 * (done as u64 % 7)));
-        }
-        thread.join().unwrap();
     }
 
     #[test]
     fn every_descriptor_closes_on_exec() {
         let waker = Waker::new().unwrap();
-        for fd in [waker.epoll.as_raw_fd(), waker.timer.as_raw_fd()] {
+        for fd in [waker.epoll.as_raw_fd(), waker.event.as_raw_fd(), waker.timer.as_raw_fd()] {
             // SAFETY: asks for the flags of an open descriptor.
             assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
         }

@@ -261,13 +261,13 @@ fn descriptors_threads_and_memory_are_flat_over_many_reconnects() {
 }
 
 #[test]
-fn an_idle_client_has_two_descriptors_and_no_thread_and_one_more_when_online() {
+fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online() {
     alone(|| {
         live();
         let threads = entries("/proc/self/task");
         let before = entries("/proc/self/fd");
         let mut host = Setup::device(nobody()).create();
-        assert_eq!(entries("/proc/self/fd"), before + 2);
+        assert_eq!(entries("/proc/self/fd"), before + 3);
         assert_eq!(entries("/proc/self/task"), threads);
         drop(host);
         let broker = Broker::bind();
@@ -277,7 +277,7 @@ fn an_idle_client_has_two_descriptors_and_no_thread_and_one_more_when_online() {
         host.expect("CONNECTED");
         // The broker's two are this test's own.
         let _broker = accepting.join().unwrap();
-        let online = before + 2 + 1 + 2;
+        let online = before + 3 + 1 + 2;
         comes_to(online..=online, "descriptors online", || entries("/proc/self/fd"));
         comes_to(threads..=threads, "threads", || entries("/proc/self/task"));
     });
