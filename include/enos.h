@@ -147,8 +147,9 @@
  *
  * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
  * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
- * callbacks run there, or inside a call of yours that says so. Never on the network's thread, and never with a lock of
- * the library held. A slow callback holds up the events behind it, not the network.
+ * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
+ * lock of the library held. A slow callback holds up the events behind it. While a callback is slow, or nobody loops, the
+ * library's keeper thread keeps the connection alive and queues what comes, from half a keep-alive on at the latest.
  *
  * What a callback may call:
  *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
@@ -157,10 +158,12 @@
  * Hold no lock around an enos_* call that one of your callbacks takes. A callback must not throw, longjmp, or end its
  * thread.
  *
- * The process. The library ignores SIGPIPE from the first connection on, holds no descriptor without close-on-exec
- * (OpenSSL reads its openssl.cnf and the system's authorities through ones without it, which it closes at once), stays
- * loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It never writes to stdout
- * or stderr.
+ * The process. The library raises no SIGPIPE and leaves its disposition alone. It reads nothing from the environment,
+ * save what OpenSSL reads for TLS (OPENSSL_CONF, SSL_CERT_FILE, SSL_CERT_DIR and the like). It holds no descriptor
+ * without close-on-exec (OpenSSL reads its openssl.cnf and the system's authorities through ones without it, which it
+ * closes at once), stays loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It
+ * never writes to stdout or stderr. A call needs at most 64 KiB of stack, TLS included, beside what your callbacks need.
+ * While a thread is in a call its cancellation (pthread_cancel()) is put off until the call has returned.
  */
 
 #ifndef ENOS_H
@@ -824,7 +827,8 @@ typedef enum enos_event_type {
    *     stays connected and waits on;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
-   *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others);
+   *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
+   *     3.1.1 does not allow it to, or a message with QoS 2;
    *   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
    *     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
    *     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.

@@ -85,6 +85,16 @@ pub fn copy(shipped: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Copies our own C files beside the shipped ones.
+pub fn add(ours: &Path, to: &Path) -> Result<(), String> {
+    let mut files = Vec::new();
+    list(ours, &mut files)
+        .and_then(|()| {
+            files.iter().try_for_each(|file| fs::copy(file, to.join(file.file_name().unwrap_or_default())).map(drop))
+        })
+        .map_err(|error| format!("cannot copy {} to {}: {error}", ours.display(), to.display()))
+}
+
 /// All files below a path.
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if path.is_dir() {

@@ -11,7 +11,7 @@ mod perform;
 mod run;
 mod stored;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
@@ -45,6 +45,8 @@ pub struct Client {
     session: Mutex<Session>,
     /// The session may have changed: for those who wait while another thread runs the loop.
     changed: Condvar,
+    /// How many there are: to tell nobody is a system call.
+    waiters: AtomicUsize,
     inbox: Arc<Inbox>,
     waker: Arc<Waker>,
     /// `None` without a storage.
@@ -79,6 +81,7 @@ impl Client {
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
+            waiters: AtomicUsize::new(0),
             inbox,
             waker,
             queue,
@@ -203,7 +206,9 @@ impl Client {
                  event, call enos_client_activation_saved(), then destroy again",
             ));
         }
-        if session.state() == State::Activating && self.inbox.has_kept() {
+        let activating = session.state() == State::Activating;
+        drop(session);
+        if activating && self.has_activation() {
             return Err(Error::new(
                 Status::ENOS_ERR_UNSAVED_SECRET,
                 "an activation has arrived, which the cloud sends once, and nobody has looked at it; run the loop \
@@ -211,6 +216,14 @@ impl Client {
             ));
         }
         Ok(())
+    }
+
+    /// Whether an activation waits for the loop. It may not have been read yet, when nobody loops.
+    fn has_activation(&self) -> bool {
+        if let Ok(Some(runner)) = self.try_runner() {
+            runner.present_link().map(|link| link.step(true));
+        }
+        self.inbox.has_kept()
     }
 
     /// Stops the loop's thread and drops the link. The client is of no use afterwards.
@@ -231,8 +244,12 @@ impl Client {
 
     /// The lock is taken for a moment, so that nobody is between looking and waiting.
     fn tell_waiters(&self) {
-        drop(self.session.lock());
-        self.changed.notify_all();
+        let session = self.session.lock();
+        let waiters = self.waiters.load(Ordering::Relaxed);
+        drop(session);
+        if waiters > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// The session's lock is held while the token is written: no event of it can come first.

@@ -81,6 +81,11 @@ impl Runner {
         self.attempt = None;
     }
 
+    /// The link of the attempt under way.
+    pub fn present_link(&self) -> Option<&Link> {
+        self.attempt.as_ref()?.link.as_ref()
+    }
+
     fn link(&self, number: u64) -> Option<&Link> {
         self.attempt.as_ref().filter(|attempt| attempt.number == number)?.link.as_ref()
     }
@@ -103,6 +108,7 @@ impl Runner {
                 username: mqtt_username(&self.identity),
                 password: mqtt_password(&params),
                 keep_alive_s: self.link_settings.keep_alive_s,
+                unattended_ms: u64::from(self.link_settings.keep_alive_s.max(2)) * 500,
                 connect_timeout_ms: self.link_settings.connect_timeout_ms,
                 inflight: self.link_settings.inflight,
                 max_message: self.link_settings.max_message,
@@ -150,7 +156,7 @@ impl Client {
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
-                // Paho may write the CONNECT at this very moment: a link counts, whether it has or not.
+                // The keeper may write the CONNECT at this very moment: a link counts, whether it has or not.
                 let sent = runner.link(attempt).is_some();
                 if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
                     runner.timeouts = runner.timeouts.wrapping_add(1);
@@ -207,7 +213,10 @@ impl Client {
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent }));
             }
             LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
-            LinkEvent::Lost { reason } => return Some(runner.over(LinkInput::Lost { reason })),
+            LinkEvent::Lost { status: Status::ENOS_ERR_PROTOCOL, reason } => {
+                return Some(runner.over(LinkInput::Broken { reason }));
+            }
+            LinkEvent::Lost { reason, .. } => return Some(runner.over(LinkInput::Lost { reason })),
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
             LinkEvent::Connected => LinkInput::Up,
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },

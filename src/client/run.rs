@@ -9,6 +9,7 @@ use super::perform::Runner;
 use super::{broken, callback, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::session::{Input, Session, State};
+use crate::transport::link::Link;
 use crate::transport::{clock, thread};
 use crate::{log, panic};
 
@@ -163,10 +164,14 @@ impl Client {
     /// Until another thread tells of its turn, or the time is over. With the session's lock, under which the caller has
     /// looked: nothing is missed in between.
     fn await_change(&self, session: MutexGuard<'_, Session>, timeout_ms: Option<u64>) -> Result<()> {
-        match timeout_ms.map(Duration::from_millis) {
-            Some(timeout) => drop(self.changed.wait_timeout(session, timeout).map_err(|_| broken())?),
-            None => drop(self.changed.wait(session).map_err(|_| broken())?),
-        }
+        // Counted with the lock that whoever tells takes as well.
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let waited = match timeout_ms.map(Duration::from_millis) {
+            Some(timeout) => self.changed.wait_timeout(session, timeout).map(drop).map_err(|_| broken()),
+            None => self.changed.wait(session).map(drop).map_err(|_| broken()),
+        };
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        waited?;
         Ok(())
     }
 
@@ -178,7 +183,7 @@ impl Client {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {
+    pub(super) fn try_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {
         match self.runner.try_lock() {
             Ok(runner) => Ok(Some(runner)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -198,8 +203,17 @@ impl Client {
     }
 
     fn wait_and_work(self: &Arc<Self>, runner: &mut Runner, timeout_ms: Option<u64>) -> Result<()> {
+        if let Some(link) = runner.present_link() {
+            link.attend();
+        }
         let waited = self.waker.wait(timeout_ms);
         self.waker.clear();
+        // Callbacks may take long from here on: the keeper has the link then.
+        let more = runner.present_link().is_some_and(|link| {
+            let more = link.step(self.waker.is_socket_ready());
+            link.leave();
+            more
+        });
         let mut events = std::mem::take(&mut runner.events);
         let dropped = self.inbox.drain(&mut events);
         for (generation, event) in events.drain(..) {
@@ -212,10 +226,12 @@ impl Client {
             self.feed(runner, Input::Dropped(dropped))?;
         }
         self.feed(runner, Input::Tick)?;
+        let link_deadline = runner.present_link().and_then(Link::rest);
         self.waker.rest();
         let session = self.session()?;
-        self.waker.set_deadline(session.deadline());
-        if session.backlog() > 0 || !self.inbox.is_empty() {
+        let deadline = [session.deadline(), link_deadline].into_iter().flatten().min();
+        self.waker.set_deadline(deadline);
+        if more || session.backlog() > 0 || !self.inbox.is_empty() {
             self.waker.notify();
         }
         waited.map(drop)

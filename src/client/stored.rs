@@ -57,7 +57,7 @@ pub fn store_accepted(records: Option<&Records>, accepted: Accepted) {
 }
 
 pub fn store_budget(records: Option<&Records>, stamps_ms: Vec<u64>) {
-    let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default(), stamps_ms };
+    let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default().to_owned(), stamps_ms };
     best_effort(
         stored.encode().map_err(encoding).and_then(|data| with(records, |records| records.store(Role::Budget, &data))),
     );

@@ -32,7 +32,8 @@ pub enum enos_event_type {
     ///     stays connected and waits on;
     ///   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
     ///     detail_code is what it returned;
-    ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others);
+    ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
+    ///     3.1.1 does not allow it to, or a message with QoS 2;
     ///   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
     ///     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
     ///     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.

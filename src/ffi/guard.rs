@@ -9,6 +9,7 @@ use super::status::enos_status;
 use crate::client::Client;
 use crate::error::{Error, Result, Status};
 use crate::storage::vtable::in_storage_callback;
+use crate::transport::thread::without_cancellation;
 use crate::{log, panic};
 
 thread_local! {
@@ -18,12 +19,14 @@ thread_local! {
 
 /// Runs the body of a fallible function. The words of a failure become the thread's last error; success clears it.
 pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
-    let outcome = panic::catch(|| {
-        outside_callbacks()?;
-        body()
+    without_cancellation(|| {
+        let outcome = panic::catch(|| {
+            outside_callbacks()?;
+            body()
+        })
+        .and_then(|outcome| outcome);
+        told(outcome)
     })
-    .and_then(|outcome| outcome);
-    told(outcome)
 }
 
 /// Apart and never inlined, as in [`panic::catch`].
@@ -58,7 +61,7 @@ pub(super) unsafe fn on_client(
 
 /// Runs the body of a function that cannot fail and leaves the thread's last error alone.
 pub(super) fn getter<T>(fallback: T, body: impl FnOnce() -> T) -> T {
-    panic::catch(body).unwrap_or(fallback)
+    without_cancellation(|| panic::catch(body).unwrap_or(fallback))
 }
 
 /// Host code that the library waits for must not come back in: it would wait for itself.

@@ -85,6 +85,10 @@ pub enum LinkInput {
     Lost {
         reason: String,
     },
+    /// Lost, because the broker sent what it may not.
+    Broken {
+        reason: String,
+    },
     Closed,
     Delivered {
         token: u64,

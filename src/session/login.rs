@@ -192,7 +192,7 @@ impl Session {
     pub(super) fn on_refused(&mut self, now: Now, code: u8) {
         match &self.phase {
             Phase::LoggingIn { .. } => self.end_attempt(now, true),
-            _ => return self.on_lost(now, "the connection was closed"),
+            _ => return self.on_lost(now, Status::ENOS_ERR_NETWORK, "the connection was closed"),
         }
         if !self.wanted {
             return self.rest();
@@ -249,7 +249,7 @@ impl Session {
 
     pub(super) fn on_failed(&mut self, now: Now, status: Status, reason: String, connect_sent: bool) {
         if !matches!(self.phase, Phase::LoggingIn { .. }) {
-            return self.on_lost(now, &reason);
+            return self.on_lost(now, Status::ENOS_ERR_NETWORK, &reason);
         }
         self.end_attempt(now, connect_sent);
         if !connect_sent {
@@ -266,7 +266,7 @@ impl Session {
     }
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
-    pub(super) fn on_lost(&mut self, now: Now, reason: &str) {
+    pub(super) fn on_lost(&mut self, now: Now, status: Status, reason: &str) {
         // Then it says nothing of the messages under way, nor of another client.
         let planned = matches!(self.phase, Phase::Closing { .. } | Phase::Online { stalled: true, .. });
         self.with_outbox(now, |outbox, around| outbox.link_down(planned, around));
@@ -281,12 +281,12 @@ impl Session {
                 match rival {
                     // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
                     Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
-                    _ => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
+                    _ => self.retry(now, status, 0, reason.to_owned()),
                 }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
-            Phase::Awaiting { .. } => self.retry(now, Status::ENOS_ERR_NETWORK, 0, reason.to_owned()),
-            Phase::LoggingIn { .. } => self.on_failed(now, Status::ENOS_ERR_NETWORK, reason.to_owned(), true),
+            Phase::Awaiting { .. } => self.retry(now, status, 0, reason.to_owned()),
+            Phase::LoggingIn { .. } => self.on_failed(now, status, reason.to_owned(), true),
             Phase::Persisting { link, .. } => *link = false,
             Phase::Closing { .. } if self.wanted => {
                 self.tell_disconnected();

@@ -282,8 +282,9 @@ impl Session {
             LinkInput::Up => self.on_up(now),
             LinkInput::Refused { code } => self.on_refused(now, code),
             LinkInput::Failed { status, reason, connect_sent } => self.on_failed(now, status, reason, connect_sent),
-            LinkInput::Lost { reason } => self.on_lost(now, &reason),
-            LinkInput::Closed => self.on_lost(now, "the connection was closed"),
+            LinkInput::Lost { reason } => self.on_lost(now, Status::ENOS_ERR_NETWORK, &reason),
+            LinkInput::Broken { reason } => self.on_lost(now, Status::ENOS_ERR_PROTOCOL, &reason),
+            LinkInput::Closed => self.on_lost(now, Status::ENOS_ERR_NETWORK, "the connection was closed"),
             LinkInput::Delivered { token } => self.requests.delivered(token, &mut self.actions),
             LinkInput::NotDelivered { token, reason } => {
                 self.requests.not_delivered(token, &reason, &mut self.actions);

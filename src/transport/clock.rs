@@ -1,6 +1,7 @@
 //! The clocks: elapsed time that counts suspended time too, the wall clock, and which boot this is.
 
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the system booted, suspended time included (CLOCK_BOOTTIME). Never steps.
@@ -23,10 +24,14 @@ pub fn wall_ms() -> u64 {
 
 /// The kernel's name for this boot; `None` where /proc is not mounted. Times of [`boottime_ms`] compare only within
 /// one boot.
-pub fn boot_id() -> Option<String> {
+pub fn boot_id() -> Option<&'static str> {
+    static ID: OnceLock<String> = OnceLock::new();
+    if let Some(id) = ID.get() {
+        return Some(id);
+    }
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = text.trim();
-    (!id.is_empty()).then(|| id.to_owned())
+    (!id.is_empty()).then(|| ID.get_or_init(|| id.to_owned()).as_str())
 }
 
 #[cfg(test)]

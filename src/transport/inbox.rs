@@ -1,4 +1,4 @@
-//! What Paho's threads and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
+//! What the link and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
 
 use super::sync::{Arc, Mutex, MutexGuard};
 use super::wake::Waker;
@@ -24,8 +24,9 @@ pub enum LinkEvent {
     /// The attempt ended without a CONNACK. `ENOS_ERR_NETWORK`, or `ENOS_ERR_TLS`. `connect_sent`: the CONNECT had gone
     /// out. The link is over.
     Failed { status: Status, reason: String, connect_sent: bool },
-    /// The connection ended, after [`Connected`](Self::Connected) and unasked. The link is over.
-    Lost { reason: String },
+    /// The connection ended, after [`Connected`](Self::Connected) and unasked: `ENOS_ERR_NETWORK`, or
+    /// `ENOS_ERR_PROTOCOL` when the broker sent what it may not. The link is over.
+    Lost { status: Status, reason: String },
     /// Our disconnect is through. The link is over.
     Closed,
     /// QoS 0: written to the socket. QoS 1: acknowledged.
@@ -51,7 +52,7 @@ impl fmt::Debug for LinkEvent {
             LinkEvent::Failed { status, reason, connect_sent } => {
                 write!(f, "Failed({status:?}, {reason:?}, sent: {connect_sent})")
             }
-            LinkEvent::Lost { reason } => write!(f, "Lost({reason:?})"),
+            LinkEvent::Lost { status, reason } => write!(f, "Lost({status:?}, {reason:?})"),
             LinkEvent::Closed => f.write_str("Closed"),
             LinkEvent::Delivered { token } => write!(f, "Delivered({token})"),
             LinkEvent::NotDelivered { token, reason } => write!(f, "NotDelivered({token}, {reason:?})"),
@@ -72,7 +73,7 @@ pub struct InboxLimits {
     pub bytes: usize,
 }
 
-/// Says whether a topic is one whose messages are not to be crowded out by others. Called on Paho's thread.
+/// Says whether a topic is one whose messages are not to be crowded out by others. Called as each message comes.
 pub type Keep = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// A queue with room for every event of a link, and a limit on messages. What does not fit is dropped and counted.
@@ -115,6 +116,10 @@ impl Inbox {
         };
         self.lock().push(&self.limits, kept, generation, event);
         self.waker.notify();
+    }
+
+    pub(super) fn waker(&self) -> &Arc<Waker> {
+        &self.waker
     }
 
     /// Whether a message has room of its own, whatever the limits are.
@@ -245,7 +250,7 @@ mod tests {
         for token in 0..1000 {
             inbox.push(1, LinkEvent::Delivered { token });
         }
-        inbox.push(1, LinkEvent::Lost { reason: String::new() });
+        inbox.push(1, LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: String::new() });
         let mut events = Vec::new();
         assert_eq!(inbox.drain(&mut events), 2);
         while !inbox.is_empty() {

@@ -1,15 +1,18 @@
 //! One CONNECT and the connection that comes of it, as one Paho object.
 
-use super::callbacks::{self, Context, Handle};
+use super::callbacks;
+use super::context::{Context, Handle};
 use super::inbox::Inbox;
-use super::thread;
-use super::tls::{self, Secured, Tls};
+use super::keeper::{self, Attendance};
+use super::tls::{Secured, Tls};
+use super::wake::Waker;
 use crate::error::{Error, Result, Status};
-use paho_engine::{enos_paho_connect_sent, enos_paho_set_interface, enos_paho_set_max_packet, sys as paho};
+use paho_engine::link::{self as wire, Settings};
+use paho_engine::{enos_paho_pump, enos_paho_set_link, sys as paho};
 use std::ffi::{c_int, c_void, CString};
 use std::net::SocketAddr;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Bytes that an MQTT string can have.
@@ -24,18 +27,22 @@ const INTERFACE: usize = 15;
 const QUEUE: c_int = 128;
 /// What Paho's own connect timeout is longer than the one that its caller keeps.
 const MARGIN_MS: u64 = 3_000;
+/// Packets that one step handles at most, so that a flood does not starve the loop: as many as it takes out then.
+const STEP: c_int = super::inbox::DRAIN as c_int;
 /// Paho multiplies its timeout by 1000 in an int.
 const TIMEOUT_S: u64 = (c_int::MAX / 1000) as u64;
 
 /// What a link is made from. All of it is copied; Paho's copy of the password lives as long as the link.
 pub struct LinkOptions {
-    /// Where the broker is. Resolved already: Paho would do it with its process-wide mutex held.
+    /// Where the broker is.
     pub address: SocketAddr,
     pub client_id: String,
     pub username: String,
     pub password: Zeroizing<String>,
-    /// Seconds; 0 for none.
+    /// Seconds; 0 for none, and then a link that stands still is not noticed.
     pub keep_alive_s: u16,
+    /// How long the link may have nobody in its loop until the keeper sees to it; 0: the keeper does at once.
+    pub unattended_ms: u64,
     /// The caller's timeout, which the caller keeps by dropping the link. Paho gets a longer one.
     pub connect_timeout_ms: u64,
     /// QoS 1 messages without a PUBACK, at most; those beyond wait in Paho.
@@ -51,8 +58,14 @@ pub struct LinkOptions {
 /// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
 /// happening is an event of the link's generation. Each token passed in has exactly one outcome, before the event that
 /// ends the link, unless the link is dropped first: then there is no event any more.
+///
+/// It moves in [`step`](Self::step) only, and in the calls. Between [`attend`](Self::attend) and
+/// [`leave`](Self::leave) the caller waits for its socket with the inbox's waker; otherwise the keeper steps it.
 pub struct Link {
     context: Arc<Context>,
+    attendance: Arc<Attendance>,
+    waker: Arc<Waker>,
+    place: keeper::Place,
 }
 
 impl Link {
@@ -69,42 +82,55 @@ impl Link {
         }
         let inflight = c_int::try_from(options.inflight).unwrap_or(c_int::MAX).clamp(1, STRING as c_int);
 
-        hold_engine()?;
-        let secured = options.tls.as_ref().map(Secured::prepare).transpose()?;
-        let handle = create(secured.is_some(), options.address, &client_id, inflight)?;
-        let context = Context::new(handle, options, secured, generation, Arc::clone(inbox));
-        let link = Link { context: Arc::new(context) };
-        link.set_up(options, interface.as_ref())?;
-        link.connect(options, &username, inflight)?;
-        Ok(link)
-    }
-
-    fn set_up(&self, options: &LinkOptions, interface: Option<&CString>) -> Result<()> {
-        let context = self.context();
-        let max_packet = options.max_message.saturating_add(STRING + OVERHEAD);
-        // Before CONNECT goes out: a message may follow CONNACK at once.
+        let prepared = options.tls.as_ref().map(Secured::prepare).transpose()?;
+        let (secured, tls) = prepared.map_or((None, None), |(secured, tls)| (Some(secured), Some(tls)));
+        if let Some(secured) = &secured {
+            secured.warn();
+        }
+        let wire = wire::Link::new(Settings {
+            address: options.address,
+            interface,
+            tls,
+            keep_alive_s: options.keep_alive_s,
+            max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
+        });
+        let handle = create(&client_id, inflight)?;
+        let context = Arc::new(Context::new(handle, options, secured, wire, generation, Arc::clone(inbox)));
+        let attendance = Arc::new(Attendance::new(options.unattended_ms));
+        let waker = Arc::clone(inbox.waker());
         let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
-        let disconnected = Some(callbacks::on_disconnected as _);
-        // SAFETY: the handle is valid; the context lives until destroy has returned (see Drop); the name is a C string.
-        unsafe {
-            check(paho::MQTTAsync_setCallbacks(self.handle(), context, lost, message, None), "the connection")?;
-            check(paho::MQTTAsync_setDisconnected(self.handle(), context, disconnected), "the connection")?;
-            check(enos_paho_set_max_packet(self.handle(), max_packet), "the connection")?;
-            if let Some(secured) = &self.context.secured {
-                secured.apply(self.handle())?;
+        let address = Arc::as_ptr(&context).cast_mut().cast();
+        // Before CONNECT goes out: a message may follow CONNACK at once.
+        // SAFETY: the context, and the connection in it, live until destroy has returned (see Drop, and below).
+        let set_up = check(
+            unsafe {
+                context.enter(|handle| {
+                    enos_paho_set_link(handle, &wire::table::TABLE, context.wire());
+                    paho::MQTTAsync_setCallbacks(handle, address, lost, message, None)
+                })
+            },
+            "the connection",
+        );
+        // The keeper may step it from here on.
+        match set_up.and_then(|()| keeper::enter(&context, &attendance)) {
+            Ok(place) => {
+                let link = Link { context, attendance, waker, place };
+                link.connect(options, &username, inflight)?;
+                Ok(link)
             }
-            match interface {
-                Some(name) => check(enos_paho_set_interface(self.handle(), name.as_ptr()), "the interface"),
-                None => Ok(()),
+            Err(error) => {
+                context.mute();
+                // SAFETY: the handle is valid, and nobody else has it.
+                unsafe { paho::MQTTAsync_destroy(&mut context.handle.0.clone()) };
+                Err(error)
             }
         }
     }
 
     fn connect(&self, options: &LinkOptions, username: &CString, inflight: c_int) -> Result<()> {
         let timeout_s = (options.connect_timeout_ms.saturating_add(MARGIN_MS) / 1000).min(TIMEOUT_S);
-        // Without these Paho makes no TLS; what counts stands in the context that it has.
-        let mut ssl = paho::MQTTAsync_SSLOptions::default();
         let connect = paho::MQTTAsync_connectOptions {
+            // The link has it.
             keepAliveInterval: c_int::from(options.keep_alive_s),
             cleansession: 1,
             maxInflight: inflight,
@@ -120,13 +146,41 @@ impl Link {
             onSuccess: Some(callbacks::on_connected),
             onFailure: Some(callbacks::on_not_connected),
             context: self.context(),
-            ssl: if self.context.secured.is_some() { &mut ssl } else { ptr::null_mut() },
             ..Default::default()
         };
-        // The first connect starts Paho's threads; they inherit the signal mask.
-        // SAFETY: the handle is valid; Paho copies what the options point to, but the context, which outlives it.
-        let rc = thread::with_signals_blocked(|| unsafe { paho::MQTTAsync_connect(self.handle(), &connect) });
-        check(rc, "the connection")
+        // SAFETY: Paho copies what the options point to, but the context, which outlives it; entered.
+        self.entered(|handle| unsafe {
+            check(paho::MQTTAsync_connect(handle, &connect), "the connection").map(|()| enos_paho_pump(handle))
+        })?;
+        self.tell_keeper();
+        Ok(())
+    }
+
+    /// Somebody is in the loop from here on, and waits with the waker.
+    pub fn attend(&self) {
+        if self.attendance.attend() {
+            self.place.take_back();
+        }
+    }
+
+    /// Nobody waits for the socket any more.
+    pub fn leave(&self) {
+        self.attendance.leave();
+    }
+
+    /// Does what is due, and reads if the socket may be ready. `true`: there may be more to read at once.
+    pub fn step(&self, ready: bool) -> bool {
+        // SAFETY: the link is borrowed, and no callback has it.
+        let standing = unsafe { self.context.step(ready, STEP) };
+        standing.more
+    }
+
+    /// Makes the waker wait for what the link waits for. Returns when to step again if nothing happens before.
+    pub fn rest(&self) -> Option<u64> {
+        // SAFETY: as above.
+        let standing = unsafe { self.context.standing() };
+        self.waker.watch(self.context.generation, standing.interest);
+        standing.deadline
     }
 
     /// Publishes at QoS 0 or 1; not retained. The outcome is `Delivered` or `NotDelivered`.
@@ -140,11 +194,11 @@ impl Link {
             return Err(too_large("the payload", room));
         }
         let qos = check_qos(qos)?;
-        self.call(token, callbacks::on_published, callbacks::on_failed, |response| {
-            // SAFETY: the handle is valid; Paho copies topic, payload and response.
+        self.call(token, callbacks::on_published, callbacks::on_failed, |handle, response| {
+            // SAFETY: Paho copies topic, payload and response.
             unsafe {
                 let data = payload.as_ptr().cast();
-                paho::MQTTAsync_send(self.handle(), name.as_ptr(), payload.len() as c_int, data, qos, 0, response)
+                paho::MQTTAsync_send(handle, name.as_ptr(), payload.len() as c_int, data, qos, 0, response)
             }
         })
     }
@@ -153,18 +207,18 @@ impl Link {
     pub fn subscribe(&self, filter: &str, qos: u8, token: u64) -> Result<()> {
         let filter = topic_filter(filter)?;
         let qos = check_qos(qos)?;
-        self.call(token, callbacks::on_subscribed, callbacks::on_not_subscribed, |response| {
-            // SAFETY: the handle is valid; Paho copies filter and response.
-            unsafe { paho::MQTTAsync_subscribe(self.handle(), filter.as_ptr(), qos, response) }
+        self.call(token, callbacks::on_subscribed, callbacks::on_not_subscribed, |handle, response| {
+            // SAFETY: Paho copies filter and response.
+            unsafe { paho::MQTTAsync_subscribe(handle, filter.as_ptr(), qos, response) }
         })
     }
 
     /// Ends a subscription. The outcome is `Unsubscribed` or `NotDelivered`.
     pub fn unsubscribe(&self, filter: &str, token: u64) -> Result<()> {
         let filter = topic_filter(filter)?;
-        self.call(token, callbacks::on_unsubscribed, callbacks::on_failed, |response| {
-            // SAFETY: the handle is valid; Paho copies filter and response.
-            unsafe { paho::MQTTAsync_unsubscribe(self.handle(), filter.as_ptr(), response) }
+        self.call(token, callbacks::on_unsubscribed, callbacks::on_failed, |handle, response| {
+            // SAFETY: Paho copies filter and response.
+            unsafe { paho::MQTTAsync_unsubscribe(handle, filter.as_ptr(), response) }
         })
     }
 
@@ -173,19 +227,31 @@ impl Link {
     /// more can hold all of this up: the caller waits as long as it likes, and drops the link.
     pub fn disconnect(&self, linger_ms: u64) {
         if self.context.close() {
-            // SAFETY: the link is borrowed.
-            unsafe { self.context.disconnect(linger_ms.try_into().unwrap_or(c_int::MAX)) }
+            // SAFETY: the link is borrowed; entered.
+            self.entered(|handle| unsafe {
+                self.context.disconnect(linger_ms.try_into().unwrap_or(c_int::MAX));
+                enos_paho_pump(handle);
+            });
+            self.tell_keeper();
         }
     }
 
     /// Whether the CONNECT packet has gone out.
     pub fn connect_sent(&self) -> bool {
-        // SAFETY: the handle is valid.
-        unsafe { enos_paho_connect_sent(self.handle()) != 0 }
+        self.context.connect_sent()
     }
 
-    fn handle(&self) -> paho::MQTTAsync {
-        self.context.handle.0
+    /// A call may have changed what the link waits for.
+    fn tell_keeper(&self) {
+        if self.attendance.is_kept() {
+            self.place.changed();
+        }
+    }
+
+    /// A call of Paho's.
+    fn entered<R>(&self, call: impl FnOnce(paho::MQTTAsync) -> R) -> R {
+        // SAFETY: the link is borrowed, and no callback has it.
+        unsafe { self.context.enter(call) }
     }
 
     fn context(&self) -> *mut c_void {
@@ -198,7 +264,7 @@ impl Link {
         token: u64,
         on_success: unsafe extern "C" fn(*mut c_void, *mut paho::MQTTAsync_successData),
         on_failure: unsafe extern "C" fn(*mut c_void, *mut paho::MQTTAsync_failureData),
-        call: impl FnOnce(*mut paho::MQTTAsync_responseOptions) -> c_int,
+        call: impl FnOnce(paho::MQTTAsync, *mut paho::MQTTAsync_responseOptions) -> c_int,
     ) -> Result<()> {
         let ticket = self.context.begin(token);
         let ticket = ticket.ok_or_else(|| Error::new(Status::ENOS_ERR_STATE, "the connection is closing or over"))?;
@@ -208,7 +274,14 @@ impl Link {
             context: ticket,
             ..Default::default()
         };
-        let accepted = check(call(&mut response), "the call");
+        // SAFETY: entered.
+        let rc = self.entered(|handle| unsafe {
+            let rc = call(handle, &mut response);
+            enos_paho_pump(handle);
+            rc
+        });
+        self.tell_keeper();
+        let accepted = check(rc, "the call");
         // SAFETY: the ticket was made above, and a call that was not accepted leaves it to us.
         if accepted.is_err() && !unsafe { self.context.withdraw(ticket, token) } {
             return Ok(());
@@ -221,16 +294,18 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.context.mute();
-        // SAFETY: the handle is valid, and this is not a thread of Paho's: no event owns a link. Destroy waits for a
-        // callback that runs, and none comes after it, so the context may go then.
-        unsafe { paho::MQTTAsync_destroy(&mut self.handle()) };
+        self.place.leave();
+        if self.attendance.was_attended() {
+            self.waker.watch(self.context.generation, None);
+        }
+        // SAFETY: the handle is valid, and this is no callback: no event owns a link. The keeper does not step it any
+        // more, so nobody else is in a call.
+        unsafe { paho::MQTTAsync_destroy(&mut self.context.handle.0.clone()) };
     }
 }
 
 /// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
-fn create(tls: bool, address: SocketAddr, client_id: &CString, buffered: c_int) -> Result<Handle> {
-    let scheme = if tls { "ssl" } else { "tcp" };
-    let uri = string("the address", &format!("{scheme}://{address}"))?;
+fn create(client_id: &CString, buffered: c_int) -> Result<Handle> {
     let mut options = paho::MQTTAsync_createOptions {
         sendWhileDisconnected: 0,
         allowDisconnectedSendAtAnyTime: 0,
@@ -240,11 +315,11 @@ fn create(tls: bool, address: SocketAddr, client_id: &CString, buffered: c_int) 
         ..Default::default()
     };
     let mut handle = ptr::null_mut();
-    // SAFETY: the strings and the options live across the call, which copies them.
+    // SAFETY: the strings and the options live across the call, which copies them. The link knows the address.
     let rc = unsafe {
         paho::MQTTAsync_createWithOptions(
             &mut handle,
-            uri.as_ptr(),
+            c"tcp://link".as_ptr(),
             client_id.as_ptr(),
             paho::MQTTCLIENT_PERSISTENCE_NONE as c_int,
             ptr::null_mut(),
@@ -252,19 +327,6 @@ fn create(tls: bool, address: SocketAddr, client_id: &CString, buffered: c_int) 
         )
     };
     check(rc, "the connection").map(|()| Handle(handle))
-}
-
-/// Keeps one object that is never connected for as long as the process lives. Destroying the last one ends Paho's
-/// threads and waits for that: a drop would take 60 ms at times, 20 µs otherwise.
-fn hold_engine() -> Result<()> {
-    static HELD: Mutex<bool> = Mutex::new(false);
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*held {
-        tls::start();
-        create(false, SocketAddr::from(([127, 0, 0, 1], 1)), &CString::default(), 1)?;
-        *held = true;
-    }
-    Ok(())
 }
 
 fn check_qos(qos: u8) -> Result<c_int> {

@@ -1,25 +1,55 @@
-//! Name resolution that cannot hold anybody up: Paho would do it inside its process-wide mutex.
+//! Name resolution that holds nobody up: the system's look-up waits, so it runs on a thread of a small pool.
 
 use super::inbox::{Inbox, LinkEvent};
 use super::thread;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// getaddrinfo keeps answers and buffers of 64 KiB on the stack, and runs whatever modules the system's nsswitch.conf
-/// names. What is not touched costs nothing.
-const STACK: usize = 1024 * 1024;
+/// names. What is not touched costs nothing, unless the process locks its memory.
+const STACK: usize = 256 * 1024;
 /// A name with more addresses than this is not tried out to the end anyway.
 const ADDRESSES: usize = 16;
+/// Threads at most; each ends when there is nothing more to look up.
+const THREADS: usize = 4;
+/// Of these, for names whose last look-up took long: a name server that is silent leaves the rest to other names.
+const SLOW_THREADS: usize = 3;
+const SLOW: Duration = Duration::from_secs(1);
+/// So many slow names are remembered.
+const REMEMBERED: usize = 32;
 
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+type Answer = Result<Vec<SocketAddr>, String>;
 
-/// Looks up one name at a time. The system's lookup cannot be cancelled: one that hangs keeps its thread, and a new
-/// one is refused in words until it returns, so that a dead name server costs one thread and no more.
-pub struct Resolver {
-    lookup: Arc<Lookup>,
-    busy: Arc<AtomicBool>,
+/// Looks up names for all clients of the process. Those who ask for the same name share one look-up: the system's
+/// cannot be cancelled, so one that hangs keeps its thread until it returns.
+#[derive(Clone)]
+pub struct Resolver(Arc<Pool>);
+
+struct Pool {
+    lookup: Box<Lookup>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order in which they were asked for.
+    jobs: VecDeque<Job>,
+    threads: usize,
+    slow: VecDeque<String>,
+}
+
+struct Job {
+    host: String,
+    port: u16,
+    /// A thread is at it.
+    runs: bool,
+    slow: bool,
+    /// Who waits for it, and with which generation.
+    waiting: Vec<(u64, Arc<Inbox>)>,
 }
 
 impl Default for Resolver {
@@ -29,74 +59,125 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// Resolves as the system does.
+    /// Resolves as the system does; one pool for the process.
     pub fn new() -> Resolver {
-        Resolver::with(|host, port| Ok((host, port).to_socket_addrs()?.collect()))
+        static SYSTEM: OnceLock<Resolver> = OnceLock::new();
+        let system = |host: &str, port| Ok((host, port).to_socket_addrs()?.collect());
+        SYSTEM.get_or_init(|| Resolver::with(system)).clone()
     }
 
-    /// Resolves with a function of the caller's, which may block: it runs on a thread of its own.
+    /// Resolves with a function of the caller's, which may block; a pool of its own.
     pub fn with(lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Resolver {
-        Resolver { lookup: Arc::new(lookup), busy: Arc::new(AtomicBool::new(false)) }
+        Resolver(Arc::new(Pool { lookup: Box::new(lookup), state: Mutex::default() }))
     }
 
     /// Begins; the answer is a [`LinkEvent::Resolved`] of this `generation`: at once for an IP address (v6 without
-    /// brackets), later and from another thread for a name. Whoever asks keeps the time.
+    /// brackets), later and from another thread for a name. Whoever asks keeps the time; asking again takes the place
+    /// of what the same inbox has asked for before.
     pub fn start(&self, host: &str, port: u16, generation: u64, inbox: &Arc<Inbox>) {
-        let failed = |why: String| inbox.push(generation, LinkEvent::Resolved { result: Err(why) });
         if let Ok(address) = host.parse::<IpAddr>() {
             inbox.push(generation, LinkEvent::Resolved { result: Ok(vec![SocketAddr::new(address, port)]) });
             return;
         }
-        if self.busy.swap(true, Ordering::AcqRel) {
-            return failed(format!(
-                "{host} is not looked up: an earlier look-up still waits for the system's name service"
-            ));
+        let mut state = self.0.state();
+        for job in &mut state.jobs {
+            job.waiting.retain(|(_, waiting)| !Arc::ptr_eq(waiting, inbox));
         }
-        let job = Job {
-            lookup: Arc::clone(&self.lookup),
-            busy: Busy(Arc::clone(&self.busy)),
-            host: host.to_owned(),
-            port,
-            generation,
-            inbox: Arc::clone(inbox),
-        };
-        if let Err(e) = thread::spawn("enos-resolve", STACK, move || job.run()) {
-            failed(format!("{host} cannot be looked up: {e}"));
+        state.jobs.retain(|job| job.runs || !job.waiting.is_empty());
+        let waiting = (generation, Arc::clone(inbox));
+        match state.jobs.iter_mut().find(|job| job.host == host && job.port == port) {
+            Some(job) => job.waiting.push(waiting),
+            None => {
+                let slow = state.slow.iter().any(|name| name == host);
+                let waiting = vec![waiting];
+                state.jobs.push_back(Job { host: host.to_owned(), port, runs: false, slow, waiting });
+            }
+        }
+        if state.threads == THREADS || state.next().is_none() {
+            return;
+        }
+        state.threads += 1;
+        drop(state);
+        let pool = Arc::clone(&self.0);
+        if let Err(e) = thread::spawn("enos-resolve", STACK, move || pool.run()) {
+            let mut state = self.0.state();
+            state.threads -= 1;
+            // Without a thread at all nobody would ever come to it.
+            if state.threads == 0 {
+                for job in std::mem::take(&mut state.jobs) {
+                    job.tell(&Err(format!("{} cannot be looked up: {e}", job.host)));
+                }
+            }
         }
     }
 }
 
-/// Marks a look-up as over when it goes, however that comes about.
-struct Busy(Arc<AtomicBool>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+impl State {
+    /// The first look-up that may begin.
+    fn next(&self) -> Option<usize> {
+        let slow = self.jobs.iter().filter(|job| job.runs && job.slow).count();
+        self.jobs.iter().position(|job| !job.runs && (!job.slow || slow < SLOW_THREADS))
     }
-}
 
-struct Job {
-    lookup: Arc<Lookup>,
-    busy: Busy,
-    host: String,
-    port: u16,
-    generation: u64,
-    inbox: Arc<Inbox>,
+    fn remember(&mut self, host: &str, slow: bool) {
+        self.slow.retain(|name| name != host);
+        if slow {
+            self.slow.push_back(host.to_owned());
+            if self.slow.len() > REMEMBERED {
+                self.slow.pop_front();
+            }
+        }
+    }
 }
 
 impl Job {
-    fn run(self) {
-        let host = &self.host;
-        let result = match (self.lookup)(host, self.port) {
-            Ok(addresses) if addresses.is_empty() => Err(format!("{host} has no address")),
-            Ok(mut addresses) => {
+    fn tell(&self, answer: &Answer) {
+        for (generation, inbox) in &self.waiting {
+            inbox.push(*generation, LinkEvent::Resolved { result: answer.clone() });
+        }
+    }
+}
+
+impl Pool {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        loop {
+            let mut state = self.state();
+            let Some(index) = state.next() else {
+                state.threads -= 1;
+                return;
+            };
+            let job = &mut state.jobs[index];
+            job.runs = true;
+            let (host, port) = (job.host.clone(), job.port);
+            drop(state);
+
+            let began = Instant::now();
+            let answer = self.answer(&host, port);
+            let mut state = self.state();
+            state.remember(&host, began.elapsed() >= SLOW);
+            let done = state.jobs.iter().position(|job| job.runs && job.host == host && job.port == port);
+            let job = done.and_then(|index| state.jobs.remove(index));
+            drop(state);
+            if let Some(job) = job {
+                job.tell(&answer);
+            }
+        }
+    }
+
+    /// A panic of a look-up must not leave its name for ever under way.
+    fn answer(&self, host: &str, port: u16) -> Answer {
+        match crate::panic::catch(|| (self.lookup)(host, port)) {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(format!("{host} has no address")),
+            Ok(Ok(mut addresses)) => {
                 addresses.truncate(ADDRESSES);
                 Ok(addresses)
             }
+            Ok(Err(e)) => Err(format!("{host} cannot be resolved: {e}")),
             Err(e) => Err(format!("{host} cannot be resolved: {e}")),
-        };
-        // Before the event: whoever gets it may ask again at once.
-        drop(self.busy);
-        self.inbox.push(self.generation, LinkEvent::Resolved { result });
+        }
     }
 }

@@ -23,7 +23,7 @@ pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Res
 }
 
 /// Runs `f` with all signals of this thread but [`FAULTS`] blocked: the threads that it starts inherit that.
-pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -42,6 +42,30 @@ pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
         Restore(old.assume_init())
     };
+    f()
+}
+
+extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+}
+
+/// PTHREAD_CANCEL_DISABLE.
+const CANCEL_DISABLE: libc::c_int = 1;
+
+/// Runs `f` with the cancellation of this thread put off: cancelled in the middle, it would leave locks behind. A
+/// thread that was cancelled meanwhile ends at its first cancellation point afterwards.
+pub fn without_cancellation<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(libc::c_int);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the state is the one that this function wrote before; the old one is not asked for.
+            unsafe { pthread_setcancelstate(self.0, std::ptr::null_mut()) };
+        }
+    }
+    let mut before = 0;
+    // SAFETY: the state is a valid one, and `before` can be written to.
+    unsafe { pthread_setcancelstate(CANCEL_DISABLE, &mut before) };
+    let _restore = Restore(before);
     f()
 }
 

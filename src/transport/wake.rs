@@ -1,19 +1,29 @@
-//! One epoll descriptor for the host's own loop: an eventfd that says "there is work" and a timer.
+//! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
 
 use super::clock;
 use crate::error::{Error, Result, Status};
+use paho_engine::link::Interest;
 use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::io::Errno;
 use rustix::time::{timerfd_create, timerfd_settime, Itimerspec, Timespec};
 use rustix::time::{TimerfdClockId, TimerfdFlags, TimerfdTimerFlags};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What [`Waker::set_deadline`] keeps for no deadline: later than any.
 const NEVER: u64 = u64::MAX;
+/// A deadline may be so much too early: that saves a system call for each message that moves it on a little.
+const EARLY_MS: u64 = 1000;
+
+/// What was found to be ready; also what the descriptors are known by.
+const EVENT: u8 = 1;
+const TIMER: u8 = 2;
+const SOCKET: u8 = 4;
+const ALL: u8 = EVENT | TIMER | SOCKET;
 
 /// Ends a wait: from any thread, from a signal handler, or when a deadline has come. All descriptors close on exec.
 pub struct Waker {
@@ -22,8 +32,15 @@ pub struct Waker {
     timer: OwnedFd,
     /// The loop is at work, or has been notified: it looks for work before it waits, and need not be told again.
     awake: AtomicBool,
-    /// What the timer is set to.
-    armed: AtomicU64,
+    /// When to be due.
+    deadline: AtomicU64,
+    /// The host waits for the descriptor by itself, so the timer has to be set: that is a system call, and a slow one on
+    /// a virtual machine. A wait of our own needs no timer.
+    polled: AtomicBool,
+    /// What the last wait has found; [`ALL`] if nobody looked.
+    ready: AtomicU8,
+    /// The socket that the epoll has, and which link's it is.
+    watched: Mutex<Option<(u64, Interest)>>,
 }
 
 impl Waker {
@@ -35,10 +52,13 @@ impl Waker {
                 event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
                 awake: AtomicBool::new(false),
-                armed: AtomicU64::new(NEVER),
+                deadline: AtomicU64::new(NEVER),
+                polled: AtomicBool::new(false),
+                ready: AtomicU8::new(ALL),
+                watched: Mutex::new(None),
             };
-            for fd in [&waker.event, &waker.timer] {
-                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+            for (fd, ready) in [(&waker.event, EVENT), (&waker.timer, TIMER)] {
+                epoll::add(&waker.epoll, fd, epoll::EventData::new_u64(ready.into()), epoll::EventFlags::IN)?;
             }
             Ok(waker)
         };
@@ -74,20 +94,31 @@ impl Waker {
     /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
     /// [`clear`](Self::clear). It stays the waker's.
     pub fn fd(&self) -> RawFd {
+        if !self.polled.swap(true, Ordering::SeqCst) {
+            self.set_timer(self.deadline.load(Ordering::SeqCst));
+        }
         self.epoll.as_raw_fd()
     }
 
     /// When to be due, in milliseconds of [`clock::boottime_ms`]; a time that has passed is due at once, `None` never.
-    /// Replaces the deadline before it, but for one that is still to come and earlier: that makes a wake-up too many,
-    /// and not a system call for each message whose own deadline is a little later. For the thread in the loop alone.
+    /// Replaces the deadline before it, but for one that is still to come and a second earlier at most: that makes a
+    /// wake-up too many now and then, and not a system call for each message whose own deadline is a little later. For
+    /// the thread in the loop alone.
     pub fn set_deadline(&self, at_ms: Option<u64>) {
-        let armed = self.armed.load(Ordering::Relaxed);
-        if armed <= at_ms.unwrap_or(NEVER) && armed > clock::boottime_ms() {
+        let before = self.deadline.load(Ordering::SeqCst);
+        let wanted = at_ms.unwrap_or(NEVER);
+        if before <= wanted && wanted - before <= EARLY_MS && before > clock::boottime_ms() {
             return;
         }
-        self.armed.store(at_ms.unwrap_or(NEVER), Ordering::Relaxed);
-        // All zeros would switch the timer off.
-        let at = at_ms.map_or(0, |at| at.max(1));
+        self.deadline.store(wanted, Ordering::SeqCst);
+        if self.polled.load(Ordering::SeqCst) {
+            self.set_timer(wanted);
+        }
+    }
+
+    fn set_timer(&self, at: u64) {
+        // All zeros switch the timer off.
+        let at = if at == NEVER { 0 } else { at.max(1) };
         // 68 years of uptime at most: what also fits a kernel of 32 bits.
         let tv_sec = (at / 1000).min(i32::MAX as u64) as i64;
         let it_value = Timespec { tv_sec, tv_nsec: (at % 1000 * 1_000_000) as _ };
@@ -99,17 +130,26 @@ impl Waker {
     /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
     /// was over or a signal came.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
+        self.ready.store(ALL, Ordering::Relaxed);
         if self.awake.load(Ordering::Relaxed) {
             return Ok(true);
         }
+        let deadline = self.deadline.load(Ordering::SeqCst);
+        let left = deadline.saturating_sub(clock::boottime_ms());
+        let due = deadline != NEVER && timeout_ms.is_none_or(|ms| left <= ms);
         // No longer than epoll_wait() can: the call for longer ones is not in older kernels.
-        let timeout = timeout_ms.map(|ms| {
+        let timeout = if due { Some(left) } else { timeout_ms }.map(|ms| {
             let ms = ms.min(c_int::MAX as u64);
             Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ }
         });
-        let mut events = [MaybeUninit::uninit()];
+        let mut events = [MaybeUninit::uninit(); 3];
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((ready, _)) => Ok(!ready.is_empty()),
+            Ok((ready, _)) => {
+                let found = ready.iter().fold(0, |found, event| found | event.data.u64() as u8);
+                self.ready.store(found, Ordering::Relaxed);
+                // The wait may have ended a moment early.
+                Ok(found != 0 || due && deadline <= clock::boottime_ms())
+            }
             Err(Errno::INTR) => Ok(false),
             Err(e) => Err(Error::new(Status::ENOS_ERR_STATE, format!("waiting failed: {e}"))),
         }
@@ -120,14 +160,55 @@ impl Waker {
     /// here to [`rest`](Self::rest).
     pub fn clear(&self) {
         self.awake.store(true, Ordering::Release);
+        let ready = self.ready.load(Ordering::Relaxed);
         let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.
             let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
         };
-        clear(&self.event);
-        if self.armed.load(Ordering::Relaxed) <= clock::boottime_ms() {
-            clear(&self.timer);
+        if ready & EVENT != 0 {
+            clear(&self.event);
         }
+        if self.deadline.load(Ordering::SeqCst) <= clock::boottime_ms() {
+            self.deadline.store(NEVER, Ordering::SeqCst);
+            if self.polled.load(Ordering::SeqCst) {
+                clear(&self.timer);
+            }
+        }
+        self.ready.store(ready | EVENT | TIMER, Ordering::Relaxed);
+    }
+
+    /// Whether the socket may be ready, as the last wait has found it.
+    pub fn is_socket_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) & SOCKET != 0
+    }
+
+    /// Has the wait end when the socket of a link is ready, in place of the one before it; `None`: of no link.
+    pub fn watch(&self, link: u64, interest: Option<Interest>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = interest.map(|interest| (link, interest));
+        if *watched == wanted {
+            return;
+        }
+        let same = matches!((&*watched, &wanted), (Some((before, old)), Some((now, new))) if before == now && old.fd == new.fd);
+        if let (false, Some((_, old))) = (same, &*watched) {
+            // It may be closed, and out of the epoll with that: then this fails.
+            // SAFETY: a system call on numbers.
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, old.fd, ptr::null_mut()) };
+        }
+        if let Some((_, Interest { fd, read, write })) = wanted {
+            let mut events = epoll::EventFlags::empty();
+            events.set(epoll::EventFlags::IN, read);
+            events.set(epoll::EventFlags::OUT, write);
+            let data = epoll::EventData::new_u64(SOCKET.into());
+            // SAFETY: the link has this socket open: its owner calls, which is the one to close it.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            // It cannot fail but for memory or the user's limit on watches: then the timer still brings the loop here.
+            let _ = match same {
+                true => epoll::modify(&self.epoll, socket, data, events),
+                false => epoll::add(&self.epoll, socket, data, events),
+            };
+        }
+        *watched = wanted;
     }
 }
 
@@ -218,14 +299,32 @@ mod tests {
     #[test]
     fn a_deadline_is_due_in_time_and_once() {
         let waker = Waker::new().unwrap();
+        let fd = waker.fd();
         let start = boottime_ms();
         waker.set_deadline(Some(start + 50));
         clear(&waker);
         assert!(waker.wait(LONG).unwrap(), "clear must not lose a deadline to come");
         assert!(boottime_ms() >= start + 50);
-        assert!(readable(waker.fd()));
+        assert!(readable(fd));
         clear(&waker);
         assert!(!waker.wait(Some(0)).unwrap());
+    }
+
+    #[test]
+    fn a_wait_of_our_own_needs_no_timer() {
+        let waker = Waker::new().unwrap();
+        let soon = boottime_ms() + 50;
+        waker.set_deadline(Some(soon));
+        assert!(!waker.wait(Some(10)).unwrap() && waker.wait(LONG).unwrap() && boottime_ms() >= soon);
+        clear(&waker);
+        assert!(!waker.wait(Some(0)).unwrap());
+        // Who asks for the descriptor later has the deadline in it.
+        waker.set_deadline(Some(boottime_ms() + 50));
+        let mut poll = libc::pollfd { fd: waker.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        assert_eq!(unsafe { libc::poll(&mut poll, 1, 30_000) }, 1);
+        clear(&waker);
+        assert!(!readable(waker.fd()));
     }
 
     #[test]
@@ -243,11 +342,12 @@ mod tests {
         waker.set_deadline(None);
         let soon = boottime_ms() + 50;
         waker.set_deadline(Some(soon));
-        waker.set_deadline(Some(soon + 3_600_000));
+        waker.set_deadline(Some(soon + 500));
         assert!(waker.wait(LONG).unwrap() && boottime_ms() >= soon, "due when it was, for a turn that sets it anew");
         clear(&waker);
+        waker.set_deadline(Some(boottime_ms() + 50));
         waker.set_deadline(Some(soon + 3_600_000));
-        assert!(!waker.wait(Some(0)).unwrap());
+        assert!(!waker.wait(Some(200)).unwrap(), "much later is later");
         waker.set_deadline(Some(boottime_ms()));
         assert!(waker.wait(LONG).unwrap());
         waker.set_deadline(None);

@@ -106,7 +106,8 @@ fn a_host_that_does_not_loop_holds_no_more_than_its_queue() {
     alone(|| {
         const EACH: usize = 50_000;
         const COUNT: u16 = 2000;
-        let Scene { mut host, mut peer, broker: _broker } = Scene::with(|setup| setup.queue_limits(1000, 2 << 20));
+        let Scene { mut host, mut peer, broker: _broker } =
+            Scene::with(|setup| setup.queue_limits(1000, 2 << 20).keep_alive(10));
         assert_eq!(host.loop_stop(), ENOS_OK);
         let packet = |id| publish(b"m", &[7; EACH], Some(id));
         peer.send(&packet(1));

@@ -2,6 +2,7 @@
 
 mod activation_faults;
 mod activation_message;
+mod addresses;
 mod boundary;
 mod callbacks;
 mod calls;

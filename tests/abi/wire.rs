@@ -195,3 +195,17 @@ fn a_peer_that_falls_silent_is_noticed_by_the_keep_alive() {
     let _peer = broker.accept_mqtt();
     host.expect("CONNECTED");
 }
+
+#[test]
+fn the_acknowledgement_of_a_command_goes_before_its_answer() {
+    let Scene { mut host, mut peer, broker: _broker } = Scene::new();
+    for id in 1..=50u16 {
+        peer.send(&publish(b"/sys/pk/dk/thing/service/x", b"{}", Some(id)));
+        host.expect("MESSAGE");
+        host.reply("/sys/pk/dk/thing/service/x", "1", 200, None).unwrap();
+        assert_eq!(peer.expect(PUBACK).id(), id);
+        let answer = peer.expect(PUBLISH);
+        peer.send(&puback(answer.id()));
+        host.until("DELIVERED");
+    }
+}

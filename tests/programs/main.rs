@@ -7,3 +7,4 @@ mod memory;
 mod outages;
 mod power_cuts;
 mod readme;
+mod stack;

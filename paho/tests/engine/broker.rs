@@ -82,6 +82,12 @@ fn wait_readable(socket: &impl AsRawFd, until: Instant) {
     unsafe { libc::poll(&mut poll, 1, left) };
 }
 
+impl From<TcpStream> for Peer {
+    fn from(stream: TcpStream) -> Peer {
+        Peer(stream)
+    }
+}
+
 impl Peer {
     /// Sends bytes; a client that has gone is no fault of the test's.
     pub fn send(&mut self, bytes: &[u8]) {

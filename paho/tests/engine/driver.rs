@@ -145,18 +145,8 @@ impl Driver {
         self.events.iter()
     }
 
-    /// How many descriptors the driver has, as the kernel sees it.
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
-    }
-
     pub fn has_descriptor(&self, number: usize) -> bool {
         fs::read_link(format!("/proc/{}/fd/{number}", self.child.id())).is_ok()
-    }
-
-    pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: a child of ours that was not waited for yet, so the id is still its own.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
     }
 
     /// Waits until client 0 has no link any more.

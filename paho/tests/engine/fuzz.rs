@@ -53,7 +53,6 @@ fn random_bytes_bring_nothing_down() {
     let mut random = Random(seed);
     let broker = Broker::new();
     let mut driver = Driver::start(&fixed(Address));
-    driver.tell(&format!("create 1 {}", broker.port()));
     let mut sent = 0;
     for round in 0..rounds {
         driver.note(&format!("seed {seed}, round {round}"));

@@ -18,3 +18,4 @@ mod patches;
 mod process;
 mod tls;
 mod variant;
+mod writes;

@@ -16,7 +16,7 @@ fn proves(fix: &str, fault: &str, scene: impl Fn(&Path) -> Driver) {
 
 #[test]
 fn a_publish_whose_write_fails_is_freed_once() {
-    proves("0002-publish-owner", "freed by thread", |binary| {
+    proves("0002-publish-owner", "freed by", |binary| {
         let broker = Broker::new();
         let (mut driver, _peer) = connected(binary, &broker);
         driver.tell("break 0");
@@ -45,11 +45,11 @@ fn an_ack_of_another_kind_frees_no_publish() {
         driver.event_within("@0 lost", PATIENCE);
         driver
     };
-    // The fix for the match keeps such an ack away from the command; each of the two is enough for the memory.
+    // The fix for the match keeps such an ack away from the command, so it is enough for the memory. Without it a
+    // callback is told of one kind what was written for another.
     let end = scene(&without(&["0002-publish-owner", "0003-ack-kind"], Address)).end();
-    assert!(end.report.contains("freed by thread"), "{}", end.report);
+    assert!(!end.clean && end.report.contains("AddressSanitizer"), "{}", end.report);
     scene(&without(&["0002-publish-owner"], Address)).end_clean();
-    scene(&without(&["0003-ack-kind"], Address)).end_clean();
     scene(&fixed(Address)).end_clean();
 }
 
@@ -128,9 +128,10 @@ fn an_inbound_packet_has_a_limit() {
         driver.end_clean();
         (lost, largest)
     };
-    assert_eq!(announce(0), (false, 268_435_455), "without a limit the header's word is taken");
-    let (lost, largest) = announce(1000);
-    assert!(lost && largest < 1_000_000, "lost: {lost}, largest: {largest}");
+    for (limit, over) in [(0, false), (1000, true)] {
+        let (lost, largest) = announce(limit);
+        assert!(lost == over && largest < 1_000_000, "memory is taken as bytes come: {lost}, {largest}");
+    }
 
     // One byte more than the limit, and the limit in force before CONNACK.
     let broker = Broker::new();
@@ -142,58 +143,35 @@ fn an_inbound_packet_has_a_limit() {
     peer.expect(1);
     peer.send(&packet(0x20, &[0; 1001]));
     driver.event("@0 refused");
+    assert_eq!(driver.ask("fault 0").as_deref(), Some("fault 6 error 0 handshake 0 reason 0"));
     driver.end_clean();
 }
 
 #[test]
-fn unreleased_messages_have_a_limit() {
-    let send = |limit: u32, count: u16| {
+fn what_a_broker_may_not_send_ends_the_link() {
+    let mut cases: Vec<_> = [0, 1, 8, 10, 12, 14, 15].map(|kind| packet(kind << 4, &[])).to_vec();
+    cases.extend([2, 3].map(|qos| publish(qos, 1, "in", b"")));
+    for bytes in cases {
         let broker = Broker::new();
         let (mut driver, mut peer) = connected(&fixed(Address), &broker);
-        driver.tell(&format!("limit 0 {limit}"));
-        for id in 1..=count {
-            peer.send(&publish(2, id, "in", &[0; 1000]));
-        }
-        let lost = driver.event_within("@0 lost", if limit > 0 { PATIENCE } else { SHORT }).is_some();
+        peer.send(&bytes);
+        assert_eq!(driver.event("@0"), "@0 lost sent 1", "{bytes:?}");
+        assert_eq!(driver.ask("fault 0").as_deref(), Some("fault 4 error 0 handshake 0 reason 0"));
         driver.end_clean();
-        lost
-    };
-    assert!(send(10_000, 200), "200 messages of 1 kB are more than 40 kB");
-    assert!(!send(0, 200));
-
-    // Those that are released do not count.
-    let broker = Broker::new();
-    let (mut driver, mut peer) = connected(&fixed(Address), &broker);
-    driver.tell("limit 0 10000");
-    for id in 1..=200u16 {
-        peer.send(&publish(2, id, "in", &[0; 1000]));
-        peer.expect(5);
-        peer.send(&packet(0x62, &id.to_be_bytes()));
-        peer.expect(7);
-        driver.event("@0 message topic 2 payload 1000 qos 2");
     }
-    driver.end_clean();
 }
 
 #[test]
 fn connack_comes_first() {
-    let scene = |binary: &Path| {
-        let broker = Broker::new();
-        let mut driver = Driver::start(binary);
-        driver.tell(&format!("create 0 {}", broker.port()));
-        driver.tell("connect 0");
-        let mut peer = broker.accept();
-        peer.expect(1);
-        peer.send(&publish(1, 1, "in", b"early"));
-        peer.send(&CONNACK);
-        driver.event("@0");
-        let first = driver.events().next().cloned();
-        (first, driver)
-    };
-    // event() took the first of the two.
-    let (next, _) = scene(&without(&["0012-connack-first"], Address));
-    assert!(next.is_none_or(|event| event == "@0 up"));
-    let (next, driver) = scene(&fixed(Address));
-    assert_eq!(next, None);
+    let broker = Broker::new();
+    let mut driver = Driver::start(&fixed(Address));
+    driver.tell(&format!("create 0 {}", broker.port()));
+    driver.tell("connect 0");
+    let mut peer = broker.accept();
+    peer.expect(1);
+    peer.send(&publish(1, 1, "in", b"early"));
+    peer.send(&CONNACK);
+    assert_eq!(driver.event("@0"), "@0 refused code -1 sent 1");
+    assert_eq!(driver.events().next(), None);
     driver.end_clean();
 }

@@ -12,32 +12,22 @@ use std::{
     thread,
 };
 
-/// What Paho's own build compiles for the asynchronous client without TLS and with PAHO_HIGH_PERFORMANCE.
-const SOURCES: [&str; 24] = [
+/// What the library's build compiles of Paho, and of ours.
+const SOURCES: [&str; 14] = [
     "MQTTAsync",
     "MQTTAsyncUtils",
     "MQTTProtocolClient",
     "MQTTProtocolOut",
     "MQTTPacket",
     "MQTTPacketOut",
-    "Socket",
-    "SocketBuffer",
-    "WebSocket",
-    "MQTTPersistence",
-    "MQTTPersistenceDefault",
     "MQTTProperties",
     "MQTTReasonCodes",
     "MQTTTime",
     "Clients",
     "LinkedList",
-    "Log",
     "Messages",
-    "Thread",
-    "Tree",
-    "Base64",
-    "SHA1",
-    "Proxy",
     "utf-8",
+    "enos_link",
 ];
 
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/c");
@@ -51,8 +41,6 @@ pub enum Flavour {
     Thread,
     /// As it is shipped.
     Plain,
-    /// As [`Flavour::Address`], with TLS.
-    Tls,
 }
 
 impl Flavour {
@@ -61,18 +49,6 @@ impl Flavour {
             Flavour::Address => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
             Flavour::Thread => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=thread"],
             Flavour::Plain => &["-O2"],
-            Flavour::Tls => &["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-DOPENSSL"],
-        }
-    }
-
-    fn sources(self) -> impl Iterator<Item = &'static str> {
-        SOURCES.into_iter().chain((self == Flavour::Tls).then_some("SSLSocket"))
-    }
-
-    fn libraries(self) -> &'static [&'static str] {
-        match self {
-            Flavour::Tls => &["-lssl", "-lcrypto"],
-            _ => &[],
         }
     }
 }
@@ -111,13 +87,16 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
         assert!(all.iter().any(|fix| fix.name == *name), "there is no fix {name}");
     }
     fixes::apply(all.iter().filter(|fix| !left_out.contains(&fix.name.as_str())), &source).unwrap();
+    for name in ["enos_link.c", "enos_link.h"] {
+        fs::copy(Path::new("c").join(name), source.join("src").join(name)).unwrap();
+    }
     // What CMake makes of VersionInfo.h.in.
     let version = "#define BUILD_TIMESTAMP \"test\"\n#define CLIENT_VERSION \"1.3.16\"\n";
     fs::write(source.join("src/VersionInfo.h"), version).unwrap();
 
     let driver = Path::new(DRIVER);
-    let files: Vec<PathBuf> = flavour
-        .sources()
+    let files: Vec<PathBuf> = SOURCES
+        .into_iter()
         .map(|name| source.join("src").join(name).with_extension("c"))
         .chain(["driver.c", "process.c"].map(|name| driver.join(name)))
         .collect();
@@ -134,7 +113,8 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     let names: Vec<u8> = objects.iter().flat_map(|object| object.as_os_str().as_bytes()).copied().collect();
-    let binary = kept(&format!("driver-{}", digest(&[&names])));
+    let link = link();
+    let binary = kept(&format!("driver-{}", digest(&[&names, &fs::read(&link).unwrap()])));
     if !binary.exists() {
         let fresh = source.join("driver");
         gcc(Command::new(compiler())
@@ -142,14 +122,34 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
             .args(&objects)
             // -z now, as Rust links: resolving a function at its first call puts vector registers, and what a copy has
             // left there, on the stack.
-            .args(["-Wl,--wrap=clock_gettime,--wrap=pthread_create,--wrap=recv", "-Wl,-z,now", "-lpthread"])
-            .args(flavour.libraries())
+            .arg(&link)
+            .args(["-Wl,--wrap=clock_gettime,--wrap=recv", "-Wl,-z,now"])
+            .args(["-lssl", "-lcrypto", "-lgcc_s", "-lpthread", "-lm", "-ldl"])
             .arg("-o")
             .arg(&fresh));
         fs::rename(&fresh, &binary).unwrap();
     }
     fs::remove_dir_all(&source).unwrap();
     binary
+}
+
+/// The link as a library for C. It is Rust, so no sanitizer looks into it; what it allocates is seen, and what C does
+/// with that.
+fn link() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let target = kept("link");
+        let status = Command::new(env!("CARGO"))
+            .args(["rustc", "--quiet", "--offline", "--locked", "--release", "--lib", "--crate-type", "staticlib"])
+            .args(["--features", "c,tls", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/link/Cargo.toml")])
+            .arg("--target-dir")
+            .arg(&target)
+            .status()
+            .unwrap();
+        assert!(status.success(), "the link cannot be built");
+        target.join("release/libpaho_link.a")
+    });
+    built.clone()
 }
 
 /// The object of one file. Kept under a digest of all that goes into it, so that variants share what they have in

@@ -2,27 +2,21 @@
 
 use super::Tls;
 use crate::error::{Error, Result, Status};
-use paho_engine::sys as paho;
+use paho_engine::link;
 
 /// There is none.
 pub enum Secured {}
 
-pub fn start() {}
-
 impl Secured {
-    pub fn prepare(_: &Tls) -> Result<Secured> {
+    pub fn prepare(_: &Tls) -> Result<(Secured, link::Tls)> {
         Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "this build of libenos has no TLS"))
     }
 
-    /// # Safety
-    /// There is no value to call it on.
-    pub unsafe fn apply(&self, _: paho::MQTTAsync) -> Result<()> {
+    pub fn warn(&self) {
         match *self {}
     }
 
-    /// # Safety
-    /// As above.
-    pub unsafe fn explain(&self, _: paho::MQTTAsync) -> Option<String> {
+    pub fn explain(&self, _: &link::TlsFault) -> Option<String> {
         match *self {}
     }
 }

@@ -1,18 +1,16 @@
-//! What OpenSSL makes a link's TLS from, and its hand-over to Paho.
+//! What OpenSSL makes a link's TLS from.
 
 use super::reason::failed;
 use super::verdict::Verdict;
 use super::{material, reason, Tls};
 use crate::error::Result;
 use crate::{log, panic};
-use foreign_types_shared::ForeignTypeRef;
 use openssl::ssl::{
     Ssl, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::verify::X509CheckFlags;
-use paho_engine::{enos_paho_get_tls_fault, enos_paho_set_tls, sys as paho, TlsFault};
+use paho_engine::link;
 use std::net::IpAddr;
-use std::ptr;
 
 /// Of TLS 1.2: forward secrecy, and encryption that authenticates. (All of TLS 1.3 has both.)
 const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK";
@@ -20,9 +18,8 @@ const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK";
 const CLEANSE_PLAINTEXT: u64 = 0x2;
 const OPENSSL_3: i64 = 0x3000_0000;
 
-/// OpenSSL, made ready for a link.
+/// What is known of a link's TLS.
 pub struct Secured {
-    ssl: Ssl,
     verdict: Verdict,
     wanted: String,
     has_identity: bool,
@@ -30,18 +27,10 @@ pub struct Secured {
     check_name: bool,
 }
 
-/// Makes OpenSSL ready, once and before Paho does: without the clean-up at exit that it would register, and that would
-/// pull OpenSSL from under Paho's threads when a program returns from main with a link up.
-pub fn start() {
-    openssl::init();
-    let mut options = paho::MQTTAsync_init_options { struct_id: [0; 4], struct_version: 0, do_openssl_init: 0 };
-    // SAFETY: the options live across the call. It is the first that Paho gets, as it wants this one to be.
-    unsafe { paho::MQTTAsync_global_init(&mut options) };
-}
-
 impl Secured {
-    /// Reads what the settings name, and judges it. `ENOS_ERR_TLS` with words for what is wrong.
-    pub fn prepare(tls: &Tls) -> Result<Secured> {
+    /// Reads what the settings name, and judges it; makes what the link needs. `ENOS_ERR_TLS` with words for what is
+    /// wrong.
+    pub fn prepare(tls: &Tls) -> Result<(Secured, link::Tls)> {
         let settings = &*tls.settings;
         let wanted = tls.wanted();
         let address = wanted.parse::<IpAddr>().ok();
@@ -87,21 +76,18 @@ impl Secured {
         if address.is_none() {
             ssl.set_hostname(wanted)?; // SNI, which is for names
         }
-        Ok(Secured {
-            ssl,
+        let secured = Secured {
             verdict,
             wanted: wanted.to_owned(),
             has_identity: settings.identity.is_some(),
             system_roots: settings.ca.is_none(),
             check_name: settings.check_name,
-        })
+        };
+        Ok((secured, link::Tls(ssl)))
     }
 
-    /// Has the connection of this handle made with it.
-    ///
-    /// # Safety
-    /// The handle is valid, and not connecting.
-    pub unsafe fn apply(&self, handle: paho::MQTTAsync) -> Result<()> {
+    /// Tells the log of what is not checked.
+    pub fn warn(&self) {
         if !self.check_name {
             log::warn(
                 "tls",
@@ -112,26 +98,13 @@ impl Secured {
                 ),
             );
         }
-        // SAFETY: the caller's promise; Paho takes a reference of its own, and nothing here uses the object any more.
-        match unsafe { enos_paho_set_tls(handle, self.ssl.as_ptr()) } {
-            0 => Ok(()),
-            _ => Err(failed("there is no memory for TLS")),
-        }
     }
 
-    /// Why the attempt failed, when it was TLS that did.
-    ///
-    /// # Safety
-    /// The handle is valid.
-    pub unsafe fn explain(&self, handle: paho::MQTTAsync) -> Option<String> {
-        let mut fault = TlsFault { error: 0, handshake: 0, system: 0, library: 0, reason: 0, text: ptr::null() };
-        // SAFETY: the caller's promise.
-        unsafe { enos_paho_get_tls_fault(handle, &mut fault) };
+    /// Why TLS failed; `None` when it was the connection, after the handshake.
+    pub fn explain(&self, fault: &link::TlsFault) -> Option<String> {
         let expected =
             reason::Expected { name: &self.wanted, has_identity: self.has_identity, system_roots: self.system_roots };
-        // SAFETY: the text is one of OpenSSL's static ones.
-        let fault = unsafe { reason::Fault::new(&fault) }?;
-        reason::words(&fault, self.verdict.objection().as_ref(), &expected)
+        reason::words(fault, self.verdict.objection().as_ref(), &expected)
     }
 }
 
@@ -143,8 +116,8 @@ fn restrict(context: &mut SslContextBuilder) -> Result<()> {
     if openssl::version::number() >= OPENSSL_3 {
         context.set_options(SslOptions::from_bits_retain(CLEANSE_PLAINTEXT as _));
     }
-    // 34 KB of a connection that is silent.
-    context.set_mode(SslMode::RELEASE_BUFFERS);
+    // 34 KB of a connection that is silent; and the link goes on with a write from wherever its rest stands.
+    context.set_mode(SslMode::RELEASE_BUFFERS | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! TLS for a link: what it is made from, and what makes a context for OpenSSL of it.
 //!
-//! Everything is read and built anew for each link, so a renewed certificate counts from the next CONNECT on. Paho gets
-//! the finished context: no key, password or path passes through it.
+//! Everything is read and built anew for each link, so a renewed certificate counts from the next CONNECT on.
 
 use crate::error::Result;
 use std::path::PathBuf;
@@ -20,9 +19,9 @@ mod reason;
 mod verdict;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{start, Secured};
+pub use absent::Secured;
 #[cfg(feature = "tls")]
-pub use context::{start, Secured};
+pub use context::Secured;
 
 /// Whether this build has it.
 pub const AVAILABLE: bool = cfg!(feature = "tls");

@@ -3,8 +3,7 @@
 use super::material;
 use super::verdict::Objection;
 use crate::error::{Error, Status};
-use paho_engine::TlsFault;
-use std::ffi::CStr;
+use paho_engine::link::TlsFault as Fault;
 use std::io;
 
 /// SSL_ERROR_SYSCALL: the connection itself ended.
@@ -49,35 +48,11 @@ pub fn failed(words: impl Into<String>) -> Error {
     Error::new(Status::ENOS_ERR_TLS, words)
 }
 
-/// What OpenSSL said of the call that failed.
-pub struct Fault {
-    error: i32,
-    handshake: bool,
-    system: i32,
-    library: i32,
-    reason: i32,
-    text: &'static str,
-}
-
 /// What the device wanted, as far as words need it.
 pub struct Expected<'a> {
     pub name: &'a str,
     pub has_identity: bool,
     pub system_roots: bool,
-}
-
-impl Fault {
-    /// `None` when TLS did not fail.
-    ///
-    /// # Safety
-    /// `text` is NULL or a C string that is never freed.
-    pub unsafe fn new(fault: &TlsFault) -> Option<Fault> {
-        let TlsFault { error, handshake, system, library, reason, text } = *fault;
-        // SAFETY: the caller's promise.
-        let text = if text.is_null() { c"" } else { unsafe { CStr::from_ptr(text) } };
-        let text = text.to_str().unwrap_or_default();
-        (error != 0).then_some(Fault { error, handshake: handshake != 0, system, library, reason, text })
-    }
 }
 
 /// `None` when it was not TLS that failed, but the connection, after the handshake.

@@ -1,5 +1,5 @@
-//! What the check of the broker's certificate found, kept for words. Notes are taken inside OpenSSL, on Paho's thread
-//! and with its mutex held: copy and return.
+//! What the check of the broker's certificate found, kept for words. Notes are taken inside OpenSSL, in the
+//! middle of a handshake: copy and return.
 
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};

@@ -36,12 +36,12 @@ fn start(boot_id: &str, stamps_ms: Vec<u64>, window_ms: u64, waits_until: Option
 #[test]
 fn stamps_of_this_boot_count_from_when_they_were_made() {
     let (boot, now) = (boot_id().unwrap(), boottime_ms());
-    start(&boot, vec![now - 3, now - 2, now - 1], 3_600_000, Some(now + 3_599_000));
+    start(boot, vec![now - 3, now - 2, now - 1], 3_600_000, Some(now + 3_599_000));
     // Long ago, or one less: there is room.
-    start(&boot, vec![now.saturating_sub(2_000); 3], 1_500, None);
-    start(&boot, vec![now - 1], 1_500, None);
+    start(boot, vec![now.saturating_sub(2_000); 3], 1_500, None);
+    start(boot, vec![now - 1], 1_500, None);
     // From the future, as of an attempt that its process did not survive: as if made just now.
-    start(&boot, vec![u64::MAX; 3], 3_600_000, Some(now + 3_599_000));
+    start(boot, vec![u64::MAX; 3], 3_600_000, Some(now + 3_599_000));
 }
 
 #[test]

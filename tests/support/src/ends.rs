@@ -1,6 +1,7 @@
 //! The ways in which a broker can end a connection.
 
 use crate::broker::Peer;
+use enos::error::Status::{self, *};
 
 /// How a connection ends.
 #[derive(Clone, Debug)]
@@ -35,6 +36,12 @@ impl End {
         ];
         let garbage = bytes.iter().map(|bytes| End::Garbage(bytes.to_vec()));
         [End::Close, End::Reset].into_iter().chain(garbage).collect()
+    }
+
+    /// Whether the host may be told of it so. Some garbage is the broker's fault, some is put up with until the close,
+    /// and some is gone when the close is a reset, because there was something to read.
+    pub fn is_told_as(&self, status: Status) -> bool {
+        status == ENOS_ERR_NETWORK || matches!(self, End::Garbage(_)) && status == ENOS_ERR_PROTOCOL
     }
 
     pub fn come(&self, mut peer: Peer) {

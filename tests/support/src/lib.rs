@@ -25,3 +25,4 @@ pub mod proxy;
 pub mod rig;
 pub mod scene;
 pub mod tls;
+pub mod wire;

@@ -77,6 +77,8 @@ pub fn options(address: SocketAddr) -> LinkOptions {
         username: "a user".into(),
         password: Zeroizing::new("a password".into()),
         keep_alive_s: 60,
+        // Nobody loops these: the keeper has them from the beginning.
+        unattended_ms: 0,
         connect_timeout_ms: 30_000,
         inflight: 100,
         max_message: 1024 * 1024,

@@ -5,9 +5,12 @@
  */
 #define _GNU_SOURCE
 #include "MQTTAsync.h"
+#include "link.h"
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -16,22 +19,27 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#if defined(OPENSSL)
-#include <openssl/ssl.h>
-#endif
 
 #define CLIENTS 2048
 
 static struct client
 {
 	MQTTAsync handle;
+	void* link;
 	int port;
 	int topics; /* of the last subscribe */
 	int burst;  /* QoS 1 messages to publish as soon as connected */
 	int secure; /* over TLS */
+	size_t limit;
+	char interface[32];
 } clients[CLIENTS];
 
+/* Handles come and go with this lock; the thread that loops them all holds it. Before a client's own. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int highest; /* the clients that were ever made are below */
+
 static void say(const char* format, ...) __attribute__((format(printf, 1, 2)));
+static void wake(void);
 
 static void say(const char* format, ...)
 {
@@ -78,6 +86,7 @@ static int publish(struct client* client, int qos, int length)
 	options.onFailure = on_not_published;
 	options.context = client;
 	rc = MQTTAsync_send(client->handle, "out/topic", length, payload, qos, 0, &options);
+	explicit_bzero(payload, length);
 	free(payload);
 	return rc;
 }
@@ -96,7 +105,7 @@ static void on_refused(void* context, MQTTAsync_failureData* data)
 {
 	struct client* client = context;
 
-	say("@%d refused code %d sent %d", number(context), data->code, enos_paho_connect_sent(client->handle));
+	say("@%d refused code %d sent %d", number(context), data->code, enos_link_sent(client->link));
 }
 
 static void on_lost(void* context, char* cause)
@@ -104,7 +113,7 @@ static void on_lost(void* context, char* cause)
 	struct client* client = context;
 
 	(void)cause;
-	say("@%d lost sent %d", number(context), enos_paho_connect_sent(client->handle));
+	say("@%d lost sent %d", number(context), enos_link_sent(client->link));
 }
 
 static int on_message(void* context, char* topic, int topic_length, MQTTAsync_message* message)
@@ -147,61 +156,55 @@ static void on_disconnected(void* context, MQTTAsync_successData* data)
 
 /* The commands. */
 
-static int create_at(struct client* client, const char* scheme, int port)
+static int create_at(struct client* client, int port, int secure)
 {
 	MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
-	char uri[64], id[32];
+	MQTTAsync handle = NULL;
+	char id[32];
 	int rc;
 
 	options.struct_version = 1;
 	options.MQTTVersion = MQTTVERSION_3_1_1;
 	options.maxBufferedMessages = 1000;
-	snprintf(uri, sizeof(uri), "%s://127.0.0.1:%d", scheme, port);
 	snprintf(id, sizeof(id), "client-%d", (int)(client - clients));
-	rc = MQTTAsync_createWithOptions(&client->handle, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
-	client->port = port;
-	client->burst = 0;
+	rc = MQTTAsync_createWithOptions(&handle, "tcp://link", id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
 	if (rc == MQTTASYNC_SUCCESS)
-		rc = MQTTAsync_setCallbacks(client->handle, client, on_lost, on_message, NULL);
+		rc = MQTTAsync_setCallbacks(handle, client, on_lost, on_message, NULL);
+	pthread_mutex_lock(&lock);
+	client->handle = handle;
+	client->port = port;
+	client->secure = secure;
+	client->burst = 0;
+	client->limit = 0;
+	client->interface[0] = 0;
+	if (number(client) >= highest)
+		highest = number(client) + 1;
+	pthread_mutex_unlock(&lock);
 	return rc;
 }
 
 static int create(struct client* client, int port)
 {
-	client->secure = 0;
-	return create_at(client, "tcp", port);
-}
-
-#if defined(OPENSSL)
-/* With a TLS that trusts anybody: it is Paho that is tested. */
-static int create_secure(struct client* client, int port)
-{
-	SSL_CTX* context = SSL_CTX_new(TLS_client_method());
-	SSL* ssl = SSL_new(context);
-	int rc = create_at(client, "ssl", port);
-
-	client->secure = 1;
-	if (rc == MQTTASYNC_SUCCESS)
-		rc = enos_paho_set_tls(client->handle, ssl);
-	SSL_free(ssl);
-	SSL_CTX_free(context);
-	return rc;
+	return create_at(client, port, 0);
 }
 
 static void say_fault(struct client* client)
 {
-	enos_paho_tls_fault fault;
+	enos_tls_words words;
+	int kind;
 
-	enos_paho_get_tls_fault(client->handle, &fault);
-	say("fault %d handshake %d reason %d", fault.error, fault.handshake, fault.reason);
+	enos_paho_enter(client->handle);
+	kind = enos_link_fault(client->link, &words);
+	enos_paho_leave(client->handle);
+	say("fault %d error %d handshake %d reason %d", kind, words.error, words.handshake, words.reason);
 }
-#endif
 
+/* A new connection has a new link. */
 static int connect_client(struct client* client, int timeout, int keepalive)
 {
 	MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
-	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
-	char password[120];
+	char password[120], address[32];
+	void* before = client->link;
 	int rc;
 
 	secret(password, sizeof(password));
@@ -209,8 +212,6 @@ static int connect_client(struct client* client, int timeout, int keepalive)
 	options.cleansession = 1;
 	options.keepAliveInterval = keepalive;
 	options.connectTimeout = timeout;
-	if (client->secure)
-		options.ssl = &ssl;
 	options.maxInflight = 100;
 	options.username = "user";
 	options.binarypwd.data = password;
@@ -218,13 +219,106 @@ static int connect_client(struct client* client, int timeout, int keepalive)
 	options.onSuccess = on_connected;
 	options.onFailure = on_refused;
 	options.context = client;
-	rc = MQTTAsync_connect(client->handle, &options);
+	snprintf(address, sizeof(address), "127.0.0.1:%d", client->port);
+	pthread_mutex_lock(&lock);
+	enos_paho_enter(client->handle);
+	client->link = enos_link_new(address, client->interface, client->secure, keepalive, client->limit);
+	enos_paho_set_link(client->handle, enos_link_table(), client->link);
+	if (before)
+		enos_link_free(before);
+	if ((rc = MQTTAsync_connect(client->handle, &options)) == MQTTASYNC_SUCCESS)
+		enos_paho_pump(client->handle);
+	enos_paho_leave(client->handle);
+	pthread_mutex_unlock(&lock);
 	explicit_bzero(password, sizeof(password));
+	wake();
 	return rc;
+}
+
+static void destroy(struct client* client)
+{
+	pthread_mutex_lock(&lock);
+	MQTTAsync_destroy(&client->handle);
+	if (client->link)
+		enos_link_free(client->link);
+	client->link = NULL;
+	pthread_mutex_unlock(&lock);
+}
+
+/* The loop of all clients: one thread. */
+
+static int wakes[2];
+static _Atomic int ending;
+
+static void wake(void)
+{
+	while (write(wakes[1], "", 1) < 0 && errno == EINTR)
+		;
+}
+
+static void* loop(void* unused)
+{
+	static struct pollfd polled[CLIENTS + 1];
+	static char more[CLIENTS];
+	char bytes[512];
+
+	(void)unused;
+	while (!ending)
+	{
+		int again = 0, count;
+
+		pthread_mutex_lock(&lock);
+		count = highest;
+		polled[0] = (struct pollfd){wakes[0], POLLIN, 0};
+		for (int i = 0; i < count; ++i)
+		{
+			polled[i + 1].fd = -1;
+			if (clients[i].handle && clients[i].link)
+			{
+				enos_paho_enter(clients[i].handle);
+				polled[i + 1].fd = enos_link_interest(clients[i].link, &polled[i + 1].events);
+				enos_paho_leave(clients[i].handle);
+			}
+			again |= more[i];
+		}
+		pthread_mutex_unlock(&lock);
+		poll(polled, count + 1, again ? 0 : 50);
+		if (polled[0].revents && read(wakes[0], bytes, sizeof(bytes)) < 0)
+			continue;
+		pthread_mutex_lock(&lock);
+		for (int i = 0; i < count; ++i)
+			if (clients[i].handle && clients[i].link)
+			{
+				enos_paho_enter(clients[i].handle);
+				more[i] = (char)enos_paho_step(clients[i].handle, polled[i + 1].fd >= 0 && polled[i + 1].revents, 100);
+				enos_paho_leave(clients[i].handle);
+			}
+			else
+				more[i] = 0;
+		pthread_mutex_unlock(&lock);
+	}
+	return NULL;
+}
+
+/* A call of Paho's by the thread that takes commands. */
+static int done(struct client* client, int rc)
+{
+	enos_paho_pump(client->handle);
+	enos_paho_leave(client->handle);
+	wake();
+	return rc;
+}
+
+static int publish_now(struct client* client, int qos, int length)
+{
+	enos_paho_enter(client->handle);
+	return done(client, publish(client, qos, length));
 }
 
 static int subscribe(struct client* client, int topics, int remove)
 {
+	int rc;
+
 	static char* const names[] = {"in/one", "in/two", "in/three", "in/four"};
 	static const int qos[] = {1, 1, 1, 1};
 	MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
@@ -234,8 +328,10 @@ static int subscribe(struct client* client, int topics, int remove)
 	options.context = client;
 	if (!remove)
 		client->topics = topics;
-	return remove ? MQTTAsync_unsubscribeMany(client->handle, topics, names, &options)
+	enos_paho_enter(client->handle);
+	rc = remove ? MQTTAsync_unsubscribeMany(client->handle, topics, names, &options)
 		: MQTTAsync_subscribeMany(client->handle, topics, names, qos, &options);
+	return done(client, rc);
 }
 
 static int disconnect(struct client* client, int timeout)
@@ -245,7 +341,8 @@ static int disconnect(struct client* client, int timeout)
 	options.timeout = timeout;
 	options.onSuccess = on_disconnected;
 	options.context = client;
-	return MQTTAsync_disconnect(client->handle, &options);
+	enos_paho_enter(client->handle);
+	return done(client, MQTTAsync_disconnect(client->handle, &options));
 }
 
 /* Makes, connects and destroys clients as fast as it can, beside whatever else goes on. */
@@ -261,7 +358,7 @@ static void* churn(void* first)
 		if (create(client, port) == MQTTASYNC_SUCCESS)
 			connect_client(client, 5, 60);
 		sched_yield();
-		MQTTAsync_destroy(&client->handle);
+		destroy(client);
 	}
 	return NULL;
 }
@@ -272,16 +369,23 @@ static int command(const char* word, struct client* client, const char* text, in
 
 	if (strcmp(word, "create") == 0)
 		say("rc %d", create(client, a));
-#if defined(OPENSSL)
 	else if (strcmp(word, "secure") == 0)
-		say("rc %d", create_secure(client, a));
+		say("rc %d", create_at(client, a, 1));
 	else if (strcmp(word, "fault") == 0)
 		say_fault(client);
-#endif
 	else if (strcmp(word, "limit") == 0)
-		say("rc %d", enos_paho_set_max_packet(client->handle, (size_t)a));
+	{
+		client->limit = (size_t)a;
+		if (client->link)
+		{
+			enos_paho_enter(client->handle);
+			enos_link_limit(client->link, client->limit);
+			enos_paho_leave(client->handle);
+		}
+		say("rc 0");
+	}
 	else if (strcmp(word, "interface") == 0)
-		say("rc %d", enos_paho_set_interface(client->handle, text));
+		say("rc %d", (snprintf(client->interface, sizeof(client->interface), "%s", text), 0));
 	else if (strcmp(word, "burst") == 0)
 		say("rc %d", (client->burst = a, 0));
 	else if (strcmp(word, "connect") == 0)
@@ -295,18 +399,14 @@ static int command(const char* word, struct client* client, const char* text, in
 				rc = connect_client(&client[i], 60, 60);
 		say("rc %d", rc);
 	}
-	else if (strcmp(word, "freeze") == 0) /* 0 the receive thread, 1 the send thread */
-		say("count %d", each_thread(a ? "MQTTAsync_send" : "MQTTAsync_rcv", stop_thread));
 	else if (strcmp(word, "reads") == 0)
 		say("count %d", reads);
-	else if (strcmp(word, "interruptible") == 0)
-		say("count %d", each_thread("MQTTAsync_", takes_signals));
-	else if (strcmp(word, "threads") == 0) /* 0 for no more, 1 for more */
-		say("rc %d", (no_threads = !a, 0));
+	else if (strcmp(word, "threads") == 0)
+		say("count %d", count_threads());
 	else if (strcmp(word, "close") == 0) /* a descriptor */
 		say("rc %d", close(a));
 	else if (strcmp(word, "publish") == 0)
-		say("rc %d", publish(client, a, b));
+		say("rc %d", publish_now(client, a, b));
 	else if (strcmp(word, "subscribe") == 0)
 		say("rc %d", subscribe(client, a, 0));
 	else if (strcmp(word, "unsubscribe") == 0)
@@ -321,7 +421,7 @@ static int command(const char* word, struct client* client, const char* text, in
 	{
 		long start = now_ms(CLOCK_MONOTONIC);
 
-		MQTTAsync_destroy(&client->handle);
+		destroy(client);
 		say("ms %ld", now_ms(CLOCK_MONOTONIC) - start);
 	}
 	else if (strcmp(word, "churn") == 0) /* 1 starts, 0 ends */
@@ -363,14 +463,10 @@ static int command(const char* word, struct client* client, const char* text, in
 int main(void)
 {
 	char line[256];
-#if defined(OPENSSL)
-	MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+	pthread_t looping;
 
-	/* as libenos does: not cleaned up at exit, under threads that still run */
-	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
-	MQTTAsync_global_init(&init);
-#endif
-
+	if (pipe2(wakes, O_CLOEXEC | O_NONBLOCK) != 0 || pthread_create(&looping, NULL, loop, NULL) != 0)
+		return 1;
 	while (fgets(line, sizeof(line), stdin))
 	{
 		char word[32] = "", text[64] = "";
@@ -385,7 +481,10 @@ int main(void)
 	}
 	for (int i = 0; i < CLIENTS; ++i)
 		if (clients[i].handle)
-			MQTTAsync_destroy(&clients[i].handle);
+			destroy(&clients[i]);
+	ending = 1;
+	wake();
+	pthread_join(looping, NULL);
 	say("bye");
 	return 0;
 }

@@ -6,18 +6,12 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The wall clock as Paho sees it (-Wl,--wrap=clock_gettime). */
@@ -140,95 +134,18 @@ int narrow(int descriptor, int port)
 		setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
 }
 
-/* Calls back with the number and the directory of each thread whose name begins so. */
-int each_thread(const char* start, int (*check)(int thread))
+/* The threads of the process. */
+int count_threads(void)
 {
 	DIR* directory = opendir("/proc/self/task");
 	struct dirent* entry;
 	int count = 0;
 
 	while (directory && (entry = readdir(directory)) != NULL)
-	{
-		char path[300], name[32] = "";
-		FILE* file;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
-		if ((file = fopen(path, "r")) == NULL)
-			continue;
-		if (fgets(name, sizeof(name), file) && strncmp(name, start, strlen(start)) == 0)
-			count += check(atoi(entry->d_name));
-		fclose(file);
-	}
+		count += (entry->d_name[0] != '.');
 	if (directory)
 		closedir(directory);
 	return count;
-}
-
-/* Whether a thread takes SIGTERM. */
-int takes_signals(int thread)
-{
-	char path[64], line[128];
-	unsigned long long blocked = ~0ULL;
-	FILE* file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread);
-	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "SigBlk: %llx", &blocked);
-	if (file)
-		fclose(file);
-	return (blocked >> (SIGTERM - 1) & 1) == 0;
-}
-
-/* Stops the receive thread in its poll, as a busy machine may at any moment, until SIGUSR2. That needs no command: it
- * may come when the thread that takes commands waits for a lock. SIGFPE is one of those that Paho's threads take. */
-static volatile sig_atomic_t frozen;
-
-static void stand_still(int signal)
-{
-	(void)signal;
-	while (frozen)
-		poll(NULL, 0, 1);
-}
-
-static void go_on(int signal)
-{
-	(void)signal;
-	frozen = 0;
-}
-
-/* Whether a thread waits for something, as the kernel sees it. */
-static int waits(int thread)
-{
-	char path[64], state = 0;
-	FILE* file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
-	if ((file = fopen(path, "r")) == NULL)
-		return 0;
-	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	fclose(file);
-	return state == 'S';
-}
-
-int stop_thread(int thread)
-{
-	while (!waits(thread)) /* it may still be calling back, with the lock held */
-		sched_yield();
-	signal(SIGFPE, stand_still);
-	signal(SIGUSR2, go_on);
-	frozen = 1;
-	return syscall(SYS_tgkill, getpid(), thread, SIGFPE) == 0;
-}
-
-/* Whether threads can be started (-Wl,--wrap=pthread_create). */
-_Atomic int no_threads;
-int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
-
-int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument)
-{
-	return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, start, argument);
 }
 
 /* Reads from sockets (-Wl,--wrap=recv). */

@@ -4,7 +4,6 @@
 
 extern _Atomic long skew;       /* seconds that the wall clock, as Paho sees it, is ahead */
 extern _Atomic size_t largest;  /* the largest single allocation so far, in a build with a sanitizer */
-extern _Atomic int no_threads;  /* whether starting a thread fails */
 extern _Atomic int reads;       /* how often Paho has asked a socket for bytes */
 
 long now_ms(clockid_t clock);
@@ -22,7 +21,5 @@ int survives_exec(int descriptor, int unused);
 int break_writing(int descriptor, int port); /* if it is connected to the port: every write fails from now on */
 int narrow(int descriptor, int port);        /* if it is connected to the port: large writes go out in parts */
 
-/* The sum of what a check answers for each thread whose name begins so. */
-int each_thread(const char* start, int (*check)(int thread));
-int takes_signals(int thread);
-int stop_thread(int thread); /* where it waits, until SIGUSR2 */
+/* The threads of the process. */
+int count_threads(void);

@@ -1,0 +1,220 @@
+//! What has come: bytes, and the packets in them.
+
+use crate::fault::Fault;
+use crate::output::grow;
+use crate::stream::{Moved, Need, Stream};
+use std::ops::Range;
+use zeroize::Zeroize;
+
+/// What is asked for at once, and held for a connection that has a part of a packet.
+const CHUNK: usize = 4 * 1024;
+
+const CONNACK: u8 = 2;
+const PUBLISH: u8 = 3;
+
+#[derive(Default)]
+pub struct Input {
+    buffer: Vec<u8>,
+    /// The packets that are not taken yet stand in `start..end`; behind `end` there is room.
+    start: usize,
+    end: usize,
+    /// Bytes of the packet that was handed out last; they go when the next one is asked for.
+    taken: usize,
+    /// The socket had nothing more. Until it is ready again it is not asked.
+    drained: bool,
+    /// What a read waits for.
+    pub need: Option<Need>,
+}
+
+/// One packet: its first byte, and where the rest stands.
+pub struct Packet {
+    pub header: u8,
+    body: Range<usize>,
+}
+
+enum Frame {
+    /// How many bytes the packet has at least.
+    Part(usize),
+    Whole {
+        header: usize,
+        length: usize,
+    },
+}
+
+impl Input {
+    /// The socket may have something.
+    pub fn ready(&mut self) {
+        self.drained = false;
+        self.need = None;
+    }
+
+    /// Whether a part of a packet is there, and the rest has to come.
+    pub fn is_partial(&self) -> bool {
+        self.end - self.start > self.taken
+    }
+
+    /// The next packet; `None`: it has not come yet. Adds the bytes that come to `moved`.
+    pub fn next(
+        &mut self,
+        stream: &mut Stream,
+        limit: usize,
+        connack: bool,
+        moved: &mut u64,
+    ) -> Result<Option<Packet>, Fault> {
+        self.drop_taken();
+        loop {
+            let wanted = match frame(&self.buffer[self.start..self.end], limit, connack)? {
+                Frame::Whole { header, length } => {
+                    self.taken = header + length;
+                    let body = self.start + header..self.start + self.taken;
+                    return Ok(Some(Packet { header: self.buffer[self.start], body }));
+                }
+                Frame::Part(wanted) => wanted,
+            };
+            if self.drained {
+                return Ok(None);
+            }
+            self.make_room(wanted)?;
+            let room = &mut self.buffer[self.end..];
+            let asked = room.len();
+            match stream.read(room) {
+                Moved::Bytes(bytes) => {
+                    self.end += bytes;
+                    *moved += bytes as u64;
+                    self.drained = stream.is_plain() && bytes < asked;
+                }
+                Moved::Wait(need) => {
+                    self.drained = true;
+                    self.need = Some(need);
+                }
+                Moved::End(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The body of the packet that was handed out last.
+    pub fn body(&mut self, packet: &Packet) -> &mut [u8] {
+        &mut self.buffer[packet.body.clone()]
+    }
+
+    /// Gives memory back when nothing stands in it.
+    pub fn release(&mut self) {
+        self.drop_taken();
+        if self.start == self.end {
+            self.buffer = Vec::new();
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// What was read is wiped: it may be a secret.
+    fn drop_taken(&mut self) {
+        self.buffer[self.start..self.start + self.taken].zeroize();
+        self.start += std::mem::take(&mut self.taken);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Room behind what is there. A packet gets more memory as it comes, at most twice what has come: a header alone
+    /// could announce 256 MB.
+    fn make_room(&mut self, wanted: usize) -> Result<(), Fault> {
+        let held = self.end - self.start;
+        if self.start > 0 && self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.buffer[held.max(self.start)..self.end].zeroize();
+            (self.start, self.end) = (0, held);
+        }
+        if self.end == self.buffer.len() {
+            let size = wanted.min(2 * held).max(CHUNK);
+            grow(&mut self.buffer, size)?;
+            self.buffer.resize(size, 0);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.buffer.zeroize();
+    }
+}
+
+/// Looks at the beginning of a packet. What a broker may not send is told as soon as it can be seen.
+fn frame(bytes: &[u8], limit: usize, connack: bool) -> Result<Frame, Fault> {
+    let Some(&first) = bytes.first() else { return Ok(Frame::Part(2)) };
+    check(first, connack)?;
+    let mut length = 0;
+    for (index, &byte) in bytes[1..].iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            if limit > 0 && length > limit {
+                return Err(Fault::TooLarge { length, limit });
+            }
+            let header = 2 + index;
+            return Ok(match bytes.len() >= header + length {
+                true => Frame::Whole { header, length },
+                false => Frame::Part(header + length),
+            });
+        }
+        if index == 3 {
+            return Err(Fault::Protocol("a packet whose length does not end".into()));
+        }
+    }
+    Ok(Frame::Part(bytes.len() + 1))
+}
+
+fn check(first: u8, connack: bool) -> Result<(), Fault> {
+    let kind = first >> 4;
+    if connack && kind != CONNACK {
+        return Err(Fault::Protocol(format!("its first packet is no CONNACK, but of type {kind}")));
+    }
+    match kind {
+        // CONNECT, SUBSCRIBE and so on are a client's; DISCONNECT is, too, in MQTT 3.1.1.
+        0 | 1 | 8 | 10 | 12 | 14 | 15 => Err(Fault::Protocol(format!("a packet of type {kind}"))),
+        PUBLISH if first & 0x04 != 0 => {
+            Err(Fault::Protocol(format!("a message with QoS {}, which nobody has asked for", first >> 1 & 3)))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(bytes: &[u8]) -> usize {
+        match frame(bytes, 1000, false).unwrap() {
+            Frame::Part(wanted) => wanted,
+            Frame::Whole { .. } => panic!("{bytes:?} is whole"),
+        }
+    }
+
+    #[test]
+    fn a_packet_is_whole_with_its_last_byte() {
+        let packet = [&[0x30, 0x83, 0x01][..], &[7; 131]].concat();
+        assert_eq!((part(b""), part(&packet[..1]), part(&packet[..2])), (2, 2, 3));
+        for length in 3..packet.len() {
+            assert_eq!(part(&packet[..length]), 134);
+        }
+        assert!(matches!(frame(&packet, 1000, false), Ok(Frame::Whole { header: 3, length: 131 })));
+        assert!(matches!(frame(&[0xd0, 0, 0x40], 1000, false), Ok(Frame::Whole { header: 2, length: 0 })));
+    }
+
+    #[test]
+    fn what_a_broker_may_not_send_is_told_from_its_first_bytes() {
+        let words = |bytes: &[u8], connack| match frame(bytes, 1000, connack) {
+            Err(Fault::Protocol(words)) => words,
+            _ => panic!("{bytes:?} is accepted"),
+        };
+        for kind in [0, 1, 8, 10, 12, 14, 15] {
+            assert_eq!(words(&[kind << 4], false), format!("a packet of type {kind}"));
+        }
+        for kind in [2, 3, 4, 5, 6, 7, 9, 11, 13] {
+            assert_eq!(part(&[kind << 4]), 2);
+            assert_eq!(frame(&[kind << 4], 1000, true).is_ok(), kind == 2);
+        }
+        assert!(words(&[0x34], false).contains("QoS 2") && words(&[0x3e], false).contains("QoS 3"));
+        assert!(matches!(frame(&[0x30, 0xe9, 0x07], 1000, false), Err(Fault::TooLarge { length: 1001, limit: 1000 })));
+        assert!(words(&[0x30, 0xff, 0xff, 0xff, 0xff], false).contains("does not end"));
+    }
+}

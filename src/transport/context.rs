@@ -1,0 +1,352 @@
+//! What is known of a link: Paho's object, the connection under it, and the calls under way.
+
+use super::callbacks::on_closed;
+use super::clock;
+use super::inbox::{Inbox, LinkEvent};
+use super::link::LinkOptions;
+use super::tls::Secured;
+use crate::error::Status;
+use crate::sorted::SortedMap;
+use paho_engine::link::{self as wire, Fault};
+use paho_engine::{enos_paho_enter, enos_paho_leave, enos_paho_step, sys as paho};
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void};
+use std::fmt;
+use std::net::SocketAddr;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// What a link's callbacks know. Paho holds its address from create until destroy has returned.
+pub struct Context {
+    pub address: SocketAddr,
+    pub generation: u64,
+    pub max_message: usize,
+    pub handle: Handle,
+    /// What TLS was made from; `None` without TLS.
+    pub secured: Option<Secured>,
+    /// The connection. Paho has its address; it is used with the client's lock held alone.
+    wire: Wire,
+    /// A part of the CONNECT was sent.
+    sent: Arc<AtomicBool>,
+    state: Mutex<State>,
+}
+
+/// Paho's object.
+#[derive(Clone, Copy)]
+pub struct Handle(pub paho::MQTTAsync);
+
+// SAFETY: Paho's functions may be called from any thread: the client's lock is held around each. Only destroy needs an
+// owner, which is the link.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+struct Wire(UnsafeCell<wire::Link>);
+
+// SAFETY: what is in there may go from thread to thread, and is used by one at a time: with the client's lock.
+unsafe impl Send for Wire {}
+// SAFETY: as above.
+unsafe impl Sync for Wire {}
+
+/// How a link stands after a step.
+#[derive(Clone, Copy, Default)]
+pub struct Standing {
+    /// The step has found something to do.
+    pub worked: bool,
+    /// There may be more to read at once.
+    pub more: bool,
+    pub interest: Option<wire::Interest>,
+    /// When to step again, if the socket is not ready before; in milliseconds of [`clock::boottime_ms`].
+    pub deadline: Option<u64>,
+}
+
+struct State {
+    /// `None` once the link is dropped: nothing is pushed any more.
+    inbox: Option<Arc<Inbox>>,
+    phase: Phase,
+    /// Tokens whose outcome is still to come.
+    waiting: SortedMap<u64, ()>,
+    /// When a disconnect has waited long enough.
+    linger_until: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Connecting,
+    Connected,
+    /// Disconnect was asked for.
+    Closing,
+    Over,
+}
+
+/// One call under way: what Paho gets as its context, and gives back exactly once.
+pub struct Ticket {
+    pub context: Arc<Context>,
+    pub token: u64,
+}
+
+impl Context {
+    pub fn new(
+        handle: Handle,
+        options: &LinkOptions,
+        secured: Option<Secured>,
+        wire: wire::Link,
+        generation: u64,
+        inbox: Arc<Inbox>,
+    ) -> Context {
+        let state =
+            State { inbox: Some(inbox), phase: Phase::Connecting, waiting: SortedMap::new(), linger_until: None };
+        let LinkOptions { address, max_message, .. } = *options;
+        let sent = wire.sent();
+        let wire = Wire(UnsafeCell::new(wire));
+        Context { address, generation, max_message, handle, secured, wire, sent, state: Mutex::new(state) }
+    }
+
+    /// Makes a call of Paho's, with the client's lock.
+    ///
+    /// # Safety
+    /// The link is not destroyed before this returns; this is not inside a callback.
+    pub unsafe fn enter<R>(&self, call: impl FnOnce(paho::MQTTAsync) -> R) -> R {
+        struct Leave(paho::MQTTAsync);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                // SAFETY: entered below.
+                unsafe { enos_paho_leave(self.0) };
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { enos_paho_enter(self.handle.0) };
+        let _leave = Leave(self.handle.0);
+        call(self.handle.0)
+    }
+
+    /// The address of the connection, for Paho.
+    pub fn wire(&self) -> *mut c_void {
+        self.wire.0.get().cast()
+    }
+
+    /// Does what is due, and reads if the socket may be ready: at most `count` packets. Waits for nothing.
+    ///
+    /// # Safety
+    /// As of [`enter`](Self::enter).
+    pub unsafe fn step(&self, ready: bool, count: c_int) -> Standing {
+        // SAFETY: the caller's promise; entered.
+        unsafe {
+            self.enter(|handle| {
+                let before = (*self.wire.0.get()).moved();
+                let more = enos_paho_step(handle, ready.into(), count) != 0;
+                let worked = (*self.wire.0.get()).moved() != before;
+                Standing { worked, more, ..self.look() }
+            })
+        }
+    }
+
+    /// How the link stands.
+    ///
+    /// # Safety
+    /// As of [`enter`](Self::enter).
+    pub unsafe fn standing(&self) -> Standing {
+        // SAFETY: the caller's promise; entered.
+        unsafe { self.enter(|_| self.look()) }
+    }
+
+    /// Calls if the connection has its socket, which stays open meanwhile.
+    ///
+    /// # Safety
+    /// As of [`enter`](Self::enter).
+    pub unsafe fn while_open(&self, call: impl FnOnce()) {
+        // SAFETY: the caller's promise; entered.
+        unsafe {
+            self.enter(|_| {
+                if self.look().interest.is_some() {
+                    call();
+                }
+            });
+        }
+    }
+
+    /// # Safety
+    /// The client's lock is held, and Paho is not in a call of the connection's.
+    unsafe fn look(&self) -> Standing {
+        // SAFETY: the caller's promise.
+        let wire = unsafe { &*self.wire.0.get() };
+        let mut standing =
+            Standing { worked: false, more: false, interest: wire.interest(), deadline: wire.deadline() };
+        let state = self.state();
+        if let (Phase::Closing, Some(until)) = (state.phase, state.linger_until) {
+            // Paho's clock reads a little less at times; it is asked again then.
+            let until = until.max(clock::boottime_ms() + 5);
+            standing.deadline = Some(standing.deadline.map_or(until, |at| at.min(until)));
+        }
+        standing
+    }
+
+    /// Whether the CONNECT, or a part of it, has gone out.
+    pub fn connect_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// What the connection ended of, in a callback. `None`: of what Paho found in a packet.
+    ///
+    /// # Safety
+    /// The client's lock is held, as in every callback, and Paho is not in a call of the connection's.
+    pub unsafe fn fault(&self) -> Option<&Fault> {
+        // SAFETY: the caller's promise.
+        unsafe { (*self.wire.0.get()).fault() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No event from here on.
+    pub fn mute(&self) {
+        self.state().inbox = None;
+    }
+
+    /// Notes a call that is about to be made, and makes what Paho is to carry for it. `None` when the link is closing:
+    /// Paho would take the call, never begin it, and wait for it before it closes.
+    pub fn begin(self: &Arc<Context>, token: u64) -> Option<*mut c_void> {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Closing | Phase::Over) {
+            return None;
+        }
+        state.waiting.insert(token, ());
+        Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token })).cast())
+    }
+
+    /// Takes back what [`begin`](Self::begin) made, when Paho did not accept the call. `false` when the link has
+    /// ended meanwhile and the token has had its outcome.
+    ///
+    /// # Safety
+    /// `ticket` is from `begin`, and Paho does not hold it.
+    pub unsafe fn withdraw(&self, ticket: *mut c_void, token: u64) -> bool {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Box::from_raw(ticket.cast::<Ticket>()) });
+        self.state().waiting.remove(&token).is_some()
+    }
+
+    /// Enters the closing phase: `true` when Paho has to be told. Without a connection the link is over, and says so.
+    pub fn close(&self) -> bool {
+        let mut state = self.state();
+        match state.phase {
+            Phase::Connected => {
+                state.phase = Phase::Closing;
+                return true;
+            }
+            Phase::Connecting => {
+                state.phase = Phase::Over;
+                state.push(self.generation, LinkEvent::Closed);
+            }
+            Phase::Closing | Phase::Over => (),
+        }
+        false
+    }
+
+    /// Ends the attempt to connect.
+    pub fn connected(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Connecting {
+            state.phase = Phase::Connected;
+            state.push(self.generation, LinkEvent::Connected);
+        }
+    }
+
+    pub fn not_connected(&self, event: LinkEvent) {
+        let mut state = self.state();
+        if state.phase == Phase::Connecting {
+            state.phase = Phase::Over;
+            state.push(self.generation, event);
+        }
+    }
+
+    /// Ends a connection: with what was asked for, or else with [`LinkEvent::Lost`]. Calls that Paho has not even
+    /// begun would hear of it only at destroy.
+    pub fn ended(&self, status: Status, why: fmt::Arguments<'_>) {
+        let mut state = self.state();
+        let event = match state.phase {
+            Phase::Connected => LinkEvent::Lost { status, reason: format!("the connection to {} {why}", self.address) },
+            Phase::Closing => LinkEvent::Closed,
+            Phase::Connecting | Phase::Over => return,
+        };
+        state.phase = Phase::Over;
+        for token in std::mem::take(&mut state.waiting).into_keys() {
+            state.push(self.generation, not_delivered(token));
+        }
+        state.push(self.generation, event);
+    }
+
+    /// Pushes the one outcome of a token.
+    pub fn settle(&self, token: u64, event: LinkEvent) {
+        let mut state = self.state();
+        if state.waiting.remove(&token).is_some() {
+            state.push(self.generation, event);
+        }
+    }
+
+    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements to come. Unlike destroy, it may be asked
+    /// for inside a callback.
+    ///
+    /// # Safety
+    /// The link is not destroyed before this returns, and the client's lock is held.
+    pub unsafe fn disconnect(&self, linger_ms: c_int) {
+        self.state().linger_until = Some(clock::boottime_ms() + u64::try_from(linger_ms).unwrap_or(0));
+        let options = paho::MQTTAsync_disconnectOptions {
+            timeout: linger_ms,
+            onSuccess: Some(on_closed),
+            context: ptr::from_ref(self).cast_mut().cast(),
+            ..Default::default()
+        };
+        // SAFETY: the handle is valid, by the caller's promise; the options are copied.
+        if unsafe { paho::MQTTAsync_disconnect(self.handle.0, &options) } != paho::MQTTASYNC_SUCCESS as c_int {
+            // The connection is gone already.
+            self.ended(Status::ENOS_ERR_NETWORK, format_args!("was closed"));
+        }
+    }
+
+    pub fn message(&self, topic: &[u8], payload: &[u8], message: &paho::MQTTAsync_message) {
+        let state = self.state();
+        // A broker has nothing to say before it has accepted the CONNECT.
+        if !matches!(state.phase, Phase::Connected | Phase::Closing) {
+            return;
+        }
+        let Some(inbox) = state.inbox.clone() else { return };
+        let fits = payload.len() <= self.max_message || inbox.keeps(topic, payload.len());
+        let copies = if fits { copy(topic).zip(copy(payload)) } else { None };
+        match copies {
+            Some((topic, payload)) => inbox.push(
+                self.generation,
+                LinkEvent::Message {
+                    topic,
+                    payload: Zeroizing::new(payload),
+                    qos: message.qos as u8,
+                    retained: message.retained != 0,
+                    duplicate: message.dup != 0,
+                },
+            ),
+            None => inbox.count_dropped(),
+        }
+    }
+}
+
+impl State {
+    fn push(&self, generation: u64, event: LinkEvent) {
+        if let Some(inbox) = &self.inbox {
+            inbox.push(generation, event);
+        }
+    }
+}
+
+pub fn not_delivered(token: u64) -> LinkEvent {
+    LinkEvent::NotDelivered { token, reason: "the connection ended before the broker had answered".into() }
+}
+
+/// A copy without spare room, so that wiping it wipes all of it; `None` when there is no memory.
+fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
+}
