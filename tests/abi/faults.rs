@@ -131,7 +131,7 @@ fn a_connack_that_comes_after_the_timeout_changes_nothing() {
 
 #[test]
 fn nobody_there_is_tried_again_until_somebody_is() {
-    let address = nobody();
+    let address = Broker::bind().address();
     let mut host = Setup::device(address).start();
     host.connect();
     for _ in 0..3 {

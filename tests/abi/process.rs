@@ -264,9 +264,10 @@ fn descriptors_threads_and_memory_are_flat_over_many_reconnects() {
 fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online() {
     alone(|| {
         live();
+        let nobody = nobody();
         let threads = entries("/proc/self/task");
         let before = entries("/proc/self/fd");
-        let mut host = Setup::device(nobody()).create();
+        let mut host = Setup::device(nobody).create();
         assert_eq!(entries("/proc/self/fd"), before + 3);
         assert_eq!(entries("/proc/self/task"), threads);
         drop(host);

@@ -23,6 +23,7 @@ static void on_event(void *ctx, enos_client *of, const enos_event *event)
 {
     (void)ctx;
     (void)of;
+    printf("%s: %s; %s\n", enos_event_name(event->type), enos_strerror(event->status), event->detail);
     online |= event->type == ENOS_EVENT_CONNECTED;
     replied |= event->type == ENOS_EVENT_REPLY && event->status == ENOS_OK;
 }
@@ -41,8 +42,10 @@ static void await(const int *happened)
 
     while (!*happened && turns++ < 300)
         check(enos_client_loop(client, 100));
-    if (!*happened)
+    if (!*happened) {
+        puts("it did not happen");
         exit(2);
+    }
 }
 
 static void *device(void *unused)

@@ -5,6 +5,7 @@ use enos::transport::inbox::LinkEvent;
 use std::io::Write;
 use std::time::{Duration, Instant};
 use support::broker::{puback, publish, Peer, PUBACK, PUBLISH};
+use support::online::online;
 use support::rig::Rig;
 use support::wire::{Wire, Wires};
 
@@ -163,5 +164,21 @@ impl Write for Gently {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// The last look at the socket in a turn of the loop may be the one that finds room: what waited for that goes on at once.
+#[test]
+fn what_waits_for_a_write_goes_on_when_it_is_through() {
+    let mut rig = Rig::new();
+    let (link, mut peer) = online(&mut rig);
+    let payload = vec![7; 8_000_000];
+    for round in 0..400 {
+        link.publish("large", &payload, 0, 2 * round).unwrap();
+        link.publish("small", b"", 0, 2 * round + 1).unwrap();
+        assert_eq!(peer.expect(PUBLISH).payload().len(), payload.len());
+        assert_eq!(peer.expect(PUBLISH).topic(), "small", "round {round}");
+        rig.expect(&format!("Delivered({})", 2 * round));
+        rig.expect(&format!("Delivered({})", 2 * round + 1));
     }
 }

@@ -4,7 +4,7 @@ use crate::driver::PATIENCE;
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -27,6 +27,28 @@ pub struct Packet {
 impl Broker {
     pub fn new() -> Broker {
         Broker(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+    }
+
+    /// Stops listening. The port is nobody else's while the result lives.
+    pub fn close(self) -> OwnedFd {
+        let address = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: self.port().to_be(),
+            sin_addr: libc::in_addr { s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be() },
+            sin_zero: [0; 8],
+        };
+        drop(self);
+        let (on, int) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: system calls on an address and an option of the lengths that they are told, and on a new descriptor.
+        unsafe {
+            let fd = OwnedFd::from_raw_fd(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0));
+            // Connections of the listener's may not be over yet.
+            let (raw, place) = (fd.as_raw_fd(), (&raw const on).cast());
+            assert_eq!(libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_REUSEADDR, place, int), 0);
+            let length = size_of_val(&address) as libc::socklen_t;
+            assert_eq!(libc::bind(raw, (&raw const address).cast(), length), 0, "{}", std::io::Error::last_os_error());
+            fd
+        }
     }
 
     /// Gives each connection a small receive buffer, so that what a client writes at once goes out in parts.

@@ -11,8 +11,9 @@
 //! What does not come within [`PATIENCE`] fails the test.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long a test waits for what has to come.
@@ -68,9 +69,29 @@ impl Broker {
     }
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens. Its port stays taken, so that no listener of another test gets it.
 pub fn nobody() -> SocketAddr {
-    Broker::bind().address()
+    static NOBODY: OnceLock<(OwnedFd, SocketAddr)> = OnceLock::new();
+    NOBODY.get_or_init(bound).1
+}
+
+/// A socket that is bound and does not listen, and its address.
+fn bound() -> (OwnedFd, SocketAddr) {
+    let mut address: libc::sockaddr_in = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr { s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be() },
+        sin_zero: [0; 8],
+    };
+    let mut length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: system calls on an address that is as long as they are told, and on a descriptor that is new.
+    let fd = unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0 && libc::bind(fd, (&raw const address).cast(), length) == 0);
+        assert_eq!(libc::getsockname(fd, (&raw mut address).cast(), &mut length), 0);
+        OwnedFd::from_raw_fd(fd)
+    };
+    (fd, (Ipv4Addr::LOCALHOST, u16::from_be(address.sin_port)).into())
 }
 
 /// An address where connecting neither succeeds nor fails: a listener that never accepts, its backlog full.
