@@ -41,7 +41,9 @@ END {
                 continue
             }
             theirs = median(peer[p], what)
-            ratio = better[what] == "more" ? ours / theirs : theirs / ours
+            # Two zeros are as good as each other.
+            if (ours == theirs) ratio = 1
+            else ratio = better[what] == "more" ? ours / theirs : theirs / ours
             printf " %8s %7s", number(theirs), sprintf(ratio < 100 ? "(%.2fx)" : "(%.0fx)", ratio)
         }
         printf "\n"
