@@ -53,14 +53,8 @@ impl Input {
         self.end - self.start > self.taken
     }
 
-    /// The next packet; `None`: it has not come yet. Adds the bytes that come to `moved`.
-    pub fn next(
-        &mut self,
-        stream: &mut Stream,
-        limit: usize,
-        connack: bool,
-        moved: &mut u64,
-    ) -> Result<Option<Packet>, Fault> {
+    /// The next packet; `None`: it has not come yet.
+    pub fn next(&mut self, stream: &mut Stream, limit: usize, connack: bool) -> Result<Option<Packet>, Fault> {
         self.drop_taken();
         loop {
             let wanted = match frame(&self.buffer[self.start..self.end], limit, connack)? {
@@ -80,7 +74,6 @@ impl Input {
             match stream.read(room) {
                 Moved::Bytes(bytes) => {
                     self.end += bytes;
-                    *moved += bytes as u64;
                     self.drained = stream.is_plain() && bytes < asked;
                 }
                 Moved::Wait(need) => {

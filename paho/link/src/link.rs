@@ -174,7 +174,7 @@ impl Link {
         let State::Open(stream) = &mut self.state else { return Err(Lost) };
         let before = stream.socket().received;
         let limit = self.settings.max_packet;
-        let packet = self.input.next(stream, limit, !self.established, &mut 0);
+        let packet = self.input.next(stream, limit, !self.established);
         if stream.socket().received > before {
             self.watch.moved_in(self.now);
         }
@@ -203,14 +203,14 @@ impl Link {
         if parts.iter().find_map(|part| part.first()) == Some(&0xc0) {
             self.watch.pinged();
         }
-        self.write(|output, stream| output.put(stream, parts, &mut 0))
+        self.write(|output, stream| output.put(stream, parts))
     }
 
     /// Sends what waits, as far as there is room.
     pub fn flush(&mut self) -> Progress {
         match self.output.is_empty() {
             true => Progress::Done,
-            false => self.write(|output, stream| output.flush(stream, &mut 0)),
+            false => self.write(|output, stream| output.flush(stream)),
         }
     }
 

@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// Takes a packet, and sends what may go out now. `answered`: the broker has to answer it.
-    pub fn put(&mut self, stream: &mut Stream, parts: &[&[u8]], moved: &mut u64) -> Result<(), Fault> {
+    pub fn put(&mut self, stream: &mut Stream, parts: &[&[u8]]) -> Result<(), Fault> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let kind = parts.iter().find_map(|part| part.first()).map_or(0, |first| first >> 4);
         let qos = parts.iter().find_map(|part| part.first()).map_or(0, |first| first >> 1 & 3);
@@ -57,7 +57,7 @@ impl Output {
         let later = is_ack || self.cork && kind == 3 && qos > 0;
         let mut sent = 0;
         if !later && self.is_empty() && self.blocked.is_none() && stream.is_plain() {
-            sent = self.send_parts(stream, parts, moved)?;
+            sent = self.send_parts(stream, parts)?;
             if sent == length {
                 return Ok(());
             }
@@ -66,12 +66,12 @@ impl Output {
         match self.blocked {
             Some(_) => Ok(()),
             None if later && self.buffer.len() - self.start < TOGETHER => Ok(()),
-            None => self.flush(stream, moved),
+            None => self.flush(stream),
         }
     }
 
     /// Sends what waits, as far as there is room.
-    pub fn flush(&mut self, stream: &mut Stream, moved: &mut u64) -> Result<(), Fault> {
+    pub fn flush(&mut self, stream: &mut Stream) -> Result<(), Fault> {
         self.blocked = None;
         while self.start < self.buffer.len() {
             let waiting = &self.buffer[self.start..];
@@ -80,7 +80,7 @@ impl Output {
                 Moved::Bytes(bytes) => {
                     self.buffer[self.start..self.start + bytes].zeroize();
                     self.start += bytes;
-                    self.wrote(bytes, moved);
+                    self.wrote(bytes);
                 }
                 Moved::Wait(need) => {
                     self.blocked = Some(need);
@@ -112,7 +112,7 @@ impl Output {
         }
     }
 
-    fn send_parts(&mut self, stream: &mut Stream, parts: &[&[u8]], moved: &mut u64) -> Result<usize, Fault> {
+    fn send_parts(&mut self, stream: &mut Stream, parts: &[&[u8]]) -> Result<usize, Fault> {
         let mut pieces = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; 8];
         let count = parts.len().min(pieces.len());
         for (piece, part) in pieces.iter_mut().zip(parts) {
@@ -120,7 +120,7 @@ impl Output {
         }
         match stream.write_all(&pieces[..count]) {
             Moved::Bytes(bytes) => {
-                self.wrote(bytes, moved);
+                self.wrote(bytes);
                 Ok(bytes)
             }
             Moved::Wait(need) => {
@@ -150,9 +150,8 @@ impl Output {
         Ok(())
     }
 
-    fn wrote(&mut self, bytes: usize, moved: &mut u64) {
+    fn wrote(&mut self, bytes: usize) {
         self.written += bytes as u64;
-        *moved += bytes as u64;
     }
 }
 
