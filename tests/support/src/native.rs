@@ -127,11 +127,17 @@ impl Workshop {
     /// The same with several sources; the program is named after the first.
     #[track_caller]
     pub fn build_all(&self, compiler: &str, standard: &str, sources: &[impl AsRef<Path>]) -> PathBuf {
+        self.build_with(compiler, standard, sources, &[])
+    }
+
+    /// With further flags.
+    #[track_caller]
+    pub fn build_with(&self, compiler: &str, standard: &str, sources: &[impl AsRef<Path>], flags: &[&str]) -> PathBuf {
         let sources = sources.iter().map(AsRef::as_ref);
         let stem = sources.clone().next().and_then(Path::file_stem).unwrap().to_str().unwrap();
         let program = self.path().join(format!("{stem}-{compiler}-{standard}"));
         let mut command = self.compiler(compiler, standard);
-        command.args(["-g", "-O1", "-pthread", "-o"]).arg(&program).args(sources);
+        command.args(flags).args(["-g", "-O1", "-pthread", "-o"]).arg(&program).args(sources);
         command.arg("-L").arg(self.path()).arg("-lenos");
         succeed(&mut command);
         program
@@ -144,11 +150,12 @@ impl Workshop {
         command
     }
 
-    /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost for good.
-    /// None, said aloud, when valgrind is not installed.
+    /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost or may be
+    /// lost: what valgrind counts as an error by itself, but for what is installed to be left out. None, said aloud, when
+    /// valgrind is not installed.
     pub fn valgrind(&self, program: impl AsRef<Path>) -> Option<Command> {
-        let leaks = ["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"];
-        self.valgrind_with(&["--leak-check=full", "--num-callers=40", leaks[0], leaks[1]], program)
+        let suppressions = format!("--suppressions={}", root().join("cmake/valgrind.supp").display());
+        self.valgrind_with(&["--leak-check=full", "--num-callers=40", &suppressions], program)
     }
 
     /// With options of the test's own.
