@@ -7,6 +7,7 @@ mod boundary;
 mod callbacks;
 mod calls;
 mod chaos;
+mod commands;
 mod faults;
 mod idle;
 mod log;
@@ -17,6 +18,7 @@ mod outbox;
 mod posts;
 mod process;
 mod storage;
+mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
