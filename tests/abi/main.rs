@@ -16,6 +16,7 @@ mod mosquitto;
 mod outbox;
 mod posts;
 mod process;
+mod still;
 mod storage;
 #[cfg(feature = "tls")]
 mod tls;
