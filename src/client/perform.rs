@@ -201,8 +201,7 @@ impl Client {
                 attempt.addresses = addresses.into();
                 return runner.open_next(&self.inbox, unreachable("the name has no address"));
             }
-            LinkEvent::Resolved { result: Err(reason) } => {
-                let status = Status::ENOS_ERR_NETWORK;
+            LinkEvent::Resolved { result: Err(Error { status, message: reason }) } => {
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent: false }));
             }
             LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {

@@ -17,6 +17,7 @@ mod mosquitto;
 mod outbox;
 mod posts;
 mod process;
+mod still;
 mod storage;
 mod subscriptions;
 #[cfg(feature = "tls")]
