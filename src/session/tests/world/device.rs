@@ -181,7 +181,13 @@ impl World {
         if mode == SecureMode::Product && held && refused_for < 330_000 {
             self.violate(format!("a re-activation after refusals of {refused_for} ms, which may be a ban"));
         }
-        self.wire = Some(Wire { attempt, connect_sent: false, silent_from: u64::MAX, open: BTreeSet::new() });
+        self.wire = Some(Wire {
+            attempt,
+            connect_sent: false,
+            silent_from: u64::MAX,
+            open: BTreeSet::new(),
+            asked: BTreeSet::new(),
+        });
         let delay = match self.happens(self.rates.connect_slow) {
             true => self.rng.u64(0..40_000),
             false => self.rng.u64(0..50),
