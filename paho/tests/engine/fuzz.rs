@@ -1,7 +1,7 @@
 //! Random packets, in random pieces, at random moments. `ENOS_SOAK=1` makes it many more; `ENOS_SEED` repeats a run.
 
 use crate::{
-    broker::{Broker, CONNACK},
+    broker::{connack, Broker},
     driver::Driver,
     hostile::packets,
     variant::{fixed, Flavour::*},
@@ -51,7 +51,7 @@ fn random_bytes_bring_nothing_down() {
     let seed = env::var("ENOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_260_101);
     let rounds = if soak { 50_000 } else { 2_000 };
     let mut random = Random(seed);
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     let mut sent = 0;
     for round in 0..rounds {
@@ -62,7 +62,7 @@ fn random_bytes_bring_nothing_down() {
         let mut peer = broker.accept();
         peer.expect(1);
         if !random.chance(5) {
-            peer.send(&CONNACK);
+            peer.try_send(&connack(0));
             if !random.chance(5) {
                 driver.event("@0 up");
                 for _ in 0..random.below(4) {
@@ -81,11 +81,11 @@ fn random_bytes_bring_nothing_down() {
             sent += 1;
             while random.chance(3) && bytes.len() > 1 {
                 let rest = bytes.split_off(1 + random.below(bytes.len() - 1));
-                peer.send(&bytes);
+                peer.try_send(&bytes);
                 bytes = rest;
                 driver.number("cpu"); // time for the client to see a part of it
             }
-            peer.send(&bytes);
+            peer.try_send(&bytes);
         }
         match random.below(3) {
             0 => peer.reset(),

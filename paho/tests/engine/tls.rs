@@ -1,7 +1,7 @@
 //! TLS, against a server of this test's own.
 
 use crate::{
-    broker::{packet, publish, Broker, CONNACK},
+    broker::{connack, packet, publish, Broker},
     driver::{Driver, PATIENCE, SHORT},
     variant::{fixed, Flavour::Address},
 };
@@ -37,11 +37,11 @@ pub fn context() -> SslContext {
 
 /// A client that begins to connect over TLS, and what the server sees of it.
 fn knock(binary: &Path) -> (Driver, TcpStream, Broker) {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(binary);
     assert_eq!(driver.ask(&format!("secure 0 {}", broker.port())).as_deref(), Some("rc 0"));
     driver.tell("connect 0");
-    let (stream, _) = broker.listener().accept().unwrap();
+    let stream = broker.accept().stream;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     (driver, stream, broker)
 }
@@ -52,7 +52,7 @@ fn connected(binary: &Path) -> (Driver, SslStream<TcpStream>) {
     let mut stream = SslStream::new(Ssl::new(&context()).unwrap(), stream).unwrap();
     stream.accept().unwrap();
     assert!(stream.read(&mut [0; 1024]).unwrap() > 0, "the CONNECT");
-    stream.write_all(&CONNACK).unwrap();
+    stream.write_all(&connack(0)).unwrap();
     driver.event("@0 up");
     (driver, stream)
 }

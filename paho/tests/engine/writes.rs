@@ -39,7 +39,7 @@ enum Side {
 
 impl Side {
     fn accept(broker: &Broker, secure: bool) -> Side {
-        let stream = broker.listener().accept().unwrap().0;
+        let stream = broker.accept().stream;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut side = match secure {
             false => Side::Plain(stream),
@@ -50,7 +50,7 @@ impl Side {
             }
         };
         assert!(side.stream().read(&mut [0; 1024]).unwrap() > 0, "the CONNECT");
-        side.stream().write_all(&crate::broker::CONNACK).unwrap();
+        side.stream().write_all(&crate::broker::connack(0)).unwrap();
         side
     }
 
@@ -74,7 +74,7 @@ impl<T: Read + Write> Stream for T {}
 
 fn scene(secure: bool, qos: u8, behind: usize, ending: Ending) {
     let case = format!("secure {secure}, QoS {qos}, {behind} behind it, {ending:?}");
-    let broker = Broker::new().narrow();
+    let broker = Broker::bind().narrow();
     let mut driver = Driver::start(&fixed(Address));
     let create = if secure { "secure" } else { "create" };
     driver.tell(&format!("{create} 0 {}", broker.port()));
@@ -105,13 +105,13 @@ fn scene(secure: bool, qos: u8, behind: usize, ending: Ending) {
         Closed | Reset => {
             side.stream().read_exact(&mut [0; 50_000]).unwrap();
             match side {
-                Side::Plain(stream) if ending == Reset => Peer::from(stream).reset(),
+                Side::Plain(stream) if ending == Reset => Peer { stream }.reset(),
                 Side::Plain(stream) => stream.shutdown(Shutdown::Both).unwrap(),
                 Side::Secure(stream) => {
                     let socket = stream.get_ref().try_clone().unwrap();
                     drop(stream);
                     if ending == Reset {
-                        Peer::from(socket).reset();
+                        Peer { stream: socket }.reset();
                     }
                 }
             }
