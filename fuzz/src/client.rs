@@ -302,10 +302,9 @@ impl Run {
 
 /// An activation, and what claims to be one, is read up to a limit of its own.
 fn limit(told: &Told) -> usize {
-    if told.topic.ends_with(b"/info") {
-        64 * 1024
-    } else {
-        MAX_MESSAGE
+    match told.topic.ends_with(b"/info") {
+        true => 64 * 1024,
+        false => MAX_MESSAGE,
     }
 }
 

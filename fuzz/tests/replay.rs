@@ -22,7 +22,9 @@ fn bytes(input: &str) -> Vec<u8> {
 
 #[test]
 fn nothing_that_is_kept_finds_a_fault() {
-    enos_fuzz::watch(|_| drop(PANICS.fetch_add(1, Ordering::SeqCst)));
+    enos_fuzz::watch(|_| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+    });
     let mut bad = Vec::new();
     for (name, target) in enos_fuzz::TARGETS {
         let kept = inputs("corpus", name);
