@@ -105,7 +105,7 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
     let files: Vec<PathBuf> = SOURCES
         .into_iter()
         .map(|name| source.join("src").join(name).with_extension("c"))
-        .chain(["driver.c", "process.c"].map(|name| driver.join(name)))
+        .chain(["driver.c", "client.c", "process.c"].map(|name| driver.join(name)))
         .collect();
     let headers = [headers(&source.join("src")), headers(driver)].concat();
     // The files do not depend on one another: two at a time, which is what the smallest machine has.

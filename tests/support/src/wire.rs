@@ -1,6 +1,6 @@
 //! A broker's side of one connection, over TCP or TLS, that reads and writes as the test says; and a link to it.
 
-use crate::broker::{connack, Peer, CONNECT};
+use crate::broker::Peer;
 use crate::rig::{options, Rig};
 use crate::tls::{local, server_context, Pki};
 use enos::transport::link::{Link, LinkOptions};
@@ -63,16 +63,14 @@ impl Wires {
         match &self.secure {
             None => {
                 let mut peer = Peer { stream };
-                peer.expect(CONNECT);
-                peer.send(&connack(0));
+                peer.welcome();
                 Wire::Plain(peer.stream)
             }
             Some((_, context)) => {
                 let mut stream = SslStream::new(Ssl::new(context).unwrap(), stream).unwrap();
                 stream.accept().unwrap();
                 let mut peer = Peer { stream };
-                peer.expect(CONNECT);
-                peer.send(&connack(0));
+                peer.welcome();
                 Wire::Secure(Arc::new(Mutex::new(peer.stream)))
             }
         }
@@ -151,6 +149,15 @@ pub fn set_buffer(fd: RawFd, option: libc::c_int, bytes: libc::c_int) {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the option's own type and its length.
     let rc = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const bytes).cast(), length) };
+    assert_eq!(rc, 0);
+}
+
+/// A socket whose last descriptor is closed resets its connection.
+pub fn reset_at_close(fd: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the option's own type and its length.
+    let rc = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length) };
     assert_eq!(rc, 0);
 }
 
