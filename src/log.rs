@@ -2,6 +2,7 @@
 //!
 //! Off by default; a record that nobody wants costs one atomic load. Nothing that could hold a secret belongs in one.
 
+use crate::text;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +20,8 @@ pub enum Level {
     Trace = 5,
 }
 
-/// Where records go: level, target (which part of the library), message. Neither text holds a control character.
+/// Where records go: level, target (which part of the library), message. Neither text holds a character that is not
+/// plain ([`text::is_plain`]).
 pub type Sink = Box<dyn Fn(Level, &str, &str) + Send + Sync>;
 
 /// Records that wait at most; later ones are counted and told.
@@ -186,8 +188,8 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
     state.queue.push_back(Record { level, target, message });
 }
 
-/// The text, cut to length. Control characters become '?': a topic off the network must neither end a C string early
-/// nor forge a line or drive a terminal.
+/// The text, cut to length, in plain characters: a topic off the network must neither end a C string early nor forge a
+/// line or drive a terminal.
 fn printable(message: fmt::Arguments<'_>) -> String {
     struct Text(String);
     impl fmt::Write for Text {
@@ -196,7 +198,7 @@ fn printable(message: fmt::Arguments<'_>) -> String {
                 if self.0.len() + c.len_utf8() > MESSAGE_LEN {
                     return Err(fmt::Error);
                 }
-                self.0.push(if c.is_control() { '?' } else { c });
+                self.0.push(text::plain(c));
             }
             Ok(())
         }
