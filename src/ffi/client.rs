@@ -104,6 +104,7 @@ fn state_from(number: i32) -> Result<State> {
 ///                               names the file and says why.
 /// @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mut *mut enos_client) -> enos_status {
     guard(|| {
         // SAFETY: the header's contract.
@@ -153,6 +154,7 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 ///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_status {
     guard(|| {
         if client.is_null() {
@@ -176,6 +178,7 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
 /// @retval ENOS_OK         done.
 /// @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { on_client(client, |client| client.activation_saved()) }

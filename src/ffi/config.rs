@@ -174,6 +174,7 @@ pub unsafe extern "C" fn enos_config_set_sign_method(config: *mut enos_config, m
 /// @retval ENOS_ERR_NULL_ARG     also: load, store or erase is NULL.
 /// @retval ENOS_ERR_STRUCT_SIZE  storage was not made with ENOS_INIT(), or is of a later version.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_config_set_storage(
     config: *mut enos_config,
     storage: *const enos_storage,

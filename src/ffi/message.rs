@@ -81,6 +81,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_publish(
     client: *mut enos_client,
     topic: *const c_char,
@@ -178,6 +179,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
 ///                               there is no such flag.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_post_measurepoints(
     client: *mut enos_client,
     params_json: *const c_char,

@@ -105,8 +105,8 @@ int main(int, char **argv)
     ENOS_INIT(&params);
     CHECK(params.struct_size == sizeof params && params.client_id == nullptr);
     CHECK_STATUS(enos_log_set(
-                     [](void *ctx, int32_t, const char *, const char *message) {
-                         *static_cast<std::string *>(ctx) += message;
+                     [](void *ctx, const enos_log_record *record) {
+                         *static_cast<std::string *>(ctx) += record->message;
                      },
                      &log, ENOS_LOG_TRACE),
                  ENOS_OK);

@@ -63,7 +63,7 @@ fn every_setter_refuses_null_and_nonsense() {
         for set_secret in [enos_config_set_device_secret, enos_config_set_product_secret] {
             refused(set_secret(c, null(), n), ENOS_ERR_NULL_ARG, "secret");
             refused(set_secret(c, null(), 0), ENOS_ERR_INVALID_ARG, "secret");
-            refused(set_secret(c, s, n - 1), ENOS_ERR_INVALID_ARG, "secret");
+            refused(set_secret(c, s, n + 1), ENOS_ERR_INVALID_ARG, "secret");
             refused(set_secret(c, s, 5), ENOS_ERR_INVALID_ARG, "NUL");
             accepted(set_secret(c, s, 4));
         }
