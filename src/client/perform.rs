@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{callback, stored, Client};
+use super::stored::Stored;
+use super::{callback, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
 use crate::log;
@@ -24,7 +25,7 @@ const MAX_ADDRESSES: usize = 8;
 pub struct Runner {
     server: Server,
     identity: Identity,
-    records: Option<Records>,
+    pub stored: Stored,
     link_settings: LinkSettings,
     resolver: Resolver,
     /// The attempt under way, from its look-up to the end of its link.
@@ -58,7 +59,7 @@ impl Runner {
         Runner {
             server,
             identity,
-            records,
+            stored: Stored::new(records),
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
@@ -138,17 +139,11 @@ impl Runner {
 impl Client {
     /// Does one thing that the session wants. What has an answer gives it back at once.
     pub(super) fn perform(self: &Arc<Self>, runner: &mut Runner, action: Action) -> Option<Input> {
-        let records = runner.records.as_ref();
         match action {
-            Action::Load => return Some(Input::Loaded(Box::new(stored::load(records)))),
-            Action::StorePending(pending) => {
-                return Some(Input::PendingStored(stored::store_pending(records, pending)));
-            }
-            Action::Promote { current, previous } => {
-                return Some(Input::Promoted(stored::promote(records, current, previous)));
-            }
-            Action::StoreAccepted(accepted) => stored::store_accepted(records, accepted),
-            Action::StoreBudget(stamps) => stored::store_budget(records, stamps),
+            Action::Load => return runner.stored.load(),
+            Action::StoreSecrets(secrets) => return runner.stored.store_secrets(secrets),
+            Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
+            Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::Open { attempt, candidate, timestamp_ms } => {
                 runner.drop_link();
                 let addresses = VecDeque::new();

@@ -243,8 +243,13 @@ impl Client {
         self.session()?.handle(now(), input);
         // A callback that makes one action of another would never let go of the loop: the rest is for the next turn.
         for _ in 0..MAX_ACTIONS {
-            let Some(action) = self.session()?.next_action() else { break };
-            if let Some(answer) = self.perform(runner, action) {
+            let answer = if runner.stored.is_busy() {
+                runner.stored.step()
+            } else {
+                let Some(action) = self.session()?.next_action() else { break };
+                self.perform(runner, action)
+            };
+            if let Some(answer) = answer {
                 self.session()?.handle(now(), answer);
             }
         }

@@ -12,7 +12,7 @@
 //! | subscribe() | for the next link | for the next link | for the next link | for the next link | for the next link | for the next link | asked for | for the next link |
 //! | unsubscribe() | done | done | done | done | done | done | asked for | done |
 //! | loaded | - | log in, or Waiting | - | - | - | - | - | - |
-//! | pending stored | - | - | - | - | - | Closing, or retry | - | - |
+//! | secrets stored | - | - | - | - | - | Closing, or retry | - | - |
 //! | link up | - | - | - | Online or Awaiting | - | - | - | - |
 //! | refused | - | - | - | next pair, or Waiting | - | - | - | as closed |
 //! | failed, lost, closed | - | - | - | Waiting | Waiting | the link is gone | Waiting | log in, or Idle |
@@ -41,6 +41,7 @@ mod login;
 mod outbox;
 mod requests;
 mod round;
+mod secrets;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -54,11 +55,12 @@ use crate::log::Level;
 use crate::protocol::topic;
 
 pub use budget::BudgetLimits;
-pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
+pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
 pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::OutboxSettings;
 pub use requests::MAX_ANSWERS;
+pub use secrets::KeptSecret;
 pub use settings::Settings;
 
 use activation::Unsaved;
@@ -134,7 +136,8 @@ pub struct Session {
     unsaved: Vec<Unsaved>,
     /// How many activations the present login has brought.
     activations: usize,
-    promoting: Option<(KeptSecret, Option<KeptSecret>)>,
+    /// Which secrets have logged in could not be stored.
+    unstored_login: bool,
     activation_logins: u32,
     /// When the last attempt or link came to its end.
     failed_at: Option<u64>,
@@ -172,7 +175,7 @@ impl Session {
             round: Round::default(),
             unsaved: Vec::new(),
             activations: 0,
-            promoting: None,
+            unstored_login: false,
             activation_logins: 0,
             failed_at: None,
             trouble: None,
@@ -218,8 +221,8 @@ impl Session {
     }
 
     #[cfg(test)]
-    fn pending_secrets(&self) -> Vec<String> {
-        self.credentials.pending.iter().map(|kept| kept.secret.as_str().to_owned()).collect()
+    fn secrets_in_hand(&self) -> Vec<String> {
+        self.credentials.kept.all().iter().map(|kept| kept.secret.as_str().to_owned()).collect()
     }
 
     /// How many actions wait for somebody to run the loop.
@@ -260,8 +263,7 @@ impl Session {
         match input {
             Input::Tick => self.on_time(now),
             Input::Loaded(loaded) => self.on_loaded(now, *loaded),
-            Input::PendingStored(result) => self.on_pending_stored(now, result),
-            Input::Promoted(result) => self.on_promoted(result),
+            Input::SecretsStored(result) => self.on_secrets_stored(now, result),
             Input::Dropped(count) => {
                 let code = i32::try_from(count).unwrap_or(i32::MAX);
                 let words = format!("{count} inbound messages were dropped: the queue was full");
@@ -317,7 +319,7 @@ impl Session {
                 self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
             }
             Phase::Awaiting { .. } => self.on_awaiting_time(now),
-            Phase::Persisting { store_at, .. } if due(*store_at) => self.store_pending(),
+            Phase::Persisting { store_at, .. } if due(*store_at) => self.store_activation(),
             _ => {}
         }
     }

@@ -38,11 +38,7 @@ impl Desk {
         self.session.handle(self.time(), input);
         while let Some(action) = self.session.next_action() {
             match action {
-                Action::Load => {
-                    let (current, previous, pending) = (Ok(None), Ok(None), Ok(Vec::new()));
-                    let loaded = Loaded { current, previous, pending, accepted: None, budget: None };
-                    self.session.handle(self.time(), Input::Loaded(Box::new(loaded)));
-                }
+                Action::Load => self.session.handle(self.time(), Input::Loaded(Box::default())),
                 Action::Send(request) => self.sent.push(request),
                 Action::Emit(event) => self.events.push(event),
                 _ => {}

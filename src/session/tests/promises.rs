@@ -25,6 +25,7 @@ fn live(seed: u64) -> World {
         push_lost: often(&[0, 0, 300]),
         push_twice: often(&[0, 500]),
         push_forged: often(&[0, 0, 300]),
+        attacked: often(&[0, 5, 50]),
         link_lost: often(&[0, 500]),
         half_open: often(&[0, 200]),
         no_reply: often(&[0, 200]),
@@ -60,6 +61,7 @@ fn live(seed: u64) -> World {
         world.step(until);
     }
     world.rates = Rates::default();
+    world.end_attack();
     world.flash.cells().rates = FlashRates::default();
     world.restart(None);
     // The host has taken back its last disconnect by then.

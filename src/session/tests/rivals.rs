@@ -86,11 +86,7 @@ impl Cloud {
     fn perform(&mut self, client: usize) {
         while let Some(action) = self.clients[client].session.next_action() {
             match action {
-                Action::Load => {
-                    let (current, previous, pending) = (Ok(None), Ok(None), Ok(vec![]));
-                    let loaded = Loaded { current, previous, pending, accepted: None, budget: None };
-                    self.feed(client, Input::Loaded(Box::new(loaded)));
-                }
+                Action::Load => self.feed(client, Input::Loaded(Box::default())),
                 Action::Open { attempt, .. } => {
                     let delay = self.rng.u64(5..100);
                     let what = match self.rng.u64(0..1000) < self.unreachable {

@@ -45,7 +45,7 @@ impl World {
         }
         self.cloud.connects.push(self.now);
         self.wire.iter_mut().for_each(|wire| wire.connect_sent = true);
-        if self.happens(self.rates.no_answer) {
+        if self.happens(self.rates.no_answer) || self.answers_for_the_cloud(attempt, mode, secret) {
             return;
         }
         let refused = self.happens(self.rates.spurious_refusal)
@@ -123,7 +123,8 @@ impl World {
         let delay = self.rng.u64(0..100);
         if let LinkRequest::Publish { topic, .. } = &request {
             let valid = self.cloud.secret.clone().unwrap_or_default();
-            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged == 0 {
+            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged + self.rates.attacked == 0
+            {
                 self.violate("the activation was acknowledged before it was stored".into());
             }
         }
