@@ -1477,6 +1477,67 @@ typedef enum enos_state {
 } enos_state;
 
 /**
+ * What a client has counted since it was made. Later versions of this struct are longer.
+ */
+typedef struct enos_stats {
+  /**
+   * sizeof(enos_stats); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * Bytes that the system has taken to send, TLS and MQTT included.
+   */
+  uint64_t bytes_sent;
+  /**
+   * Bytes that have come, TLS and MQTT included.
+   */
+  uint64_t bytes_received;
+  /**
+   * Messages that were sent: each PUBLISH, one that is sent again included.
+   */
+  uint64_t messages_sent;
+  /**
+   * Messages that came in, without those that were dropped.
+   */
+  uint64_t messages_received;
+  /**
+   * Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+   */
+  uint64_t messages_dropped;
+  /**
+   * Attempts to connect, from the look-up of the name on.
+   */
+  uint64_t attempts;
+  /**
+   * Logins that the broker accepted, those of an activation included.
+   */
+  uint64_t connects;
+  /**
+   * Connections that ended after an accepted login without being told to.
+   */
+  uint64_t losses;
+  /**
+   * The return code of the last CONNACK; -1 if there was none yet.
+   */
+  int32_t last_connack;
+  /**
+   * How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+   * with the time that request and answer waited in queues; 0 if none was measured yet.
+   */
+  uint32_t round_trip_ms;
+} enos_stats;
+
+/**
+ * Tells what the client has counted. It waits for nothing, and is legal in every event callback.
+ *
+ * @param client  the client.
+ * @param out     made with ENOS_INIT(); receives the numbers.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_client_stats(enos_client *client, struct enos_stats *out);
+
+/**
  * Makes a client. No network, no storage, no thread and no callback yet.
  *
  * @param config  what it is made from; copied, so it may be changed or freed afterwards.
@@ -1556,8 +1617,9 @@ int32_t enos_client_state(const enos_client *client);
 const char *enos_state_name(int32_t state);
 
 /**
- * Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
- * delivers events and log records. The network itself does not wait for it.
+ * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+ * delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
+ * from them; if there are more, the next pass does not wait. The network itself does not wait for it.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -1755,7 +1817,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * are made here.
  *
  * @param client       the client.
- * @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+ * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
  * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
@@ -1791,7 +1853,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param command_topic  the message's topic.
  * @param id             the "id" in the message's payload.
  * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
- * @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+ * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
  * @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.

@@ -156,6 +156,14 @@ public:
     int fd() const noexcept { return enos_client_fd(client_); }
     /** enos_client_state(): one of enum enos_state */
     int32_t state() const noexcept { return enos_client_state(client_); }
+    /** enos_client_stats() */
+    enos_stats stats()
+    {
+        enos_stats stats;
+        ENOS_INIT(&stats);
+        check(enos_client_stats(client_, &stats));
+        return stats;
+    }
     /** enos_client_activation_saved() */
     void activation_saved() { check(enos_client_activation_saved(client_)); }
 

@@ -203,8 +203,9 @@ pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
     STATES.iter().find(|(c, _, _)| *c as i32 == state).map_or(c"UNKNOWN", |(_, _, name)| name).as_ptr()
 }
 
-/// Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
-/// delivers events and log records. The network itself does not wait for it.
+/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+/// delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
+/// from them; if there are more, the next pass does not wait. The network itself does not wait for it.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.

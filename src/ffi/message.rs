@@ -162,7 +162,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// are made here.
 ///
 /// @param client       the client.
-/// @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+/// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @param command_topic  the message's topic.
 /// @param id             the "id" in the message's payload.
 /// @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
-/// @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+/// @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
 /// @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
 /// @param out_token      receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come.

@@ -66,6 +66,7 @@ void handles()
         while (counter.disconnected == 0)
             client.loop();
         CHECK(counter.about == client.get() && released == 0);
+        CHECK(client.stats().attempts == 1 && client.stats().last_connack == -1);
 
         enos::sent refused = client.publish("t", std::string("a\0b", 3));
         CHECK(!refused && refused.status() == ENOS_ERR_STATE && enos_last_error()[0] != '\0');

@@ -20,6 +20,7 @@ use enos::ffi::event::enos_event;
 use enos::ffi::log::enos_log_record;
 use enos::ffi::outbox::{enos_message, enos_outbox_info};
 use enos::ffi::sign::enos_sign_params;
+use enos::ffi::stats::enos_stats;
 use enos::storage::vtable::{enos_storage, enos_storage_change};
 use support::native::{c_compilers, code, header, root, succeed, words, Workshop};
 
@@ -250,6 +251,10 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_event {
         struct_size r#type status detail_code qos token retry_in_ms reserved detail topic topic_len payload payload_len
         activation
+    });
+    layout_of!(ours, enos_stats {
+        struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
+        last_connack round_trip_ms
     });
     layout_of!(ours, enos_message { struct_size kind flags topic payload len });
     layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped });

@@ -68,7 +68,7 @@ fn every_setter_refuses_null_and_nonsense() {
             accepted(set_secret(c, s, 4));
         }
         for method in [-1, 4, i32::MAX] {
-            refused(enos_config_set_sign_method(c, method), ENOS_ERR_INVALID_ARG, "sign_method");
+            refused(enos_config_set_sign_method(c, method), ENOS_ERR_INVALID_ARG, "0 (AUTO)");
         }
         (0..=3).for_each(|method| accepted(enos_config_set_sign_method(c, method)));
         refused(enos_config_set_keep_alive(c, 0), ENOS_ERR_INVALID_ARG, "keep_alive is 0");
