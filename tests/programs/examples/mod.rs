@@ -246,7 +246,7 @@ fn under_valgrind_there_is_no_memory_error_and_no_leak() {
 fn under_thread_sanitizer_there_is_no_race() {
     let workshop = Workshop::new();
     let sources = [source("04_threads.c"), source("example.c"), source("json.c")];
-    let program = workshop.build_with("cc", "c11", &sources, &["-fsanitize=thread"]);
+    let program = workshop.build_with("cc", "c11", &["-fsanitize=thread"], &sources);
     let (example, desk) = (Example { name: THREADS, workshop, program }, desk());
     // The sanitizer wants addresses that are not moved about too far.
     let mut command = example.workshop.command("setarch");
