@@ -80,6 +80,13 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.retain(|(key, value)| keep(key, value));
     }
 
+    /// Gives the memory back, if nothing is in it.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.0 = VecDeque::new();
+        }
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

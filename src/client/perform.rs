@@ -24,7 +24,7 @@ const MAX_ADDRESSES: usize = 8;
 pub struct Runner {
     server: Server,
     identity: Identity,
-    records: Option<Records>,
+    records: Option<Box<Records>>,
     link_settings: LinkSettings,
     resolver: Resolver,
     /// The attempt under way, from its look-up to the end of its link.
@@ -58,7 +58,7 @@ impl Runner {
         Runner {
             server,
             identity,
-            records,
+            records: records.map(Box::new),
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
@@ -138,7 +138,7 @@ impl Runner {
 impl Client {
     /// Does one thing that the session wants. What has an answer gives it back at once.
     pub(super) fn perform(self: &Arc<Self>, runner: &mut Runner, action: Action) -> Option<Input> {
-        let records = runner.records.as_ref();
+        let records = runner.records.as_deref();
         match action {
             Action::Load => return Some(Input::Loaded(Box::new(stored::load(records)))),
             Action::StorePending(pending) => {
@@ -217,7 +217,10 @@ impl Client {
             }
             LinkEvent::Lost { reason, .. } => return Some(runner.over(LinkInput::Lost { reason })),
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
-            LinkEvent::Connected => LinkInput::Up,
+            LinkEvent::Connected => {
+                attempt.addresses = VecDeque::new();
+                LinkInput::Up
+            }
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },
             LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
             LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },

@@ -215,12 +215,12 @@ impl Session {
         }
         if let Some((current, previous)) = self.credentials.promotion(secret) {
             self.actions.push_back(Action::Promote { current: current.clone(), previous: previous.clone() });
-            self.promoting = Some((current, previous));
+            self.promoting = Some(Box::new((current, previous)));
         }
     }
 
     pub(super) fn on_promoted(&mut self, result: std::result::Result<(), StorageFailure>) {
-        let Some((current, previous)) = self.promoting.take() else { return };
+        let Some((current, previous)) = self.promoting.take().map(|promoting| *promoting) else { return };
         match result {
             Ok(()) => self.credentials.promoted(current, previous),
             Err(failure) => {

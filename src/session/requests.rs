@@ -140,6 +140,14 @@ impl Requests {
         self.calls.len() == self.ours
     }
 
+    /// Gives back memory that nothing stands in.
+    pub fn release(&mut self) {
+        self.calls.release();
+        self.awaited.release();
+        self.unacknowledged.release();
+        self.deadlines.release();
+    }
+
     /// After a call was refused: there is room again. Tells it once.
     pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
         if self.refused && self.open() <= self.limit / 2 {

@@ -38,7 +38,7 @@ pub struct Link {
     input: Input,
     output: Output,
     watch: Watch,
-    fault: Option<Fault>,
+    fault: Option<Box<Fault>>,
     /// The broker has accepted the CONNECT.
     established: bool,
     sent: Arc<AtomicBool>,
@@ -100,7 +100,7 @@ impl Link {
 
     /// Why the connection was lost.
     pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
+        self.fault.as_deref()
     }
 
     pub fn set_max_packet(&mut self, bytes: usize) {
@@ -340,7 +340,7 @@ impl Link {
 
     /// Notes the first reason. The descriptor stays until [`close`](Self::close), which follows.
     fn lose(&mut self, fault: Fault) -> Progress {
-        self.fault.get_or_insert(fault);
+        self.fault.get_or_insert_with(|| Box::new(fault));
         self.output = Output::default();
         Progress::Lost
     }
