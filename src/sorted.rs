@@ -93,8 +93,9 @@ impl<K: Ord, V> SortedMap<K, V> {
 
     /// Where the key is, or where it would be.
     fn find(&self, key: &K) -> Result<usize, usize> {
-        match self.0.back() {
-            Some((last, _)) if last < key => Err(self.0.len()),
+        match (self.0.front(), self.0.back()) {
+            (Some((first, _)), _) if first == key => Ok(0),
+            (_, Some((last, _))) if last < key => Err(self.0.len()),
             _ => self.0.binary_search_by(|(present, _)| present.cmp(key)),
         }
     }
