@@ -1,5 +1,6 @@
 //! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
 
+use super::awake::Awake;
 use super::clock;
 use crate::error::{Error, Result, Status};
 use paho_engine::link::Interest;
@@ -30,10 +31,7 @@ pub struct Waker {
     epoll: OwnedFd,
     event: OwnedFd,
     timer: OwnedFd,
-    /// The loop is at work, or has been notified: it looks for work before it waits, and need not be told again.
-    awake: AtomicBool,
-    /// A wait runs, or is about to.
-    waiting: AtomicBool,
+    awake: Awake,
     /// The event may have been set.
     woken: AtomicBool,
     /// When to be due.
@@ -55,8 +53,7 @@ impl Waker {
                 epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
                 event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
-                awake: AtomicBool::new(false),
-                waiting: AtomicBool::new(false),
+                awake: Awake::new(),
                 woken: AtomicBool::new(false),
                 deadline: AtomicU64::new(NEVER),
                 polled: AtomicBool::new(false),
@@ -87,17 +84,14 @@ impl Waker {
     /// Says that there is work. Wakes who waits, unless the loop is about to look for work anyway: a write for each
     /// message is a good part of what a message costs.
     pub fn notify(&self) {
-        // A wait says that it is one and then looks whether there is work; this does both the other way round.
-        let slept = !self.awake.swap(true, Ordering::SeqCst);
-        if slept && (self.waiting.load(Ordering::SeqCst) || self.polled.load(Ordering::SeqCst)) {
+        if self.awake.notify() {
             self.wake();
         }
     }
 
     /// From here on [`notify`](Self::notify) wakes again. Rest first, then look for work that is left.
     pub fn rest(&self) {
-        // A swap, to see all that was done before a notification that did not wake.
-        self.awake.swap(false, Ordering::SeqCst);
+        self.awake.rest();
     }
 
     /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
@@ -105,7 +99,8 @@ impl Waker {
     pub fn fd(&self) -> RawFd {
         if !self.polled.swap(true, Ordering::SeqCst) {
             self.set_timer(self.deadline.load(Ordering::SeqCst));
-            if self.awake.load(Ordering::SeqCst) {
+            // The host waits from here on, for good.
+            if self.awake.wait() {
                 self.wake();
             }
         }
@@ -143,12 +138,8 @@ impl Waker {
     /// was over or a signal came. For one thread at a time.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
         self.ready.store(TIMER | SOCKET, Ordering::Relaxed);
-        self.waiting.store(true, Ordering::SeqCst);
-        let waited = match self.awake.load(Ordering::SeqCst) {
-            true => Ok(true),
-            false => self.sleep(timeout_ms),
-        };
-        self.waiting.store(false, Ordering::SeqCst);
+        let waited = if self.awake.wait() { Ok(true) } else { self.sleep(timeout_ms) };
+        self.awake.waited();
         waited
     }
 
@@ -179,7 +170,7 @@ impl Waker {
     /// for work: what is pushed in between is seen then, or wakes again. [`notify`](Self::notify) does not wake from
     /// here to [`rest`](Self::rest).
     pub fn clear(&self) {
-        self.awake.store(true, Ordering::Release);
+        self.awake.rouse();
         let ready = self.ready.load(Ordering::Relaxed);
         let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.

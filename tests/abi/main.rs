@@ -7,6 +7,7 @@ mod boundary;
 mod callbacks;
 mod calls;
 mod chaos;
+mod commands;
 mod faults;
 mod idle;
 mod log;
@@ -18,6 +19,7 @@ mod posts;
 mod process;
 mod still;
 mod storage;
+mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
