@@ -277,7 +277,7 @@ impl Link {
         Some(Interest { fd, read, write })
     }
 
-    /// Ends a turn: memory that nothing stands in goes.
+    /// Ends a turn: gives back the memory of empty buffers.
     pub fn rest(&mut self) {
         self.input.release();
         self.output.release();

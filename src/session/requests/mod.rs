@@ -130,6 +130,9 @@ impl Requests {
         self.calls.release();
         self.awaited.release();
         self.deadlines.release();
+        for places in [&mut self.messages, &mut self.answers, &mut self.subscriptions] {
+            places.release();
+        }
     }
 
     /// Whether the host waits for nothing that was sent on the present link.
