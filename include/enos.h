@@ -149,8 +149,12 @@
  * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
  * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
  * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
- * lock of the library held. A slow callback holds up the events behind it. While a callback is slow, or nobody loops, the
- * library's keeper thread keeps the connection alive and queues what comes, from half a keep-alive on at the latest.
+ * lock of the library held. A slow callback holds up the events behind it.
+ *
+ * While a callback is slow, or nobody loops a client, nothing is read from its connection for up to half a keep-alive.
+ * Then the library's keeper thread looks at the connection. If there is something to do, the keeper keeps it from then
+ * on: it reads and queues at once what comes, acknowledges, and sends PINGREQs, until somebody loops again. If there is
+ * nothing to do, it looks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
