@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::stored::Stored;
-use super::{callback, Client};
+use super::{callback, now, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
-use crate::protocol::{Identity, SignParams};
+use crate::protocol::{Identity, SecureMode, SignParams};
 use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
@@ -20,6 +21,8 @@ use crate::transport::tls::Tls;
 
 /// How many of a name's addresses are tried.
 const MAX_ADDRESSES: usize = 8;
+/// How often a link is read before it is given up, if there is always more: some thousand packets.
+const MAX_LOOKS: usize = 64;
 
 /// What only the thread in the loop touches.
 pub struct Runner {
@@ -34,7 +37,11 @@ pub struct Runner {
     generation: u64,
     /// Attempts that timed out: the next one begins with another address.
     timeouts: usize,
-    pub events: Vec<(u64, LinkEvent)>,
+    /// What has been taken from the inbox, and is still to be told; messages that were dropped.
+    pub events: VecDeque<(u64, LinkEvent)>,
+    pub dropped: u64,
+    /// The link that has logged in, or is about to, as the product: its generation. 0: none.
+    activating: Arc<AtomicU64>,
 }
 
 struct LinkSettings {
@@ -55,7 +62,13 @@ struct Attempt {
 }
 
 impl Runner {
-    pub fn new(config: &Config, server: Server, identity: Identity, records: Option<Records>) -> Runner {
+    pub fn new(
+        config: &Config,
+        server: Server,
+        identity: Identity,
+        records: Option<Records>,
+        activating: Arc<AtomicU64>,
+    ) -> Runner {
         Runner {
             server,
             identity,
@@ -73,7 +86,9 @@ impl Runner {
             attempt: None,
             generation: 0,
             timeouts: 0,
-            events: Vec::new(),
+            events: VecDeque::new(),
+            dropped: 0,
+            activating,
         }
     }
 
@@ -85,6 +100,11 @@ impl Runner {
     /// The link of the attempt under way.
     pub fn present_link(&self) -> Option<&Link> {
         self.attempt.as_ref()?.link.as_ref()
+    }
+
+    /// Something was left over by the last pass.
+    pub fn has_work(&self) -> bool {
+        self.stored.is_busy() || !self.events.is_empty() || self.dropped > 0
     }
 
     fn link(&self, number: u64) -> Option<&Link> {
@@ -103,6 +123,8 @@ impl Runner {
                 method: attempt.candidate.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
+            let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
+            self.activating.store(activating, Ordering::Release);
             let options = LinkOptions {
                 address,
                 client_id: mqtt_client_id(&self.identity, params.mode, params.method, params.timestamp_ms),
@@ -151,6 +173,10 @@ impl Client {
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
+                // What has arrived may be a reason not to.
+                if self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt)) {
+                    return None;
+                }
                 // The keeper may write the CONNECT at this very moment: a link counts, whether it has or not.
                 let sent = runner.link(attempt).is_some();
                 if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
@@ -160,10 +186,13 @@ impl Client {
                 let status = Status::ENOS_ERR_NETWORK;
                 return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
             }
-            Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
-                Some(link) => link.disconnect(linger_ms),
-                None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
-            },
+            Action::Disconnect { attempt, linger_ms } => {
+                self.take_in(runner);
+                match runner.link(attempt) {
+                    Some(link) => link.disconnect(linger_ms),
+                    None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
+                }
+            }
             Action::Send(request) => self.send(runner, request),
             Action::OpenOutbox => return Some(self.open_outbox()),
             Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
@@ -174,6 +203,33 @@ impl Client {
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }
         None
+    }
+
+    /// Tells the session what has arrived on the link of an activation: the secret that is sent once may be among it, and
+    /// the link is about to be given up. False: it is not such a link.
+    pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
+        let is_activating = |runner: &Runner| {
+            let attempt = runner.attempt.as_ref();
+            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.candidate.mode() == SecureMode::Product)
+        };
+        if !is_activating(runner) {
+            return false;
+        }
+        // A broker that never stops to send is left all the same.
+        for _ in 0..MAX_LOOKS {
+            let more = runner.present_link().is_some_and(|link| link.step(true));
+            runner.dropped += self.inbox.drain(&mut runner.events);
+            if runner.events.is_empty() && !more {
+                break;
+            }
+            while let Some((generation, event)) = runner.events.pop_front() {
+                if let (Some(input), Ok(mut session)) = (self.on_link_event(runner, generation, event), self.session())
+                {
+                    session.handle(now(), input);
+                }
+            }
+        }
+        true
     }
 
     fn emit(self: &Arc<Self>, event: &Event) {

@@ -148,9 +148,15 @@ mod tests {
         credentials.kept = Secrets::new(vec![kept("b", 0)]);
         use {Origin::*, SignMethod::*};
         let stored = Stored(1, 1);
-        assert_eq!(order(&credentials), [(Configured, HmacSha1), (Configured, Sha1), (stored, HmacSha1), (stored, Sha1)]);
+        assert_eq!(
+            order(&credentials),
+            [(Configured, HmacSha1), (Configured, Sha1), (stored, HmacSha1), (stored, Sha1)]
+        );
         credentials.last_accepted = Some(Accepted { method: Sha1, fingerprint: secret("b").fingerprint() });
-        assert_eq!(order(&credentials), [(stored, Sha1), (stored, HmacSha1), (Configured, Sha1), (Configured, HmacSha1)]);
+        assert_eq!(
+            order(&credentials),
+            [(stored, Sha1), (stored, HmacSha1), (Configured, Sha1), (Configured, HmacSha1)]
+        );
     }
 
     #[test]

@@ -80,12 +80,7 @@ fn golden() -> Vec<Golden> {
         golden!("record-v1-secrets.bin", Role::Secrets(1), plain, secrets().encode().unwrap()),
         golden!("record-v1-secret.bin", Role::Secret, plain, secret("s3cr3tOfThePump", None)),
         golden!("record-v1-previous.bin", Role::Previous, plain, secret("0ld", Some("Zf9yQx2P"))),
-        golden!(
-            "record-v1-pending-utf8.bin",
-            Role::Pending,
-            ["产品", "泵-7"],
-            pending(&pending_secrets())
-        ),
+        golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], pending(&pending_secrets())),
         golden!("record-v1-sign.bin", Role::Sign, plain, sign.encode()),
         golden!("record-v1-budget.bin", Role::Budget, plain, budget.encode().unwrap()),
         golden!("record-v1-outbox.bin", Role::Outbox(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),

@@ -90,7 +90,10 @@ fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
         host.connect();
         host.loop_until(|host| host.state() == ONLINE);
         drop(host);
-        assert!(before.iter().all(|(key, value)| store.records().get(key) == Some(value)), "an older library needs them");
+        assert!(
+            before.iter().all(|(key, value)| store.records().get(key) == Some(value)),
+            "an older library needs them"
+        );
         // What is written now is read in their place, and begins with what worked.
         let connects = desk.connects();
         device(&desk, DEVICE_KEY, &store).create().online();

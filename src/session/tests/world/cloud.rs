@@ -104,7 +104,8 @@ impl World {
         let delay = self.rng.u64(0..100);
         if let LinkRequest::Publish { topic, .. } = &request {
             let valid = self.cloud.secret.clone().unwrap_or_default();
-            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged + self.rates.attacked == 0 {
+            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged + self.rates.attacked == 0
+            {
                 self.violate("the activation was acknowledged before it was stored".into());
             }
         }
