@@ -2,7 +2,7 @@
 
 use enos::error::Status;
 use enos::protocol::{Identity, Secret, SignMethod};
-use enos::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Loaded, Now, Session, Settings, State};
+use enos::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Now, Session, Settings, State};
 
 /// When the outage begins on the clock of a session: it has been online for long by then.
 const BEGINS_MS: u64 = 10_000_000;

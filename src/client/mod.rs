@@ -145,11 +145,17 @@ impl Client {
 
     pub fn subscribe(&self, filter: &str, qos: i32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         let qos = check_qos(qos)?;
-        self.accept(accepted, |session, now| session.subscribe(now, filter, qos))
+        self.accept(accepted, |session, now| {
+            check_backlog(session)?;
+            session.subscribe(now, filter, qos)
+        })
     }
 
     pub fn unsubscribe(&self, filter: &str, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        self.accept(accepted, |session, now| session.unsubscribe(now, filter))
+        self.accept(accepted, |session, now| {
+            check_backlog(session)?;
+            session.unsubscribe(now, filter)
+        })
     }
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
@@ -172,7 +178,7 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.publish(now, &topic::reply_topic(command_topic), payload, 1))
+        self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
     }
 
     pub fn state(&self) -> Result<State> {
@@ -202,17 +208,7 @@ impl Client {
     pub fn check_destroy(self: &Arc<Self>) -> Result<()> {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
-        let is_saved = |session: &Session| {
-            match session.has_unsaved_secret() {
-            false => Ok(()),
-            true => Err(Error::new(
-                Status::ENOS_ERR_UNSAVED_SECRET,
-                "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that \
-                 fails, save the one in the PERSIST_FAILED event, call enos_client_activation_saved(), then destroy again",
-            )),
-        }
-        };
-        is_saved(&session)?;
+        check_saved(&session)?;
         if !session.is_activating() {
             return Ok(());
         }
@@ -221,7 +217,7 @@ impl Client {
         if let Ok(Some(mut runner)) = self.try_runner() {
             self.take_in(&mut runner);
         }
-        let checked = self.session().map_or(Ok(()), |session| is_saved(&session));
+        let checked = self.session().map_or(Ok(()), |session| check_saved(&session));
         if ran && checked.is_err() {
             self.loop_start()?;
         }
@@ -323,6 +319,17 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         }),
     };
     Ok((settings, server))
+}
+
+fn check_saved(session: &Session) -> Result<()> {
+    if session.has_unsaved_secret() {
+        return Err(Error::new(
+            Status::ENOS_ERR_UNSAVED_SECRET,
+            "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that fails, \
+             save the one in the PERSIST_FAILED event, call enos_client_activation_saved(), then destroy again",
+        ));
+    }
+    Ok(())
 }
 
 fn check_backlog(session: &Session) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SecureMode, SignParams};
-use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest};
+use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
 use crate::transport::link::{Link, LinkOptions};
@@ -76,8 +76,8 @@ impl Runner {
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
-                // The outbox has as many again.
-                inflight: config.inflight.saturating_mul(2),
+                // The outbox has as many again, and answers have places of their own.
+                inflight: config.inflight.saturating_mul(2).saturating_add(MAX_ANSWERS as u32),
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
                 tls: config.tls(),
@@ -177,11 +177,11 @@ impl Client {
                 if self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt)) {
                     return None;
                 }
-                // The keeper may write the CONNECT at this very moment: a link counts, whether it has or not.
-                let sent = runner.link(attempt).is_some();
-                if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
+                let mut sent = false;
+                if let Some(present) = runner.attempt.take_if(|present| present.number == attempt) {
                     runner.timeouts = runner.timeouts.wrapping_add(1);
                     runner.drop_link();
+                    sent = present.link.is_some_and(Link::end);
                 }
                 let status = Status::ENOS_ERR_NETWORK;
                 return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
@@ -252,8 +252,7 @@ impl Client {
                 attempt.addresses = addresses.into();
                 return runner.open_next(&self.inbox, unreachable("the name has no address"));
             }
-            LinkEvent::Resolved { result: Err(reason) } => {
-                let status = Status::ENOS_ERR_NETWORK;
+            LinkEvent::Resolved { result: Err(Error { status, message: reason }) } => {
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent: false }));
             }
             LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {

@@ -126,13 +126,14 @@ impl Client {
         }
     }
 
-    /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already.
+    /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already, or another thread is in the loop.
     pub fn loop_start(self: &Arc<Self>) -> Result<()> {
         drop(self.session()?);
         let mut slot = self.thread();
         if !matches!(*slot, LoopThread::None) {
             return Err(Error::new(Status::ENOS_ERR_STATE, "the loop's thread runs already"));
         }
+        drop(self.try_runner()?.ok_or_else(busy)?);
         self.stop.store(false, Ordering::Release);
         let client = Arc::clone(self);
         *slot = LoopThread::Running(thread::spawn("enos-loop", STACK, move || client.run_thread())?);

@@ -40,7 +40,7 @@ impl Session {
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.requests.is_idle() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
+        self.requests.is_quiet() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
     }
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {

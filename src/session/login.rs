@@ -267,7 +267,7 @@ impl Session {
         }
         // A broker that speaks TLS 1.3 can refuse the certificate after the CONNECT: no word on the credentials.
         if connect_sent && status != Status::ENOS_ERR_TLS {
-            self.round.hang_up();
+            self.round.hang_up(self.credentials.last_accepted);
         }
         self.retry(now, status, 0, reason);
     }

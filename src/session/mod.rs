@@ -8,7 +8,9 @@
 //! | connect() | Loading, or log in | as wanted | log in, budget permitting | as wanted | wait anew | online is wanted | - | log in once closed |
 //! | disconnect() | - | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
-//! | publish() and its kin | error | error | error | error | error | error | accepted | error |
+//! | publish(), post(), answer() | error | error | error | error | error | error | accepted | error |
+//! | subscribe() | for the next link | for the next link | for the next link | for the next link | for the next link | for the next link | asked for | for the next link |
+//! | unsubscribe() | done | done | done | done | done | done | asked for | done |
 //! | loaded | - | log in, or Waiting | - | - | - | - | - | - |
 //! | secrets stored | - | - | - | - | - | Closing, or retry | - | - |
 //! | link up | - | - | - | Online or Awaiting | - | - | - | - |
@@ -17,7 +19,8 @@
 //! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
 //! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
 //!
-//! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online.
+//! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online. So are
+//! subscriptions: Online begins by asking for each that was not taken back.
 //!
 //! connect() after disconnect() takes it back where it was not through yet. After a failure it waits for a second, so
 //! that a host may call it at each.
@@ -28,6 +31,7 @@
 mod activation;
 mod backoff;
 mod budget;
+mod calls;
 mod conflict;
 mod credentials;
 mod durable;
@@ -48,13 +52,14 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
-use crate::protocol::{envelope, thing_model, topic, SecureMode};
+use crate::protocol::{topic, SecureMode};
 
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
 pub use io::{Action, Burden, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::OutboxSettings;
+pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
 pub use settings::Settings;
 
@@ -356,51 +361,6 @@ impl Session {
             Phase::Awaiting { .. } => self.on_awaiting_time(now),
             Phase::Persisting { store_at, .. } if due(*store_at) => self.store_activation(),
             _ => {}
-        }
-    }
-
-    /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
-    pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
-        self.check_online()?;
-        envelope::check_size(payload.len())?;
-        // Checked before it is copied: then it is no longer than a topic can be.
-        topic::validate_publish_topic(topic)?;
-        let bytes = topic.len() + payload.len();
-        let token = self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
-        self.count_live(now, bytes);
-        Ok(token)
-    }
-
-    /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
-    pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
-        self.check_online()?;
-        topic::validate_filter(filter)?;
-        self.requests.subscribe(filter.to_owned(), qos, now.ms, &mut self.actions)
-    }
-
-    /// The token's outcome is UNSUBSCRIBED.
-    pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
-        self.check_online()?;
-        topic::validate_filter(filter)?;
-        self.requests.unsubscribe(filter.to_owned(), now.ms, &mut self.actions)
-    }
-
-    /// The token's outcome is REPLY.
-    pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
-        self.check_online()?;
-        let operation = thing_model::measurepoint_post(&self.settings.identity);
-        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
-        self.count_live(now, params_json.len());
-        Ok(token)
-    }
-
-    fn check_online(&self) -> Result<()> {
-        match self.phase {
-            Phase::Online { .. } => Ok(()),
-            _ => Err(Error::new(
-                Status::ENOS_ERR_STATE,
-                format!("the device is not online (the state is {}); wait for CONNECTED", self.state().name()),
-            )),
         }
     }
 

@@ -5,9 +5,14 @@ use super::*;
 impl Requests {
     /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
     pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
-        let token = self.number(Call::Kept { reply: None });
-        self.ours += 1;
+        let token = self.keep_call(None);
         actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
+        token
+    }
+
+    fn keep_call(&mut self, reply: Option<(String, String)>) -> u64 {
+        let token = self.number();
+        self.calls.insert(token, Call::Kept { reply });
         token
     }
 
@@ -24,8 +29,7 @@ impl Requests {
         let payload = operation.request(&id, params)?;
         self.next_id += 1;
         let reply = until_reply.then(|| (operation.reply_topic(), id));
-        let token = self.number(Call::Kept { reply: reply.clone() });
-        self.ours += 1;
+        let token = self.keep_call(reply.clone());
         if let Some(reply) = reply {
             self.awaited.insert(reply, token);
         }

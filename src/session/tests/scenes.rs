@@ -105,6 +105,32 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
 }
 
 #[test]
+fn silence_says_nothing_against_a_method_that_has_worked() {
+    for minutes in 1..10 {
+        // The pair has worked, or the same method has, with the product secret.
+        for activated in [true, false] {
+            let mut world = if activated { static_world(SignMethod::HmacSha1) } else { world(SignMethod::HmacSha1) };
+            world.connect();
+            if activated {
+                assert!(world.run_to(State::Online, MINUTE));
+                let attempt = world.session.attempt;
+                world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+            } else {
+                while world.disk.secrets.is_empty() {
+                    world.step(world.now + 1_000);
+                }
+            }
+            world.rates.no_answer = 1000;
+            world.run_until(world.now + minutes * MINUTE);
+            world.rates.no_answer = 0;
+            assert!(world.run_to(State::Online, 10 * MINUTE));
+            let refused = world.kinds().iter().filter(|(_, status)| *status == S::ENOS_ERR_CREDENTIALS).count();
+            assert_eq!(refused, 0, "after {minutes} minutes: {:?}", world.kinds());
+        }
+    }
+}
+
+#[test]
 fn a_clock_that_was_never_set_signs_with_a_constant() {
     for (wall_ms, signed) in [(1_000, 2_524_608_000_000), (1_700_000_000_000, 1_700_000_000_000)] {
         let mut session = Session::new(settings(), 1);

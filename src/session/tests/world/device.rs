@@ -240,6 +240,7 @@ impl World {
             silent_from: u64::MAX,
             is_forged: false,
             open: BTreeSet::new(),
+            asked: BTreeSet::new(),
         });
         let delay = match self.happens(self.rates.connect_slow) {
             true => self.rng.u64(0..40_000),

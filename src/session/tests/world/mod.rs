@@ -87,6 +87,8 @@ struct Wire {
     is_forged: bool,
     /// Requests without an outcome.
     open: BTreeSet<u64>,
+    /// The filters of the host's that were asked for.
+    asked: BTreeSet<String>,
 }
 
 pub struct World {
@@ -105,6 +107,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// The filters that the host has subscribed and not taken back.
+    wanted: BTreeSet<String>,
     /// Of the last time that the secrets were read.
     load_failed: bool,
     /// All that was in the storage at some time.
@@ -183,6 +187,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             load_failed: false,
             stored: BTreeSet::new(),
             saved_by_hand: Vec::new(),
@@ -242,6 +247,16 @@ impl World {
         Ok(token)
     }
 
+    pub fn subscribe(&mut self, filter: &str) {
+        self.wanted.insert(filter.to_owned());
+        drop(self.call(|session, now| session.subscribe(now, filter, 1)));
+    }
+
+    pub fn unsubscribe(&mut self, filter: &str) {
+        self.wanted.remove(filter);
+        drop(self.call(|session, now| session.unsubscribe(now, filter)));
+    }
+
     pub fn violate(&mut self, words: String) {
         self.violations.push(format!("at {} ms: {words}", self.now));
     }
@@ -276,6 +291,7 @@ impl World {
         }
         self.check_way_out();
         self.check_unsaved();
+        self.check_subscriptions();
     }
 
     pub fn run_until(&mut self, until: u64) {
@@ -397,6 +413,7 @@ impl World {
         self.refused_since = None;
         self.accepted.clear();
         (self.disconnects, self.stopped) = (0, 0);
+        self.wanted.clear();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
             self.boot += 1;
