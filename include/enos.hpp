@@ -246,7 +246,7 @@ private:
 
 /**
  * A client of one's own. Its end waits: a device secret that has arrived and is in no storage yet is stored first, for
- * the cloud sends it once. For an end with a DISCONNECTED event, disconnect and wait for ENOS_STATE_IDLE before.
+ * the cloud sends it once. For an end with all events, disconnect and loop until STOPPED before.
  */
 class client : public client_ref {
 public:
