@@ -138,7 +138,12 @@ impl Session {
         self.activations += 1;
         self.standing = None;
         self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
-        let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });
+        let link = match &self.phase {
+            Phase::Awaiting { .. } => SecretsLink::Up,
+            Phase::Persisting { link, .. } => *link,
+            // Closing, and the end of that is still to come.
+            _ => SecretsLink::Ending,
+        };
         self.phase = Phase::Persisting { store_at: Some(now.ms), link };
         self.store_activation();
     }
@@ -196,30 +201,36 @@ impl Session {
     }
 
     fn on_saved(&mut self, now: Now, Unsaved { activation, .. }: Unsaved, words: &str) {
-        let link = matches!(self.phase, Phase::Persisting { link: true, .. });
+        let Phase::Persisting { link, .. } = self.phase else { return };
         self.store_backoff.reset();
         self.activation_logins = 0;
         self.round = Round::default();
         let mut event = Event::new(EventKind::Activated, Status::ENOS_OK, words);
         event.activation = Some(Arc::clone(&activation));
         self.emit(event);
-        if link {
-            let (topic, payload) = activation.reply();
-            self.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
-            self.close(now);
-        } else if self.wanted {
-            // The link was being closed when the secret came.
-            self.tell_disconnected();
-            self.log_in(now);
-        } else {
-            self.rest();
+        match link {
+            SecretsLink::Up => {
+                let (topic, payload) = activation.reply();
+                self.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
+                self.close(now);
+            }
+            SecretsLink::Ending => {
+                let deadline = Some(now.ms + LINGER_MS + LINGER_GRACE_MS);
+                self.phase = Phase::Closing { deadline, draining: false, activating: true };
+            }
+            SecretsLink::Gone if self.wanted => {
+                self.tell_disconnected();
+                self.log_in(now);
+            }
+            SecretsLink::Gone => self.rest(),
         }
     }
 
     /// The host wants to be offline while a secret waits for its storage: only the link ends.
     pub(super) fn leave_persisting_link(&mut self) {
         if let Phase::Persisting { link, .. } = &mut self.phase {
-            if std::mem::take(link) {
+            if *link == SecretsLink::Up {
+                *link = SecretsLink::Ending;
                 self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
             }
         }

@@ -294,7 +294,7 @@ impl Session {
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, status, 0, reason.to_owned()),
             Phase::LoggingIn { .. } => self.on_failed(now, status, reason.to_owned(), true),
-            Phase::Persisting { link, .. } => *link = false,
+            Phase::Persisting { link, .. } => *link = SecretsLink::Gone,
             Phase::Closing { .. } if self.wanted => {
                 self.tell_disconnected();
                 self.log_in(now);

@@ -99,7 +99,7 @@ enum Phase {
     /// A device secret is in hand and in no storage yet.
     Persisting {
         store_at: Option<u64>,
-        link: bool,
+        link: SecretsLink,
     },
     /// `stalled`: the library itself ends the link, for the broker takes nothing any more.
     Online {
@@ -113,6 +113,15 @@ enum Phase {
         draining: bool,
         activating: bool,
     },
+}
+
+/// The link on which the device secret has come: there may be more to come.
+#[derive(Clone, Copy, PartialEq)]
+enum SecretsLink {
+    Up,
+    /// It was told to disconnect.
+    Ending,
+    Gone,
 }
 
 pub struct Session {
@@ -246,7 +255,7 @@ impl Session {
         let wanted = match &self.phase {
             Phase::LoggingIn { deadline, .. } => deadline.is_some(),
             Phase::Awaiting { .. } => true,
-            Phase::Persisting { link, .. } => *link,
+            Phase::Persisting { link, .. } => *link == SecretsLink::Up,
             _ => false,
         };
         wanted && attempt == self.attempt

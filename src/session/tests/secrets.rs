@@ -270,3 +270,23 @@ fn no_activation_is_taken_from_a_link_that_has_not_asked_for_one() {
     assert_eq!((world.session.state(), world.events.len()), (State::Online, told));
     assert!(!world.disk.holds("forged") && !world.session.has_unsaved_secret());
 }
+
+#[test]
+fn a_second_secret_that_comes_while_the_link_of_the_first_is_being_closed_is_kept() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 1_000);
+    let attempt = world.session.attempt;
+    world.rates.store_fails = 1000;
+    world.feed(Input::Link { attempt, what: activation("forged") });
+    world.disconnect();
+    let now = world.now();
+    assert!(world.session.activation_saved(now).is_ok() && world.session.state() == State::Waiting);
+    world.rates.store_fails = 0;
+    world.feed(Input::Link { attempt, what: activation("device-secret-1") });
+    assert!(world.disk.holds("device-secret-1"));
+    assert!(world.run_to(State::Idle, 5_000));
+    assert_eq!(world.kinds().last(), Some(&(Kind::Stopped, S::ENOS_OK)));
+}
