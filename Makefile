@@ -2,11 +2,13 @@
 
 PREFIX ?= /usr/local
 WORLDS ?= 1000000
+TARGET ?=
+TIME ?= 60
 # enos-sim needs OpenSSL's headers, which a build without TLS must not ask for.
 SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo check test soak worlds bench fleet outages docs cross deb header install clean
+.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -36,6 +38,10 @@ soak: ## runs the tests that are too long for every day at their full counts
 worlds: ## runs the session and the outbox in a million random worlds; WORLDS=<how many>
 	scripts/setup demo
 	scripts/worlds $(WORLDS)
+
+fuzz: ## goes on fuzzing from the inputs that are kept; TARGET=<one of them> TIME=<seconds for each>
+	scripts/setup demo test fuzz
+	scripts/fuzz $(TARGET) $(TIME)
 
 bench: ## measures libenos beside Paho C, libmosquitto, OpenSSL and cJSON
 	scripts/setup demo bench

@@ -59,7 +59,7 @@
  *         enos_config *config = NULL;
  *
  *         ENOS_INIT(&storage);
- *         if (enos_storage_directory("/var/lib/my-device", &storage) != ENOS_OK)
+ *         if (enos_storage_directory("/var/lib/my-device", &storage) != ENOS_OK) // made at provisioning
  *             return fail("storage");
  *         if (enos_config_new(&config) != ENOS_OK ||
  *             enos_config_set_server(config, "tcp://mqtt.example.com:11883") != ENOS_OK ||

@@ -16,7 +16,8 @@ pub const SPAN: u64 = 16;
 /// How many it may be ahead of whichever of the two can be read.
 pub const REACH: u64 = 2 * SPAN;
 
-const MAX_PAGE: u64 = 1 << 52;
+/// More than a device can count to.
+const MAX_COUNT: u64 = 1 << 52;
 const MAX_LOSSES: u8 = 100;
 
 const LEN: usize = 4 * 8 + 2 * 8 + 1;
@@ -53,7 +54,8 @@ impl Index {
         let (serial, head, tail, set_aside) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let suspect = Suspect { first: reader.u64()?, last: reader.u64()?, losses: reader.u8()? };
         // Numbers that a queue can reach: what is added to them later does not overflow.
-        if !reader.rest().is_empty() || head > tail || tail > MAX_PAGE || suspect.losses > MAX_LOSSES {
+        let counts = serial.max(tail).max(set_aside);
+        if !reader.rest().is_empty() || head > tail || counts > MAX_COUNT || suspect.losses > MAX_LOSSES {
             return Err(RecordError::broken("it is no index of a queue"));
         }
         Ok(Index { serial, head, tail, set_aside, suspect: (suspect.losses > 0).then_some(suspect) })
@@ -68,7 +70,7 @@ mod tests {
     fn comes_back_as_it_was() {
         let suspect = Some(Suspect { first: 1 << 62, last: 1 << 62 | 7, losses: 2 });
         for suspect in [None, suspect] {
-            let index = Index { serial: 7, head: 3, tail: MAX_PAGE, set_aside: 9, suspect };
+            let index = Index { serial: 7, head: 3, tail: MAX_COUNT, set_aside: 9, suspect };
             let data = index.encode();
             assert_eq!(Index::decode(&data).unwrap(), index);
             assert!((0..data.len()).all(|len| Index::decode(&data[..len]).is_err()));

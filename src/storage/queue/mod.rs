@@ -151,7 +151,8 @@ impl Queue {
         loop {
             let held = self.held();
             let QueueLimits { messages: most, bytes: most_bytes, drop_oldest } = self.limits;
-            let full = held.messages + messages > most || held.bytes + bytes > most_bytes;
+            let after = held.plus(messages, bytes);
+            let full = after.messages > most || after.bytes > most_bytes;
             let Ends { head: page, tail, start, .. } = *self.ends()?;
             if !full || page >= tail {
                 return Ok(());
