@@ -205,7 +205,7 @@ impl World {
         let wrong = went.filter(|kept| match kept.standing {
             Standing::First => true,
             Standing::Proven => proven < 6,
-            Standing::Unproven => all < 8 || proven < 2 && before[0] == **kept,
+            Standing::Unproven => all < 8 || proven == 0 && before[0] == **kept,
         });
         let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
         if !wrong.is_empty() {
