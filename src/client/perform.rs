@@ -1,25 +1,29 @@
 //! Performs the session's actions, and turns what the transport says into its inputs.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use super::stats::Timing;
 use super::stored::Stored;
-use super::{callback, Client};
+use super::{callback, now, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
-use crate::protocol::{Identity, SignParams};
+use crate::protocol::{Identity, SecureMode, SignParams};
 use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
-use crate::transport::link::{Link, LinkOptions};
+use crate::transport::link::{Link, LinkOptions, Traffic};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls::Tls;
 
 /// How many of a name's addresses are tried.
 const MAX_ADDRESSES: usize = 8;
+/// How often a link is read before it is given up, if there is always more: some thousand packets.
+const MAX_LOOKS: usize = 64;
 
 /// What only the thread in the loop touches.
 pub struct Runner {
@@ -34,7 +38,12 @@ pub struct Runner {
     generation: u64,
     /// Attempts that timed out: the next one begins with another address.
     timeouts: usize,
-    pub events: Vec<(u64, LinkEvent)>,
+    timing: Timing,
+    /// What has been taken from the inbox, and is still to be told; messages that were dropped.
+    pub events: VecDeque<(u64, LinkEvent)>,
+    pub dropped: u64,
+    /// The link that has logged in, or is about to, as the product: its generation. 0: none.
+    activating: Arc<AtomicU64>,
 }
 
 struct LinkSettings {
@@ -44,6 +53,7 @@ struct LinkSettings {
     max_message: usize,
     interface: Option<String>,
     tls: Option<Tls>,
+    traffic: Arc<Traffic>,
 }
 
 struct Attempt {
@@ -55,7 +65,14 @@ struct Attempt {
 }
 
 impl Runner {
-    pub fn new(config: &Config, server: Server, identity: Identity, records: Option<Records>) -> Runner {
+    pub fn new(
+        config: &Config,
+        server: Server,
+        identity: Identity,
+        records: Option<Records>,
+        activating: Arc<AtomicU64>,
+        traffic: Arc<Traffic>,
+    ) -> Runner {
         Runner {
             server,
             identity,
@@ -68,23 +85,33 @@ impl Runner {
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
                 tls: config.tls(),
+                traffic,
             },
             resolver: Resolver::new(),
             attempt: None,
             generation: 0,
             timeouts: 0,
-            events: Vec::new(),
+            timing: Timing::default(),
+            events: VecDeque::new(),
+            dropped: 0,
+            activating,
         }
     }
 
     pub fn drop_link(&mut self) {
         self.generation += 1;
         self.attempt = None;
+        self.timing.forget();
     }
 
     /// The link of the attempt under way.
     pub fn present_link(&self) -> Option<&Link> {
         self.attempt.as_ref()?.link.as_ref()
+    }
+
+    /// Something was left over by the last pass.
+    pub fn has_work(&self) -> bool {
+        self.stored.is_busy() || !self.events.is_empty() || self.dropped > 0
     }
 
     fn link(&self, number: u64) -> Option<&Link> {
@@ -103,6 +130,8 @@ impl Runner {
                 method: attempt.candidate.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
+            let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
+            self.activating.store(activating, Ordering::Release);
             let options = LinkOptions {
                 address,
                 client_id: mqtt_client_id(&self.identity, params.mode, params.method, params.timestamp_ms),
@@ -115,6 +144,7 @@ impl Runner {
                 max_message: self.link_settings.max_message,
                 interface: self.link_settings.interface.clone(),
                 tls: self.link_settings.tls.clone(),
+                traffic: Arc::clone(&self.link_settings.traffic),
             };
             match Link::open(&options, self.generation, inbox) {
                 Ok(link) => {
@@ -126,6 +156,34 @@ impl Runner {
         }
         let Error { status, message: reason } = failure;
         Some(self.over(LinkInput::Failed { status, reason, connect_sent: false }))
+    }
+
+    /// The attempt has taken too long, or nobody wants it any more.
+    fn abandon(&mut self, number: u64, reason: &str) -> Input {
+        let (mut sent, mut reason) = (false, reason.to_owned());
+        if let Some(present) = self.attempt.take_if(|present| present.number == number) {
+            self.timeouts = self.timeouts.wrapping_add(1);
+            self.drop_link();
+            reason = match present.link {
+                None => format!("{} was still being looked up: {reason}", self.server.host),
+                Some(link) => {
+                    let address = link.address();
+                    sent = link.end();
+                    let words = if sent { "has the CONNECT" } else { "could not be connected to" };
+                    self.named(format!("{address} {words}: {reason}"))
+                }
+            };
+        }
+        let what = LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent: sent };
+        Input::Link { attempt: number, what }
+    }
+
+    /// With the broker's name, where the words have its address only.
+    fn named(&self, words: String) -> String {
+        match self.server.host.parse::<IpAddr>() {
+            Ok(_) => words,
+            Err(_) => format!("{}: {words}", self.server.host),
+        }
     }
 
     /// The attempt has come to its end.
@@ -146,24 +204,25 @@ impl Client {
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::Open { attempt, candidate, timestamp_ms } => {
                 runner.drop_link();
+                self.counters.attempt();
                 let addresses = VecDeque::new();
                 runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
-                let mut sent = false;
-                if let Some(present) = runner.attempt.take_if(|present| present.number == attempt) {
-                    runner.timeouts = runner.timeouts.wrapping_add(1);
-                    runner.drop_link();
-                    sent = present.link.is_some_and(Link::end);
+                // What has arrived may be a reason not to.
+                if self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt)) {
+                    return None;
                 }
-                let status = Status::ENOS_ERR_NETWORK;
-                return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
+                return Some(runner.abandon(attempt, &reason));
             }
-            Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
-                Some(link) => link.disconnect(linger_ms),
-                None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
-            },
+            Action::Disconnect { attempt, linger_ms } => {
+                self.take_in(runner);
+                match runner.link(attempt) {
+                    Some(link) => link.disconnect(linger_ms),
+                    None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
+                }
+            }
             Action::Send(request) => self.send(runner, request),
             Action::OpenOutbox => return Some(self.open_outbox()),
             Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
@@ -174,6 +233,33 @@ impl Client {
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }
         None
+    }
+
+    /// Tells the session what has arrived on the link of an activation: the secret that is sent once may be among it, and
+    /// the link is about to be given up. False: it is not such a link.
+    pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
+        let is_activating = |runner: &Runner| {
+            let attempt = runner.attempt.as_ref();
+            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.candidate.mode() == SecureMode::Product)
+        };
+        if !is_activating(runner) {
+            return false;
+        }
+        // A broker that never stops to send is left all the same.
+        for _ in 0..MAX_LOOKS {
+            let more = runner.present_link().is_some_and(|link| link.step(true));
+            runner.dropped += self.inbox.drain(&mut runner.events);
+            if runner.events.is_empty() && !more {
+                break;
+            }
+            while let Some((generation, event)) = runner.events.pop_front() {
+                if let (Some(input), Ok(mut session)) = (self.on_link_event(runner, generation, event), self.session())
+                {
+                    session.handle(now(), input);
+                }
+            }
+        }
+        true
     }
 
     fn emit(self: &Arc<Self>, event: &Event) {
@@ -187,6 +273,7 @@ impl Client {
         if generation != runner.generation {
             return None;
         }
+        self.counters.happened(&event, &mut runner.timing);
         let attempt = runner.attempt.as_mut()?;
         let what = match event {
             LinkEvent::Resolved { result: Ok(mut addresses) } => {
@@ -204,15 +291,22 @@ impl Client {
                 return runner.open_next(&self.inbox, Error::new(status, reason));
             }
             LinkEvent::Failed { status, reason, connect_sent } => {
+                let reason = runner.named(reason);
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent }));
             }
             LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
-            LinkEvent::Lost { status: Status::ENOS_ERR_PROTOCOL, reason } => {
-                return Some(runner.over(LinkInput::Broken { reason }));
+            LinkEvent::Lost { status, reason } => {
+                let reason = runner.named(reason);
+                return Some(runner.over(match status {
+                    Status::ENOS_ERR_PROTOCOL => LinkInput::Broken { reason },
+                    _ => LinkInput::Lost { reason },
+                }));
             }
-            LinkEvent::Lost { reason, .. } => return Some(runner.over(LinkInput::Lost { reason })),
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
-            LinkEvent::Connected => LinkInput::Up,
+            LinkEvent::Connected => {
+                attempt.addresses = VecDeque::new();
+                LinkInput::Up
+            }
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },
             LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
             LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },
@@ -224,7 +318,7 @@ impl Client {
 
     /// A request that Paho does not take has its outcome in the loop's next turn, behind what has happened to the link
     /// by now: a host that calls again at each failure would else never get to know of the loss that is the reason.
-    fn send(&self, runner: &Runner, request: LinkRequest) {
+    fn send(&self, runner: &mut Runner, request: LinkRequest) {
         let Some(link) = runner.attempt.as_ref().and_then(|attempt| attempt.link.as_ref()) else { return };
         let token = request.token();
         let sent = match &request {
@@ -232,8 +326,12 @@ impl Client {
             LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
             LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
         };
-        if let Err(error) = sent {
-            self.inbox.push(runner.generation, LinkEvent::NotDelivered { token, reason: error.message });
+        match sent {
+            Ok(()) => self.counters.sent(&request, &mut runner.timing),
+            Err(error) => {
+                let lost = LinkEvent::NotDelivered { token, reason: error.message };
+                self.inbox.push(runner.generation, lost);
+            }
         }
     }
 }
