@@ -381,7 +381,7 @@ const char *enos_strerror(enos_status code);
 
 /**
  * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret.
+ * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, save
@@ -395,7 +395,8 @@ const char *enos_last_error(void);
  * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
  * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
  * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload, and none a line break or another control character.
+ * a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
+ * in its place.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1013,7 +1014,7 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret.
+   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
    */
   const char *detail;
   /**
