@@ -149,8 +149,12 @@
  * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
  * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
  * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
- * lock of the library held. A slow callback holds up the events behind it. While a callback is slow, or nobody loops, the
- * library's keeper thread keeps the connection alive and queues what comes, from half a keep-alive on at the latest.
+ * lock of the library held. A slow callback holds up the events behind it.
+ *
+ * While a callback is slow, or nobody loops a client, nothing is read from its connection for up to half a keep-alive.
+ * Then the library's keeper thread looks at the connection. If there is something to do, the keeper keeps it from then
+ * on: it reads and queues at once what comes, acknowledges, and sends PINGREQs, until somebody loops again. If there is
+ * nothing to do, it looks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
@@ -377,7 +381,7 @@ const char *enos_strerror(enos_status code);
 
 /**
  * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret.
+ * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, save
@@ -391,7 +395,8 @@ const char *enos_last_error(void);
  * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
  * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
  * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload, and none a line break or another control character.
+ * a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
+ * in its place.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1009,7 +1014,7 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret.
+   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
    */
   const char *detail;
   /**

@@ -54,7 +54,7 @@ pub struct Client {
     waker: Arc<Waker>,
     counters: Counters,
     /// `None` without a storage.
-    queue: Option<Mutex<Queue>>,
+    queue: Option<Box<Mutex<Queue>>>,
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -80,7 +80,7 @@ impl Client {
             let identity = &settings.identity;
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
-        let queue = records.clone().map(|records| Mutex::new(Queue::new(records, config.outbox.limits)));
+        let queue = records.clone().map(|records| Box::new(Mutex::new(Queue::new(records, config.outbox.limits))));
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
         let runner = Runner::new(config, server, settings.identity.clone(), records, traffic);

@@ -250,7 +250,10 @@ impl Client {
                 }));
             }
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
-            LinkEvent::Connected => LinkInput::Up,
+            LinkEvent::Connected => {
+                attempt.addresses = VecDeque::new();
+                LinkInput::Up
+            }
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },
             LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
             LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },

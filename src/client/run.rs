@@ -230,7 +230,11 @@ impl Client {
         self.feed(runner, Input::Tick)?;
         let link_deadline = runner.present_link().and_then(Link::rest);
         self.waker.rest();
-        let session = self.session()?;
+        let mut session = self.session()?;
+        if session.release() {
+            runner.events = Vec::new();
+            self.inbox.release();
+        }
         let deadline = [session.deadline(), link_deadline].into_iter().flatten().min();
         self.waker.set_deadline(deadline);
         if more || session.backlog() > 0 || !self.inbox.is_empty() {

@@ -147,7 +147,7 @@ pub struct Session {
     standing: Option<Error>,
     requests: Requests,
     /// `None`: there is no storage to keep messages in.
-    outbox: Option<Outbox>,
+    outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
 }
 
@@ -166,7 +166,7 @@ impl Session {
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
             conflict: Conflict::default(),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
-            outbox: settings.outbox.map(|outbox| Outbox::new(outbox, settings.identity.clone())),
+            outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             phase: Phase::Idle,
             wanted: false,
             owed_disconnected: false,
@@ -234,6 +234,17 @@ impl Session {
         self.actions.pop_front()
     }
 
+    /// Whether nothing is under way, and nothing to be done. Memory that was needed for it goes then: a burst would leave
+    /// as much as it took.
+    pub fn release(&mut self) -> bool {
+        let rests = self.actions.is_empty() && self.is_quiet();
+        if rests {
+            self.actions = VecDeque::new();
+            self.requests.release();
+        }
+        rests
+    }
+
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let phase = match &self.phase {
@@ -245,7 +256,7 @@ impl Session {
             }
             Phase::Persisting { store_at, .. } => *store_at,
         };
-        let outbox = self.outbox.as_ref().and_then(Outbox::deadline);
+        let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
         [phase, self.requests.deadline(), outbox].into_iter().flatten().min()
     }
 

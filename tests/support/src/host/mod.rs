@@ -131,6 +131,11 @@ impl Host {
         Some(told)
     }
 
+    /// All events that are there already; they are not kept.
+    pub fn take_all(&mut self) -> VecDeque<Told> {
+        std::mem::take(&mut *self.ears.told.lock().unwrap())
+    }
+
     /// The next event, which has to be of this type.
     #[track_caller]
     pub fn expect(&mut self, name: &str) -> Told {
