@@ -34,7 +34,7 @@ fn are_fit(words: &str) -> bool {
 }
 
 unsafe extern "C" fn on_log(_ctx: *mut c_void, record: *const enos_log_record) {
-    // SAFETY: the record and its texts live until this returns.
+    // SAFETY: the library's record, valid during the call.
     let message = text(unsafe { (*record).message });
     if !are_fit(&message) {
         BAD_RECORD.lock().unwrap().get_or_insert(message);

@@ -48,10 +48,12 @@ pub enum EventKind {
     Overflow = 10,
     Room = 11,
     OutboxFailed = 12,
+    Stopped = 15,
+    ActivationLate = 16,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::Connected,
         EventKind::Disconnected,
         EventKind::Activated,
@@ -64,6 +66,8 @@ impl EventKind {
         EventKind::Overflow,
         EventKind::Room,
         EventKind::OutboxFailed,
+        EventKind::Stopped,
+        EventKind::ActivationLate,
     ];
 
     pub fn name(self) -> &'static str {
@@ -80,6 +84,8 @@ impl EventKind {
             EventKind::Overflow => "OVERFLOW",
             EventKind::Room => "ROOM",
             EventKind::OutboxFailed => "OUTBOX_FAILED",
+            EventKind::Stopped => "STOPPED",
+            EventKind::ActivationLate => "ACTIVATION_LATE",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::callbacks::on_closed;
 use super::clock;
-use super::inbox::{Inbox, LinkEvent};
+use super::inbox::{Inbox, LinkEvent, Welcome};
 use super::link::LinkOptions;
 use super::tls::Secured;
 use crate::error::Status;
@@ -314,7 +314,11 @@ impl Context {
             return;
         }
         let Some(inbox) = state.inbox.clone() else { return };
-        let fits = payload.len() <= self.max_message || inbox.keeps(topic, payload.len());
+        let fits = match inbox.receive(self.generation, topic, payload.len()) {
+            Welcome::Ordinary => payload.len() <= self.max_message,
+            Welcome::Kept => true,
+            Welcome::Unwanted => false,
+        };
         let copies = if fits { copy(topic).zip(copy(payload)) } else { None };
         match copies {
             Some((topic, payload)) => inbox.push(
