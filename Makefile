@@ -65,7 +65,7 @@ cross: ## builds for arm64 and for armhf with Debian's packages, and tests that 
 	scripts/cross arm64
 	scripts/cross armhf
 
-deb: ## builds libenos0, libenos-dev, libenos0-dbgsym and enos-sim, for Debian, in build/deb/packages/
+deb: ## builds libenos1, libenos-dev, libenos1-dbgsym and enos-sim, for Debian, in build/deb/packages/
 	scripts/setup demo deb
 	cmake -S . -B build/deb -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
 	cmake --build build/deb

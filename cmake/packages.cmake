@@ -1,8 +1,8 @@
-# Debian packages: libenos0 (named after the ABI), libenos-dev, enos-sim, and the debug information in libenos0-dbgsym.
+# Debian packages: libenos1 (named after the ABI), libenos-dev, enos-sim, and the debug information in libenos1-dbgsym.
 #
 #     make deb      or, from a build with -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON:      cpack -G DEB
 #
-# What each needs is found out by dpkg-shlibdeps; what is linked with libenos0 gets its own need of it from the shlibs
+# What each needs is found out by dpkg-shlibdeps; what is linked with libenos1 gets its own need of it from the shlibs
 # file.
 
 set(CPACK_GENERATOR DEB)
@@ -26,7 +26,7 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "The library that firmware runs with.")
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libenos-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libenos${ENOS_SOVERSION} (= ${PROJECT_VERSION})")
-set(CPACK_COMPONENT_DEV_DESCRIPTION "The header, and files for CMake and pkg-config.")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "The header, files for CMake and pkg-config, pages and examples.")
 
 set(CPACK_DEBIAN_DEBUG_PACKAGE_NAME libenos${ENOS_SOVERSION}-dbgsym)
 set(CPACK_DEBIAN_DEBUG_PACKAGE_SECTION debug)

@@ -120,7 +120,8 @@
  *
  * Texts that go in are NUL-terminated UTF-8. Nothing is trimmed, nothing cut off: what does not fit is refused. Payloads
  * and secrets are a pointer and a length in bytes; (NULL, 0) is empty, and ENOS_NUL_TERMINATED as the length has it
- * measured. All is copied before the call returns.
+ * measured. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
+ * ENOS_ERR_INVALID_ARG. All is copied before the call returns.
  *
  * Texts that come out go to a buffer of yours, with a NUL. When it is too small, the result is
  * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds an
@@ -148,8 +149,12 @@
  * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
  * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
  * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
- * lock of the library held. A slow callback holds up the events behind it. While a callback is slow, or nobody loops, the
- * library's keeper thread keeps the connection alive and queues what comes, from half a keep-alive on at the latest.
+ * lock of the library held. A slow callback holds up the events behind it.
+ *
+ * While a callback is slow, or nobody loops a client, nothing is read from its connection for up to half a keep-alive.
+ * Then the library's keeper thread looks at the connection. If there is something to do, the keeper keeps it from then
+ * on: it reads and queues at once what comes, acknowledges, and sends PINGREQs, until somebody loops again. If there is
+ * nothing to do, it looks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
@@ -180,11 +185,11 @@
 /** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_PATCH 0
 
-/** The number of the ABI, which is also that of the SONAME: libenos.so.0. Compare it with enos_abi_version(). */
-#define ENOS_ABI_VERSION 0
+/** The number of the ABI, which is also that of the SONAME: libenos.so.1. Compare it with enos_abi_version(). */
+#define ENOS_ABI_VERSION 1
 
-/** As a length: the text ends at its NUL; the library measures it. */
-#define ENOS_NUL_TERMINATED ((size_t)-1)
+/** As a length: the text ends at its NUL; the library measures it. No object can be so long, and no call fails with it. */
+#define ENOS_NUL_TERMINATED (((size_t)-1 >> 1) + 1)
 
 /** As a timeout: none. */
 #define ENOS_FOREVER 0xFFFFFFFFu
@@ -195,8 +200,21 @@
 /** A bit of enos_features(): ENOS_PUBLISH_DURABLE. */
 #define ENOS_FEATURE_DURABLE 0x2u
 
-/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. */
-#define ENOS_INIT(p) (memset((p), 0, sizeof *(p)), (p)->struct_size = sizeof *(p))
+/** What ENOS_INIT() does: all zero, and the size in the first member. */
+static inline void enos_init_struct(void *it, size_t size)
+{
+  *(size_t *)memset(it, 0, size) = size;
+}
+
+/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. Evaluates p once. */
+#define ENOS_INIT(p) enos_init_struct((p), sizeof *(p) + 0 * sizeof (p)->struct_size)
+
+/** A call whose result is to be looked at: the compiler warns if it is not. */
+#if defined(__GNUC__)
+#define ENOS_MUST_USE __attribute__((warn_unused_result))
+#else
+#define ENOS_MUST_USE
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -363,7 +381,7 @@ const char *enos_strerror(enos_status code);
 
 /**
  * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret.
+ * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, save
@@ -377,7 +395,8 @@ const char *enos_last_error(void);
  * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
  * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
  * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload, and none a line break or another control character.
+ * a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
+ * in its place.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -407,15 +426,44 @@ typedef enum enos_log_level {
 } enos_log_level;
 
 /**
+ * One record. The library's, with all that it points to, and valid during the call.
+ */
+typedef struct enos_log_record {
+  /**
+   * The size of the library's struct: later versions are longer. Read only what your header declares.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_log_level.
+   */
+  int32_t level;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock, as
+   * that stood then.
+   */
+  uint64_t time_ms;
+  /**
+   * The part of the library that speaks, e.g. "session". Never NULL.
+   */
+  const char *target;
+  /**
+   * The words, at most 1024 bytes of UTF-8. Never NULL.
+   */
+  const char *message;
+} enos_log_record;
+
+/**
  * Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
  * that return no status.
  *
- * @param ctx      what enos_log_set() was given.
- * @param level    one of enum enos_log_level.
- * @param target   the part of the library that speaks, e.g. "session"; valid during the call.
- * @param message  the words, at most 1024 bytes of UTF-8; valid during the call.
+ * @param ctx     what enos_log_set() was given.
+ * @param record  the record.
  */
-typedef void (*enos_log_cb)(void *ctx, int32_t level, const char *target, const char *message);
+typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
 
 /**
  * Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
@@ -814,7 +862,7 @@ typedef struct enos_storage {
  * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
-enos_status enos_storage_directory(const char *path, struct enos_storage *out);
+ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_storage *out);
 
 /**
  * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
@@ -828,7 +876,7 @@ enos_status enos_storage_directory(const char *path, struct enos_storage *out);
  * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
-enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
+ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
  * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
@@ -852,6 +900,8 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
    *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
    *     and has to be deleted and registered anew in the EnOS console;
+   *   - ENOS_ERR_ACTIVATION_TIMEOUT: it took the product secret and has sent no device secret so far. The client
+   *     stays connected and waits on;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
@@ -874,8 +924,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_PERSIST_FAILED = 4,
   /**
-   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
-   * on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
+   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. status
+   * is ENOS_OK; on the activation's topic it says why the message was no activation of this device.
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
@@ -899,9 +949,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_REPLY = 9,
   /**
-   * Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
-   * large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
-   * detail_code says how many. Events of other types are never dropped.
+   * Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
+   * many. Events of other types are never dropped.
    */
   ENOS_EVENT_OVERFLOW = 10,
   /**
@@ -920,21 +969,6 @@ typedef enum enos_event_type {
    *     replies come, and the first message waits for one.
    */
   ENOS_EVENT_OUTBOX_FAILED = 12,
-  /**
-   * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
-   * there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls. status is
-   *
-   *   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
-   *     storage does not take a secret, this does not come;
-   *   - ENOS_ERR_STATE: enos_client_connect() was called before that, and has taken the disconnect back.
-   */
-  ENOS_EVENT_STOPPED = 15,
-  /**
-   * The broker took the product secret, and has sent no device secret so far (enos_config_set_activation_timeout()).
-   * The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
-   * ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
-   */
-  ENOS_EVENT_ACTIVATION_LATE = 16,
 } enos_event_type;
 
 /**
@@ -980,7 +1014,7 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret.
+   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
    */
   const char *detail;
   /**
@@ -1135,7 +1169,7 @@ enos_status enos_config_set_sign_method(struct enos_config *config, int32_t meth
  * @retval ENOS_ERR_NULL_ARG     also: load, store or erase is NULL.
  * @retval ENOS_ERR_STRUCT_SIZE  storage was not made with ENOS_INIT(), or is of a later version.
  */
-enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
+ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
 
 /**
  * Sets who is told what happens.
@@ -1172,7 +1206,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
 
 /**
  * Sets how long the device secret may take after a login with the product secret before that is reported
- * (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10
+ * (DISCONNECTED with ENOS_ERR_ACTIVATION_TIMEOUT). The client keeps waiting for it, and logs in once more after 10
  * minutes.
  *
  * @param config  the config.
@@ -1448,6 +1482,67 @@ typedef enum enos_state {
 } enos_state;
 
 /**
+ * What a client has counted since it was made. Later versions of this struct are longer.
+ */
+typedef struct enos_stats {
+  /**
+   * sizeof(enos_stats); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * Bytes that the system has taken to send, TLS and MQTT included.
+   */
+  uint64_t bytes_sent;
+  /**
+   * Bytes that have come, TLS and MQTT included.
+   */
+  uint64_t bytes_received;
+  /**
+   * Messages that were sent: each PUBLISH, one that is sent again included.
+   */
+  uint64_t messages_sent;
+  /**
+   * Messages that came in, without those that were dropped.
+   */
+  uint64_t messages_received;
+  /**
+   * Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+   */
+  uint64_t messages_dropped;
+  /**
+   * Attempts to connect, from the look-up of the name on.
+   */
+  uint64_t attempts;
+  /**
+   * Logins that the broker accepted, those of an activation included.
+   */
+  uint64_t connects;
+  /**
+   * Connections that ended after an accepted login without being told to.
+   */
+  uint64_t losses;
+  /**
+   * The return code of the last CONNACK; -1 if there was none yet.
+   */
+  int32_t last_connack;
+  /**
+   * How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+   * with the time that request and answer waited in queues; 0 if none was measured yet.
+   */
+  uint32_t round_trip_ms;
+} enos_stats;
+
+/**
+ * Tells what the client has counted. It waits for nothing, and is legal in every event callback.
+ *
+ * @param client  the client.
+ * @param out     made with ENOS_INIT(); receives the numbers.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_client_stats(enos_client *client, struct enos_stats *out);
+
+/**
  * Makes a client. No network, no storage, no thread and no callback yet.
  *
  * @param config  what it is made from; copied, so it may be changed or freed afterwards.
@@ -1459,7 +1554,7 @@ typedef enum enos_state {
  *                               names the file and says why.
  * @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
  */
-enos_status enos_client_create(const enos_config *config, enos_client **out);
+ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_client **out);
 
 /**
  * Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
@@ -1475,9 +1570,8 @@ enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
- * ENOS_OK then says that the device is offline, if it was not. A device secret that may be on its way is waited for, some
- * 2 seconds; one that is not stored yet is kept, and storing it goes on. STOPPED says that all of this is done: exactly
- * one comes for each call, also when there was nothing to do.
+ * ENOS_OK then says that it is done. A device secret that may be on its way is waited for, some 2 seconds; one that is
+ * not stored yet is kept, and storing it goes on.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -1487,17 +1581,17 @@ enos_status enos_client_disconnect(enos_client *client);
 
 /**
  * Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
- * more, not even for calls without an outcome: to see those, disconnect and loop until STOPPED first. Waits for a
+ * more, not even for calls without an outcome: to see those, disconnect and loop until DISCONNECTED first. Waits for a
  * callback that runs on the library's thread. No other call on this client may be running or follow.
  *
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
- * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
- *                                  thread goes on. Loop until it is stored, or, when storing fails, save it
+ * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Loop until it
+ *                                  is stored, or, when storing fails, save it
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
-enos_status enos_client_destroy(enos_client *client);
+ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 
 /**
  * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
@@ -1509,7 +1603,7 @@ enos_status enos_client_destroy(enos_client *client);
  * @retval ENOS_OK         done.
  * @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
  */
-enos_status enos_client_activation_saved(enos_client *client);
+ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
 /**
  * Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
@@ -1528,11 +1622,9 @@ int32_t enos_client_state(const enos_client *client);
 const char *enos_state_name(int32_t state);
 
 /**
- * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
- * events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
- * of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
- * belongs together in the outbox (removing messages that are through, setting one aside) counts as one. What is left is
- * for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
+ * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+ * delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
+ * from them; if there are more, the next pass does not wait. The network itself does not wait for it.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -1671,6 +1763,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
  */
+ENOS_MUST_USE
 enos_status enos_client_publish(enos_client *client,
                                 const char *topic,
                                 const uint8_t *payload,
@@ -1729,7 +1822,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * are made here.
  *
  * @param client       the client.
- * @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+ * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
  * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
@@ -1746,6 +1839,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
  *                               there is no such flag.
  */
+ENOS_MUST_USE
 enos_status enos_client_post_measurepoints(enos_client *client,
                                            const char *params_json,
                                            size_t len,
@@ -1764,7 +1858,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param command_topic  the message's topic.
  * @param id             the "id" in the message's payload.
  * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
- * @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+ * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
  * @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
@@ -1955,6 +2049,7 @@ enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_
  * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
  *                               a "time" in milliseconds since 1970.
  */
+ENOS_MUST_USE
 enos_status enos_client_publish_batch(enos_client *client,
                                       const struct enos_message *messages,
                                       size_t count,

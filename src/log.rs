@@ -2,12 +2,14 @@
 //!
 //! Off by default; a record that nobody wants costs one atomic load. Nothing that could hold a secret belongs in one.
 
+use crate::text;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much a record matters; a sink gets its own level and what stands above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,18 +21,29 @@ pub enum Level {
     Trace = 5,
 }
 
-/// Where records go: level, target (which part of the library), message. Neither text holds a control character.
-pub type Sink = Box<dyn Fn(Level, &str, &str) + Send + Sync>;
+/// Where records go.
+pub type Sink = Box<dyn Fn(&Record) + Send + Sync>;
 
 /// Records that wait at most; later ones are counted and told.
 const QUEUE_LEN: usize = 256;
 /// Bytes of a message at most, so that the queue is bounded in memory, too.
 const MESSAGE_LEN: usize = 1024;
 
-struct Record {
-    level: Level,
-    target: &'static str,
-    message: String,
+/// Both texts are plain ([`text::is_plain`]).
+pub struct Record {
+    pub level: Level,
+    /// Which part of the library speaks.
+    pub target: &'static str,
+    pub message: String,
+    /// When it was written, by the wall clock: milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+impl Record {
+    fn new(level: Level, target: &'static str, message: String) -> Record {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Record { level, target, message, time_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+    }
 }
 
 struct State {
@@ -103,7 +116,7 @@ pub fn deliver() -> bool {
         locked.in_call = Some(locked.generation);
         drop(locked);
         let call = Call::begin();
-        sink(record.level, record.target, &record.message);
+        sink(&record);
         drop(sink);
         drop(call);
         locked = state();
@@ -121,7 +134,7 @@ fn next(state: &mut State) -> Option<(Arc<Sink>, Record)> {
         0 => None,
         lost => {
             let message = format!("{lost} log records were dropped: nobody ran a client's loop in time");
-            Some((sink, Record { level: Level::Warn, target: "log", message }))
+            Some((sink, Record::new(Level::Warn, "log", message)))
         }
     }
 }
@@ -174,7 +187,7 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
         return;
     }
     // Formatted before the lock is taken: a Display may do anything.
-    let message = printable(message);
+    let record = Record::new(level, target, printable(message));
     let mut state = state();
     if state.sink.is_none() {
         return;
@@ -183,11 +196,11 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
         state.lost += 1;
         return;
     }
-    state.queue.push_back(Record { level, target, message });
+    state.queue.push_back(record);
 }
 
-/// The text, cut to length. Control characters become '?': a topic off the network must neither end a C string early
-/// nor forge a line or drive a terminal.
+/// The text, cut to length, in plain characters: a topic off the network must neither end a C string early nor forge a
+/// line or drive a terminal.
 fn printable(message: fmt::Arguments<'_>) -> String {
     struct Text(String);
     impl fmt::Write for Text {
@@ -196,7 +209,7 @@ fn printable(message: fmt::Arguments<'_>) -> String {
                 if self.0.len() + c.len_utf8() > MESSAGE_LEN {
                     return Err(fmt::Error);
                 }
-                self.0.push(if c.is_control() { '?' } else { c });
+                self.0.push(text::plain(c));
             }
             Ok(())
         }

@@ -14,7 +14,7 @@ mod error {
 }
 
 mod sync {
-    pub use loom::sync::atomic::{AtomicBool, Ordering};
+    pub use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     pub use loom::sync::{Arc, Mutex, MutexGuard};
 }
 
@@ -46,13 +46,13 @@ mod wake {
         }
 
         pub fn wait(&self) {
-            if self.awake.is_awake() {
-                return;
+            if !self.awake.wait() {
+                let mut woken = self.woken.lock().unwrap();
+                while !*woken {
+                    woken = self.more.wait(woken).unwrap();
+                }
             }
-            let mut woken = self.woken.lock().unwrap();
-            while !*woken {
-                woken = self.more.wait(woken).unwrap();
-            }
+            self.awake.waited();
         }
 
         pub fn clear(&self) {

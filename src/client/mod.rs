@@ -9,6 +9,7 @@ mod callback;
 mod durable;
 mod perform;
 mod run;
+mod stats;
 mod stored;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +28,8 @@ use crate::transport::wake::Waker;
 pub use callback::in_event_callback;
 use perform::Runner;
 use run::LoopThread;
+use stats::Counters;
+pub use stats::Stats;
 
 /// Where events go. Called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
@@ -49,8 +52,9 @@ pub struct Client {
     waiters: AtomicUsize,
     inbox: Arc<Inbox>,
     waker: Arc<Waker>,
+    counters: Counters,
     /// `None` without a storage.
-    queue: Option<Mutex<Queue>>,
+    queue: Option<Box<Mutex<Queue>>>,
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -78,14 +82,17 @@ impl Client {
             let identity = &settings.identity;
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
-        let queue = records.clone().map(|records| Mutex::new(Queue::new(records, config.outbox.limits)));
-        let runner = Runner::new(config, server, settings.identity.clone(), records, activating);
+        let queue = records.clone().map(|records| Box::new(Mutex::new(Queue::new(records, config.outbox.limits))));
+        let counters = Counters::default();
+        let traffic = Arc::clone(&counters.traffic);
+        let runner = Runner::new(config, server, settings.identity.clone(), records, traffic, activating);
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
             waiters: AtomicUsize::new(0),
             inbox,
             waker,
+            counters,
             queue,
             runner: Mutex::new(runner),
             sink,
@@ -179,6 +186,10 @@ impl Client {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
         self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
     }
 
     pub fn state(&self) -> Result<State> {

@@ -1,5 +1,6 @@
 //! The loop, on whichever thread runs it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
@@ -251,7 +252,11 @@ impl Client {
         self.work(runner, Pass::new(timeout_ms))?;
         let link_deadline = runner.present_link().and_then(Link::rest);
         self.waker.rest();
-        let session = self.session()?;
+        let mut session = self.session()?;
+        if session.release() && !runner.has_work() {
+            runner.events = VecDeque::new();
+            self.inbox.release();
+        }
         let deadline = [session.deadline(), link_deadline].into_iter().flatten().min();
         self.waker.set_deadline(deadline);
         if more || session.has_actions() || runner.has_work() || !self.inbox.is_empty() {
@@ -276,6 +281,9 @@ impl Client {
             }
         }
         let dropped = std::mem::take(&mut runner.dropped);
+        if dropped > 0 {
+            self.counters.dropped(dropped);
+        }
         if dropped > 0 && !self.feed(runner, Input::Dropped(dropped), &mut pass)? {
             return Ok(());
         }

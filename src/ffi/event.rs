@@ -12,6 +12,7 @@ use super::status::enos_status;
 use crate::client::EventSink;
 use crate::log;
 use crate::session::event::{Event, EventKind};
+use crate::text;
 
 /// What an event tells. Later versions add types: ignore those that you do not know.
 #[repr(C)]
@@ -108,7 +109,7 @@ pub struct enos_event {
     pub retry_in_ms: u32,
     /// 0.
     pub reserved: u32,
-    /// Words for a log. Never NULL, never holds a secret.
+    /// Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
     pub detail: *const c_char,
     /// Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
     pub topic: *const c_char,
@@ -163,7 +164,8 @@ impl EventCallback {
 
 /// Makes the event that C sees, for as long as `f` runs.
 fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
-    let detail = with_nul(event.detail.bytes().filter(|byte| *byte != 0));
+    let detail: String = event.detail.chars().map(text::plain).collect();
+    let detail = with_nul(detail.bytes());
     let topic = with_nul(event.topic.iter().copied());
     let activation = event.activation.as_ref().and_then(|activation| {
         enos_activation::new(Arc::clone(activation))

@@ -187,6 +187,7 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
 /// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
 ///                               a "time" in milliseconds since 1970.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_publish_batch(
     client: *mut enos_client,
     messages: *const enos_message,

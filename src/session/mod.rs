@@ -37,6 +37,7 @@ mod credentials;
 mod durable;
 pub mod event;
 mod io;
+mod leave;
 mod login;
 mod outbox;
 mod requests;
@@ -160,7 +161,7 @@ pub struct Session {
     standing: Option<Error>,
     requests: Requests,
     /// `None`: there is no storage to keep messages in.
-    outbox: Option<Outbox>,
+    outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
 }
 
@@ -179,7 +180,7 @@ impl Session {
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
             conflict: Conflict::default(),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
-            outbox: settings.outbox.map(|outbox| Outbox::new(outbox, settings.identity.clone())),
+            outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             phase: Phase::Idle,
             wanted: false,
             owed_disconnected: false,
@@ -280,6 +281,17 @@ impl Session {
         self.next_action()
     }
 
+    /// Whether nothing is under way, and nothing to be done. Memory that was needed for it goes then: a burst would leave
+    /// as much as it took.
+    pub fn release(&mut self) -> bool {
+        let rests = self.actions.is_empty() && self.is_quiet();
+        if rests {
+            self.actions = VecDeque::new();
+            self.requests.release();
+        }
+        rests
+    }
+
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let phase = match &self.phase {
@@ -291,7 +303,7 @@ impl Session {
             }
             Phase::Persisting { store_at, .. } => *store_at,
         };
-        let outbox = self.outbox.as_ref().and_then(Outbox::deadline);
+        let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
         [phase, self.requests.deadline(), outbox].into_iter().flatten().min()
     }
 

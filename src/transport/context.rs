@@ -174,7 +174,8 @@ impl Context {
         let wire = unsafe { &*self.wire.0.get() };
         let mut standing =
             Standing { worked: false, more: false, interest: wire.interest(), deadline: wire.deadline() };
-        let state = self.state();
+        let mut state = self.state();
+        state.waiting.release();
         if let (Phase::Closing, Some(until)) = (state.phase, state.linger_until) {
             // Paho's clock reads a little less at times; it is asked again then.
             let until = until.max(clock::boottime_ms() + 5);

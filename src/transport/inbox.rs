@@ -164,6 +164,14 @@ impl Inbox {
         dropped
     }
 
+    /// Gives memory back, if nothing waits.
+    pub fn release(&self) {
+        let mut queue = self.lock();
+        if queue.events.is_empty() {
+            queue.events = VecDeque::new();
+        }
+    }
+
     /// Whether nothing waits, not even a count of dropped messages.
     pub fn is_empty(&self) -> bool {
         let queue = self.lock();

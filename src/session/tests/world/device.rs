@@ -24,7 +24,7 @@ impl Disk {
         self.find(secret).is_some()
     }
 
-    fn count(&self, holds: impl Fn(Standing) -> bool) -> usize {
+    pub fn count(&self, holds: impl Fn(Standing) -> bool) -> usize {
         self.secrets.iter().filter(|kept| holds(kept.standing)).count()
     }
 }
@@ -84,18 +84,6 @@ impl World {
             let next = self.due.range(..=(self.now, u64::MAX)).find(|(_, due)| arrived(due)).map(|(key, _)| *key);
             let Some(due) = next.and_then(|key| self.due.remove(&key)) else { return };
             self.happen(due);
-        }
-    }
-
-    /// What has arrived on a link that is given up is nowhere else.
-    fn check_unread(&mut self) {
-        let Some(wire) = &self.wire else { return };
-        let (attempt, valid, silent) = (wire.attempt, self.cloud.secret.clone(), self.is_silent());
-        let mut arrived = self.due.range(..=(self.now, u64::MAX));
-        let unread = arrived
-            .any(|(_, due)| matches!(due, Due::Push(on, secret) if *on == attempt && Some(secret) == valid.as_ref()));
-        if unread && !silent {
-            self.violate("a link was given up on which the secret had arrived".into());
         }
     }
 
@@ -196,21 +184,6 @@ impl World {
             return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
         }
         Ok(())
-    }
-
-    /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
-    fn check_what_went(&mut self, before: &[KeptSecret]) {
-        let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
-        let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
-        let wrong = went.filter(|kept| match kept.standing {
-            Standing::First => true,
-            Standing::Proven => proven < 6,
-            Standing::Unproven => all < 8 || proven == 0 && before[0] == **kept,
-        });
-        let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
-        if !wrong.is_empty() {
-            self.violate(format!("{wrong:?} went for {all} others, of which {proven} have logged in"));
-        }
     }
 
     fn open(&mut self, attempt: u64, candidate: &Candidate) {

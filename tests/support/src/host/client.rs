@@ -9,6 +9,7 @@ use enos::ffi::client::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
 use enos::ffi::outbox::*;
+use enos::ffi::stats::{enos_client_stats, enos_stats};
 
 use super::{ok, status, text};
 
@@ -178,6 +179,15 @@ impl Client {
             Status::ENOS_OK => Ok(info),
             error => Err(error),
         }
+    }
+
+    #[track_caller]
+    pub fn stats(self) -> enos_stats {
+        // SAFETY: all zeros is a valid value of it.
+        let mut stats: enos_stats = unsafe { std::mem::zeroed() };
+        stats.struct_size = size_of::<enos_stats>();
+        ok(unsafe { enos_client_stats(self.0, &mut stats) });
+        stats
     }
 
     /// Messages that wait in the outbox.

@@ -34,7 +34,7 @@ pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 pub use crate::broker::PATIENCE;
 pub const PATIENCE_MS: u32 = 30_000;
 pub const FOREVER: u32 = u32::MAX;
-pub const NUL_TERMINATED: usize = usize::MAX;
+pub const NUL_TERMINATED: usize = isize::MAX as usize + 1;
 
 pub const PRODUCT_KEY: &str = "pk";
 pub const DEVICE_KEY: &str = "dk";
@@ -129,6 +129,11 @@ impl Host {
         let told = self.ears.told.lock().unwrap().pop_front()?;
         self.seen.push(told.clone());
         Some(told)
+    }
+
+    /// All events that are there already; they are not kept.
+    pub fn take_all(&mut self) -> VecDeque<Told> {
+        std::mem::take(&mut *self.ears.told.lock().unwrap())
     }
 
     /// The next event, which has to be of this type.
