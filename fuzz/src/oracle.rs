@@ -1,7 +1,7 @@
 //! What holds for all targets.
 
-use enos::ffi::log::enos_log_set;
-use std::ffi::{c_char, c_void};
+use enos::ffi::log::{enos_log_record, enos_log_set};
+use std::ffi::c_void;
 use std::panic::PanicHookInfo;
 use std::ptr::null_mut;
 use std::sync::{Mutex, Once};
@@ -33,8 +33,9 @@ fn are_fit(words: &str) -> bool {
     words.len() < 4096 && !words.contains(char::is_control) && !tells_secret
 }
 
-unsafe extern "C" fn on_log(_ctx: *mut c_void, _level: i32, _target: *const c_char, message: *const c_char) {
-    let message = text(message);
+unsafe extern "C" fn on_log(_ctx: *mut c_void, record: *const enos_log_record) {
+    // SAFETY: the library's record, valid during the call.
+    let message = text(unsafe { (*record).message });
     if !are_fit(&message) {
         BAD_RECORD.lock().unwrap().get_or_insert(message);
     }

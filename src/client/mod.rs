@@ -85,7 +85,7 @@ impl Client {
         let queue = records.clone().map(|records| Box::new(Mutex::new(Queue::new(records, config.outbox.limits))));
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
-        let runner = Runner::new(config, server, settings.identity.clone(), records, traffic, activating);
+        let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),

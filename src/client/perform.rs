@@ -70,8 +70,8 @@ impl Runner {
         server: Server,
         identity: Identity,
         records: Option<Records>,
-        traffic: Arc<Traffic>,
         activating: Arc<AtomicU64>,
+        traffic: Arc<Traffic>,
     ) -> Runner {
         Runner {
             server,

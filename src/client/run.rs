@@ -253,7 +253,7 @@ impl Client {
         let link_deadline = runner.present_link().and_then(Link::rest);
         self.waker.rest();
         let mut session = self.session()?;
-        if session.release() && !runner.has_work() {
+        if !runner.has_work() && session.release() {
             runner.events = VecDeque::new();
             self.inbox.release();
         }
@@ -283,9 +283,9 @@ impl Client {
         let dropped = std::mem::take(&mut runner.dropped);
         if dropped > 0 {
             self.counters.dropped(dropped);
-        }
-        if dropped > 0 && !self.feed(runner, Input::Dropped(dropped), &mut pass)? {
-            return Ok(());
+            if !self.feed(runner, Input::Dropped(dropped), &mut pass)? {
+                return Ok(());
+            }
         }
         self.feed(runner, Input::Tick, &mut pass).map(drop)
     }

@@ -275,12 +275,6 @@ impl Session {
         self.actions.pop_front()
     }
 
-    /// The next action, if it may be performed now.
-    pub fn next_action_if(&mut self, may_be: impl FnOnce(&Action) -> bool) -> Option<Action> {
-        self.actions.front().filter(|next| may_be(next))?;
-        self.next_action()
-    }
-
     /// Whether nothing is under way, and nothing to be done. Memory that was needed for it goes then: a burst would leave
     /// as much as it took.
     pub fn release(&mut self) -> bool {
@@ -290,6 +284,12 @@ impl Session {
             self.requests.release();
         }
         rests
+    }
+
+    /// The next action, if it may be performed now.
+    pub fn next_action_if(&mut self, may_be: impl FnOnce(&Action) -> bool) -> Option<Action> {
+        self.actions.front().filter(|next| may_be(next))?;
+        self.next_action()
     }
 
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.

@@ -3,8 +3,37 @@
 use std::collections::BTreeSet;
 
 use super::super::super::*;
-use super::{Due, Wire, World};
-use crate::protocol::{SecureMode, Standing};
+use super::{Due, Wire, World, LIMITS, PRODUCT};
+use crate::protocol::{Identity, Secret, SecureMode, Standing, Totals};
+
+pub fn settings() -> Settings {
+    Settings {
+        identity: Identity::new("pk", "dk", None).unwrap(),
+        device_secret: None,
+        product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
+        sign_method: None,
+        reactivation: true,
+        connect_timeout_ms: 30_000,
+        activation_timeout_ms: 30_000,
+        reply_timeout_ms: 30_000,
+        reconnect_min_ms: 1_000,
+        reconnect_max_ms: 120_000,
+        budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
+        inflight: 10,
+        outbox: Some(OutboxSettings {
+            window: 10,
+            bytes_per_s: 1_000_000,
+            timeout_ms: 30_000,
+            limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
+        }),
+    }
+}
+
+/// A secret in the storage that has logged in at some time.
+pub fn proven(secret: &str) -> KeptSecret {
+    let secret = Secret::new(secret.as_bytes()).unwrap();
+    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
+}
 
 /// What survives a power cut: the host's storage.
 #[derive(Clone, Default)]

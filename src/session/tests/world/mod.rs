@@ -10,12 +10,12 @@ mod flash;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::protocol::{Identity, Secret, SecureMode, SignMethod, Standing, Totals};
+use crate::protocol::{Secret, SecureMode, SignMethod};
 use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
 pub use cloud::{activation, Cloud};
-pub use device::{Disk, End};
+pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
 
@@ -133,35 +133,6 @@ pub struct World {
     pub limits: QueueLimits,
     pub ledger: Ledger,
     last_arrival: u64,
-}
-
-pub fn settings() -> Settings {
-    Settings {
-        identity: Identity::new("pk", "dk", None).unwrap(),
-        device_secret: None,
-        product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
-        sign_method: None,
-        reactivation: true,
-        connect_timeout_ms: 30_000,
-        activation_timeout_ms: 30_000,
-        reply_timeout_ms: 30_000,
-        reconnect_min_ms: 1_000,
-        reconnect_max_ms: 120_000,
-        budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
-        inflight: 10,
-        outbox: Some(OutboxSettings {
-            window: 10,
-            bytes_per_s: 1_000_000,
-            timeout_ms: 30_000,
-            limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
-        }),
-    }
-}
-
-/// A secret in the storage that has logged in at some time.
-pub fn proven(secret: &str) -> KeptSecret {
-    let secret = Secret::new(secret.as_bytes()).unwrap();
-    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
 }
 
 impl World {
