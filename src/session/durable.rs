@@ -1,6 +1,6 @@
 //! The session's outbox: between it, the link and the host's storage.
 
-use super::outbox::Around;
+use super::outbox::{Around, LinkEnd};
 use super::*;
 use crate::protocol::{Durable, Totals};
 
@@ -53,6 +53,17 @@ impl Session {
     pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
         let Session { outbox: Some(outbox), requests, actions, rng, .. } = self else { return };
         f(outbox, &mut Around { now: now.ms, requests, actions, rng });
+    }
+
+    /// `conflict`: another client has probably ended it.
+    pub(super) fn end_outbox_link(&mut self, now: Now, conflict: bool) {
+        let end = match self.phase {
+            Phase::Closing { .. } => LinkEnd::Planned,
+            Phase::Online { stalled: true, .. } => LinkEnd::Stalled,
+            _ if conflict => LinkEnd::Conflict,
+            _ => LinkEnd::Lost,
+        };
+        self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
     }
 
     /// What goes out beside the outbox comes out of the same throughput.

@@ -267,21 +267,21 @@ impl Session {
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
     pub(super) fn on_lost(&mut self, now: Now, status: Status, reason: &str) {
-        // Then it says nothing of the messages under way, nor of another client.
-        let planned = matches!(self.phase, Phase::Closing { .. } | Phase::Online { stalled: true, .. });
-        self.with_outbox(now, |outbox, around| outbox.link_down(planned, around));
+        let lived = match self.phase {
+            Phase::Online { since, .. } => now.ms.saturating_sub(since),
+            _ => 0,
+        };
+        let rival = self.rival(lived);
+        self.end_outbox_link(now, rival.is_some());
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
-            Phase::Online { since, .. } => {
-                let lived = now.ms.saturating_sub(*since);
+            Phase::Online { .. } => {
                 if lived >= STABLE_MS {
                     self.backoff.reset();
                 }
-                let rival = if planned { None } else { self.conflict.link_ended(lived, &mut self.rng) };
                 match rival {
-                    // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
-                    Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
-                    _ => self.retry(now, status, 0, reason.to_owned()),
+                    Some(wait) => self.give_way(now, wait, reason),
+                    None => self.retry(now, status, 0, reason.to_owned()),
                 }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),

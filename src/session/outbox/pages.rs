@@ -15,7 +15,7 @@ impl Outbox {
             }
             self.ends = Some((ends.head, ends.tail));
             self.live_from = ends.tail;
-            self.suspect = ends.suspect;
+            self.doubt.restore(ends.suspect);
         }
     }
 
@@ -42,7 +42,7 @@ impl Outbox {
         self.last_after = after;
         self.pages.push_back(Page { next, after, left: messages.len() });
         for (index, message) in messages.into_iter().enumerate() {
-            self.window.push(Slot { token: durable::token(page, index), page, message, state: State::Waiting });
+            self.window.push(Slot::new(durable::token(page, index), page, message));
         }
     }
 
@@ -69,16 +69,16 @@ impl Outbox {
             }
             Err(words) => tell_lost(page, words, around.actions),
         }
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+        }
         while self.window.front().is_some_and(|slot| slot.page < next) {
             let Some(slot) = self.window.pop() else { break };
-            match slot.state {
-                State::Through(answer) => self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions),
-                state => {
-                    if let State::Sent { request, .. } = state {
-                        around.requests.forget(request);
-                    }
-                    drop_one(slot.token, slot.message.until_reply, around.actions);
-                }
+            if let State::Sent { request, .. } = slot.state {
+                around.requests.forget(request);
+            }
+            if !slot.told {
+                drop_one(slot.token, slot.message.until_reply, around.actions);
             }
         }
         while self.pages.front().is_some_and(|page| page.next <= next) {
@@ -151,8 +151,8 @@ impl Outbox {
             Ok(()) => {
                 self.storage_backoff.reset();
                 if let Some(slot) = self.window.pop() {
-                    self.tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
-                    self.leave_page();
+                    Outbox::tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
+                    self.leave_page(slot.page);
                 }
             }
         }
@@ -200,6 +200,9 @@ impl Outbox {
     }
 
     fn has_room_to_read(&self) -> bool {
+        if self.wants_others() {
+            return true;
+        }
         self.window.all_sent()
             && self.window.len() < self.settings.window
             && self.window.bytes() < WINDOW_BYTES
@@ -212,10 +215,9 @@ impl Outbox {
         }
     }
 
-    /// A message of the first page that has any left is gone.
-    pub(super) fn leave_page(&mut self) {
-        self.finish_pages();
-        if let Some(page) = self.pages.front_mut() {
+    /// A message of this page is gone.
+    pub(super) fn leave_page(&mut self, page: u64) {
+        if let Some(page) = self.pages.iter_mut().find(|other| page < other.next) {
             page.left -= 1;
         }
         self.finish_pages();

@@ -21,9 +21,14 @@ pub fn is_poison(number: u64) -> bool {
     number % 41 == 0
 }
 
-/// A number at which the broker hangs up, whenever it comes.
+/// A number at which the broker hangs up, whenever it comes. There are some that follow each other.
 pub fn is_deadly(number: u64) -> bool {
-    number % 97 == 0
+    number % 97 < 2
+}
+
+/// A number that EnOS never answers. The broker takes it.
+pub fn is_mute(number: u64) -> bool {
+    number % 89 == 7
 }
 
 struct Accepted {
@@ -43,6 +48,8 @@ pub struct Ledger {
     told: BTreeMap<u64, u64>,
     /// Not taken, and told so.
     excused: BTreeSet<u64>,
+    /// How often each has been sent.
+    sent: BTreeMap<u64, u32>,
     /// Pages that were dropped.
     gone: BTreeSet<u64>,
     life: u64,
@@ -170,6 +177,7 @@ impl World {
             let after = self.rng.u64(0..20);
             return self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "a fault of the broker's".into() }));
         }
+        *self.ledger.sent.entry(number).or_default() += 1;
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
@@ -184,7 +192,8 @@ impl World {
         if code == 200 {
             self.ledger.take(number);
         }
-        if !self.happens(self.rates.no_reply) {
+        let mute = is_mute(number) && self.rates.mute > 0;
+        if !mute && !self.happens(self.rates.no_reply) {
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
@@ -217,7 +226,12 @@ impl World {
                 self.violate(format!("number {number} is told to be through, and the cloud does not have it"));
             }
             Status::ENOS_OK => {}
-            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => drop(self.ledger.excused.insert(number)),
+            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => {
+                self.ledger.excused.insert(number);
+                if event.status == Status::ENOS_ERR_SET_ASIDE {
+                    self.check_blame(number, event);
+                }
+            }
             Status::ENOS_ERR_STORAGE => {
                 self.excuse(token);
                 // Or an erase that made room has failed, and was done all the same, of a part at least.
@@ -228,6 +242,21 @@ impl World {
                 }
             }
             other => self.violate(format!("number {number} came to {other:?}: {}", event.detail)),
+        }
+    }
+
+    /// A message pays for itself, and for nothing else.
+    fn check_blame(&mut self, number: u64, event: &Event) {
+        let sent = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        let guilty = match event.detail_code {
+            0 if event.detail.contains("the link was lost") => is_deadly(number),
+            // Anyone may be left without an answer, and lose the link instead of it.
+            0 if event.detail.contains("no answer") => sent >= 5,
+            1206 => is_poison(number),
+            _ => false,
+        };
+        if !guilty {
+            self.violate(format!("number {number}, sent {sent} times, is a dead letter: {}", event.detail));
         }
     }
 
