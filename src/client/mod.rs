@@ -18,7 +18,7 @@ use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::protocol::{envelope, topic, Content, Durable, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
-use crate::storage::queue::Queue;
+use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
 use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits};
@@ -51,6 +51,8 @@ pub struct Client {
     waker: Arc<Waker>,
     /// `None` without a storage.
     queue: Option<Mutex<Queue>>,
+    /// How the queue stood when it was used last. `None`: it is not open.
+    counts: Mutex<Option<Counts>>,
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -85,6 +87,7 @@ impl Client {
             inbox,
             waker,
             queue,
+            counts: Mutex::new(None),
             runner: Mutex::new(runner),
             sink,
             thread: Mutex::new(LoopThread::None),

@@ -73,6 +73,9 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_CREDENTIALS, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
+    /// A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
+    /// of its message was told before.
+    ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 }
 
 /// One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
@@ -194,6 +197,7 @@ fn event_type(kind: EventKind) -> enos_event_type {
         EventKind::Overflow => enos_event_type::ENOS_EVENT_OVERFLOW,
         EventKind::Room => enos_event_type::ENOS_EVENT_ROOM,
         EventKind::OutboxFailed => enos_event_type::ENOS_EVENT_OUTBOX_FAILED,
+        EventKind::DeadLetterDropped => enos_event_type::ENOS_EVENT_DEAD_LETTER_DROPPED,
     }
 }
 
@@ -203,7 +207,7 @@ fn event_type(kind: EventKind) -> enos_event_type {
 /// @return      static text, e.g. "CONNECTED"; "UNKNOWN" for a value that is no type.
 #[no_mangle]
 pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
-    const NAMES: [&CStr; 13] = [
+    const NAMES: [&CStr; 20] = [
         c"UNKNOWN",
         c"CONNECTED",
         c"DISCONNECTED",
@@ -217,6 +221,13 @@ pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
         c"OVERFLOW",
         c"ROOM",
         c"OUTBOX_FAILED",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"DEAD_LETTER_DROPPED",
     ];
     getter(NAMES[0], || usize::try_from(r#type).ok().and_then(|at| NAMES.get(at)).copied().unwrap_or(NAMES[0])).as_ptr()
 }

@@ -4,27 +4,34 @@
 //! end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
 //!
 //! At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
-//! when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
-//! order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
-//! MESSAGE.
+//! when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
+//! one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
 //!
 //! Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
-//! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
-//! restart it may come a second time, for the process may have ended between the event and the removal.
+//! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
+//! its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
+//! the removal.
 //!
 //!     ENOS_OK                  through
-//!     ENOS_ERR_SET_ASIDE       it can never succeed: EnOS has refused it for good (detail_code is its code: any but 200,
-//!                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
-//!                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
+//!     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
+//!                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
+//!                              way, or it had no answer five times, and then another message passed in its place. Without
+//!                              another that passes, nobody is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
-//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
+//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
+//!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+//!
+//! Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
+//! enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
+//! needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
 //!
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
 //! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
 //! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
-//! messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
-//! use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+//! messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
+//! the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
+//! the rest.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -40,7 +47,6 @@ use crate::client::{check_flags, copy};
 use crate::error::{Error, Result, Status};
 use crate::protocol::durable::MAX_TOGETHER;
 use crate::protocol::{topic, Content, Durable};
-use crate::storage::queue::Aside;
 use crate::storage::vtable::MAX_VALUE_LEN;
 
 /// What becomes of a durable message for which the outbox has no room.
@@ -93,7 +99,7 @@ unsafe impl Versioned for enos_message {
 pub struct enos_outbox_info {
     /// sizeof(enos_outbox_info); ENOS_INIT() sets it.
     pub struct_size: usize,
-    /// Messages that are not through.
+    /// Messages that are not through. One that you have dropped counts until those before it are through.
     pub messages: u64,
     /// Bytes that they take up in the storage, near enough.
     pub bytes: u64,
@@ -101,34 +107,55 @@ pub struct enos_outbox_info {
     pub set_aside: u64,
     /// How many this client has dropped for want of room.
     pub dropped: u64,
+    /// Dead letters that are there now.
+    pub dead_letters: u64,
 }
 
 // SAFETY: repr(C), begins with its size; zero is a valid value of each field.
 unsafe impl Versioned for enos_outbox_info {
     const NAME: &'static str = "enos_outbox_info";
-    const V0_1: usize = size_of::<enos_outbox_info>();
+    const V0_1: usize = std::mem::offset_of!(enos_outbox_info, dead_letters);
 }
 
-/// Looks at a message that was set aside. Inside enos_client_asides(), on the thread that called it, with no lock of the
-/// library held: every enos_client_* function may be called, a durable publish of the same message for instance.
+/// Which messages enos_client_outbox_each() shows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_outbox_which {
+    /// Those that are not through, in the order in which they were accepted.
+    ENOS_OUTBOX_WAITING = 0,
+    /// Those that can never succeed, the oldest first.
+    ENOS_OUTBOX_DEAD_LETTERS = 1,
+}
+
+/// A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
+/// until the callback returns.
+#[repr(C)]
+pub struct enos_outbox_message {
+    /// The size of the library's struct: later versions are longer. Read only what your header declares.
+    pub struct_size: usize,
+    /// Which one it is.
+    pub token: u64,
+    /// Of a dead letter: EnOS's code; 0 when it was another reason. Else 0.
+    pub code: i32,
+    /// 0.
+    pub reserved: u32,
+    /// Where to; "" for a post of measure points. NULL: it cannot be read any more.
+    pub topic: *const c_char,
+    /// Its payload, or the post's "params"; never NULL.
+    pub payload: *const u8,
+    /// In bytes.
+    pub len: usize,
+}
+
+/// Looks at a message in the outbox. Inside enos_client_outbox_each(), on the thread that called it, with no lock of the
+/// library held: every enos_client_* function may be called, enos_client_outbox_drop() and a durable publish of the same
+/// message for instance.
 ///
-/// @param ctx      what enos_client_asides() was given.
-/// @param token    the message's token.
-/// @param code     EnOS's code; 0 when it was another reason.
-/// @param topic    where to; "" for a post of measure points. NULL: it cannot be read any more.
-/// @param payload  its payload, or the post's "params"; never NULL.
-/// @param len      in bytes.
-/// @return         0: keep it; all else: remove it.
-pub type enos_aside_cb = Option<
-    unsafe extern "C" fn(
-        ctx: *mut c_void,
-        token: u64,
-        code: i32,
-        topic: *const c_char,
-        payload: *const u8,
-        len: usize,
-    ) -> i32,
->;
+/// @param ctx      what enos_client_outbox_each() was given.
+/// @param message  the message; valid until the callback returns.
+/// @return         0: go on with the next; all else: that was enough.
+pub type enos_outbox_cb =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox holds, and what happens when it is full.
 ///
@@ -284,7 +311,8 @@ pub unsafe extern "C" fn enos_client_flush(client: *mut enos_client, timeout_ms:
     unsafe { on_client(client, |client| client.flush(timeout(timeout_ms))) }
 }
 
-/// Tells how the outbox stands. Storage callbacks run inside this call when it is the first use of the outbox.
+/// Tells how the outbox stands, as of the last change of it. Storage callbacks run inside this call when it is the first
+/// use of the outbox, and it waits for another thread whose call is the first. After that it never waits for the storage.
 ///
 /// @param client  the client.
 /// @param out     made with ENOS_INIT(); receives the numbers.
@@ -298,56 +326,90 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
     unsafe {
         on_client(client, |client| {
             let out = StructOut::new(out, "out")?;
-            let state = client.outbox()?;
+            let counts = client.outbox()?;
             out.set(enos_outbox_info {
                 struct_size: size_of::<enos_outbox_info>(),
-                messages: state.held.messages,
-                bytes: state.held.bytes,
-                set_aside: state.set_aside,
-                dropped: state.dropped,
+                messages: counts.held.messages,
+                bytes: counts.held.bytes,
+                set_aside: counts.set_aside,
+                dropped: counts.dropped,
+                dead_letters: counts.dead_letters,
             });
             Ok(())
         })
     }
 }
 
-/// Shows the messages that were set aside, the last 64 of them; a newer one takes the place of the oldest. Storage
-/// callbacks run inside this call.
+/// Shows the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+/// load for each message or batch; it waits for other calls that use the storage. Messages that come or go meanwhile may
+/// be shown or not.
 ///
 /// @param client  the client.
-/// @param cb      called for each, in no particular order.
+/// @param which   one of enum enos_outbox_which.
+/// @param cb      called for each.
 /// @param ctx     passed to it; may be NULL.
-/// @retval ENOS_OK           all were shown.
-/// @retval ENOS_ERR_STATE    there is no storage.
-/// @retval ENOS_ERR_STORAGE  your storage failed.
+/// @retval ENOS_OK               all were shown, or cb had enough.
+/// @retval ENOS_ERR_STATE        there is no storage.
+/// @retval ENOS_ERR_STORAGE      your storage failed.
+/// @retval ENOS_ERR_INVALID_ARG  there is no such which.
 #[no_mangle]
-pub unsafe extern "C" fn enos_client_asides(
+pub unsafe extern "C" fn enos_client_outbox_each(
     client: *mut enos_client,
-    cb: enos_aside_cb,
+    which: i32,
+    cb: enos_outbox_cb,
     ctx: *mut c_void,
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe {
         on_client(client, |client| {
             let cb = cb.ok_or_else(|| null("cb"))?;
-            client.asides(&mut |aside| {
-                show(aside, |topic, payload, len| cb(ctx, aside.token, aside.code, topic, payload, len))
-            })
+            let look = |token, code, message: Option<&Durable>| show(token, code, message, |shown| cb(ctx, shown) == 0);
+            match which {
+                w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
+                    client.each_waiting(&mut |token, message| look(token, 0, Some(message)))
+                }
+                w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
+                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.message.as_ref()))
+                }
+                w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
+            }
         })
     }
 }
 
-fn show(aside: &Aside, cb: impl FnOnce(*const c_char, *const u8, usize) -> i32) -> bool {
-    let Some(message) = &aside.message else {
-        return cb(std::ptr::null(), c"".as_ptr().cast(), 0) != 0;
-    };
-    let topic = match &message.content {
-        Content::Publish { topic, .. } => topic.as_str(),
-        Content::Measurepoints { .. } => "",
-    };
-    let topic: Vec<u8> = topic.bytes().chain([0]).collect();
-    let payload = message.content.payload();
-    // An empty vector's pointer is not one to show.
-    let start = if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() };
-    cb(topic.as_ptr().cast(), start, payload.len()) != 0
+fn show(token: u64, code: i32, message: Option<&Durable>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
+    let topic: Option<Vec<u8>> = message.map(|message| match &message.content {
+        Content::Publish { topic, .. } => topic.bytes().chain([0]).collect(),
+        Content::Measurepoints { .. } => vec![0],
+    });
+    let payload = message.map_or(&[][..], |message| message.content.payload());
+    cb(&enos_outbox_message {
+        struct_size: size_of::<enos_outbox_message>(),
+        token,
+        code,
+        reserved: 0,
+        topic: topic.as_ref().map_or(std::ptr::null(), |topic| topic.as_ptr().cast()),
+        // An empty slice's pointer is not one to show.
+        payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
+        len: payload.len(),
+    })
+}
+
+/// Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
+/// and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
+/// its way already. Room for others is there at once when it was the oldest, else when those before it are through.
+///
+/// Storage callbacks run inside this call; it waits for other calls that use the storage.
+///
+/// @param client  the client.
+/// @param token   the message's token.
+/// @retval ENOS_OK             it is gone.
+/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is through, or was never there.
+/// @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
+///                             event.
+/// @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_outbox_drop(client: *mut enos_client, token: u64) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.drop_durable(token)) }
 }

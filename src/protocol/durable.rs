@@ -112,6 +112,11 @@ pub fn token(page: u64, index: usize) -> u64 {
     TOKENS | (page << 8) | (index as u64 & 0xFF)
 }
 
+/// Page and index of the message with this token; `None`: it is no durable message's.
+pub fn place(token: u64) -> Option<(u64, usize)> {
+    (token & TOKENS != 0 && token < TOKENS << 1).then_some(((token & !TOKENS) >> 8, (token & 0xFF) as usize))
+}
+
 /// Messages and bytes: how many the queue has ever held before some point, or their difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -190,6 +195,7 @@ mod tests {
     fn tokens_are_apart_and_in_order() {
         assert!(token(1, 0) > u64::from(u32::MAX) && token(1, 255) < token(2, 0));
         assert!(token(u64::from(u32::MAX) << 8, 3) > token(7, 9));
+        assert_eq!([place(token(7, 9)), place(7 << 8), place(u64::MAX)], [Some((7, 9)), None, None]);
     }
 
     #[test]

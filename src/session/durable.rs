@@ -1,6 +1,6 @@
 //! The session's outbox: between it, the link and the host's storage.
 
-use super::outbox::{Around, LinkEnd};
+use super::outbox::{Around, LinkEnd, Place, UntilReply};
 use super::*;
 use crate::protocol::{Durable, Totals};
 
@@ -17,9 +17,31 @@ impl Session {
         now: Now,
         page: u64,
         next: u64,
-        until_reply: &std::result::Result<Vec<bool>, String>,
+        until_reply: &UntilReply,
     ) {
         self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
+    }
+
+    /// Dead letters had to go, to make room for others.
+    pub fn dead_letters_dropped(&mut self, tokens: Vec<u64>) {
+        let words = "the outbox was full, and this was its oldest dead letter";
+        let event = Event::new(EventKind::DeadLetterDropped, Status::ENOS_ERR_QUEUE_FULL, words);
+        tokens.into_iter().for_each(|token| self.emit(event.clone().token(token)));
+    }
+
+    /// Where a durable message stands.
+    pub fn place(&self, token: u64) -> Place {
+        self.outbox.as_ref().map_or(Place::Through, |outbox| outbox.place(token))
+    }
+
+    /// The host has dropped a message that waited; the queue begins at this page now, and holds so much.
+    pub fn forget_durable(&mut self, now: Now, token: u64, head: u64, held: Totals) {
+        self.with_outbox(now, |outbox, around| {
+            outbox.forget(token, around);
+            outbox.dropped(0, head, &Ok(Vec::new()), around);
+            outbox.tell_room(held, around);
+        });
+        self.run_outbox(now, false);
     }
 
     /// The outbox was full, and has refused a message.

@@ -48,10 +48,11 @@ pub enum EventKind {
     Overflow = 10,
     Room = 11,
     OutboxFailed = 12,
+    DeadLetterDropped = 19,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 13] = [
         EventKind::Connected,
         EventKind::Disconnected,
         EventKind::Activated,
@@ -64,6 +65,7 @@ impl EventKind {
         EventKind::Overflow,
         EventKind::Room,
         EventKind::OutboxFailed,
+        EventKind::DeadLetterDropped,
     ];
 
     pub fn name(self) -> &'static str {
@@ -80,6 +82,7 @@ impl EventKind {
             EventKind::Overflow => "OVERFLOW",
             EventKind::Room => "ROOM",
             EventKind::OutboxFailed => "OUTBOX_FAILED",
+            EventKind::DeadLetterDropped => "DEAD_LETTER_DROPPED",
         }
     }
 }

@@ -53,7 +53,7 @@ pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
 pub use event::{Event, EventKind, State};
 pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
-pub use outbox::OutboxSettings;
+pub use outbox::{OutboxSettings, Place};
 pub use settings::Settings;
 
 use activation::Unsaved;

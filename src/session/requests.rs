@@ -1,6 +1,7 @@
 //! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
 
 mod kept;
+mod nameless;
 
 use std::collections::VecDeque;
 
@@ -62,6 +63,8 @@ pub struct Requests {
     filters: SortedMap<String, u8>,
     reply_topics: SortedMap<String, ReplyTopic>,
     awaited: SortedMap<(String, String), u64>,
+    /// How many answers are still to come on each reply topic of this link, wanted or not.
+    owed: SortedMap<String, u32>,
     /// Publishes that the transport holds, also those whose outcome came for being overdue: they bound its memory.
     unacknowledged: SortedMap<u64, ()>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
@@ -81,6 +84,8 @@ pub enum Replied {
         code: i32,
         words: String,
     },
+    /// A refusal that may be for any of several.
+    Unclear,
 }
 
 impl Requests {
@@ -96,6 +101,7 @@ impl Requests {
             filters: SortedMap::new(),
             reply_topics: SortedMap::new(),
             awaited: SortedMap::new(),
+            owed: SortedMap::new(),
             unacknowledged: SortedMap::new(),
             deadlines: SortedMap::new(),
             outcomes: Vec::new(),
@@ -249,6 +255,7 @@ impl Requests {
 
     fn send(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
         self.unacknowledged.insert(request.token(), ());
+        self.owe(&request);
         actions.push_back(Action::Send(request));
     }
 
@@ -262,6 +269,7 @@ impl Requests {
     /// The link is gone: nobody knows what arrived, and nothing is sent again.
     pub fn link_down(&mut self, reason: &str, actions: &mut VecDeque<Action>) {
         self.reply_topics.clear();
+        self.owed.clear();
         self.unacknowledged.clear();
         for token in self.calls.keys().copied().collect::<Vec<_>>() {
             self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
@@ -319,14 +327,17 @@ impl Requests {
     /// Ends the post that this message answers. `None`: nobody waits for it.
     pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Replied> {
         let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
-        let reply = envelope::parse_reply(payload).ok()?;
+        let owed = self.pay(topic);
+        let Ok(reply) = envelope::parse_reply(payload) else { return self.nameless_reply(topic, payload, owed) };
         let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
-        Some(match self.remove(token) {
-            Some(Call::Kept { .. }) => Replied::Kept { request: token, code: reply.code, words: reply.message },
-            _ => Replied::Call(
-                Event::new(EventKind::Reply, Status::ENOS_OK, reply.message).code(reply.code).token(token),
-            ),
-        })
+        Some(self.replied(token, reply.code, reply.message))
+    }
+
+    fn replied(&mut self, token: u64, code: i32, words: String) -> Replied {
+        match self.remove(token) {
+            Some(Call::Kept { .. }) => Replied::Kept { request: token, code, words },
+            _ => Replied::Call(Event::new(EventKind::Reply, Status::ENOS_OK, words).code(code).token(token)),
+        }
     }
 
     pub fn deadline(&self) -> Option<u64> {

@@ -29,6 +29,7 @@ use crate::protocol::{envelope, Content, Durable, Identity};
 
 use doubt::Doubt;
 use flow::Flow;
+pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
 pub use trial::LinkEnd;
 use trial::UnderWay;

@@ -122,14 +122,19 @@ impl Window {
 
     pub fn pop(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
+        self.leave(0, &slot);
+        Some(slot)
+    }
+
+    /// The one that was there is gone.
+    fn leave(&mut self, at: usize, slot: &Slot) {
         let size = slot.message.content.size();
         self.bytes -= size;
         self.until_reply -= usize::from(slot.message.until_reply);
-        if self.sent > 0 {
+        if at < self.sent {
             self.sent -= 1;
             self.sent_bytes -= size;
         }
-        Some(slot)
     }
 
     pub fn next_waiting(&self) -> Option<&Slot> {
@@ -153,6 +158,18 @@ impl Window {
 
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
         self.slots.get_mut(at)
+    }
+
+    pub fn find_token(&self, token: u64) -> Option<&Slot> {
+        self.aside.iter().chain(&self.slots).find(|slot| slot.token == token)
+    }
+
+    /// None has stepped aside.
+    pub fn remove(&mut self, token: u64) -> Option<Slot> {
+        let at = self.slots.iter().position(|slot| slot.token == token)?;
+        let slot = self.slots.remove(at)?;
+        self.leave(at, &slot);
+        Some(slot)
     }
 
     /// The tokens of the first and of the last that are on their way.

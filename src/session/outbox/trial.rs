@@ -138,6 +138,16 @@ impl Outbox {
         self.window.positions(|slot| slot.message.until_reply || !answered)
     }
 
+    /// EnOS has refused one of several messages and does not say which: all go again, each by itself.
+    pub fn send_one_by_one(&mut self, around: &mut Around) {
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+        }
+        if self.window.sent().0 > 0 {
+            self.again(0, around);
+        }
+    }
+
     /// Its reply has not come, and will not.
     pub(super) fn unanswered(&mut self, at: usize, around: &mut Around) {
         if self.window.stepped_aside() > 0 {

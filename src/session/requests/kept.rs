@@ -7,7 +7,9 @@ impl Requests {
     pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
         let token = self.number(Call::Kept { reply: None });
         self.ours += 1;
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
+        let request = LinkRequest::Publish { token, topic, payload, qos: 1 };
+        self.owe(&request);
+        actions.push_back(Action::Send(request));
         token
     }
 
@@ -29,7 +31,9 @@ impl Requests {
         if let Some(reply) = reply {
             self.awaited.insert(reply, token);
         }
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 }));
+        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        self.owe(&request);
+        actions.push_back(Action::Send(request));
         Ok(token)
     }
 

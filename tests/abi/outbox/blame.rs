@@ -60,7 +60,7 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     assert_eq!(peer.answer_publish().payload(), [3]);
     assert_eq!(host.until("DELIVERED").token, tokens[3]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!(host.asides(false), [Aside { token: tokens[1], code: 0, topic: Some("t".into()), payload: vec![1] }]);
+    assert_eq!(host.dead_letters(), [Kept { token: tokens[1], code: 0, topic: Some("t".into()), payload: vec![1] }]);
     assert_eq!(host.outbox_info().unwrap().set_aside, 1);
 }
 
@@ -81,7 +81,7 @@ fn no_message_pays_for_a_bad_link() {
         assert_eq!((told.token, told.status), (*token, ENOS_OK), "{told:?}");
     }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((host.outbox_info().unwrap().set_aside, host.asides(false).len()), (0, 0));
+    assert_eq!((host.outbox_info().unwrap().set_aside, host.dead_letters().len()), (0, 0));
 }
 
 #[test]

@@ -93,10 +93,14 @@ fn a_code_for_good_sets_the_post_aside_and_the_next_ones_go_on() {
     assert!(told[1].detail.contains("as told"), "EnOS's words: {:?}", told[1]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(host.outbox_info().unwrap().set_aside, 1);
-    let aside = Aside { token: tokens[1], code: 1206, topic: Some(String::new()), payload: params(1).into() };
-    assert_eq!(host.asides(false), std::slice::from_ref(&aside));
-    assert_eq!(host.asides(true), [aside], "it was kept");
-    assert_eq!(host.asides(false), []);
+    let letter = Kept { token: tokens[1], code: 1206, topic: Some(String::new()), payload: params(1).into() };
+    assert_eq!(host.dead_letters(), std::slice::from_ref(&letter));
+    assert_eq!(host.dead_letters(), [letter], "it is kept");
+    assert_eq!(host.outbox_info().unwrap().dead_letters, 1);
+    assert_eq!(host.drop_message(tokens[0]), ENOS_ERR_NOT_FOUND, "it is through");
+    assert_eq!(host.drop_message(tokens[1]), ENOS_OK);
+    assert_eq!(host.drop_message(tokens[1]), ENOS_ERR_NOT_FOUND, "it is gone");
+    assert_eq!((host.dead_letters(), host.outbox_info().unwrap().dead_letters), (vec![], 0));
     assert_eq!(host.outbox_info().unwrap().set_aside, 1, "how many ever");
 }
 

@@ -177,7 +177,7 @@ fn a_record_that_is_garbled_is_skipped_told_and_kept_apart() {
         exactly_once(&tokens, &host.seen);
         let told = host.seen.iter().find(|told| told.token == tokens[2]).unwrap();
         assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_ERR_STORAGE), "{harm}: {told:?}");
-        let asides = host.asides(false);
+        let asides = host.dead_letters();
         assert_eq!((asides.len(), asides[0].token, &asides[0].topic), (1, tokens[2], &None), "{harm}: {asides:?}");
         assert_eq!(published(host, thread), [[0], [1], [3], [4]], "{harm}");
         assert!(!store.has("out"), "{harm}");

@@ -60,6 +60,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// It is on its way.
+    pub(super) fn send(&mut self, number: u64) {
+        *self.sent.entry(number).or_default() += 1;
+    }
+
     fn take(&mut self, number: u64) {
         self.taken.push(number);
         self.has.insert(number);
@@ -111,6 +116,7 @@ impl World {
         for gone in dropped {
             self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
         }
+        self.tell_dropped_dead();
         let taken = match result {
             Ok(taken) => taken,
             Err(error) => {
@@ -168,7 +174,13 @@ impl World {
             self.die();
             return None;
         }
+        self.tell_dropped_dead();
         answer
+    }
+
+    fn tell_dropped_dead(&mut self) {
+        let tokens = self.queue.take_dropped_dead();
+        self.session.dead_letters_dropped(tokens);
     }
 
     /// A message of the outbox reaches the cloud, over this link.
@@ -177,7 +189,6 @@ impl World {
             let after = self.rng.u64(0..20);
             return self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "a fault of the broker's".into() }));
         }
-        *self.ledger.sent.entry(number).or_default() += 1;
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {

@@ -1,6 +1,6 @@
 //! The functions of a client, as methods.
 
-use std::ffi::{c_char, c_void, CStr, CString};
+use std::ffi::{c_void, CStr, CString};
 use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
@@ -41,9 +41,9 @@ impl Durable<'_> {
     }
 }
 
-/// A message that was set aside; without a topic it cannot be read any more.
+/// A message in the outbox; without a topic it cannot be read any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aside {
+pub struct Kept {
     pub token: u64,
     pub code: i32,
     pub topic: Option<String>,
@@ -173,6 +173,7 @@ impl Client {
             bytes: 0,
             set_aside: 0,
             dropped: 0,
+            dead_letters: 0,
         };
         match status(unsafe { enos_client_outbox_info(self.0, &mut info) }) {
             Status::ENOS_OK => Ok(info),
@@ -186,12 +187,26 @@ impl Client {
         self.outbox_info().unwrap().messages
     }
 
-    /// What was set aside; all of it stays unless `remove`.
+    /// What waits, as the library shows it.
     #[track_caller]
-    pub fn asides(self, remove: bool) -> Vec<Aside> {
-        let mut seen = (Vec::new(), remove);
-        ok(unsafe { enos_client_asides(self.0, Some(look), (&raw mut seen).cast()) });
-        seen.0
+    pub fn show_waiting(self) -> Vec<Kept> {
+        self.show(enos_outbox_which::ENOS_OUTBOX_WAITING)
+    }
+
+    #[track_caller]
+    pub fn dead_letters(self) -> Vec<Kept> {
+        self.show(enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS)
+    }
+
+    #[track_caller]
+    fn show(self, which: enos_outbox_which) -> Vec<Kept> {
+        let mut seen = Vec::new();
+        ok(unsafe { enos_client_outbox_each(self.0, which as i32, Some(look), (&raw mut seen).cast()) });
+        seen
+    }
+
+    pub fn drop_message(self, token: u64) -> Status {
+        status(unsafe { enos_client_outbox_drop(self.0, token) })
     }
 
     /// Publishes, with a place for the token that others look at.
@@ -224,19 +239,16 @@ impl Client {
     }
 }
 
-unsafe extern "C" fn look(
-    ctx: *mut c_void,
-    token: u64,
-    code: i32,
-    topic: *const c_char,
-    payload: *const u8,
-    len: usize,
-) -> i32 {
-    // SAFETY: ctx is what asides() passes; the rest is as the header promises.
-    let ((seen, remove), payload) =
-        unsafe { (&mut *ctx.cast::<(Vec<Aside>, bool)>(), std::slice::from_raw_parts(payload, len).to_vec()) };
-    seen.push(Aside { token, code, topic: (!topic.is_null()).then(|| text(topic)), payload });
-    i32::from(*remove)
+unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message) -> i32 {
+    // SAFETY: ctx is what show() passes; the rest is as the header promises.
+    let (seen, message, payload) = unsafe {
+        let message = &*message;
+        (&mut *ctx.cast::<Vec<Kept>>(), message, std::slice::from_raw_parts(message.payload, message.len).to_vec())
+    };
+    assert_eq!(message.struct_size, size_of::<enos_outbox_message>());
+    let topic = (!message.topic.is_null()).then(|| text(message.topic));
+    seen.push(Kept { token: message.token, code: message.code, topic, payload });
+    0
 }
 
 #[track_caller]

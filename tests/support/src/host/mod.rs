@@ -27,7 +27,7 @@ use enos::ffi::event::{enos_event, enos_event_name};
 use enos::ffi::handle::enos_client;
 use enos::ffi::status::enos_last_error;
 
-pub use client::{Aside, Client, Durable, DURABLE, RESUME, UNTIL_REPLY};
+pub use client::{Client, Durable, Kept, DURABLE, RESUME, UNTIL_REPLY};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 

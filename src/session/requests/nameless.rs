@@ -1,0 +1,34 @@
+//! Refusals without an id, with which EnOS answers what it cannot read: whose they are.
+
+use super::*;
+
+impl Requests {
+    /// An answer to this will come, if its topic is subscribed to.
+    pub(super) fn owe(&mut self, request: &LinkRequest) {
+        let LinkRequest::Publish { topic, .. } = request else { return };
+        let reply_topic = topic::reply_topic(topic);
+        if matches!(self.reply_topics.get(&reply_topic), Some(ReplyTopic::Granted)) {
+            let owed = self.owed.get(&reply_topic).copied().unwrap_or_default();
+            self.owed.insert(reply_topic, owed.saturating_add(1));
+        }
+    }
+
+    /// One of them has come; how many there were.
+    pub(super) fn pay(&mut self, topic: &str) -> u32 {
+        let Some(owed) = self.owed.get_mut(&topic.to_owned()) else { return 0 };
+        let before = *owed;
+        *owed = before.saturating_sub(1);
+        before
+    }
+
+    /// It counts only when it can be meant for one request and no other. A success is never taken for anyone's.
+    pub(super) fn nameless_reply(&mut self, topic: &str, payload: &[u8], owed: u32) -> Option<Replied> {
+        let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
+        let mut waiting = self.awaited.iter().filter(|((on, _), _)| on == topic).map(|(_, token)| *token);
+        let (first, second) = (waiting.next()?, waiting.next());
+        Some(match (owed, second) {
+            (1, None) => self.replied(first, code, words),
+            _ => Replied::Unclear,
+        })
+    }
+}
