@@ -2,6 +2,8 @@
 
 PREFIX ?= /usr/local
 WORLDS ?= 1000000
+# enos-sim needs OpenSSL's headers, which a build without TLS must not ask for.
+SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
 .PHONY: help build demo check test soak worlds bench fleet outages docs cross deb header install clean
@@ -9,9 +11,10 @@ WORLDS ?= 1000000
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
 
-build: ## builds libenos.so, in build/
+build: ## builds libenos.so and enos-sim, in build/
 	scripts/setup
-	cmake -S . -B build -DCMAKE_INSTALL_PREFIX="$(PREFIX)" -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
+	cmake -S . -B build -DCMAKE_INSTALL_PREFIX="$(PREFIX)" -DENOS_BUILD_SIMULATOR=$(SIMULATOR) \
+		-DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
 	cmake --build build
 
 demo: ## activates a device against the simulator, and reports from it
@@ -66,7 +69,7 @@ header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --workspace --test packaging -- header::
 
 # By sudo there may be no Rust on PATH: what was built before is installed then.
-install: $(if $(shell command -v cargo),build) ## installs the library, the header, and files for CMake and pkg-config; PREFIX=/usr/local
+install: $(if $(shell command -v cargo),build) ## installs the library, the header, files for CMake and pkg-config, and enos-sim; PREFIX=/usr/local
 	cmake --install build --prefix "$(PREFIX)"
 
 clean: ## removes everything that was built

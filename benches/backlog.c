@@ -66,7 +66,7 @@ static enos_client *create(const char *directory, int port)
 
     ENOS_INIT(&storage);
     snprintf(uri, sizeof uri, "tcp://" HOST ":%d", port);
-    need(enos_storage_directory(directory, &storage) == ENOS_OK && enos_config_new(&config) == ENOS_OK &&
+    need(enos_storage_directory_create(directory, &storage) == ENOS_OK && enos_config_new(&config) == ENOS_OK &&
              enos_config_set_server(config, uri) == ENOS_OK &&
              enos_config_set_identity(config, "bench-product", "bench-device") == ENOS_OK &&
              enos_config_set_device_secret(config, "0123456789abcdefghij", ENOS_NUL_TERMINATED) == ENOS_OK &&

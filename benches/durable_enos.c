@@ -18,7 +18,7 @@ void keep_open(const char *directory)
     enos_storage storage;
 
     ENOS_INIT(&storage);
-    need(enos_storage_directory(directory, &storage) == ENOS_OK && enos_config_new(&config) == ENOS_OK &&
+    need(enos_storage_directory_create(directory, &storage) == ENOS_OK && enos_config_new(&config) == ENOS_OK &&
              enos_config_set_server(config, "tcp://" HOST) == ENOS_OK &&
              enos_config_set_identity(config, "bench-product", "bench-device") == ENOS_OK &&
              enos_config_set_device_secret(config, "0123456789abcdefghij", ENOS_NUL_TERMINATED) == ENOS_OK &&

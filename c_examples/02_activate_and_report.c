@@ -128,7 +128,7 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         answer(event);
         break;
     case ENOS_EVENT_REPLY:
-        if (event->status == ENOS_OK && event->detail_code == 200)
+        if (event->status == ENOS_OK)
             self->acknowledged++;
         printf("reply %s, code %d: %.*s\n", enos_strerror(event->status), (int)event->detail_code,
                (int)event->payload_len, (const char *)event->payload);

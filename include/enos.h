@@ -315,6 +315,10 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_CONFLICT = -46,
   /**
+   * EnOS answered with a code other than 200, or the broker refused a subscription; detail_code is that code.
+   */
+  ENOS_ERR_REFUSED = -47,
+  /**
    * A fault of the library, caught at the boundary; the process goes on.
    */
   ENOS_ERR_PANIC = -99,
@@ -784,22 +788,47 @@ typedef struct enos_storage {
  * A ready-made storage for a Linux file system: a directory with a file a key, each written whole, synced and renamed,
  * so that a power cut at any moment leaves the old value or the new one.
  *
- * The directory is created with mode 0700 when it is missing; its parent must exist. One that exists must belong to the
- * effective user and give no right to group and others. It is locked until its release: one storage a directory at a
- * time, in this process and in all others. Give the same enos_storage to all clients that share the directory. Once it
- * was given to a config, the library releases it after the last config or client that uses it; one that was given to
- * none is released with out->release(out->ctx).
+ * The directory is never created here: before its file system is mounted, an empty directory in its place would mean
+ * that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
+ *
+ * What is refused, as sshd would refuse a user's keys: a directory that does not belong to the effective user, or gives
+ * any right to group or others; a link in its place, which is not followed; a parent that belongs to neither root nor
+ * the effective user, or that everybody can write, unless it is sticky (like /tmp). A parent that its group can write
+ * is a warning in the log.
+ *
+ * It is locked until its release: one storage a directory at a time, in this process and in all others. Give the same
+ * enos_storage to all clients that share the directory. Once it was given to a config, the library releases it after
+ * the last config or client that uses it; one that was given to none is released with out->release(out->ctx).
+ *
+ * Each use looks at the path first. When it no longer leads to the directory that was opened (a file system was mounted
+ * over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
+ * with -ESTALE until the storage is released and opened again.
  *
  * @param path  of the directory, UTF-8.
  * @param out   made with ENOS_INIT(); receives the storage, for enos_config_set_storage(). Its callbacks fail with
  *              negated errno values.
  * @retval ENOS_OK               out is ready.
  * @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
- * @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.
+ * @retval ENOS_ERR_STORAGE      the directory does not exist, cannot be opened or cannot be trusted; enos_last_error()
+ *                               says why.
  * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
 enos_status enos_storage_directory(const char *path, struct enos_storage *out);
+
+/**
+ * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
+ * parent must exist. For provisioning, and for a first run that knows to be one.
+ *
+ * @param path  as there.
+ * @param out   as there.
+ * @retval ENOS_OK               out is ready.
+ * @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
+ * @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.
+ * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
  * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
@@ -810,7 +839,7 @@ enos_status enos_storage_directory(const char *path, struct enos_storage *out);
  */
 typedef enum enos_event_type {
   /**
-   * Online as the device: publish from here on. The subscriptions of before are being renewed.
+   * Online as the device: publish from here on. All subscriptions have been asked for, ahead of what you publish.
    */
   ENOS_EVENT_CONNECTED = 1,
   /**
@@ -857,7 +886,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_DELIVERED = 6,
   /**
-   * The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted).
+   * The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted). With
+   * token 0: a subscription was refused or not answered on a later link, or is granted again after that.
    */
   ENOS_EVENT_SUBSCRIBED = 7,
   /**
@@ -866,7 +896,8 @@ typedef enum enos_event_type {
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
    * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
-   * detail_code (EnOS's code; 200 is success), payload (the reply, JSON).
+   * detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
+   * another code, or the broker refuses the topic of the replies (detail_code 128).
    */
   ENOS_EVENT_REPLY = 9,
   /**
@@ -875,8 +906,9 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_OVERFLOW = 10,
   /**
-   * A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for half of the calls that the limit
-   * allows, or for an eighth of the outbox. Told once after a refusal.
+   * A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
+   * (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
+   * refusal.
    */
   ENOS_EVENT_ROOM = 11,
   /**
@@ -885,7 +917,7 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
    *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
    *     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
-   *   - ENOS_ERR_CREDENTIALS, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
+   *   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
    *     replies come, and the first message waits for one.
    */
   ENOS_EVENT_OUTBOX_FAILED = 12,
@@ -1137,9 +1169,10 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
 enos_status enos_config_set_activation_timeout(struct enos_config *config, uint32_t ms);
 
 /**
- * Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
- * with each failure, and counted from when the connect budget has room. Who has very many devices behind one broker
- * raises min_ms: when all lose it at once and it returns at once, all are back within that time.
+ * Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
+ * random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
+ * more than max_ms. Whoever has very many devices behind one broker raises min_ms: when all lose it at once and it
+ * returns at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms nothing is random.
  *
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
@@ -1191,7 +1224,8 @@ enos_status enos_config_set_connect_budget(struct enos_config *config,
 enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t ms);
 
 /**
- * Sets how many accepted calls may be without their outcome; one more is ENOS_ERR_QUEUE_FULL.
+ * Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
+ * commands and subscriptions have places of their own, and durable messages wait in the outbox.
  *
  * @param config    the config.
  * @param messages  1 to 10000. Default: 100, which is also the fastest.
@@ -1241,7 +1275,8 @@ enos_status enos_config_set_bind_interface(struct enos_config *config, const cha
  * whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
  *
  * Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
- * trusted, be valid today, and be for the broker's name. A certificate of the device's own does not replace its secret:
+ * trusted, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses when the server is
+ * given by its address. Its common name is not looked at. A certificate of the device's own does not replace its secret:
  * the signed password goes over TLS just the same.
  *
  * Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
@@ -1250,6 +1285,17 @@ enos_status enos_config_set_bind_interface(struct enos_config *config, const cha
  * files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
  * A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
  * warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+ *
+ * PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
+ * may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
+ *
+ * Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
+ * issued it; for the others nobody asks. A list that has expired cannot vouch any more: its authority's certificates are
+ * refused, as revoked ones are, until there is a new list in the file, or none. So put lists there only if they are
+ * renewed in time, by a way that does not need this connection.
+ *
+ * The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
+ * loaded again when their file or directory has changed, and after an hour.
  *
  * A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
  * as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -1261,7 +1307,8 @@ enos_status enos_config_set_bind_interface(struct enos_config *config, const cha
  *
  * @param config  the config.
  * @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
- *                certificates, that is: one in between is not trusted for itself. A file has at most 4 MiB.
+ *                certificates, that is: one in between is not trusted for itself. Their revocation lists may stand there
+ *                too. A file has at most 4 MiB.
  * @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
  *                none. Default: NULL.
  * @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same
@@ -1520,7 +1567,8 @@ void enos_client_wake(enos_client *client);
  *
  * @param client  the client.
  * @retval ENOS_OK               it runs.
- * @retval ENOS_ERR_STATE        it runs already.
+ * @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this client
+ *                               (also when it is called from an event callback there).
  * @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
  */
 enos_status enos_client_loop_start(enos_client *client);
@@ -1541,13 +1589,23 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  *     QoS 0             DELIVERED when it is written to the socket
  *     QoS 1             DELIVERED when the broker has acknowledged it
- *     subscribe         SUBSCRIBED; ENOS_ERR_CREDENTIALS when the broker refuses
- *     unsubscribe       UNSUBSCRIBED
- *     post_*            REPLY with EnOS's code in detail_code, or with a status; no DELIVERED
+ *     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
+ *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none
+ *     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
+ *                       is in detail_code; or another status. No DELIVERED
+ *     reply             DELIVERED when the broker has acknowledged it
  *
  * When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
- * arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
+ * arrived, and is not sent again. A link that is lost ends publishes, posts and replies likewise, with
  * ENOS_ERR_NETWORK.
+ *
+ * Limits. Publishes and posts share the places of enos_config_set_inflight(). Replies to commands have 100 places of
+ * their own, so that a device that posts all it can still answers, and calls to subscribe and unsubscribe have 1000. A
+ * call that finds no place is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when there is one.
+ *
+ * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
+ * firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
+ * EnOS itself sends a command again that was not answered in time.
  *
  * Durable messages outlive both: the chapter on the outbox has their outcomes.
  *
@@ -1604,31 +1662,46 @@ enos_status enos_client_publish(enos_client *client,
                                 uint64_t *out_token);
 
 /**
- * Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. Lasts across reconnects: the library renews it
- * (and tells a refusal with a SUBSCRIBED event whose token is 0). EnOS delivers commands to a device without this; the
- * replies to enos_client_post_*() are seen to by the library.
+ * Subscribes to a topic filter, from now until enos_client_unsubscribe(). Messages come as ENOS_EVENT_MESSAGE. It is
+ * taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
+ * at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
+ * it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
+ * device without this; the replies to enos_client_post_*() are seen to by the library.
+ *
+ * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
+ *
+ *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
+ *                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
+ *                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
+ *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
+ *     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
+ *                                once with ENOS_OK when it is granted again after that. That a renewal was granted
+ *                                is not told otherwise
  *
  * @param client     the client.
  * @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
  * @param qos        0 or 1: the highest that messages are to come with.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: SUBSCRIBED will come.
- * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or too many filters.
+ * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
+ *                               have no outcome yet (ENOS_EVENT_ROOM tells when to go on), or nobody runs the loop.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
  */
 enos_status enos_client_subscribe(enos_client *client, const char *filter, int32_t qos, uint64_t *out_token);
 
 /**
- * Ends a subscription.
+ * Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
+ * at the broker's answer; when the link is lost before, for the subscription ends with it; offline at once. With
+ * ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends. A call to subscribe that is
+ * still without an outcome has it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
- * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
+ *                               to go on), or nobody runs the loop.
  * @retval ENOS_ERR_INVALID_ARG  no such filter.
  */
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
@@ -1644,8 +1717,9 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
  *                     durable post has to have a "time", in milliseconds since 1970.
  * @param out_token    receives the token; may be NULL.
- * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
- *                               detail_code is 200. If durable: it is in your storage.
+ * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
+ *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
+ *                               storage.
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
  *                               to go on.
@@ -1662,7 +1736,11 @@ enos_status enos_client_post_measurepoints(enos_client *client,
 
 /**
  * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
- * device back until the one before is answered or has timed out.
+ * device back until the one before is answered or has timed out. Replies have 100 places of their own, beside the
+ * messages of enos_config_set_inflight().
+ *
+ * A command is acknowledged to the broker when it is in the inbound queue, before the firmware has it. If the process
+ * ends in between, MQTT does not send it again; EnOS does, if it has had no answer.
  *
  * @param client         the client.
  * @param command_topic  the message's topic.
@@ -1673,7 +1751,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
  * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+ * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
  * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
  */

@@ -76,15 +76,13 @@ private:
     uint64_t token_ = 0;
 };
 
-/** enos_storage_directory(): given to a config, it is the library's; given to none, this releases it. */
+/** A storage in a directory: given to a config, it is the library's; given to none, this releases it. */
 class directory {
 public:
-    /** Opens the directory, and makes it when it is missing. */
-    explicit directory(const std::string &path)
-    {
-        ENOS_INIT(&storage_);
-        check(enos_storage_directory(text(path), &storage_));
-    }
+    /** enos_storage_directory(): throws when there is no such directory. */
+    explicit directory(const std::string &path) : directory(path, enos_storage_directory) {}
+    /** enos_storage_directory_create(): makes it when it is missing; for provisioning and first runs. */
+    static directory create(const std::string &path) { return directory(path, enos_storage_directory_create); }
     /** Takes over what the other holds. */
     directory(directory &&other) noexcept : storage_(other.storage_) { other.storage_.release = nullptr; }
     ~directory()
@@ -95,6 +93,11 @@ public:
 
 private:
     friend class config;
+    directory(const std::string &path, enos_status (*open)(const char *, enos_storage *))
+    {
+        ENOS_INIT(&storage_);
+        check(open(text(path), &storage_));
+    }
     enos_storage storage_;
 };
 

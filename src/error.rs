@@ -59,6 +59,8 @@ pub enum enos_status_code {
     ENOS_ERR_PROTOCOL = -45,
     /// Another client is probably logged in as the same device: each login of the one ends the other's connection.
     ENOS_ERR_CONFLICT = -46,
+    /// EnOS answered with a code other than 200, or the broker refused a subscription; detail_code is that code.
+    ENOS_ERR_REFUSED = -47,
     /// A fault of the library, caught at the boundary; the process goes on.
     ENOS_ERR_PANIC = -99,
 }

@@ -2,7 +2,7 @@
 
 use enos::error::Status;
 use enos::protocol::{Identity, Secret, SignMethod};
-use enos::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Loaded, Now, Session, Settings, State};
+use enos::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Now, Session, Settings, State};
 
 /// When the outage begins on the clock of a session: it has been online for long by then.
 const BEGINS_MS: u64 = 10_000_000;
@@ -159,11 +159,7 @@ impl World {
     fn perform(&mut self) {
         while let Some(action) = self.session.next_action() {
             match action {
-                Action::Load => {
-                    let (current, previous, pending) = (Ok(None), Ok(None), Ok(vec![]));
-                    let nothing = Loaded { current, previous, pending, accepted: None, budget: None };
-                    self.session.handle(self.now(), Input::Loaded(Box::new(nothing)));
-                }
+                Action::Load => self.session.handle(self.now(), Input::Loaded(Box::default())),
                 Action::Open { attempt, .. } => self.open(attempt),
                 Action::Abandon { attempt, reason } => {
                     self.due = None;

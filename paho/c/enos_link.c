@@ -119,18 +119,6 @@ int Socket_close(SOCKET socket)
 }
 
 
-int Log_initialize(Log_nameValue* info)
-{
-	(void)info;
-	return 0;
-}
-
-
-void Log_terminate(void)
-{
-}
-
-
 void Log_setTraceCallback(Log_traceCallback* callback)
 {
 	(void)callback;

@@ -1,8 +1,8 @@
 //! The command line.
 
 use enos_sim::{
-    ca::Files, read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Product,
-    SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
+    ca::Files, read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Methods,
+    Product, SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
 };
 use lexopt::{Arg, Parser, ValueExt};
 use std::{
@@ -99,7 +99,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 31] = [
+const VALUED: [&str; 32] = [
     "listen",
     "tls-listen",
     "tls-cert",
@@ -113,6 +113,7 @@ const VALUED: [&str; 31] = [
     "state",
     "hmacsha1",
     "md5",
+    "methods",
     "refusal-code",
     "activation-topic",
     "activated-at",
@@ -224,6 +225,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
             let known = [("same", SecondLogin::SameSecret), ("new", SecondLogin::NewSecret)];
             activation(config).second_login = one_of(value, &known)?;
         }
+        "methods" => config.methods = one_of(value, &[("strict", Methods::Strict), ("lax", Methods::Lax)])?,
         "push-qos" => config.push_qos = number(value, 0, 1)? as u8,
         "refuse-subscription" => config.refused_filters.push(value.into()),
         "command" => {

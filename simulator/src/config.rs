@@ -42,6 +42,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Makes generated secrets and garbage repeatable.
     pub seed: Option<u64>,
+    /// How closely the `method` of a request is looked at.
+    pub methods: Methods,
     /// What a client may cost.
     pub limits: Limits,
 }
@@ -66,6 +68,7 @@ impl Default for Config {
             faults: Vec::new(),
             state: None,
             seed: None,
+            methods: Methods::default(),
             limits: Limits::default(),
         }
     }
@@ -82,6 +85,16 @@ pub enum HmacSha1 {
     /// Both are accepted.
     #[default]
     Either,
+}
+
+/// How closely the `method` of a request is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Methods {
+    /// It is the topic's, as the documents read.
+    #[default]
+    Strict,
+    /// Any text: Envision's Python SDK has slips in some.
+    Lax,
 }
 
 /// How dynamic activation goes.

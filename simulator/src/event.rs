@@ -3,10 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{DeviceId, Summary};
-
-/// Binary payloads are shown up to this many bytes.
-const SHOWN_BYTES: usize = 1024;
+use crate::{DeviceId, Payload, Summary};
 
 /// An event, when it was, and whose.
 #[derive(Clone, Debug, Serialize)]
@@ -108,14 +105,15 @@ pub enum Event {
     PubackReceived {
         packet_id: u16,
     },
-    /// A request of the device was judged; `sent` is false when it has not subscribed to the reply's topic, or a
-    /// fault has swallowed the reply.
+    /// A request of the device was judged. `unsent` is there when the reply did not go out, and says why.
     Reply {
         topic: String,
         id: String,
         code: i64,
         message: String,
         sent: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unsent: Option<Unsent>,
     },
     /// A message went to a device because it has subscribed to its topic.
     Delivered {
@@ -202,65 +200,20 @@ pub enum Rule {
     Spacing,
 }
 
+/// Why a reply did not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsent {
+    /// The device has not subscribed to its topic.
+    NotSubscribed,
+    /// A fault has silenced it.
+    Fault,
+}
+
 /// A filter of a SUBSCRIBE and what became of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Filter {
     pub filter: String,
     pub qos: u8,
     pub code: u8,
-}
-
-/// A payload fit to be shown: secrets and signatures in it are masked.
-#[derive(Clone, Debug, Serialize)]
-pub struct Payload {
-    pub bytes: usize,
-    /// The payload, when it is JSON.
-    #[serde(rename = "payload", skip_serializing_if = "Option::is_none")]
-    pub json: Option<Value>,
-    /// Else its first kilobyte in hex.
-    #[serde(rename = "payload_hex", skip_serializing_if = "Option::is_none")]
-    pub hex: Option<String>,
-}
-
-impl Payload {
-    pub fn of(payload: &[u8]) -> Payload {
-        let json = serde_json::from_slice(payload).ok().map(|mut json| {
-            mask(&mut json);
-            json
-        });
-        let shown = payload.get(..SHOWN_BYTES).unwrap_or(payload);
-        let hex = json.is_none().then(|| hex::encode(shown));
-        Payload { bytes: payload.len(), json, hex }
-    }
-}
-
-/// Replaces what must not be shown, at any depth (which the parser has limited).
-fn mask(json: &mut Value) {
-    match json {
-        Value::Object(members) => {
-            for (name, value) in members {
-                let name = name.to_ascii_lowercase();
-                if name.ends_with("secret") || name == "sign" || name == "password" {
-                    *value = "***".into();
-                } else {
-                    mask(value);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(mask),
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked_at_any_depth() {
-        let shown = Payload::of(br#"{"params":[{"deviceSecret":"s3cr3t","sign":"ABC"}],"id":"1"}"#);
-        let shown = serde_json::to_string(&shown).unwrap();
-        assert!(!shown.contains("s3cr3t") && !shown.contains("ABC"), "{shown}");
-        assert_eq!(Payload::of(&[0xff; 5000]).hex.unwrap().len(), 2 * SHOWN_BYTES);
-    }
 }

@@ -34,6 +34,7 @@ mod file;
 mod link;
 mod login;
 mod packet;
+mod payload;
 mod registry;
 mod shared;
 mod subscriptions;
@@ -45,11 +46,12 @@ mod tls;
 
 pub use cloud::{Cloud, CommandError};
 pub use config::{
-    Activation, Block, Command, Completed, Config, HmacSha1, Limits, SecondLogin, Spelling, ThrottleConfig,
+    Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
 pub use device::{Device, DeviceId, Product, Secret};
-pub use event::{Event, Filter, Payload, Record, Rule};
+pub use event::{Event, Filter, Record, Rule, Unsent};
 pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
+pub use payload::Payload;
 pub use summary::{DeviceSummary, Summary};
 pub use tls::{TlsConfig, TlsVersion};

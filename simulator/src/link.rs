@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     connection::Input,
-    event::Event,
+    event::{Event, Unsent},
     fault::{Action, Fault, Kind, Phase},
     packet::Outgoing,
     shared::Reporter,
@@ -177,7 +177,8 @@ impl Link {
                 Action::Silence => {
                     // A request was judged even if its device is not told.
                     if let Some(Event::Reply { topic, id, code, message, .. }) = item.event.take() {
-                        self.reporter.report(Event::Reply { topic, id, code, message, sent: false });
+                        let unsent = Some(Unsent::Fault);
+                        self.reporter.report(Event::Reply { topic, id, code, message, sent: false, unsent });
                     }
                     return Ok(None);
                 }

@@ -62,8 +62,8 @@ pub struct Claim {
     password: String,
 }
 
-/// The longest key that is listened to, in bytes; EnOS's are half as long.
-const LONGEST_KEY: usize = 128;
+/// The longest key that is listened to, in bytes: 64 characters of four bytes.
+const LONGEST_KEY: usize = 256;
 
 /// The device that the user name speaks of: `deviceKey&productKey`.
 pub fn device_of(connect: &Connect) -> Option<DeviceId> {

@@ -19,12 +19,15 @@ use crate::{
     login::{Claim, Mode},
     registry::Registry,
     summary::{Summary, Tally},
+    thing::Upgrade,
     throttle::{Ban, Throttle},
     DeviceId,
 };
 
 /// How long connections may take to end by themselves when the cloud stops.
 const STOPPING: Duration = Duration::from_secs(1);
+
+const FIRST_ID: u64 = 7_000_000_001;
 
 /// Who is told the events.
 pub type Sink = Box<dyn FnMut(&Record) + Send>;
@@ -44,6 +47,7 @@ pub struct Shared {
     log: Mutex<(Sink, Tally)>,
     random: Mutex<fastrand::Rng>,
     ids: AtomicU64,
+    upgrades: Mutex<HashMap<DeviceId, Upgrade>>,
     numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
     connections: Mutex<HashMap<u64, Handle>>,
@@ -62,7 +66,9 @@ impl Shared {
             throttle: Mutex::default(),
             log: Mutex::new((sink, Tally::default())),
             random: Mutex::new(config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
-            ids: AtomicU64::new(1),
+            // Far from the ids that devices count up from 1: an SDK may take a command with such an id for a reply.
+            ids: AtomicU64::new(FIRST_ID),
+            upgrades: Mutex::default(),
             numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
             connections: Mutex::default(),
@@ -84,6 +90,11 @@ impl Shared {
     /// Connections are counted from 1, whichever port they come to.
     pub fn next_connection(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whose upgrade has come how far. Of devices that were logged in, so there are no more than are registered.
+    pub fn upgrades(&self) -> MutexGuard<'_, HashMap<DeviceId, Upgrade>> {
+        lock(&self.upgrades)
     }
 
     pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use std::fmt;
 
-use crate::event::{Event, Payload, Record, Rule};
+use crate::event::{Event, Record, Rule, Unsent};
+use crate::payload::Payload;
 
 /// Payloads are cut after this many characters.
 const SHOWN_CHARS: usize = 240;
@@ -74,15 +75,18 @@ impl fmt::Display for Event {
             }
             Event::Puback { packet_id } => write!(f, "PUBACK {packet_id} sent"),
             Event::PubackReceived { packet_id } => write!(f, "PUBACK {packet_id} received"),
-            Event::Reply { id, code, message, sent, .. } => {
+            Event::Reply { id, code, message, unsent, .. } => {
                 write!(f, "reply to id {}: code {code}", printable(id))?;
                 if !message.is_empty() {
                     write!(f, ", {}", printable(message))?;
                 }
-                if !sent {
-                    f.write_str(" (not sent; a reply needs a subscription to its topic)")?;
+                match unsent {
+                    None => Ok(()),
+                    Some(Unsent::NotSubscribed) => {
+                        f.write_str(" (not sent: the device has not subscribed to its topic)")
+                    }
+                    Some(Unsent::Fault) => f.write_str(" (not sent: silenced by a fault)"),
                 }
-                Ok(())
             }
             Event::Delivered { topic, qos, bytes } => {
                 write!(f, "delivered {} QoS {qos}, {bytes} bytes", printable(topic))
@@ -109,8 +113,8 @@ impl fmt::Display for Event {
 
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.json, &self.hex) {
-            (Some(json), _) => f.write_str(&cut(&json.to_string())),
+        match (&self.text, &self.hex) {
+            (Some(text), _) => f.write_str(&cut(text.get())),
             (None, Some(hex)) => write!(f, "{} bytes that are not JSON: {}", self.bytes, cut(hex)),
             (None, None) => write!(f, "{} bytes", self.bytes),
         }

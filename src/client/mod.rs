@@ -146,11 +146,17 @@ impl Client {
 
     pub fn subscribe(&self, filter: &str, qos: i32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         let qos = check_qos(qos)?;
-        self.accept(accepted, |session, now| session.subscribe(now, filter, qos))
+        self.accept(accepted, |session, now| {
+            check_backlog(session)?;
+            session.subscribe(now, filter, qos)
+        })
     }
 
     pub fn unsubscribe(&self, filter: &str, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        self.accept(accepted, |session, now| session.unsubscribe(now, filter))
+        self.accept(accepted, |session, now| {
+            check_backlog(session)?;
+            session.unsubscribe(now, filter)
+        })
     }
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
@@ -173,7 +179,7 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.publish(now, &topic::reply_topic(command_topic), payload, 1))
+        self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
     }
 
     pub fn state(&self) -> Result<State> {

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{callback, stored, Client};
+use super::stored::Stored;
+use super::{callback, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SignParams};
-use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest};
+use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
 use crate::transport::link::{Link, LinkOptions};
@@ -24,7 +25,7 @@ const MAX_ADDRESSES: usize = 8;
 pub struct Runner {
     server: Server,
     identity: Identity,
-    records: Option<Records>,
+    pub stored: Stored,
     link_settings: LinkSettings,
     resolver: Resolver,
     /// The attempt under way, from its look-up to the end of its link.
@@ -58,12 +59,12 @@ impl Runner {
         Runner {
             server,
             identity,
-            records,
+            stored: Stored::new(records),
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
-                // The outbox has as many again.
-                inflight: config.inflight.saturating_mul(2),
+                // The outbox has as many again, and answers have places of their own.
+                inflight: config.inflight.saturating_mul(2).saturating_add(MAX_ANSWERS as u32),
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
                 tls: config.tls(),
@@ -138,17 +139,11 @@ impl Runner {
 impl Client {
     /// Does one thing that the session wants. What has an answer gives it back at once.
     pub(super) fn perform(self: &Arc<Self>, runner: &mut Runner, action: Action) -> Option<Input> {
-        let records = runner.records.as_ref();
         match action {
-            Action::Load => return Some(Input::Loaded(Box::new(stored::load(records)))),
-            Action::StorePending(pending) => {
-                return Some(Input::PendingStored(stored::store_pending(records, pending)));
-            }
-            Action::Promote { current, previous } => {
-                return Some(Input::Promoted(stored::promote(records, current, previous)));
-            }
-            Action::StoreAccepted(accepted) => stored::store_accepted(records, accepted),
-            Action::StoreBudget(stamps) => stored::store_budget(records, stamps),
+            Action::Load => return runner.stored.load(),
+            Action::StoreSecrets(secrets) => return runner.stored.store_secrets(secrets),
+            Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
+            Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::Open { attempt, candidate, timestamp_ms } => {
                 runner.drop_link();
                 let addresses = VecDeque::new();
@@ -156,11 +151,11 @@ impl Client {
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
-                // The keeper may write the CONNECT at this very moment: a link counts, whether it has or not.
-                let sent = runner.link(attempt).is_some();
-                if runner.attempt.as_ref().is_some_and(|present| present.number == attempt) {
+                let mut sent = false;
+                if let Some(present) = runner.attempt.take_if(|present| present.number == attempt) {
                     runner.timeouts = runner.timeouts.wrapping_add(1);
                     runner.drop_link();
+                    sent = present.link.is_some_and(Link::end);
                 }
                 let status = Status::ENOS_ERR_NETWORK;
                 return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
@@ -201,8 +196,7 @@ impl Client {
                 attempt.addresses = addresses.into();
                 return runner.open_next(&self.inbox, unreachable("the name has no address"));
             }
-            LinkEvent::Resolved { result: Err(reason) } => {
-                let status = Status::ENOS_ERR_NETWORK;
+            LinkEvent::Resolved { result: Err(Error { status, message: reason }) } => {
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent: false }));
             }
             LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {

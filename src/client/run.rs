@@ -97,13 +97,14 @@ impl Client {
         }
     }
 
-    /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already.
+    /// Starts one thread that runs the loop. `ENOS_ERR_STATE` when it runs already, or another thread is in the loop.
     pub fn loop_start(self: &Arc<Self>) -> Result<()> {
         drop(self.session()?);
         let mut slot = self.thread();
         if !matches!(*slot, LoopThread::None) {
             return Err(Error::new(Status::ENOS_ERR_STATE, "the loop's thread runs already"));
         }
+        drop(self.try_runner()?.ok_or_else(busy)?);
         self.stop.store(false, Ordering::Release);
         let client = Arc::clone(self);
         *slot = LoopThread::Running(thread::spawn("enos-loop", STACK, move || client.run_thread())?);
@@ -242,8 +243,13 @@ impl Client {
         self.session()?.handle(now(), input);
         // A callback that makes one action of another would never let go of the loop: the rest is for the next turn.
         for _ in 0..MAX_ACTIONS {
-            let Some(action) = self.session()?.next_action() else { break };
-            if let Some(answer) = self.perform(runner, action) {
+            let answer = if runner.stored.is_busy() {
+                runner.stored.step()
+            } else {
+                let Some(action) = self.session()?.next_action() else { break };
+                self.perform(runner, action)
+            };
+            if let Some(answer) = answer {
                 self.session()?.handle(now(), answer);
             }
         }

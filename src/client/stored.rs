@@ -3,64 +3,159 @@
 use zeroize::Zeroizing;
 
 use crate::log;
-use crate::protocol::{Secret, SignMethod};
-use crate::session::{Accepted, KeptSecret, Loaded, StorageFailure};
+use crate::protocol::{Secret, SignMethod, Standing};
+use crate::session::{Accepted, Input, KeptSecret, Loaded, StorageFailure};
 use crate::storage::contents::{StoredBudget, StoredSecret, StoredSign};
-use crate::storage::pending::StoredPending;
 use crate::storage::record::{RecordError, Role};
-use crate::storage::records::{Records, RecordsError};
+use crate::storage::records::{Records, RecordsError, Storing};
+use crate::storage::secrets::{decode_pending, StoredSecrets};
 use crate::transport::clock;
 
 type Outcome<T> = std::result::Result<T, StorageFailure>;
 
-/// All records of the device. Secrets that cannot be read are failures; the rest is best effort.
-pub fn load(records: Option<&Records>) -> Loaded {
-    let Some(records) = records else {
-        return Loaded { current: Ok(None), previous: Ok(None), pending: Ok(Vec::new()), accepted: None, budget: None };
-    };
-    let secret = |role| read(records, role, StoredSecret::decode)?.map(from_stored).transpose();
-    Loaded {
-        current: secret(Role::Secret),
-        previous: secret(Role::Previous),
-        pending: read(records, Role::Pending, StoredPending::decode).and_then(|stored| {
-            stored.map(|stored| stored.secrets).unwrap_or_default().into_iter().map(from_stored).collect()
-        }),
-        accepted: best_effort(read(records, Role::Sign, StoredSign::decode)).and_then(|stored| {
-            let method = SignMethod::try_from(i32::from(stored.method)).ok()?;
-            Some(Accepted { method, fingerprint: stored.fingerprint })
-        }),
-        budget: best_effort(read(records, Role::Budget, StoredBudget::decode)).map(|stored| {
-            // One that is not known may be the same: then the stamps count in full.
-            let another = clock::boot_id().is_some_and(|id| !stored.boot_id.is_empty() && id != stored.boot_id);
-            (stored.stamps_ms, !another)
-        }),
+/// One device's records, as the session wants them. Without a storage there is nothing to read, and nothing is kept.
+pub struct Stored {
+    records: Option<Records>,
+    /// Which of the two records of secrets was written last, and its number.
+    newest: (u8, u64),
+    job: Option<Job>,
+}
+
+/// What takes several calls of the host's storage.
+enum Job {
+    Load {
+        loaded: Box<Loaded>,
+        left: Vec<Role>,
+    },
+    /// The secrets; which of the two records it will be, and its number.
+    Store(Storing, (u8, u64)),
+}
+
+impl Stored {
+    pub fn new(records: Option<Records>) -> Stored {
+        Stored { records, newest: (1, 0), job: None }
+    }
+
+    /// A load or a store has calls of the host's storage left to make.
+    pub fn is_busy(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Begins to read all records. Secrets that cannot be read are failures; the rest is best effort.
+    pub fn load(&mut self) -> Option<Input> {
+        if self.records.is_none() {
+            return Some(Input::Loaded(Box::default()));
+        }
+        let left = vec![Role::Budget, Role::Sign, Role::Secrets(1), Role::Secrets(0)];
+        (self.newest, self.job) = ((1, 0), Some(Job::Load { loaded: Box::default(), left }));
+        None
+    }
+
+    /// Begins to store these, in the place of what is not the newest.
+    pub fn store_secrets(&mut self, secrets: Vec<KeptSecret>) -> Option<Input> {
+        let Some(records) = &self.records else { return Some(Input::SecretsStored(Ok(()))) };
+        let next = (1 - self.newest.0, self.newest.1.wrapping_add(1));
+        let stored = StoredSecrets { number: next.1, secrets: secrets.into_iter().map(to_stored).collect() };
+        let storing = stored.encode().map_err(encoding);
+        match storing.and_then(|data| records.storing(Role::Secrets(next.0), &data).map_err(failure)) {
+            Ok(storing) => self.job = Some(Job::Store(storing, next)),
+            Err(failure) => return Some(Input::SecretsStored(Err(failure))),
+        }
+        None
+    }
+
+    /// Makes the next call of the host's storage. What is done with that answers.
+    pub fn step(&mut self) -> Option<Input> {
+        let records = self.records.as_ref()?;
+        match self.job.take()? {
+            Job::Load { mut loaded, mut left } => {
+                if let Some(role) = left.pop() {
+                    look(records, role, &mut loaded, &mut left, &mut self.newest);
+                }
+                if left.is_empty() {
+                    return Some(Input::Loaded(loaded));
+                }
+                self.job = Some(Job::Load { loaded, left });
+            }
+            Job::Store(mut storing, next) => match storing.step(records) {
+                Ok(false) => self.job = Some(Job::Store(storing, next)),
+                Ok(true) => {
+                    self.newest = next;
+                    return Some(Input::SecretsStored(Ok(())));
+                }
+                Err(error) => return Some(Input::SecretsStored(Err(failure(error)))),
+            },
+        }
+        None
+    }
+
+    pub fn store_accepted(&self, accepted: Accepted) {
+        let stored = StoredSign { method: accepted.method as u8, fingerprint: accepted.fingerprint };
+        best_effort(self.with(|records| records.store(Role::Sign, &stored.encode())));
+    }
+
+    pub fn store_budget(&self, stamps_ms: Vec<u64>) {
+        let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default().to_owned(), stamps_ms };
+        let data = stored.encode().map_err(encoding);
+        best_effort(data.and_then(|data| self.with(|records| records.store(Role::Budget, &data))));
+    }
+
+    fn with(&self, call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>) -> Outcome<()> {
+        self.records.as_ref().map_or(Ok(()), call).map_err(failure)
     }
 }
 
-pub fn store_pending(records: Option<&Records>, pending: Vec<KeptSecret>) -> Outcome<()> {
-    let stored = StoredPending { secrets: pending.into_iter().map(to_stored).collect() };
-    store_verified(records, Role::Pending, stored.encode())
-}
-
-/// In this order, each only after the one before it: power lost in between costs nothing.
-pub fn promote(records: Option<&Records>, current: KeptSecret, previous: Option<KeptSecret>) -> Outcome<()> {
-    if let Some(previous) = previous {
-        store_verified(records, Role::Previous, to_stored(previous).encode())?;
+/// Reads one record.
+fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>, newest: &mut (u8, u64)) {
+    match role {
+        Role::Secrets(n) => {
+            match read(records, role, StoredSecrets::decode) {
+                Ok(Some(stored)) if stored.is_after(newest.1) || loaded.secrets.is_empty() => {
+                    *newest = (n, stored.number);
+                    loaded.secrets.clear();
+                    take(loaded, Ok(stored.secrets));
+                }
+                Ok(_) => {}
+                Err(failure) => take(loaded, Err(failure)),
+            }
+            // What version 0.1 has left is in these as soon as there are any.
+            if n == 1 && loaded.secrets.is_empty() {
+                left.extend([Role::Pending, Role::Secret, Role::Previous]);
+            }
+        }
+        Role::Previous | Role::Secret => {
+            let stored = read(records, role, StoredSecret::decode);
+            // Both have logged in, the previous one before the other.
+            let standing = if loaded.secrets.is_empty() { Standing::First } else { Standing::Proven };
+            take(loaded, stored.map(|stored| stored.map(|stored| (standing, stored)).into_iter().collect()));
+        }
+        Role::Pending => {
+            let stored = read(records, role, decode_pending).map(Option::unwrap_or_default);
+            let unproven = |stored| (Standing::Unproven, stored);
+            take(loaded, stored.map(|stored| stored.into_iter().map(unproven).collect()));
+        }
+        Role::Sign => {
+            loaded.accepted = best_effort(read(records, role, StoredSign::decode)).and_then(|stored| {
+                let method = SignMethod::try_from(i32::from(stored.method)).ok()?;
+                Some(Accepted { method, fingerprint: stored.fingerprint })
+            });
+        }
+        _ => {
+            loaded.budget = best_effort(read(records, Role::Budget, StoredBudget::decode)).map(|stored| {
+                // One that is not known may be the same: then the stamps count in full.
+                let another = clock::boot_id().is_some_and(|id| !stored.boot_id.is_empty() && id != stored.boot_id);
+                (stored.stamps_ms, !another)
+            });
+        }
     }
-    store_verified(records, Role::Secret, to_stored(current).encode())?;
-    with(records, |records| records.erase(Role::Pending))
 }
 
-pub fn store_accepted(records: Option<&Records>, accepted: Accepted) {
-    let stored = StoredSign { method: accepted.method as u8, fingerprint: accepted.fingerprint };
-    best_effort(with(records, |records| records.store(Role::Sign, &stored.encode())));
-}
-
-pub fn store_budget(records: Option<&Records>, stamps_ms: Vec<u64>) {
-    let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default().to_owned(), stamps_ms };
-    best_effort(
-        stored.encode().map_err(encoding).and_then(|data| with(records, |records| records.store(Role::Budget, &data))),
-    );
+fn take(loaded: &mut Loaded, stored: Outcome<Vec<(Standing, StoredSecret)>>) {
+    let kept = stored.and_then(|stored| stored.into_iter().map(from_stored).collect::<Outcome<Vec<_>>>());
+    match kept {
+        Ok(kept) => loaded.secrets.extend(kept),
+        Err(failure) => drop(loaded.failure.get_or_insert(failure)),
+    }
 }
 
 fn read<T>(
@@ -72,23 +167,6 @@ fn read<T>(
     data.map(|data| decode(&data))
         .transpose()
         .map_err(|error| StorageFailure { code: 0, message: format!("the record {role:?} in the storage: {error}") })
-}
-
-fn store_verified(
-    records: Option<&Records>,
-    role: Role,
-    data: crate::error::Result<Zeroizing<Vec<u8>>>,
-) -> Outcome<()> {
-    let data = data.map_err(encoding)?;
-    with(records, |records| records.store_verified(role, &data))
-}
-
-/// Without a storage there is nothing to keep, and nothing is kept.
-fn with(
-    records: Option<&Records>,
-    call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>,
-) -> Outcome<()> {
-    records.map_or(Ok(()), call).map_err(failure)
 }
 
 fn best_effort<T: Default>(outcome: Outcome<T>) -> T {
@@ -106,13 +184,14 @@ fn encoding(error: crate::error::Error) -> StorageFailure {
     StorageFailure { code: 0, message: error.message }
 }
 
-fn to_stored(kept: KeptSecret) -> StoredSecret {
-    StoredSecret { secret: Zeroizing::new(kept.secret.as_bytes().to_vec()), asset_id: kept.asset_id }
+fn to_stored(kept: KeptSecret) -> (Standing, StoredSecret) {
+    let secret = Zeroizing::new(kept.secret.as_bytes().to_vec());
+    (kept.standing, StoredSecret { secret, asset_id: kept.asset_id })
 }
 
-fn from_stored(stored: StoredSecret) -> Outcome<KeptSecret> {
+fn from_stored((standing, stored): (Standing, StoredSecret)) -> Outcome<KeptSecret> {
     match Secret::new(&stored.secret) {
-        Ok(secret) => Ok(KeptSecret { secret, asset_id: stored.asset_id }),
+        Ok(secret) => Ok(KeptSecret { secret, asset_id: stored.asset_id, standing, brought_by: 0 }),
         Err(error) => Err(StorageFailure { code: 0, message: format!("a secret in the storage: {}", error.message) }),
     }
 }

@@ -266,7 +266,8 @@ pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
 ///
 /// @param client  the client.
 /// @retval ENOS_OK               it runs.
-/// @retval ENOS_ERR_STATE        it runs already.
+/// @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this client
+///                               (also when it is called from an event callback there).
 /// @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_loop_start(client: *mut enos_client) -> enos_status {

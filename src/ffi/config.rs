@@ -249,9 +249,10 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
     unsafe { set(config, |c| c.config.set_activation_timeout(ms)) }
 }
 
-/// Sets the delays between attempts after a loss of the link: random, from a range that grows from min_ms to max_ms
-/// with each failure, and counted from when the connect budget has room. Who has very many devices behind one broker
-/// raises min_ms: when all lose it at once and it returns at once, all are back within that time.
+/// Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
+/// random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
+/// more than max_ms. Whoever has very many devices behind one broker raises min_ms: when all lose it at once and it
+/// returns at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms nothing is random.
 ///
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.
@@ -317,7 +318,8 @@ pub unsafe extern "C" fn enos_config_set_reply_timeout(config: *mut enos_config,
     unsafe { set(config, |c| c.config.set_reply_timeout(ms)) }
 }
 
-/// Sets how many accepted calls may be without their outcome; one more is ENOS_ERR_QUEUE_FULL.
+/// Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
+/// commands and subscriptions have places of their own, and durable messages wait in the outbox.
 ///
 /// @param config    the config.
 /// @param messages  1 to 10000. Default: 100, which is also the fastest.

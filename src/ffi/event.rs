@@ -17,7 +17,7 @@ use crate::session::event::{Event, EventKind};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_event_type {
-    /// Online as the device: publish from here on. The subscriptions of before are being renewed.
+    /// Online as the device: publish from here on. All subscriptions have been asked for, ahead of what you publish.
     ENOS_EVENT_CONNECTED = 1,
     /// The link is gone, or an attempt failed. retry_in_ms says when the next attempt follows (0: none will, until you
     /// call enos_client_connect()), detail what happened and what to do. status is
@@ -52,25 +52,28 @@ pub enum enos_event_type {
     /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
     /// reply: token, status.
     ENOS_EVENT_DELIVERED = 6,
-    /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted).
+    /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted). With
+    /// token 0: a subscription was refused or not answered on a later link, or is granted again after that.
     ENOS_EVENT_SUBSCRIBED = 7,
     /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
     ENOS_EVENT_UNSUBSCRIBED = 8,
     /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
-    /// detail_code (EnOS's code; 200 is success), payload (the reply, JSON).
+    /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
+    /// another code, or the broker refuses the topic of the replies (detail_code 128).
     ENOS_EVENT_REPLY = 9,
     /// Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
     /// many. Events of other types are never dropped.
     ENOS_EVENT_OVERFLOW = 10,
-    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for half of the calls that the limit
-    /// allows, or for an eighth of the outbox. Told once after a refusal.
+    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
+    /// (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
+    /// refusal.
     ENOS_EVENT_ROOM = 11,
     /// The outbox has to wait, and nothing is lost meanwhile. status is
     ///
     ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
     ///     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
     ///     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
-    ///   - ENOS_ERR_CREDENTIALS, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
+    ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
     /// A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome

@@ -3,13 +3,23 @@
 //!
 //!     QoS 0             DELIVERED when it is written to the socket
 //!     QoS 1             DELIVERED when the broker has acknowledged it
-//!     subscribe         SUBSCRIBED; ENOS_ERR_CREDENTIALS when the broker refuses
-//!     unsubscribe       UNSUBSCRIBED
-//!     post_*            REPLY with EnOS's code in detail_code, or with a status; no DELIVERED
+//!     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
+//!     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none
+//!     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
+//!                       is in detail_code; or another status. No DELIVERED
+//!     reply             DELIVERED when the broker has acknowledged it
 //!
 //! When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
-//! arrived, and is not sent again. A link that is lost ends all that is under way likewise, with
+//! arrived, and is not sent again. A link that is lost ends publishes, posts and replies likewise, with
 //! ENOS_ERR_NETWORK.
+//!
+//! Limits. Publishes and posts share the places of enos_config_set_inflight(). Replies to commands have 100 places of
+//! their own, so that a device that posts all it can still answers, and calls to subscribe and unsubscribe have 1000. A
+//! call that finds no place is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when there is one.
+//!
+//! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
+//! firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
+//! EnOS itself sends a command again that was not answered in time.
 //!
 //! Durable messages outlive both: the chapter on the outbox has their outcomes.
 //!
@@ -89,17 +99,29 @@ pub unsafe extern "C" fn enos_client_publish(
     }
 }
 
-/// Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. Lasts across reconnects: the library renews it
-/// (and tells a refusal with a SUBSCRIBED event whose token is 0). EnOS delivers commands to a device without this; the
-/// replies to enos_client_post_*() are seen to by the library.
+/// Subscribes to a topic filter, from now until enos_client_unsubscribe(). Messages come as ENOS_EVENT_MESSAGE. It is
+/// taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
+/// at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
+/// it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
+/// device without this; the replies to enos_client_post_*() are seen to by the library.
+///
+/// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
+///
+///     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
+///                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
+///                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
+///                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
+///     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
+///                                once with ENOS_OK when it is granted again after that. That a renewal was granted
+///                                is not told otherwise
 ///
 /// @param client     the client.
 /// @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
 /// @param qos        0 or 1: the highest that messages are to come with.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: SUBSCRIBED will come.
-/// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or too many filters.
+/// @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
+///                               have no outcome yet (ENOS_EVENT_ROOM tells when to go on), or nobody runs the loop.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
 #[no_mangle]
@@ -113,14 +135,17 @@ pub unsafe extern "C" fn enos_client_subscribe(
     unsafe { on_client(client, |client| client.subscribe(text(filter, "filter")?, qos, &mut token_out(out_token))) }
 }
 
-/// Ends a subscription.
+/// Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
+/// at the broker's answer; when the link is lost before, for the subscription ends with it; offline at once. With
+/// ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends. A call to subscribe that is
+/// still without an outcome has it now: SUBSCRIBED with ENOS_ERR_STATE.
 ///
 /// @param client     the client.
 /// @param filter     as it was subscribed.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
-/// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+/// @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
+///                               to go on), or nobody runs the loop.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_unsubscribe(
@@ -142,8 +167,9 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
 ///                     durable post has to have a "time", in milliseconds since 1970.
 /// @param out_token    receives the token; may be NULL.
-/// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK and its
-///                               detail_code is 200. If durable: it is in your storage.
+/// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
+///                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
+///                               storage.
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
 ///                               to go on.
@@ -169,7 +195,11 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 }
 
 /// Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
-/// device back until the one before is answered or has timed out.
+/// device back until the one before is answered or has timed out. Replies have 100 places of their own, beside the
+/// messages of enos_config_set_inflight().
+///
+/// A command is acknowledged to the broker when it is in the inbound queue, before the firmware has it. If the process
+/// ends in between, MQTT does not send it again; EnOS does, if it has had no answer.
 ///
 /// @param client         the client.
 /// @param command_topic  the message's topic.
@@ -180,7 +210,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @param out_token      receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come.
 /// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet.
+/// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
 /// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
 #[no_mangle]

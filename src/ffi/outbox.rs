@@ -154,8 +154,7 @@ pub struct enos_outbox_message {
 /// @param ctx      what enos_client_outbox_each() was given.
 /// @param message  the message; valid until the callback returns.
 /// @return         0: go on with the next; all else: that was enough.
-pub type enos_outbox_cb =
-    Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
+pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox holds, and what happens when it is full.
 ///

@@ -28,7 +28,7 @@ const FEATURE_TLS: u32 = 1;
 const FEATURE_DURABLE: u32 = 2;
 
 /// Every status in a few words.
-const ALL: [(Status, &CStr); 27] = [
+const ALL: [(Status, &CStr); 28] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
     (Status::ENOS_ERR_INVALID_ARG, c"an argument is out of its range"),
@@ -55,6 +55,7 @@ const ALL: [(Status, &CStr); 27] = [
     (Status::ENOS_ERR_ACTIVATION_TIMEOUT, c"no device secret came in time"),
     (Status::ENOS_ERR_PROTOCOL, c"the peer broke the protocol"),
     (Status::ENOS_ERR_CONFLICT, c"another client is probably logged in as this device"),
+    (Status::ENOS_ERR_REFUSED, c"EnOS or the broker refused it, with a code of its own"),
     (Status::ENOS_ERR_PANIC, c"a fault of libenos itself, caught; please report it"),
 ];
 

@@ -2,7 +2,8 @@
 //! whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
 //!
 //! Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
-//! trusted, be valid today, and be for the broker's name. A certificate of the device's own does not replace its secret:
+//! trusted, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses when the server is
+//! given by its address. Its common name is not looked at. A certificate of the device's own does not replace its secret:
 //! the signed password goes over TLS just the same.
 //!
 //! Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
@@ -11,6 +12,17 @@
 //! files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
 //! A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
 //! warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+//!
+//! PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
+//! may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
+//!
+//! Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
+//! issued it; for the others nobody asks. A list that has expired cannot vouch any more: its authority's certificates are
+//! refused, as revoked ones are, until there is a new list in the file, or none. So put lists there only if they are
+//! renewed in time, by a way that does not need this connection.
+//!
+//! The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
+//! loaded again when their file or directory has changed, and after an hour.
 //!
 //! A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
 //! as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -39,7 +51,8 @@ unsafe fn optional_bytes<'a>(ptr: *const c_void, len: usize, name: &str) -> Resu
 ///
 /// @param config  the config.
 /// @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
-///                certificates, that is: one in between is not trusted for itself. A file has at most 4 MiB.
+///                certificates, that is: one in between is not trusted for itself. Their revocation lists may stand there
+///                too. A file has at most 4 MiB.
 /// @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
 ///                none. Default: NULL.
 /// @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same

@@ -286,7 +286,10 @@ mod tests {
     #[test]
     fn what_another_reader_would_refuse_is_refused() {
         for json in [r#"{"a":"\ud800"}"#, "[1e999]", r#"{"a":1,"a":2}"#] {
-            for error in [request("1", "m", json.as_bytes()).unwrap_err(), response("1", 200, Some(json.as_bytes())).unwrap_err()] {
+            for error in [
+                request("1", "m", json.as_bytes()).unwrap_err(),
+                response("1", 200, Some(json.as_bytes())).unwrap_err(),
+            ] {
                 assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
                 assert!(error.message.contains("_json has a ") && error.message.contains("(byte "), "{error}");
             }

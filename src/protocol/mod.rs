@@ -19,5 +19,5 @@ pub(crate) mod wipe;
 pub use activation::Activation;
 pub use durable::{Content, Durable, Suspect, Totals};
 pub use identity::Identity;
-pub use secret::Secret;
+pub use secret::{Secret, Standing};
 pub use sign::{SecureMode, SignMethod, SignParams};

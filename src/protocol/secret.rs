@@ -12,6 +12,23 @@ use crate::error::{Error, Result, Status};
 /// The most bytes that a secret may have. Those that EnOS gives out have some tens of characters.
 pub const MAX_BYTES: usize = 1024;
 
+/// What a device secret has proved. The number is on flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has come with an activation, and has not logged in yet.
+    Unproven = 0,
+    /// The broker has accepted it in a login as the device.
+    Proven = 1,
+    /// It was the first of the device's secrets to log in.
+    First = 2,
+}
+
+impl Standing {
+    pub fn from_number(number: u8) -> Option<Standing> {
+        [Standing::Unproven, Standing::Proven, Standing::First].into_iter().find(|one| *one as u8 == number)
+    }
+}
+
 /// 1 to [`MAX_BYTES`] bytes of UTF-8 without NUL, kept exactly as given.
 ///
 /// A NUL follows the bytes in memory, so that C can read them where they are.

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn random_texts_are_judged_as_serde_json_does() {
         let mut random = fastrand::Rng::with_seed(11);
-        let parts = ["{", "}", "[", "]", ",", ":", "\"a\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "1e999", "1", "-2.5", "null"];
+        let parts =
+            ["{", "}", "[", "]", ",", ":", "\"a\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "1e999", "1", "-2.5", "null"];
         let mut judged = 0;
         for _ in 0..200_000 {
             let text: String = (0..random.usize(1..9)).map(|_| parts[random.usize(..parts.len())]).collect();

@@ -116,8 +116,7 @@ impl Session {
     }
 
     fn on_activation(&mut self, now: Now, activation: Activation) {
-        let new = self.credentials.add_pending(&activation, self.activations);
-        if self.activations > 0 && !new {
+        if !self.credentials.kept.add(&activation, self.attempt) {
             return self
                 .log(Level::Info, "one more activation came; its secret is in hand already, or there is no room");
         }
@@ -129,18 +128,22 @@ impl Session {
         self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
         let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });
         self.phase = Phase::Persisting { store_at: Some(now.ms), link };
-        self.store_pending();
+        self.store_activation();
     }
 
-    pub(super) fn store_pending(&mut self) {
+    pub(super) fn store_activation(&mut self) {
         if let Phase::Persisting { store_at, .. } = &mut self.phase {
             *store_at = None;
-            self.actions.push_back(Action::StorePending(self.credentials.pending.clone()));
+            self.store_secrets();
         }
     }
 
-    pub(super) fn on_pending_stored(&mut self, now: Now, result: std::result::Result<(), StorageFailure>) {
-        let Phase::Persisting { store_at, .. } = &mut self.phase else { return };
+    fn store_secrets(&mut self) {
+        self.actions.push_back(Action::StoreSecrets(self.credentials.kept.all().to_vec()));
+    }
+
+    pub(super) fn on_secrets_stored(&mut self, now: Now, result: std::result::Result<(), StorageFailure>) {
+        let Phase::Persisting { store_at, .. } = &mut self.phase else { return self.on_login_stored(result) };
         match result {
             Ok(()) => {
                 if let Some(newest) = std::mem::take(&mut self.unsaved).pop() {
@@ -209,25 +212,21 @@ impl Session {
         self.tell_disconnected();
     }
 
-    /// A login has confirmed a new secret: only now it takes the place of the old one, which stays beside it. Not
-    /// while a record could not be read: what stands in it would be overwritten unseen.
-    pub(super) fn promote(&mut self, secret: &Secret) {
-        if !self.complete {
-            return;
-        }
-        if let Some((current, previous)) = self.credentials.promotion(secret) {
-            self.actions.push_back(Action::Promote { current: current.clone(), previous: previous.clone() });
-            self.promoting = Some((current, previous));
+    /// The device has logged in with this secret. That is stored when it changes anything; not while the records could
+    /// not be read: what stands there would be overwritten unseen.
+    pub(super) fn note_login(&mut self, secret: &Secret) {
+        let is_new = self.credentials.kept.logged_in(secret);
+        if self.complete && (is_new || self.unstored_login) {
+            self.unstored_login = true;
+            self.store_secrets();
         }
     }
 
-    pub(super) fn on_promoted(&mut self, result: std::result::Result<(), StorageFailure>) {
-        let Some((current, previous)) = self.promoting.take() else { return };
+    fn on_login_stored(&mut self, result: std::result::Result<(), StorageFailure>) {
         match result {
-            Ok(()) => self.credentials.promoted(current, previous),
+            Ok(()) => self.unstored_login = false,
             Err(failure) => {
-                let words =
-                    format!("{}; the new device secret stays where it is until the next login", failure.message);
+                let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
                 self.log(Level::Warn, words);
             }
         }

@@ -12,13 +12,7 @@ impl Session {
     }
 
     /// The oldest went, to make room for others.
-    pub fn outbox_dropped(
-        &mut self,
-        now: Now,
-        page: u64,
-        next: u64,
-        until_reply: &UntilReply,
-    ) {
+    pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, until_reply: &UntilReply) {
         self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
     }
 
@@ -62,7 +56,7 @@ impl Session {
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.requests.is_idle() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
+        self.requests.is_quiet() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
     }
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {

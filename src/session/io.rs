@@ -2,8 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::credentials::{Accepted, Candidate, KeptSecret};
+use super::credentials::{Accepted, Candidate};
 use super::event::Event;
+use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
 use crate::protocol::{Durable, Suspect, Totals};
@@ -13,8 +14,7 @@ pub enum Input {
     /// Nothing but time passed.
     Tick,
     Loaded(Box<Loaded>),
-    PendingStored(std::result::Result<(), StorageFailure>),
-    Promoted(std::result::Result<(), StorageFailure>),
+    SecretsStored(std::result::Result<(), StorageFailure>),
     Link {
         attempt: u64,
         what: LinkInput,
@@ -112,12 +112,13 @@ pub enum LinkInput {
     },
 }
 
-/// What the host's storage holds of this device. Of a secret, only `Ok(None)` means that there is none.
-#[derive(Debug)]
+/// What the host's storage holds of this device.
+#[derive(Debug, Default)]
 pub struct Loaded {
-    pub current: std::result::Result<Option<KeptSecret>, StorageFailure>,
-    pub previous: std::result::Result<Option<KeptSecret>, StorageFailure>,
-    pub pending: std::result::Result<Vec<KeptSecret>, StorageFailure>,
+    /// Those that could be read, the oldest first.
+    pub secrets: Vec<KeptSecret>,
+    /// Why that may not be all: only without it is there no other secret.
+    pub failure: Option<StorageFailure>,
     pub accepted: Option<Accepted>,
     /// Stamps of earlier CONNECTs, and whether they may be of this boot.
     pub budget: Option<(Vec<u64>, bool)>,
@@ -134,14 +135,8 @@ pub struct StorageFailure {
 pub enum Action {
     /// Read everything; answered by [`Input::Loaded`].
     Load,
-    /// Store, load again, compare; answered by [`Input::PendingStored`].
-    StorePending(Vec<KeptSecret>),
-    /// Store the previous, then the current, then erase the pending, each only after the one before it succeeded;
-    /// answered by [`Input::Promoted`].
-    Promote {
-        current: KeptSecret,
-        previous: Option<KeptSecret>,
-    },
+    /// Store, load again, compare; answered by [`Input::SecretsStored`].
+    StoreSecrets(Vec<KeptSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
     /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.

@@ -1,5 +1,6 @@
 //! Logging in: which pair, when, and what follows from the broker's answer.
 
+use super::secrets::Secrets;
 use super::*;
 use crate::protocol::SecureMode;
 
@@ -91,10 +92,8 @@ impl Session {
         if !matches!(self.phase, Phase::Loading) {
             return;
         }
-        let mut failure = None;
-        self.credentials.current = readable(loaded.current, &mut failure);
-        self.credentials.previous = readable(loaded.previous, &mut failure);
-        self.credentials.pending = readable(loaded.pending, &mut failure);
+        let failure = loaded.failure;
+        self.credentials.kept = Secrets::new(loaded.secrets);
         self.credentials.last_accepted = loaded.accepted.or(self.credentials.last_accepted);
         // Later on they are our own.
         if let (Some((stamps, same_boot)), 0) = (loaded.budget, self.attempt) {
@@ -177,7 +176,7 @@ impl Session {
         match candidate.mode() {
             SecureMode::Product => self.await_activation(now),
             SecureMode::Device => {
-                self.promote(&candidate.secret);
+                self.note_login(&candidate.secret);
                 self.round = Round::default();
                 self.activation_logins = 0;
                 self.trouble = None;
@@ -260,7 +259,7 @@ impl Session {
         }
         // A broker that speaks TLS 1.3 can refuse the certificate after the CONNECT: no word on the credentials.
         if connect_sent && status != Status::ENOS_ERR_TLS {
-            self.round.hang_up();
+            self.round.hang_up(self.credentials.last_accepted);
         }
         self.retry(now, status, 0, reason);
     }
@@ -396,12 +395,4 @@ impl Session {
 
 pub(super) fn long_wait(rng: &mut fastrand::Rng) -> u64 {
     rng.u64(LONG_WAIT_MIN_MS..=LONG_WAIT_MAX_MS)
-}
-
-/// What was read; nothing, and the first failure kept, when it could not be.
-fn readable<T: Default>(read: std::result::Result<T, StorageFailure>, failure: &mut Option<StorageFailure>) -> T {
-    read.unwrap_or_else(|error| {
-        failure.get_or_insert(error);
-        T::default()
-    })
 }

@@ -8,16 +8,19 @@
 //! | connect() | Loading, or log in | as wanted | log in, budget permitting | as wanted | wait anew | online is wanted | - | log in once closed |
 //! | disconnect() | - | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
-//! | publish() and its kin | error | error | error | error | error | error | accepted | error |
+//! | publish(), post(), answer() | error | error | error | error | error | error | accepted | error |
+//! | subscribe() | for the next link | for the next link | for the next link | for the next link | for the next link | for the next link | asked for | for the next link |
+//! | unsubscribe() | done | done | done | done | done | done | asked for | done |
 //! | loaded | - | log in, or Waiting | - | - | - | - | - | - |
-//! | pending stored | - | - | - | - | - | Closing, or retry | - | - |
+//! | secrets stored | - | - | - | - | - | Closing, or retry | - | - |
 //! | link up | - | - | - | Online or Awaiting | - | - | - | - |
 //! | refused | - | - | - | next pair, or Waiting | - | - | - | as closed |
 //! | failed, lost, closed | - | - | - | Waiting | Waiting | the link is gone | Waiting | log in, or Idle |
 //! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
 //! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
 //!
-//! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online.
+//! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online. So are
+//! subscriptions: Online begins by asking for each that was not taken back.
 //!
 //! connect() after disconnect() takes it back where it was not through yet. After a failure it waits for a second, so
 //! that a host may call it at each.
@@ -28,6 +31,7 @@
 mod activation;
 mod backoff;
 mod budget;
+mod calls;
 mod conflict;
 mod credentials;
 mod durable;
@@ -37,6 +41,7 @@ mod login;
 mod outbox;
 mod requests;
 mod round;
+mod secrets;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -47,13 +52,15 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
-use crate::protocol::{envelope, thing_model, topic};
+use crate::protocol::topic;
 
 pub use budget::BudgetLimits;
-pub use credentials::{Accepted, Candidate, KeptSecret, Origin, MAX_PENDING};
+pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
 pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
+pub use requests::MAX_ANSWERS;
+pub use secrets::KeptSecret;
 pub use settings::Settings;
 
 use activation::Unsaved;
@@ -129,7 +136,8 @@ pub struct Session {
     unsaved: Vec<Unsaved>,
     /// How many activations the present login has brought.
     activations: usize,
-    promoting: Option<(KeptSecret, Option<KeptSecret>)>,
+    /// Which secrets have logged in could not be stored.
+    unstored_login: bool,
     activation_logins: u32,
     /// When the last attempt or link came to its end.
     failed_at: Option<u64>,
@@ -167,7 +175,7 @@ impl Session {
             round: Round::default(),
             unsaved: Vec::new(),
             activations: 0,
-            promoting: None,
+            unstored_login: false,
             activation_logins: 0,
             failed_at: None,
             trouble: None,
@@ -213,8 +221,8 @@ impl Session {
     }
 
     #[cfg(test)]
-    fn pending_secrets(&self) -> Vec<String> {
-        self.credentials.pending.iter().map(|kept| kept.secret.as_str().to_owned()).collect()
+    fn secrets_in_hand(&self) -> Vec<String> {
+        self.credentials.kept.all().iter().map(|kept| kept.secret.as_str().to_owned()).collect()
     }
 
     /// How many actions wait for somebody to run the loop.
@@ -255,8 +263,7 @@ impl Session {
         match input {
             Input::Tick => self.on_time(now),
             Input::Loaded(loaded) => self.on_loaded(now, *loaded),
-            Input::PendingStored(result) => self.on_pending_stored(now, result),
-            Input::Promoted(result) => self.on_promoted(result),
+            Input::SecretsStored(result) => self.on_secrets_stored(now, result),
             Input::Dropped(count) => {
                 let code = i32::try_from(count).unwrap_or(i32::MAX);
                 let words = format!("{count} inbound messages were dropped: the queue was full");
@@ -312,53 +319,8 @@ impl Session {
                 self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
             }
             Phase::Awaiting { .. } => self.on_awaiting_time(now),
-            Phase::Persisting { store_at, .. } if due(*store_at) => self.store_pending(),
+            Phase::Persisting { store_at, .. } if due(*store_at) => self.store_activation(),
             _ => {}
-        }
-    }
-
-    /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
-    pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
-        self.check_online()?;
-        envelope::check_size(payload.len())?;
-        // Checked before it is copied: then it is no longer than a topic can be.
-        topic::validate_publish_topic(topic)?;
-        let bytes = topic.len() + payload.len();
-        let token = self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
-        self.count_live(now, bytes);
-        Ok(token)
-    }
-
-    /// The token's outcome is SUBSCRIBED; from then on the filter is subscribed anew on every link.
-    pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
-        self.check_online()?;
-        topic::validate_filter(filter)?;
-        self.requests.subscribe(filter.to_owned(), qos, now.ms, &mut self.actions)
-    }
-
-    /// The token's outcome is UNSUBSCRIBED.
-    pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
-        self.check_online()?;
-        topic::validate_filter(filter)?;
-        self.requests.unsubscribe(filter.to_owned(), now.ms, &mut self.actions)
-    }
-
-    /// The token's outcome is REPLY.
-    pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
-        self.check_online()?;
-        let operation = thing_model::measurepoint_post(&self.settings.identity);
-        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
-        self.count_live(now, params_json.len());
-        Ok(token)
-    }
-
-    fn check_online(&self) -> Result<()> {
-        match self.phase {
-            Phase::Online { .. } => Ok(()),
-            _ => Err(Error::new(
-                Status::ENOS_ERR_STATE,
-                format!("the device is not online (the state is {}); wait for CONNECTED", self.state().name()),
-            )),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One pass through the pairs to sign with.
 
-use super::credentials::{Candidate, Origin};
+use super::credentials::{Accepted, Candidate, Origin};
 
 /// How often the broker may hang up on a CONNECT before the next pair is tried: some refuse that way.
 const HANG_UPS: u32 = 2;
@@ -68,18 +68,23 @@ impl Round {
         (tried, product_only)
     }
 
-    /// The broker hung up on a CONNECT. That is no refusal to act upon, but another pair of the same kind that was not
-    /// refused may fare better.
-    pub fn hang_up(&mut self) {
+    /// The broker hung up on a CONNECT, or did not answer it. That is no refusal to act upon, but another pair of the
+    /// same kind that was not refused may fare better. It says nothing against what has worked before: not against
+    /// that pair, nor against its method with another secret.
+    pub fn hang_up(&mut self, worked: Option<Accepted>) {
+        let Some(present) = self.present().cloned() else { return };
+        if worked == Some(present.accepted()) {
+            return;
+        }
         self.hang_ups += 1;
         if self.hang_ups < HANG_UPS {
             return;
         }
         self.hang_ups = 0;
-        let Some(mode) = self.present().map(Candidate::mode) else { return };
-        let open = |position: &usize| {
-            !self.refused.contains(position) && self.candidates.get(*position).is_some_and(|one| one.mode() == mode)
-        };
+        let keeps_method = worked.is_some_and(|worked| worked.method == present.method);
+        let may_be = |one: &Candidate| one.mode() == present.mode() && (!keeps_method || one.method == present.method);
+        let open =
+            |position: &usize| !self.refused.contains(position) && self.candidates.get(*position).is_some_and(may_be);
         let behind = self.position + 1..self.candidates.len();
         if let Some(next) = behind.chain(0..self.position).find(open) {
             self.position = next;

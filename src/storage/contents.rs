@@ -13,8 +13,9 @@ use crate::error::{Error, Result, Status};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// The data of `secret` and `previous`, and one item of `pending` ([`StoredPending`](super::pending::StoredPending)): a
-/// device secret, and the asset id that the cloud sent with it.
+/// A device secret, and the asset id that the cloud sent with it: one item of `secrets`
+/// ([`StoredSecrets`](super::secrets::StoredSecrets)). In version 0.1, also one item of `pending`, and the data of
+/// `secret` and of `previous`.
 ///
 /// `u8` asset id follows (0 or 1), its text, then the secret to the end.
 #[derive(Clone, PartialEq, Eq)]

@@ -34,11 +34,13 @@ pub(super) const FIXED_LEN: usize = 4 + 2 + 4 + 3 * 2 + CRC_LEN;
 /// What a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The device secret in use.
+    /// The device secrets: two, written in turn, so that none is ever in one record alone that is being written.
+    Secrets(u8),
+    /// Of version 0.1, read where there is no [`Secrets`](Role::Secrets): the device secret in use.
     Secret,
-    /// The device secret before it.
+    /// Of version 0.1: the device secret before it.
     Previous,
-    /// The secrets of activations that the cloud has not accepted in a login yet.
+    /// Of version 0.1: the secrets of activations that the cloud had not accepted in a login.
     Pending,
     /// The sign method that worked last, and with which secret.
     Sign,
@@ -62,6 +64,7 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Role::Secrets(n) => write!(f, "secrets.{n}"),
             Role::Secret => f.write_str("secret"),
             Role::Previous => f.write_str("previous"),
             Role::Pending => f.write_str("pending"),

@@ -87,25 +87,15 @@ impl Records {
     /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
     /// library's is not: it may be the only copy of a secret.
     pub fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
-        let key = self.key(role);
+        let mut storing = self.storing(role, data)?;
+        while !storing.step(self)? {}
+        Ok(())
+    }
+
+    /// As [`store_verified`](Self::store_verified), one call of the host's at a time.
+    pub fn storing(&self, role: Role, data: &[u8]) -> RecordsResult<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
-        // A load that fails must not keep a new secret from being stored: it cannot show a record worth sparing.
-        if let Ok(Some(old)) = self.storage.load(&key) {
-            match self.decode(role, &old) {
-                Ok(_) | Err(RecordError::Broken(_)) => {}
-                Err(e) => return Err(refused(&key, &e)),
-            }
-        }
-        self.storage.store(&key, &record)?;
-        match self.storage.load(&key)? {
-            Some(back) if *back == *record => Ok(()),
-            Some(back) => {
-                let (stored, read) = (record.len(), back.len());
-                let words = format!("the host stored {stored} bytes, but {read} bytes came back and they differ");
-                Err(fault(&key, &words))
-            }
-            None => Err(fault(&key, "the host stored it, but does not find it when it is read back")),
-        }
+        Ok(Storing { role, record, stage: Stage::Look })
     }
 
     /// Stores without looking: for records that are a help and not a promise. Replaces whatever is there.
@@ -152,6 +142,53 @@ impl Records {
 
     fn decode<'a>(&self, role: Role, bytes: &'a [u8]) -> std::result::Result<&'a [u8], RecordError> {
         record::decode(role, &self.product_key, &self.device_key, bytes)
+    }
+}
+
+/// A record on its way into the storage.
+pub struct Storing {
+    role: Role,
+    record: Zeroizing<Vec<u8>>,
+    stage: Stage,
+}
+
+enum Stage {
+    Look,
+    Store,
+    Compare,
+}
+
+impl Storing {
+    /// Makes the next call of the host's. `true`: it was the last one, and the record is there.
+    pub fn step(&mut self, records: &Records) -> RecordsResult<bool> {
+        let key = records.key(self.role);
+        match self.stage {
+            Stage::Look => {
+                // A load that fails must not keep a new secret from being stored: it cannot show a record worth sparing.
+                if let Ok(Some(old)) = records.storage.load(&key) {
+                    match records.decode(self.role, &old) {
+                        Ok(_) | Err(RecordError::Broken(_)) => {}
+                        Err(e) => return Err(refused(&key, &e)),
+                    }
+                }
+                self.stage = Stage::Store;
+                Ok(false)
+            }
+            Stage::Store => {
+                records.storage.store(&key, &self.record)?;
+                self.stage = Stage::Compare;
+                Ok(false)
+            }
+            Stage::Compare => match records.storage.load(&key)? {
+                Some(back) if *back == *self.record => Ok(true),
+                Some(back) => {
+                    let (stored, read) = (self.record.len(), back.len());
+                    let words = format!("the host stored {stored} bytes, but {read} bytes came back and they differ");
+                    Err(fault(&key, &words))
+                }
+                None => Err(fault(&key, "the host stored it, but does not find it when it is read back")),
+            },
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::sync::{Arc, Mutex, MutexGuard};
 use super::wake::Waker;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ pub enum LinkEvent {
     /// A PUBLISH of the broker's. The topic is as it came: any bytes.
     Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8, retained: bool, duplicate: bool },
     /// A name look-up is through: at least one address, or words.
-    Resolved { result: Result<Vec<SocketAddr>, String> },
+    Resolved { result: Result<Vec<SocketAddr>, Error> },
 }
 
 /// Shows sizes in place of payloads: they may hold secrets.

@@ -236,9 +236,17 @@ impl Link {
         }
     }
 
-    /// Whether the CONNECT packet has gone out.
+    /// Whether the CONNECT packet, or a part of it, has gone out.
     pub fn connect_sent(&self) -> bool {
         self.context.connect_sent()
+    }
+
+    /// Drops the link, and says whether its CONNECT, or a part of it, has gone out by then.
+    pub fn end(self) -> bool {
+        let context = Arc::clone(&self.context);
+        // The keeper may write at this very moment, and not after this.
+        drop(self);
+        context.connect_sent()
     }
 
     /// A call may have changed what the link waits for.

@@ -2,6 +2,7 @@
 
 use super::inbox::{Inbox, LinkEvent};
 use super::thread;
+use crate::error::{Error, Status};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -22,7 +23,7 @@ const SLOW: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 32;
 
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-type Answer = Result<Vec<SocketAddr>, String>;
+type Answer = Result<Vec<SocketAddr>, Error>;
 
 /// Looks up names for all clients of the process. Those who ask for the same name share one look-up: the system's
 /// cannot be cancelled, so one that hangs keeps its thread until it returns.
@@ -105,7 +106,8 @@ impl Resolver {
             // Without a thread at all nobody would ever come to it.
             if state.threads == 0 {
                 for job in std::mem::take(&mut state.jobs) {
-                    job.tell(&Err(format!("{} cannot be looked up: {e}", job.host)));
+                    let words = format!("{} cannot be looked up: {e}", job.host);
+                    job.tell(&Err(Error::new(e.status, words)));
                 }
             }
         }
@@ -170,14 +172,15 @@ impl Pool {
 
     /// A panic of a look-up must not leave its name for ever under way.
     fn answer(&self, host: &str, port: u16) -> Answer {
+        let failed = |words: String| Err(Error::new(Status::ENOS_ERR_NETWORK, words));
         match crate::panic::catch(|| (self.lookup)(host, port)) {
-            Ok(Ok(addresses)) if addresses.is_empty() => Err(format!("{host} has no address")),
+            Ok(Ok(addresses)) if addresses.is_empty() => failed(format!("{host} has no address")),
             Ok(Ok(mut addresses)) => {
                 addresses.truncate(ADDRESSES);
                 Ok(addresses)
             }
-            Ok(Err(e)) => Err(format!("{host} cannot be resolved: {e}")),
-            Err(e) => Err(format!("{host} cannot be resolved: {e}")),
+            Ok(Err(e)) => failed(format!("{host} cannot be resolved: {e}")),
+            Err(e) => failed(format!("{host} cannot be resolved: {e}")),
         }
     }
 }

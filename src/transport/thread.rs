@@ -18,8 +18,10 @@ pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Res
         // It has told the log already.
         let _ = panic::catch(f);
     };
-    with_signals_blocked(|| builder.spawn(body))
-        .map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the thread {name} cannot be started: {e}")))
+    with_signals_blocked(|| builder.spawn(body)).map_err(|e| {
+        let words = format!("the thread {name} cannot be started: {e}; look at the limits of threads and of memory");
+        Error::new(Status::ENOS_ERR_NO_MEMORY, words)
+    })
 }
 
 /// Runs `f` with all signals of this thread but [`FAULTS`] blocked: the threads that it starts inherit that.

@@ -142,6 +142,8 @@ fn nothing_is_lost_and_nothing_hangs() {
     while host.wait(ONLINE, PATIENCE_MS) != ENOS_OK {
         host.connect();
     }
+    // Subscriptions have their outcome on this link, if not before.
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     host.disconnect();
     assert_eq!(host.wait(host::IDLE, PATIENCE_MS), ENOS_OK);
     assert_eq!(host.loop_stop(), ENOS_OK);

@@ -142,6 +142,18 @@ fn nobody_there_is_tried_again_until_somebody_is() {
     host.until("CONNECTED");
 }
 
+#[test]
+fn an_attempt_of_which_nothing_got_through_is_no_connect_and_the_least_wait_is_kept() {
+    let full = Full::bind();
+    let setup = Setup::device(full.address()).connect_timeout(200).connect_budget(1, 3_600_000, 0);
+    let mut host = setup.reconnect(300, 300).start();
+    host.connect();
+    for _ in 0..3 {
+        let told = host.expect("DISCONNECTED");
+        assert_eq!((told.status, told.retry_in_ms), (ENOS_ERR_NETWORK, 300), "{told:?}");
+    }
+}
+
 /// The next connection is let in, and the device is online again; nothing of before comes after that.
 #[track_caller]
 fn comes_back(broker: &Broker, host: &mut Host) -> Peer {
@@ -210,8 +222,9 @@ fn end_with_calls(end: &End, before: &[u8]) {
     host.connect();
     let mut peer = broker.accept_mqtt();
     host.expect("CONNECTED");
-    let mut tokens = vec![host.subscribe("a/#", 1).unwrap(), host.publish("t", b"1", 1).unwrap()];
-    tokens.extend([host.unsubscribe("b").unwrap(), host.publish("t", b"0", 0).unwrap()]);
+    let subscribed = host.subscribe("a/#", 1).unwrap();
+    let mut tokens = vec![host.publish("t", b"1", 1).unwrap(), host.unsubscribe("b").unwrap()];
+    tokens.push(host.publish("t", b"0", 0).unwrap());
     tokens.push(host.post("{}").unwrap());
     tokens.push(host.reply("/sys/pk/dk/thing/service/x", "1", 200, None).unwrap());
     for kind in before {
@@ -222,8 +235,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
     for (token, told) in outcomes {
         // Garbage may be taken for an answer: that is what it says then.
         let answered = matches!(end, End::Garbage(_)) && told.status != ENOS_ERR_NETWORK;
-        let written = told.status == ENOS_OK && token == tokens[3];
-        assert!(answered || written || told.status == ENOS_ERR_NETWORK, "{end:?}: {told:?}");
+        let written = told.status == ENOS_OK && token == tokens[2];
+        // A subscription ends with its link.
+        let ended = told.status == ENOS_OK && token == tokens[1];
+        assert!(answered || written || ended || told.status == ENOS_ERR_NETWORK, "{end:?}: {told:?}");
     }
     assert!(host.told("DISCONNECTED").is_empty(), "each has its outcome before the loss is told");
     let told = host.until("DISCONNECTED");
@@ -234,14 +249,16 @@ fn end_with_calls(end: &End, before: &[u8]) {
     let token = host.publish("t", b"again", 1).unwrap();
     let again = loop {
         let packet = peer.read();
-        if packet.kind == PUBLISH {
-            break packet;
+        match packet.kind {
+            PUBLISH => break packet,
+            _ => peer.send(&packet.answer()),
         }
     };
     assert_eq!(again.payload(), b"again", "what was under way is not sent again");
     peer.send(&puback(again.id()));
     assert_eq!(host.until("DELIVERED").token, token);
-    tokens.push(token);
+    tokens.extend([token, subscribed]);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     host.disconnect();
     host.until("DISCONNECTED");
     exactly_once(&tokens, &host.seen);

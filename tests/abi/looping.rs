@@ -90,6 +90,8 @@ fn a_second_loop_is_refused() {
     let looping = loop_beside(client);
     until(|| client.run_loop(0) == ENOS_ERR_STATE);
     assert!(last_error().contains("another thread"), "{}", last_error());
+    assert_eq!(client.loop_start(), ENOS_ERR_STATE, "the library's thread is a second loop as well");
+    assert!(last_error().contains("another thread"), "{}", last_error());
     client.wake();
     looping.join().unwrap();
 

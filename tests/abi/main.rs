@@ -7,6 +7,7 @@ mod boundary;
 mod callbacks;
 mod calls;
 mod chaos;
+mod commands;
 mod faults;
 mod idle;
 mod log;
@@ -16,7 +17,9 @@ mod mosquitto;
 mod outbox;
 mod posts;
 mod process;
+mod still;
 mod storage;
+mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;

@@ -102,7 +102,7 @@ static inline void set_directory(enos_config *config, const char *path,
 
     around = watch;
     ENOS_INIT(&directory);
-    MUST(enos_storage_directory(path, &directory));
+    MUST(enos_storage_directory_create(path, &directory));
     ENOS_INIT(&storage);
     storage.load = load;
     storage.store = store;

@@ -8,7 +8,7 @@ static int online, replied, failing;
 
 static int32_t fail_at_first(enum call call, int after, const char *key)
 {
-    if (call != STORE || after || failing == 0 || strncmp(key, "pending", 7) != 0)
+    if (call != STORE || after || failing == 0 || strncmp(key, "secrets", 7) != 0)
         return 0;
     --failing;
     return -5;

@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     alarm(120);
 
     ENOS_INIT(&directory);
-    MUST(enos_storage_directory(path, &directory));
+    MUST(enos_storage_directory_create(path, &directory));
     ENOS_INIT(&storage);
     storage.load = cut_load;
     storage.store = cut_store;

@@ -213,7 +213,9 @@ static void directory(const char *path)
     enos_storage storage, second;
 
     ENOS_INIT(&storage);
-    CHECK_STATUS(enos_storage_directory(path, &storage), ENOS_OK);
+    CHECK_STATUS(enos_storage_directory(path, &storage), ENOS_ERR_STORAGE);
+    CHECK(strstr(enos_last_error(), "enos_storage_directory_create()") != NULL && storage.load == NULL);
+    CHECK_STATUS(enos_storage_directory_create(path, &storage), ENOS_OK);
     CHECK(storage.struct_size == sizeof storage && storage.load && storage.store && storage.erase && storage.release);
     ENOS_INIT(&second);
     CHECK_STATUS(enos_storage_directory(path, &second), ENOS_ERR_STATE);

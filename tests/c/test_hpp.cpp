@@ -82,8 +82,9 @@ void handles()
 
 void directories(const std::string &path)
 {
+    CHECK(thrown([&] { enos::directory missing(path); }) == ENOS_ERR_STORAGE);
     {
-        enos::directory given_to_none(path);
+        enos::directory given_to_none(enos::directory::create(path));
         enos::directory moved(std::move(given_to_none));
         CHECK(thrown([&] { enos::directory twice(path); }) == ENOS_ERR_STATE);
     }

@@ -5,7 +5,8 @@ use std::thread;
 
 use support::broker::Peer;
 use support::mosquitto::Mosquitto;
-use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop, CPP_STANDARDS};
+use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop};
+use support::native::{CPP_STANDARDS, RACES};
 use support::program::Program;
 #[cfg(feature = "tls")]
 use {
@@ -78,12 +79,23 @@ fn a_name_server_that_never_answers_harms_nobody_else() {
 }
 
 #[test]
+fn a_thread_that_cannot_be_started_is_told_and_tried_again() {
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("test_threads.c"));
+    let port = broker().to_string();
+    passed(&succeed(workshop.command(&program).arg(&port)));
+    if let Some(mut command) = workshop.valgrind(program) {
+        passed(&quiet(command.arg(&port), ""));
+    }
+}
+
+#[test]
 fn a_signal_each_millisecond_disturbs_nothing() {
     passes_with_a_broker("test_signals.c");
 }
 
 /// Eight threads on one client: as they are, and under DRD, which reports what they share without a lock. What it is not
-/// to report, and why, stands in tests/c/stress_device.supp.
+/// to report, and why, stands in tests/c/drd.supp.
 #[test]
 fn eight_threads_get_each_outcome_once_and_drd_finds_no_race() {
     let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
@@ -94,10 +106,7 @@ fn eight_threads_get_each_outcome_once_and_drd_finds_no_race() {
     let last = |printed: String| printed.lines().last().unwrap().to_owned();
     let printed = quiet(workshop.command(&program).args([&uri, &fast.to_string()]), "");
     println!("{fast} rounds of each: {}", last(printed));
-    let suppressions = format!("--suppressions={}", test_source("stress_device.supp").display());
-    // What is inlined would hide whose code it is.
-    let options = ["--tool=drd", "--read-inline-info=no", "--num-callers=20", &suppressions];
-    let Some(mut command) = workshop.valgrind_with(&options, &program) else { return };
+    let Some(mut command) = workshop.valgrind_with(&RACES, &program) else { return };
     let printed = quiet(command.args([&uri, &watched.to_string()]), "");
     println!("{watched} rounds of each under DRD: {}", last(printed));
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -40,6 +41,7 @@ fn build(workshop: &Workshop, program: &str) -> PathBuf {
     for compiler in c_compilers() {
         C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
     }
+    fs::DirBuilder::new().mode(0o700).create(workshop.path().join("store")).unwrap();
     workshop.build("cc", "c11", &source)
 }
 

@@ -1,37 +1,26 @@
 //! The directory store on a file system that works.
 
-use enos::storage::key_value::KeyValue;
 use std::fs;
-use std::os::unix::fs::{symlink, DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-use enos::error::Status;
-use enos::storage::directory::directory;
+use enos::storage::directory::directory_create;
+use enos::storage::key_value::KeyValue;
 use enos::storage::record::Role;
 use enos::storage::records::Records;
 use enos::storage::vtable::{enos_storage, HostStorage};
 
-/// Opens `path` and takes it over.
+/// Opens `path`, makes it when it is missing, and takes it over.
 pub fn open(path: &Path) -> Arc<HostStorage> {
     // SAFETY: the vtable is the library's own.
-    unsafe { HostStorage::new(&directory(path).unwrap()) }.unwrap()
+    unsafe { HostStorage::new(&directory_create(path).unwrap()) }.unwrap()
 }
 
 pub fn release(storage: &enos_storage) {
     // SAFETY: the vtable is the library's own, and each test releases it once.
     unsafe { storage.release.unwrap()(storage.ctx) }
-}
-
-fn refusal(path: &Path) -> (Status, String) {
-    let error = directory(path).map(|storage| release(&storage)).unwrap_err();
-    assert!(error.message.contains(&path.display().to_string()), "{}", error.message);
-    (error.status, error.message)
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
 #[test]
@@ -47,76 +36,6 @@ fn keeps_values_for_the_next_process() {
     open(&path).erase("key").unwrap();
     assert_eq!(open(&path).load("key"), Ok(None));
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "nothing else is left behind");
-}
-
-#[test]
-fn is_its_owners_alone() {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("enos");
-    open(&path).store("key", b"value").unwrap();
-    assert_eq!((mode(&path), mode(&path.join("key.value"))), (0o700, 0o600));
-}
-
-#[test]
-fn a_directory_open_to_others_is_refused_and_left_as_it_is() {
-    let root = tempfile::tempdir().unwrap();
-    for lax in [0o755, 0o750, 0o701, 0o777] {
-        let path = root.path().join(format!("{lax:o}"));
-        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-        drop(open(&path));
-        fs::set_permissions(&path, fs::Permissions::from_mode(lax)).unwrap();
-        let (status, message) = refusal(&path);
-        assert_eq!(status, Status::ENOS_ERR_STORAGE);
-        assert!(message.contains(&format!("{lax:o}")) && message.contains("700"), "{message}");
-        assert_eq!(mode(&path), lax);
-    }
-}
-
-#[test]
-fn a_directory_of_another_user_is_refused() {
-    let root = tempfile::tempdir().unwrap();
-    let path = root.path().join("enos");
-    fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-    let me = fs::metadata(&path).unwrap().uid();
-    match std::os::unix::fs::chown(&path, Some(me + 1), None) {
-        Ok(()) => {
-            let (status, message) = refusal(&path);
-            assert_eq!(status, Status::ENOS_ERR_STORAGE);
-            assert!(message.contains(&(me + 1).to_string()), "{message}");
-        }
-        // Only root can give a directory away; for anybody else this one is its own.
-        Err(e) => {
-            assert_eq!(e.kind(), std::io::ErrorKind::PermissionDenied);
-            drop(open(&path));
-        }
-    }
-}
-
-#[test]
-fn a_path_that_cannot_be_one_is_refused() {
-    let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("file");
-    fs::write(&file, b"").unwrap();
-    let missing = root.path().join("missing/enos");
-    for path in [file.as_path(), missing.as_path(), &file.join("enos"), Path::new(""), Path::new("a\0b")] {
-        let (status, message) = refusal(path);
-        assert_eq!(status, Status::ENOS_ERR_STORAGE, "{message}");
-    }
-    assert!(refusal(&missing).1.contains("parent"));
-}
-
-#[test]
-fn a_link_to_the_directory_is_followed_and_a_later_one_changes_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let (real, link) = (root.path().join("real"), root.path().join("link"));
-    drop(open(&real));
-    symlink(&real, &link).unwrap();
-    let storage = open(&link);
-    assert_eq!(refusal(&real).0, Status::ENOS_ERR_STATE);
-    fs::remove_file(&link).unwrap();
-    symlink(root.path(), &link).unwrap();
-    storage.store("key", b"value").unwrap();
-    assert!(real.join("key.value").exists());
 }
 
 #[test]
@@ -189,7 +108,7 @@ fn any_key_is_a_file_of_its_own_inside() {
 #[test]
 fn called_by_hand_with_anything_it_answers() {
     let root = tempfile::tempdir().unwrap();
-    let storage = directory(&root.path().join("enos")).unwrap();
+    let storage = directory_create(&root.path().join("enos")).unwrap();
     let (load, store, erase) = (storage.load.unwrap(), storage.store.unwrap(), storage.erase.unwrap());
     let (ctx, key) = (storage.ctx, c"key".as_ptr());
     let mut buf = [0u8; 8];
@@ -224,7 +143,7 @@ fn called_by_hand_with_anything_it_answers() {
 fn a_released_one_says_so() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
-    let raw = directory(&path).unwrap();
+    let raw = directory_create(&path).unwrap();
     // SAFETY: the vtable is the library's own.
     let take_over = || unsafe { HostStorage::new(&raw) }.unwrap();
     take_over().store("key", b"value").unwrap();

@@ -2,6 +2,7 @@
 
 mod crash;
 mod directory;
+mod opening;
 mod records;
 mod refusals;
 mod vtable;

@@ -1,11 +1,11 @@
 //! Records: what comes back, what is refused, and the bytes that devices have on flash.
 
 use enos::error::Status;
-use enos::protocol::Secret;
+use enos::protocol::{Secret, Standing};
 use enos::storage::contents::{StoredBudget, StoredSecret, StoredSign};
-use enos::storage::pending::StoredPending;
 use enos::storage::record::{decode, encode, RecordError, Role};
 use enos::storage::records::{Records, RecordsError};
+use enos::storage::secrets::{decode_pending, StoredSecrets};
 use zeroize::Zeroizing;
 
 use support::host::{Asked, Store};
@@ -27,8 +27,25 @@ fn secret(text: &str, asset_id: Option<&str>) -> Zeroizing<Vec<u8>> {
     stored(text, asset_id).encode().unwrap()
 }
 
-fn pending(secrets: Vec<StoredSecret>) -> Zeroizing<Vec<u8>> {
-    StoredPending { secrets }.encode().unwrap()
+/// As version 0.1 wrote them.
+fn pending(secrets: &[StoredSecret]) -> Zeroizing<Vec<u8>> {
+    let mut data = vec![secrets.len() as u8];
+    for secret in secrets {
+        let secret = secret.encode().unwrap();
+        data.extend((secret.len() as u32).to_le_bytes());
+        data.extend_from_slice(&secret);
+    }
+    Zeroizing::new(data)
+}
+
+fn pending_secrets() -> [StoredSecret; 2] {
+    [stored("密钥", Some("资产")), stored("n3w", None)]
+}
+
+fn secrets() -> StoredSecrets {
+    let first = (Standing::First, stored("s3cr3tOfThePump", Some("Zf9yQx2P")));
+    let others = [(Standing::Proven, stored("l8r", None)), (Standing::Unproven, stored("密钥", Some("资产")))];
+    StoredSecrets { number: 0x0102_0304_0506_0708, secrets: [first].into_iter().chain(others).collect() }
 }
 
 struct Golden {
@@ -60,14 +77,10 @@ fn golden() -> Vec<Golden> {
         };
     }
     vec![
+        golden!("record-v1-secrets.bin", Role::Secrets(1), plain, secrets().encode().unwrap()),
         golden!("record-v1-secret.bin", Role::Secret, plain, secret("s3cr3tOfThePump", None)),
         golden!("record-v1-previous.bin", Role::Previous, plain, secret("0ld", Some("Zf9yQx2P"))),
-        golden!(
-            "record-v1-pending-utf8.bin",
-            Role::Pending,
-            ["产品", "泵-7"],
-            pending(vec![stored("密钥", Some("资产")), stored("n3w", None)])
-        ),
+        golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], pending(&pending_secrets())),
         golden!("record-v1-sign.bin", Role::Sign, plain, sign.encode()),
         golden!("record-v1-budget.bin", Role::Budget, plain, budget.encode().unwrap()),
         golden!("record-v1-outbox.bin", Role::Outbox(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),
@@ -82,6 +95,13 @@ fn golden_files_are_what_is_written_and_read() {
         assert_eq!(hex::encode(&*written), hex::encode(bytes), "{name}");
         assert_eq!(decode(role, product_key, device_key, bytes), Ok(&data[..]), "{name}");
     }
+}
+
+#[test]
+fn secrets_are_read_as_they_were_written() {
+    let data = secrets().encode().unwrap();
+    assert_eq!(StoredSecrets::decode(&data), Ok(secrets()));
+    assert_eq!(decode_pending(&pending(&pending_secrets())), Ok(pending_secrets().to_vec()));
 }
 
 #[test]
@@ -128,7 +148,7 @@ fn check_damage(mut random: fastrand::Rng) {
                 inner[at] = random.u8(..);
                 inner.truncate(random.usize(..=inner.len()));
             }
-            let _ = (StoredSecret::decode(&inner), StoredPending::decode(&inner));
+            let _ = (StoredSecret::decode(&inner), StoredSecrets::decode(&inner), decode_pending(&inner));
             let _ = (StoredSign::decode(&inner), StoredBudget::decode(&inner));
         }
     }
@@ -171,12 +191,12 @@ fn a_record_is_at_most_as_long_as_a_value() {
 fn keys_are_what_the_header_promises() {
     let store = Store::new();
     let records = records(&store);
-    let roles = [Role::Secret, Role::Previous, Role::Pending, Role::Sign, Role::Budget, Role::Outbox(17)];
+    let roles = [Role::Secrets(0), Role::Secrets(1), Role::Sign, Role::Budget, Role::Outbox(17)];
     for role in roles {
         records.store_verified(role, b"data").unwrap();
     }
     let keys: Vec<String> = store.records().keys().cloned().collect();
-    let expected = ["budget", "out.17", "pending", "previous", "secret", "sign"].map(|role| format!("{role}.{DIGEST}"));
+    let expected = ["budget", "out.17", "secrets.0", "secrets.1", "sign"].map(|role| format!("{role}.{DIGEST}"));
     assert_eq!(keys, expected);
     for role in roles {
         assert_eq!(records.load(role).unwrap().unwrap().as_slice(), b"data");

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::thread;
 
-use enos::storage::directory::directory;
+use enos::storage::directory::directory_create;
 use enos::storage::vtable::StorageError;
 
 use crate::directory::open;
@@ -149,7 +149,7 @@ fn a_directory_that_cannot_be_opened_safely_is_refused() {
         (libc::SYS_flock, libc::ENOLCK),
         (libc::SYS_fsync, libc::EIO),
     ] {
-        let error = refused(call, None, errno, || directory(&path).map(|_| ())).unwrap_err();
+        let error = refused(call, None, errno, || directory_create(&path).map(|_| ())).unwrap_err();
         let words = std::io::Error::from_raw_os_error(errno).to_string();
         assert!(error.message.contains(&words), "{}", error.message);
         let left: Vec<_> = fs::read_dir("/proc/self/fd").unwrap().flatten().map(|e| fs::read_link(e.path())).collect();

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use support::broker::{pingresp, puback, publish, suback, Peer, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE};
 use support::rig::Rig;
-use support::wire::{set_buffer, Wire, Wires};
+use support::wire::{reset_at_close, set_buffer, Wire, Wires};
 
 /// What happens to the bytes of one direction.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, way: Way) {
             match way {
                 // Longer than it may take to be told. The device's end would not show: it stands behind what nobody reads.
                 Stall(_) => std::thread::sleep(Duration::from_secs(6)),
-                _ => reset(&from),
+                _ => reset_at_close(from.as_raw_fd()),
             }
             break;
         }
@@ -78,15 +78,6 @@ fn pass(mut from: TcpStream, mut to: TcpStream, way: Way) {
         }
     }
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
-}
-
-fn reset(socket: &TcpStream) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    let length = size_of::<libc::linger>() as libc::socklen_t;
-    // SAFETY: the option's own type and its length.
-    unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length)
-    };
 }
 
 /// Obliges one client, and sends its own messages after the first that it gets: what it got, by index.

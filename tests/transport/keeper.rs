@@ -6,7 +6,9 @@ use enos::transport::link::Link;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::alone::alone_under_valgrind;
 use support::broker::*;
+use support::native::RACES;
 use support::online::online_with;
 use support::rig::Rig;
 
@@ -130,13 +132,13 @@ fn a_link_that_is_looped_is_left_alone() {
     assert!(turns >= 10);
 }
 
-#[test]
-fn links_are_dropped_at_any_moment_while_the_keeper_has_them() {
+/// Four threads drop links at any moment, while the keeper has them.
+fn drop_links(each: u64) {
     let broker = Broker::bind();
     let address = broker.address();
     let server = std::thread::spawn(move || {
         let mut peers = Vec::new();
-        for _ in 0..400 {
+        for _ in 0..4 * each {
             let mut peer = broker.accept();
             peer.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
             peer.try_send(&connack(0));
@@ -149,7 +151,7 @@ fn links_are_dropped_at_any_moment_while_the_keeper_has_them() {
     let threads: Vec<_> = (0..4)
         .map(|_| {
             std::thread::spawn(move || {
-                for round in 0..100u64 {
+                for round in 0..each {
                     let rig = Rig::new();
                     let mut options = support::rig::options(address);
                     options.unattended_ms = round % 2;
@@ -166,4 +168,14 @@ fn links_are_dropped_at_any_moment_while_the_keeper_has_them() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     server.join().unwrap();
+}
+
+#[test]
+fn links_are_dropped_at_any_moment_while_the_keeper_has_them() {
+    drop_links(100);
+}
+
+#[test]
+fn drd_finds_no_race_of_the_keeper_with_who_calls_and_drops() {
+    alone_under_valgrind(&RACES, || drop_links(if std::env::var_os("ENOS_SOAK").is_some() { 100 } else { 5 }));
 }

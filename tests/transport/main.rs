@@ -13,3 +13,5 @@ mod process;
 mod resolve;
 #[cfg(feature = "tls")]
 mod still;
+#[cfg(feature = "tls")]
+mod writes;

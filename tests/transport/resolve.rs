@@ -1,5 +1,6 @@
 //! Name look-ups: literals, names, a name server that never answers, and what that does to others: nothing.
 
+use enos::error::Error;
 use enos::transport::inbox::LinkEvent;
 use enos::transport::resolve::Resolver;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ fn black_hole() -> (Resolver, Sender<()>) {
     (resolver, sender)
 }
 
-fn resolved(rig: &mut Rig) -> (u64, Result<Vec<SocketAddr>, String>) {
+fn resolved(rig: &mut Rig) -> (u64, Result<Vec<SocketAddr>, Error>) {
     match rig.next_of_any() {
         (generation, LinkEvent::Resolved { result }) => (generation, result),
         (_, other) => panic!("{other:?}"),
@@ -49,7 +50,7 @@ fn the_system_knows_localhost_and_not_nonsense() {
     // No name at all: no name server is asked.
     resolver.start("no name", 11883, 2, &rig.inbox);
     let (generation, error) = resolved(&mut rig);
-    assert!(generation == 2 && error.unwrap_err().contains("no name"));
+    assert!(generation == 2 && error.unwrap_err().message.contains("no name"));
 }
 
 #[test]

@@ -175,13 +175,14 @@ impl Link {
         let before = stream.socket().received;
         let limit = self.settings.max_packet;
         let packet = self.input.next(stream, limit, !self.established);
+        let sent = stream.socket().sent;
         if stream.socket().received > before {
             self.watch.moved_in(self.now);
         }
         match packet {
             Ok(Some(packet)) => {
                 let kind = packet.header >> 4;
-                self.watch.came(kind);
+                self.watch.came(kind, self.now, sent);
                 self.established = true;
                 Ok(Some(packet))
             }
@@ -311,7 +312,7 @@ impl Link {
             self.sent.store(true, Ordering::Relaxed);
         }
         self.note_moved(before, after);
-        self.watch.asked(self.output.take_sent(), self.now);
+        self.watch.asked(self.output.take_sent(), self.now, after.0);
         match result {
             Ok(()) => Progress::Done,
             Err(fault) => self.lose(fault),

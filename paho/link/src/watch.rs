@@ -18,6 +18,8 @@ pub struct Watch {
     /// Packets that have gone out and that the broker has to answer, and since when the answer is due.
     waiting: usize,
     waiting_since: u64,
+    /// How many bytes had gone out with the first of these. Those that went out later do not put its answer off.
+    asked_at: u64,
     /// Bytes that the peer has confirmed, as last looked at; since when no more of them are, if there should be.
     confirmed: u64,
     stuck_since: Option<u64>,
@@ -52,6 +54,7 @@ impl Watch {
             last_in: now,
             waiting: 0,
             waiting_since: now,
+            asked_at: 0,
             confirmed: 0,
             stuck_since: None,
             looked_at: now,
@@ -67,19 +70,21 @@ impl Watch {
         self.last_in = now;
     }
 
-    /// So many packets have gone out that want an answer.
-    pub fn asked(&mut self, count: usize, now: u64) {
+    /// So many packets have gone out that want an answer; `sent` bytes in all.
+    pub fn asked(&mut self, count: usize, now: u64, sent: u64) {
         if self.waiting == 0 && count > 0 {
-            self.waiting_since = now;
+            (self.waiting_since, self.asked_at) = (now, sent);
         }
         self.waiting += count;
     }
 
-    /// A packet has come: of these types some are answers.
-    pub fn came(&mut self, kind: u8) {
+    /// A packet has come: of these types some are answers. `sent` bytes have gone out so far.
+    pub fn came(&mut self, kind: u8, now: u64, sent: u64) {
         // CONNACK, PUBACK, PUBREC, SUBACK, UNSUBACK, PINGRESP.
         if matches!(kind, 2 | 4 | 5 | 9 | 11 | 13) {
             self.waiting = self.waiting.saturating_sub(1);
+            // Where the next one's packet ended is not kept: it was not later than now.
+            (self.waiting_since, self.asked_at) = (now, sent);
         }
         if kind == 13 {
             self.pings = self.pings.saturating_sub(1);
@@ -142,7 +147,7 @@ impl Watch {
         let confirmed = sent.saturating_sub(unconfirmed);
         let grows = confirmed > self.confirmed;
         self.confirmed = confirmed;
-        if grows && unconfirmed > 0 {
+        if grows && confirmed < self.asked_at {
             // It is still busy with what it has to read first.
             self.waiting_since = now;
         }
@@ -201,7 +206,7 @@ mod tests {
         assert_eq!(wait(&mut watch, UP, 0, 0, |_| 0), (10_000, "ping"));
         watch.pinged();
         watch.moved_out(10_000);
-        watch.asked(1, 10_000);
+        watch.asked(1, 10_000, 2);
         assert_eq!(wait(&mut watch, UP, 2, 10_000, |_| 0), (20_000, "ping"), "the broker wants one, too");
         watch.moved_out(20_000);
         assert_eq!(wait(&mut watch, UP, 4, 20_000, |_| 0), (25_000, "in"));
@@ -228,7 +233,7 @@ mod tests {
     fn a_slow_peer_is_kept_as_long_as_it_takes_something() {
         // 500 kB at 8 kB/s, all of them in the kernel at once; the answer comes behind them.
         let mut watch = Watch::new(10, 0);
-        watch.asked(1, 0);
+        watch.asked(1, 0, 500_000);
         let held = |now: u64| 500_000u64.saturating_sub(8 * now);
         let mut now = 0;
         while held(now) > 0 {
@@ -257,8 +262,25 @@ mod tests {
         let lost = loop {
             // A message of 4 kB every 50 ms, none of which is confirmed.
             watch.moved_out(now);
-            watch.asked(1, now);
+            watch.asked(1, now, 80 * now);
             if let Verdict::Still(_) = watch.look(now, UP, 80 * now, || 80 * now) {
+                break now;
+            }
+            now += 50;
+        };
+        assert_eq!(lost, 25_000);
+    }
+
+    #[test]
+    fn a_peer_that_confirms_and_answers_nothing_is_given_up_while_more_is_sent() {
+        let mut watch = Watch::new(10, 0);
+        let mut now = 0;
+        let lost = loop {
+            watch.moved_out(now);
+            watch.asked(1, now, 80 * now + 4000);
+            assert!(now < 100_000, "it is kept for ever");
+            // The last message is always on its way.
+            if let Verdict::Still(_) = watch.look(now, UP, 80 * now + 4000, || 4000) {
                 break now;
             }
             now += 50;
@@ -278,7 +300,7 @@ mod tests {
                     (now, pings) = (at, pings + 1);
                     watch.pinged();
                     watch.moved_out(at);
-                    watch.asked(1, at);
+                    watch.asked(1, at, 2);
                 }
                 (at, direction) => break assert_eq!((at, direction), (29_000, "in")),
             }
@@ -289,7 +311,7 @@ mod tests {
     #[test]
     fn without_a_keep_alive_nothing_is_watched() {
         let mut watch = Watch::new(0, 0);
-        watch.asked(1, 0);
+        watch.asked(1, 0, 500_000);
         assert!(matches!(watch.look(u64::MAX / 2, BLOCKED, 9, || 9), Verdict::Fine));
         assert_eq!(watch.deadline(UP), None);
     }

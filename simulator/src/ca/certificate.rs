@@ -105,6 +105,12 @@ impl Profile {
         Profile::new(Role::Client, common_name)
     }
 
+    /// With another common name; default: the name that it was made with, or `enos-sim`.
+    pub fn common_name(mut self, name: &str) -> Profile {
+        self.common_name = name.into();
+        self
+    }
+
     /// For this DNS name, too.
     pub fn dns(mut self, name: &str) -> Profile {
         self.dns.push(name.into());

@@ -10,13 +10,14 @@ use std::time::Instant;
 
 use super::{Connection, Pending, Stage};
 use crate::{
-    event::{Event, Filter, Payload},
+    event::{Event, Filter, Unsent},
     fault::Kind,
     link::{Closed, Item},
     login::Mode,
     packet::{self, Outgoing},
+    payload::Payload,
     subscriptions::{is_valid_filter, is_valid_topic, matches},
-    thing::{self, Place},
+    thing::{self, Place, Session, Upgrade},
 };
 
 /// Commands that may wait for an answer; EnOS keeps no more for a device, either.
@@ -74,24 +75,29 @@ impl Connection {
     /// Judges a request; the reply goes out if it is subscribed to, as EnOS has it.
     fn reply(&mut self, publish: &Publish, place: &Place) -> Result<(), Closed> {
         let Some(device) = self.device().cloned() else { return Ok(()) };
-        let may_publish = self.stage == Stage::Online(Mode::Device);
-        let judgement = thing::judge(&device, may_publish, place, &publish.payload);
+        let session = Session {
+            may_publish: self.stage == Stage::Online(Mode::Device),
+            methods: self.shared.config.methods,
+            upgrade: self.shared.upgrades().get(&device).copied().unwrap_or_default(),
+        };
+        let judgement = thing::judge(&device, session, place, &publish.payload);
         let topic = format!("{}_reply", publish.topic);
         let id = match &judgement.id {
             Value::Null => String::new(),
             Value::String(id) => id.clone(),
             id => id.to_string(),
         };
-        let event = |sent| Event::Reply {
+        let event = |unsent: Option<Unsent>| Event::Reply {
             topic: topic.clone(),
             id: id.clone(),
             code: judgement.code,
             message: judgement.message.clone(),
-            sent,
+            sent: unsent.is_none(),
+            unsent,
         };
         let payload = judgement.payload.clone().into();
-        if !self.deliver(Kind::Reply, topic.clone(), payload, publish.qos as u8, Some(event(true)))? {
-            self.report(event(false));
+        if !self.deliver(Kind::Reply, topic.clone(), payload, publish.qos as u8, Some(event(None)))? {
+            self.report(event(Some(Unsent::NotSubscribed)));
         }
         if judgement.code == 200 {
             self.posts += 1;
@@ -103,23 +109,36 @@ impl Connection {
     /// An answer of the device's: to a command, or to its activation.
     fn answered(&mut self, publish: &Publish, place: &Place) {
         let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
-        let code = body.get("code").and_then(Value::as_i64);
+        // Envision's Python SDK sends a text.
+        let code = body.get("code").and_then(|code| code.as_i64().or_else(|| code.as_str()?.parse().ok()));
         let topic = publish.topic.clone();
         if matches!(place.suffix(), "thing/activate/info_reply" | "thing/activated/info_reply") {
             self.report(Event::ActivationReply { topic, code });
             return;
         }
+        let answers = |pending: &Pending| thing::answer_topic(&pending.topic) == topic;
         let id = match body.get("id") {
-            Some(Value::String(id)) => id.clone(),
-            Some(id) => id.to_string(),
-            None => return,
-        };
-        if self.pending.get(&id).is_some_and(|pending| thing::answer_topic(&pending.topic) == topic) {
-            if let Some(pending) = self.pending.remove(&id) {
-                let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
-                let payload = Some(Payload::of(&publish.payload));
-                self.report(Event::CommandReply { topic, id, code, elapsed_ms, timed_out: false, payload });
+            // Raw data has no id: it answers what has waited for longest.
+            _ if place.suffix().starts_with(thing::DOWN_RAW) => {
+                let waiting = self.pending.iter().filter(|(_, pending)| answers(pending));
+                waiting.min_by_key(|(_, pending)| pending.sent).map(|(id, _)| id.clone())
             }
+            Some(Value::String(id)) => Some(id.clone()),
+            id => id.map(Value::to_string),
+        };
+        let Some(id) = id.filter(|id| self.pending.get(id).is_some_and(answers)) else { return };
+        let Some(pending) = self.pending.remove(&id) else { return };
+        if pending.topic.ends_with(thing::UPGRADE) && code == Some(200) {
+            self.upgraded(Upgrade::Started);
+        }
+        let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
+        let payload = Some(Payload::of(&publish.payload));
+        self.report(Event::CommandReply { topic, id, code, elapsed_ms, timed_out: false, payload });
+    }
+
+    fn upgraded(&self, to: Upgrade) {
+        if let Some(device) = self.device() {
+            self.shared.upgrades().insert(device.clone(), to);
         }
     }
 
@@ -179,9 +198,17 @@ impl Connection {
         }
         let head = if suffix.starts_with("combine/") { device.session() } else { device.sys() };
         let topic = head + suffix;
-        let body = json!({"id": id, "version": "1.0", "method": suffix.replace('/', "."), "params": params});
+        let body = match suffix {
+            thing::DOWN_RAW => raw(&params),
+            _ => json!({"id": id, "version": "1.0", "method": suffix.replace('/', "."), "params": params})
+                .to_string()
+                .into(),
+        };
+        if suffix == thing::UPGRADE {
+            self.upgraded(Upgrade::Pushed);
+        }
         let qos = self.shared.config.push_qos;
-        let mut publish = Publish::new(topic.clone(), packet::qos(qos), body.to_string());
+        let mut publish = Publish::new(topic.clone(), packet::qos(qos), body);
         publish.pkid = self.packet_id(qos);
         self.pending.insert(id.clone(), Pending { topic: topic.clone(), sent: Instant::now() });
         let event =
@@ -196,4 +223,10 @@ impl Connection {
         self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
         self.last_packet_id
     }
+}
+
+/// What is sent as raw data: a text of hex digits stands for these bytes, anything else is sent as it is written.
+fn raw(params: &Value) -> Vec<u8> {
+    let text = params.as_str().map_or_else(|| params.to_string(), str::to_owned);
+    hex::decode(&text).unwrap_or_else(|_| text.into_bytes())
 }

@@ -158,7 +158,7 @@ fn what_a_fault_holds_back_is_limited() {
 fn keys_are_limited() {
     let products = vec![Product { product_key: "pk".into(), product_secret: PRODUCT_SECRET.into() }];
     let sim = Sim::start(Config { products, ..config() });
-    let id = DeviceId::new("pk", "d".repeat(129));
+    let id = DeviceId::new("pk", "d".repeat(257));
     assert_eq!(sim.answer(&Login { id, ..Login::product() }), 4);
 }
 

@@ -7,6 +7,7 @@ mod main_path;
 mod openssl;
 mod process;
 mod provisioning;
+mod sdks;
 mod throttle;
 mod tls;
 mod tls_faults;

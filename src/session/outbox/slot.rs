@@ -155,7 +155,6 @@ impl Window {
         self.slots.iter().take(self.sent).position(|slot| slot.request() == Some(request))
     }
 
-
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
         self.slots.get_mut(at)
     }

@@ -5,11 +5,16 @@ use super::*;
 impl Requests {
     /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
     pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
-        let token = self.number(Call::Kept { reply: None });
-        self.ours += 1;
+        let token = self.keep_call(None);
         let request = LinkRequest::Publish { token, topic, payload, qos: 1 };
         self.owe(&request);
         actions.push_back(Action::Send(request));
+        token
+    }
+
+    fn keep_call(&mut self, reply: Option<(String, String)>) -> u64 {
+        let token = self.number();
+        self.calls.insert(token, Call::Kept { reply });
         token
     }
 
@@ -26,8 +31,7 @@ impl Requests {
         let payload = operation.request(&id, params)?;
         self.next_id += 1;
         let reply = until_reply.then(|| (operation.reply_topic(), id));
-        let token = self.number(Call::Kept { reply: reply.clone() });
-        self.ours += 1;
+        let token = self.keep_call(reply.clone());
         if let Some(reply) = reply {
             self.awaited.insert(reply, token);
         }

@@ -24,10 +24,11 @@ impl Requests {
     /// It counts only when it can be meant for one request and no other. A success is never taken for anyone's.
     pub(super) fn nameless_reply(&mut self, topic: &str, payload: &[u8], owed: u32) -> Option<Replied> {
         let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
-        let mut waiting = self.awaited.iter().filter(|((on, _), _)| on == topic).map(|(_, token)| *token);
-        let (first, second) = (waiting.next()?, waiting.next());
-        Some(match (owed, second) {
-            (1, None) => self.replied(first, code, words),
+        let waiting = self.awaited.iter().filter(|((on, _), _)| on == topic).map(|(_, token)| *token);
+        let waiting: Vec<u64> = waiting.take(2).collect();
+        Some(match waiting[..] {
+            [] => return None,
+            [token] if owed == 1 => self.replied(token, code, words),
             _ => Replied::Unclear,
         })
     }

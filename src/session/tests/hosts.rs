@@ -1,7 +1,7 @@
 //! What hosts do: connect at every failure, take a disconnect back, wait for a cloud that changes its mind.
 
 use super::super::*;
-use super::world::{settings, World};
+use super::world::{proven, settings, World};
 use crate::protocol::{Secret, SignMethod};
 
 const MINUTE: u64 = 60_000;
@@ -9,24 +9,12 @@ const MINUTE: u64 = 60_000;
 use {EventKind as Kind, Status as S};
 
 fn empty() -> Input {
-    Input::Loaded(Box::new(Loaded {
-        current: Ok(None),
-        previous: Ok(None),
-        pending: Ok(vec![]),
-        accepted: None,
-        budget: None,
-    }))
+    Input::Loaded(Box::default())
 }
 
 fn failed() -> Input {
-    let failure = || StorageFailure { code: -5, message: "the flash does not answer".into() };
-    Input::Loaded(Box::new(Loaded {
-        current: Err(failure()),
-        previous: Err(failure()),
-        pending: Err(failure()),
-        accepted: None,
-        budget: None,
-    }))
+    let failure = Some(StorageFailure { code: -5, message: "the flash does not answer".into() });
+    Input::Loaded(Box::new(Loaded { failure, ..Loaded::default() }))
 }
 
 fn at(ms: u64) -> Now {
@@ -90,7 +78,7 @@ fn a_disconnect_that_is_taken_back_while_loading_is_not_told() {
     let attempt = session.attempt;
     session.handle(at(1_100), Input::Link { attempt, what: LinkInput::Up });
     session.handle(at(1_200), Input::Link { attempt, what: super::world::activation("device-secret") });
-    session.handle(at(1_200), Input::PendingStored(Ok(())));
+    session.handle(at(1_200), Input::SecretsStored(Ok(())));
     session.handle(at(1_300), Input::Link { attempt, what: LinkInput::Closed });
     let told = std::iter::from_fn(|| session.next_action()).filter_map(|action| match action {
         Action::Emit(event) => Some((event.kind, event.status)),
@@ -112,8 +100,7 @@ fn a_disconnect_that_is_taken_back_leaves_the_broker_its_time_to_answer() {
 #[test]
 fn a_device_secret_is_tried_again_when_an_activation_brings_none() {
     let mut world = World::new(7, settings(), SignMethod::HmacSha1);
-    let secret = Secret::new(b"device-secret").unwrap();
-    world.disk.current = Some(KeptSecret { secret, asset_id: None });
+    world.disk.secrets = vec![proven("device-secret")];
     // The cloud refuses the device for so long that a new activation is tried; it takes that, and sends nothing.
     world.cloud.secret = Some("another".into());
     world.rates.push_lost = 1000;

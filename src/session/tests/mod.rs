@@ -1,5 +1,6 @@
 //! The session in virtual time: single scenes, and random worlds that hold it to its promises.
 
+mod calls;
 mod hosts;
 mod promises;
 mod rivals;

@@ -25,6 +25,7 @@ fn live(seed: u64) -> World {
         push_lost: often(&[0, 0, 300]),
         push_twice: often(&[0, 500]),
         push_forged: often(&[0, 0, 300]),
+        attacked: often(&[0, 5, 50]),
         link_lost: often(&[0, 500]),
         half_open: often(&[0, 200]),
         no_reply: often(&[0, 200]),
@@ -63,6 +64,7 @@ fn live(seed: u64) -> World {
     // What the cloud cannot stand, it cannot stand in a kind world either.
     let Rates { poison, deadly, mute, .. } = rates;
     world.rates = Rates { poison, deadly, mute, ..Rates::default() };
+    world.end_attack();
     world.flash.cells().rates = FlashRates::default();
     world.restart(None);
     // The host has taken back its last disconnect by then.
@@ -81,14 +83,14 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
         1..=3 => world.connect(),
         4..=30 => drop(world.call(|session, now| session.publish(now, topic, vec![1], 1))),
         31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
-        51..=55 => drop(world.call(|session, now| session.subscribe(now, "/sys/pk/dk/#", 1))),
+        51..=55 => world.subscribe(["/sys/pk/dk/#", "b", "c"][dice.usize(..3)]),
         60..=75 => {
             // One in a while takes several pages.
             let size = if dice.u32(..50) == 0 { 150_000 } else { [0, 0, 100, 1_000][dice.usize(..4)] };
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
             drop(world.publish_durable(count, dice.bool(), size));
         }
-        56 => drop(world.call(|session, now| session.unsubscribe(now, "/sys/pk/dk/#"))),
+        56..=57 => world.unsubscribe(["/sys/pk/dk/#", "b", "c"][dice.usize(..3)]),
         _ => {}
     }
 }
@@ -129,6 +131,8 @@ fn check(seed: u64) -> Vec<String> {
     }
     world.disconnect();
     world.run_until(world.now + 120_000);
+    // A subscription whose link never came has no outcome; it would have one on the next.
+    ["/sys/pk/dk/#", "b", "c"].iter().for_each(|filter| world.unsubscribe(filter));
     if !world.session.has_unsaved_secret() && world.session.state() != State::Idle {
         world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));
     }

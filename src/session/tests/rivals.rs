@@ -86,11 +86,7 @@ impl Cloud {
     fn perform(&mut self, client: usize) {
         while let Some(action) = self.clients[client].session.next_action() {
             match action {
-                Action::Load => {
-                    let (current, previous, pending) = (Ok(None), Ok(None), Ok(vec![]));
-                    let loaded = Loaded { current, previous, pending, accepted: None, budget: None };
-                    self.feed(client, Input::Loaded(Box::new(loaded)));
-                }
+                Action::Load => self.feed(client, Input::Loaded(Box::default())),
                 Action::Open { attempt, .. } => {
                     let delay = self.rng.u64(5..100);
                     let what = match self.rng.u64(0..1000) < self.unreachable {
@@ -266,7 +262,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
     let losses = cloud.losses(client);
     assert_eq!(losses.len(), told + 1);
     assert_eq!(losses[told].status, S::ENOS_ERR_NETWORK);
-    assert!(losses[told].retry_in_ms <= 1_000, "{} ms", losses[told].retry_in_ms);
+    assert!(losses[told].retry_in_ms <= 2_000, "{} ms", losses[told].retry_in_ms);
 }
 
 #[test]

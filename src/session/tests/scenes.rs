@@ -1,8 +1,8 @@
 //! Single scenes: one thing each, with the times and the order that the design gives it.
 
 use super::super::*;
-use super::world::{settings, World};
-use crate::protocol::{Secret, SecureMode, SignMethod};
+use super::world::{proven, settings, World};
+use crate::protocol::{Secret, SecureMode, SignMethod, Standing};
 
 const MINUTE: u64 = 60_000;
 
@@ -18,10 +18,6 @@ fn static_world(method: SignMethod) -> World {
     let mut world = World::new(7, settings, method);
     world.cloud.secret = Some("device-secret".into());
     world
-}
-
-fn kept(secret: &str) -> KeptSecret {
-    KeptSecret { secret: Secret::new(secret.as_bytes()).unwrap(), asset_id: None }
 }
 
 use {EventKind as Kind, Status as S};
@@ -52,8 +48,8 @@ fn a_device_that_was_registered_anew_is_activated_anew_but_not_before_a_ban_is_r
     world.run_until(world.now + 4 * MINUTE);
     assert_ne!(world.session.state(), State::Online);
     assert!(world.run_to(State::Online, 70 * MINUTE));
-    assert_eq!(world.disk.current.as_ref().unwrap().secret.as_str(), "device-secret-2");
-    assert_eq!(world.disk.previous.as_ref().unwrap().secret.as_str(), "device-secret-1");
+    let kept = world.disk.secrets.iter().map(|kept| (kept.secret.as_str(), kept.standing));
+    assert_eq!(kept.collect::<Vec<_>>(), [("device-secret-1", Standing::First), ("device-secret-2", Standing::Proven)]);
     assert!(world.violations.is_empty(), "{:?}", world.violations);
 }
 
@@ -77,7 +73,7 @@ fn reactivation_switched_off_stays_off() {
     let mut settings = settings();
     settings.reactivation = false;
     let mut world = World::new(7, settings, SignMethod::HmacSha1);
-    world.disk.current = Some(kept("nobody-knows-it"));
+    world.disk.secrets = vec![proven("nobody-knows-it")];
     world.connect();
     world.run_until(world.now + 300 * MINUTE);
     assert_eq!(world.cloud.issued, 0);
@@ -109,13 +105,38 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
 }
 
 #[test]
+fn silence_says_nothing_against_a_method_that_has_worked() {
+    for minutes in 1..10 {
+        // The pair has worked, or the same method has, with the product secret.
+        for activated in [true, false] {
+            let mut world = if activated { static_world(SignMethod::HmacSha1) } else { world(SignMethod::HmacSha1) };
+            world.connect();
+            if activated {
+                assert!(world.run_to(State::Online, MINUTE));
+                let attempt = world.session.attempt;
+                world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+            } else {
+                while world.disk.secrets.is_empty() {
+                    world.step(world.now + 1_000);
+                }
+            }
+            world.rates.no_answer = 1000;
+            world.run_until(world.now + minutes * MINUTE);
+            world.rates.no_answer = 0;
+            assert!(world.run_to(State::Online, 10 * MINUTE));
+            let refused = world.kinds().iter().filter(|(_, status)| *status == S::ENOS_ERR_CREDENTIALS).count();
+            assert_eq!(refused, 0, "after {minutes} minutes: {:?}", world.kinds());
+        }
+    }
+}
+
+#[test]
 fn a_clock_that_was_never_set_signs_with_a_constant() {
     for (wall_ms, signed) in [(1_000, 2_524_608_000_000), (1_700_000_000_000, 1_700_000_000_000)] {
         let mut session = Session::new(settings(), 1);
         let now = Now { ms: 5, wall_ms };
         session.connect(now);
-        let empty = Loaded { current: Ok(None), previous: Ok(None), pending: Ok(vec![]), accepted: None, budget: None };
-        session.handle(now, Input::Loaded(Box::new(empty)));
+        session.handle(now, Input::Loaded(Box::default()));
         let opened = std::iter::from_fn(|| session.next_action()).find_map(|action| match action {
             Action::Open { timestamp_ms, candidate, .. } => Some((timestamp_ms, candidate.mode())),
             _ => None,

@@ -1,8 +1,8 @@
 //! Single scenes of a secret's way into the storage: what is kept, told and waited for.
 
 use super::super::*;
-use super::world::{activation, settings, World};
-use crate::protocol::{Secret, SignMethod};
+use super::world::{activation, settings, Attacker, Cloud, World};
+use crate::protocol::{Secret, SignMethod, Standing};
 
 const MINUTE: u64 = 60_000;
 
@@ -16,17 +16,16 @@ use {EventKind as Kind, Status as S};
 fn what_could_not_be_read_is_not_overwritten() {
     let mut world = world();
     let secret = Secret::new(b"device-secret").unwrap();
-    world.disk.pending = vec![KeptSecret { secret, asset_id: None }];
+    let kept = KeptSecret { secret, asset_id: None, standing: Standing::Unproven, brought_by: 0 };
     world.cloud.secret = Some("device-secret".into());
     let now = world.now();
     world.session.connect(now);
     assert!(matches!(world.session.next_action(), Some(Action::Load)));
-    let failure = StorageFailure { code: -7, message: "the flash does not answer".into() };
-    let pending = Ok(world.disk.pending.clone());
-    let loaded = Loaded { current: Err(failure), previous: Ok(None), pending, accepted: None, budget: None };
+    let failure = Some(StorageFailure { code: -7, message: "the flash does not answer".into() });
+    let loaded = Loaded { secrets: vec![kept], failure, ..Loaded::default() };
     world.feed(Input::Loaded(Box::new(loaded)));
     assert!(world.run_to(State::Online, MINUTE));
-    assert!(world.disk.current.is_none(), "what stands there may be the only copy of a secret");
+    assert!(world.disk.secrets.is_empty(), "what stands there may be the only copy of a secret");
 }
 
 #[test]
@@ -66,26 +65,26 @@ fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
         let told = world.events.iter().filter(|event| event.kind == Kind::Disconnected).collect::<Vec<_>>();
         assert!(told.len() == 1 && told[0].status == S::ENOS_OK, "{until} ms: {:?}", world.kinds());
         assert!(world.violations.is_empty(), "{until} ms: {:?}", world.violations);
-        stored += usize::from(!world.disk.pending.is_empty());
+        stored += world.disk.secrets.len();
     }
     assert!(stored >= 5, "it waited in vain {stored}");
 }
 
 #[test]
-fn a_secret_that_could_not_take_its_place_does_so_after_the_next_login() {
+fn a_login_that_could_not_be_noted_is_noted_at_the_next_one() {
     let mut world = world();
     world.connect();
-    while world.disk.pending.is_empty() {
+    while world.disk.secrets.is_empty() {
         world.step(world.now + 1_000);
     }
     world.rates.store_fails = 1000;
     assert!(world.run_to(State::Online, MINUTE));
-    assert!(world.disk.current.is_none() && !world.disk.pending.is_empty());
+    assert_eq!(world.disk.secrets[0].standing, Standing::Unproven);
     world.rates.store_fails = 0;
     let attempt = world.session.attempt;
     world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
     assert!(world.run_to(State::Online, 3 * MINUTE));
-    assert!(world.disk.current.is_some() && world.disk.pending.is_empty());
+    assert_eq!(world.disk.secrets[0].standing, Standing::First);
 }
 
 #[test]
@@ -153,4 +152,47 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     assert!(world.disk.holds("device-secret-1"));
     assert!(world.run_to(State::Idle, 5_000));
     assert_eq!(world.events.last().map(|event| (event.kind, event.status)), Some((Kind::Disconnected, S::ENOS_OK)));
+}
+
+/// For a day he refuses the genuine secret, and accepts some of his own.
+#[test]
+fn no_attacker_on_the_path_costs_a_device_its_genuine_secret() {
+    let mut logged_in = Vec::new();
+    for activations in [1, 2, 9] {
+        for refuses_own in [800, 900] {
+            let mut world = world();
+            world.connect();
+            assert!(world.run_to(State::Online, MINUTE));
+            world.attack(Attacker { refuses: 1000, refuses_own, activations, ends: 900, ..Attacker::default() });
+            world.run_until(world.now + 24 * 60 * MINUTE);
+            logged_in.push(world.disk.secrets.iter().filter(|kept| kept.standing == Standing::Proven).count());
+            world.end_attack();
+            assert!(world.run_to(State::Waiting, MINUTE) && world.run_to(State::Online, 120 * MINUTE));
+            let kept = world.disk.secrets.last().map(|kept| (kept.secret.as_str(), kept.standing));
+            assert_eq!(kept, Some(("device-secret-1", Standing::First)), "{refuses_own}, {activations}");
+            assert!(world.violations.is_empty(), "{:?}", world.violations);
+        }
+    }
+    assert!(logged_in.iter().all(|forged| *forged > 0) && logged_in.contains(&5), "not put to the test: {logged_in:?}");
+}
+
+#[test]
+fn two_wrong_clouds_one_after_the_other_cost_a_device_nothing() {
+    let mut world = world();
+    world.connect();
+    assert!(world.run_to(State::Online, MINUTE));
+    let right = std::mem::replace(&mut world.cloud, Cloud::new(SignMethod::HmacSha1));
+    for wrong in 1..=2 {
+        world.cloud = Cloud { issued: wrong * 100, ..Cloud::new(SignMethod::Sha1) };
+        world.register_anew();
+        world.run_until(world.now + MINUTE);
+        assert!(world.run_to(State::Online, 180 * MINUTE));
+        assert!(world.disk.holds(&format!("device-secret-{}01", wrong)));
+    }
+    let secret = right.secret.clone();
+    world.register_anew();
+    world.cloud = right;
+    assert!(world.run_to(State::Waiting, MINUTE) && world.run_to(State::Online, 60 * MINUTE));
+    assert_eq!((world.cloud.secret.clone(), world.cloud.issued), (secret, 1));
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
 }

@@ -126,14 +126,9 @@ pub enum Found {
         messages: Vec<Option<Durable>>,
     },
     /// It was through already.
-    Nothing {
-        next: u64,
-    },
+    Nothing { next: u64 },
     /// It was accepted, and cannot be read any more: why.
-    Lost {
-        next: u64,
-        words: String,
-    },
+    Lost { next: u64, words: String },
 }
 
 impl Queue {
@@ -211,7 +206,8 @@ impl Queue {
             if finished.is_err() && matches!(self.find_at(page, true)?, Found::Messages { .. }) {
                 return finished;
             }
-            self.dropped_ever += gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
+            self.dropped_ever +=
+                gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
             self.dropped.push(gone);
             finished?;
         }

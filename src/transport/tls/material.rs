@@ -1,12 +1,13 @@
 //! Reading certificates and keys. Each way to fail has words of its own, and names the file.
 
+use super::pem;
 use super::reason::failed;
 use super::{ClientIdentity, Pem};
 use crate::error::{Error, Result};
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
-use openssl::x509::X509;
+use openssl::x509::{X509Crl, X509VerifyResult, X509};
 use std::cmp::Ordering;
 use std::fmt;
 use std::fs::OpenOptions;
@@ -18,9 +19,11 @@ use zeroize::Zeroizing;
 
 /// Bytes of a file at most: a bundle of all public authorities has 250 KB.
 const LIMIT: u64 = 4 << 20;
-/// How a certificate begins; `TRUSTED CERTIFICATE` and the like count as well.
-const BEGIN: &str = "-----BEGIN ";
-const CERTIFICATE: &str = "CERTIFICATE-----";
+/// The labels of a certificate's block, today's and an old one.
+const CERTIFICATE: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
+/// OpenSSL's own form: a certificate, and for what it is trusted or rejected.
+const TRUSTED_CERTIFICATE: &str = "TRUSTED CERTIFICATE";
+const REVOCATION_LIST: &str = "X509 CRL";
 
 /// What an error calls one of the three.
 struct Named<'a> {
@@ -44,24 +47,43 @@ pub struct Identity {
     pub key: PKey<Private>,
 }
 
-/// The authorities to trust.
-pub fn authorities(pem: &Pem) -> Result<Vec<X509>> {
-    certificates(&Named { role: "the CA file", pem })
+/// The authorities to trust, and what they have revoked.
+pub struct Authorities {
+    pub certificates: Vec<X509>,
+    pub revocation_lists: Vec<X509Crl>,
+}
+
+pub fn authorities(pem: &Pem) -> Result<Authorities> {
+    parse(&Named { role: "the CA file", pem })
 }
 
 pub fn identity(given: &ClientIdentity, password: Option<&[u8]>) -> Result<Identity> {
     let cert_name = Named { role: "the certificate", pem: &given.cert };
     let key_name = Named { role: "the private key", pem: &given.key };
-    let mut chain = certificates(&cert_name)?;
-    let leaf = chain.remove(0);
+    let mut found = parse(&cert_name)?.certificates;
     let key = private_key(&key_name, password)?;
-    let theirs =
-        leaf.public_key().map_err(|e| failed(format!("{cert_name} has no key that is known: {}", said(&e))))?;
-    if !key.public_eq(&theirs) {
+    let theirs = found[0].public_key();
+    theirs.map_err(|e| failed(format!("{cert_name} has no key that is known: {}", said(&e))))?;
+    let own = found.iter().position(|one| one.public_key().is_ok_and(|theirs| key.public_eq(&theirs)));
+    let Some(own) = own else {
         return Err(failed(format!("{key_name} is not the key of {cert_name}: the two do not belong together")));
-    }
+    };
+    let leaf = found.remove(own);
     check_dates(&cert_name, &leaf)?;
-    Ok(Identity { leaf, chain, key })
+    Ok(Identity { chain: in_order(&leaf, found), leaf, key })
+}
+
+/// Each after the one that it has signed, as a broker may want them. The rest follows as it stood in the file.
+fn in_order(leaf: &X509, mut found: Vec<X509>) -> Vec<X509> {
+    let mut chain: Vec<X509> = Vec::new();
+    while let Some(next) = {
+        let last = chain.last().unwrap_or(leaf);
+        found.iter().position(|one| one.issued(last) == X509VerifyResult::OK)
+    } {
+        chain.push(found.remove(next));
+    }
+    chain.append(&mut found);
+    chain
 }
 
 /// The first complaint of OpenSSL's.
@@ -76,24 +98,28 @@ pub fn clock() -> Result<Asn1Time> {
     Asn1Time::from_unix(seconds).map_err(|e| failed(format!("the device's clock cannot be read: {}", said(&e))))
 }
 
-/// At least one.
-fn certificates(name: &Named<'_>) -> Result<Vec<X509>> {
+/// At least one certificate.
+fn parse(name: &Named<'_>) -> Result<Authorities> {
     let bytes = read(name)?;
-    let announced = announced(&bytes);
-    if announced == 0 {
-        return Err(failed(format!("{name} has no certificate in it: PEM begins with -----BEGIN CERTIFICATE-----")));
+    let mut found = Authorities { certificates: Vec::new(), revocation_lists: Vec::new() };
+    for block in pem::blocks(&bytes).map_err(|why| failed(format!("{name} {why}")))? {
+        let damaged = |why: &str| failed(format!("{name} is damaged: a {} cannot be read ({why})", block.label));
+        let der = || block.decoded().ok_or_else(|| damaged("it is not Base64"));
+        if CERTIFICATE.contains(&&*block.label) {
+            found.certificates.push(X509::from_der(&der()?).map_err(|e| damaged(said(&e)))?);
+        } else if block.label == REVOCATION_LIST {
+            found.revocation_lists.push(X509Crl::from_der(&der()?).map_err(|e| damaged(said(&e)))?);
+        } else if block.label == TRUSTED_CERTIFICATE {
+            return Err(failed(format!(
+                "{name} has a TRUSTED CERTIFICATE in it, OpenSSL's form with settings for its trust, which are not \
+                 looked at here; openssl x509 -in FILE makes a CERTIFICATE of it"
+            )));
+        }
     }
-    // A block that is cut short ends the list as the end of the file does.
-    match X509::stack_from_pem(&bytes) {
-        Ok(found) if found.len() == announced => Ok(found),
-        Ok(_) => Err(failed(format!("{name} is damaged or cut short: a certificate has no end"))),
-        Err(errors) => Err(failed(format!("{name} is damaged or cut short: {}", said(&errors)))),
+    match found.certificates.is_empty() {
+        true => Err(failed(format!("{name} has no certificate in it: PEM begins with -----BEGIN CERTIFICATE-----"))),
+        false => Ok(found),
     }
-}
-
-fn announced(pem: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(pem);
-    text.lines().filter(|line| line.starts_with(BEGIN) && line.trim_end().ends_with(CERTIFICATE)).count()
 }
 
 fn private_key(name: &Named<'_>, password: Option<&[u8]>) -> Result<PKey<Private>> {
@@ -146,9 +172,13 @@ fn check_dates(name: &Named<'_>, leaf: &X509) -> Result<()> {
 }
 
 fn read(name: &Named<'_>) -> Result<Zeroizing<Vec<u8>>> {
-    match name.pem {
-        Pem::Bytes(bytes) => Ok(bytes.clone()),
-        Pem::File(path) => read_file(path).map_err(|why| failed(format!("{name} cannot be read: {why}"))),
+    let mut bytes = match name.pem {
+        Pem::Bytes(bytes) => bytes.clone(),
+        Pem::File(path) => read_file(path).map_err(|why| failed(format!("{name} cannot be read: {why}")))?,
+    };
+    match pem::unmark(&mut bytes) {
+        true => Ok(bytes),
+        false => Err(failed(format!("{name} is in UTF-16: save it as ASCII or UTF-8"))),
     }
 }
 

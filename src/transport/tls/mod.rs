@@ -1,6 +1,7 @@
 //! TLS for a link: what it is made from, and what makes a context for OpenSSL of it.
 //!
-//! Everything is read and built anew for each link, so a renewed certificate counts from the next CONNECT on.
+//! Files are read anew for each link, so a renewed certificate counts from the next CONNECT on. The system's authorities
+//! are kept, and loaded anew when they have changed.
 
 use crate::error::Result;
 use std::path::PathBuf;
@@ -14,7 +15,11 @@ mod context;
 #[cfg(feature = "tls")]
 mod material;
 #[cfg(feature = "tls")]
+mod pem;
+#[cfg(feature = "tls")]
 mod reason;
+#[cfg(feature = "tls")]
+mod trust;
 #[cfg(feature = "tls")]
 mod verdict;
 

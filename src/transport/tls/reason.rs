@@ -1,10 +1,11 @@
 //! Words for a handshake that failed: what is wrong, and what to do about it.
 
 use super::material;
-use super::verdict::Objection;
+use super::verdict::{Found, Objection};
 use crate::error::{Error, Status};
 use paho_engine::link::TlsFault as Fault;
 use std::io;
+use std::net::IpAddr;
 
 /// SSL_ERROR_SYSCALL: the connection itself ended.
 const ERROR_SYSCALL: i32 = 5;
@@ -42,6 +43,9 @@ const UNKNOWN_ISSUER: [i32; 5] = [
 ];
 const WRONG_NAME: [i32; 2] = [62, 64];
 const WRONG_PURPOSE: i32 = 26;
+const REVOKED: i32 = 23;
+const LIST_NOT_YET_VALID: i32 = 11;
+const LIST_EXPIRED: i32 = 12;
 
 /// An error of TLS's making.
 pub fn failed(words: impl Into<String>) -> Error {
@@ -56,13 +60,13 @@ pub struct Expected<'a> {
 }
 
 /// `None` when it was not TLS that failed, but the connection, after the handshake.
-pub fn words(fault: &Fault, objection: Option<&Objection>, expected: &Expected<'_>) -> Option<String> {
-    if let Some(objection) = objection {
+pub fn words(fault: &Fault, found: &Found, expected: &Expected<'_>) -> Option<String> {
+    if let Some(objection) = &found.objection {
         return Some(objected(objection, expected));
     }
     let alert = (fault.library == LIBRARY_SSL && ALERTS.contains(&fault.reason)).then(|| fault.reason - ALERT);
     if let Some(alert) = alert {
-        return Some(alerted(alert, fault, expected));
+        return Some(alerted(alert, fault, found.shown, expected));
     }
     if !fault.handshake {
         return None;
@@ -105,24 +109,44 @@ fn objected(objection: &Objection, expected: &Expected<'_>) -> String {
     match *code {
         EXPIRED => format!("{whose} expired on {not_after}; the device's clock says {now}: {clock}"),
         NOT_YET_VALID => format!("{whose} is not valid before {not_before}; the device's clock says {now}: {clock}"),
-        code if WRONG_NAME.contains(&code) => format!(
-            "the broker's certificate is for another name: wanted {}, offered {}; if the broker is the right one, \
-             enos_config_set_tls_server_name()",
-            expected.name,
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        ),
+        code if WRONG_NAME.contains(&code) => {
+            let wanted = if expected.name.parse::<IpAddr>().is_ok() { "address" } else { "DNS name" };
+            let none = || format!("no DNS name and no address (its common name, {subject}, does not count)");
+            format!(
+                "the broker's certificate is for another name: wanted the {wanted} {}, offered {}; if the broker is the \
+                 right one, enos_config_set_tls_server_name()",
+                expected.name,
+                if names.is_empty() { none() } else { names.join(", ") }
+            )
+        }
         code if UNKNOWN_ISSUER.contains(&code) => {
             let trusted = if expected.system_roots { "the system's" } else { "the CA file's" };
             format!("{whose} is issued by an unknown authority, {issuer}: it is none of {trusted} ({text})")
         }
         WRONG_PURPOSE => format!("{whose} is not one for a server ({text})"),
+        REVOKED => format!("{whose} is revoked, by the list of {issuer} in the CA file"),
+        LIST_EXPIRED => format!(
+            "{whose} cannot be checked: the revocation list of {issuer} in the CA file has expired; the device's clock \
+             says {now}: put a new list there, or none"
+        ),
+        LIST_NOT_YET_VALID => format!(
+            "{whose} cannot be checked: the revocation list of {issuer} in the CA file is not valid yet; the device's \
+             clock says {now}: {clock}"
+        ),
         _ => format!("{whose} is refused: {text}"),
     }
 }
 
-/// What the broker objects to.
-fn alerted(alert: i32, fault: &Fault, expected: &Expected<'_>) -> String {
+/// What the broker objects to; `shown`: after it has shown its certificate.
+fn alerted(alert: i32, fault: &Fault, shown: bool, expected: &Expected<'_>) -> String {
     let text = fault.text;
+    // It wants a certificate only after it has shown its own.
+    if !shown && matches!(alert, 40 | 71) {
+        return format!(
+            "no cipher is shared: this device takes ECDHE with AES-GCM or ChaCha20-Poly1305, and the broker found none \
+             among them that fits its settings and its key ({text})"
+        );
+    }
     if !expected.has_identity && matches!(alert, 40..=43 | 46 | 116) {
         return format!(
             "the broker refused the handshake, and the device showed no certificate: most likely it wants one, \
@@ -139,9 +163,7 @@ fn alerted(alert: i32, fault: &Fault, expected: &Expected<'_>) -> String {
         116 => refused("it wants one, and none of the device's fits what it asks for"),
         51 => refused("the signature made with its key does not check"),
         70 => old(fault),
-        40 | 71 => {
-            format!("the broker refused the handshake: no cipher is shared, or no certificate that fits ({text})")
-        }
+        40 | 71 => refused("it does not fit what the broker asks for"),
         112 => format!("the broker knows no {}: it refused that name ({text})", expected.name),
         _ => format!("the broker ended the TLS handshake ({text})"),
     }

@@ -1,14 +1,25 @@
-//! What the check of the broker's certificate found, kept for words. Notes are taken inside OpenSSL, in the
-//! middle of a handshake: copy and return.
+//! The check of the broker's certificate: OpenSSL's, and notes of what it found, kept for words. Notes are taken inside
+//! OpenSSL, in the middle of a handshake: copy and return.
 
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Names that are told of a certificate, and characters of each: it comes off the network.
 const NAMES: usize = 8;
 const CHARACTERS: usize = 64;
+
+/// X509_V_ERR_UNABLE_TO_GET_CRL: lists of others are there, but none of this certificate's authority.
+const NO_REVOCATION_LIST: i32 = 3;
+
+/// What the check came to.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The broker has shown a certificate.
+    pub shown: bool,
+    pub objection: Option<Objection>,
+}
 
 /// The first objection to a chain.
 #[derive(Clone, Debug)]
@@ -21,17 +32,28 @@ pub struct Objection {
     pub depth: u32,
     pub subject: String,
     pub issuer: String,
-    /// What the certificate is for, the first of them.
+    /// What the certificate is for, the first of them, each with its kind.
     pub names: Vec<String>,
     pub not_before: String,
     pub not_after: String,
 }
 
 #[derive(Clone, Default)]
-pub struct Verdict(Arc<Mutex<Option<Objection>>>);
+pub struct Verdict(Arc<Mutex<Found>>);
 
 impl Verdict {
-    pub fn note(&self, context: &X509StoreContextRef) {
+    /// Whether the check goes on, which OpenSSL finds `fine` or not. What it objects to stays refused, but that an
+    /// authority has published no list of what it has revoked is no objection.
+    pub fn judge(&self, fine: bool, context: &X509StoreContextRef) -> bool {
+        self.lock().shown = true;
+        let fine = fine || context.error().as_raw() == NO_REVOCATION_LIST;
+        if !fine {
+            self.note(context);
+        }
+        fine
+    }
+
+    fn note(&self, context: &X509StoreContextRef) {
         let error = context.error();
         let mut objection = Objection {
             code: error.as_raw(),
@@ -50,11 +72,15 @@ impl Verdict {
             objection.not_before = certificate.not_before().to_string();
             objection.not_after = certificate.not_after().to_string();
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(objection);
+        self.lock().objection.get_or_insert(objection);
     }
 
-    pub fn objection(&self) -> Option<Objection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn found(&self) -> Found {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,12 +92,10 @@ fn name(name: &X509NameRef) -> String {
 }
 
 fn names(certificate: &X509Ref) -> Vec<String> {
-    let Some(alternatives) = certificate.subject_alt_names() else {
-        return vec![name(certificate.subject_name())];
-    };
+    let Some(alternatives) = certificate.subject_alt_names() else { return Vec::new() };
     let shown = alternatives.iter().filter_map(|one| match (one.dnsname(), one.ipaddress()) {
-        (Some(dns), _) => Some(short(dns)),
-        (None, Some(bytes)) => address(bytes).map(|address| address.to_string()),
+        (Some(dns), _) => Some(format!("the DNS name {}", short(dns))),
+        (None, Some(bytes)) => address(bytes).map(|address| format!("the address {address}")),
         (None, None) => None,
     });
     shown.take(NAMES).collect()

@@ -63,14 +63,19 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
         refused(enos_storage_directory(null(), &mut out), ENOS_ERR_NULL_ARG, "path");
         refused(enos_storage_directory(BAD_UTF8, &mut out), ENOS_ERR_INVALID_ARG, "path");
         refused(enos_storage_directory(c"".as_ptr(), &mut out), ENOS_ERR_INVALID_ARG, "path is empty");
-        refused(enos_storage_directory(c"/proc/none/store".as_ptr(), &mut out), ENOS_ERR_STORAGE, "/proc/none");
+        let nowhere = c"/proc/none/store".as_ptr();
+        refused(enos_storage_directory(nowhere, &mut out), ENOS_ERR_STORAGE, "/proc/none");
+        refused(enos_storage_directory_create(nowhere, &mut out), ENOS_ERR_STORAGE, "/proc/none");
+        refused(enos_storage_directory_create(c"".as_ptr(), &mut out), ENOS_ERR_INVALID_ARG, "path is empty");
         assert!(out.load.is_none() && out.ctx.is_null(), "nothing is written on failure");
 
         // A struct of a later version, with 16 bytes that this library does not know.
         let mut longer = [0usize; size_of::<enos_storage>() / size_of::<usize>() + 2];
         longer[0] = size_of_val(&longer);
         let theirs: *mut enos_storage = longer.as_mut_ptr().cast();
-        accepted(enos_storage_directory(path.as_ptr(), theirs));
+        refused(enos_storage_directory(path.as_ptr(), theirs), ENOS_ERR_STORAGE, "enos_storage_directory_create()");
+        assert!(!parent.path().join("store").exists(), "it is never created by the way");
+        accepted(enos_storage_directory_create(path.as_ptr(), theirs));
         assert_eq!(longer[0], size_of_val(&longer), "the size stays the caller's");
         assert_eq!(longer[longer.len() - 2..], [0, 0]);
         refused(enos_storage_directory(path.as_ptr(), &mut out), ENOS_ERR_STATE, "in use");

@@ -139,7 +139,7 @@ fn a_secret_saved_by_hand_is_gone_on_with_and_given_to_the_next_process() {
     let by_hand = host.seen[0].secret.clone().unwrap();
     assert_eq!((host.activation_saved(), host.activation_saved()), (ENOS_OK, ENOS_ERR_STATE));
     host.loop_until(|host| host.state() == ONLINE);
-    assert_eq!((desk.modes(), store.has("secret")), (vec![3, 2], false));
+    assert_eq!((desk.modes(), store.has("secrets.0")), (vec![3, 2], false));
     host.destroy(); // the host has it
 
     Setup::at(desk.address()).device_secret(&by_hand).storage(&store).create().online();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use enos::error::Status::*;
-use enos::protocol::Identity;
+use enos::protocol::{Identity, Standing};
 use enos::storage::contents::StoredSecret;
-use enos::storage::pending::StoredPending;
 use enos::storage::record::{encode, Role};
+use enos::storage::secrets::StoredSecrets;
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY};
 use support::parallel;
@@ -23,24 +23,27 @@ fn activated() -> (Desk, Store) {
 }
 
 fn secrets(store: &Store) -> BTreeMap<String, Vec<u8>> {
-    let is_secret = |key: &str| ["secret", "previous", "pending"].iter().any(|role| key.starts_with(role));
-    store.records().clone().into_iter().filter(|(key, _)| is_secret(key)).collect()
+    store.records().clone().into_iter().filter(|(key, _)| key.starts_with("secret")).collect()
 }
 
-/// The load of one secret's record goes wrong each time, until it has been told.
+fn put(store: &Store, device_key: &str, role: Role, data: &[u8]) {
+    let key = role.key(&Identity::new(PRODUCT_KEY, device_key, None).unwrap().digest_hex());
+    let record = encode(role, PRODUCT_KEY, device_key, data).unwrap();
+    store.records().insert(key, record.to_vec());
+}
+
+fn stored(secret: &str) -> StoredSecret {
+    StoredSecret { secret: Zeroizing::new(secret.as_bytes().to_vec()), asset_id: None }
+}
+
+/// The loads of one record of secrets, or of both, go wrong each time until that has been told.
 fn unreadable(role: &'static str, wrong: Wrong) {
     let (desk, store) = activated();
-    // What can be misread has to be there.
-    if let Some((role, data)) = other_secrets(role) {
-        let key = role.key(&Identity::new(PRODUCT_KEY, DEVICE_KEY, None).unwrap().digest_hex());
-        let record = encode(role, PRODUCT_KEY, DEVICE_KEY, &data).unwrap();
-        store.records().insert(key, record.to_vec());
-    }
     let before = secrets(&store);
     store.answer(move |request| (request.is_load() && request.key.starts_with(role)).then(|| wrong.answer(request)));
     let mut host = device(&desk, DEVICE_KEY, &store).create();
     host.connect();
-    if role == "secret" {
+    if role == "secrets." {
         for _ in 0..2 {
             let down = host.expect("DISCONNECTED");
             assert_eq!((down.status, down.detail_code), (ENOS_ERR_STORAGE, wrong.code()), "{down:?}");
@@ -55,24 +58,66 @@ fn unreadable(role: &'static str, wrong: Wrong) {
     assert!(secrets(&store) == before, "a secret was overwritten");
 }
 
-/// A record beside the current secret's, when that is the role.
-fn other_secrets(role: &str) -> Option<(Role, Zeroizing<Vec<u8>>)> {
-    let secret = StoredSecret { secret: Zeroizing::new(b"another".to_vec()), asset_id: None };
-    match role {
-        "previous" => Some((Role::Previous, secret.encode().unwrap())),
-        "pending" => Some((Role::Pending, StoredPending { secrets: vec![secret] }.encode().unwrap())),
-        _ => None,
-    }
-}
-
 #[test]
 fn a_secret_that_cannot_be_read_is_no_reason_to_be_activated() {
-    let roles = ["secret", "previous", "pending"];
+    let roles = ["secrets.", "secrets.0", "secrets.1"];
     let cases: Vec<_> = roles.into_iter().flat_map(|role| Wrong::ALL.map(|wrong| (role, wrong))).collect();
     parallel::each(&cases, |&(role, wrong)| {
         if wrong != Wrong::Denies {
             unreadable(role, wrong);
         }
+    });
+}
+
+/// Whatever the roles that they have there: the one in use, the one before it, one that no login has confirmed.
+#[test]
+fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
+    let pending = |secret: &str| {
+        let data = stored(secret).encode().unwrap();
+        [&[1][..], &(data.len() as u32).to_le_bytes(), &data].concat()
+    };
+    for genuine in 0..3 {
+        let (desk, store) = (Desk::with_devices([DEVICE_KEY]), Store::new());
+        device(&desk, DEVICE_KEY, &store).create().online_as_new();
+        let secret = desk.secret(DEVICE_KEY).unwrap();
+        let texts: Vec<&str> = (0..3).map(|n| if n == genuine { &secret } else { "another" }).collect();
+        let store = Store::new();
+        put(&store, DEVICE_KEY, Role::Secret, &stored(texts[0]).encode().unwrap());
+        put(&store, DEVICE_KEY, Role::Previous, &stored(texts[1]).encode().unwrap());
+        put(&store, DEVICE_KEY, Role::Pending, &pending(texts[2]));
+        let before = store.records().clone();
+        let mut host = device(&desk, DEVICE_KEY, &store).create();
+        host.connect();
+        host.loop_until(|host| host.state() == ONLINE);
+        drop(host);
+        assert!(
+            before.iter().all(|(key, value)| store.records().get(key) == Some(value)),
+            "an older library needs them"
+        );
+        // What is written now is read in their place, and begins with what worked.
+        let connects = desk.connects();
+        device(&desk, DEVICE_KEY, &store).create().online();
+        assert_eq!(desk.connects(), connects + 1, "{genuine}");
+    }
+}
+
+/// The genuine secret stands among seven others, in each place. The budget makes that take its time.
+#[test]
+fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
+    let keys: Vec<String> = (0..8).map(|place| format!("place-{place}")).collect();
+    let desk = Desk::with_devices(keys.iter());
+    parallel::each(&keys, |key| {
+        let store = Store::new();
+        device(&desk, key, &store).create().online_as_new();
+        let genuine = desk.secret(key).unwrap();
+        let others = keys.iter().map(|other| if other == key { &genuine } else { other });
+        let secrets = others.map(|secret| (Standing::Unproven, stored(secret))).collect();
+        let store = Store::new();
+        put(&store, key, Role::Secrets(0), &StoredSecrets { number: 1, secrets }.encode().unwrap());
+        let mut host = device(&desk, key, &store).connect_budget(3, 1_000, 10).create();
+        host.connect();
+        host.loop_until(|host| host.state() == ONLINE);
+        assert!(host.told("ACTIVATED").is_empty());
     });
 }
 

@@ -77,7 +77,7 @@ fn two_devices_share_a_storage_one_call_at_a_time() {
 /// Before the login, and in the middle of storing a secret that no event has told of: that is not to be saved by hand.
 #[test]
 fn a_storage_that_does_not_come_back_holds_up_nobody_else() {
-    for (call, state) in [("sign", CONNECTING), ("pending", PERSISTING)] {
+    for (call, state) in [("sign", CONNECTING), ("secrets", PERSISTING)] {
         let (desk, stuck, gate) = (Desk::with_devices(["stuck", "free"]), Store::new(), Gate::default());
         let at = gate.clone();
         stuck.answer(move |request| {

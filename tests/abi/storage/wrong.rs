@@ -69,7 +69,8 @@ impl Wrong {
 
 /// A whole record of the same role, but another device's.
 fn strangers_record(key: &str) -> Vec<u8> {
-    let roles = [Role::Secret, Role::Previous, Role::Pending, Role::Sign, Role::Budget];
-    let role = roles.into_iter().find(|role| key.starts_with(&role.to_string())).unwrap();
+    let roles =
+        [Role::Secrets(0), Role::Secrets(1), Role::Secret, Role::Previous, Role::Pending, Role::Sign, Role::Budget];
+    let role = roles.into_iter().find(|role| key.starts_with(&format!("{role}."))).unwrap();
     encode(role, "pk", "a stranger", b"\0his secret").unwrap().to_vec()
 }

@@ -14,7 +14,7 @@ use support::tls::{local, Pki, TlsBroker};
 
 /// A device that is online with this broker, then offline.
 #[track_caller]
-fn accepts(broker: &TlsBroker, setup: Setup) {
+pub fn accepts(broker: &TlsBroker, setup: Setup) {
     let (mut host, mut peer) = broker.online(setup);
     host.disconnect();
     peer.expect_end();
@@ -23,7 +23,7 @@ fn accepts(broker: &TlsBroker, setup: Setup) {
 
 /// A device that refuses this broker with these words.
 #[track_caller]
-fn refuses(broker: &TlsBroker, setup: Setup, words: &[&str]) {
+pub fn refuses(broker: &TlsBroker, setup: Setup, words: &[&str]) {
     // Once: the next attempt would wait in the backlog for the next test.
     let mut host = setup.reconnect(0, 0).start();
     host.connect();
@@ -90,18 +90,20 @@ fn an_unknown_authority_is_named() {
 fn a_wrong_name_is_told_beside_the_ones_offered() {
     let pki = Pki::new();
     let named = TlsBroker::new(&issued(&pki, &Profile::server().dns("broker.example.com").dns("b2").ip([10, 0, 0, 1])));
-    let words = ["another name", "wanted 127.0.0.1", "offered broker.example.com, b2, 10.0.0.1", "server_name"];
+    let offered = "offered the DNS name broker.example.com, the DNS name b2, the address 10.0.0.1";
+    let words = ["another name", "wanted the address 127.0.0.1", offered, "server_name"];
     refuses(&named, Setup::secure(&named.uri(), &pki.ca()), &words);
     let localhost = format!("ssl://localhost:{}", named.address().port());
-    refuses(&named, Setup::secure(&localhost, &pki.ca()), &["wanted localhost", "broker.example.com"]);
+    refuses(&named, Setup::secure(&localhost, &pki.ca()), &["wanted the DNS name localhost", "broker.example.com"]);
     // An address in the place of a name is none, and neither is a name that only begins the same.
     let address = TlsBroker::new(&issued(&pki, &Profile::server().dns("127.0.0.1").dns("localhost.example.com")));
-    refuses(&address, Setup::secure(&address.uri(), &pki.ca()), &["wanted 127.0.0.1"]);
+    let words = ["wanted the address 127.0.0.1, offered the DNS name 127.0.0.1, the DNS name localhost.example.com"];
+    refuses(&address, Setup::secure(&address.uri(), &pki.ca()), &words);
     let wild = TlsBroker::new(&issued(&pki, &Profile::server().dns("*.example.com").dns("b*.example.org")));
     let as_name = |name: &str| Setup::secure(&wild.uri(), &pki.ca()).server_name(name);
     accepts(&wild, as_name("broker.example.com"));
-    refuses(&wild, as_name("a.b.example.com"), &["wanted a.b.example.com"]);
-    refuses(&wild, as_name("broker.example.org"), &["wanted broker.example.org"]);
+    refuses(&wild, as_name("a.b.example.com"), &["wanted the DNS name a.b.example.com"]);
+    refuses(&wild, as_name("broker.example.org"), &["wanted the DNS name broker.example.org"]);
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn another_server_name_is_wanted_and_sent() {
     assert_eq!(sent.recv().unwrap().as_deref(), Some("broker.example.com"));
     accepts(&broker, setup().server_name("10.0.0.1"));
     assert_eq!(sent.recv().unwrap(), None, "an address is not sent");
-    refuses(&broker, setup().server_name("b2.example.com"), &["wanted b2.example.com"]);
+    refuses(&broker, setup().server_name("b2.example.com"), &["wanted the DNS name b2.example.com"]);
 }
 
 #[test]
@@ -171,7 +173,12 @@ fn old_versions_and_weak_ciphers_are_refused() {
         context.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
         context.set_cipher_list("ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0").unwrap();
     });
-    refuses(&weak, Setup::secure(&weak.uri(), &pki.ca()), &["refused the handshake"]);
+    refuses(&weak, Setup::secure(&weak.uri(), &pki.ca()), &["no cipher is shared", "ECDHE"]);
+    let other = TlsBroker::with(&server, |context| {
+        context.set_min_proto_version(Some(SslVersion::TLS1_3)).unwrap();
+        context.set_ciphersuites("TLS_AES_128_CCM_SHA256").unwrap();
+    });
+    refuses(&other, Setup::secure(&other.uri(), &pki.ca()), &["no cipher is shared"]);
 }
 
 /// The next connection, past the device's first words: all of them read, or a close would be a reset.

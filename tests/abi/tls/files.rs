@@ -4,6 +4,7 @@
 
 use enos::error::Status::{self, *};
 use enos_sim::ca::{Authority, KeyKind, Profile, Validity};
+use openssl::x509::X509;
 use std::fs;
 use support::broker;
 use support::host;
@@ -37,6 +38,7 @@ fn a_ca_that_cannot_be_used_is_named_with_the_reason() {
         path(&pki.file(name))
     };
     let good = fs::read(pki.ca()).unwrap();
+    let trusted = String::from_utf8(good.clone()).unwrap().replace("CERTIFICATE", "TRUSTED CERTIFICATE");
     let directory = path(pki.directory.path());
     for (ca, words) in [
         (path(&pki.file("missing.pem")), "cannot be read: No such file"),
@@ -47,6 +49,16 @@ fn a_ca_that_cannot_be_used_is_named_with_the_reason() {
         (write("der.pem", &[0x30, 0x82, 0, 1, 0xff]), "has no certificate in it"),
         (write("cut.pem", &good[..good.len() / 2]), "cut short"),
         (write("second-cut.pem", &[&good[..], &good[..good.len() - 40]].concat()), "cut short"),
+        (write("no-end.pem", &[&good[..28], &good[..]].concat()), "a CERTIFICATE has no end"),
+        (
+            write(
+                "headers.pem",
+                b"-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n\n////\n-----END CERTIFICATE-----",
+            ),
+            "not Base64",
+        ),
+        (write("utf-16.pem", b"\xff\xfe-\0-\0"), "is in UTF-16"),
+        (write("trusted.pem", trusted.as_bytes()), "openssl x509"),
         (write("garbage.pem", b"-----BEGIN CERTIFICATE-----\n////\n-----END CERTIFICATE-----\n"), "damaged"),
         (pki.file("ca.key").to_str().unwrap().to_owned(), "has no certificate in it"),
     ] {
@@ -63,10 +75,63 @@ fn a_ca_that_cannot_be_used_is_named_with_the_reason() {
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
         refused(Setup::secure(NOWHERE, &secret), &["cannot be read: Permission denied", &secret]);
     }
-    // Windows' line ends, words around the blocks and several certificates are fine.
-    let text = String::from_utf8(good).unwrap();
-    let fine = write("fine.pem", format!("A CA\n{text}\nAnother\n{}", text.replace('\n', "\r\n")).as_bytes());
-    Setup::secure(NOWHERE, &fine).create();
+}
+
+#[test]
+fn pem_is_read_as_editors_and_tools_leave_it() {
+    let pki = Pki::new();
+    let pair = pki.device("dk", KeyKind::EcP256);
+    let others = [Authority::root("Another CA", KeyKind::EcP256).unwrap().certificate_pem().unwrap()].map(text);
+    let [ca, cert, key] = [pki.ca(), pair[0].clone(), pair[1].clone()].map(|path| text(fs::read(path).unwrap()));
+    let broker = TlsBroker::with(&pki.server(), |context| want_certificate(context, &pki.root));
+    let windows = |text: &str| text.replace('\n', "\r\n");
+    let marked = |text: &str| format!("\u{feff}{text}");
+    for [ca, cert, key] in [
+        [windows(&ca), windows(&cert), windows(&key)],
+        [marked(&ca), marked(&cert), marked(&key)],
+        // A bundle of files that begin with a mark; words, blank lines and other blocks around what counts.
+        [format!("{}{}", marked(&others[0]), marked(&ca)), marked(&windows(&cert)), marked(&windows(&key))],
+        [
+            format!("A CA\n\n{ca}\nAnother\n{}", others[0]),
+            format!("{key}The device's:\n{cert}  \n"),
+            format!("{cert}\n{key}"),
+        ],
+        [ca.replace("CERTIFICATE", "X509 CERTIFICATE"), cert.trim_end().to_owned(), key.trim_end().to_owned()],
+    ] {
+        let pems = [Some(ca.as_bytes()), Some(cert.as_bytes()), Some(key.as_bytes())];
+        let (_host, peer) = broker.online(Setup::to(&broker.uri()).device_secret("s").tls_pem(pems));
+        assert!(peer.stream.ssl().peer_certificate().is_some());
+    }
+}
+
+fn text(pem: Vec<u8>) -> String {
+    String::from_utf8(pem).unwrap()
+}
+
+#[test]
+fn a_chain_in_any_order_is_sent_in_the_right_one() {
+    let pki = Pki::new();
+    let (upper, issue) =
+        (pki.root.intermediate("The upper one").unwrap(), |by: &Authority| by.issue(&Profile::client("dk")).unwrap());
+    let certified = issue(&upper.intermediate("The lower one").unwrap());
+    let chain = X509::stack_from_pem(&certified.certificate_pem().unwrap()).unwrap();
+    assert_eq!(chain.len(), 3);
+    let broker = TlsBroker::with(&pki.server(), |context| want_certificate(context, &pki.root));
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 1, 0]] {
+        let pem = order.map(|n| chain[n].to_pem().unwrap()).concat();
+        let pems = [pki.root.certificate_pem().unwrap(), pem, certified.key_pem().unwrap()];
+        let setup = Setup::to(&broker.uri()).device_secret("s").tls_pem(pems.each_ref().map(|pem| Some(&**pem)));
+        let (_host, peer) = broker.online(setup);
+        let shown: Vec<_> =
+            peer.stream.ssl().peer_cert_chain().unwrap().iter().map(|one| one.to_der().unwrap()).collect();
+        let right: Vec<_> = chain[1..].iter().map(|one| one.to_der().unwrap()).collect();
+        assert_eq!(peer.stream.ssl().peer_certificate().unwrap().to_der().unwrap(), chain[0].to_der().unwrap());
+        assert!(shown == right, "{order:?}");
+    }
+    // The key of none of them.
+    let other = issue(&pki.root).key_pem().unwrap();
+    let pem = certified.certificate_pem().unwrap();
+    refused(Setup::to(NOWHERE).device_secret("s").tls_pem([None, Some(&pem), Some(&other)]), &["is not the key of"]);
 }
 
 #[test]

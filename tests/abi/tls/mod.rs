@@ -5,3 +5,4 @@ mod check;
 mod cut;
 mod files;
 mod log;
+mod trust;

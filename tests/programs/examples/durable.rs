@@ -35,7 +35,8 @@ fn resumed(desk: &Desk) -> usize {
 #[test]
 fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
     let (example, desk) = (Example::build(DURABLE), Desk::inactive(|_| {}));
-    let mut program = example.start(&desk);
+    // Long enough to be killed before it is on the air again, for which the budget of CONNECTs may not suffice.
+    let mut program = Program::start(&mut example.command_with(&uri(&desk), "5"));
     program.expect("ACTIVATED: success");
     program.expect("all is through");
     program.expect("DISCONNECTED: success");
@@ -56,9 +57,9 @@ fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
 
 #[test]
 fn it_flushes_at_its_end() {
-    let (example, desk) = (Example::build(DURABLE), Desk::inactive(|_| {}));
-    let mut program = example.start(&desk);
-    program.expect("all is through");
+    // It is not on the air before that. A second time on the air could have to wait for the budget of CONNECTs.
+    let (example, desk) = (Example::with(DURABLE, "#define FLUSH_MS 60000"), Desk::inactive(|_| {}));
+    let mut program = Program::start(&mut example.command_with(&uri(&desk), "3600"));
     program.expect(KEPT);
     let output = end(program);
     assert!(output.contains("nothing is left to send, 0 samples had no room"), "{output}");

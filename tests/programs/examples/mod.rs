@@ -4,6 +4,7 @@ mod durable;
 mod report;
 mod subjects;
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::{fs, thread};
@@ -57,6 +58,9 @@ impl Example {
             let sources: Vec<_> = [main].into_iter().chain(others.iter().map(|name| source(name))).collect();
             workshop.build_all("cc", "c11", &sources)
         };
+        if ![REPORT, DURABLE].contains(&name) {
+            fs::DirBuilder::new().mode(0o700).create(workshop.path().join("store")).unwrap();
+        }
         Example { name, workshop, program }
     }
 

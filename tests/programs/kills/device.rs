@@ -5,11 +5,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use enos::protocol::Identity;
-use enos::storage::contents::StoredSecret;
 use enos::storage::directory::directory;
-use enos::storage::pending::StoredPending;
 use enos::storage::record::Role;
 use enos::storage::records::Records;
+use enos::storage::secrets::StoredSecrets;
 use enos::storage::vtable::HostStorage;
 use enos_sim::ca::KeyKind;
 use enos_sim::{Activation, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
@@ -183,19 +182,16 @@ impl Rig<'_> {
         Run { status: output.status, output: String::from_utf8_lossy(&text).into_owned(), packets }
     }
 
-    /// The device secrets in its storage: the current one, the one before it, those that no login has confirmed.
-    pub fn stored(&self) -> (Option<String>, Option<String>, Vec<String>) {
+    /// The device secrets in its storage.
+    pub fn stored(&self) -> Vec<String> {
         if !Path::new(&self.directory).exists() {
-            return (None, None, Vec::new());
+            return Vec::new();
         }
         let records = self.records();
-        let secret = |role| {
-            let stored = records.load(role).unwrap()?;
-            Some(text(&StoredSecret::decode(&stored).unwrap()))
-        };
-        let pending = records.load(Role::Pending).unwrap().map(|data| StoredPending::decode(&data).unwrap());
-        let pending = pending.map(|pending| pending.secrets.iter().map(text).collect()).unwrap_or_default();
-        (secret(Role::Secret), secret(Role::Previous), pending)
+        let newest = [0, 1].into_iter().filter_map(|n| records.load(Role::Secrets(n)).unwrap());
+        let newest = newest.map(|data| StoredSecrets::decode(&data).unwrap()).max_by_key(|stored| stored.number);
+        let secrets = newest.map(|stored| stored.secrets).unwrap_or_default();
+        secrets.into_iter().map(|(_, stored)| String::from_utf8(stored.secret.to_vec()).unwrap()).collect()
     }
 
     /// Its records. Its program must not run meanwhile: the directory is locked.
@@ -205,8 +201,4 @@ impl Rig<'_> {
         let identity = Identity::new(PRODUCT_KEY, &self.key, None).unwrap();
         Records::new(storage, PRODUCT_KEY, &self.key, &identity.digest_hex())
     }
-}
-
-fn text(stored: &StoredSecret) -> String {
-    String::from_utf8(stored.secret.to_vec()).unwrap()
 }

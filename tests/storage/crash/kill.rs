@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use support::alone::alone;
 
-use enos::storage::directory::directory;
+use enos::storage::directory::directory_create;
 
 use super::open;
 use super::tracer::trace;
@@ -34,7 +34,7 @@ fn cases() -> Vec<Case> {
 
 /// The child: opens the directory, stores or erases, and says by a system call that nothing else makes that it is done.
 pub fn store_or_erase(path: &Path, value: Option<&[u8]>) {
-    let storage = directory(path).unwrap();
+    let storage = directory_create(path).unwrap();
     // SAFETY: the callbacks' own contract.
     unsafe {
         let done = match value {

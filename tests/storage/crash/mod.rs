@@ -11,11 +11,11 @@ mod tracer;
 use std::path::Path;
 use std::sync::Arc;
 
-use enos::storage::directory::directory;
+use enos::storage::directory::directory_create;
 use enos::storage::vtable::HostStorage;
 
-/// Opens `path` and takes it over.
+/// Opens `path`, makes it when it is missing, and takes it over.
 fn open(path: &Path) -> Arc<HostStorage> {
     // SAFETY: the vtable is the library's own.
-    unsafe { HostStorage::new(&directory(path).unwrap()) }.unwrap()
+    unsafe { HostStorage::new(&directory_create(path).unwrap()) }.unwrap()
 }

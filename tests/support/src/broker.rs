@@ -182,18 +182,7 @@ impl<S: Read + Write> Peer<S> {
 impl Peer {
     /// Ends the connection with a RST.
     pub fn reset(self) {
-        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-        // SAFETY: the descriptor is open, and the option has this type and size.
-        let rc = unsafe {
-            libc::setsockopt(
-                self.stream.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_LINGER,
-                std::ptr::from_ref(&linger).cast(),
-                size_of::<libc::linger>() as libc::socklen_t,
-            )
-        };
-        assert_eq!(rc, 0);
+        crate::wire::reset_at_close(self.stream.as_raw_fd());
     }
 }
 

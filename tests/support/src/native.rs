@@ -78,6 +78,35 @@ pub fn passed(tap: &str) {
     assert!(ok > 0 && tap.lines().any(|line| line == format!("1..{ok}")), "{tap}");
 }
 
+/// What has valgrind tell blocks that are lost for good.
+pub const LEAKS: [&str; 4] = [
+    "--leak-check=full",
+    "--num-callers=40",
+    "--errors-for-leak-kinds=definite,indirect",
+    "--show-leak-kinds=definite,indirect",
+];
+
+/// What has valgrind tell which memory threads share without a lock; but for what tests/c/drd.supp names, with reasons.
+pub const RACES: [&str; 4] = [
+    "--tool=drd",
+    // What is inlined would hide whose code it is.
+    "--read-inline-info=no",
+    "--num-callers=20",
+    concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/../c/drd.supp"),
+];
+
+/// A program under valgrind, which ends it with FOUND when it has found something. None, said aloud, when it is not
+/// installed.
+pub fn valgrind_command(options: &[&str], program: &Path) -> Option<Command> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("valgrind is not installed: nothing was tested");
+        return None;
+    }
+    let mut command = Command::new("valgrind");
+    command.arg("--quiet").args(options).arg(format!("--error-exitcode={FOUND}")).arg(program);
+    Some(command)
+}
+
 /// A directory with the library under the names that a linker and a loader look for.
 pub struct Workshop(TempDir);
 
@@ -147,18 +176,13 @@ impl Workshop {
     /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost for good.
     /// None, said aloud, when valgrind is not installed.
     pub fn valgrind(&self, program: impl AsRef<Path>) -> Option<Command> {
-        let leaks = ["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"];
-        self.valgrind_with(&["--leak-check=full", "--num-callers=40", leaks[0], leaks[1]], program)
+        self.valgrind_with(&LEAKS, program)
     }
 
     /// With options of the test's own.
     pub fn valgrind_with(&self, options: &[&str], program: impl AsRef<Path>) -> Option<Command> {
-        if Command::new("valgrind").arg("--version").output().is_err() {
-            eprintln!("valgrind is not installed: nothing was tested");
-            return None;
-        }
-        let mut command = self.command("valgrind");
-        command.arg("--quiet").args(options).arg(format!("--error-exitcode={FOUND}")).arg(program.as_ref());
+        let mut command = valgrind_command(options, program.as_ref())?;
+        command.env("LD_LIBRARY_PATH", self.path()).current_dir(self.path());
         Some(command)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::broker::*;
 use crate::host::{Host, Setup};
+use std::io::{Read, Write};
 use std::thread::JoinHandle;
 
 /// A client, its broker, and the connection between them.
@@ -65,7 +66,9 @@ impl Peer {
         self.send(&puback(packet.id()));
         packet
     }
+}
 
+impl<S: Read + Write + Send + 'static> Peer<S> {
     /// Grants and acknowledges whatever comes until the client has closed; then what it was.
     pub fn oblige(mut self) -> JoinHandle<Vec<Packet>> {
         std::thread::spawn(move || {

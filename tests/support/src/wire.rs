@@ -154,6 +154,15 @@ pub fn set_buffer(fd: RawFd, option: libc::c_int, bytes: libc::c_int) {
     assert_eq!(rc, 0);
 }
 
+/// A socket whose last descriptor is closed resets its connection.
+pub fn reset_at_close(fd: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the option's own type and its length.
+    let rc = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length) };
+    assert_eq!(rc, 0);
+}
+
 /// Whom a descriptor is connected to by IPv4.
 fn peer_of(fd: RawFd) -> Option<SocketAddr> {
     // SAFETY: all zeros is a valid address.

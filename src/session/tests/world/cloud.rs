@@ -1,5 +1,7 @@
 //! The cloud's side of the device: what it knows, what it answers, and what it holds against the session.
 
+use std::collections::BTreeSet;
+
 use zeroize::Zeroizing;
 
 use super::super::super::*;
@@ -43,7 +45,7 @@ impl World {
         }
         self.cloud.connects.push(self.now);
         self.wire.iter_mut().for_each(|wire| wire.connect_sent = true);
-        if self.happens(self.rates.no_answer) {
+        if self.happens(self.rates.no_answer) || self.answers_for_the_cloud(attempt, mode, secret) {
             return;
         }
         let refused = self.happens(self.rates.spurious_refusal)
@@ -77,6 +79,18 @@ impl World {
         }
     }
 
+    /// The present link has been asked for what the host wants, and for nothing else of its own.
+    pub(super) fn check_subscriptions(&mut self) {
+        let Some(wire) = self.wire.as_ref().filter(|_| self.session.state() == State::Online && self.end.is_none())
+        else {
+            return;
+        };
+        let asked: BTreeSet<_> = wire.asked.iter().filter(|filter| !filter.ends_with("_reply")).cloned().collect();
+        if asked != self.wanted {
+            self.violate(format!("subscribed: {asked:?}, and wanted: {:?}", self.wanted));
+        }
+    }
+
     fn push(&mut self, attempt: u64, delay: u64) {
         if self.cloud.secret.is_none() || self.cloud.always_new {
             self.cloud.issued += 1;
@@ -101,10 +115,16 @@ impl World {
         let Some(wire) = &mut self.wire else { return };
         let attempt = wire.attempt;
         wire.open.insert(request.token());
+        match &request {
+            LinkRequest::Subscribe { filter, .. } => drop(wire.asked.insert(filter.clone())),
+            LinkRequest::Unsubscribe { filter, .. } => drop(wire.asked.remove(filter)),
+            LinkRequest::Publish { .. } => {}
+        }
         let delay = self.rng.u64(0..100);
         if let LinkRequest::Publish { topic, .. } = &request {
             let valid = self.cloud.secret.clone().unwrap_or_default();
-            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged == 0 {
+            if topic.ends_with("info_reply") && !self.keeps(&valid) && self.rates.push_forged + self.rates.attacked == 0
+            {
                 self.violate("the activation was acknowledged before it was stored".into());
             }
         }

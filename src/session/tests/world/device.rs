@@ -4,26 +4,28 @@ use std::collections::BTreeSet;
 
 use super::super::super::*;
 use super::{Due, Wire, World};
-use crate::protocol::SecureMode;
+use crate::protocol::{SecureMode, Standing};
 
 /// What survives a power cut: the host's storage.
 #[derive(Clone, Default)]
 pub struct Disk {
-    pub current: Option<KeptSecret>,
-    pub previous: Option<KeptSecret>,
-    pub pending: Vec<KeptSecret>,
+    pub secrets: Vec<KeptSecret>,
     pub accepted: Option<Accepted>,
     /// With the boot that they are of.
     pub budget: Option<(Vec<u64>, u64)>,
 }
 
 impl Disk {
-    fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.current.iter().chain(&self.previous).chain(&self.pending).map(|kept| kept.secret.as_str())
+    pub fn find(&self, secret: &str) -> Option<&KeptSecret> {
+        self.secrets.iter().find(|kept| kept.secret.as_str() == secret)
     }
 
     pub fn holds(&self, secret: &str) -> bool {
-        self.secrets().any(|held| held == secret)
+        self.find(secret).is_some()
+    }
+
+    fn count(&self, holds: impl Fn(Standing) -> bool) -> usize {
+        self.secrets.iter().filter(|kept| holds(kept.standing)).count()
     }
 }
 
@@ -63,11 +65,7 @@ impl World {
     fn perform_one(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::Load => return Some(Input::Loaded(Box::new(self.load()))),
-            Action::StorePending(pending) => {
-                let result = self.write(|disk| disk.pending = pending.clone());
-                return Some(Input::PendingStored(result));
-            }
-            Action::Promote { current, previous } => return Some(Input::Promoted(self.promote(current, previous))),
+            Action::StoreSecrets(secrets) => return Some(Input::SecretsStored(self.store_secrets(secrets))),
             Action::StoreAccepted(accepted) => {
                 if !self.happens(self.rates.hint_fails) {
                     self.disk.accepted = Some(accepted);
@@ -104,33 +102,30 @@ impl World {
     }
 
     fn load(&mut self) -> Loaded {
-        let failure = || StorageFailure { code: -7, message: "the flash does not answer".into() };
-        let rate = self.rates.load_fails;
-        let current = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.current.clone()) };
-        let previous = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.previous.clone()) };
-        let pending = if self.happens(rate) { Err(failure()) } else { Ok(self.disk.pending.clone()) };
+        let failure = StorageFailure { code: -7, message: "the flash does not answer".into() };
+        let failure = self.happens(self.rates.load_fails).then_some(failure);
+        // Some of them may be there all the same.
+        let readable = if failure.is_some() { self.rng.usize(..=self.disk.secrets.len()) } else { usize::MAX };
+        let secrets = self.disk.secrets.iter().take(readable);
+        let secrets = secrets.map(|kept| KeptSecret { brought_by: 0, ..kept.clone() }).collect();
         let accepted = if self.happens(self.rates.hint_fails) { None } else { self.disk.accepted };
-        self.load_failed = current.is_err() || previous.is_err() || pending.is_err();
+        self.load_failed = failure.is_some();
         let boot = self.boot;
         let mut budget = self.disk.budget.clone().map(|(stamps, of)| (stamps, of == boot));
         if budget.is_some() && self.happens(self.rates.hint_fails) {
             self.uncounted_until = self.now + 160_000;
             budget = None;
         }
-        Loaded { current, previous, pending, accepted, budget }
+        Loaded { secrets, failure, accepted, budget }
     }
 
-    fn write(&mut self, write: impl FnOnce(&mut Disk)) -> std::result::Result<(), StorageFailure> {
+    fn store_secrets(&mut self, secrets: Vec<KeptSecret>) -> std::result::Result<(), StorageFailure> {
         if self.happens(self.rates.store_fails) {
             return Err(StorageFailure { code: -5, message: "the flash is full".into() });
         }
-        let before = self.disk.clone();
-        write(&mut self.disk);
-        self.stored.extend(self.disk.secrets().map(str::to_owned));
-        let valid = self.cloud.secret.clone();
-        if valid.is_some_and(|valid| before.holds(&valid) && !self.disk.holds(&valid)) {
-            self.violate("the valid secret was destroyed in the storage".into());
-        }
+        let before = std::mem::replace(&mut self.disk.secrets, secrets);
+        self.stored.extend(self.disk.secrets.iter().map(|kept| kept.secret.as_str().to_owned()));
+        self.check_what_went(&before);
         // The value is there, but the host says that it is not.
         if self.happens(self.rates.store_fails / 4) {
             return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
@@ -138,26 +133,19 @@ impl World {
         Ok(())
     }
 
-    /// The process may end between any two of its writes.
-    fn promote(
-        &mut self,
-        current: KeptSecret,
-        previous: Option<KeptSecret>,
-    ) -> std::result::Result<(), StorageFailure> {
-        let ended = |world: &mut World| {
-            world.maybe_end();
-            match world.end {
-                Some(_) => Err(StorageFailure { code: 0, message: "the process is gone".into() }),
-                None => Ok(()),
-            }
-        };
-        if let Some(previous) = previous {
-            self.write(|disk| disk.previous = Some(previous))?;
-            ended(self)?;
+    /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
+    fn check_what_went(&mut self, before: &[KeptSecret]) {
+        let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
+        let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
+        let wrong = went.filter(|kept| match kept.standing {
+            Standing::First => true,
+            Standing::Proven => proven < 6,
+            Standing::Unproven => all < 8 || proven < 2 && before[0] == **kept,
+        });
+        let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
+        if !wrong.is_empty() {
+            self.violate(format!("{wrong:?} went for {all} others, of which {proven} have logged in"));
         }
-        self.write(|disk| disk.current = Some(current))?;
-        ended(self)?;
-        self.write(|disk| disk.pending.clear())
     }
 
     fn open(&mut self, attempt: u64, candidate: &Candidate) {
@@ -175,13 +163,19 @@ impl World {
         if mode == SecureMode::Product && self.load_failed {
             self.violate("an activation although a secret could not be read".into());
         }
-        let held =
-            self.disk.current.is_some() || !self.disk.pending.is_empty() || self.settings.device_secret.is_some();
+        let held = !self.disk.secrets.is_empty() || self.settings.device_secret.is_some();
         let refused_for = self.refused_since.map_or(0, |since| self.now - since);
         if mode == SecureMode::Product && held && refused_for < 330_000 {
             self.violate(format!("a re-activation after refusals of {refused_for} ms, which may be a ban"));
         }
-        self.wire = Some(Wire { attempt, connect_sent: false, silent_from: u64::MAX, open: BTreeSet::new() });
+        self.wire = Some(Wire {
+            attempt,
+            connect_sent: false,
+            silent_from: u64::MAX,
+            is_forged: false,
+            open: BTreeSet::new(),
+            asked: BTreeSet::new(),
+        });
         let delay = match self.happens(self.rates.connect_slow) {
             true => self.rng.u64(0..40_000),
             false => self.rng.u64(0..50),

@@ -1,5 +1,6 @@
 //! A world to put a session in: storage, network, cloud, clock and host, each as unkind as its rates say.
 
+mod attacker;
 mod cloud;
 mod device;
 mod durable;
@@ -8,9 +9,10 @@ mod flash;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::protocol::{Identity, Secret, SecureMode, SignMethod, Totals};
+use crate::protocol::{Identity, Secret, SecureMode, SignMethod, Standing, Totals};
 use crate::storage::queue::{Queue, QueueLimits};
 
+pub use attacker::Attacker;
 pub use cloud::{activation, Cloud};
 pub use device::{Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
@@ -33,6 +35,8 @@ pub struct Rates {
     pub push_lost: u64,
     pub push_twice: u64,
     pub push_forged: u64,
+    /// Somebody gets onto the path for a time.
+    pub attacked: u64,
     pub link_lost: u64,
     /// Packets vanish from some time on, both ways; the keep-alive finds out much later.
     pub half_open: u64,
@@ -76,8 +80,12 @@ struct Wire {
     connect_sent: bool,
     /// From then on nothing gets through.
     silent_from: u64,
+    /// It ends at the attacker's.
+    is_forged: bool,
     /// Requests without an outcome.
     open: BTreeSet<u64>,
+    /// The filters of the host's that were asked for.
+    asked: BTreeSet<String>,
 }
 
 pub struct World {
@@ -86,6 +94,8 @@ pub struct World {
     pub rng: fastrand::Rng,
     pub disk: Disk,
     pub cloud: Cloud,
+    pub attacker: Option<Attacker>,
+    attacker_until: u64,
     pub session: Session,
     pub events: Vec<Event>,
     pub violations: Vec<String>,
@@ -94,6 +104,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// The filters that the host has subscribed and not taken back.
+    wanted: BTreeSet<String>,
     /// Of the last time that the secrets were read.
     load_failed: bool,
     /// All that was in the storage at some time.
@@ -138,6 +150,12 @@ pub fn settings() -> Settings {
     }
 }
 
+/// A secret in the storage that has logged in at some time.
+pub fn proven(secret: &str) -> KeptSecret {
+    let secret = Secret::new(secret.as_bytes()).unwrap();
+    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
+}
+
 impl World {
     pub fn new(seed: u64, settings: Settings, method: SignMethod) -> World {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -152,6 +170,8 @@ impl World {
             rates: Rates::default(),
             disk: Disk::default(),
             cloud: Cloud::new(method),
+            attacker: None,
+            attacker_until: 0,
             session: Session::new(settings.clone(), rng.u64(..)),
             events: Vec::new(),
             violations: Vec::new(),
@@ -160,6 +180,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             load_failed: false,
             stored: BTreeSet::new(),
             saved_by_hand: Vec::new(),
@@ -215,6 +236,16 @@ impl World {
         Ok(token)
     }
 
+    pub fn subscribe(&mut self, filter: &str) {
+        self.wanted.insert(filter.to_owned());
+        drop(self.call(|session, now| session.subscribe(now, filter, 1)));
+    }
+
+    pub fn unsubscribe(&mut self, filter: &str) {
+        self.wanted.remove(filter);
+        drop(self.call(|session, now| session.unsubscribe(now, filter)));
+    }
+
     pub fn violate(&mut self, words: String) {
         self.violations.push(format!("at {} ms: {words}", self.now));
     }
@@ -225,6 +256,7 @@ impl World {
         let deadline = self.session.deadline().map(|at| at + self.booted_at);
         let next = [next_due, deadline].into_iter().flatten().min().unwrap_or(until).min(until);
         self.now = self.now.max(next);
+        self.meet_attacker();
         if self.happens(self.rates.clock_jumps) {
             self.clock_off_by = self.rng.u64(..);
         }
@@ -243,6 +275,7 @@ impl World {
         self.feed(Input::Tick);
         self.check_way_out();
         self.check_unsaved();
+        self.check_subscriptions();
     }
 
     pub fn run_until(&mut self, until: u64) {
@@ -332,7 +365,7 @@ impl World {
     /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
     fn check_in_hand(&mut self, secret: &str) {
         let valid = self.cloud.secret.as_deref() == Some(secret);
-        let in_hand = self.session.pending_secrets().iter().any(|held| held == secret) || self.disk.holds(secret);
+        let in_hand = self.session.secrets_in_hand().iter().any(|held| held == secret) || self.disk.holds(secret);
         if valid && !in_hand && self.end.is_none() {
             self.violate(format!("the secret arrived and was lost, in {}", self.session.state().name()));
         }
@@ -341,7 +374,7 @@ impl World {
     /// A secret that would die with the process is one that `destroy` warns of.
     fn check_unsaved(&mut self) {
         let Some(valid) = self.cloud.secret.clone() else { return };
-        let held = self.session.pending_secrets().contains(&valid);
+        let held = self.session.secrets_in_hand().contains(&valid);
         if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
             self.violate("a secret is in memory only, and destroy would not say so".into());
         }
@@ -363,6 +396,7 @@ impl World {
         self.wire = None;
         self.refused_since = None;
         self.accepted.clear();
+        self.wanted.clear();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
             self.boot += 1;

@@ -319,6 +319,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_ACTIVATION_TIMEOUT,
         ENOS_ERR_PROTOCOL,
         ENOS_ERR_CONFLICT,
+        ENOS_ERR_REFUSED,
         ENOS_ERR_PANIC,
     ];
     all.into_iter().find(|status| *status as i32 == code).unwrap_or_else(|| panic!("status {code}"))

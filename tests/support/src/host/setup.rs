@@ -9,7 +9,7 @@ use enos::error::Status;
 use enos::ffi::client::enos_client_create;
 use enos::ffi::config::*;
 use enos::ffi::outbox::*;
-use enos::storage::directory::directory;
+use enos::storage::directory::directory_create;
 
 use super::*;
 
@@ -122,9 +122,9 @@ impl Setup {
         self
     }
 
-    /// The library's own storage there.
+    /// The library's own storage there, made when it is missing.
     pub fn directory(self, path: &std::path::Path) -> Setup {
-        let storage = directory(path).unwrap();
+        let storage = directory_create(path).unwrap();
         // SAFETY: a config, and the library's own storage.
         ok(unsafe { enos_config_set_storage(self.config, &storage) });
         self

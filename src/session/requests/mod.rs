@@ -2,6 +2,8 @@
 
 mod kept;
 mod nameless;
+mod places;
+mod subscriptions;
 
 use std::collections::VecDeque;
 
@@ -13,14 +15,22 @@ use crate::protocol::thing_model::Operation;
 use crate::protocol::{envelope, topic};
 use crate::sorted::SortedMap;
 
-/// How many topic filters a client may hold.
-const MAX_FILTERS: usize = 256;
+use places::Places;
+use subscriptions::Filter;
+
+/// Answers to commands that may be without their outcome: a device that posts all it can must still be able to answer.
+pub const MAX_ANSWERS: usize = 100;
+/// Calls that subscribe or unsubscribe.
+const MAX_SUBSCRIPTION_CALLS: usize = 1_000;
+/// What a SUBACK has for a refusal.
+const SUBACK_REFUSED: i32 = 0x80;
 
 enum Call {
     Publish,
+    Answer,
+    /// For the filter as it is on the present link: whoever waits for it stands there.
     Subscribe {
         filter: String,
-        qos: u8,
     },
     Unsubscribe {
         filter: String,
@@ -32,10 +42,6 @@ enum Call {
     /// Of the outbox, which keeps its time: with the reply that it waits for.
     Kept {
         reply: Option<(String, String)>,
-    },
-    /// Ours: a filter of the host's, subscribed anew on this link.
-    Replay {
-        filter: String,
     },
     /// Ours: the topic on which the replies to posts come.
     ReplyTopic {
@@ -56,23 +62,21 @@ enum ReplyTopic {
 pub struct Requests {
     next_token: u64,
     next_id: u64,
-    limit: usize,
     reply_timeout_ms: u64,
+    /// On the present link.
     calls: SortedMap<u64, Call>,
-    ours: usize,
-    filters: SortedMap<String, u8>,
+    messages: Places,
+    answers: Places,
+    subscriptions: Places,
+    filters: SortedMap<String, Filter>,
     reply_topics: SortedMap<String, ReplyTopic>,
     awaited: SortedMap<(String, String), u64>,
     /// How many answers are still to come on each reply topic of this link, wanted or not.
     owed: SortedMap<String, u32>,
-    /// Publishes that the transport holds, also those whose outcome came for being overdue: they bound its memory.
-    unacknowledged: SortedMap<u64, ()>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
     deadlines: SortedMap<u64, u64>,
     /// What the outbox is still to hear of.
     outcomes: Vec<(u64, Outcome)>,
-    /// A call was refused, for there were too many, and nobody was told yet that there is room.
-    refused: bool,
 }
 
 /// Whose request a reply has ended.
@@ -94,64 +98,48 @@ impl Requests {
         Requests {
             next_token: 1,
             next_id: first_id,
-            limit: limit as usize,
             reply_timeout_ms,
             calls: SortedMap::new(),
-            ours: 0,
+            messages: Places::new("messages", limit as usize),
+            answers: Places::new("answers to commands", MAX_ANSWERS),
+            subscriptions: Places::new("calls to subscribe and unsubscribe", MAX_SUBSCRIPTION_CALLS),
             filters: SortedMap::new(),
             reply_topics: SortedMap::new(),
             awaited: SortedMap::new(),
             owed: SortedMap::new(),
-            unacknowledged: SortedMap::new(),
             deadlines: SortedMap::new(),
             outcomes: Vec::new(),
-            refused: false,
         }
     }
 
-    fn number(&mut self, call: Call) -> u64 {
+    fn number(&mut self) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.calls.insert(token, call);
         token
     }
 
-    fn token(&mut self, call: Call, now: u64) -> u64 {
-        let token = self.number(call);
+    /// A call begins on the present link.
+    fn call(&mut self, call: Call, now: u64) -> u64 {
+        let token = self.number();
+        self.calls.insert(token, call);
         self.deadlines.insert(token, now.saturating_add(self.reply_timeout_ms));
         token
     }
 
-    fn accept(&mut self, call: Call, now: u64) -> Result<u64> {
-        if self.open() >= self.limit {
-            self.refused = true;
-            return Err(Error::new(
-                Status::ENOS_ERR_QUEUE_FULL,
-                format!(
-                    "{} calls have no outcome yet, as many as the in-flight limit allows; wait for one",
-                    self.limit
-                ),
-            ));
-        }
-        Ok(self.token(call, now))
-    }
-
-    /// The host's calls that have no outcome, or whose message the transport still holds.
-    fn open(&self) -> usize {
-        (self.calls.len() - self.ours).max(self.unacknowledged.len())
-    }
-
-    /// Whether no call of the host's is without its outcome.
+    /// Whether every call of the host's has had its outcome.
     pub fn is_idle(&self) -> bool {
-        self.calls.len() == self.ours
+        self.messages.calls + self.answers.calls + self.subscriptions.calls == 0
     }
 
-    /// After a call was refused: there is room again. Tells it once.
+    /// Whether the host waits for nothing that was sent on the present link.
+    pub fn is_quiet(&self) -> bool {
+        self.messages.calls + self.answers.calls == 0 && self.subscriptions_are_quiet()
+    }
+
+    /// After a call was refused: there is room again.
     pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
-        if self.refused && self.open() <= self.limit / 2 {
-            self.refused = false;
-            let words = "calls are taken again";
-            actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
+        for places in [&mut self.messages, &mut self.answers, &mut self.subscriptions] {
+            places.tell_room(actions);
         }
     }
 
@@ -162,16 +150,10 @@ impl Requests {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> u64 {
-        let call = self.ask(Call::ReplyTopic { topic: topic.clone() }, topic.clone(), 1, now, actions);
+        let call = self.call(Call::ReplyTopic { topic: topic.clone() }, now);
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filter: topic.clone(), qos: 1 }));
         self.reply_topics.insert(topic, ReplyTopic::Asked { call, waiting });
         call
-    }
-
-    fn ask(&mut self, call: Call, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) -> u64 {
-        self.ours += 1;
-        let token = self.token(call, now);
-        actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
-        token
     }
 
     pub fn publish(
@@ -182,43 +164,19 @@ impl Requests {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
-        let token = self.accept(Call::Publish, now)?;
-        self.send(LinkRequest::Publish { token, topic, payload, qos }, actions);
+        self.messages.take()?;
+        let token = self.call(Call::Publish, now);
+        self.messages.hold(token);
+        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos }));
         Ok(token)
     }
 
-    pub fn subscribe(&mut self, filter: String, qos: u8, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
-        if self.would_be_too_many(&filter) {
-            return Err(Error::new(
-                Status::ENOS_ERR_QUEUE_FULL,
-                format!("{MAX_FILTERS} topic filters are subscribed; unsubscribe one first"),
-            ));
-        }
-        let token = self.accept(Call::Subscribe { filter: filter.clone(), qos }, now)?;
-        actions.push_back(Action::Send(LinkRequest::Subscribe { token, filter, qos }));
-        Ok(token)
-    }
-
-    /// Filters that the broker has still to grant count as well.
-    fn would_be_too_many(&self, filter: &str) -> bool {
-        if self.filters.len() + self.calls.len() < MAX_FILTERS {
-            return false;
-        }
-        let asked = self.calls.values().filter_map(|call| match call {
-            Call::Subscribe { filter, .. } => Some(filter.as_str()),
-            _ => None,
-        });
-        let mut all = SortedMap::new();
-        for one in self.filters.keys().map(String::as_str).chain(asked) {
-            all.insert(one, ());
-        }
-        all.len() >= MAX_FILTERS && !all.contains_key(&filter)
-    }
-
-    pub fn unsubscribe(&mut self, filter: String, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
-        let token = self.accept(Call::Unsubscribe { filter: filter.clone() }, now)?;
-        self.filters.remove(&filter);
-        actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
+    /// Publishes the answer to a command.
+    pub fn answer(&mut self, topic: String, payload: Vec<u8>, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        self.answers.take()?;
+        let token = self.call(Call::Answer, now);
+        self.answers.hold(token);
+        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
         Ok(token)
     }
 
@@ -235,12 +193,13 @@ impl Requests {
         let payload = operation.request(&id, params_json)?;
         envelope::check_size(payload.len())?;
         let reply_topic = operation.reply_topic();
-        let token = self.accept(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now)?;
+        self.messages.take()?;
+        let token = self.call(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now);
         self.next_id += 1;
         let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
         self.awaited.insert((reply_topic.clone(), id), token);
         match self.reply_topics.get_mut(&reply_topic) {
-            Some(ReplyTopic::Granted) => self.send(request, actions),
+            Some(ReplyTopic::Granted) => self.send_post(request, actions),
             Some(ReplyTopic::Asked { waiting, .. }) => {
                 waiting.insert(token, request);
             }
@@ -253,33 +212,40 @@ impl Requests {
         Ok(token)
     }
 
-    fn send(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
-        self.unacknowledged.insert(request.token(), ());
+    fn send_post(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
+        self.messages.hold(request.token());
         self.owe(&request);
         actions.push_back(Action::Send(request));
     }
 
-    /// A new link: every subscription is made anew, for each CONNECT is a new MQTT session.
-    pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        for (filter, qos) in self.filters.clone() {
-            self.ask(Call::Replay { filter: filter.clone() }, filter, qos, now, actions);
-        }
-    }
-
-    /// The link is gone: nobody knows what arrived, and nothing is sent again.
+    /// The link is gone: nobody knows what arrived, and nothing is sent again. Subscriptions ended with it.
     pub fn link_down(&mut self, reason: &str, actions: &mut VecDeque<Action>) {
         self.reply_topics.clear();
         self.owed.clear();
-        self.unacknowledged.clear();
+        self.messages.let_all_go();
+        self.answers.let_all_go();
         for token in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
+            match self.calls.get(&token) {
+                Some(Call::Subscribe { .. }) => {
+                    if let Some(Call::Subscribe { filter }) = self.remove(token) {
+                        self.not_asked(&filter);
+                    }
+                }
+                Some(Call::Unsubscribe { .. }) => self.finish(token, Status::ENOS_OK, reason, actions),
+                _ => self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions),
+            }
         }
     }
 
+    fn let_go(&mut self, token: u64) {
+        self.messages.let_go(token);
+        self.answers.let_go(token);
+    }
+
     pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
-        self.unacknowledged.remove(&token);
+        self.let_go(token);
         match self.calls.get(&token) {
-            Some(Call::Publish) => self.finish(token, Status::ENOS_OK, "", actions),
+            Some(Call::Publish | Call::Answer) => self.finish(token, Status::ENOS_OK, "", actions),
             Some(Call::Kept { reply }) => {
                 if reply.is_none() {
                     self.remove(token);
@@ -291,25 +257,28 @@ impl Requests {
     }
 
     pub fn not_delivered(&mut self, token: u64, reason: &str, actions: &mut VecDeque<Action>) {
-        self.unacknowledged.remove(&token);
-        self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions);
+        self.let_go(token);
+        match self.calls.get(&token) {
+            // The link is about to be lost, which is their outcome; if it is not, their time runs out.
+            Some(Call::Subscribe { .. } | Call::Unsubscribe { .. }) => {}
+            _ => self.finish(token, Status::ENOS_ERR_NETWORK, reason, actions),
+        }
     }
 
     /// `granted` None: the broker refused (return code 0x80).
     pub fn subscribed(&mut self, token: u64, granted: Option<u8>, actions: &mut VecDeque<Action>) {
         let Some(granted) = granted else {
-            return self.finish(token, Status::ENOS_ERR_CREDENTIALS, "the broker refused the subscription", actions);
+            return self.finish(token, Status::ENOS_ERR_REFUSED, "the broker refused the subscription", actions);
         };
         match self.remove(token) {
-            Some(Call::Subscribe { filter, qos }) => {
-                self.filters.insert(filter.clone(), qos);
-                let mut event = Event::new(EventKind::Subscribed, Status::ENOS_OK, "").token(token).topic(filter);
-                event.qos = i32::from(granted);
-                actions.push_back(Action::Emit(event));
+            Some(Call::Subscribe { filter }) => {
+                let mut answer = Event::new(EventKind::Subscribed, Status::ENOS_OK, "");
+                answer.qos = i32::from(granted);
+                self.answered(filter, answer, actions);
             }
             Some(Call::ReplyTopic { topic }) => {
                 if let Some(ReplyTopic::Asked { waiting, .. }) = self.reply_topics.insert(topic, ReplyTopic::Granted) {
-                    waiting.into_values().for_each(|request| self.send(request, actions));
+                    waiting.into_values().for_each(|request| self.send_post(request, actions));
                 }
             }
             _ => {}
@@ -317,10 +286,6 @@ impl Requests {
     }
 
     pub fn unsubscribed(&mut self, token: u64, actions: &mut VecDeque<Action>) {
-        // A SUBACK that was still to come when the host unsubscribed has put it back.
-        if let Some(Call::Unsubscribe { filter }) = self.calls.get(&token) {
-            self.filters.remove(filter);
-        }
         self.finish(token, Status::ENOS_OK, "", actions);
     }
 
@@ -336,7 +301,14 @@ impl Requests {
     fn replied(&mut self, token: u64, code: i32, words: String) -> Replied {
         match self.remove(token) {
             Some(Call::Kept { .. }) => Replied::Kept { request: token, code, words },
-            _ => Replied::Call(Event::new(EventKind::Reply, Status::ENOS_OK, words).code(code).token(token)),
+            _ => {
+                let (status, words) = match code {
+                    envelope::CODE_OK => (Status::ENOS_OK, words),
+                    code if words.is_empty() => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}")),
+                    code => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}: {words}")),
+                };
+                Replied::Call(Event::new(EventKind::Reply, status, words).code(code).token(token))
+            }
         }
     }
 
@@ -355,14 +327,14 @@ impl Requests {
         self.deadlines.remove(&token);
         let call = self.calls.remove(&token)?;
         match &call {
+            Call::Publish | Call::Post { .. } => self.messages.calls -= 1,
+            Call::Answer => self.answers.calls -= 1,
+            Call::Unsubscribe { .. } => self.subscriptions.calls -= 1,
+            Call::Subscribe { .. } | Call::Kept { .. } | Call::ReplyTopic { .. } => {}
+        }
+        match &call {
             Call::Post { topic, id } => self.await_no_more(token, (topic.clone(), id.clone())),
-            Call::Kept { reply } => {
-                self.ours -= 1;
-                if let Some(reply) = reply.clone() {
-                    self.await_no_more(token, reply);
-                }
-            }
-            Call::Replay { .. } | Call::ReplyTopic { .. } => self.ours -= 1,
+            Call::Kept { reply: Some(reply) } => self.await_no_more(token, reply.clone()),
             _ => {}
         }
         Some(call)
@@ -379,28 +351,27 @@ impl Requests {
     /// Ends a call with its one event. A token that has had its outcome already is no longer known here.
     fn finish(&mut self, token: u64, status: Status, detail: &str, actions: &mut VecDeque<Action>) {
         let Some(call) = self.remove(token) else { return };
-        let event = |kind, topic: String| Event::new(kind, status, detail).token(token).topic(topic);
+        let code = if status == Status::ENOS_ERR_REFUSED { SUBACK_REFUSED } else { 0 };
+        let event = |kind, topic: String| Event::new(kind, status, detail).code(code).token(token).topic(topic);
         let event = match call {
-            Call::Publish => event(EventKind::Delivered, String::new()),
-            Call::Subscribe { filter, .. } => event(EventKind::Subscribed, filter),
+            Call::Publish | Call::Answer => event(EventKind::Delivered, String::new()),
+            Call::Subscribe { filter } => {
+                return self.answered(filter, Event::new(EventKind::Subscribed, status, detail).code(code), actions);
+            }
             Call::Unsubscribe { filter } => event(EventKind::Unsubscribed, filter),
             Call::Post { topic, .. } => event(EventKind::Reply, topic),
             Call::Kept { .. } => {
                 self.outcomes.push((token, Outcome::NotDelivered { status, reason: detail.to_owned() }));
                 return;
             }
-            Call::Replay { filter } if status == Status::ENOS_ERR_CREDENTIALS => {
-                self.filters.remove(&filter);
-                event(EventKind::Subscribed, filter).token(0)
-            }
-            Call::Replay { .. } => return,
             Call::ReplyTopic { topic } => {
+                let detail = format!("the topic of EnOS's replies: {detail}");
                 if let Some(ReplyTopic::Asked { waiting, .. }) = self.reply_topics.remove(&topic) {
                     for token in waiting.into_keys() {
-                        self.finish(token, status, detail, actions);
+                        self.finish(token, status, &detail, actions);
                     }
                 }
-                self.outcomes.push((token, Outcome::NotDelivered { status, reason: detail.to_owned() }));
+                self.outcomes.push((token, Outcome::NotDelivered { status, reason: detail }));
                 return;
             }
         };

@@ -1,14 +1,34 @@
 //! The thing model: topics, and what the cloud says to a request on one.
 
+mod params;
+
 use serde_json::{json, Map, Value};
 
-use crate::DeviceId;
+use crate::{config::Methods, DeviceId};
+use params::Verdict;
 
-/// The largest payload that EnOS takes.
-pub const LARGEST_PAYLOAD: usize = 512 * 1024;
+/// What EnOS takes at most is one byte less.
+pub const TOO_LARGE: usize = 512 * 1024;
 
-/// What a gateway asks for its sub-devices. Saying yes without having any would be a lie.
-const SUB_DEVICES: [&str; 4] = ["combine/", "thing/topo/add", "thing/topo/delete", "thing/device/register"];
+/// What a judgement depends on, beside the request itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// It was logged in with the device secret.
+    pub may_publish: bool,
+    pub methods: Methods,
+    pub upgrade: Upgrade,
+}
+
+/// How far a device's upgrade has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upgrade {
+    #[default]
+    None,
+    /// `ota/device/upgrade` was sent.
+    Pushed,
+    /// The device has accepted it.
+    Started,
+}
 
 /// Where in EnOS's tree of topics a topic lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +80,22 @@ impl Place<'_> {
 
     /// Whether a device answers the cloud there.
     pub fn is_answer(&self) -> bool {
-        self.suffix().ends_with("_reply") || self.suffix().starts_with("rrpc/response/")
+        let suffix = self.suffix();
+        suffix.ends_with("_reply") || suffix.starts_with("rrpc/response/") || suffix == TRAFFIC
     }
 }
 
+/// A command that is answered on its own topic.
+const TRAFFIC: &str = "traffic/control";
+/// A command without an envelope.
+pub const DOWN_RAW: &str = "thing/model/down_raw";
+pub const UPGRADE: &str = "ota/device/upgrade";
+
 /// The topic on which a device answers a command sent on `topic`.
 pub fn answer_topic(topic: &str) -> String {
+    if topic.ends_with("/traffic/control") {
+        return topic.to_owned();
+    }
     match topic.split_once("/rrpc/request/") {
         Some((device, id)) => format!("{device}/rrpc/response/{id}"),
         None => format!("{topic}_reply"),
@@ -94,24 +124,26 @@ impl Judgement {
 }
 
 /// Judges a request of `device` on `place`.
-pub fn judge(device: &DeviceId, may_publish: bool, place: &Place, payload: &[u8]) -> Judgement {
+pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8]) -> Judgement {
     let parsed = serde_json::from_slice::<Value>(payload);
     let id = parsed.as_ref().ok().and_then(|body| body.get("id")).cloned().unwrap_or_default();
-    let verdict = if payload.len() > LARGEST_PAYLOAD {
-        Err((1008, format!("the payload of {} bytes is above {LARGEST_PAYLOAD}", payload.len())))
+    let verdict = if payload.len() >= TOO_LARGE {
+        Err((1008, format!("the payload has {} bytes; {} are the most", payload.len(), TOO_LARGE - 1)))
     } else if payload.is_empty() {
         Err((1251, "the payload is empty".to_owned()))
     } else if place.owner() != Some(device) {
         Err((1009, "the topic is another device's".to_owned()))
-    } else if !may_publish {
+    } else if !session.may_publish {
         Err((1009, "this session is for activation: log in with the device secret".to_owned()))
+    } else if !params::is_known(place) {
+        Err((1009, "EnOS documents no request on this topic".to_owned()))
     } else if place.suffix() == "thing/model/up_raw" {
         // Raw data has no envelope; a script of the product's would decode it and write the answer.
         return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() };
     } else {
         match parsed {
             Err(error) => Err((1220, format!("the payload is not JSON: {error}"))),
-            Ok(Value::Object(body)) => check_envelope(&body, place),
+            Ok(Value::Object(body)) => check_envelope(device, session, &body, place),
             Ok(_) => Err((1220, "the payload is not a JSON object".to_owned())),
         }
     };
@@ -121,88 +153,68 @@ pub fn judge(device: &DeviceId, may_publish: bool, place: &Place, payload: &[u8]
     }
 }
 
-type Verdict = Result<Value, (i64, String)>;
-
-fn check_envelope(body: &Map<String, Value>, place: &Place) -> Verdict {
+fn check_envelope(device: &DeviceId, session: Session, body: &Map<String, Value>, place: &Place) -> Verdict {
     match body.get("id") {
+        // It is answered without one, too.
+        None => {}
         Some(Value::String(id)) if !id.is_empty() => {}
         Some(Value::Number(_)) => {}
-        _ => return Err((1220, "there is no \"id\"".to_owned())),
+        _ => return Err((1220, "the \"id\" is neither a text nor a number".to_owned())),
     }
     let expected = place.suffix().replace('/', ".");
     match body.get("method") {
-        Some(Value::String(method)) if *method == expected => {}
+        Some(Value::String(method)) if *method == expected || session.methods == Methods::Lax => {}
         Some(method) => return Err((1260, format!("the method is {method}, this topic's is {expected}"))),
         None => return Err((1260, format!("there is no \"method\", this topic's is {expected}"))),
     }
-    let Some(params) = body.get("params") else { return Err((1220, "there is no \"params\"".to_owned())) };
-    check_params(place, params)
-}
-
-fn check_params(place: &Place, params: &Value) -> Verdict {
-    let object_in = |code: i64, value: &Value, name: &str| match value.get(name) {
-        Some(Value::Object(members)) if !members.is_empty() => Ok(()),
-        _ => Err((code, format!("\"{name}\" in the params is not an object with members"))),
-    };
-    let array_in = |code: i64, name: &str| match params.get(name) {
-        Some(Value::Array(_)) => Ok(()),
-        _ => Err((code, format!("\"{name}\" in the params is not an array"))),
-    };
-    let items = || match params {
-        Value::Array(items) if !items.is_empty() => Ok(items),
-        _ => Err((1220, "the params are not an array with items".to_owned())),
-    };
-    match place.suffix() {
-        "thing/measurepoint/post" | "thing/measurepoint/resume" => object_in(1206, params, "measurepoints")?,
-        "thing/measurepoint/post/batch" | "thing/measurepoint/resume/batch" => {
-            items()?.iter().try_for_each(|item| object_in(1206, item, "measurepoints"))?;
-        }
-        "thing/attribute/update" => object_in(1207, params, "attributes")?,
-        "thing/attribute/query" => array_in(1208, "attributes")?,
-        "thing/attribute/delete" => array_in(1209, "attributes")?,
-        "thing/tag/query" | "thing/tag/delete" => array_in(1220, "tags")?,
-        "thing/tag/update" => drop(items()?),
-        "thing/topo/get" | "ota/device/getversion" => return Ok(json!([])),
-        suffix if suffix.starts_with("thing/event/") && suffix.ends_with("/post") => object_in(1204, params, "events")?,
-        suffix if SUB_DEVICES.iter().any(|head| suffix.starts_with(head)) => {
-            return Err((740, "sub-devices are not simulated".to_owned()));
-        }
-        _ => {}
-    }
-    Ok(json!({}))
+    params::check(device, session, place, body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SESSION: Session = Session { may_publish: true, methods: Methods::Strict, upgrade: Upgrade::None };
     const TOPIC: &str = "/sys/pk/dk/thing/measurepoint/post";
     const POST: &str =
         r#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1},"time":1}}"#;
 
     fn code(topic: &str, payload: &str) -> i64 {
-        judge(&DeviceId::new("pk", "dk"), true, &Place::of(topic), payload.as_bytes()).code
+        judge(&DeviceId::new("pk", "dk"), SESSION, &Place::of(topic), payload.as_bytes()).code
     }
 
     #[test]
     fn posts_are_judged() {
         assert_eq!(code(TOPIC, POST), 200);
         assert_eq!(code(TOPIC, &POST.replace("\"7\"", "7")), 200);
+        assert_eq!(code(TOPIC, &POST.replace("\"id\":\"7\",", "")), 200);
+        assert_eq!(code(TOPIC, &POST.replace("\"7\"", "[7]")), 1220);
         assert_eq!(code(TOPIC, ""), 1251);
         assert_eq!(code(TOPIC, "{"), 1220);
         assert_eq!(code(TOPIC, "[]"), 1220);
         assert_eq!(code(TOPIC, &POST.replace(".post", ".resume")), 1260);
         assert_eq!(code(TOPIC, &POST.replace("measurepoints", "points")), 1206);
         assert_eq!(code("/sys/pk/other/thing/measurepoint/post", POST), 1009);
-        assert_eq!(code(TOPIC, &POST.replace("\"t\":1", &format!("\"t\":\"{}\"", "x".repeat(LARGEST_PAYLOAD)))), 1008);
+        let long = |bytes: usize| POST.replace("\"t\":1", &format!("\"t\":\"{}\"", "x".repeat(bytes - POST.len() - 1)));
+        assert_eq!(long(TOO_LARGE).len(), TOO_LARGE);
+        assert_eq!((code(TOPIC, &long(TOO_LARGE)), code(TOPIC, &long(TOO_LARGE - 1))), (1008, 200));
         let event = r#"{"id":"1","method":"thing.event.alarm.post","params":{"events":{"level":1}}}"#;
         assert_eq!(code("/sys/pk/dk/thing/event/alarm/post", event), 200);
         assert_eq!(code("/sys/pk/dk/thing/model/up_raw", "\u{1}raw"), 200);
     }
 
     #[test]
+    fn a_method_may_be_another_where_that_is_set() {
+        let slip = POST.replace("thing.measurepoint.post", "measurepoint.post");
+        let lax = Session { methods: Methods::Lax, ..SESSION };
+        let codes = [SESSION, lax]
+            .map(|session| judge(&DeviceId::new("pk", "dk"), session, &Place::of(TOPIC), slip.as_bytes()).code);
+        assert_eq!(codes, [1260, 200]);
+    }
+
+    #[test]
     fn the_reply_has_the_id_as_it_came() {
-        let judgement = judge(&DeviceId::new("pk", "dk"), true, &Place::of(TOPIC), POST.as_bytes());
+        let judgement = judge(&DeviceId::new("pk", "dk"), SESSION, &Place::of(TOPIC), POST.as_bytes());
         let reply: Value = serde_json::from_slice(&judgement.payload).unwrap();
         assert_eq!(reply, json!({"id": "7", "code": 200, "data": {}}));
     }
@@ -215,5 +227,7 @@ mod tests {
         assert_eq!(Place::of("/sys/pk"), Place::Free);
         assert!(Place::of("/sys/pk/dk/thing/service/set_reply").is_answer());
         assert_eq!(answer_topic("/sys/p/d/rrpc/request/9"), "/sys/p/d/rrpc/response/9");
+        assert_eq!(answer_topic("/sys/p/d/traffic/control"), "/sys/p/d/traffic/control");
+        assert!(Place::of("/sys/p/d/traffic/control").is_answer());
     }
 }

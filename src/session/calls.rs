@@ -1,0 +1,66 @@
+//! The host's calls that move messages.
+
+use super::*;
+use crate::protocol::{envelope, thing_model};
+
+impl Session {
+    /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
+    pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
+        self.check_online()?;
+        envelope::check_size(payload.len())?;
+        // Checked before it is copied: then it is no longer than a topic can be.
+        topic::validate_publish_topic(topic)?;
+        let bytes = topic.len() + payload.len();
+        let token = self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
+        self.count_live(now, bytes);
+        Ok(token)
+    }
+
+    /// Answers a command, at QoS 1. The token's outcome is DELIVERED.
+    pub fn answer(&mut self, now: Now, topic: String, payload: Vec<u8>) -> Result<u64> {
+        self.check_online()?;
+        envelope::check_size(payload.len())?;
+        topic::validate_publish_topic(&topic)?;
+        let bytes = topic.len() + payload.len();
+        let token = self.requests.answer(topic, payload, now.ms, &mut self.actions)?;
+        self.count_live(now, bytes);
+        Ok(token)
+    }
+
+    /// From then on the filter is asked for on every link. The token's outcome is SUBSCRIBED.
+    pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
+        topic::validate_filter(filter)?;
+        let online = self.is_online();
+        self.requests.subscribe(filter.to_owned(), qos, online, now.ms, &mut self.actions)
+    }
+
+    /// The token's outcome is UNSUBSCRIBED.
+    pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
+        topic::validate_filter(filter)?;
+        let online = self.is_online();
+        self.requests.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
+    }
+
+    /// The token's outcome is REPLY.
+    pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
+        self.check_online()?;
+        let operation = thing_model::measurepoint_post(&self.settings.identity);
+        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
+        self.count_live(now, params_json.len());
+        Ok(token)
+    }
+
+    fn is_online(&self) -> bool {
+        matches!(self.phase, Phase::Online { .. })
+    }
+
+    fn check_online(&self) -> Result<()> {
+        if self.is_online() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::ENOS_ERR_STATE,
+            format!("the device is not online (the state is {}); wait for CONNECTED", self.state().name()),
+        ))
+    }
+}

@@ -1,0 +1,132 @@
+//! The data of `secrets`: all device secrets that are kept. And that of `pending`, which version 0.1 wrote.
+
+use zeroize::Zeroizing;
+
+use super::bytes::{Reader, Writer};
+use super::contents::StoredSecret;
+use super::record::RecordError;
+use crate::error::{Error, Result, Status};
+use crate::protocol::Standing;
+
+type Decoded<T> = std::result::Result<T, RecordError>;
+
+/// So many secrets fit into one record.
+const MAX: usize = 8;
+
+/// `u64` number; `u8` how many; for each, `u8` its standing, `u32` its length and its data, as in [`StoredSecret`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSecrets {
+    /// One more than in the record before.
+    pub number: u64,
+    /// In the order in which they came or last logged in, the oldest first.
+    pub secrets: Vec<(Standing, StoredSecret)>,
+}
+
+impl StoredSecrets {
+    pub const MAX: usize = MAX;
+
+    /// `ENOS_ERR_TOO_LARGE` above [`StoredSecrets::MAX`].
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
+        if self.secrets.len() > MAX {
+            let words = format!("{} device secrets, {MAX} is the limit", self.secrets.len());
+            return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+        }
+        let encode = |(standing, secret): &(Standing, StoredSecret)| Ok((*standing as u8, secret.encode()?));
+        let encoded = self.secrets.iter().map(encode).collect::<Result<Vec<_>>>()?;
+        let mut out = Writer::with_capacity(8 + 1 + encoded.iter().map(|(_, data)| 1 + 4 + data.len()).sum::<usize>());
+        out.bytes(&self.number.to_le_bytes());
+        out.u8(self.secrets.len() as u8);
+        for (standing, data) in &encoded {
+            out.u8(*standing);
+            out.u32(data.len() as u32);
+            out.bytes(data);
+        }
+        Ok(out.finish())
+    }
+
+    pub fn decode(data: &[u8]) -> Decoded<StoredSecrets> {
+        let mut reader = Reader::new(data);
+        let number = reader.u64()?;
+        let secrets = list(reader, |reader| {
+            let standing = Standing::from_number(reader.u8()?);
+            let standing = standing.ok_or_else(|| RecordError::broken("a secret's standing is none that there is"))?;
+            Ok((standing, item(reader)?))
+        })?;
+        Ok(StoredSecrets { number, secrets })
+    }
+
+    /// Whether this one was written after a record of that number; a number that is at its end begins anew.
+    pub fn is_after(&self, number: u64) -> bool {
+        (self.number.wrapping_sub(number) as i64) > 0
+    }
+}
+
+/// The secrets of `pending`, as version 0.1 wrote it, oldest first: `u8` how many; for each, `u32` its length and its data.
+pub fn decode_pending(data: &[u8]) -> Decoded<Vec<StoredSecret>> {
+    list(Reader::new(data), item)
+}
+
+fn list<'a, T>(mut reader: Reader<'a>, mut item: impl FnMut(&mut Reader<'a>) -> Decoded<T>) -> Decoded<Vec<T>> {
+    let count = usize::from(reader.u8()?);
+    if count > MAX {
+        return Err(RecordError::broken("it holds more secrets than there can be"));
+    }
+    let items = (0..count).map(|_| item(&mut reader)).collect::<Decoded<Vec<T>>>()?;
+    match reader.rest() {
+        [] => Ok(items),
+        _ => Err(RecordError::broken("something follows its last secret")),
+    }
+}
+
+fn item(reader: &mut Reader<'_>) -> Decoded<StoredSecret> {
+    let len = reader.u32()? as usize;
+    StoredSecret::decode(reader.bytes(len)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(texts: &[&str]) -> StoredSecrets {
+        let secret = |(text, n): (&&str, usize)| {
+            let secret = Zeroizing::new(text.as_bytes().to_vec());
+            let standing = Standing::from_number((n % 3) as u8).unwrap();
+            (standing, StoredSecret { secret, asset_id: Some(format!("asset of {text}")) })
+        };
+        StoredSecrets { number: 7, secrets: texts.iter().zip(0..).map(secret).collect() }
+    }
+
+    #[test]
+    fn comes_back_as_it_was() {
+        for texts in [&[][..], &["one"], &["one", "two", "three", "four"], &["x"; 8]] {
+            let stored = stored(texts);
+            assert_eq!(StoredSecrets::decode(&stored.encode().unwrap()).unwrap(), stored);
+        }
+    }
+
+    #[test]
+    fn no_part_of_it_passes_for_the_whole() {
+        let whole = stored(&["one", "two"]).encode().unwrap();
+        for len in 0..whole.len() {
+            assert!(StoredSecrets::decode(&whole[..len]).is_err(), "the first {len} bytes");
+        }
+        assert!(StoredSecrets::decode(&[&whole[..], b"x"].concat()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        assert_eq!(stored(&["x"; 9]).encode().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+        assert!(StoredSecrets::decode(&[9; 200]).is_err());
+        let mut standing = stored(&["one"]).encode().unwrap();
+        standing[9] = 3;
+        assert!(StoredSecrets::decode(&standing).is_err());
+    }
+
+    #[test]
+    fn the_number_never_comes_to_an_end() {
+        let numbered = |number| StoredSecrets { number, secrets: Vec::new() };
+        for (number, before) in [(1, 0), (8, 7), (0, u64::MAX), (u64::MAX, u64::MAX - 1)] {
+            assert!(numbered(number).is_after(before) && !numbered(before).is_after(number), "{number} after {before}");
+        }
+    }
+}

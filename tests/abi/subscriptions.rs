@@ -1,0 +1,145 @@
+//! Subscriptions: taken in any state, asked for on each link, until they are taken back.
+
+use enos::error::Status::*;
+use support::broker::*;
+use support::host::{exactly_once, Setup, Told, PATIENCE_MS};
+use support::scene::Scene;
+
+#[test]
+fn a_subscription_is_taken_offline_and_survives_a_link_that_is_lost_before_its_suback() {
+    let broker = Broker::bind();
+    let mut host = Setup::device(broker.address()).start();
+    let token = host.subscribe("my/topic", 1).unwrap();
+    host.connect();
+    for _ in 0..2 {
+        let mut peer = broker.accept_mqtt();
+        host.until("CONNECTED");
+        peer.expect(SUBSCRIBE);
+        peer.reset();
+        host.until("DISCONNECTED");
+    }
+    let mut peer = broker.accept_mqtt();
+    assert_eq!(peer.answer_subscribe(1), ("my/topic".to_owned(), 1));
+    let told = host.until("SUBSCRIBED");
+    assert_eq!((told.token, told.status), (token, ENOS_OK));
+    let served = peer.oblige();
+    host.go_offline();
+    let taken_back = host.unsubscribe("my/topic").unwrap();
+    let told = host.expect("UNSUBSCRIBED");
+    assert_eq!((told.token, told.status), (taken_back, ENOS_OK));
+    host.connect();
+    let mut peer = broker.accept_mqtt();
+    host.until("CONNECTED");
+    host.publish("marker", b"", 0).unwrap();
+    peer.expect(PUBLISH);
+    exactly_once(&[token, taken_back], &host.seen);
+    served.join().unwrap();
+}
+
+#[test]
+fn flush_waits_for_the_answer_to_a_subscription() {
+    let Scene { host, mut peer, broker: _broker } = Scene::new();
+    host.subscribe("s", 1).unwrap();
+    assert_eq!(host.flush(50), ENOS_ERR_TIMEOUT);
+    peer.answer_subscribe(1);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+}
+
+/// A SUBSCRIBE for each of these, in any order, granted.
+#[track_caller]
+fn expect_renewed(scene: &mut Scene, filters: &[(&str, u8)]) {
+    let mut asked: Vec<_> = filters.iter().map(|_| scene.peer.answer_subscribe(1)).collect();
+    asked.sort();
+    let filters: Vec<_> = filters.iter().map(|(filter, qos)| (filter.to_string(), *qos)).collect();
+    assert_eq!(asked, filters);
+    // And nothing else, before what is asked for now.
+    scene.host.publish("marker", b"", 0).unwrap();
+    assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker");
+    scene.host.until("DELIVERED");
+}
+
+#[test]
+fn subscriptions_are_renewed_on_each_link_and_only_those_that_hold() {
+    let mut scene = Scene::new();
+    for (filter, qos, code) in [("a/#", 1, 1), ("b", 0, 0), ("c", 1, 0x80), ("d", 1, 1)] {
+        scene.host.subscribe(filter, qos).unwrap();
+        scene.peer.answer_subscribe(code);
+        scene.host.expect("SUBSCRIBED");
+    }
+    scene.host.unsubscribe("d").unwrap();
+    let packet = scene.peer.expect(UNSUBSCRIBE);
+    scene.peer.send(&unsuback(packet.id()));
+    scene.host.expect("UNSUBSCRIBED");
+
+    for _ in 0..2 {
+        scene.reconnect();
+        expect_renewed(&mut scene, &[("a/#", 1), ("b", 0), ("c", 1)]);
+    }
+    // That "c" is granted at last is told once.
+    let told: Vec<_> = scene.host.seen.iter().filter(|told| told.name == "SUBSCRIBED").skip(4).collect();
+    assert_eq!(told.len(), 1, "renewing is not told: {told:?}");
+    assert_eq!((told[0].token, told[0].status, &told[0].topic[..]), (0, ENOS_OK, &b"c"[..]));
+
+    // What is refused when renewed is told, and asked for on the next link all the same.
+    scene.reconnect();
+    for _ in 0..3 {
+        let packet = scene.peer.expect(SUBSCRIBE);
+        let refused = packet.body.windows(3).any(|bytes| bytes == b"a/#");
+        scene.peer.send(&suback(packet.id(), &[if refused { 0x80 } else { 0 }]));
+    }
+    let told = scene.host.expect("SUBSCRIBED");
+    assert_eq!((told.token, told.status, &told.topic[..]), (0, ENOS_ERR_REFUSED, &b"a/#"[..]));
+    assert_eq!(told.detail_code, 0x80);
+    // Also across a disconnect that was asked for.
+    scene.host.go_offline();
+    scene.host.connect();
+    scene.peer = scene.broker.accept_mqtt();
+    scene.host.expect("CONNECTED");
+    expect_renewed(&mut scene, &[("a/#", 1), ("b", 0), ("c", 1)]);
+}
+
+#[test]
+fn what_is_subscribed_and_unsubscribed_in_one_breath_is_not_renewed() {
+    let mut scene = Scene::new();
+    scene.host.subscribe("gone", 1).unwrap();
+    scene.host.unsubscribe("gone").unwrap();
+    scene.host.subscribe("kept", 1).unwrap();
+    scene.host.unsubscribe("kept").unwrap();
+    scene.host.subscribe("kept", 1).unwrap();
+    for _ in 0..5 {
+        let packet = scene.peer.read();
+        let answer = if packet.kind == SUBSCRIBE { suback(packet.id(), &[1]) } else { unsuback(packet.id()) };
+        scene.peer.send(&answer);
+    }
+    let count = |told: &[Told]| told.iter().filter(|told| told.name.ends_with("SUBSCRIBED")).count();
+    while count(&scene.host.seen) < 5 {
+        scene.host.next();
+    }
+    scene.reconnect();
+    expect_renewed(&mut scene, &[("kept", 1)]);
+}
+
+#[test]
+fn there_are_256_filters_at_most_and_all_of_them_are_renewed() {
+    let mut scene = Scene::new();
+    let tokens: Vec<u64> = (0..256).map(|n| scene.host.subscribe(&format!("f/{n}"), 1).unwrap()).collect();
+    assert_eq!(scene.host.subscribe("f/256", 1), Err(ENOS_ERR_QUEUE_FULL), "those under way count");
+    for _ in 0..256 {
+        scene.peer.answer_subscribe(1);
+    }
+    scene.host.outcomes(&tokens);
+    assert_eq!(scene.host.subscribe("f/256", 1), Err(ENOS_ERR_QUEUE_FULL));
+    assert!(scene.host.subscribe("f/7", 0).is_ok(), "it is one of them");
+    scene.peer.answer_subscribe(0);
+    scene.host.expect("SUBSCRIBED");
+    scene.reconnect();
+    let mut renewed: Vec<_> = (0..256).map(|_| scene.peer.answer_subscribe(1).0).collect();
+    renewed.sort();
+    renewed.dedup();
+    assert_eq!(renewed.len(), 256);
+    scene.host.unsubscribe("f/0").unwrap();
+    let packet = scene.peer.expect(UNSUBSCRIBE);
+    scene.peer.send(&unsuback(packet.id()));
+    scene.host.expect("UNSUBSCRIBED");
+    assert!(scene.host.subscribe("f/256", 1).is_ok(), "there is room again");
+}
