@@ -138,7 +138,9 @@ impl Client {
             // Checked before it is copied: then it is no longer than a topic can be.
             topic::validate_publish_topic(topic)?;
             let content = Content::Publish { topic: topic.to_owned(), payload: copy(payload)? };
-            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+            let message = Durable { content, until_reply, resume };
+            message.check()?;
+            return self.publish_durable(vec![message], accepted);
         }
         let payload = copy(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
@@ -163,7 +165,9 @@ impl Client {
     pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if let Some((until_reply, resume)) = check_flags(flags)? {
             let content = Content::Measurepoints { params: copy(params_json)? };
-            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+            let message = Durable { content, until_reply, resume };
+            message.check()?;
+            return self.publish_durable(vec![message], accepted);
         }
         self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
     }

@@ -41,7 +41,7 @@ use super::config::{enos_config, set};
 use super::guard::on_client;
 use super::handle::enos_client;
 use super::input::{bytes, null, text, versioned, Versioned};
-use super::output::StructOut;
+use super::output::{Out, StructOut};
 use super::status::enos_status;
 use crate::client::{check_flags, copy};
 use crate::error::{Error, Result, Status};
@@ -204,27 +204,34 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
 /// @param messages    the first of `count`, one behind the other.
 /// @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
 /// @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
+/// @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
+///                    is none of them. May be NULL.
 /// @retval ENOS_OK               all are in your storage; each will have its event.
 /// @retval ENOS_ERR_STATE        there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
 /// @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
 /// @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
 /// @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
-/// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
-///                               a "time" in milliseconds since 1970.
+/// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
+///                               enos_client_post_measurepoints() wants those of a durable one.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_publish_batch(
     client: *mut enos_client,
     messages: *const enos_message,
     count: usize,
     out_tokens: *mut u64,
+    out_bad: *mut usize,
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe {
         on_client(client, |client| {
-            let messages = batch(messages, count)?;
+            let mut bad = usize::MAX;
+            let messages = batch(messages, count, &mut bad);
+            if let Some(out_bad) = Out::optional(out_bad) {
+                out_bad.set(bad);
+            }
             let mut at = 0;
-            client.publish_durable(messages, &mut |token| {
+            client.publish_durable(messages?, &mut |token| {
                 if !out_tokens.is_null() {
                     out_tokens.add(at).write_unaligned(token);
                 }
@@ -234,9 +241,11 @@ pub unsafe extern "C" fn enos_client_publish_batch(
     }
 }
 
+/// `bad` is the index of a message that is at fault.
+///
 /// # Safety
 /// `first` is NULL or points to `count` structs of the size that each says it has, as the header describes them.
-unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>> {
+unsafe fn batch(first: *const enos_message, count: usize, bad: &mut usize) -> Result<Vec<Durable>> {
     if first.is_null() {
         return Err(null("messages"));
     }
@@ -246,24 +255,36 @@ unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>
     // SAFETY: the caller's promise; every version begins with its size.
     let stride = unsafe { first.cast::<usize>().read_unaligned() };
     let mut total = 0usize;
-    (0..count)
-        .map(|at| {
-            // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
-            let message = unsafe { versioned(first.byte_add(at.saturating_mul(stride)), "messages")? };
-            if message.struct_size != stride {
-                return Err(Error::invalid("messages differ in their struct_size; set each with ENOS_INIT()"));
-            }
-            // SAFETY: the caller's promise.
-            let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
-            total = total.saturating_add(payload.len());
-            if count > 1 && total > MAX_VALUE_LEN {
-                let words = "the messages are more than a batch can hold together: 60 KiB";
-                return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
-            }
-            // SAFETY: the caller's promise.
-            unsafe { durable(&message, payload) }
-        })
-        .collect()
+    let mut messages = Vec::with_capacity(count);
+    for at in 0..count {
+        // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
+        let message = unsafe { one_of(first.byte_add(at.saturating_mul(stride)), stride) };
+        let message = message.map_err(|error| {
+            *bad = at;
+            Error::new(error.status, format!("messages[{at}]: {}", error.message))
+        })?;
+        total = total.saturating_add(message.content.size());
+        if count > 1 && total > MAX_VALUE_LEN {
+            let words = "the messages are more than a batch can hold together: 60 KiB";
+            return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+        }
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+/// # Safety
+/// `message` points to a struct of the size that it says it has, as the header describes it.
+unsafe fn one_of(message: *const enos_message, stride: usize) -> Result<Durable> {
+    // SAFETY: the caller's promise.
+    let message = unsafe { versioned(message, "messages")? };
+    if message.struct_size != stride {
+        return Err(Error::invalid("its struct_size is not that of the first one; set each with ENOS_INIT()"));
+    }
+    // SAFETY: the caller's promise.
+    let message = unsafe { durable(&message, bytes(message.payload.cast(), message.len, "payload")?)? };
+    message.check()?;
+    Ok(message)
 }
 
 /// # Safety

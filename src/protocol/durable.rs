@@ -75,17 +75,19 @@ impl Durable {
             Content::Measurepoints { params } => {
                 // The longest envelope that it can get.
                 envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
-                check_time(params)
+                check_params(params)
             }
         }
     }
 }
 
-/// What is sent later needs the time of its measurement: EnOS would take that of its arrival.
-fn check_time(params: &[u8]) -> Result<()> {
+/// What EnOS would refuse: points that are none. And what is sent later needs the time of its measurement, for EnOS would
+/// take that of its arrival.
+fn check_params(params: &[u8]) -> Result<()> {
     #[derive(Deserialize)]
     struct Fields<'a> {
         #[serde(borrow)]
+        measurepoints: Option<&'a RawValue>,
         time: Option<&'a RawValue>,
     }
     let missing = || {
@@ -95,6 +97,10 @@ fn check_time(params: &[u8]) -> Result<()> {
         )
     };
     let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
+    let inside = fields.measurepoints.and_then(|points| points.get().strip_prefix('{')?.strip_suffix('}'));
+    if inside.is_none_or(|inside| inside.trim().is_empty()) {
+        return Err(Error::invalid("params_json: its \"measurepoints\" have to be an object with at least one member"));
+    }
     let time: u64 = fields.time.and_then(|time| time.get().parse().ok()).ok_or_else(missing)?;
     if !TIMES_MS.contains(&time) {
         return Err(Error::invalid(format!(
@@ -159,17 +165,25 @@ mod tests {
     fn a_post_needs_a_time_in_milliseconds() {
         post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
         for params in [
-            r#"{"measurepoints":{}}"#,
-            r#"{"time":null}"#,
-            r#"{"time":"1700000000000"}"#,
-            r#"{"time":1700000000}"#,
-            r#"{"time":-1}"#,
-            r#"{"time":1700000000000.5}"#,
-            r#"{"time":1700000000000,"time":1700000000000}"#,
-            r#"[{"time":1700000000000}]"#,
+            r#"{"measurepoints":{"t":1}}"#,
+            r#"{"measurepoints":{"t":1},"time":null}"#,
+            r#"{"measurepoints":{"t":1},"time":"1700000000000"}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000}"#,
+            r#"{"measurepoints":{"t":1},"time":-1}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000000.5}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000000,"time":1700000000000}"#,
+            r#"[{"measurepoints":{"t":1},"time":1700000000000}]"#,
             "{",
         ] {
             assert_eq!(post(params).check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG, "{params}");
+        }
+    }
+
+    #[test]
+    fn a_post_has_points() {
+        for points in [r#""#, r#""measurepoints":{ },"#, r#""measurepoints":[1],"#, r#""measurepoints":"{1}","#] {
+            let error = post(&format!(r#"{{{points}"time":1700000000000}}"#)).check().unwrap_err();
+            assert!(error.message.contains("at least one member"), "{points}: {error}");
         }
     }
 

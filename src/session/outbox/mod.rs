@@ -84,6 +84,8 @@ pub struct Outbox {
     /// When the broker last took a message, or could have begun to.
     progress: u64,
     doubt: Doubt,
+    /// The last of those of which EnOS has refused one, and nobody knows which.
+    unclear: u64,
     /// There is no other to try in the place of the first one: it has waited for a while on this link.
     has_paused: bool,
     /// What was under way when the link gave it back, as one that is about to be lost does.
@@ -125,6 +127,7 @@ impl Outbox {
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
             doubt: Doubt::default(),
+            unclear: 0,
             has_paused: false,
             given_back: None,
             asking: None,
@@ -286,7 +289,8 @@ impl Outbox {
         while self.online && self.send_at.is_none() && self.lets_another_go(around) {
             let Some(slot) = self.window.next_waiting() else { return };
             let front = self.window.front().map_or(0, |front| front.token);
-            let alone = self.careful || self.window.stepped_aside() > 0 || self.doubt.is_alone(front);
+            let unclear = self.careful || front <= self.unclear;
+            let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front);
             let (sent, bytes) = self.window.sent();
             let most = if alone { 1 } else { self.settings.window };
             if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {

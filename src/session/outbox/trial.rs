@@ -104,7 +104,8 @@ impl Outbox {
             // There is nothing that it could be compared with, so it is sent again. The link is left alone for a while.
             0 if !self.has_paused => {
                 self.has_paused = true;
-                self.pause(around);
+                let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
+                self.send_at = Some(around.now.saturating_add(wait));
                 false
             }
             0 => true,
@@ -118,7 +119,12 @@ impl Outbox {
     /// Whether the first message, the next to be sent, is one that lets another go.
     fn steps_aside(&self) -> bool {
         let is_next = self.window.sent().0 == 0 && self.window.stepped_aside() == 0;
-        is_next && self.window.front().is_some_and(|slot| self.doubt.steps_aside(slot.token))
+        is_next && self.steps_aside_next()
+    }
+
+    /// As soon as nothing is on its way.
+    fn steps_aside_next(&self) -> bool {
+        self.window.front().is_some_and(|slot| self.doubt.steps_aside(slot.token))
     }
 
     /// Whether others have to be read first, so that one of them can go.
@@ -143,7 +149,8 @@ impl Outbox {
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
         }
-        if self.window.sent().0 > 0 {
+        if let Some((_, last)) = self.window.under_way() {
+            self.unclear = self.unclear.max(last);
             self.again(0, around);
         }
     }
@@ -155,6 +162,10 @@ impl Outbox {
             self.doubt.trial_failed();
         } else if let (0, Some(front)) = (at, self.window.front()) {
             self.doubt.silent(front.token);
+            if self.steps_aside_next() {
+                // It is not tried again soon, and the other one need not wait for it.
+                self.backoff.reset();
+            }
         }
         self.again(at, around);
     }

@@ -292,10 +292,10 @@ impl Requests {
     /// Ends the post that this message answers. `None`: nobody waits for it.
     pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Replied> {
         let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
-        let owed = self.pay(topic);
-        let Ok(reply) = envelope::parse_reply(payload) else { return self.nameless_reply(topic, payload, owed) };
-        let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
-        Some(self.replied(token, reply.code, reply.message))
+        match envelope::parse_reply(payload) {
+            Ok(reply) => self.named_reply(topic, reply),
+            Err(_) => self.nameless_reply(topic, payload),
+        }
     }
 
     fn replied(&mut self, token: u64, code: i32, words: String) -> Replied {

@@ -14,21 +14,29 @@ impl Requests {
     }
 
     /// One of them has come; how many there were.
-    pub(super) fn pay(&mut self, topic: &str) -> u32 {
+    fn pay(&mut self, topic: &str) -> u32 {
         let Some(owed) = self.owed.get_mut(&topic.to_owned()) else { return 0 };
         let before = *owed;
         *owed = before.saturating_sub(1);
         before
     }
 
+    /// What answers a request by its id.
+    pub(super) fn named_reply(&mut self, topic: &str, reply: envelope::Reply) -> Option<Replied> {
+        self.pay(topic);
+        let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
+        Some(self.replied(token, reply.code, reply.message))
+    }
+
     /// It counts only when it can be meant for one request and no other. A success is never taken for anyone's.
-    pub(super) fn nameless_reply(&mut self, topic: &str, payload: &[u8], owed: u32) -> Option<Replied> {
+    pub(super) fn nameless_reply(&mut self, topic: &str, payload: &[u8]) -> Option<Replied> {
         let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
+        let owed = self.pay(topic);
         let waiting = self.awaited.iter().filter(|((on, _), _)| on == topic).map(|(_, token)| *token);
         let waiting: Vec<u64> = waiting.take(2).collect();
         Some(match waiting[..] {
             [] => return None,
-            [token] if owed == 1 => self.replied(token, code, words),
+            [token] if owed <= 1 => self.replied(token, code, words),
             _ => Replied::Unclear,
         })
     }

@@ -47,6 +47,7 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     peer.reset();
     assert_eq!(end_links(&broker, 1), [1], "one by one from here on");
     // What has happened so far is known to the next process as well.
+    (0..2).for_each(|_| drop(host.until("DISCONNECTED")));
     host.destroy();
     let mut host = device(&broker, &store).start();
     host.connect();

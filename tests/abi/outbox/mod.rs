@@ -3,6 +3,7 @@
 mod blame;
 mod broker_kills;
 mod delivery;
+mod drops;
 mod limits;
 mod replies;
 mod storage;

@@ -134,8 +134,23 @@ fn late_posts_go_as_late_data_only_when_that_was_asked_for() {
 #[test]
 fn what_could_never_succeed_is_not_accepted() {
     let (host, _peer, _broker) = online(|setup| setup);
-    for params in [r#"{"measurepoints":{}}"#, r#"{"time":1700000000}"#, "[1]", "{"] {
+    for params in [
+        r#"{"measurepoints":{"t":1}}"#,
+        r#"{"measurepoints":{"t":1},"time":1700000000}"#,
+        r#"{"measurepoints":{},"time":1700000000000}"#,
+        r#"{"measurepoints":[1],"time":1700000000000}"#,
+        "[1]",
+        "{",
+    ] {
         assert_eq!(host.post_flags(params, KEPT), Err(ENOS_ERR_INVALID_ARG), "{params}");
+    }
+    // What other readers would not read: neither durable nor at once, and in no answer.
+    for value in [r#""\ud800""#, "1e999", r#"{"a":1,"a":2}"#] {
+        let params = format!(r#"{{"measurepoints":{{"t":{value}}},"time":1700000000000}}"#);
+        assert_eq!(host.post_flags(&params, KEPT), Err(ENOS_ERR_INVALID_ARG), "{params}");
+        assert!(last_error().contains("(byte "), "{}", last_error());
+        assert_eq!(host.post(&params), Err(ENOS_ERR_INVALID_ARG), "{params}");
+        assert_eq!(host.reply("/sys/pk/dk/thing/service/x", "1", 200, Some(value)), Err(ENOS_ERR_INVALID_ARG));
     }
     assert_eq!(host.publish_durable("t", &vec![0; 512 * 1024 + 1]), Err(ENOS_ERR_TOO_LARGE));
     assert_eq!(host.publish_durable("t/+", b""), Err(ENOS_ERR_INVALID_ARG));

@@ -105,11 +105,13 @@ fn a_batch_is_taken_whole_or_not_at_all() {
     let good = Durable { topic: Some("t"), payload: b"good", flags: 0 };
     for bad in [
         Durable { topic: Some("t/#"), ..good },
-        Durable { topic: None, payload: br#"{"measurepoints":{}}"#, flags: 0 },
+        Durable { topic: None, payload: br#"{"measurepoints":{"t":1}}"#, flags: 0 },
+        Durable { topic: None, payload: br#"{"measurepoints":{},"time":1700000000000}"#, flags: 0 },
         Durable { flags: RESUME, ..good },
         Durable { flags: 1 << 31, ..good },
     ] {
-        assert_eq!(host.publish_batch(&[good, bad]), Err(ENOS_ERR_INVALID_ARG), "{}", last_error());
+        assert_eq!(host.try_publish_batch(&[good, bad, good]), Err((ENOS_ERR_INVALID_ARG, 1)), "{}", last_error());
+        assert!(last_error().starts_with("messages[1]: "), "{}", last_error());
     }
     store.fail(-5, false);
     assert_eq!(host.publish_batch(&batch(&payloads(2, 10))), Err(ENOS_ERR_STORAGE));

@@ -237,6 +237,10 @@ impl World {
 
     pub(super) fn durable_told(&mut self, event: &Event) {
         let token = event.token;
+        // Its message has had its outcome before.
+        if event.kind == EventKind::DeadLetterDropped {
+            return;
+        }
         let Some(accepted) = self.ledger.accepted.get(&token) else {
             // Of a message whose acceptance failed, and that was stored all the same.
             return;

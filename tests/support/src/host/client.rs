@@ -146,18 +146,24 @@ impl Client {
 
     /// All or none; each with [`DURABLE`] beside its flags.
     pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
+        self.try_publish_batch(batch).map_err(|(status, _)| status)
+    }
+
+    /// Likewise; an error with the index of the message at fault.
+    pub fn try_publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, (Status, usize)> {
         let topics: Vec<_> =
             batch.iter().map(|message| message.topic.map(|topic| CString::new(topic).unwrap())).collect();
         let messages: Vec<_> =
             batch.iter().zip(&topics).map(|(message, topic)| message.as_c(topic.as_deref())).collect();
         let mut tokens = vec![0; batch.len()];
+        let mut bad = 0;
         match status(unsafe {
-            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr())
+            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr(), &mut bad)
         }) {
             Status::ENOS_OK => Ok(tokens),
             error => {
                 assert!(tokens.iter().all(|token| *token == 0), "a refused batch has no token");
-                Err(error)
+                Err((error, bad))
             }
         }
     }

@@ -303,6 +303,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_STATE,
         ENOS_ERR_IN_CALLBACK,
         ENOS_ERR_TIMEOUT,
+        ENOS_ERR_NOT_FOUND,
         ENOS_ERR_UNSUPPORTED,
         ENOS_ERR_QUEUE_FULL,
         ENOS_ERR_TOO_LARGE,
