@@ -52,6 +52,12 @@ pub enum enos_publish_flags {
     /// accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
     /// the latest value.
     ENOS_PUBLISH_RESUME = 4,
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+    ENOS_PUBLISH_WITHOUT_TIME = 8,
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
+    /// "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
+    /// waits as well. After a reboot nobody knows when it was: then it goes without a time.
+    ENOS_PUBLISH_STAMP = 16,
 }
 
 /// Hands the token out at the moment at which the call is accepted, before any event of it can run.
@@ -171,7 +177,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
 ///                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
-///                     milliseconds since 1970.
+///                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
 /// @param out_token    receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
 ///                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your

@@ -19,6 +19,48 @@ pub struct Durable {
     pub until_reply: bool,
     /// A post that goes out later than on the link on which it was accepted goes as late data.
     pub resume: bool,
+    pub time: PostTime,
+}
+
+/// Where the "time" of a post comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PostTime {
+    /// It has one.
+    #[default]
+    Own,
+    /// It may have none: then EnOS takes the time at which it arrives.
+    Without,
+    /// It gets one when the clock is known: it was accepted at this moment.
+    Stamp(Moment),
+}
+
+/// A moment of a boot, in milliseconds since then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Which boot. 0: nobody knows.
+    pub boot: u64,
+    pub ms: u64,
+}
+
+/// 2020-01-01: a clock that stands before it was never set.
+pub const CLOCK_IS_SET_MS: u64 = 1_577_836_800_000;
+
+/// `params`, which are an object that has members, with this time.
+pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
+    let inside = params.trim_ascii_start();
+    [format!("{{\"time\":{time_ms},").as_bytes(), inside.get(1..).unwrap_or_default()].concat()
+}
+
+/// Whether a post has a time of its own; false as well when it is no post.
+pub fn has_time(params: &[u8]) -> bool {
+    json::object::<Fields>("params_json", params).is_ok_and(|fields| fields.time.is_some())
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    measurepoints: Option<&'a RawValue>,
+    time: Option<&'a RawValue>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -65,9 +107,9 @@ impl Durable {
     /// Whether it can go out at all: what is wrong with it is said now, and not when the caller is long gone.
     pub fn check(&self) -> Result<()> {
         match &self.content {
-            Content::Publish { .. } if self.until_reply || self.resume => Err(Error::invalid(
-                "flags: ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME are for posts; a plain publish has no reply",
-            )),
+            Content::Publish { .. } if self.until_reply || self.resume || self.time != PostTime::Own => {
+                Err(Error::invalid("flags: all but ENOS_PUBLISH_DURABLE are for posts; a plain publish has no reply"))
+            }
             Content::Publish { topic, payload } => {
                 topic::validate_publish_topic(topic)?;
                 envelope::check_size(payload.len())
@@ -75,7 +117,7 @@ impl Durable {
             Content::Measurepoints { params } => {
                 // The longest envelope that it can get.
                 envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
-                check_params(params)
+                check_params(params, self.time == PostTime::Own)
             }
         }
     }
@@ -83,23 +125,20 @@ impl Durable {
 
 /// What EnOS would refuse: points that are none. And what is sent later needs the time of its measurement, for EnOS would
 /// take that of its arrival.
-fn check_params(params: &[u8]) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        measurepoints: Option<&'a RawValue>,
-        time: Option<&'a RawValue>,
-    }
+fn check_params(params: &[u8], needs_time: bool) -> Result<()> {
     let missing = || {
         Error::invalid(
             "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
-             sent much later",
+             sent much later. Or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME",
         )
     };
     let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
     let inside = fields.measurepoints.and_then(|points| points.get().strip_prefix('{')?.strip_suffix('}'));
     if inside.is_none_or(|inside| inside.trim().is_empty()) {
         return Err(Error::invalid("params_json: its \"measurepoints\" have to be an object with at least one member"));
+    }
+    if fields.time.is_none() && !needs_time {
+        return Ok(());
     }
     let time: u64 = fields.time.and_then(|time| time.get().parse().ok()).ok_or_else(missing)?;
     if !TIMES_MS.contains(&time) {
@@ -158,7 +197,7 @@ mod tests {
 
     fn post(params: &str) -> Durable {
         let content = Content::Measurepoints { params: params.into() };
-        Durable { content, until_reply: true, resume: true }
+        Durable { content, until_reply: true, resume: true, time: PostTime::Own }
     }
 
     #[test]
@@ -180,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn a_post_gets_a_time_or_needs_none() {
+        for time in [PostTime::Without, PostTime::Stamp(Moment { boot: 1, ms: 2 })] {
+            let message = Durable { time, ..post(r#" {"measurepoints":{"t":1}}"#) };
+            message.check().unwrap();
+            let content = Content::Measurepoints { params: stamped(message.content.payload(), 1_700_000_000_000) };
+            Durable { content, ..post("") }.check().unwrap();
+            let wrong = Durable { time, ..post(r#"{"measurepoints":{"t":1},"time":5}"#) };
+            assert_eq!(wrong.check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
+        }
+        assert!(has_time(br#"{"time":1}"#) && !has_time(br#"{"a":{"time":1}}"#) && !has_time(b"["));
+    }
+
+    #[test]
     fn a_post_has_points() {
         for points in [r#""#, r#""measurepoints":{ },"#, r#""measurepoints":[1],"#, r#""measurepoints":"{1}","#] {
             let error = post(&format!(r#"{{{points}"time":1700000000000}}"#)).check().unwrap_err();
@@ -193,6 +245,7 @@ mod tests {
             content: Content::Publish { topic: topic.into(), payload: vec![0; len] },
             until_reply: false,
             resume: false,
+            time: PostTime::Own,
         };
         publish("/a", envelope::MAX_PAYLOAD).check().unwrap();
         assert_eq!(publish("/a", envelope::MAX_PAYLOAD + 1).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);

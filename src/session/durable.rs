@@ -68,7 +68,7 @@ impl Session {
 
     pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
         let Session { outbox: Some(outbox), requests, actions, rng, .. } = self else { return };
-        f(outbox, &mut Around { now: now.ms, requests, actions, rng });
+        f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, requests, actions, rng });
     }
 
     /// `conflict`: another client has probably ended it.

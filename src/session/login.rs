@@ -2,6 +2,7 @@
 
 use super::secrets::Secrets;
 use super::*;
+use crate::protocol::durable::CLOCK_IS_SET_MS;
 use crate::protocol::SecureMode;
 
 /// After a full round of refusals: 10 minutes to 1 hour.
@@ -10,8 +11,6 @@ const LONG_WAIT_MAX_MS: u64 = 3_600_000;
 /// How soon after a failure a host may have the next attempt: one that asks for it at every failure would else try
 /// without a pause, and never leave the loop's turn when it is the storage that fails.
 const CONNECT_AGAIN_MS: u64 = 1_000;
-/// 2020-01-01: a clock that stands before it was never set.
-const PLAUSIBLE_MS: u64 = 1_577_836_800_000;
 /// 2050-01-01, what Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
 const NO_CLOCK_MS: u64 = 2_524_608_000_000;
 
@@ -146,7 +145,7 @@ impl Session {
         let deadline = now.ms.saturating_add(self.settings.connect_timeout_ms);
         let stamps = self.budget.begin(now.ms, deadline);
         self.actions.push_back(Action::StoreBudget(stamps));
-        let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
+        let timestamp_ms = if now.wall_ms >= CLOCK_IS_SET_MS { now.wall_ms } else { NO_CLOCK_MS };
         self.actions.push_back(Action::Open { attempt: self.attempt, candidate: candidate.clone(), timestamp_ms });
         self.phase = Phase::LoggingIn { candidate, began: now.ms, deadline: Some(deadline) };
     }

@@ -23,7 +23,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/tls.rs"],
     &["src/ffi/client.rs"],
     &["src/ffi/message.rs"],
-    &["src/ffi/outbox.rs"],
+    &["src/ffi/outbox.rs", "src/ffi/batch.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";

@@ -13,6 +13,8 @@ mod doubt;
 mod flow;
 mod pages;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 use std::collections::VecDeque;
@@ -40,6 +42,8 @@ const WINDOW_BYTES: usize = 128 * 1024;
 const LEAST_BYTES_PER_MS: u64 = 2;
 /// So many reads of a page that fail, over several minutes, before it may be that page's own fault.
 const READS: u32 = 10;
+/// Between two looks at a clock that is not set.
+const CLOCK_AGAIN_MS: u64 = 5_000;
 /// Between two tries of a message, or of the storage.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 120_000;
@@ -52,6 +56,8 @@ pub struct OutboxSettings {
     pub bytes_per_s: u64,
     /// For a reply, and for any sign of the broker's that it takes messages.
     pub timeout_ms: u64,
+    /// Which boot this is; 0: nobody knows.
+    pub boot: u64,
     /// As many as the queue may hold: there is room again when a part of that is free.
     pub limits: Totals,
 }
@@ -99,6 +105,7 @@ pub struct Outbox {
 /// What the outbox needs of its surroundings.
 pub struct Around<'a> {
     pub now: u64,
+    pub wall_ms: u64,
     pub requests: &'a mut Requests,
     pub actions: &'a mut VecDeque<Action>,
     pub rng: &'a mut fastrand::Rng,
@@ -300,6 +307,11 @@ impl Outbox {
                 self.send_at = Some(at);
                 return;
             }
+            if !self.window.stamp(self.settings.boot, around) {
+                self.send_at = Some(around.now.saturating_add(CLOCK_AGAIN_MS));
+                return;
+            }
+            let Some(slot) = self.window.next_waiting() else { return };
             let operation = self.operation(slot);
             if let (true, Some(operation)) = (slot.message.until_reply, &operation) {
                 self.asking = around.requests.can_reply(operation, around.now, around.actions).err();

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::super::io::Outcome;
 use super::{Around, Outbox};
 use crate::error::Status;
-use crate::protocol::{Durable, Totals};
+use crate::protocol::durable::{self, PostTime, CLOCK_IS_SET_MS};
+use crate::protocol::{Content, Durable, Totals};
 
 /// A message, from being read until it is through.
 pub struct Slot {
@@ -139,6 +140,23 @@ impl Window {
 
     pub fn next_waiting(&self) -> Option<&Slot> {
         self.slots.get(self.sent)
+    }
+
+    /// The first that waits gets its time, if it has none and somebody knows it. False: that may still come.
+    pub fn stamp(&mut self, boot: u64, around: &Around) -> bool {
+        let Some(slot) = self.slots.get_mut(self.sent) else { return true };
+        let PostTime::Stamp(moment) = slot.message.time else { return true };
+        let Content::Measurepoints { params } = &mut slot.message.content else { return true };
+        if moment.boot == boot && boot != 0 {
+            if around.wall_ms < CLOCK_IS_SET_MS {
+                return false;
+            }
+            let before = params.len();
+            *params = durable::stamped(params, around.wall_ms.saturating_sub(around.now.saturating_sub(moment.ms)));
+            self.bytes += params.len() - before;
+        }
+        slot.message.time = PostTime::Own;
+        true
     }
 
     /// The first that waits is on its way from here on, or can never be.

@@ -7,12 +7,13 @@
 //! | | of whole messages: `u16` how many, then each as below |
 //! | | of a part: `u16` which, `u16` of how many, `u32` CRC-32 of the message, then these bytes of it |
 //!
-//! A message: `u8` kind (0: publish, 1: measure points), `u8` flags (1: until the reply, 2: resume), topic as a text (of
+//! A message: `u8` kind (0: publish, 1: measure points), `u8` flags (1: until the reply, 2: resume, 4: to be stamped), where it
+//! is to be stamped the `u64` boot and the `u64` milliseconds since then at which it was accepted, topic as a text (of
 //! a publish only), `u32` length of the payload, the payload. One that the host has dropped is its kind alone, 2.
 
 use zeroize::Zeroizing;
 
-use crate::protocol::durable::MAX_TOGETHER;
+use crate::protocol::durable::{Moment, PostTime, MAX_TOGETHER};
 use crate::protocol::{Content, Durable, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
@@ -24,6 +25,7 @@ const MEASUREPOINTS: u8 = 1;
 const GONE: u8 = 2;
 const UNTIL_REPLY: u8 = 1;
 const RESUME: u8 = 2;
+const STAMP: u8 = 4;
 const HEAD: usize = 1 + 8 + 8;
 const WHOLE_HEAD: usize = HEAD + 2;
 const PART_HEAD: usize = HEAD + 2 + 2 + 4;
@@ -138,8 +140,15 @@ pub fn join(parts: &[Part]) -> Decoded<Durable> {
 pub fn encode_message(message: Option<&Durable>) -> Bytes {
     let Some(message) = message else { return Zeroizing::new(vec![GONE]) };
     let payload = message.content.payload();
-    let mut out = Writer::with_capacity(1 + 1 + 2 + message.content.size() + 4);
-    let flags = (u8::from(message.until_reply) * UNTIL_REPLY) | (u8::from(message.resume) * RESUME);
+    let mut out = Writer::with_capacity(1 + 1 + 16 + 2 + message.content.size() + 4);
+    let mut flags = (u8::from(message.until_reply) * UNTIL_REPLY) | (u8::from(message.resume) * RESUME);
+    let stamp = match message.time {
+        PostTime::Stamp(moment) => {
+            flags |= STAMP;
+            Some(moment)
+        }
+        PostTime::Own | PostTime::Without => None,
+    };
     match &message.content {
         Content::Publish { topic, .. } => {
             out.u8(PUBLISH);
@@ -149,6 +158,9 @@ pub fn encode_message(message: Option<&Durable>) -> Bytes {
         Content::Measurepoints { .. } => {
             out.u8(MEASUREPOINTS);
             out.u8(flags);
+            for number in stamp.iter().flat_map(|moment| [moment.boot, moment.ms]) {
+                out.bytes(&number.to_le_bytes());
+            }
         }
     }
     out.u32(payload.len() as u32);
@@ -169,6 +181,10 @@ fn take_message(reader: &mut Reader) -> Decoded<Option<Durable>> {
         return Ok(None);
     }
     let flags = reader.u8()?;
+    let time = match flags & STAMP {
+        0 => PostTime::Own,
+        _ => PostTime::Stamp(Moment { boot: reader.u64()?, ms: reader.u64()? }),
+    };
     let topic = match kind {
         PUBLISH => Some(reader.text()?.to_owned()),
         MEASUREPOINTS => None,
@@ -180,7 +196,7 @@ fn take_message(reader: &mut Reader) -> Decoded<Option<Durable>> {
         Some(topic) => Content::Publish { topic, payload },
         None => Content::Measurepoints { params: payload },
     };
-    Ok(Some(Durable { content, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0 }))
+    Ok(Some(Durable { content, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time }))
 }
 
 fn end(reader: Reader) -> Decoded<()> {
@@ -196,12 +212,12 @@ mod tests {
 
     fn publish(len: usize) -> Durable {
         let content = Content::Publish { topic: "/a/b".into(), payload: (0..len).map(|n| n as u8).collect() };
-        Durable { content, until_reply: false, resume: false }
+        Durable { content, until_reply: false, resume: false, time: PostTime::Own }
     }
 
     fn post() -> Durable {
         let content = Content::Measurepoints { params: b"{\"time\":1}".to_vec() };
-        Durable { content, until_reply: true, resume: true }
+        Durable { content, until_reply: true, resume: true, time: PostTime::Stamp(Moment { boot: 7, ms: 8 }) }
     }
 
     const BEFORE: Totals = Totals { messages: 3, bytes: 300 };

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::protocol::durable::PostTime;
 use crate::protocol::{durable, Content};
 use crate::storage::key_value::{Change, KeyValue};
 use crate::storage::vtable::StorageError;
@@ -72,7 +73,7 @@ const WIDE: QueueLimits = QueueLimits { messages: u64::MAX, bytes: u64::MAX, dro
 
 fn message(number: u32, len: usize) -> Durable {
     let content = Content::Publish { topic: format!("/n/{number}"), payload: vec![number as u8; len] };
-    Durable { content, until_reply: false, resume: false }
+    Durable { content, until_reply: false, resume: false, time: PostTime::Own }
 }
 
 /// All that is in the queue, from its head on.
@@ -319,7 +320,7 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
 fn the_bytes_are_those_of_version_1() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    let post = Durable { content: Content::Measurepoints { params: b"{}".to_vec() }, until_reply: true, resume: true };
+    let post = Durable { content: Content::Measurepoints { params: b"{}".to_vec() }, until_reply: true, resume: true, time: PostTime::Own };
     queue.append(&[message(1, 2), post.clone()]).unwrap();
     queue.set_aside(1 << 62, -2, &post).unwrap();
     let golden: BTreeMap<String, String> = memory

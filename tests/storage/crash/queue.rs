@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
+use enos::protocol::durable::PostTime;
 use enos::protocol::{Content, Durable, Totals};
 use enos::storage::queue::{Found, Queue, QueueLimits};
 use enos::storage::records::Records;
@@ -46,7 +47,7 @@ fn queue(path: &Path) -> Queue {
 fn message(number: u32, size: usize) -> Durable {
     let mut payload = number.to_le_bytes().to_vec();
     payload.resize(size, number as u8);
-    Durable { content: Content::Publish { topic: "t".into(), payload }, until_reply: false, resume: false }
+    Durable { content: Content::Publish { topic: "t".into(), payload }, until_reply: false, resume: false, time: PostTime::Own }
 }
 
 /// The child: says by a system call that nothing else makes that a step is done.

@@ -358,7 +358,7 @@ fn message(number: u64, until_reply: bool, size: usize) -> Durable {
         },
         false => Content::Publish { topic: format!("/n/{number}"), payload: padding.into() },
     };
-    Durable { content, until_reply, resume: until_reply }
+    Durable { content, until_reply, resume: until_reply, time: durable::PostTime::Own }
 }
 
 /// The number of a message of the outbox, and its id when it is a post. Large ones are too many to be parsed.

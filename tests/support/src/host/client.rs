@@ -5,6 +5,7 @@ use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
 use enos::error::Status;
+use enos::ffi::batch::*;
 use enos::ffi::client::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
