@@ -2,11 +2,13 @@
 
 PREFIX ?= /usr/local
 WORLDS ?= 1000000
+TARGET ?=
+TIME ?= 60
 # enos-sim needs OpenSSL's headers, which a build without TLS must not ask for.
 SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo check test soak worlds bench fleet outages docs cross deb header install clean
+.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -37,6 +39,10 @@ worlds: ## runs the session and the outbox in a million random worlds; WORLDS=<h
 	scripts/setup demo
 	scripts/worlds $(WORLDS)
 
+fuzz: ## goes on fuzzing from the inputs that are kept; TARGET=<one of them> TIME=<seconds for each>
+	scripts/setup demo test fuzz
+	scripts/fuzz $(TARGET) $(TIME)
+
 bench: ## measures libenos beside Paho C, libmosquitto, OpenSSL and cJSON
 	scripts/setup demo bench
 	scripts/bench
@@ -59,7 +65,7 @@ cross: ## builds for arm64 and for armhf with Debian's packages, and tests that 
 	scripts/cross arm64
 	scripts/cross armhf
 
-deb: ## builds libenos0, libenos-dev, libenos0-dbgsym and enos-sim, for Debian, in build/deb/packages/
+deb: ## builds libenos1, libenos-dev, libenos1-dbgsym and enos-sim, for Debian, in build/deb/packages/
 	scripts/setup demo deb
 	cmake -S . -B build/deb -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
 	cmake --build build/deb

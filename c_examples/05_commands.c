@@ -7,6 +7,9 @@
  * A command is a MESSAGE on /sys/{product key}/{device key}/thing/service/{service}; nothing has to be subscribed to.
  * Its caller waits 30 seconds unless told otherwise. Work that takes long belongs on a thread of its own, which copies
  * topic and id and calls enos_client_reply() when it is done. The program ends at SIGINT or SIGTERM.
+ *
+ * The library acknowledges a command to the broker when it has queued it, before on_event() sees it. If the process ends
+ * in between, MQTT does not send the command again; EnOS does, for it has had no answer.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -1,8 +1,8 @@
-# Debian packages: libenos0 (named after the ABI), libenos-dev, enos-sim, and the debug information in libenos0-dbgsym.
+# Debian packages: libenos1 (named after the ABI), libenos-dev, enos-sim, and the debug information in libenos1-dbgsym.
 #
 #     make deb      or, from a build with -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON:      cpack -G DEB
 #
-# What each needs is found out by dpkg-shlibdeps; what is linked with libenos0 gets its own need of it from the shlibs
+# What each needs is found out by dpkg-shlibdeps; what is linked with libenos1 gets its own need of it from the shlibs
 # file.
 
 set(CPACK_GENERATOR DEB)

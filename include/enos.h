@@ -59,7 +59,7 @@
  *         enos_config *config = NULL;
  *
  *         ENOS_INIT(&storage);
- *         if (enos_storage_directory("/var/lib/my-device", &storage) != ENOS_OK)
+ *         if (enos_storage_directory("/var/lib/my-device", &storage) != ENOS_OK) // made at provisioning
  *             return fail("storage");
  *         if (enos_config_new(&config) != ENOS_OK ||
  *             enos_config_set_server(config, "tcp://mqtt.example.com:11883") != ENOS_OK ||
@@ -120,7 +120,8 @@
  *
  * Texts that go in are NUL-terminated UTF-8. Nothing is trimmed, nothing cut off: what does not fit is refused. Payloads
  * and secrets are a pointer and a length in bytes; (NULL, 0) is empty, and ENOS_NUL_TERMINATED as the length has it
- * measured. All is copied before the call returns.
+ * measured. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
+ * ENOS_ERR_INVALID_ARG. All is copied before the call returns.
  *
  * Texts that come out go to a buffer of yours, with a NUL. When it is too small, the result is
  * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds an
@@ -180,11 +181,11 @@
 /** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_PATCH 0
 
-/** The number of the ABI, which is also that of the SONAME: libenos.so.0. Compare it with enos_abi_version(). */
-#define ENOS_ABI_VERSION 0
+/** The number of the ABI, which is also that of the SONAME: libenos.so.1. Compare it with enos_abi_version(). */
+#define ENOS_ABI_VERSION 1
 
-/** As a length: the text ends at its NUL; the library measures it. */
-#define ENOS_NUL_TERMINATED ((size_t)-1)
+/** As a length: the text ends at its NUL; the library measures it. No object can be so long, and no call fails with it. */
+#define ENOS_NUL_TERMINATED (((size_t)-1 >> 1) + 1)
 
 /** As a timeout: none. */
 #define ENOS_FOREVER 0xFFFFFFFFu
@@ -195,8 +196,21 @@
 /** A bit of enos_features(): ENOS_PUBLISH_DURABLE. */
 #define ENOS_FEATURE_DURABLE 0x2u
 
-/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. */
-#define ENOS_INIT(p) (memset((p), 0, sizeof *(p)), (p)->struct_size = sizeof *(p))
+/** What ENOS_INIT() does: all zero, and the size in the first member. */
+static inline void enos_init_struct(void *it, size_t size)
+{
+  *(size_t *)memset(it, 0, size) = size;
+}
+
+/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. Evaluates p once. */
+#define ENOS_INIT(p) enos_init_struct((p), sizeof *(p) + 0 * sizeof (p)->struct_size)
+
+/** A call whose result is to be looked at: the compiler warns if it is not. */
+#if defined(__GNUC__)
+#define ENOS_MUST_USE __attribute__((warn_unused_result))
+#else
+#define ENOS_MUST_USE
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -407,15 +421,44 @@ typedef enum enos_log_level {
 } enos_log_level;
 
 /**
+ * One record. The library's, with all that it points to, and valid during the call.
+ */
+typedef struct enos_log_record {
+  /**
+   * The size of the library's struct: later versions are longer. Read only what your header declares.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_log_level.
+   */
+  int32_t level;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock, as
+   * that stood then.
+   */
+  uint64_t time_ms;
+  /**
+   * The part of the library that speaks, e.g. "session". Never NULL.
+   */
+  const char *target;
+  /**
+   * The words, at most 1024 bytes of UTF-8. Never NULL.
+   */
+  const char *message;
+} enos_log_record;
+
+/**
  * Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
  * that return no status.
  *
- * @param ctx      what enos_log_set() was given.
- * @param level    one of enum enos_log_level.
- * @param target   the part of the library that speaks, e.g. "session"; valid during the call.
- * @param message  the words, at most 1024 bytes of UTF-8; valid during the call.
+ * @param ctx     what enos_log_set() was given.
+ * @param record  the record.
  */
-typedef void (*enos_log_cb)(void *ctx, int32_t level, const char *target, const char *message);
+typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
 
 /**
  * Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
@@ -814,7 +857,7 @@ typedef struct enos_storage {
  * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
-enos_status enos_storage_directory(const char *path, struct enos_storage *out);
+ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_storage *out);
 
 /**
  * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
@@ -828,7 +871,7 @@ enos_status enos_storage_directory(const char *path, struct enos_storage *out);
  * @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
-enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
+ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
  * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
@@ -1126,7 +1169,7 @@ enos_status enos_config_set_sign_method(struct enos_config *config, int32_t meth
  * @retval ENOS_ERR_NULL_ARG     also: load, store or erase is NULL.
  * @retval ENOS_ERR_STRUCT_SIZE  storage was not made with ENOS_INIT(), or is of a later version.
  */
-enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
+ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
 
 /**
  * Sets who is told what happens.
@@ -1439,6 +1482,67 @@ typedef enum enos_state {
 } enos_state;
 
 /**
+ * What a client has counted since it was made. Later versions of this struct are longer.
+ */
+typedef struct enos_stats {
+  /**
+   * sizeof(enos_stats); ENOS_INIT() sets it.
+   */
+  size_t struct_size;
+  /**
+   * Bytes that the system has taken to send, TLS and MQTT included.
+   */
+  uint64_t bytes_sent;
+  /**
+   * Bytes that have come, TLS and MQTT included.
+   */
+  uint64_t bytes_received;
+  /**
+   * Messages that were sent: each PUBLISH, one that is sent again included.
+   */
+  uint64_t messages_sent;
+  /**
+   * Messages that came in, without those that were dropped.
+   */
+  uint64_t messages_received;
+  /**
+   * Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+   */
+  uint64_t messages_dropped;
+  /**
+   * Attempts to connect, from the look-up of the name on.
+   */
+  uint64_t attempts;
+  /**
+   * Logins that the broker accepted, those of an activation included.
+   */
+  uint64_t connects;
+  /**
+   * Connections that ended after an accepted login without being told to.
+   */
+  uint64_t losses;
+  /**
+   * The return code of the last CONNACK; -1 if there was none yet.
+   */
+  int32_t last_connack;
+  /**
+   * How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+   * with the time that request and answer waited in queues; 0 if none was measured yet.
+   */
+  uint32_t round_trip_ms;
+} enos_stats;
+
+/**
+ * Tells what the client has counted. It waits for nothing, and is legal in every event callback.
+ *
+ * @param client  the client.
+ * @param out     made with ENOS_INIT(); receives the numbers.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
+ */
+enos_status enos_client_stats(enos_client *client, struct enos_stats *out);
+
+/**
  * Makes a client. No network, no storage, no thread and no callback yet.
  *
  * @param config  what it is made from; copied, so it may be changed or freed afterwards.
@@ -1450,7 +1554,7 @@ typedef enum enos_state {
  *                               names the file and says why.
  * @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
  */
-enos_status enos_client_create(const enos_config *config, enos_client **out);
+ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_client **out);
 
 /**
  * Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
@@ -1487,7 +1591,7 @@ enos_status enos_client_disconnect(enos_client *client);
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
-enos_status enos_client_destroy(enos_client *client);
+ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 
 /**
  * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
@@ -1499,7 +1603,7 @@ enos_status enos_client_destroy(enos_client *client);
  * @retval ENOS_OK         done.
  * @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
  */
-enos_status enos_client_activation_saved(enos_client *client);
+ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
 /**
  * Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
@@ -1518,8 +1622,9 @@ int32_t enos_client_state(const enos_client *client);
 const char *enos_state_name(int32_t state);
 
 /**
- * Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
- * delivers events and log records. The network itself does not wait for it.
+ * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+ * delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
+ * from them; if there are more, the next pass does not wait. The network itself does not wait for it.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -1642,6 +1747,16 @@ typedef enum enos_publish_flags {
    * the latest value.
    */
   ENOS_PUBLISH_RESUME = 4,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+   */
+  ENOS_PUBLISH_WITHOUT_TIME = 8,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
+   * "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
+   * waits as well. After a reboot nobody knows when it was: then it goes without a time.
+   */
+  ENOS_PUBLISH_STAMP = 16,
 } enos_publish_flags;
 
 /**
@@ -1663,6 +1778,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
  */
+ENOS_MUST_USE
 enos_status enos_client_publish(enos_client *client,
                                 const char *topic,
                                 const uint8_t *payload,
@@ -1721,12 +1837,12 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * are made here.
  *
  * @param client       the client.
- * @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+ * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
  * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
  *                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
- *                     milliseconds since 1970.
+ *                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
  * @param out_token    receives the token; may be NULL.
  * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
  *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
@@ -1739,6 +1855,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
  *                               durable, it lacks points or a time; or there is no such flag.
  */
+ENOS_MUST_USE
 enos_status enos_client_post_measurepoints(enos_client *client,
                                            const char *params_json,
                                            size_t len,
@@ -1757,7 +1874,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param command_topic  the message's topic.
  * @param id             the "id" in the message's payload.
  * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
- * @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+ * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
  * @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
@@ -1775,40 +1892,6 @@ enos_status enos_client_reply(enos_client *client,
                               uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
- * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns ENOS_OK,
- * and leaves it only when it is through: when the broker has acknowledged it (QoS 1), or, with
- * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. Whatever lies in between: loss of the link, a day offline, the
- * end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
- *
- * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
- * when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
- * one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
- *
- * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
- * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
- * its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
- * the removal.
- *
- *     ENOS_OK                  through
- *     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
- *                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
- *                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
- *                              way, or it had no answer five times, and then another message passed in its place. Without
- *                              another that passes, nobody is blamed, and it is tried again
- *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
- *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
- *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
- *
- * Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
- * enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
- * needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
- *
- * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
- * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
- * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
- * messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
- * the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
- * the rest.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1838,36 +1921,6 @@ typedef enum enos_outbox_policy {
    */
   ENOS_OUTBOX_DROP_OLDEST = 1,
 } enos_outbox_policy;
-
-/**
- * A message of a batch. Yours; copied.
- */
-typedef struct enos_message {
-  /**
-   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
-   */
-  size_t struct_size;
-  /**
-   * One of enum enos_message_kind.
-   */
-  int32_t kind;
-  /**
-   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
-   */
-  uint32_t flags;
-  /**
-   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
-   */
-  const char *topic;
-  /**
-   * May be NULL when len is 0.
-   */
-  const uint8_t *payload;
-  /**
-   * In bytes, or ENOS_NUL_TERMINATED.
-   */
-  size_t len;
-} enos_message;
 
 /**
  * How the outbox stands.
@@ -1946,6 +1999,36 @@ typedef struct enos_outbox_message {
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
 /**
+ * A message of a batch. Yours; copied.
+ */
+typedef struct enos_message {
+  /**
+   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_message_kind.
+   */
+  int32_t kind;
+  /**
+   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
+   */
+  uint32_t flags;
+  /**
+   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
+   */
+  const char *topic;
+  /**
+   * May be NULL when len is 0.
+   */
+  const uint8_t *payload;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t len;
+} enos_message;
+
+/**
  * Sets how much the outbox holds, and what happens when it is full.
  *
  * @param config    the config.
@@ -1967,32 +2050,6 @@ enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
 enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
-
-/**
- * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
- *
- * Storage callbacks run inside this call, as inside every durable publish.
- *
- * @param client      the client.
- * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
- * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
- * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
- *                    is none of them. May be NULL.
- * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
- * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
- *                               enos_client_post_measurepoints() wants those of a durable one.
- */
-enos_status enos_client_publish_batch(enos_client *client,
-                                      const struct enos_message *messages,
-                                      size_t count,
-                                      uint64_t *out_tokens,
-                                      size_t *out_bad);
 
 /**
  * Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
@@ -2057,6 +2114,33 @@ enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_out
  * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.
  */
 enos_status enos_client_outbox_drop(enos_client *client, uint64_t token);
+
+/**
+ * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable publish.
+ *
+ * @param client      the client.
+ * @param messages    the first of `count`, one behind the other.
+ * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
+ * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
+ *                    is none of them. May be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
+ *                               enos_client_post_measurepoints() wants those of a durable one.
+ */
+ENOS_MUST_USE
+enos_status enos_client_publish_batch(enos_client *client,
+                                      const struct enos_message *messages,
+                                      size_t count,
+                                      uint64_t *out_tokens,
+                                      size_t *out_bad);
 
 #ifdef __cplusplus
 }

@@ -6,7 +6,9 @@
  * ranges and statuses, and the rules for threads and callbacks stand in enos.h.
  *
  * A call that the program cannot go on without throws enos::error. Those that move messages return enos::sent: that a
- * device is not online is everyday.
+ * device is not online is everyday. In a program that is compiled without exceptions (-fno-exceptions), where an exception
+ * would be thrown the words go to stderr and the program is aborted; define ENOS_HPP_FAIL(status) before the header is
+ * included to have something else done, which must not return.
  *
  * @code
  *     struct { void operator()(enos::client_ref client, const enos_event &event) { ... } } handler;
@@ -25,8 +27,32 @@
 
 #include <enos.h>
 
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
+
+/** A result that is to be looked at, as ENOS_MUST_USE in C. */
+#if __cplusplus >= 201703L
+#define ENOS_NODISCARD [[nodiscard]]
+#else
+#define ENOS_NODISCARD ENOS_MUST_USE
+#endif
+
+/** For how long the end of an enos::client loops until a device secret is stored, in milliseconds. */
+#ifndef ENOS_HPP_END_MS
+#define ENOS_HPP_END_MS 10000
+#endif
+
+/** What happens where an exception would be thrown: it is, if the program has exceptions. */
+#ifndef ENOS_HPP_FAIL
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
+#define ENOS_HPP_FAIL(status) throw ::enos::error(status)
+#else
+#define ENOS_HPP_FAIL(status) (std::fprintf(stderr, "libenos: %s\n", ::enos::error(status).what()), std::abort())
+#endif
+#endif
 
 /** The C++ cover of enos.h. */
 namespace enos {
@@ -47,7 +73,7 @@ private:
 inline void check(enos_status status)
 {
     if (status != ENOS_OK)
-        throw error(status);
+        ENOS_HPP_FAIL(status);
 }
 
 /** A text for C. One that holds a NUL would be cut off there: it becomes one that is refused, as no UTF-8. */
@@ -117,9 +143,9 @@ public:
     /** enos_client_loop() */
     void loop(uint32_t timeout_ms = ENOS_FOREVER) { check(enos_client_loop(client_, timeout_ms)); }
     /** enos_client_wait(): ENOS_OK, ENOS_ERR_TIMEOUT, or why that state will not come soon. */
-    enos_status wait(enos_state state, uint32_t timeout_ms) { return enos_client_wait(client_, state, timeout_ms); }
+    ENOS_NODISCARD enos_status wait(enos_state state, uint32_t timeout_ms) { return enos_client_wait(client_, state, timeout_ms); }
     /** enos_client_flush(): ENOS_OK, ENOS_ERR_TIMEOUT, or why nothing more goes out soon. */
-    enos_status flush(uint32_t timeout_ms) { return enos_client_flush(client_, timeout_ms); }
+    ENOS_NODISCARD enos_status flush(uint32_t timeout_ms) { return enos_client_flush(client_, timeout_ms); }
     /** enos_client_loop_start() */
     void loop_start() { check(enos_client_loop_start(client_)); }
     /** enos_client_loop_stop() */
@@ -128,9 +154,21 @@ public:
     void wake() noexcept { enos_client_wake(client_); }
     /** enos_client_fd() */
     int fd() const noexcept { return enos_client_fd(client_); }
+    /** enos_client_state(): one of enum enos_state */
+    int32_t state() const noexcept { return enos_client_state(client_); }
+    /** enos_client_stats() */
+    enos_stats stats()
+    {
+        enos_stats stats;
+        ENOS_INIT(&stats);
+        check(enos_client_stats(client_, &stats));
+        return stats;
+    }
+    /** enos_client_activation_saved() */
+    void activation_saved() { check(enos_client_activation_saved(client_)); }
 
     /** enos_client_publish() */
-    sent publish(const std::string &topic, const std::string &payload, int32_t qos = 1, uint32_t flags = 0)
+    ENOS_NODISCARD sent publish(const std::string &topic, const std::string &payload, int32_t qos = 1, uint32_t flags = 0)
     {
         sent call;
         const uint8_t *bytes = reinterpret_cast<const uint8_t *>(payload.data());
@@ -152,14 +190,14 @@ public:
         return call;
     }
     /** enos_client_post_measurepoints() */
-    sent post_measurepoints(const std::string &params, uint32_t flags = 0)
+    ENOS_NODISCARD sent post_measurepoints(const std::string &params, uint32_t flags = 0)
     {
         sent call;
         call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
         return call;
     }
     /** enos_client_reply(): the answer to a command that came as a MESSAGE */
-    sent reply(const enos_event &command, const std::string &id, int32_t code, const std::string &data = "{}")
+    ENOS_NODISCARD sent reply(const enos_event &command, const std::string &id, int32_t code, const std::string &data = "{}")
     {
         sent call;
         const char *topic = command.topic;
@@ -179,7 +217,7 @@ protected:
     enos_client *client_; ///< nullptr in a client that was moved from
 };
 
-/** What a client is made from. The setters can be chained; those that are not here take get(). */
+/** What a client is made from: a member for each setter of enos.h, by the same name. They can be chained. */
 class config {
 public:
     /** With every default in place. */
@@ -188,7 +226,7 @@ public:
     config(config &&other) noexcept : config_(other.config_) { other.config_ = nullptr; }
     ~config() { enos_config_free(config_); }
 
-    /** For the setters that have no member: enos::check(enos_config_set_keep_alive(config.get(), 120)). */
+    /** For the C functions. */
     enos_config *get() const noexcept { return config_; }
 
     /** enos_config_set_server() */
@@ -217,6 +255,72 @@ public:
         directory.storage_.release = nullptr;
         return *this;
     }
+    /** enos_config_set_client_id() */
+    config &client_id(const std::string &id) { return set(enos_config_set_client_id(config_, text(id))); }
+    /** enos_config_set_sign_method() */
+    config &sign_method(enos_sign_method method) { return set(enos_config_set_sign_method(config_, method)); }
+    /** enos_config_set_keep_alive() */
+    config &keep_alive(uint32_t seconds) { return set(enos_config_set_keep_alive(config_, seconds)); }
+    /** enos_config_set_connect_timeout() */
+    config &connect_timeout(uint32_t ms) { return set(enos_config_set_connect_timeout(config_, ms)); }
+    /** enos_config_set_activation_timeout() */
+    config &activation_timeout(uint32_t ms) { return set(enos_config_set_activation_timeout(config_, ms)); }
+    /** enos_config_set_reply_timeout() */
+    config &reply_timeout(uint32_t ms) { return set(enos_config_set_reply_timeout(config_, ms)); }
+    /** enos_config_set_reconnect() */
+    config &reconnect(uint32_t min_ms, uint32_t max_ms)
+    {
+        return set(enos_config_set_reconnect(config_, min_ms, max_ms));
+    }
+    /** enos_config_set_reactivation() */
+    config &reactivation(bool on) { return set(enos_config_set_reactivation(config_, on)); }
+    /** enos_config_set_connect_budget() */
+    config &connect_budget(uint32_t connects, uint32_t window_ms, uint32_t spacing_ms)
+    {
+        return set(enos_config_set_connect_budget(config_, connects, window_ms, spacing_ms));
+    }
+    /** enos_config_set_inflight() */
+    config &inflight(uint32_t messages) { return set(enos_config_set_inflight(config_, messages)); }
+    /** enos_config_set_queue_limits() */
+    config &queue_limits(uint32_t inbound_messages, size_t inbound_bytes)
+    {
+        return set(enos_config_set_queue_limits(config_, inbound_messages, inbound_bytes));
+    }
+    /** enos_config_set_max_message() */
+    config &max_message(size_t bytes) { return set(enos_config_set_max_message(config_, bytes)); }
+    /** enos_config_set_bind_interface() */
+    config &bind_interface(const std::string &name)
+    {
+        return set(enos_config_set_bind_interface(config_, text(name)));
+    }
+    /** enos_config_set_tls(); a file that is "" is not given */
+    config &tls(const std::string &ca, const std::string &certificate = "", const std::string &key = "")
+    {
+        return set(enos_config_set_tls(config_, given(ca), given(certificate), given(key)));
+    }
+    /** enos_config_set_tls_pem(); what is "" is not given */
+    config &tls_pem(const std::string &ca, const std::string &certificate = "", const std::string &key = "")
+    {
+        return set(enos_config_set_tls_pem(config_, given(ca), ca.size(), given(certificate), certificate.size(),
+                                           given(key), key.size()));
+    }
+    /** enos_config_set_tls_key_password() */
+    config &tls_key_password(const std::string &password)
+    {
+        return set(enos_config_set_tls_key_password(config_, password.data(), password.size()));
+    }
+    /** enos_config_set_tls_server_name() */
+    config &tls_server_name(const std::string &name)
+    {
+        return set(enos_config_set_tls_server_name(config_, text(name)));
+    }
+    /** enos_config_set_tls_insecure_skip_name_check() */
+    config &tls_insecure_skip_name_check(bool on)
+    {
+        return set(enos_config_set_tls_insecure_skip_name_check(config_, on));
+    }
+    /** enos_config_set_outbox_rate() */
+    config &outbox_rate(uint32_t bytes_per_s) { return set(enos_config_set_outbox_rate(config_, bytes_per_s)); }
     /** enos_config_set_outbox_limits() */
     config &outbox_limits(uint32_t messages, uint64_t bytes, enos_outbox_policy policy = ENOS_OUTBOX_REFUSE)
     {
@@ -237,6 +341,7 @@ private:
         check(status);
         return *this;
     }
+    static const char *given(const std::string &s) noexcept { return s.empty() ? nullptr : text(s); }
     template <class Handler> static void call(void *ctx, enos_client *client, const enos_event *event) noexcept
     {
         (*static_cast<Handler *>(ctx))(client_ref(client), *event);
@@ -245,8 +350,9 @@ private:
 };
 
 /**
- * A client of one's own. Its end waits: a device secret that has arrived and is in no storage yet is stored first, for
- * the cloud sends it once. For an end with a DISCONNECTED event, disconnect and wait for ENOS_STATE_IDLE before.
+ * A client of one's own. Its end waits, for ENOS_HPP_END_MS at most: a device secret that has arrived and is in no
+ * storage yet is stored first, for the cloud sends it once. For an end with a DISCONNECTED event, disconnect and wait for
+ * ENOS_STATE_IDLE before.
  */
 class client : public client_ref {
 public:
@@ -254,12 +360,24 @@ public:
     explicit client(const config &config) : client_ref(nullptr) { check(enos_client_create(config.get(), &client_)); }
     /** Takes over what the other holds. */
     client(client &&other) noexcept : client_ref(other.client_) { other.client_ = nullptr; }
-    ~client()
+    /** end(ENOS_HPP_END_MS). What does not end by then is left to the process. */
+    ~client() { static_cast<void>(end(ENOS_HPP_END_MS) == ENOS_OK); }
+
+    /**
+     * enos_client_destroy(), and if a device secret is not stored yet, loops for it first, for at most so long. ENOS_OK:
+     * the client is gone. ENOS_ERR_UNSAVED_SECRET: it is still there, and so is the secret; end it again later.
+     */
+    ENOS_NODISCARD enos_status end(uint32_t timeout_ms) noexcept
     {
+        typedef std::chrono::steady_clock clock;
+        const clock::time_point until = clock::now() + std::chrono::milliseconds(timeout_ms);
         enos_client_loop_stop(client_);
-        /* A loop that fails ends this and leaves the client where it is: better lost to the process than the secret. */
-        while (enos_client_destroy(client_) == ENOS_ERR_UNSAVED_SECRET && enos_client_loop(client_, 1000) == ENOS_OK) {
-        }
+        enos_status status = enos_client_destroy(client_);
+        while (status == ENOS_ERR_UNSAVED_SECRET && clock::now() < until && enos_client_loop(client_, 100) == ENOS_OK)
+            status = enos_client_destroy(client_);
+        if (status == ENOS_OK)
+            client_ = nullptr;
+        return status;
     }
 };
 

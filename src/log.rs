@@ -8,6 +8,7 @@ use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much a record matters; a sink gets its own level and what stands above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,18 +20,29 @@ pub enum Level {
     Trace = 5,
 }
 
-/// Where records go: level, target (which part of the library), message. Neither text holds a control character.
-pub type Sink = Box<dyn Fn(Level, &str, &str) + Send + Sync>;
+/// Where records go.
+pub type Sink = Box<dyn Fn(&Record) + Send + Sync>;
 
 /// Records that wait at most; later ones are counted and told.
 const QUEUE_LEN: usize = 256;
 /// Bytes of a message at most, so that the queue is bounded in memory, too.
 const MESSAGE_LEN: usize = 1024;
 
-struct Record {
-    level: Level,
-    target: &'static str,
-    message: String,
+/// Neither text holds a control character.
+pub struct Record {
+    pub level: Level,
+    /// Which part of the library speaks.
+    pub target: &'static str,
+    pub message: String,
+    /// When it was written, by the wall clock: milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+impl Record {
+    fn new(level: Level, target: &'static str, message: String) -> Record {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Record { level, target, message, time_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+    }
 }
 
 struct State {
@@ -103,7 +115,7 @@ pub fn deliver() -> bool {
         locked.in_call = Some(locked.generation);
         drop(locked);
         let call = Call::begin();
-        sink(record.level, record.target, &record.message);
+        sink(&record);
         drop(sink);
         drop(call);
         locked = state();
@@ -121,7 +133,7 @@ fn next(state: &mut State) -> Option<(Arc<Sink>, Record)> {
         0 => None,
         lost => {
             let message = format!("{lost} log records were dropped: nobody ran a client's loop in time");
-            Some((sink, Record { level: Level::Warn, target: "log", message }))
+            Some((sink, Record::new(Level::Warn, "log", message)))
         }
     }
 }
@@ -174,7 +186,7 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
         return;
     }
     // Formatted before the lock is taken: a Display may do anything.
-    let message = printable(message);
+    let record = Record::new(level, target, printable(message));
     let mut state = state();
     if state.sink.is_none() {
         return;
@@ -183,7 +195,7 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
         state.lost += 1;
         return;
     }
-    state.queue.push_back(Record { level, target, message });
+    state.queue.push_back(record);
 }
 
 /// The text, cut to length. Control characters become '?': a topic off the network must neither end a C string early

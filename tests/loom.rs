@@ -1,5 +1,5 @@
-//! The inbox under loom, which tries every order in which threads can take their turns: the real source, with loom's
-//! types in place of std's and a waker of the same promises.
+//! The inbox, and what spares a wake-up while the loop is at work, under loom, which tries every order in which threads can
+//! take their turns: the real sources, with loom's types in place of std's.
 #![allow(dead_code)] // the models use a part of the source
 
 use loom::sync::Condvar;
@@ -14,22 +14,24 @@ mod error {
 }
 
 mod sync {
+    pub use loom::sync::atomic::{AtomicBool, Ordering};
     pub use loom::sync::{Arc, Mutex, MutexGuard};
 }
 
-/// A wake-up is kept until it is cleared; any number of them is one. A lost one makes a model that never ends, which loom
-/// reports as a deadlock.
+/// The waker, with a flag behind a lock in place of the descriptor: a wake-up is kept until it is cleared, and any number
+/// of them is one. A lost one makes a model that never ends, which loom reports as a deadlock.
 mod wake {
-    use super::{error, Condvar, Mutex};
+    use super::{awake::Awake, error, Condvar, Mutex};
 
     pub struct Waker {
+        awake: Awake,
         woken: Mutex<bool>,
         more: Condvar,
     }
 
     impl Waker {
         pub fn new() -> error::Result<Waker> {
-            Ok(Waker { woken: Mutex::new(false), more: Condvar::new() })
+            Ok(Waker { awake: Awake::new(), woken: Mutex::new(false), more: Condvar::new() })
         }
 
         pub fn wake(&self) {
@@ -37,12 +39,16 @@ mod wake {
             self.more.notify_one();
         }
 
-        /// For a loop that may not be waiting.
         pub fn notify(&self) {
-            self.wake();
+            if self.awake.notify() {
+                self.wake();
+            }
         }
 
         pub fn wait(&self) {
+            if self.awake.is_awake() {
+                return;
+            }
             let mut woken = self.woken.lock().unwrap();
             while !*woken {
                 woken = self.more.wait(woken).unwrap();
@@ -50,10 +56,18 @@ mod wake {
         }
 
         pub fn clear(&self) {
+            self.awake.rouse();
             *self.woken.lock().unwrap() = false;
+        }
+
+        pub fn rest(&self) {
+            self.awake.rest();
         }
     }
 }
+
+#[path = "../src/transport/awake.rs"]
+mod awake;
 
 #[path = "../src/transport/inbox.rs"]
 mod inbox;
@@ -70,19 +84,24 @@ fn message(topic: &[u8]) -> LinkEvent {
     LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0, retained: false, duplicate: false }
 }
 
-/// What the loop does: waits, clears, drains. Until `enough` says that all has come; what came, and the drops.
+/// A turn of the client's loop: waits, clears, drains, rests, and looks for what is left. Until `enough` says that all has
+/// come; what came, and the drops.
 fn drain_until(inbox: &Inbox, waker: &Waker, enough: impl Fn(usize, u64) -> bool) -> (Vec<(u64, LinkEvent)>, u64) {
     let (mut events, mut dropped) = (Vec::new(), 0);
     while !enough(events.len(), dropped) {
         waker.wait();
         waker.clear();
         dropped += inbox.drain(&mut events);
+        waker.rest();
+        if !inbox.is_empty() {
+            waker.notify();
+        }
     }
     assert!(inbox.is_empty());
     (events, dropped)
 }
 
-/// Two of Paho's threads push; no wake-up is lost, and each thread's events keep their order.
+/// Two threads push, as the keeper and a resolver do; no wake-up is lost, and each thread's events keep their order.
 fn no_event_is_lost_and_each_threads_order_is_kept() {
     let (inbox, waker) = inbox(10);
     let push = |generation: u64| {

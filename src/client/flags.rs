@@ -67,8 +67,10 @@ impl DurableFlags {
 
 /// A number for this boot; 0 when nobody knows which one it is.
 pub(super) fn boot() -> u64 {
-    clock::boot_id().map_or(0, |id| id.as_bytes().chunks(8).fold(1, |sum: u64, part| {
-        let number = part.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-        sum.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number)
-    }))
+    clock::boot_id().map_or(0, |id| {
+        id.as_bytes().chunks(8).fold(1, |sum: u64, part| {
+            let number = part.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+            sum.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number)
+        })
+    })
 }

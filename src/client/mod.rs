@@ -10,6 +10,7 @@ mod durable;
 mod flags;
 mod perform;
 mod run;
+mod stats;
 mod stored;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub use callback::in_event_callback;
 pub use flags::check_flags;
 use perform::Runner;
 use run::LoopThread;
+use stats::Counters;
+pub use stats::Stats;
 
 /// Where events go. Called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
@@ -44,6 +47,7 @@ pub struct Client {
     waiters: AtomicUsize,
     inbox: Arc<Inbox>,
     waker: Arc<Waker>,
+    counters: Counters,
     /// `None` without a storage.
     queue: Option<Mutex<Queue>>,
     /// How the queue stood when it was used last. `None`: it is not open.
@@ -74,13 +78,16 @@ impl Client {
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
         let queue = records.clone().map(|records| Mutex::new(Queue::new(records, config.outbox.limits)));
-        let runner = Runner::new(config, server, settings.identity.clone(), records);
+        let counters = Counters::default();
+        let traffic = Arc::clone(&counters.traffic);
+        let runner = Runner::new(config, server, settings.identity.clone(), records, traffic);
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
             waiters: AtomicUsize::new(0),
             inbox,
             waker,
+            counters,
             queue,
             counts: Mutex::new(None),
             runner: Mutex::new(runner),
@@ -175,6 +182,10 @@ impl Client {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
         self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
     }
 
     pub fn state(&self) -> Result<State> {

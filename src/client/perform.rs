@@ -1,9 +1,10 @@
 //! Performs the session's actions, and turns what the transport says into its inputs.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::stats::Timing;
 use super::stored::Stored;
 use super::{callback, Client};
 use crate::config::{Config, Server};
@@ -14,7 +15,7 @@ use crate::protocol::{Identity, SignParams};
 use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
-use crate::transport::link::{Link, LinkOptions};
+use crate::transport::link::{Link, LinkOptions, Traffic};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls::Tls;
 
@@ -34,6 +35,7 @@ pub struct Runner {
     generation: u64,
     /// Attempts that timed out: the next one begins with another address.
     timeouts: usize,
+    timing: Timing,
     pub events: Vec<(u64, LinkEvent)>,
 }
 
@@ -44,6 +46,7 @@ struct LinkSettings {
     max_message: usize,
     interface: Option<String>,
     tls: Option<Tls>,
+    traffic: Arc<Traffic>,
 }
 
 struct Attempt {
@@ -55,7 +58,13 @@ struct Attempt {
 }
 
 impl Runner {
-    pub fn new(config: &Config, server: Server, identity: Identity, records: Option<Records>) -> Runner {
+    pub fn new(
+        config: &Config,
+        server: Server,
+        identity: Identity,
+        records: Option<Records>,
+        traffic: Arc<Traffic>,
+    ) -> Runner {
         Runner {
             server,
             identity,
@@ -68,11 +77,13 @@ impl Runner {
                 max_message: config.max_message,
                 interface: config.bind_interface.clone(),
                 tls: config.tls(),
+                traffic,
             },
             resolver: Resolver::new(),
             attempt: None,
             generation: 0,
             timeouts: 0,
+            timing: Timing::default(),
             events: Vec::new(),
         }
     }
@@ -80,6 +91,7 @@ impl Runner {
     pub fn drop_link(&mut self) {
         self.generation += 1;
         self.attempt = None;
+        self.timing.forget();
     }
 
     /// The link of the attempt under way.
@@ -115,6 +127,7 @@ impl Runner {
                 max_message: self.link_settings.max_message,
                 interface: self.link_settings.interface.clone(),
                 tls: self.link_settings.tls.clone(),
+                traffic: Arc::clone(&self.link_settings.traffic),
             };
             match Link::open(&options, self.generation, inbox) {
                 Ok(link) => {
@@ -126,6 +139,34 @@ impl Runner {
         }
         let Error { status, message: reason } = failure;
         Some(self.over(LinkInput::Failed { status, reason, connect_sent: false }))
+    }
+
+    /// The attempt has taken too long, or nobody wants it any more.
+    fn abandon(&mut self, number: u64, reason: &str) -> Input {
+        let (mut sent, mut reason) = (false, reason.to_owned());
+        if let Some(present) = self.attempt.take_if(|present| present.number == number) {
+            self.timeouts = self.timeouts.wrapping_add(1);
+            self.drop_link();
+            reason = match present.link {
+                None => format!("{} was still being looked up: {reason}", self.server.host),
+                Some(link) => {
+                    let address = link.address();
+                    sent = link.end();
+                    let words = if sent { "has the CONNECT" } else { "could not be connected to" };
+                    self.named(format!("{address} {words}: {reason}"))
+                }
+            };
+        }
+        let what = LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent: sent };
+        Input::Link { attempt: number, what }
+    }
+
+    /// With the broker's name, where the words have its address only.
+    fn named(&self, words: String) -> String {
+        match self.server.host.parse::<IpAddr>() {
+            Ok(_) => words,
+            Err(_) => format!("{}: {words}", self.server.host),
+        }
     }
 
     /// The attempt has come to its end.
@@ -146,20 +187,12 @@ impl Client {
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::Open { attempt, candidate, timestamp_ms } => {
                 runner.drop_link();
+                self.counters.attempt();
                 let addresses = VecDeque::new();
                 runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
-            Action::Abandon { attempt, reason } => {
-                let mut sent = false;
-                if let Some(present) = runner.attempt.take_if(|present| present.number == attempt) {
-                    runner.timeouts = runner.timeouts.wrapping_add(1);
-                    runner.drop_link();
-                    sent = present.link.is_some_and(Link::end);
-                }
-                let status = Status::ENOS_ERR_NETWORK;
-                return Some(Input::Link { attempt, what: LinkInput::Failed { status, reason, connect_sent: sent } });
-            }
+            Action::Abandon { attempt, reason } => return Some(runner.abandon(attempt, &reason)),
             Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
                 Some(link) => link.disconnect(linger_ms),
                 None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
@@ -187,6 +220,7 @@ impl Client {
         if generation != runner.generation {
             return None;
         }
+        self.counters.happened(&event, &mut runner.timing);
         let attempt = runner.attempt.as_mut()?;
         let what = match event {
             LinkEvent::Resolved { result: Ok(mut addresses) } => {
@@ -204,13 +238,17 @@ impl Client {
                 return runner.open_next(&self.inbox, Error::new(status, reason));
             }
             LinkEvent::Failed { status, reason, connect_sent } => {
+                let reason = runner.named(reason);
                 return Some(runner.over(LinkInput::Failed { status, reason, connect_sent }));
             }
             LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
-            LinkEvent::Lost { status: Status::ENOS_ERR_PROTOCOL, reason } => {
-                return Some(runner.over(LinkInput::Broken { reason }));
+            LinkEvent::Lost { status, reason } => {
+                let reason = runner.named(reason);
+                return Some(runner.over(match status {
+                    Status::ENOS_ERR_PROTOCOL => LinkInput::Broken { reason },
+                    _ => LinkInput::Lost { reason },
+                }));
             }
-            LinkEvent::Lost { reason, .. } => return Some(runner.over(LinkInput::Lost { reason })),
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
             LinkEvent::Connected => LinkInput::Up,
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },
@@ -224,7 +262,7 @@ impl Client {
 
     /// A request that Paho does not take has its outcome in the loop's next turn, behind what has happened to the link
     /// by now: a host that calls again at each failure would else never get to know of the loss that is the reason.
-    fn send(&self, runner: &Runner, request: LinkRequest) {
+    fn send(&self, runner: &mut Runner, request: LinkRequest) {
         let Some(link) = runner.attempt.as_ref().and_then(|attempt| attempt.link.as_ref()) else { return };
         let token = request.token();
         let sent = match &request {
@@ -232,8 +270,12 @@ impl Client {
             LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
             LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
         };
-        if let Err(error) = sent {
-            self.inbox.push(runner.generation, LinkEvent::NotDelivered { token, reason: error.message });
+        match sent {
+            Ok(()) => self.counters.sent(&request, &mut runner.timing),
+            Err(error) => {
+                let lost = LinkEvent::NotDelivered { token, reason: error.message };
+                self.inbox.push(runner.generation, lost);
+            }
         }
     }
 }

@@ -224,6 +224,7 @@ impl Client {
         }
         runner.events = events;
         if dropped > 0 {
+            self.counters.dropped(dropped);
             self.feed(runner, Input::Dropped(dropped))?;
         }
         self.feed(runner, Input::Tick)?;

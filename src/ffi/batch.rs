@@ -67,6 +67,7 @@ unsafe impl Versioned for enos_message {
 /// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
 ///                               enos_client_post_measurepoints() wants those of a durable one.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_publish_batch(
     client: *mut enos_client,
     messages: *const enos_message,

@@ -104,6 +104,7 @@ fn state_from(number: i32) -> Result<State> {
 ///                               names the file and says why.
 /// @retval ENOS_ERR_NO_MEMORY    out of memory or of descriptors.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mut *mut enos_client) -> enos_status {
     guard(|| {
         // SAFETY: the header's contract.
@@ -153,6 +154,7 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 ///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_status {
     guard(|| {
         if client.is_null() {
@@ -176,6 +178,7 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
 /// @retval ENOS_OK         done.
 /// @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { on_client(client, |client| client.activation_saved()) }
@@ -200,8 +203,9 @@ pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
     STATES.iter().find(|(c, _, _)| *c as i32 == state).map_or(c"UNKNOWN", |(_, _, name)| name).as_ptr()
 }
 
-/// Waits until there is something to do, at most timeout_ms, then does all that is due: reads and writes the storage,
-/// delivers events and log records. The network itself does not wait for it.
+/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+/// delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
+/// from them; if there are more, the next pass does not wait. The network itself does not wait for it.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.

@@ -15,7 +15,7 @@ use super::output::Out;
 use super::sign::enos_sign_method;
 use super::status::enos_status;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::SignMethod;
 use crate::storage::vtable::{enos_storage, HostStorage};
 
@@ -156,8 +156,14 @@ pub unsafe extern "C" fn enos_config_set_product_secret(
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_sign_method(config: *mut enos_config, method: i32) -> enos_status {
     let set_method = |c: &mut enos_config| {
-        let auto = method == enos_sign_method::ENOS_SIGN_AUTO as i32;
-        c.config.set_sign_method(if auto { None } else { Some(SignMethod::try_from(method)?) });
+        let chosen = match method {
+            auto if auto == enos_sign_method::ENOS_SIGN_AUTO as i32 => None,
+            _ => Some(SignMethod::try_from(method).map_err(|_| {
+                let known = "0 (AUTO), 1 (HMACSHA1), 2 (SHA1) or 3 (SHA256)";
+                Error::invalid(format!("sign_method is {method}; it can be {known}"))
+            })?),
+        };
+        c.config.set_sign_method(chosen);
         Ok(())
     };
     // SAFETY: the header's contract.
@@ -174,6 +180,7 @@ pub unsafe extern "C" fn enos_config_set_sign_method(config: *mut enos_config, m
 /// @retval ENOS_ERR_NULL_ARG     also: load, store or erase is NULL.
 /// @retval ENOS_ERR_STRUCT_SIZE  storage was not made with ENOS_INIT(), or is of a later version.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_config_set_storage(
     config: *mut enos_config,
     storage: *const enos_storage,

@@ -6,8 +6,9 @@ use std::slice;
 
 use crate::error::{Error, Result, Status};
 
-/// As a length: the text ends at its NUL, have it measured. `ENOS_NUL_TERMINATED` in the header.
-const NUL_TERMINATED: usize = usize::MAX;
+/// As a length: the text ends at its NUL, have it measured. `ENOS_NUL_TERMINATED` in the header. More bytes than an
+/// object can have, and not the -1 of a call that has failed.
+const NUL_TERMINATED: usize = isize::MAX as usize + 1;
 /// No struct of this library will ever be so large; a larger struct_size is a struct that nobody initialised.
 const MAX_STRUCT_SIZE: usize = 4096;
 

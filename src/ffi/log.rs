@@ -6,6 +6,7 @@
 //! a secret or a message's payload, and none a line break or another control character.
 
 use std::ffi::{c_char, c_void, CString};
+use std::mem::size_of;
 
 use super::guard::guard;
 use super::status::enos_status;
@@ -28,15 +29,30 @@ pub enum enos_log_level {
     ENOS_LOG_TRACE = 5,
 }
 
+/// One record. The library's, with all that it points to, and valid during the call.
+#[repr(C)]
+pub struct enos_log_record {
+    /// The size of the library's struct: later versions are longer. Read only what your header declares.
+    pub struct_size: usize,
+    /// One of enum enos_log_level.
+    pub level: i32,
+    /// 0.
+    pub reserved: u32,
+    /// When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock, as
+    /// that stood then.
+    pub time_ms: u64,
+    /// The part of the library that speaks, e.g. "session". Never NULL.
+    pub target: *const c_char,
+    /// The words, at most 1024 bytes of UTF-8. Never NULL.
+    pub message: *const c_char,
+}
+
 /// Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
 /// that return no status.
 ///
-/// @param ctx      what enos_log_set() was given.
-/// @param level    one of enum enos_log_level.
-/// @param target   the part of the library that speaks, e.g. "session"; valid during the call.
-/// @param message  the words, at most 1024 bytes of UTF-8; valid during the call.
-pub type enos_log_cb =
-    Option<unsafe extern "C" fn(ctx: *mut c_void, level: i32, target: *const c_char, message: *const c_char)>;
+/// @param ctx     what enos_log_set() was given.
+/// @param record  the record.
+pub type enos_log_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, record: *const enos_log_record)>;
 
 struct Ctx(*mut c_void);
 
@@ -52,13 +68,21 @@ impl Ctx {
     }
 }
 
-fn sink(cb: unsafe extern "C" fn(*mut c_void, i32, *const c_char, *const c_char), ctx: Ctx) -> Sink {
-    Box::new(move |level, target, message| {
+fn sink(cb: unsafe extern "C" fn(*mut c_void, *const enos_log_record), ctx: Ctx) -> Sink {
+    Box::new(move |record| {
         // The log lets no control character through, so there is no NUL that these could fail for.
-        let target = CString::new(target).unwrap_or_default();
-        let message = CString::new(message).unwrap_or_default();
+        let target = CString::new(record.target).unwrap_or_default();
+        let message = CString::new(record.message.as_str()).unwrap_or_default();
+        let record = enos_log_record {
+            struct_size: size_of::<enos_log_record>(),
+            level: record.level as i32,
+            reserved: 0,
+            time_ms: record.time_ms,
+            target: target.as_ptr(),
+            message: message.as_ptr(),
+        };
         // SAFETY: enos_log_set()'s contract: callable with its ctx until it is replaced.
-        unsafe { cb(ctx.get(), level as i32, target.as_ptr(), message.as_ptr()) }
+        unsafe { cb(ctx.get(), &record) }
     })
 }
 

@@ -92,6 +92,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_publish(
     client: *mut enos_client,
     topic: *const c_char,
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// are made here.
 ///
 /// @param client       the client.
-/// @param params_json  the value of "params", a JSON object or array in UTF-8, e.g.
+/// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
@@ -190,6 +191,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
 ///                               durable, it lacks points or a time; or there is no such flag.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_client_post_measurepoints(
     client: *mut enos_client,
     params_json: *const c_char,
@@ -217,7 +219,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @param command_topic  the message's topic.
 /// @param id             the "id" in the message's payload.
 /// @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
-/// @param data_json      the value of "data", any JSON in UTF-8; NULL: {}.
+/// @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
 /// @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
 /// @param out_token      receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come.

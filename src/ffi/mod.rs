@@ -14,7 +14,7 @@
 //! | events | [`event`] |
 //! | configuration | [`config`] |
 //! | TLS | [`tls`] |
-//! | client | [`client`] |
+//! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
 //! | the outbox | [`outbox`], [`batch`] |
 //!
@@ -37,6 +37,7 @@ pub mod message;
 pub mod outbox;
 pub mod output;
 pub mod sign;
+pub mod stats;
 pub mod status;
 pub mod storage;
 pub mod tls;

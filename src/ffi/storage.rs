@@ -51,6 +51,7 @@ unsafe impl Versioned for enos_storage {
 /// @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
 /// @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_storage_directory(path: *const c_char, out: *mut enos_storage) -> enos_status {
     // SAFETY: the header's contract.
     guard(|| unsafe { open(path, out, directory) })
@@ -67,6 +68,7 @@ pub unsafe extern "C" fn enos_storage_directory(path: *const c_char, out: *mut e
 /// @retval ENOS_ERR_INVALID_ARG  path is empty or not UTF-8.
 /// @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_storage_directory_create(path: *const c_char, out: *mut enos_storage) -> enos_status {
     // SAFETY: the header's contract.
     guard(|| unsafe { open(path, out, directory_create) })

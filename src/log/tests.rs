@@ -15,9 +15,9 @@ fn alone() -> MutexGuard<'static, ()> {
 /// A sink, and the records of these tests that reached it (other tests of the process may log at the same time).
 fn collector() -> (Sink, mpsc::Receiver<(Level, String)>) {
     let (sender, receiver) = mpsc::channel();
-    let sink: Sink = Box::new(move |level, target, message| {
-        if target == "test" || target == "log" {
-            sender.send((level, message.to_owned())).unwrap();
+    let sink: Sink = Box::new(move |record| {
+        if record.target == "test" || record.target == "log" {
+            sender.send((record.level, record.message.clone())).unwrap();
         }
     });
     (sink, receiver)
@@ -43,8 +43,8 @@ fn one_delivery_is_bounded_and_says_that_there_is_more() {
     let _one = alone();
     let (sink, got) = collector();
     set(
-        Some(Box::new(move |level, target, message| {
-            sink(level, target, message);
+        Some(Box::new(move |record| {
+            sink(record);
             // As other threads do while this one delivers.
             info("test", format_args!("more"));
         })),
@@ -101,7 +101,8 @@ fn set_waits_for_a_call_that_runs() {
     let (entered, has_entered) = mpsc::channel();
     let (leave, may_leave) = mpsc::channel::<()>();
     let may_leave = Mutex::new(may_leave);
-    let slow: Sink = Box::new(move |_, target, _| {
+    let slow: Sink = Box::new(move |record| {
+        let target = record.target;
         if target == "test" {
             entered.send(in_log_callback()).unwrap();
             may_leave.lock().unwrap().recv().unwrap();
@@ -128,7 +129,7 @@ fn set_waits_for_a_call_that_runs() {
 #[test]
 fn a_sink_that_unwinds_leaves_the_log_working() {
     let _one = alone();
-    set(Some(Box::new(|_, target, _| assert_ne!(target, "test"))), Level::Error);
+    set(Some(Box::new(|record| assert_ne!(record.target, "test"))), Level::Error);
     error("test", format_args!("boom"));
     assert!(std::panic::catch_unwind(deliver).is_err());
     let (sink, got) = collector();

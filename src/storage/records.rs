@@ -201,7 +201,7 @@ fn refused(key: &str, why: &RecordError) -> RecordsError {
 }
 
 fn fault(key: &str, words: &str) -> RecordsError {
-    RecordsError { status: Status::ENOS_ERR_STORAGE, code: 0, message: format!("storage: {key:?}: {words}") }
+    RecordsError { status: Status::ENOS_ERR_STORAGE, code: 0, message: format!("record {key:?}: {words}") }
 }
 
 impl From<StorageError> for RecordsError {

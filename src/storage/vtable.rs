@@ -367,5 +367,5 @@ fn unknown_answer(operation: &str, key: &str, answer: i32) -> StorageError {
 }
 
 fn fault(operation: &str, key: &str, words: &str) -> StorageError {
-    StorageError { code: 0, message: format!("storage: {operation} of {key:?}: {words}") }
+    StorageError { code: 0, message: format!("{operation} of {key:?}: {words}") }
 }

@@ -7,6 +7,7 @@ use super::keeper::{self, Attendance};
 use super::tls::{Secured, Tls};
 use super::wake::Waker;
 use crate::error::{Error, Result, Status};
+pub use paho_engine::link::Traffic;
 use paho_engine::link::{self as wire, Settings};
 use paho_engine::{enos_paho_pump, enos_paho_set_link, sys as paho};
 use std::ffi::{c_int, c_void, CString};
@@ -53,6 +54,8 @@ pub struct LinkOptions {
     pub interface: Option<String>,
     /// TLS, or none. What it names is read when the link is opened.
     pub tls: Option<Tls>,
+    /// Where its bytes are counted.
+    pub traffic: Arc<Traffic>,
 }
 
 /// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
@@ -87,13 +90,14 @@ impl Link {
         if let Some(secured) = &secured {
             secured.warn();
         }
-        let wire = wire::Link::new(Settings {
+        let mut wire = wire::Link::new(Settings {
             address: options.address,
             interface,
             tls,
             keep_alive_s: options.keep_alive_s,
             max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
         });
+        wire.count_in(Arc::clone(&options.traffic));
         let handle = create(&client_id, inflight)?;
         let context = Arc::new(Context::new(handle, options, secured, wire, generation, Arc::clone(inbox)));
         let attendance = Arc::new(Attendance::new(options.unattended_ms));
@@ -234,6 +238,11 @@ impl Link {
             });
             self.tell_keeper();
         }
+    }
+
+    /// Where it connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.context.address
     }
 
     /// Whether the CONNECT packet, or a part of it, has gone out.

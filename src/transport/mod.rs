@@ -9,6 +9,7 @@
 //! Locks, in the order in which they may be taken: the keeper's, a link's (Paho's lock of this client), its state, the
 //! inbox. Never the other way. No callback of the host's runs with one of them.
 
+mod awake;
 mod callbacks;
 pub mod clock;
 mod context;

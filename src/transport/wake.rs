@@ -1,5 +1,6 @@
 //! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
 
+use super::awake::Awake;
 use super::clock;
 use crate::error::{Error, Result, Status};
 use paho_engine::link::Interest;
@@ -30,8 +31,7 @@ pub struct Waker {
     epoll: OwnedFd,
     event: OwnedFd,
     timer: OwnedFd,
-    /// The loop is at work, or has been notified: it looks for work before it waits, and need not be told again.
-    awake: AtomicBool,
+    awake: Awake,
     /// When to be due.
     deadline: AtomicU64,
     /// The host waits for the descriptor by itself, so the timer has to be set: that is a system call, and a slow one on
@@ -51,7 +51,7 @@ impl Waker {
                 epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
                 event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
-                awake: AtomicBool::new(false),
+                awake: Awake::new(),
                 deadline: AtomicU64::new(NEVER),
                 polled: AtomicBool::new(false),
                 ready: AtomicU8::new(ALL),
@@ -80,15 +80,14 @@ impl Waker {
     /// Says that there is work. Wakes unless the loop is about to look for some anyway: a write for each message is a
     /// good part of what a message costs.
     pub fn notify(&self) {
-        if !self.awake.swap(true, Ordering::AcqRel) {
+        if self.awake.notify() {
             self.wake();
         }
     }
 
     /// From here on [`notify`](Self::notify) wakes again. Rest first, then look for work that is left.
     pub fn rest(&self) {
-        // A swap, to see all that was done before a notification that did not wake.
-        self.awake.swap(false, Ordering::AcqRel);
+        self.awake.rest();
     }
 
     /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
@@ -131,7 +130,7 @@ impl Waker {
     /// was over or a signal came.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
         self.ready.store(ALL, Ordering::Relaxed);
-        if self.awake.load(Ordering::Relaxed) {
+        if self.awake.is_awake() {
             return Ok(true);
         }
         let deadline = self.deadline.load(Ordering::SeqCst);
@@ -159,7 +158,7 @@ impl Waker {
     /// for work: what is pushed in between is seen then, or wakes again. [`notify`](Self::notify) does not wake from
     /// here to [`rest`](Self::rest).
     pub fn clear(&self) {
-        self.awake.store(true, Ordering::Release);
+        self.awake.rouse();
         let ready = self.ready.load(Ordering::Relaxed);
         let clear = |fd| {
             // Nothing to read (EAGAIN) is as good.

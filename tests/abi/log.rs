@@ -1,6 +1,8 @@
 //! The log: the loop delivers it, and it says, like the events, no secret, no password and no payload of whole sessions,
 //! failing and succeeding, at the finest level.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use enos::error::Status::*;
 use enos::ffi::guard::provoke_panic;
 use support::alone::alone;
@@ -20,13 +22,18 @@ fn the_log_is_delivered_by_the_loop() {
             assert!(last_error().contains("max_level"), "{}", last_error());
         }
         assert_eq!(log::listen(enos::ffi::log::enos_log_level::ENOS_LOG_ERROR as i32), 0);
+        let ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let before = ms();
         assert_eq!(provoke_panic(), ENOS_ERR_PANIC as i32);
+        let written = before..=ms();
+        std::thread::sleep(Duration::from_millis(20));
         let provoked = || log::records().into_iter().find(|record| record.target == "panic" && record.ctx == log::CTX);
         assert!(provoked().is_none(), "no callback outside the loop");
         assert_eq!(host.run_loop(0), ENOS_OK);
         let record = provoked().expect("the fault is in the log");
         assert_eq!((record.level, record.inside), (1, ENOS_ERR_IN_CALLBACK as i32));
         assert!(record.message.contains("src/ffi/guard.rs:"), "{}", record.message);
+        assert!(written.contains(&record.time_ms), "{} is when it was delivered, or nothing", record.time_ms);
         log::stop();
     });
 }

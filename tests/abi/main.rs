@@ -17,6 +17,7 @@ mod mosquitto;
 mod outbox;
 mod posts;
 mod process;
+mod reasons;
 mod still;
 mod storage;
 mod subscriptions;

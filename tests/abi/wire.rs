@@ -182,21 +182,6 @@ fn a_broker_that_never_acknowledges_does_not_grow_the_client_without_bound() {
 }
 
 #[test]
-fn a_peer_that_falls_silent_is_noticed_by_the_keep_alive() {
-    if std::env::var_os("ENOS_SOAK").is_none() {
-        eprintln!("it takes 25 s: set ENOS_SOAK to run it");
-        return;
-    }
-    let Scene { mut host, mut peer, broker } = Scene::with(|setup| setup.keep_alive(10));
-    let start = Instant::now();
-    peer.expect(PINGREQ);
-    assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
-    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
-    let _peer = broker.accept_mqtt();
-    host.expect("CONNECTED");
-}
-
-#[test]
 fn the_acknowledgement_of_a_command_goes_before_its_answer() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::new();
     for id in 1..=50u16 {

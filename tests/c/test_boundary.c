@@ -38,6 +38,16 @@ static void sign(void)
     size_t len = 0, size;
     void *other;
 
+    /* It evaluates its argument once. */
+    {
+        enos_message messages[2];
+        size_t n = 0;
+
+        memset(messages, 0xA5, sizeof messages);
+        ENOS_INIT(&messages[n++]);
+        CHECK(n == 1 && messages[0].struct_size == sizeof messages[0] && messages[0].topic == NULL);
+        CHECK(messages[1].struct_size != sizeof messages[1]);
+    }
     ENOS_INIT(&params);
     params.client_id = "123";
     params.product_key = "123";
@@ -101,6 +111,9 @@ static void activation(void)
                                        ENOS_NUL_TERMINATED, &it),
                  ENOS_ERR_IDENTITY_MISMATCH);
     CHECK(it == NULL);
+    /* What a failed read() returns is no length. */
+    CHECK_STATUS(enos_activation_parse("pk", "dk", topic, ENOS_NUL_TERMINATED, (const uint8_t *)message, (size_t)-1, &it),
+                 ENOS_ERR_INVALID_ARG);
     CHECK(enos_activation_device_secret(NULL) == NULL);
     enos_activation_free(NULL);
 }

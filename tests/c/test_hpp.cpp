@@ -66,6 +66,7 @@ void handles()
         while (counter.disconnected == 0)
             client.loop();
         CHECK(counter.about == client.get() && released == 0);
+        CHECK(client.stats().attempts == 1 && client.stats().last_connack == -1);
 
         enos::sent refused = client.publish("t", std::string("a\0b", 3));
         CHECK(!refused && refused.status() == ENOS_ERR_STATE && enos_last_error()[0] != '\0');
@@ -105,8 +106,8 @@ int main(int, char **argv)
     ENOS_INIT(&params);
     CHECK(params.struct_size == sizeof params && params.client_id == nullptr);
     CHECK_STATUS(enos_log_set(
-                     [](void *ctx, int32_t, const char *, const char *message) {
-                         *static_cast<std::string *>(ctx) += message;
+                     [](void *ctx, const enos_log_record *record) {
+                         *static_cast<std::string *>(ctx) += record->message;
                      },
                      &log, ENOS_LOG_TRACE),
                  ENOS_OK);

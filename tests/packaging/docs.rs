@@ -1,5 +1,6 @@
 //! The pages say what is so: links lead somewhere, names exist, tables are complete, and worked examples work out.
-//! The commands of docs/quick-start.md and docs/provisioning.md are run by the simulator's tests.
+//! The commands of docs/quick-start.md and docs/offline-build.md are run by other tests of this program, those of
+//! docs/provisioning.md by the simulator's.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -72,6 +73,17 @@ fn headings(page: &PathBuf) -> BTreeSet<String> {
     let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let plain = |title: &str| title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
     titles.map(|title| plain(title).to_lowercase().replace(' ', "-")).collect()
+}
+
+/// They differ from build to build, and would differ from page to page.
+#[test]
+fn the_librarys_size_stands_on_one_page() {
+    for page in pages().iter().filter(|page| *page != "docs/benchmarks.md") {
+        let text = read(page);
+        let sizes = text.split(" MB").map(|before| before.rsplit(|c: char| c.is_whitespace()).next().unwrap());
+        let sizes: Vec<_> = sizes.filter(|size| size.contains('.') && size.parse::<f64>().is_ok()).collect();
+        assert!(sizes.is_empty(), "{page}: {sizes:?}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
     &["src/ffi/tls.rs"],
-    &["src/ffi/client.rs"],
+    &["src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/ffi/message.rs"],
     &["src/ffi/outbox.rs", "src/ffi/batch.rs"],
 ];

@@ -1,7 +1,9 @@
 //! include/enos.h, and enos.hpp, as compilers see them. In C it is included alone, twice, and in several files of one
 //! program by c_examples, in every standard.
 
-use support::native::{c_compilers, cpp_compilers, header, succeed, Workshop, CPP_STANDARDS, C_STANDARDS};
+use support::native::{
+    c_compilers, cpp_compilers, functions, header, root, succeed, Workshop, CPP_STANDARDS, C_STANDARDS,
+};
 
 #[test]
 fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
@@ -13,6 +15,57 @@ fn the_cover_for_cplusplus_twice_and_in_two_files_of_one_program() {
     for compiler in cpp_compilers() {
         for standard in CPP_STANDARDS {
             succeed(&mut workshop.command(workshop.build_all(compiler, standard, &sources)));
+        }
+    }
+}
+
+#[test]
+fn the_cover_for_cplusplus_without_exceptions_and_without_an_end_that_never_comes() {
+    let workshop = Workshop::new();
+    // In place of the library's own: a secret that no storage takes.
+    let source = "#define ENOS_HPP_END_MS 300\n#include <enos.hpp>\n\
+        extern \"C\" enos_status enos_client_destroy(enos_client *) { return ENOS_ERR_UNSAVED_SECRET; }\n\
+        int main()\n{\n    enos::config config;\n    config.server(\"tcp://x\").identity(\"pk\", \"dk\").device_secret(\"s\");\n    \
+        enos::client client(config);\n    return client.end(200) == ENOS_ERR_UNSAVED_SECRET && client.get() ? 0 : 1;\n}\n";
+    let source = workshop.write("main.cpp", source);
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            let program = workshop.build_with(compiler, standard, &["-fno-exceptions", "-fno-rtti"], &[&source]);
+            succeed(&mut workshop.command(program));
+        }
+    }
+}
+
+#[test]
+fn the_cover_for_cplusplus_has_a_member_for_each_setter() {
+    let cover = std::fs::read_to_string(root().join("include/enos.hpp")).unwrap();
+    let setters = functions(&header()).into_iter().filter_map(|(name, _)| {
+        Some(name.strip_prefix("enos_config_set_")?.to_owned()).filter(|name| name != "event_cb")
+    });
+    let missing: Vec<_> = setters.filter(|name| !cover.contains(&format!("config &{name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A result that is thrown away is warned of, where that can cost a secret or a message.
+#[test]
+fn results_that_must_be_looked_at_are() {
+    let workshop = Workshop::new();
+    let calls = [
+        "enos_client_create(0, 0)",
+        "enos_client_destroy(0)",
+        "enos_client_activation_saved(0)",
+        "enos_client_publish(0, 0, 0, 0, 1, ENOS_PUBLISH_DURABLE, 0)",
+        "enos_client_publish_batch(0, 0, 0, 0, 0)",
+        "enos_config_set_storage(0, 0)",
+        "enos_storage_directory(0, 0)",
+    ];
+    for call in calls {
+        let source = workshop.write("must_use.c", &format!("#include <enos.h>\nint main(void)\n{{\n    {call};\n}}\n"));
+        for compiler in c_compilers() {
+            let mut build = std::process::Command::new(compiler);
+            build.args(["-std=c99", "-Wall", "-c", "-o", "/dev/null", "-I"]).arg(root().join("include")).arg(&source);
+            let said = String::from_utf8_lossy(&build.output().unwrap().stderr).into_owned();
+            assert!(said.contains("unused-result"), "{compiler}, {call}: {said}");
         }
     }
 }

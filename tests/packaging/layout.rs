@@ -16,9 +16,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
+use enos::ffi::batch::enos_message;
 use enos::ffi::event::enos_event;
-use enos::ffi::outbox::{enos_message, enos_outbox_info};
+use enos::ffi::log::enos_log_record;
+use enos::ffi::outbox::{enos_outbox_info, enos_outbox_message};
 use enos::ffi::sign::enos_sign_params;
+use enos::ffi::stats::enos_stats;
 use enos::storage::vtable::{enos_storage, enos_storage_change};
 use support::native::{c_compilers, code, header, root, succeed, words, Workshop};
 
@@ -65,6 +68,7 @@ fn constants(header: &str) -> Vec<(String, Vec<String>)> {
     let names = |body: &str| body.split(',').filter_map(|line| words(line).next()).map(str::to_owned).collect();
     let enums = bodies(header, "enum ").into_iter().map(|(name, body)| (format!("enum {name}"), names(&body)));
     let defines = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+    let defines = defines.filter(|(_, value)| !value.starts_with("__attribute__"));
     let defines =
         defines.map(|(name, _)| name).filter(|name| !name.contains('(') && !name.starts_with("ENOS_VERSION_"));
     enums.chain([("defines".to_owned(), defines.map(str::to_owned).collect())]).collect()
@@ -242,14 +246,20 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_sign_params {
         struct_size client_id product_key device_key secret secret_len secure_mode sign_method timestamp_ms
     });
+    layout_of!(ours, enos_log_record { struct_size level reserved time_ms target message });
     layout_of!(ours, enos_storage_change { key data len });
     layout_of!(ours, enos_storage { struct_size ctx load store erase release batch });
     layout_of!(ours, enos_event {
         struct_size r#type status detail_code qos token retry_in_ms reserved detail topic topic_len payload payload_len
         activation
     });
+    layout_of!(ours, enos_stats {
+        struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
+        last_connack round_trip_ms
+    });
     layout_of!(ours, enos_message { struct_size kind flags topic payload len });
-    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped });
+    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped dead_letters });
+    layout_of!(ours, enos_outbox_message { struct_size token code reserved topic payload len });
 
     let column = if cfg!(target_pointer_width = "64") { 0 } else { 1 + usize::from(cfg!(target_arch = "arm")) };
     let table = read(&fs::read_to_string(golden()).unwrap());

@@ -1,10 +1,11 @@
 //! What the library that ships shows to a linker and a loader.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
-use crate::installation::library;
-use support::native::{functions, header, succeed};
+use crate::installation::{built, cargo_home, library, sources, target};
+use support::native::{functions, header, root, succeed};
 
 fn dynamic_section() -> String {
     succeed(Command::new("readelf").arg("--dynamic").arg("--wide").arg(library()))
@@ -38,5 +39,34 @@ fn it_needs_nothing_but_the_c_library_and_openssl() {
     assert!(!names.is_empty(), "{dynamic}");
     for name in names {
         assert!(system.iter().any(|known| name.starts_with(known)), "{name} is needed as well");
+    }
+}
+
+#[test]
+fn it_is_hardened() {
+    let dynamic = dynamic_section();
+    assert!(dynamic.lines().any(|line| line.contains("FLAGS_1") && line.contains("NOW")), "lazy binding: {dynamic}");
+    let segments = succeed(Command::new("readelf").args(["--segments", "--wide"]).arg(library()));
+    let segment = |name: &str| segments.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+    assert!(segment("GNU_STACK").contains(" RW "), "an executable stack: {segments}");
+    assert!(segment("GNU_RELRO").contains(" R "), "no RELRO: {segments}");
+    assert!(!segments.lines().any(|line| line.contains(" RWE ")), "memory to write and to execute: {segments}");
+    // The C part: Rust has neither.
+    let needed = succeed(Command::new("nm").args(["--dynamic", "--undefined-only"]).arg(library()));
+    let needs = |name: &str| needed.lines().any(|line| line.split('@').next().is_some_and(|one| one.ends_with(name)));
+    assert!(needs("__stack_chk_fail"), "no stack protector: {needed}");
+    assert!(needs("_chk"), "no _FORTIFY_SOURCE: {needed}");
+}
+
+/// A message of a panic names a file. It is one of the sources, and not one of the machine that built them.
+#[test]
+fn it_does_not_tell_where_it_was_built() {
+    let strings = succeed(Command::new("strings").args(["--all", "--bytes=6"]).arg(library()));
+    assert!(strings.contains("src/transport/"), "it names no file at all");
+    let home = std::env::var("HOME").unwrap();
+    for path in [sources(), built(), &target(), &cargo_home(), &root(), Path::new(&home), Path::new("/tmp")] {
+        let path = format!("{}/", path.display());
+        let found: Vec<_> = strings.lines().filter(|line| line.contains(&path)).collect();
+        assert!(found.is_empty(), "{path} is named: {found:?}");
     }
 }

@@ -44,6 +44,7 @@ fn a_negative_number_comes_back_as_it_is_and_one_that_is_no_answer_is_a_fault() 
     assert_eq!(errors_of_the_host.each_ref().map(|e| e.code), [-5, i32::MIN, -1]);
     let words = &errors_of_the_host[0].message;
     assert!(words.contains("load") && words.contains("-5"), "{words}");
+    assert!(!words.contains("storage:"), "the log says so before it: {words}");
     store.mend();
     store.on_calls(3, 1, 2);
     for error in errors(&store.storage()) {

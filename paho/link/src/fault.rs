@@ -56,10 +56,10 @@ impl fmt::Display for Fault {
             Fault::Closed => f.write_str("the broker closed it"),
             Fault::System { doing, error } => write!(f, "{doing} failed: {error}"),
             Fault::Still { direction: Direction::Out, seconds } => {
-                write!(f, "the broker has taken no byte for {seconds} s")
+                write!(f, "the keep-alive is over: the broker has taken no byte for {seconds} s")
             }
             Fault::Still { direction: Direction::In, seconds } => {
-                write!(f, "no byte has come for {seconds} s, and an answer is due")
+                write!(f, "the keep-alive was not answered: no byte has come for {seconds} s, and an answer is due")
             }
             Fault::Protocol(words) => write!(f, "the broker broke the protocol: {words}"),
             Fault::TooLarge { length, limit } => {

@@ -11,7 +11,7 @@ use crate::watch::{Sight, Verdict, Watch};
 use crate::{now_ms, Interest};
 use std::ffi::CString;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// TLS as the application wants it, checks included; used for one connection.
@@ -32,6 +32,25 @@ pub struct Settings {
     pub max_packet: usize,
 }
 
+/// Bytes that have moved, over as many connections as count there.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// Bytes that the kernel has taken, and bytes that have come.
+    pub fn read(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, sent: u64, received: u64) {
+        self.sent.fetch_add(sent, Ordering::Relaxed);
+        self.received.fetch_add(received, Ordering::Relaxed);
+    }
+}
+
 pub struct Link {
     settings: Settings,
     state: State,
@@ -42,6 +61,7 @@ pub struct Link {
     /// The broker has accepted the CONNECT.
     established: bool,
     sent: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
     now: u64,
 }
 
@@ -89,8 +109,14 @@ impl Link {
             fault: None,
             established: false,
             sent: Arc::default(),
+            traffic: Arc::default(),
             now,
         }
+    }
+
+    /// Counts its bytes there.
+    pub fn count_in(&mut self, traffic: Arc<Traffic>) {
+        self.traffic = traffic;
     }
 
     /// Becomes true when the kernel has taken a part of the first packet.
@@ -172,13 +198,12 @@ impl Link {
             return Ok(None);
         }
         let State::Open(stream) = &mut self.state else { return Err(Lost) };
-        let before = stream.socket().received;
+        let before = (stream.socket().sent, stream.socket().received);
         let limit = self.settings.max_packet;
         let packet = self.input.next(stream, limit, !self.established);
-        let sent = stream.socket().sent;
-        if stream.socket().received > before {
-            self.watch.moved_in(self.now);
-        }
+        let after = (stream.socket().sent, stream.socket().received);
+        self.note_moved(before, after);
+        let sent = after.0;
         match packet {
             Ok(Some(packet)) => {
                 let kind = packet.header >> 4;
@@ -320,6 +345,7 @@ impl Link {
     }
 
     fn note_moved(&mut self, before: (u64, u64), after: (u64, u64)) {
+        self.traffic.count(after.0 - before.0, after.1 - before.1);
         if after.0 > before.0 {
             self.watch.moved_out(self.now);
         }

@@ -1,7 +1,7 @@
 //! Every type of packet, well formed and not, at every moment; the link broken in every way.
 
 use crate::{
-    broker::{packet, publish, Broker, Peer, CONNACK},
+    broker::{connack, packet, publish, Broker, Peer},
     driver::Driver,
     variant::{fixed, Flavour::*},
 };
@@ -69,7 +69,7 @@ pub fn packets(id: [u8; 2]) -> Vec<Vec<u8>> {
     all.push([publish(2, 1, "in", b"1"), publish(2, 1, "in", b"2"), packet(0x62, &[0, 1])].concat());
     all.push([packet(0x40, &id), packet(0x40, &id)].concat());
     all.push([packet(0x50, &id), packet(0x50, &id), packet(0x70, &id), packet(0x70, &id)].concat());
-    all.push([&CONNACK[..], &CONNACK].concat());
+    all.push([connack(0), connack(0)].concat());
     all.push(vec![0x20, 2, 0, 5]);
     // Lengths: five bytes of it, all there may be, a little more than comes, and none.
     all.push(vec![0x30, 0xff, 0xff, 0xff, 0xff, 0x01]);
@@ -90,7 +90,7 @@ fn arrange(driver: &mut Driver, broker: &Broker, moment: Moment) -> (Peer, [u8; 
     if matches!(moment, BeforeConnack | WithConnack) {
         return (peer, [0, 1]);
     }
-    peer.send(&CONNACK);
+    peer.try_send(&connack(0));
     driver.event("@0 up");
     let sent = match moment {
         Publishing(qos) => {
@@ -100,7 +100,7 @@ fn arrange(driver: &mut Driver, broker: &Broker, moment: Moment) -> (Peer, [u8; 
         Releasing => {
             driver.tell("publish 0 2 100");
             let id = peer.expect(3).body[11..13].to_vec();
-            peer.send(&packet(0x50, &id));
+            peer.try_send(&packet(0x50, &id));
             peer.expect(6);
             return (peer, [id[0], id[1]]);
         }
@@ -143,7 +143,7 @@ fn outcomes(driver: &mut Driver, moment: Moment) -> bool {
 
 #[test]
 fn no_packet_at_any_moment_brings_it_down() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     let mut cases = 0;
     for moment in MOMENTS {
@@ -153,9 +153,9 @@ fn no_packet_at_any_moment_brings_it_down() {
             let (mut peer, id) = arrange(&mut driver, &broker, moment);
             let bytes = &packets(id)[number];
             match moment {
-                WithConnack => peer.send(&[&CONNACK, &bytes[..]].concat()),
-                _ => peer.send(bytes),
-            }
+                WithConnack => peer.try_send(&[&connack(0), &bytes[..]].concat()),
+                _ => peer.try_send(bytes),
+            };
             let case = format!("{moment:?}, {ending:?}, {:02x?}", &bytes[..bytes.len().min(20)]);
             driver.note(&case);
             let over = match ending {
@@ -187,7 +187,7 @@ fn no_packet_at_any_moment_brings_it_down() {
 
 #[test]
 fn a_reset_under_load_frees_everything_once() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     for round in 0..30 {
         driver.tell(&format!("create 0 {}", broker.port()));
@@ -208,7 +208,7 @@ fn a_reset_under_load_frees_everything_once() {
 
 #[test]
 fn clients_come_and_go_under_load() {
-    let broker = Broker::new().narrow();
+    let broker = Broker::bind().narrow();
     let mut driver = Driver::start(&fixed(Address));
     let port = broker.port();
     driver.tell(&format!("create 0 {port}"));
@@ -222,7 +222,7 @@ fn clients_come_and_go_under_load() {
     let server = std::thread::spawn(move || {
         for number in 0.. {
             let Some(mut peer) = broker.accept_within(Duration::from_secs(2)) else { return number };
-            peer.send(&[&CONNACK[..], &flood].concat());
+            peer.try_send(&[&connack(0)[..], &flood].concat());
             if number % 3 == 0 {
                 peer.reset();
             }

@@ -9,6 +9,7 @@ mod fixes;
 mod broker;
 mod driver;
 mod fuzz;
+mod hardened;
 mod hostile;
 mod linked;
 mod many;

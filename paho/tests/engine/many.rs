@@ -28,7 +28,7 @@ fn online(driver: &mut Driver, expected: usize) -> usize {
 #[test]
 fn a_thousand_clients_connect_at_once() {
     const CLIENTS: usize = 1000;
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Plain));
     driver.tell("allow 0 0");
     let (start, port) = (Instant::now(), broker.port());
@@ -42,7 +42,7 @@ fn a_thousand_clients_connect_at_once() {
 #[test]
 fn threads_share_nothing_without_the_lock() {
     // Large messages to brokers that read slowly, so that writes stay pending, while clients come and go.
-    let broker = Broker::new().narrow();
+    let broker = Broker::bind().narrow();
     let mut driver = Driver::start(&fixed(Thread));
     let slow: Vec<_> = (0..4)
         .map(|index| {

@@ -1,7 +1,7 @@
 //! What a client does to its process, and leaves there.
 
 use crate::{
-    broker::{fill, publish, Broker},
+    broker::{publish, Broker, Full},
     driver::{connected, Driver},
     variant::{fixed, without, Flavour::*},
 };
@@ -14,16 +14,16 @@ use std::{
 fn nothing_secret_stays_in_memory() {
     // The password that goes out, and what comes in: in one piece, in two, and followed by something shorter.
     let scene = |binary: &Path| {
-        let broker = Broker::new();
+        let broker = Broker::bind();
         let (mut driver, mut peer) = connected(binary, &broker);
         let payload = [&[b'-'; 40][..], &b"Secret-Of-70".repeat(200)].concat();
         for qos in [0, 1] {
             let bytes = publish(qos, 7, "in/secret", &payload);
-            peer.send(&bytes);
+            peer.try_send(&bytes);
             driver.event("@0 message topic 9 payload 2440");
-            peer.send(&bytes[..1200]);
+            peer.try_send(&bytes[..1200]);
             driver.ask("cpu");
-            peer.send(&bytes[1200..]);
+            peer.try_send(&bytes[1200..]);
             driver.event("@0 message topic 9 payload 2440");
             if qos == 1 {
                 peer.expect(4);
@@ -42,7 +42,7 @@ fn nothing_secret_stays_in_memory() {
 
 #[test]
 fn a_connection_goes_through_its_interface() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     driver.tell(&format!("create 0 {}", broker.port()));
     driver.tell("interface 0 nosuch0");
@@ -57,7 +57,7 @@ fn a_connection_goes_through_its_interface() {
 
 #[test]
 fn a_connect_that_was_sent_is_told_from_one_that_was_not() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let (mut driver, peer) = connected(&fixed(Address), &broker);
     peer.reset();
     assert_eq!(driver.event("@0 lost"), "@0 lost sent 1");
@@ -66,12 +66,12 @@ fn a_connect_that_was_sent_is_told_from_one_that_was_not() {
     driver.tell("connect 0");
     assert_eq!(driver.event("@0 refused"), "@0 refused code -1 sent 0");
     drop(closed);
-    let broker = Broker::new();
+    let broker = Broker::bind();
     driver.tell(&format!("create 1 {}", broker.port()));
     driver.tell("connect 1");
     let mut peer = broker.accept();
     peer.expect(1);
-    peer.send(&[0x20, 2, 0, 5]);
+    peer.try_send(&[0x20, 2, 0, 5]);
     assert_eq!(driver.event("@1 refused"), "@1 refused code 5 sent 1");
     driver.tell("connect 1");
     let mut peer = broker.accept();
@@ -83,7 +83,7 @@ fn a_connect_that_was_sent_is_told_from_one_that_was_not() {
 
 #[test]
 fn a_client_costs_one_descriptor_and_no_thread_and_leaves_nothing() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     let (before, threads) = (driver.number("descriptors"), driver.number("threads"));
     let inherited = driver.number("inherited");
@@ -103,7 +103,7 @@ fn a_client_costs_one_descriptor_and_no_thread_and_leaves_nothing() {
 
 #[test]
 fn without_a_descriptor_the_connect_fails() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Address));
     driver.tell(&format!("create 0 {}", broker.port()));
     driver.tell("allow 0 3");
@@ -118,10 +118,9 @@ fn without_a_descriptor_the_connect_fails() {
 
 #[test]
 fn a_pending_connect_costs_no_cpu() {
-    let broker = Broker::new();
-    let _full = fill(&broker);
+    let full = Full::bind();
     let mut driver = Driver::start(&fixed(Address));
-    driver.tell(&format!("create 0 {}", broker.port()));
+    driver.tell(&format!("create 0 {}", full.address().port()));
     driver.tell("connect 0");
     let (before, start) = (driver.number("cpu"), Instant::now());
     assert_eq!(driver.event_within("@0", Duration::from_secs(1)), None, "the connect stays pending");
@@ -133,7 +132,7 @@ fn a_pending_connect_costs_no_cpu() {
 #[test]
 fn a_clock_set_back_delays_nothing() {
     // A disconnect that waits 100 ms for an ack, while the wall clock goes back by an hour.
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let (mut driver, mut peer) = connected(&fixed(Plain), &broker);
     driver.tell("publish 0 1 10");
     peer.expect(3);
@@ -145,7 +144,7 @@ fn a_clock_set_back_delays_nothing() {
 
 #[test]
 fn the_standard_descriptors_are_left_alone() {
-    let broker = Broker::new();
+    let broker = Broker::bind();
     let mut driver = Driver::start(&fixed(Plain));
     driver.tell("close 0 2");
     driver.tell(&format!("create 0 {}", broker.port()));

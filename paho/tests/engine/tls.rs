@@ -1,65 +1,34 @@
 //! TLS, against a server of this test's own.
 
 use crate::{
-    broker::{packet, publish, Broker, CONNACK},
-    driver::{Driver, PATIENCE, SHORT},
+    broker::{packet, publish},
+    driver::{Driver, SHORT},
     variant::{fixed, Flavour::Address},
 };
-use openssl::{
-    asn1::Asn1Time,
-    ec::{EcGroup, EcKey},
-    hash::MessageDigest,
-    nid::Nid,
-    pkey::PKey,
-    ssl::{Ssl, SslContext, SslMethod, SslStream},
-    x509::X509,
-};
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    path::Path,
-};
+use std::{io::Write, path::Path};
+use support::wire::{Wire, Wires};
 
-/// A server that nobody vouches for; nobody asks.
-pub fn context() -> SslContext {
-    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let key = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
-    let mut certificate = X509::builder().unwrap();
-    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
-    certificate.set_pubkey(&key).unwrap();
-    certificate.sign(&key, MessageDigest::sha256()).unwrap();
-    let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
-    context.set_private_key(&key).unwrap();
-    context.set_certificate(&certificate.build()).unwrap();
-    context.build()
-}
-
-/// A client that begins to connect over TLS, and what the server sees of it.
-fn knock(binary: &Path) -> (Driver, TcpStream, Broker) {
-    let broker = Broker::new();
+/// A client that begins to connect over TLS.
+fn knock(binary: &Path) -> (Driver, Wires) {
+    let wires = Wires::bind(true);
     let mut driver = Driver::start(binary);
-    assert_eq!(driver.ask(&format!("secure 0 {}", broker.port())).as_deref(), Some("rc 0"));
+    driver.tell(&format!("secure 0 {}", wires.address().port()));
     driver.tell("connect 0");
-    let (stream, _) = broker.listener().accept().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    (driver, stream, broker)
+    (driver, wires)
 }
 
 /// As above, connected.
-fn connected(binary: &Path) -> (Driver, SslStream<TcpStream>) {
-    let (mut driver, stream, _) = knock(binary);
-    let mut stream = SslStream::new(Ssl::new(&context()).unwrap(), stream).unwrap();
-    stream.accept().unwrap();
-    assert!(stream.read(&mut [0; 1024]).unwrap() > 0, "the CONNECT");
-    stream.write_all(&CONNACK).unwrap();
+fn connected(binary: &Path) -> (Driver, Wire) {
+    let (mut driver, wires) = knock(binary);
+    let wire = wires.accept();
     driver.event("@0 up");
-    (driver, stream)
+    (driver, wire)
 }
 
 #[test]
 fn a_handshake_that_fails_is_told() {
-    let (mut driver, mut stream, _broker) = knock(&fixed(Address));
+    let (mut driver, wires) = knock(&fixed(Address));
+    let mut stream = wires.accept_tcp();
     stream.write_all(&[21, 3, 3, 0, 2, 2, 48]).unwrap(); // a fatal alert: unknown CA
     driver.event("@0 refused");
     assert_eq!(driver.ask("fault 0").as_deref(), Some("fault 5 error 1 handshake 1 reason 1048"));

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// What the library's build compiles of Paho, and of ours.
-const SOURCES: [&str; 14] = [
+pub const SOURCES: [&str; 14] = [
     "MQTTAsync",
     "MQTTAsyncUtils",
     "MQTTProtocolClient",
@@ -29,6 +29,8 @@ const SOURCES: [&str; 14] = [
     "utf-8",
     "enos_link",
 ];
+
+pub const DEFINED: [&str; 4] = ["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DNO_PERSISTENCE", "-DPAHO_MQTT_STATIC=1"];
 
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/c");
 
@@ -73,8 +75,8 @@ fn build(flavour: Flavour, left_out: &[&str]) -> PathBuf {
     slot.get_or_init(|| compile(flavour, left_out, &name)).clone()
 }
 
-fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
-    let source = kept(&format!("{name}-{}", process::id())); // this run's own, gone at the end
+/// Writes the mended sources below a directory.
+pub fn mend(source: &Path, left_out: &[&str]) {
     fs::create_dir_all(source.join("src")).unwrap();
     for entry in fs::read_dir(Path::new(env!("PAHO_SHIPPED")).join("src")).unwrap() {
         let path = entry.unwrap().path();
@@ -86,19 +88,24 @@ fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
     for name in left_out {
         assert!(all.iter().any(|fix| fix.name == *name), "there is no fix {name}");
     }
-    fixes::apply(all.iter().filter(|fix| !left_out.contains(&fix.name.as_str())), &source).unwrap();
+    fixes::apply(all.iter().filter(|fix| !left_out.contains(&fix.name.as_str())), source).unwrap();
     for name in ["enos_link.c", "enos_link.h"] {
         fs::copy(Path::new("c").join(name), source.join("src").join(name)).unwrap();
     }
     // What CMake makes of VersionInfo.h.in.
     let version = "#define BUILD_TIMESTAMP \"test\"\n#define CLIENT_VERSION \"1.3.16\"\n";
     fs::write(source.join("src/VersionInfo.h"), version).unwrap();
+}
+
+fn compile(flavour: Flavour, left_out: &[&str], name: &str) -> PathBuf {
+    let source = kept(&format!("{name}-{}", process::id())); // this run's own, gone at the end
+    mend(&source, left_out);
 
     let driver = Path::new(DRIVER);
     let files: Vec<PathBuf> = SOURCES
         .into_iter()
         .map(|name| source.join("src").join(name).with_extension("c"))
-        .chain(["driver.c", "process.c"].map(|name| driver.join(name)))
+        .chain(["driver.c", "client.c", "process.c"].map(|name| driver.join(name)))
         .collect();
     let headers = [headers(&source.join("src")), headers(driver)].concat();
     // The files do not depend on one another: two at a time, which is what the smallest machine has.
@@ -163,7 +170,7 @@ fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathB
         let fresh = source.join(format!("{stem}.o"));
         gcc(Command::new(compiler())
             .args(flavour.flags())
-            .args(["-D_GNU_SOURCE", "-DHIGH_PERFORMANCE=1", "-DNO_PERSISTENCE", "-DPAHO_MQTT_STATIC=1"])
+            .args(DEFINED)
             .args(["-fvisibility=hidden", "-I"])
             .arg(source.join("src"))
             .arg("-c")
@@ -175,7 +182,7 @@ fn object(file: &Path, source: &Path, headers: &[u8], flavour: Flavour) -> PathB
     kept
 }
 
-fn kept(name: &str) -> PathBuf {
+pub fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine").join(name)
 }
 
@@ -195,7 +202,7 @@ fn headers(directory: &Path) -> Vec<u8> {
     paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn compiler() -> String {
+pub fn compiler() -> String {
     env::var("CC").unwrap_or_else(|_| "gcc".to_owned())
 }
 

@@ -2,16 +2,15 @@
 //! address sanitizer nothing is leaked, freed twice or read after it was freed.
 
 use crate::{
-    broker::{Broker, Peer},
+    broker::Peer,
     driver::{Driver, PATIENCE},
-    tls::context,
     variant::{fixed, Flavour::Address},
 };
-use openssl::ssl::{Ssl, SslStream};
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
 };
+use support::wire::Wires;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ending {
@@ -31,55 +30,15 @@ enum Ending {
 
 use Ending::*;
 
-/// The broker's side, after CONNACK.
-enum Side {
-    Plain(TcpStream),
-    Secure(Box<SslStream<TcpStream>>),
-}
-
-impl Side {
-    fn accept(broker: &Broker, secure: bool) -> Side {
-        let stream = broker.listener().accept().unwrap().0;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut side = match secure {
-            false => Side::Plain(stream),
-            true => {
-                let mut stream = SslStream::new(Ssl::new(&context()).unwrap(), stream).unwrap();
-                stream.accept().unwrap();
-                Side::Secure(Box::new(stream))
-            }
-        };
-        assert!(side.stream().read(&mut [0; 1024]).unwrap() > 0, "the CONNECT");
-        side.stream().write_all(&crate::broker::CONNACK).unwrap();
-        side
-    }
-
-    fn stream(&mut self) -> &mut dyn Stream {
-        match self {
-            Side::Plain(stream) => stream,
-            Side::Secure(stream) => stream.as_mut(),
-        }
-    }
-
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Side::Plain(stream) => stream,
-            Side::Secure(stream) => stream.get_ref(),
-        }
-    }
-}
-
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
-
 fn scene(secure: bool, qos: u8, behind: usize, ending: Ending) {
     let case = format!("secure {secure}, QoS {qos}, {behind} behind it, {ending:?}");
-    let broker = Broker::new().narrow();
+    let wires = Wires::bind(secure);
     let mut driver = Driver::start(&fixed(Address));
     let create = if secure { "secure" } else { "create" };
-    driver.tell(&format!("{create} 0 {}", broker.port()));
+    driver.tell(&format!("{create} 0 {}", wires.address().port()));
     driver.tell(if ending == Still { "connect 0 30 1" } else { "connect 0" });
-    let mut side = Side::accept(&broker, secure);
+    let mut side = wires.accept();
+    side.patience(PATIENCE);
     driver.event("@0 up");
     driver.tell("narrow 0");
     driver.note(&case);
@@ -89,31 +48,26 @@ fn scene(secure: bool, qos: u8, behind: usize, ending: Ending) {
     }
     // Messages come in while it waits; their acknowledgements stand behind it.
     let inbound = crate::broker::publish(1, 1, "in", &[7; 100]).repeat(20);
-    side.stream().write_all(&inbound).unwrap();
+    side.write_all(&inbound).unwrap();
     driver.event("@0 message");
     match ending {
         Done => {
             let mut left = 400_000 + behind * 3000;
             while left > 0 {
-                left = left.saturating_sub(side.stream().read(&mut [0; 8192]).unwrap());
+                left = left.saturating_sub(side.read(&mut [0; 8192]).unwrap());
             }
             let acks: Vec<u8> = (1..=1 + behind as u16).flat_map(|id| [0x40, 2, (id >> 8) as u8, id as u8]).collect();
-            side.stream().write_all(&acks).unwrap();
+            side.write_all(&acks).unwrap();
             driver.event("@0 published");
         }
         // A part of it is read, so that it does not end at the beginning.
         Closed | Reset => {
-            side.stream().read_exact(&mut [0; 50_000]).unwrap();
-            match side {
-                Side::Plain(stream) if ending == Reset => Peer::from(stream).reset(),
-                Side::Plain(stream) => stream.shutdown(Shutdown::Both).unwrap(),
-                Side::Secure(stream) => {
-                    let socket = stream.get_ref().try_clone().unwrap();
-                    drop(stream);
-                    if ending == Reset {
-                        Peer::from(socket).reset();
-                    }
-                }
+            side.read_exact(&mut [0; 50_000]).unwrap();
+            let socket = side.socket();
+            drop(side);
+            match ending {
+                Reset => Peer { stream: socket }.reset(),
+                _ => socket.shutdown(Shutdown::Both).unwrap(),
             }
             driver.event("@0 lost");
             return end(driver);
@@ -121,7 +75,7 @@ fn scene(secure: bool, qos: u8, behind: usize, ending: Ending) {
         Broken => {
             driver.tell("break 0");
             // As far as it went out before.
-            let socket = side.socket().try_clone().unwrap();
+            let socket = side.socket();
             std::thread::spawn(move || std::io::copy(&mut &socket, &mut std::io::sink()));
             driver.event("@0 lost");
         }

@@ -130,7 +130,7 @@ fn points(params: &Value) -> Verdict<()> {
             Some(point) if point.len() == 2 && point.contains_key("value") => point.get("quality"),
             _ => None,
         };
-        if quality.is_some_and(|quality| !quality.as_u64().is_some_and(|quality| quality <= 9)) {
+        if quality.is_some_and(|quality| quality.as_u64().is_none_or(|quality| quality > 9)) {
             return Err((1206, format!("the quality of \"{name}\" is no number from 0 to 9")));
         }
     }
@@ -176,7 +176,7 @@ fn tags(params: &Value) -> Verdict<()> {
 fn progress(params: &Value, upgrade: Upgrade) -> Verdict<()> {
     let step = params.get("step");
     let number = step.and_then(|step| step.as_i64().or_else(|| step.as_str()?.parse().ok()));
-    if !number.is_some_and(|step| step <= 100) {
+    if number.is_none_or(|step| step > 100) {
         return Err((1220, "\"step\" in the params is no number up to 100".to_owned()));
     }
     match upgrade {

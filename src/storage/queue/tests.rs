@@ -320,7 +320,12 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
 fn the_bytes_are_those_of_version_1() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    let post = Durable { content: Content::Measurepoints { params: b"{}".to_vec() }, until_reply: true, resume: true, time: PostTime::Own };
+    let post = Durable {
+        content: Content::Measurepoints { params: b"{}".to_vec() },
+        until_reply: true,
+        resume: true,
+        time: PostTime::Own,
+    };
     queue.append(&[message(1, 2), post.clone()]).unwrap();
     queue.set_aside(1 << 62, -2, &post).unwrap();
     let golden: BTreeMap<String, String> = memory

@@ -98,8 +98,8 @@ fn parsing_an_activation_checks_its_arguments() {
         refused(enos_activation_parse(pk, dk, t, n, p, n, null_mut()), ENOS_ERR_NULL_ARG, "out");
         refused(enos_activation_parse(BAD_UTF8, dk, t, n, p, n, &mut out), ENOS_ERR_INVALID_ARG, "product_key");
         refused(enos_activation_parse(pk, c"".as_ptr(), t, n, p, n, &mut out), ENOS_ERR_INVALID_ARG, "device_key");
-        refused(enos_activation_parse(pk, dk, t, n - 1, p, n, &mut out), ENOS_ERR_INVALID_ARG, "topic");
-        refused(enos_activation_parse(pk, dk, t, n, p, n - 1, &mut out), ENOS_ERR_INVALID_ARG, "payload");
+        refused(enos_activation_parse(pk, dk, t, n + 1, p, n, &mut out), ENOS_ERR_INVALID_ARG, "topic");
+        refused(enos_activation_parse(pk, dk, t, n, p, n + 1, &mut out), ENOS_ERR_INVALID_ARG, "payload");
         refused(enos_activation_parse(pk, dk, null(), 0, null(), 0, &mut out), ENOS_ERR_NOT_ACTIVATION, "topic");
         assert!(out.is_null());
 

@@ -85,7 +85,7 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(publish(null(), p, 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "topic");
             refused(publish(BAD_UTF8, p, 4, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "topic");
             refused(publish(s, null(), 4, 0, 0, &mut token), ENOS_ERR_NULL_ARG, "payload");
-            for len in [NUL_TERMINATED - 1, isize::MAX as usize + 1] {
+            for len in [usize::MAX, NUL_TERMINATED + 1] {
                 refused(publish(s, p, len, 0, 0, &mut token), ENOS_ERR_INVALID_ARG, "payload");
             }
             refused(publish(s, p, 4, 2, 0, &mut token), ENOS_ERR_UNSUPPORTED, "qos");
@@ -105,7 +105,7 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(enos_client_unsubscribe(c, null(), &mut token), ENOS_ERR_NULL_ARG, "filter");
             let post = |json, len, flags| enos_client_post_measurepoints(c, json, len, flags, null_mut());
             refused(post(null(), 1, 0), ENOS_ERR_NULL_ARG, "params_json");
-            refused(post(s, NUL_TERMINATED - 1, 0), ENOS_ERR_INVALID_ARG, "params_json");
+            refused(post(s, usize::MAX, 0), ENOS_ERR_INVALID_ARG, "params_json");
             refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "time");
             refused(post(c"{}".as_ptr(), 2, 4), ENOS_ERR_INVALID_ARG, "flags");
             refused(post(c"{}".as_ptr(), 2, 0), ENOS_ERR_STATE, "");
@@ -113,7 +113,7 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(reply(null(), s, null(), 0), ENOS_ERR_NULL_ARG, "command_topic");
             refused(reply(s, null(), null(), 0), ENOS_ERR_NULL_ARG, "id");
             refused(reply(s, BAD_UTF8, null(), 0), ENOS_ERR_INVALID_ARG, "id");
-            refused(reply(s, s, s, NUL_TERMINATED - 1), ENOS_ERR_INVALID_ARG, "data_json");
+            refused(reply(s, s, s, usize::MAX), ENOS_ERR_INVALID_ARG, "data_json");
             refused(enos_client_wait(c, 6, 0), ENOS_ERR_INVALID_ARG, "state");
             refused(enos_client_wait(c, -1, 0), ENOS_ERR_INVALID_ARG, "state");
             refused(enos_client_activation_saved(c), ENOS_ERR_STATE, "");

@@ -86,3 +86,17 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
         out.release.unwrap()(out.ctx);
     }
 }
+
+/// What is accepted in a directory that nobody finds after the next start would be lost.
+#[test]
+fn a_directory_that_is_no_longer_in_its_place_is_a_storage_that_fails() {
+    let parent = tempfile::tempdir().unwrap();
+    let (path, hidden) = (parent.path().join("store"), parent.path().join("hidden"));
+    let host = Setup::device(nobody()).directory(&path).create();
+    host.publish_durable("t", b"1").unwrap();
+    std::fs::rename(&path, &hidden).unwrap();
+    assert_eq!(host.publish_durable("t", b"2"), Err(ENOS_ERR_STORAGE));
+    assert!(last_error().contains("mounted over it"), "{}", last_error());
+    std::fs::rename(&hidden, &path).unwrap();
+    host.publish_durable("t", b"3").unwrap();
+}

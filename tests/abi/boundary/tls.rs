@@ -26,7 +26,7 @@ fn every_setter_checks_what_it_gets() {
         accepted(enos_config_set_tls(c, none, none, none));
 
         refused(enos_config_set_tls_pem(c, s, 0, none, 0, none, 0), ENOS_ERR_INVALID_ARG, "ca has 0 bytes");
-        refused(enos_config_set_tls_pem(c, s, n - 1, none, 0, none, 0), ENOS_ERR_INVALID_ARG, "the length of ca");
+        refused(enos_config_set_tls_pem(c, s, n + 1, none, 0, none, 0), ENOS_ERR_INVALID_ARG, "the length of ca");
         refused(enos_config_set_tls_pem(c, none, 7, s, 4, none, 7), ENOS_ERR_INVALID_ARG, "key is not");
         accepted(enos_config_set_tls_pem(c, none, 7, s, n, s, 4));
 

@@ -132,6 +132,29 @@ fn late_posts_go_as_late_data_only_when_that_was_asked_for() {
 }
 
 #[test]
+fn a_post_is_stamped_or_goes_without_a_time_as_the_host_wants() {
+    let (mut host, mut peer, _broker) = online(|setup| setup);
+    let points = r#"{"measurepoints":{"n":7}}"#;
+    let stamped = host.post_flags(points, KEPT | STAMP).unwrap();
+    let request = Request::next(&mut peer);
+    assert!(request.params["time"].as_u64().unwrap() > 1_700_000_000_000, "{:?}", request.params);
+    request.answer(&mut peer, 200);
+    let without = host.post_flags(points, KEPT | WITHOUT_TIME).unwrap();
+    let request = Request::next(&mut peer);
+    assert!(request.params.get("time").is_none(), "{:?}", request.params);
+    request.answer(&mut peer, 200);
+    let own = host.post_flags(&params(1), KEPT | STAMP).unwrap();
+    let request = Request::next(&mut peer);
+    assert_eq!(request.params["time"], 1_700_000_000_001_u64);
+    request.answer(&mut peer, 200);
+    for token in [stamped, without, own] {
+        assert_eq!(host.until("REPLY").token, token);
+    }
+    assert_eq!(host.post_flags(points, KEPT | STAMP | WITHOUT_TIME), Err(ENOS_ERR_INVALID_ARG));
+    assert_eq!(host.publish_flags("t", b"", DURABLE | STAMP), Err(ENOS_ERR_INVALID_ARG));
+}
+
+#[test]
 fn what_could_never_succeed_is_not_accepted() {
     let (host, _peer, _broker) = online(|setup| setup);
     for params in [

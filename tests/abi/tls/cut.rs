@@ -3,84 +3,12 @@
 
 use enos::error::Status::*;
 use openssl::ssl::SslVersion;
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::Read;
 use support::broker::{connack, Broker};
 use support::host::{Host, Setup};
 use support::parallel;
+use support::proxy::{Cut, Proxy, Wire};
 use support::tls::{want_certificate, Pki, TlsBroker};
-
-/// What happens to the server's bytes.
-#[derive(Clone, Copy, Debug)]
-enum Cut {
-    Nothing,
-    /// After so many bytes the connection is closed.
-    Close(usize),
-    /// It is reset.
-    Reset(usize),
-    /// This byte is another one.
-    Flip(usize),
-}
-
-/// Between a device and a broker: passes the bytes of both, and cuts the broker's.
-struct Proxy {
-    front: Broker,
-    behind: SocketAddr,
-}
-
-impl Proxy {
-    /// Serves the next connection to its end; what the broker has sent, as far as it went through.
-    fn serve(&self, cut: Cut) -> Vec<u8> {
-        let device = self.front.accept();
-        let server = TcpStream::connect(self.behind).unwrap();
-        let (mut from_device, mut to_server) = (device.stream.try_clone().unwrap(), server.try_clone().unwrap());
-        let up = std::thread::spawn(move || {
-            let _ = std::io::copy(&mut from_device, &mut to_server);
-            let _ = to_server.shutdown(Shutdown::Both);
-        });
-        let passed = pass(&server, &device.stream, cut);
-        let _ = server.shutdown(Shutdown::Both);
-        match cut {
-            // The other thread lets go of its end first: only the last one to close resets.
-            Cut::Reset(at) if passed.len() >= at => {
-                let _ = device.stream.shutdown(Shutdown::Read);
-                up.join().unwrap();
-                device.reset();
-            }
-            _ => {
-                let _ = device.stream.shutdown(Shutdown::Both);
-                up.join().unwrap();
-            }
-        }
-        passed
-    }
-}
-
-/// Passes the server's bytes on, up to the cut or the end.
-fn pass(mut server: &TcpStream, mut device: &TcpStream, cut: Cut) -> Vec<u8> {
-    let mut passed = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = server.read(&mut buffer) {
-        let mut bytes = buffer[..count].to_vec();
-        let begin = passed.len();
-        let end = match cut {
-            Cut::Nothing => usize::MAX,
-            Cut::Close(at) | Cut::Reset(at) => at,
-            Cut::Flip(at) => {
-                if let Some(byte) = at.checked_sub(begin).and_then(|at| bytes.get_mut(at)) {
-                    *byte ^= 0x55;
-                }
-                usize::MAX
-            }
-        };
-        bytes.truncate(end.saturating_sub(begin));
-        passed.extend_from_slice(&bytes);
-        if device.write_all(&bytes).is_err() || passed.len() >= end {
-            break;
-        }
-    }
-    passed
-}
 
 /// Where the server's records begin, and a byte in the middle of each, in what it has sent.
 fn places(sent: &[u8]) -> Vec<usize> {
@@ -108,7 +36,7 @@ fn scene(version: SslVersion) -> Scene {
         context.set_max_proto_version(Some(version)).unwrap();
         want_certificate(context, &pki.root);
     });
-    let proxy = Proxy { front: Broker::bind(), behind: broker.address() };
+    let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap(), broker.address(), Wire::Tls);
     std::thread::spawn(move || loop {
         let Ok(mut peer) = broker.try_accept() else { continue };
         if peer.stream.read(&mut [0; 512]).is_ok_and(|count| count > 0) {
@@ -121,21 +49,20 @@ fn scene(version: SslVersion) -> Scene {
 impl Scene {
     fn device(&self) -> Host {
         let pair = self.pki.write("dk", &self.pki.root.issue(&enos_sim::ca::Profile::client("dk")).unwrap());
-        let uri = format!("ssl://{}", self.proxy.front.address());
-        let host =
-            Setup::secure(&uri, &self.pki.ca()).tls(Some(&self.pki.ca()), Some(&pair)).connect_timeout(2000).start();
-        host.connect();
-        host
+        let uri = format!("ssl://{}", self.proxy.address());
+        let setup = Setup::secure(&uri, &self.pki.ca()).tls(Some(&self.pki.ca()), Some(&pair));
+        setup.connect_timeout(2000).reconnect(0, 0).start()
     }
 
     /// The device's next attempt: the status of its first event, its words, and the bytes that went through.
     fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::error::Status, String, Vec<u8>) {
-        let passed = self.proxy.serve(cut);
+        self.proxy.cut_at(cut);
+        host.connect();
         let told = host.next();
         if told.name == "CONNECTED" {
             assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
         }
-        (told.status, told.detail, passed)
+        (told.status, told.detail, self.proxy.passed())
     }
 }
 

@@ -10,11 +10,13 @@
 //! ```
 //! What does not come within [`PATIENCE`] fails the test.
 
+use crate::wire::{reset_at_close, set_buffer};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// How long a test waits for what has to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,21 +52,46 @@ impl Broker {
         self.listener.local_addr().unwrap()
     }
 
+    pub fn port(&self) -> u16 {
+        self.address().port()
+    }
+
+    /// Gives its connections a small receive buffer: what a client writes at once goes out in parts.
+    pub fn narrow(self) -> Broker {
+        set_buffer(self.listener.as_raw_fd(), libc::SO_RCVBUF, 4096);
+        self
+    }
+
+    /// Stops listening. The port is nobody else's while the result lives.
+    pub fn close(self) -> OwnedFd {
+        let port = self.port();
+        drop(self);
+        bound(port).0
+    }
+
     /// The next connection.
     pub fn accept(&self) -> Peer {
-        wait_readable(self.listener.as_raw_fd(), "a connection");
+        self.accept_within(PATIENCE).unwrap_or_else(|| panic!("no connection came within {PATIENCE:?}"))
+    }
+
+    /// The next connection, if one comes in time.
+    pub fn accept_within(&self, time: Duration) -> Option<Peer> {
+        let mut poll = libc::pollfd { fd: self.listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        if unsafe { libc::poll(&mut poll, 1, time.as_millis() as i32) } != 1 {
+            return None;
+        }
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Peer { stream }
+        Some(Peer { stream })
     }
 
     /// The next connection, past CONNECT and CONNACK 0.
     pub fn accept_mqtt(&self) -> Peer {
         let mut peer = self.accept();
-        peer.expect(CONNECT);
-        peer.send(&connack(0));
+        peer.welcome();
         peer
     }
 }
@@ -72,22 +99,27 @@ impl Broker {
 /// An address where nobody listens. Its port stays taken, so that no listener of another test gets it.
 pub fn nobody() -> SocketAddr {
     static NOBODY: OnceLock<(OwnedFd, SocketAddr)> = OnceLock::new();
-    NOBODY.get_or_init(bound).1
+    NOBODY.get_or_init(|| bound(0)).1
 }
 
 /// A socket that is bound and does not listen, and its address.
-fn bound() -> (OwnedFd, SocketAddr) {
+fn bound(port: u16) -> (OwnedFd, SocketAddr) {
     let mut address: libc::sockaddr_in = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: 0,
+        sin_port: port.to_be(),
         sin_addr: libc::in_addr { s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be() },
         sin_zero: [0; 8],
     };
     let mut length = size_of_val(&address) as libc::socklen_t;
-    // SAFETY: system calls on an address that is as long as they are told, and on a descriptor that is new.
+    let on: libc::c_int = 1;
+    // SAFETY: system calls on an address and an option of the lengths that they are told, and on a new descriptor.
     let fd = unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        assert!(fd >= 0 && libc::bind(fd, (&raw const address).cast(), length) == 0);
+        assert!(fd >= 0);
+        // Connections of a listener that was there may not be over yet.
+        let size = size_of_val(&on) as libc::socklen_t;
+        assert_eq!(libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, (&raw const on).cast(), size), 0);
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), length), 0, "{}", std::io::Error::last_os_error());
         assert_eq!(libc::getsockname(fd, (&raw mut address).cast(), &mut length), 0);
         OwnedFd::from_raw_fd(fd)
     };
@@ -150,6 +182,12 @@ impl<S: Read + Write> Peer<S> {
         packet
     }
 
+    /// Takes CONNECT and accepts it.
+    pub fn welcome(&mut self) {
+        self.expect(CONNECT);
+        self.send(&connack(0));
+    }
+
     /// Reads on until the client has closed or reset.
     pub fn expect_end(&mut self) {
         while self.try_read().is_some() {}
@@ -180,9 +218,47 @@ impl<S: Read + Write> Peer<S> {
 }
 
 impl Peer {
+    /// Whether the client ends the connection in time; what it sends until then is dropped.
+    pub fn closed_within(&mut self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            match self.stream.read(&mut [0; 4096]) {
+                Ok(1..) => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Ok(0) | Err(_) => return true,
+            }
+        }
+    }
+
+    /// Says that nothing more comes, but goes on listening.
+    pub fn half_close(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Answers as a broker should, on a thread of its own, until the connection ends.
+    pub fn serve(mut self) -> JoinHandle<()> {
+        self.stream.set_read_timeout(None).unwrap();
+        thread::spawn(move || {
+            while let Some(packet) = self.try_read() {
+                self.try_send(&match packet.kind {
+                    CONNECT => connack(0),
+                    PUBLISH if packet.qos() > 0 => puback(packet.id()),
+                    SUBSCRIBE => suback(packet.id(), &[1]),
+                    PINGREQ => pingresp(),
+                    _ => continue,
+                });
+            }
+        })
+    }
+
     /// Ends the connection with a RST.
     pub fn reset(self) {
-        crate::wire::reset_at_close(self.stream.as_raw_fd());
+        reset_at_close(self.stream.as_raw_fd());
     }
 }
 
@@ -280,11 +356,4 @@ pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 
 fn with_id(first: u8, id: u16, rest: &[u8]) -> Vec<u8> {
     packet(first, &[&id.to_be_bytes(), rest].concat())
-}
-
-fn wait_readable(fd: RawFd, what: &str) {
-    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd.
-    let ready = unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as i32) };
-    assert_eq!(ready, 1, "{what} did not come within {PATIENCE:?}");
 }

@@ -1,11 +1,11 @@
 //! What the library logs. The log is the process's: a test that listens is alone in its own (see [`crate::alone`]).
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::fmt;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-use enos::ffi::log::enos_log_set;
+use enos::ffi::log::{enos_log_record, enos_log_set};
 
 use crate::host::text;
 
@@ -19,6 +19,8 @@ pub struct Record {
     pub level: i32,
     pub target: String,
     pub message: String,
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
     /// What a call of the library came to inside the callback.
     pub inside: i32,
 }
@@ -31,10 +33,14 @@ impl fmt::Display for Record {
 
 static RECORDS: Mutex<Vec<Record>> = Mutex::new(Vec::new());
 
-unsafe extern "C" fn on_log(ctx: *mut c_void, level: i32, target: *const c_char, message: *const c_char) {
+unsafe extern "C" fn on_log(ctx: *mut c_void, record: *const enos_log_record) {
     // SAFETY: NULL switches off, if anything.
     let inside = unsafe { enos_log_set(None, null_mut(), 0) };
-    let record = Record { ctx: ctx as usize, level, target: text(target), message: text(message), inside };
+    // SAFETY: the header's promise.
+    let &enos_log_record { struct_size, level, time_ms, target, message, .. } = unsafe { &*record };
+    assert_eq!(struct_size, size_of::<enos_log_record>());
+    let (target, message) = (text(target), text(message));
+    let record = Record { ctx: ctx as usize, level, target, message, time_ms, inside };
     RECORDS.lock().unwrap().push(record);
 }
 

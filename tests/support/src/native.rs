@@ -156,11 +156,23 @@ impl Workshop {
     /// The same with several sources; the program is named after the first.
     #[track_caller]
     pub fn build_all(&self, compiler: &str, standard: &str, sources: &[impl AsRef<Path>]) -> PathBuf {
+        self.build_with(compiler, standard, &[], sources)
+    }
+
+    /// The same with options of the test's own.
+    #[track_caller]
+    pub fn build_with(
+        &self,
+        compiler: &str,
+        standard: &str,
+        options: &[&str],
+        sources: &[impl AsRef<Path>],
+    ) -> PathBuf {
         let sources = sources.iter().map(AsRef::as_ref);
         let stem = sources.clone().next().and_then(Path::file_stem).unwrap().to_str().unwrap();
         let program = self.path().join(format!("{stem}-{compiler}-{standard}"));
         let mut command = self.compiler(compiler, standard);
-        command.args(["-g", "-O1", "-pthread", "-o"]).arg(&program).args(sources);
+        command.args(["-g", "-O1", "-pthread"]).args(options).arg("-o").arg(&program).args(sources);
         command.arg("-L").arg(self.path()).arg("-lenos");
         succeed(&mut command);
         program

@@ -1,8 +1,9 @@
 //! Between a device and its cloud: forwards packet by packet, takes down each CONNECT with its time, can let packets
-//! vanish without a reset, and can kill the device at any of them.
+//! vanish without a reset, can kill the device at any of them, and can cut the cloud's bytes at any of these.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -28,6 +29,18 @@ pub enum Point {
     After(usize),
 }
 
+/// What happens to the cloud's bytes in a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Nothing,
+    /// After so many bytes the connection is closed.
+    Close(usize),
+    /// It is reset.
+    Reset(usize),
+    /// This byte is another one.
+    Flip(usize),
+}
+
 /// A CONNECT that came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Connect {
@@ -44,6 +57,8 @@ struct Shared {
     streams: Mutex<Vec<TcpStream>>,
     closed: AtomicBool,
     point: Mutex<Point>,
+    /// And what of the cloud's bytes has gone through.
+    cut: Mutex<Option<(Cut, Vec<u8>)>>,
     packets: AtomicUsize,
     /// Ways of a connection, of which each has two, that have not come to their end.
     open: AtomicUsize,
@@ -76,6 +91,7 @@ impl Proxy {
             streams: Mutex::default(),
             closed: AtomicBool::new(false),
             point: Mutex::new(Point::Never),
+            cut: Mutex::new(None),
             packets: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             run: AtomicUsize::new(0),
@@ -131,6 +147,17 @@ impl Proxy {
         self.shared.device.store(pid as i32, SeqCst);
     }
 
+    /// For the next connection.
+    pub fn cut_at(&self, cut: Cut) {
+        *self.shared.cut.lock().unwrap() = Some((cut, Vec::new()));
+    }
+
+    /// What has gone through since then, once the device is gone and the cloud has done with its connection.
+    pub fn passed(&self) -> Vec<u8> {
+        wait_until(|| self.shared.open.load(SeqCst) == 0);
+        self.shared.cut.lock().unwrap().take().unwrap().1
+    }
+
     /// How many there were, once the device is gone and the cloud has done with its connections.
     pub fn packets(&self) -> usize {
         wait_until(|| self.shared.open.load(SeqCst) == 0);
@@ -182,7 +209,7 @@ impl Shared {
     fn forward(&self, way: usize, run: usize, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
         let mut first = way == TO_BROKER && self.wire == Wire::Mqtt;
         loop {
-            let packet = read(self.wire, &mut from)?;
+            let mut packet = read(self.wire, &mut from)?;
             let _order = self.order.lock().unwrap();
             if run != self.run.load(SeqCst) {
                 return Ok(());
@@ -197,12 +224,40 @@ impl Shared {
                 self.kill();
                 return Ok(());
             }
+            let end = if way == TO_DEVICE { self.spoil(&mut packet) } else { Cut::Nothing };
             if !self.swallow[way].load(SeqCst) {
                 to.write_all(&packet)?;
+            }
+            if end != Cut::Nothing {
+                if let Cut::Reset(_) = end {
+                    reset(to);
+                }
+                let _ = to.shutdown(Shutdown::Both);
+                return from.shutdown(Shutdown::Both);
             }
             if point == Point::After(number) {
                 self.kill();
             }
+        }
+    }
+
+    /// Cuts what comes from the cloud; how the connection is to end after that, if it is.
+    fn spoil(&self, packet: &mut Vec<u8>) -> Cut {
+        let mut cut = self.cut.lock().unwrap();
+        let Some((cut, passed)) = cut.as_mut() else { return Cut::Nothing };
+        match *cut {
+            Cut::Flip(at) => {
+                if let Some(byte) = at.checked_sub(passed.len()).and_then(|at| packet.get_mut(at)) {
+                    *byte ^= 0x55;
+                }
+            }
+            Cut::Close(at) | Cut::Reset(at) => packet.truncate(at.saturating_sub(passed.len())),
+            Cut::Nothing => {}
+        }
+        passed.extend_from_slice(packet);
+        match *cut {
+            Cut::Close(at) | Cut::Reset(at) if passed.len() >= at => *cut,
+            _ => Cut::Nothing,
         }
     }
 
@@ -212,6 +267,14 @@ impl Shared {
         // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
         unsafe { libc::kill(self.device.load(SeqCst), libc::SIGKILL) };
     }
+}
+
+/// Ends a connection with a RST, though others have its descriptor, too.
+fn reset(stream: &TcpStream) {
+    let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    // SAFETY: an address of the length that the call is told.
+    let rc = unsafe { libc::connect(stream.as_raw_fd(), &raw const nobody, size_of_val(&nobody) as libc::socklen_t) };
+    assert_eq!(rc, 0);
 }
 
 /// The digits after "timestamp=", in the client id of a CONNECT.

@@ -84,5 +84,6 @@ pub fn options(address: SocketAddr) -> LinkOptions {
         max_message: 1024 * 1024,
         interface: None,
         tls: None,
+        traffic: Default::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! A broker's side of one connection, over TCP or TLS, that reads and writes as the test says; and a link to it.
 
-use crate::broker::{connack, Peer, CONNECT};
+use crate::broker::Peer;
 use crate::rig::{options, Rig};
 use crate::tls::{local, server_context, Pki};
 use enos::transport::link::{Link, LinkOptions};
@@ -63,16 +63,14 @@ impl Wires {
         match &self.secure {
             None => {
                 let mut peer = Peer { stream };
-                peer.expect(CONNECT);
-                peer.send(&connack(0));
+                peer.welcome();
                 Wire::Plain(peer.stream)
             }
             Some((_, context)) => {
                 let mut stream = SslStream::new(Ssl::new(context).unwrap(), stream).unwrap();
                 stream.accept().unwrap();
                 let mut peer = Peer { stream };
-                peer.expect(CONNECT);
-                peer.send(&connack(0));
+                peer.welcome();
                 Wire::Secure(Arc::new(Mutex::new(peer.stream)))
             }
         }

@@ -10,12 +10,16 @@ use enos::ffi::client::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
 use enos::ffi::outbox::*;
+use enos::ffi::stats::{enos_client_stats, enos_stats};
 
 use super::{ok, status, text};
 
 pub const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
 pub const UNTIL_REPLY: u32 = enos_publish_flags::ENOS_PUBLISH_UNTIL_REPLY as u32;
 pub const RESUME: u32 = enos_publish_flags::ENOS_PUBLISH_RESUME as u32;
+
+pub const WITHOUT_TIME: u32 = enos_publish_flags::ENOS_PUBLISH_WITHOUT_TIME as u32;
+pub const STAMP: u32 = enos_publish_flags::ENOS_PUBLISH_STAMP as u32;
 
 /// A message of a batch; without a topic a post of measure points.
 #[derive(Clone, Copy)]
@@ -186,6 +190,15 @@ impl Client {
             Status::ENOS_OK => Ok(info),
             error => Err(error),
         }
+    }
+
+    #[track_caller]
+    pub fn stats(self) -> enos_stats {
+        // SAFETY: all zeros is a valid value of it.
+        let mut stats: enos_stats = unsafe { std::mem::zeroed() };
+        stats.struct_size = size_of::<enos_stats>();
+        ok(unsafe { enos_client_stats(self.0, &mut stats) });
+        stats
     }
 
     /// Messages that wait in the outbox.

@@ -27,14 +27,14 @@ use enos::ffi::event::{enos_event, enos_event_name};
 use enos::ffi::handle::enos_client;
 use enos::ffi::status::enos_last_error;
 
-pub use client::{Client, Durable, Kept, DURABLE, RESUME, UNTIL_REPLY};
+pub use client::{Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 
 pub use crate::broker::PATIENCE;
 pub const PATIENCE_MS: u32 = 30_000;
 pub const FOREVER: u32 = u32::MAX;
-pub const NUL_TERMINATED: usize = usize::MAX;
+pub const NUL_TERMINATED: usize = isize::MAX as usize + 1;
 
 pub const PRODUCT_KEY: &str = "pk";
 pub const DEVICE_KEY: &str = "dk";

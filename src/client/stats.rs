@@ -1,0 +1,114 @@
+//! What a client counts, for whoever watches devices in the field. Counted where it happens, and read from any thread
+//! without waiting for anybody.
+
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+
+use crate::session::LinkRequest;
+use crate::transport::clock;
+use crate::transport::inbox::LinkEvent;
+use crate::transport::link::Traffic;
+
+#[derive(Default)]
+pub struct Counters {
+    pub traffic: Arc<Traffic>,
+    messages_sent: AtomicU64,
+    messages_received: AtomicU64,
+    messages_dropped: AtomicU64,
+    attempts: AtomicU64,
+    connects: AtomicU64,
+    losses: AtomicU64,
+    /// One more than the code; 0 for none.
+    last_connack: AtomicI32,
+    round_trip_ms: AtomicU32,
+}
+
+/// All of it at one moment, since the client was made.
+pub struct Stats {
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    pub messages_dropped: u64,
+    pub attempts: u64,
+    pub connects: u64,
+    pub losses: u64,
+    /// -1: there was none.
+    pub last_connack: i32,
+    /// 0: not measured yet.
+    pub round_trip_ms: u32,
+}
+
+/// One request at a time is timed, of those that the broker answers at once.
+#[derive(Default)]
+pub struct Timing(Option<(u64, u64)>);
+
+impl Timing {
+    /// The link is gone, and the answer with it.
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Counters {
+    pub fn attempt(&self) {
+        self.attempts.fetch_add(1, Relaxed);
+    }
+
+    pub fn dropped(&self, messages: u64) {
+        self.messages_dropped.fetch_add(messages, Relaxed);
+    }
+
+    /// The link has taken a request.
+    pub fn sent(&self, request: &LinkRequest, timing: &mut Timing) {
+        let is_answered = match request {
+            LinkRequest::Publish { qos, .. } => {
+                self.messages_sent.fetch_add(1, Relaxed);
+                *qos > 0
+            }
+            LinkRequest::Subscribe { .. } | LinkRequest::Unsubscribe { .. } => true,
+        };
+        if is_answered {
+            timing.0.get_or_insert_with(|| (request.token(), clock::boottime_ms()));
+        }
+    }
+
+    /// Something has happened to the present link.
+    pub fn happened(&self, event: &LinkEvent, timing: &mut Timing) {
+        match event {
+            LinkEvent::Connected => {
+                self.connects.fetch_add(1, Relaxed);
+                self.last_connack.store(1, Relaxed);
+            }
+            LinkEvent::Refused { code } => self.last_connack.store(i32::from(*code) + 1, Relaxed),
+            LinkEvent::Lost { .. } => drop(self.losses.fetch_add(1, Relaxed)),
+            LinkEvent::Message { .. } => drop(self.messages_received.fetch_add(1, Relaxed)),
+            LinkEvent::Delivered { token }
+            | LinkEvent::Subscribed { token, .. }
+            | LinkEvent::Unsubscribed { token } => {
+                if let Some((_, since)) = timing.0.take_if(|(timed, _)| timed == token) {
+                    let ms = clock::boottime_ms().saturating_sub(since).max(1);
+                    self.round_trip_ms.store(u32::try_from(ms).unwrap_or(u32::MAX), Relaxed);
+                }
+            }
+            LinkEvent::NotDelivered { token, .. } => drop(timing.0.take_if(|(timed, _)| timed == token)),
+            LinkEvent::Failed { .. } | LinkEvent::Closed | LinkEvent::Resolved { .. } => {}
+        }
+    }
+
+    pub fn read(&self) -> Stats {
+        let (bytes_sent, bytes_received) = self.traffic.read();
+        Stats {
+            bytes_sent,
+            bytes_received,
+            messages_sent: self.messages_sent.load(Relaxed),
+            messages_received: self.messages_received.load(Relaxed),
+            messages_dropped: self.messages_dropped.load(Relaxed),
+            attempts: self.attempts.load(Relaxed),
+            connects: self.connects.load(Relaxed),
+            losses: self.losses.load(Relaxed),
+            last_connack: self.last_connack.load(Relaxed) - 1,
+            round_trip_ms: self.round_trip_ms.load(Relaxed),
+        }
+    }
+}
