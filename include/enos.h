@@ -1892,6 +1892,40 @@ enos_status enos_client_reply(enos_client *client,
                               uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
+ * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns ENOS_OK,
+ * and leaves it only when it is through: when the broker has acknowledged it (QoS 1), or, with
+ * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. Whatever lies in between: loss of the link, a day offline, the
+ * end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
+ *
+ * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
+ * when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
+ * one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
+ *
+ * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
+ * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
+ * its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
+ * the removal.
+ *
+ *     ENOS_OK                  through
+ *     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
+ *                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
+ *                              way, or it had no answer five times, and then another message passed in its place. Without
+ *                              another that passes, nobody is blamed, and it is tried again
+ *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
+ *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
+ *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+ *
+ * Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
+ * enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
+ * needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
+ *
+ * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
+ * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
+ * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
+ * messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
+ * the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
+ * the rest.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1921,6 +1955,50 @@ typedef enum enos_outbox_policy {
    */
   ENOS_OUTBOX_DROP_OLDEST = 1,
 } enos_outbox_policy;
+
+/**
+ * Which messages enos_client_outbox_each() shows.
+ */
+typedef enum enos_outbox_which {
+  /**
+   * Those that are not through, in the order in which they were accepted.
+   */
+  ENOS_OUTBOX_WAITING = 0,
+  /**
+   * Those that can never succeed, the oldest first.
+   */
+  ENOS_OUTBOX_DEAD_LETTERS = 1,
+} enos_outbox_which;
+
+/**
+ * A message of a batch. Yours; copied.
+ */
+typedef struct enos_message {
+  /**
+   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_message_kind.
+   */
+  int32_t kind;
+  /**
+   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
+   */
+  uint32_t flags;
+  /**
+   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
+   */
+  const char *topic;
+  /**
+   * May be NULL when len is 0.
+   */
+  const uint8_t *payload;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t len;
+} enos_message;
 
 /**
  * How the outbox stands.
@@ -1999,34 +2077,31 @@ typedef struct enos_outbox_message {
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
 /**
- * A message of a batch. Yours; copied.
+ * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable publish.
+ *
+ * @param client      the client.
+ * @param messages    the first of `count`, one behind the other.
+ * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
+ * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
+ *                    is none of them. May be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
+ *                               enos_client_post_measurepoints() wants those of a durable one.
  */
-typedef struct enos_message {
-  /**
-   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
-   */
-  size_t struct_size;
-  /**
-   * One of enum enos_message_kind.
-   */
-  int32_t kind;
-  /**
-   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
-   */
-  uint32_t flags;
-  /**
-   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
-   */
-  const char *topic;
-  /**
-   * May be NULL when len is 0.
-   */
-  const uint8_t *payload;
-  /**
-   * In bytes, or ENOS_NUL_TERMINATED.
-   */
-  size_t len;
-} enos_message;
+ENOS_MUST_USE
+enos_status enos_client_publish_batch(enos_client *client,
+                                      const struct enos_message *messages,
+                                      size_t count,
+                                      uint64_t *out_tokens,
+                                      size_t *out_bad);
 
 /**
  * Sets how much the outbox holds, and what happens when it is full.
@@ -2114,33 +2189,6 @@ enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_out
  * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.
  */
 enos_status enos_client_outbox_drop(enos_client *client, uint64_t token);
-
-/**
- * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
- *
- * Storage callbacks run inside this call, as inside every durable publish.
- *
- * @param client      the client.
- * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
- * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
- * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
- *                    is none of them. May be NULL.
- * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
- * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
- *                               enos_client_post_measurepoints() wants those of a durable one.
- */
-ENOS_MUST_USE
-enos_status enos_client_publish_batch(enos_client *client,
-                                      const struct enos_message *messages,
-                                      size_t count,
-                                      uint64_t *out_tokens,
-                                      size_t *out_bad);
 
 #ifdef __cplusplus
 }

@@ -108,7 +108,7 @@ impl Durable {
     pub fn check(&self) -> Result<()> {
         match &self.content {
             Content::Publish { .. } if self.until_reply || self.resume || self.time != PostTime::Own => {
-                Err(Error::invalid("flags: all but ENOS_PUBLISH_DURABLE are for posts; a plain publish has no reply"))
+                Err(Error::invalid("flags: ENOS_PUBLISH_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no reply"))
             }
             Content::Publish { topic, payload } => {
                 topic::validate_publish_topic(topic)?;

@@ -38,8 +38,9 @@ use trial::UnderWay;
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
 const WINDOW_BYTES: usize = 128 * 1024;
-/// A link that is slower than this counts as one that takes nothing: 2 kB a second.
-const LEAST_BYTES_PER_MS: u64 = 2;
+/// A link that is slower than this counts as one that takes nothing: 500 bytes a second. One that stands still altogether
+/// is lost by itself, and much sooner.
+const MOST_MS_PER_BYTE: u64 = 2;
 /// So many reads of a page that fail, over several minutes, before it may be that page's own fault.
 const READS: u32 = 10;
 /// Between two looks at a clock that is not set.
@@ -360,7 +361,7 @@ impl Outbox {
             return None;
         }
         let (_, bytes) = self.window.sent();
-        let transfer = bytes as u64 / LEAST_BYTES_PER_MS;
+        let transfer = bytes as u64 * MOST_MS_PER_BYTE;
         Some(self.progress.saturating_add(self.settings.timeout_ms).saturating_add(transfer))
     }
 

@@ -12,8 +12,9 @@ use support::host::*;
 type Call = (&'static str, fn(Client));
 
 /// All that do not wait, whatever the storage does.
-const FREE: [Call; 16] = [
+const FREE: [Call; 17] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
+    ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
     ("enos_client_state", |client| assert_eq!(client.state(), ONLINE)),
     ("enos_client_fd", |client| assert!(client.fd() >= 0)),
     ("enos_client_wake", |client| client.wake()),
