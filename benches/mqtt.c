@@ -3,10 +3,11 @@
 #include "mqtt.h"
 
 #include "bench.h"
+#include "publishing.h"
 
 #include <sys/resource.h>
 
-enum { CONNECTS = 500, MESSAGES = 20000, WARM_UP = 1000, WINDOW = 100 };
+enum { CONNECTS = 500, WINDOW = 100 };
 
 /* As many as that, or as 3 seconds allow. */
 static void measure_connects(void)
@@ -23,26 +24,6 @@ static void measure_connects(void)
     }
     report("connect", median(us, count));
     report("connect_cpu", (double)(cpu_ns() - cpu) / 1e3 / (double)count);
-}
-
-/* An acknowledged message behind those that are not shows that the broker has read them all. */
-static void publish(int qos, unsigned window, unsigned count)
-{
-    client_publish(qos, window, count);
-    if (qos == 0)
-        client_publish(1, 1, 1);
-}
-
-static void measure_publishing(const char *measure, const char *cpu_measure, int qos, unsigned window, unsigned count)
-{
-    uint64_t start, cpu;
-
-    publish(qos, window, WARM_UP);
-    start = now_ns();
-    cpu = cpu_ns();
-    publish(qos, window, count);
-    report(measure, count / ((double)(now_ns() - start) / 1e9));
-    report(cpu_measure, (double)(cpu_ns() - cpu) / 1e3 / count);
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
 #ifndef MQTT_H
 #define MQTT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define HOST "127.0.0.1"
@@ -26,5 +27,10 @@ void client_disconnect(void);
 
 /* Publishes: `window` at once, and one more whenever one is done. Returns when all are. */
 void client_publish(int qos, unsigned window, unsigned count);
+
+/* Subscribes; each message that comes from then on, in client_publish(), is handed to client_heard. Not all libraries have
+ * these. */
+void client_subscribe(const char *filter);
+extern void (*client_heard)(const void *payload, size_t length);
 
 #endif

@@ -5,11 +5,15 @@
 #include "bench.h"
 
 #include <enos.h>
+#include <poll.h>
 
-static enos_client *client;
-static uint64_t connected_at;
-static int qos;
-static unsigned to_send, to_be_done;
+void (*client_heard)(const void *payload, size_t length);
+
+/* Each thread has a client of its own. */
+static __thread enos_client *client;
+static __thread uint64_t connected_at;
+static __thread int qos, subscribed;
+static __thread unsigned to_send, to_be_done;
 
 static void send_one(void)
 {
@@ -32,9 +36,28 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         if (to_send > 0)
             send_one();
         break;
+    case ENOS_EVENT_SUBSCRIBED:
+        subscribed = 1;
+        break;
+    case ENOS_EVENT_MESSAGE:
+        client_heard(event->payload, event->payload_len);
+        break;
     default:
         break;
     }
+}
+
+/* In the library's loop or, for the programs that measure that, in a loop of poll(). */
+static void loop(void)
+{
+    uint32_t timeout = ENOS_FOREVER;
+#ifdef POLLED
+    struct pollfd ready = {.fd = enos_client_fd(client), .events = POLLIN};
+
+    need(poll(&ready, 1, -1) == 1, "poll");
+    timeout = 0;
+#endif
+    need(enos_client_loop(client, timeout) == ENOS_OK, enos_last_error());
 }
 
 static enos_status set_certificates(enos_config *config, const char *directory)
@@ -49,7 +72,7 @@ static enos_status set_certificates(enos_config *config, const char *directory)
 
 void client_open(int port, const char *certificates)
 {
-    static unsigned number;
+    static __thread unsigned number;
     enos_config *config;
     char uri[64], device[32];
 
@@ -74,7 +97,7 @@ uint64_t client_connect(void)
     connected_at = 0;
     need(enos_client_connect(client) == ENOS_OK, enos_last_error());
     while (connected_at == 0)
-        need(enos_client_loop(client, ENOS_FOREVER) == ENOS_OK, enos_last_error());
+        loop();
     return connected_at;
 }
 
@@ -91,5 +114,12 @@ void client_publish(int quality, unsigned window, unsigned count)
     for (unsigned i = 0; i < window && to_send > 0; i++)
         send_one();
     while (to_be_done > 0)
-        need(enos_client_loop(client, ENOS_FOREVER) == ENOS_OK, enos_last_error());
+        loop();
+}
+
+void client_subscribe(const char *filter)
+{
+    need(enos_client_subscribe(client, filter, 0, NULL) == ENOS_OK, enos_last_error());
+    while (!subscribed)
+        loop();
 }

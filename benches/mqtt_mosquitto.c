@@ -5,13 +5,17 @@
 #include "bench.h"
 
 #include <mosquitto.h>
+#include <poll.h>
 
-static struct mosquitto *client;
-static int broker_port;
-static uint64_t connected_at;
-static int disconnected;
-static int qos;
-static unsigned to_send, to_be_done;
+void (*client_heard)(const void *payload, size_t length);
+
+/* Each thread has a client of its own. */
+static __thread struct mosquitto *client;
+static __thread int broker_port;
+static __thread uint64_t connected_at;
+static __thread int disconnected, subscribed;
+static __thread int qos;
+static __thread unsigned to_send, to_be_done;
 
 static void send_one(void)
 {
@@ -46,9 +50,42 @@ static void on_publish(struct mosquitto *m, void *ctx, int id)
         send_one();
 }
 
+static void on_subscribe(struct mosquitto *m, void *ctx, int id, int count, const int *granted)
+{
+    (void)m;
+    (void)ctx;
+    (void)id;
+    (void)count;
+    (void)granted;
+    subscribed = 1;
+}
+
+static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_message *message)
+{
+    (void)m;
+    (void)ctx;
+    client_heard(message->payload, (size_t)message->payloadlen);
+}
+
+/* In the library's loop or, for the programs that measure that, in a loop of poll(). */
 static void loop(void)
 {
+#ifdef POLLED
+    struct pollfd ready = {.fd = mosquitto_socket(client), .events = POLLIN};
+    int code = MOSQ_ERR_SUCCESS;
+
+    if (mosquitto_want_write(client))
+        ready.events |= POLLOUT;
+    need(poll(&ready, 1, 1000) >= 0, "poll");
+    if (ready.revents & POLLOUT)
+        code = mosquitto_loop_write(client, 1);
+    if (code == MOSQ_ERR_SUCCESS && ready.revents & ~POLLOUT)
+        code = mosquitto_loop_read(client, 1);
+    if (code == MOSQ_ERR_SUCCESS)
+        code = mosquitto_loop_misc(client);
+#else
     int code = mosquitto_loop(client, 1000, 1);
+#endif
 
     need(code == MOSQ_ERR_SUCCESS || disconnected, mosquitto_strerror(code));
 }
@@ -65,7 +102,7 @@ static int set_certificates(const char *directory)
 
 void client_open(int port, const char *certificates)
 {
-    static unsigned number;
+    static __thread unsigned number;
     char device[32], user[64];
 
     if (number == 0)
@@ -85,6 +122,8 @@ void client_open(int port, const char *certificates)
     mosquitto_connect_callback_set(client, on_connect);
     mosquitto_disconnect_callback_set(client, on_disconnect);
     mosquitto_publish_callback_set(client, on_publish);
+    mosquitto_subscribe_callback_set(client, on_subscribe);
+    mosquitto_message_callback_set(client, on_message);
 }
 
 uint64_t client_connect(void)
@@ -111,5 +150,12 @@ void client_publish(int quality, unsigned window, unsigned count)
     for (unsigned i = 0; i < window && to_send > 0; i++)
         send_one();
     while (to_be_done > 0)
+        loop();
+}
+
+void client_subscribe(const char *filter)
+{
+    need(mosquitto_subscribe(client, NULL, filter, 0) == MOSQ_ERR_SUCCESS, "mosquitto_subscribe");
+    while (!subscribed)
         loop();
 }

@@ -4,6 +4,7 @@
 #include "mqtt.h"
 
 #include "bench.h"
+#include "packets.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -17,43 +18,6 @@ static int client = -1, broker_port;
 static char device[32], user[64];
 static unsigned char in[65536];
 static size_t held;
-
-static size_t put_text(unsigned char *at, const char *text)
-{
-    size_t length = strlen(text);
-
-    at[0] = (unsigned char)(length >> 8);
-    at[1] = (unsigned char)length;
-    memcpy(at + 2, text, length);
-    return length + 2;
-}
-
-static size_t put_length(unsigned char *at, size_t length)
-{
-    size_t count = 0;
-
-    do {
-        at[count] = length % 128;
-        length /= 128;
-        if (length > 0)
-            at[count] |= 128;
-        count++;
-    } while (length > 0);
-    return count;
-}
-
-static void put(const void *bytes, size_t length)
-{
-    const char *at = bytes;
-
-    while (length > 0) {
-        ssize_t sent = send(client, at, length, MSG_NOSIGNAL);
-
-        need(sent > 0, "send");
-        at += sent;
-        length -= (size_t)sent;
-    }
-}
 
 /* Waits for more; how many acknowledgements have come, each of four bytes. */
 static unsigned acknowledged(void)
@@ -111,7 +75,7 @@ uint64_t client_connect(void)
     packet[0] = 0x10;
     at += put_length(packet + at, length);
     memcpy(packet + at, body, length);
-    put(packet, at + length);
+    put(client, packet, at + length);
     held = 0;
     need(acknowledged() == 1, "no CONNACK");
     return now_ns();
@@ -119,7 +83,7 @@ uint64_t client_connect(void)
 
 void client_disconnect(void)
 {
-    put("\xe0\0", 2);
+    put(client, "\xe0\0", 2);
     close(client);
 }
 
@@ -133,7 +97,7 @@ void client_publish(int qos, unsigned window, unsigned count)
 
         for (; room > 0 && to_send > 0; room--, to_send--, id = id % 65535 + 1)
             length += publish_packet(together + length, qos, id);
-        put(together, length);
+        put(client, together, length);
         if (qos == 0) {
             room = window;
         } else {

@@ -1,5 +1,5 @@
-# Reads measures.tsv, then samples (peer, measure, value); prints each measure's medians, and for each peer how many
-# times as good libenos is. A line "peers" in measures.tsv has the peers of those below it.
+# Reads measures.tsv, then samples (peer, measure, value); prints each measure's medians with their spread, and for each
+# peer how many times as good libenos is. A line "peers" in measures.tsv has the peers of those below it.
 
 BEGIN { FS = "\t" }
 
@@ -8,14 +8,28 @@ FNR == NR { measures[++rows] = $1; title[$1] = $2; unit[$1] = $3; better[$1] = $
 
 { sample[$1, $2, ++count[$1, $2]] = $3 }
 
-function median(who, what,    n, i, j, sorted, value) {
+function median(who, what,    n, i, j, value) {
     n = count[who, what]
+    delete sorted
     for (i = 1; i <= n; i++) {
         value = sample[who, what, i]
         for (j = i; j > 1 && sorted[j - 1] > value; j--) sorted[j] = sorted[j - 1]
         sorted[j] = value
     }
     return n % 2 ? sorted[(n + 1) / 2] : (sorted[n / 2] + sorted[n / 2 + 1]) / 2
+}
+
+# Of what median() has sorted last: half the way from the lowest to the highest.
+function spread(value,    n) {
+    n = length(sorted)
+    return n < 2 || !value ? "" : sprintf("±%.0f%%", 50 * (sorted[n] - sorted[1]) / value)
+}
+
+# sprintf() of some versions of awk counts bytes.
+function right(text, width,    characters) {
+    characters = length(text) - (text ~ /^±/ && length("±") > 1)
+    while (characters++ < width) text = " " text
+    return text
 }
 
 function number(value) {
@@ -27,26 +41,27 @@ END {
         what = measures[r]
         if (what == "peers") {
             peers = split(title[what, r], peer, " ")
-            printf "%s%-34s %-6s %9s", (r > 1 ? "\n" : ""), "", "", "libenos"
-            for (p = 1; p <= peers; p++) printf " %16s", peer[p]
+            printf "%s%-38s %-6s %9s %6s", (r > 1 ? "\n" : ""), "", "", "libenos", ""
+            for (p = 1; p <= peers; p++) printf " %16s %6s", peer[p], ""
             printf "\n"
             continue
         }
         if (!count["enos", what]) continue
         ours = median("enos", what)
-        printf "%-34s %-6s %9s", title[what], unit[what], number(ours)
+        printf "%-38s %-6s %9s %s", title[what], unit[what], number(ours), right(spread(ours), 6)
         for (p = 1; p <= peers; p++) {
             if (!count[peer[p], what]) {
-                printf " %16s", "-"
+                printf " %16s %6s", "-", ""
                 continue
             }
             theirs = median(peer[p], what)
             # Two zeros are as good as each other.
             if (ours == theirs) ratio = 1
             else ratio = better[what] == "more" ? ours / theirs : theirs / ours
-            printf " %8s %7s", number(theirs), sprintf(ratio < 100 ? "(%.2fx)" : "(%.0fx)", ratio)
+            printf " %8s %7s %s", number(theirs), sprintf(ratio < 100 ? "(%.2fx)" : "(%.0fx)", ratio), right(spread(theirs), 6)
         }
         printf "\n"
     }
-    print "\n(x): how many times as good libenos is; above 1 it is the faster or smaller one."
+    print "\n(x): how many times as good libenos is; above 1 it is the faster or smaller one. ±: half the way"
+    print "from the lowest round to the highest."
 }

@@ -26,7 +26,7 @@ set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "The library that firmware runs with.")
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libenos-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libenos${ENOS_SOVERSION} (= ${PROJECT_VERSION})")
-set(CPACK_COMPONENT_DEV_DESCRIPTION "The header, and files for CMake and pkg-config.")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "The header, files for CMake and pkg-config, pages and examples.")
 
 set(CPACK_DEBIAN_DEBUG_PACKAGE_NAME libenos${ENOS_SOVERSION}-dbgsym)
 set(CPACK_DEBIAN_DEBUG_PACKAGE_SECTION debug)

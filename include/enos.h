@@ -149,8 +149,12 @@
  * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
  * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
  * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
- * lock of the library held. A slow callback holds up the events behind it. While a callback is slow, or nobody loops, the
- * library's keeper thread keeps the connection alive and queues what comes, from half a keep-alive on at the latest.
+ * lock of the library held. A slow callback holds up the events behind it.
+ *
+ * While a callback is slow, or nobody loops a client, nothing is read from its connection for up to half a keep-alive.
+ * Then the library's keeper thread looks at the connection. If there is something to do, the keeper keeps it from then
+ * on: it reads and queues at once what comes, acknowledges, and sends PINGREQs, until somebody loops again. If there is
+ * nothing to do, it looks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
@@ -377,7 +381,7 @@ const char *enos_strerror(enos_status code);
 
 /**
  * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret.
+ * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, save
@@ -391,7 +395,8 @@ const char *enos_last_error(void);
  * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
  * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
  * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload, and none a line break or another control character.
+ * a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
+ * in its place.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -895,8 +900,6 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
    *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
    *     and has to be deleted and registered anew in the EnOS console;
-   *   - ENOS_ERR_ACTIVATION_TIMEOUT: it took the product secret and has sent no device secret so far. The client
-   *     stays connected and waits on;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
@@ -919,8 +922,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_PERSIST_FAILED = 4,
   /**
-   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. status
-   * is ENOS_OK; on the activation's topic it says why the message was no activation of this device.
+   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
+   * on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
@@ -944,8 +947,9 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_REPLY = 9,
   /**
-   * Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
-   * many. Events of other types are never dropped.
+   * Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
+   * large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
+   * detail_code says how many. Events of other types are never dropped.
    */
   ENOS_EVENT_OVERFLOW = 10,
   /**
@@ -964,6 +968,21 @@ typedef enum enos_event_type {
    *     replies come, and the first message waits for one.
    */
   ENOS_EVENT_OUTBOX_FAILED = 12,
+  /**
+   * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
+   * there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls. status is
+   *
+   *   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
+   *     storage does not take a secret, this does not come;
+   *   - ENOS_ERR_STATE: enos_client_connect() was called before that, and has taken the disconnect back.
+   */
+  ENOS_EVENT_STOPPED = 15,
+  /**
+   * The broker took the product secret, and has sent no device secret so far (enos_config_set_activation_timeout()).
+   * The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
+   * ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
+   */
+  ENOS_EVENT_ACTIVATION_LATE = 16,
   /**
    * A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
    * of its message was told before.
@@ -1014,7 +1033,7 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret.
+   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
    */
   const char *detail;
   /**
@@ -1206,7 +1225,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
 
 /**
  * Sets how long the device secret may take after a login with the product secret before that is reported
- * (DISCONNECTED with ENOS_ERR_ACTIVATION_TIMEOUT). The client keeps waiting for it, and logs in once more after 10
+ * (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10
  * minutes.
  *
  * @param config  the config.
@@ -1570,8 +1589,9 @@ enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
- * ENOS_OK then says that it is done. A device secret that may be on its way is waited for, some 2 seconds; one that is
- * not stored yet is kept, and storing it goes on.
+ * ENOS_OK then says that the device is offline, if it was not. A device secret that may be on its way is waited for, some
+ * 2 seconds; one that is not stored yet is kept, and storing it goes on. STOPPED says that all of this is done: exactly
+ * one comes for each call, also when there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -1581,13 +1601,13 @@ enos_status enos_client_disconnect(enos_client *client);
 
 /**
  * Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
- * more, not even for calls without an outcome: to see those, disconnect and loop until DISCONNECTED first. Waits for a
+ * more, not even for calls without an outcome: to see those, disconnect and loop until STOPPED first. Waits for a
  * callback that runs on the library's thread. No other call on this client may be running or follow.
  *
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
- * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Loop until it
- *                                  is stored, or, when storing fails, save it
+ * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
+ *                                  thread goes on. Loop until it is stored, or, when storing fails, save it
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
@@ -1622,9 +1642,11 @@ int32_t enos_client_state(const enos_client *client);
 const char *enos_state_name(int32_t state);
 
 /**
- * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
- * delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
- * from them; if there are more, the next pass does not wait. The network itself does not wait for it.
+ * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
+ * events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
+ * of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
+ * belongs together in the outbox (removing messages that are through, setting one aside) counts as one. What is left is
+ * for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.

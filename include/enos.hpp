@@ -351,8 +351,8 @@ private:
 
 /**
  * A client of one's own. Its end waits, for ENOS_HPP_END_MS at most: a device secret that has arrived and is in no
- * storage yet is stored first, for the cloud sends it once. For an end with a DISCONNECTED event, disconnect and wait for
- * ENOS_STATE_IDLE before.
+ * storage yet is stored first, for the cloud sends it once. For an end with all events, disconnect and loop until STOPPED
+ * before.
  */
 class client : public client_ref {
 public:

@@ -13,4 +13,5 @@ pub mod protocol;
 pub mod session;
 pub mod sorted;
 pub mod storage;
+pub mod text;
 pub mod transport;

@@ -2,6 +2,7 @@
 //!
 //! Off by default; a record that nobody wants costs one atomic load. Nothing that could hold a secret belongs in one.
 
+use crate::text;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,7 +29,7 @@ const QUEUE_LEN: usize = 256;
 /// Bytes of a message at most, so that the queue is bounded in memory, too.
 const MESSAGE_LEN: usize = 1024;
 
-/// Neither text holds a control character.
+/// Both texts are plain ([`text::is_plain`]).
 pub struct Record {
     pub level: Level,
     /// Which part of the library speaks.
@@ -198,8 +199,8 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
     state.queue.push_back(record);
 }
 
-/// The text, cut to length. Control characters become '?': a topic off the network must neither end a C string early
-/// nor forge a line or drive a terminal.
+/// The text, cut to length, in plain characters: a topic off the network must neither end a C string early nor forge a
+/// line or drive a terminal.
 fn printable(message: fmt::Arguments<'_>) -> String {
     struct Text(String);
     impl fmt::Write for Text {
@@ -208,7 +209,7 @@ fn printable(message: fmt::Arguments<'_>) -> String {
                 if self.0.len() + c.len_utf8() > MESSAGE_LEN {
                     return Err(fmt::Error);
                 }
-                self.0.push(if c.is_control() { '?' } else { c });
+                self.0.push(text::plain(c));
             }
             Ok(())
         }

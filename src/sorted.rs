@@ -80,14 +80,22 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.retain(|(key, value)| keep(key, value));
     }
 
+    /// Gives the memory back, if nothing is in it.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.0 = VecDeque::new();
+        }
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
     /// Where the key is, or where it would be.
     fn find(&self, key: &K) -> Result<usize, usize> {
-        match self.0.back() {
-            Some((last, _)) if last < key => Err(self.0.len()),
+        match (self.0.front(), self.0.back()) {
+            (Some((first, _)), _) if first == key => Ok(0),
+            (_, Some((last, _))) if last < key => Err(self.0.len()),
             _ => self.0.binary_search_by(|(present, _)| present.cmp(key)),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::client::settle;
 use crate::input::Input;
-use crate::oracle::check_words;
+use crate::oracle::{check_log, check_words, listen};
 use crate::wire::Wires;
 use enos::error::Status;
 use enos_sim::ca::{Authority, KeyKind};
@@ -125,12 +125,14 @@ pub fn certificate(bytes: &[u8]) {
         _ => setup.skip_name_check(),
     };
     let Ok(mut host) = setup.try_create() else { return };
+    listen();
     host.connect();
     settle(&host, &mut wires);
     if wires.packet().is_some() {
         wires.send(&connack(5));
         settle(&host, &mut wires);
     }
+    check_log();
     while let Some(told) = host.take() {
         check_words(&told.detail);
         assert_ne!(told.status, Status::ENOS_ERR_PANIC, "{told:?}");

@@ -5,7 +5,7 @@
 //! comes in is within its limits, and the client always goes offline in the end, and can be destroyed.
 
 use crate::input::Input;
-use crate::oracle::check_words;
+use crate::oracle::{check_log, check_words, listen};
 use crate::stored;
 use crate::wire::Wires;
 use enos::error::Status::{self, *};
@@ -65,6 +65,7 @@ pub fn storage(bytes: &[u8]) {
 }
 
 fn run(mut input: Input, wires: Wires, to: impl FnOnce(&Wires) -> Setup, records: BTreeMap<String, Vec<u8>>) {
+    listen();
     let flags = input.byte();
     let is = |bit: u8| flags & 1 << bit != 0;
     let store = Store::with(records);
@@ -128,6 +129,7 @@ impl Run {
 
     /// The events so far, each checked.
     fn hear(&mut self) {
+        check_log();
         assert!(self.host.state() >= 0 && self.host.fd() >= 0);
         while let Some(told) = self.host.take() {
             check_words(&told.detail);
@@ -219,7 +221,7 @@ impl Run {
                     1 => drop(self.host.show_waiting()),
                     _ => {
                         let kept = self.host.show_waiting().into_iter().chain(self.host.dead_letters()).next();
-                        kept.iter().for_each(|kept| drop(self.host.drop_message(kept.token)));
+                        kept.iter().for_each(|kept| fine(into(self.host.drop_message(kept.token))));
                     }
                 },
                 _ => {}

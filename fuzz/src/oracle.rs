@@ -1,6 +1,15 @@
 //! What holds for all targets.
 
+use enos::ffi::log::{enos_log_record, enos_log_set};
+use std::ffi::c_void;
 use std::panic::PanicHookInfo;
+use std::ptr::null_mut;
+use std::sync::{Mutex, Once};
+use support::host::{text, DEVICE_SECRET, PRODUCT_SECRET};
+use support::log::TRACE;
+
+/// The first record of the log that ought not to be.
+static BAD_RECORD: Mutex<Option<String>> = Mutex::new(None);
 
 /// Has every panic told, also one that the library catches and makes a status of.
 pub fn watch(tell: fn(&PanicHookInfo)) {
@@ -16,6 +25,31 @@ pub fn watch(tell: fn(&PanicHookInfo)) {
 /// Words for a person, which may quote what somebody else wrote.
 #[track_caller]
 pub fn check_words(words: &str) {
-    assert!(!words.contains(char::is_control), "control characters in {words:?}");
-    assert!(words.len() < 4096, "{} bytes of words: {words:?}", words.len());
+    assert!(are_fit(words), "{words:?}");
+}
+
+fn are_fit(words: &str) -> bool {
+    let tells_secret = [DEVICE_SECRET, PRODUCT_SECRET].iter().any(|secret| words.contains(secret));
+    words.len() < 4096 && !words.contains(char::is_control) && !tells_secret
+}
+
+unsafe extern "C" fn on_log(_ctx: *mut c_void, record: *const enos_log_record) {
+    // SAFETY: the library's record, valid during the call.
+    let message = text(unsafe { (*record).message });
+    if !are_fit(&message) {
+        BAD_RECORD.lock().unwrap().get_or_insert(message);
+    }
+}
+
+/// Has the log checked likewise.
+pub fn listen() {
+    static LISTENS: Once = Once::new();
+    // SAFETY: a callback that does not look at its ctx.
+    LISTENS.call_once(|| assert_eq!(unsafe { enos_log_set(Some(on_log), null_mut(), TRACE) }, 0));
+}
+
+#[track_caller]
+pub fn check_log() {
+    let bad = BAD_RECORD.lock().unwrap().take();
+    assert!(bad.is_none(), "in the log: {bad:?}");
 }

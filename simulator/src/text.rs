@@ -132,7 +132,23 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What a client sends must not steer the reader's terminal.
+/// What a client sends must not steer the reader's terminal, forge a line, or change the order of what is read.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let steers = |c: char| {
+        let separates = matches!(c, '\u{2028}' | '\u{2029}');
+        let turns =
+            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        c.is_control() || separates || turns
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_steers_a_terminal_or_turns_words_is_replaced() {
+        assert_eq!(printable("é\n\u{1b}[2J\u{85}\u{2028}\u{202e}\u{2066}温"), "é��[2J����温");
+    }
 }

@@ -13,17 +13,17 @@ mod run;
 mod stats;
 mod stored;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
-use crate::protocol::{envelope, topic, Content, Totals};
+use crate::protocol::{envelope, topic, Content, Identity, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
 use crate::transport::clock;
-use crate::transport::inbox::{Inbox, InboxLimits};
+use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
 pub use callback::in_event_callback;
@@ -49,7 +49,7 @@ pub struct Client {
     waker: Arc<Waker>,
     counters: Counters,
     /// `None` without a storage.
-    queue: Option<Mutex<Queue>>,
+    queue: Option<Box<Mutex<Queue>>>,
     /// How the queue stood when it was used last. `None`: it is not open.
     counts: Mutex<Option<Counts>>,
     /// Held by the thread that runs the loop, and only ever tried for.
@@ -72,15 +72,17 @@ impl Client {
         }
         let waker = Arc::new(Waker::new()?);
         let limits = InboxLimits { messages: config.inbound_messages as usize, bytes: config.inbound_bytes };
-        let inbox = Arc::new(Inbox::new(limits, Box::new(topic::is_activation_topic), Arc::clone(&waker)));
+        let activating = Arc::new(AtomicU64::new(0));
+        let receive = receive(&settings.identity, Arc::clone(&activating));
+        let inbox = Arc::new(Inbox::new(limits, Box::new(receive), Arc::clone(&waker)));
         let records = config.storage.as_ref().map(|storage| {
             let identity = &settings.identity;
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
-        let queue = records.clone().map(|records| Mutex::new(Queue::new(records, config.outbox.limits)));
+        let queue = records.clone().map(|records| Box::new(Mutex::new(Queue::new(records, config.outbox.limits))));
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
-        let runner = Runner::new(config, server, settings.identity.clone(), records, traffic);
+        let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
         Ok(Arc::new(Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
@@ -210,40 +212,30 @@ impl Client {
         self.waker.wake();
     }
 
-    /// Whether the client may be destroyed now.
-    pub fn check_destroy(&self) -> Result<()> {
+    /// Whether the client may be destroyed now: not while it holds a device secret that is in no storage. Where one may be
+    /// on its way, it looks at what has arrived first; for that, the loop's thread has to stand still.
+    pub fn check_destroy(self: &Arc<Self>) -> Result<()> {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
-        if session.has_unsaved_secret() {
-            return Err(Error::new(
-                Status::ENOS_ERR_UNSAVED_SECRET,
-                "the client holds a device secret that is in no storage yet; save the one in the PERSIST_FAILED \
-                 event, call enos_client_activation_saved(), then destroy again",
-            ));
+        check_saved(&session)?;
+        if !session.is_activating() {
+            return Ok(());
         }
-        let activating = session.state() == State::Activating;
         drop(session);
-        if activating && self.has_activation() {
-            return Err(Error::new(
-                Status::ENOS_ERR_UNSAVED_SECRET,
-                "an activation has arrived, which the cloud sends once, and nobody has looked at it; run the loop \
-                 until it is stored, then destroy again",
-            ));
+        let ran = self.join_thread();
+        if let Ok(Some(mut runner)) = self.try_runner() {
+            self.take_in(&mut runner);
         }
-        Ok(())
-    }
-
-    /// Whether an activation waits for the loop. It may not have been read yet, when nobody loops.
-    fn has_activation(&self) -> bool {
-        if let Ok(Some(runner)) = self.try_runner() {
-            runner.present_link().map(|link| link.step(true));
+        let checked = self.session().map_or(Ok(()), |session| check_saved(&session));
+        if ran && checked.is_err() {
+            self.loop_start()?;
         }
-        self.inbox.has_kept()
+        checked
     }
 
     /// Stops the loop's thread and drops the link. The client is of no use afterwards.
     pub fn shutdown(&self) {
-        self.join_thread();
+        let _ = self.join_thread();
         self.mark_unusable();
         let mut runner = self.runner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         runner.drop_link();
@@ -284,6 +276,23 @@ impl Client {
     }
 }
 
+/// An activation is awaited by the link that has logged in as the product. What else comes on the topic of one, whosever
+/// it is, is nothing that the host may see: there may be a secret in it.
+fn receive(identity: &Identity, activating: Arc<AtomicU64>) -> impl Fn(u64, &[u8]) -> Welcome {
+    let own = topic::activation_topics(identity);
+    move |link, topic| {
+        if !topic::is_activation_topic(topic) {
+            return Welcome::Ordinary;
+        }
+        let is_awaited = activating.load(Ordering::Acquire) == link && own.iter().any(|own| own.as_bytes() == topic);
+        if is_awaited {
+            Welcome::Kept
+        } else {
+            Welcome::Unwanted
+        }
+    }
+}
+
 fn broken() -> Error {
     Error::new(Status::ENOS_ERR_PANIC, "a fault of the library left this client unusable; destroy it")
 }
@@ -320,6 +329,17 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         }),
     };
     Ok((settings, server))
+}
+
+fn check_saved(session: &Session) -> Result<()> {
+    if session.has_unsaved_secret() {
+        return Err(Error::new(
+            Status::ENOS_ERR_UNSAVED_SECRET,
+            "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that fails, \
+             save the one in the PERSIST_FAILED event, call enos_client_activation_saved(), then destroy again",
+        ));
+    }
+    Ok(())
 }
 
 fn check_backlog(session: &Session) -> Result<()> {

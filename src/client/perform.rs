@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::stats::Timing;
 use super::stored::Stored;
-use super::{callback, Client};
+use super::{callback, now, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
 use crate::log;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
-use crate::protocol::{Identity, SignParams};
+use crate::protocol::{Identity, SecureMode, SignParams};
 use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
@@ -21,6 +22,8 @@ use crate::transport::tls::Tls;
 
 /// How many of a name's addresses are tried.
 const MAX_ADDRESSES: usize = 8;
+/// How often a link is read before it is given up, if there is always more: some thousand packets.
+const MAX_LOOKS: usize = 64;
 
 /// What only the thread in the loop touches.
 pub struct Runner {
@@ -36,7 +39,11 @@ pub struct Runner {
     /// Attempts that timed out: the next one begins with another address.
     timeouts: usize,
     timing: Timing,
-    pub events: Vec<(u64, LinkEvent)>,
+    /// What has been taken from the inbox, and is still to be told; messages that were dropped.
+    pub events: VecDeque<(u64, LinkEvent)>,
+    pub dropped: u64,
+    /// The link that has logged in, or is about to, as the product: its generation. 0: none.
+    activating: Arc<AtomicU64>,
 }
 
 struct LinkSettings {
@@ -63,6 +70,7 @@ impl Runner {
         server: Server,
         identity: Identity,
         records: Option<Records>,
+        activating: Arc<AtomicU64>,
         traffic: Arc<Traffic>,
     ) -> Runner {
         Runner {
@@ -84,7 +92,9 @@ impl Runner {
             generation: 0,
             timeouts: 0,
             timing: Timing::default(),
-            events: Vec::new(),
+            events: VecDeque::new(),
+            dropped: 0,
+            activating,
         }
     }
 
@@ -97,6 +107,11 @@ impl Runner {
     /// The link of the attempt under way.
     pub fn present_link(&self) -> Option<&Link> {
         self.attempt.as_ref()?.link.as_ref()
+    }
+
+    /// Something was left over by the last pass.
+    pub fn has_work(&self) -> bool {
+        self.stored.is_busy() || !self.events.is_empty() || self.dropped > 0
     }
 
     fn link(&self, number: u64) -> Option<&Link> {
@@ -115,6 +130,8 @@ impl Runner {
                 method: attempt.candidate.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
+            let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
+            self.activating.store(activating, Ordering::Release);
             let options = LinkOptions {
                 address,
                 client_id: mqtt_client_id(&self.identity, params.mode, params.method, params.timestamp_ms),
@@ -192,11 +209,20 @@ impl Client {
                 runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
-            Action::Abandon { attempt, reason } => return Some(runner.abandon(attempt, &reason)),
-            Action::Disconnect { attempt, linger_ms } => match runner.link(attempt) {
-                Some(link) => link.disconnect(linger_ms),
-                None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
-            },
+            Action::Abandon { attempt, reason } => {
+                // What has arrived may be a reason not to.
+                if self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt)) {
+                    return None;
+                }
+                return Some(runner.abandon(attempt, &reason));
+            }
+            Action::Disconnect { attempt, linger_ms } => {
+                self.take_in(runner);
+                match runner.link(attempt) {
+                    Some(link) => link.disconnect(linger_ms),
+                    None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
+                }
+            }
             Action::Send(request) => self.send(runner, request),
             Action::OpenOutbox => return Some(self.open_outbox()),
             Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
@@ -207,6 +233,33 @@ impl Client {
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }
         None
+    }
+
+    /// Tells the session what has arrived on the link of an activation: the secret that is sent once may be among it, and
+    /// the link is about to be given up. False: it is not such a link.
+    pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
+        let is_activating = |runner: &Runner| {
+            let attempt = runner.attempt.as_ref();
+            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.candidate.mode() == SecureMode::Product)
+        };
+        if !is_activating(runner) {
+            return false;
+        }
+        // A broker that never stops to send is left all the same.
+        for _ in 0..MAX_LOOKS {
+            let more = runner.present_link().is_some_and(|link| link.step(true));
+            runner.dropped += self.inbox.drain(&mut runner.events);
+            if runner.events.is_empty() && !more {
+                break;
+            }
+            while let Some((generation, event)) = runner.events.pop_front() {
+                if let (Some(input), Ok(mut session)) = (self.on_link_event(runner, generation, event), self.session())
+                {
+                    session.handle(now(), input);
+                }
+            }
+        }
+        true
     }
 
     fn emit(self: &Arc<Self>, event: &Event) {
@@ -250,7 +303,10 @@ impl Client {
                 }));
             }
             LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
-            LinkEvent::Connected => LinkInput::Up,
+            LinkEvent::Connected => {
+                attempt.addresses = VecDeque::new();
+                LinkInput::Up
+            }
             LinkEvent::Delivered { token } => LinkInput::Delivered { token },
             LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
             LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },

@@ -1,5 +1,6 @@
 //! The loop, on whichever thread runs it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::perform::Runner;
 use super::{broken, callback, now, Client};
 use crate::error::{Error, Result, Status};
-use crate::session::{Input, Session, State};
+use crate::session::{Action, Burden, Input, Session, State};
 use crate::transport::link::Link;
 use crate::transport::{clock, thread};
 use crate::{log, panic};
@@ -24,8 +25,37 @@ pub(super) enum LoopThread {
     Ending,
 }
 
-/// More than one happening can have as its consequences, unless callbacks add to them.
-const MAX_ACTIONS: usize = 25_000;
+/// Events that one pass delivers.
+const MAX_EVENTS: usize = 256;
+
+/// What one pass of the loop may still do. A callback that makes one event of another would else never let go of the
+/// loop; and whoever does not want to wait, does not want to wait for the storage either.
+struct Pass {
+    events: usize,
+    storage: usize,
+}
+
+impl Pass {
+    fn new(timeout_ms: Option<u64>) -> Pass {
+        Pass { events: MAX_EVENTS, storage: if timeout_ms == Some(0) { 1 } else { usize::MAX } }
+    }
+
+    fn allows(&self, action: &Action) -> bool {
+        match action.burden() {
+            Burden::None => true,
+            Burden::Event => self.events > 0,
+            Burden::Storage => self.storage > 0,
+        }
+    }
+
+    fn spend(&mut self, burden: Burden) {
+        match burden {
+            Burden::None => {}
+            Burden::Event => self.events -= 1,
+            Burden::Storage => self.storage -= 1,
+        }
+    }
+}
 
 impl Client {
     /// Waits for work for at most `timeout_ms` (`None`: for ever), then does what is due. A signal, or a wake, ends
@@ -114,12 +144,14 @@ impl Client {
     /// Ends the thread and waits until it is gone. Nothing is lost; any thread may run the loop afterwards.
     pub fn loop_stop(&self) -> Result<()> {
         callback::refuse_in_callback("enos_client_loop_stop")?;
-        self.join_thread();
+        let _ = self.join_thread();
         Ok(())
     }
 
     /// Waits without the lock: a callback that runs on the thread may ask whether it runs.
-    pub(super) fn join_thread(&self) {
+    /// Whether it ran.
+    #[must_use]
+    pub(super) fn join_thread(&self) -> bool {
         let mut slot = self.thread();
         match std::mem::replace(&mut *slot, LoopThread::Ending) {
             LoopThread::None => *slot = LoopThread::None,
@@ -137,8 +169,10 @@ impl Client {
                 *self.thread() = LoopThread::None;
                 self.thread_ended.notify_all();
                 self.tell_waiters();
+                return true;
             }
         }
+        false
     }
 
     fn run_thread(self: &Arc<Self>) {
@@ -215,46 +249,74 @@ impl Client {
             link.leave();
             more
         });
-        let mut events = std::mem::take(&mut runner.events);
-        let dropped = self.inbox.drain(&mut events);
-        for (generation, event) in events.drain(..) {
-            if let Some(input) = self.on_link_event(runner, generation, event) {
-                self.feed(runner, input)?;
-            }
-        }
-        runner.events = events;
-        if dropped > 0 {
-            self.counters.dropped(dropped);
-            self.feed(runner, Input::Dropped(dropped))?;
-        }
-        self.feed(runner, Input::Tick)?;
+        self.work(runner, Pass::new(timeout_ms))?;
         let link_deadline = runner.present_link().and_then(Link::rest);
         self.waker.rest();
-        let session = self.session()?;
+        let mut session = self.session()?;
+        if !runner.has_work() && session.release() {
+            runner.events = VecDeque::new();
+            self.inbox.release();
+        }
         let deadline = [session.deadline(), link_deadline].into_iter().flatten().min();
         self.waker.set_deadline(deadline);
-        if more || session.backlog() > 0 || !self.inbox.is_empty() {
+        if more || session.has_actions() || runner.has_work() || !self.inbox.is_empty() {
             self.waker.notify();
         }
         waited.map(drop)
     }
 
-    /// Tells the session, and performs all that follows.
-    fn feed(self: &Arc<Self>, runner: &mut Runner, input: Input) -> Result<()> {
+    /// Tells the session what has come, and performs what follows, as far as this pass may go. What was decided before
+    /// is done before the session learns anything new.
+    fn work(self: &Arc<Self>, runner: &mut Runner, mut pass: Pass) -> Result<()> {
+        if !self.perform_all(runner, &mut pass)? {
+            return Ok(());
+        }
+        if runner.events.is_empty() {
+            runner.dropped += self.inbox.drain(&mut runner.events);
+        }
+        while let Some((generation, event)) = runner.events.pop_front() {
+            let Some(input) = self.on_link_event(runner, generation, event) else { continue };
+            if !self.feed(runner, input, &mut pass)? {
+                return Ok(());
+            }
+        }
+        let dropped = std::mem::take(&mut runner.dropped);
+        if dropped > 0 {
+            self.counters.dropped(dropped);
+            if !self.feed(runner, Input::Dropped(dropped), &mut pass)? {
+                return Ok(());
+            }
+        }
+        self.feed(runner, Input::Tick, &mut pass).map(drop)
+    }
+
+    fn feed(self: &Arc<Self>, runner: &mut Runner, input: Input, pass: &mut Pass) -> Result<bool> {
         self.session()?.handle(now(), input);
-        // A callback that makes one action of another would never let go of the loop: the rest is for the next turn.
-        for _ in 0..MAX_ACTIONS {
+        self.perform_all(runner, pass)
+    }
+
+    /// False when the pass has come to its limits before all was done.
+    fn perform_all(self: &Arc<Self>, runner: &mut Runner, pass: &mut Pass) -> Result<bool> {
+        loop {
             let answer = if runner.stored.is_busy() {
+                if pass.storage == 0 {
+                    return Ok(false);
+                }
+                pass.spend(Burden::Storage);
                 runner.stored.step()
             } else {
-                let Some(action) = self.session()?.next_action() else { break };
+                let mut session = self.session()?;
+                let Some(action) = session.next_action_if(|action| pass.allows(action)) else {
+                    return Ok(!session.has_actions());
+                };
+                drop(session);
+                pass.spend(action.burden());
                 self.perform(runner, action)
             };
             if let Some(answer) = answer {
                 self.session()?.handle(now(), answer);
             }
         }
-        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ type Outcome<T> = std::result::Result<T, StorageFailure>;
 
 /// One device's records, as the session wants them. Without a storage there is nothing to read, and nothing is kept.
 pub struct Stored {
-    records: Option<Records>,
+    records: Option<Box<Records>>,
     /// Which of the two records of secrets was written last, and its number.
     newest: (u8, u64),
     job: Option<Job>,
@@ -33,7 +33,7 @@ enum Job {
 
 impl Stored {
     pub fn new(records: Option<Records>) -> Stored {
-        Stored { records, newest: (1, 0), job: None }
+        Stored { records: records.map(Box::new), newest: (1, 0), job: None }
     }
 
     /// A load or a store has calls of the host's storage left to make.
@@ -53,7 +53,7 @@ impl Stored {
 
     /// Begins to store these, in the place of what is not the newest.
     pub fn store_secrets(&mut self, secrets: Vec<KeptSecret>) -> Option<Input> {
-        let Some(records) = &self.records else { return Some(Input::SecretsStored(Ok(()))) };
+        let Some(records) = self.records.as_deref() else { return Some(Input::SecretsStored(Ok(()))) };
         let next = (1 - self.newest.0, self.newest.1.wrapping_add(1));
         let stored = StoredSecrets { number: next.1, secrets: secrets.into_iter().map(to_stored).collect() };
         let storing = stored.encode().map_err(encoding);
@@ -66,7 +66,7 @@ impl Stored {
 
     /// Makes the next call of the host's storage. What is done with that answers.
     pub fn step(&mut self) -> Option<Input> {
-        let records = self.records.as_ref()?;
+        let records = self.records.as_deref()?;
         match self.job.take()? {
             Job::Load { mut loaded, mut left } => {
                 if let Some(role) = left.pop() {
@@ -101,7 +101,7 @@ impl Stored {
     }
 
     fn with(&self, call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>) -> Outcome<()> {
-        self.records.as_ref().map_or(Ok(()), call).map_err(failure)
+        self.records.as_deref().map_or(Ok(()), call).map_err(failure)
     }
 }
 

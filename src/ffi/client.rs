@@ -131,8 +131,9 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
 }
 
 /// Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
-/// ENOS_OK then says that it is done. A device secret that may be on its way is waited for, some 2 seconds; one that is
-/// not stored yet is kept, and storing it goes on.
+/// ENOS_OK then says that the device is offline, if it was not. A device secret that may be on its way is waited for, some
+/// 2 seconds; one that is not stored yet is kept, and storing it goes on. STOPPED says that all of this is done: exactly
+/// one comes for each call, also when there was nothing to do.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or nothing to do.
@@ -144,13 +145,13 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 }
 
 /// Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
-/// more, not even for calls without an outcome: to see those, disconnect and loop until DISCONNECTED first. Waits for a
+/// more, not even for calls without an outcome: to see those, disconnect and loop until STOPPED first. Waits for a
 /// callback that runs on the library's thread. No other call on this client may be running or follow.
 ///
 /// @param client  may be NULL: nothing happens, ENOS_OK.
 /// @retval ENOS_OK                  the client is gone.
-/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed. Loop until it
-///                                  is stored, or, when storing fails, save it
+/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
+///                                  thread goes on. Loop until it is stored, or, when storing fails, save it
 ///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
@@ -161,7 +162,7 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
             return Ok(());
         }
         // SAFETY: the header's contract.
-        unsafe { handle::client(client) }?.check_destroy()?;
+        unsafe { handle::share_client(client) }?.check_destroy()?;
         // SAFETY: as above: and it is not used again.
         let client = unsafe { handle::take_client(client) };
         client.shutdown();
@@ -203,9 +204,11 @@ pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
     STATES.iter().find(|(c, _, _)| *c as i32 == state).map_or(c"UNKNOWN", |(_, _, name)| name).as_ptr()
 }
 
-/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
-/// delivers events and log records. One pass takes at most 256 messages and outcomes from the network, and what follows
-/// from them; if there are more, the next pass does not wait. The network itself does not wait for it.
+/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
+/// events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
+/// of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
+/// belongs together in the outbox (removing messages that are through, setting one aside) counts as one. What is left is
+/// for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.

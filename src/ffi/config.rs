@@ -243,7 +243,7 @@ pub unsafe extern "C" fn enos_config_set_connect_timeout(config: *mut enos_confi
 }
 
 /// Sets how long the device secret may take after a login with the product secret before that is reported
-/// (DISCONNECTED with ENOS_ERR_ACTIVATION_TIMEOUT). The client keeps waiting for it, and logs in once more after 10
+/// (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10
 /// minutes.
 ///
 /// @param config  the config.

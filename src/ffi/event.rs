@@ -12,6 +12,7 @@ use super::status::enos_status;
 use crate::client::EventSink;
 use crate::log;
 use crate::session::event::{Event, EventKind};
+use crate::text;
 
 /// What an event tells. Later versions add types: ignore those that you do not know.
 #[repr(C)]
@@ -28,8 +29,6 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
     ///   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
     ///     and has to be deleted and registered anew in the EnOS console;
-    ///   - ENOS_ERR_ACTIVATION_TIMEOUT: it took the product secret and has sent no device secret so far. The client
-    ///     stays connected and waits on;
     ///   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
     ///     detail_code is what it returned;
     ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
@@ -46,8 +45,8 @@ pub enum enos_event_type {
     /// is what your storage returned, retry_in_ms when it is tried again. The library tries for as long as the process
     /// lives; you may also save it by hand and call enos_client_activation_saved().
     ENOS_EVENT_PERSIST_FAILED = 4,
-    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. status
-    /// is ENOS_OK; on the activation's topic it says why the message was no activation of this device.
+    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
+    /// on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
     ENOS_EVENT_MESSAGE = 5,
     /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
     /// reply: token, status.
@@ -61,8 +60,9 @@ pub enum enos_event_type {
     /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
     /// another code, or the broker refuses the topic of the replies (detail_code 128).
     ENOS_EVENT_REPLY = 9,
-    /// Messages were dropped because the inbound queue was full (enos_config_set_queue_limits()); detail_code says how
-    /// many. Events of other types are never dropped.
+    /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
+    /// large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
+    /// detail_code says how many. Events of other types are never dropped.
     ENOS_EVENT_OVERFLOW = 10,
     /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
     /// (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
@@ -76,6 +76,17 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
+    /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
+    /// there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls. status is
+    ///
+    ///   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
+    ///     storage does not take a secret, this does not come;
+    ///   - ENOS_ERR_STATE: enos_client_connect() was called before that, and has taken the disconnect back.
+    ENOS_EVENT_STOPPED = 15,
+    /// The broker took the product secret, and has sent no device secret so far (enos_config_set_activation_timeout()).
+    /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
+    /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
+    ENOS_EVENT_ACTIVATION_LATE = 16,
     /// A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
     /// of its message was told before.
     ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
@@ -101,7 +112,7 @@ pub struct enos_event {
     pub retry_in_ms: u32,
     /// 0.
     pub reserved: u32,
-    /// Words for a log. Never NULL, never holds a secret.
+    /// Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
     pub detail: *const c_char,
     /// Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
     pub topic: *const c_char,
@@ -156,7 +167,8 @@ impl EventCallback {
 
 /// Makes the event that C sees, for as long as `f` runs.
 fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
-    let detail = with_nul(event.detail.bytes().filter(|byte| *byte != 0));
+    let detail: String = event.detail.chars().map(text::plain).collect();
+    let detail = with_nul(detail.bytes());
     let topic = with_nul(event.topic.iter().copied());
     let activation = event.activation.as_ref().and_then(|activation| {
         enos_activation::new(Arc::clone(activation))
@@ -200,6 +212,8 @@ fn event_type(kind: EventKind) -> enos_event_type {
         EventKind::Overflow => enos_event_type::ENOS_EVENT_OVERFLOW,
         EventKind::Room => enos_event_type::ENOS_EVENT_ROOM,
         EventKind::OutboxFailed => enos_event_type::ENOS_EVENT_OUTBOX_FAILED,
+        EventKind::Stopped => enos_event_type::ENOS_EVENT_STOPPED,
+        EventKind::ActivationLate => enos_event_type::ENOS_EVENT_ACTIVATION_LATE,
         EventKind::DeadLetterDropped => enos_event_type::ENOS_EVENT_DEAD_LETTER_DROPPED,
     }
 }
@@ -226,8 +240,8 @@ pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
         c"OUTBOX_FAILED",
         c"UNKNOWN",
         c"UNKNOWN",
-        c"UNKNOWN",
-        c"UNKNOWN",
+        c"STOPPED",
+        c"ACTIVATION_LATE",
         c"UNKNOWN",
         c"UNKNOWN",
         c"DEAD_LETTER_DROPPED",

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::error::{Error, Result, Status};
 use crate::storage::vtable::in_storage_callback;
 use crate::transport::thread::without_cancellation;
-use crate::{log, panic};
+use crate::{log, panic, text};
 
 thread_local! {
     /// The words of the last failure, NUL-terminated; empty when the last call succeeded.
@@ -77,8 +77,7 @@ fn outside_callbacks() -> Result<()> {
 }
 
 fn remember(words: String) {
-    let mut text = words.into_bytes();
-    text.retain(|byte| *byte != 0);
+    let mut text = words.chars().map(text::plain).collect::<String>().into_bytes();
     if !text.is_empty() {
         text.push(0);
     }
@@ -134,7 +133,7 @@ mod tests {
     #[test]
     fn a_nul_does_not_cut_the_words() {
         guard(|| Err(Error::invalid("topic \"a\0b\"")));
-        assert_eq!(words(), "topic \"ab\"");
+        assert_eq!(words(), "topic \"a?b\"");
     }
 
     #[test]

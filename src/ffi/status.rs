@@ -96,7 +96,7 @@ pub extern "C" fn enos_strerror(code: enos_status) -> *const c_char {
 }
 
 /// The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
-/// parsed. Never holds a secret.
+/// parsed. Never holds a secret; '?' stands for line breaks and other controls.
 ///
 /// @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
 ///          The functions that return no enos_status neither set nor clear it, save

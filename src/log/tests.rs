@@ -89,7 +89,7 @@ fn an_overflow_is_counted_and_told() {
 
 #[test]
 fn control_characters_and_length_are_tamed() {
-    assert_eq!(printable(format_args!("a\0b\nc\x1b[31m{}", "ü")), "a?b?c?[31mü");
+    assert_eq!(printable(format_args!("a\0b\nc\x1b[31m{}", "ü\u{2028}\u{202e}")), "a?b?c?[31mü??");
     let long = "ü".repeat(MESSAGE_LEN);
     let cut = printable(format_args!("{long}"));
     assert_eq!(cut.len(), MESSAGE_LEN);

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::json;
 use crate::error::{Error, Result, Status};
+use crate::text;
 
 /// The largest payload that EnOS takes, in bytes (512 KB).
 pub const MAX_PAYLOAD: usize = 512 * 1024;
@@ -85,7 +86,7 @@ pub struct Reply {
     pub id: String,
     /// [`CODE_OK`], or the cloud's reason, untouched.
     pub code: i32,
-    /// The cloud's words, for a log: at most 256 characters, control characters replaced by blanks; often empty.
+    /// The cloud's words, for a log: at most 256 characters, those that are not plain replaced by blanks; often empty.
     pub message: String,
 }
 
@@ -143,7 +144,7 @@ fn whole_number(raw: &RawValue) -> Option<i32> {
 }
 
 fn clean(words: &str) -> String {
-    words.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    words.chars().take(MAX_MESSAGE).map(|c| if text::is_plain(c) { c } else { ' ' }).collect()
 }
 
 /// Whether EnOS takes a payload of this length.
@@ -249,7 +250,7 @@ mod tests {
             assert_eq!(reply(payload), plain, "{payload}");
         }
         assert_eq!(reply(r#"{"id":"1","code":-2147483648}"#).code, i32::MIN);
-        assert_eq!(reply(r#"{"id":"1","code":1220,"message":"a\n\u0000b\u009fé"}"#).message, "a  b é");
+        assert_eq!(reply(r#"{"id":"1","code":1220,"message":"a\n\u0000b\u009fé\u2028\u202ec"}"#).message, "a  b é  c");
         let long = format!(r#"{{"id":"1","code":1,"message":"{}"}}"#, "é".repeat(1000));
         assert_eq!(reply(&long).message, "é".repeat(256));
     }

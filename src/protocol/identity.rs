@@ -1,5 +1,7 @@
 //! Who the device is: product key, device key, and the client id that it signs and connects with.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -18,9 +20,13 @@ const NOT_IN_CLIENT_ID: &[char] = &['|', ',', '='];
 /// `-` and `_` in a device key, so nothing that EnOS gives out is refused.
 const NOT_IN_KEY: &[char] = &['/', '+', '#', '&', '|', ',', '='];
 
-/// A device as EnOS knows it. Checked once, here: whoever holds one can build topics and user names from it.
+/// A device as EnOS knows it. Checked once, here: whoever holds one can build topics and user names from it. Copies share
+/// the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     product_key: String,
     device_key: String,
     client_id: Option<String>,
@@ -35,30 +41,30 @@ impl Identity {
         if let Some(client_id) = client_id {
             check("client_id", client_id, NOT_IN_CLIENT_ID)?;
         }
-        Ok(Identity {
+        Ok(Identity(Arc::new(Parts {
             product_key: product_key.to_owned(),
             device_key: device_key.to_owned(),
             client_id: client_id.map(str::to_owned),
-        })
+        })))
     }
 
     pub fn product_key(&self) -> &str {
-        &self.product_key
+        &self.0.product_key
     }
 
     pub fn device_key(&self) -> &str {
-        &self.device_key
+        &self.0.device_key
     }
 
     /// What is signed as the client id, and stands before the first `|` of the one on the wire.
     pub fn client_id(&self) -> &str {
-        self.client_id.as_deref().unwrap_or(&self.device_key)
+        self.0.client_id.as_deref().unwrap_or(self.device_key())
     }
 
     /// The first 16 hexadecimal digits (lower case) of SHA-256(product key, NUL, device key): names this device's
     /// records in a storage that several devices may share. The client id is no part of it: it may change.
     pub fn digest_hex(&self) -> String {
-        let digest = Sha256::new().chain_update(&self.product_key).chain_update([0]).chain_update(&self.device_key);
+        let digest = Sha256::new().chain_update(self.product_key()).chain_update([0]).chain_update(self.device_key());
         hex::encode(&digest.finalize()[..8])
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct Unsaved {
 impl Session {
     pub(super) fn await_activation(&mut self, now: Now) {
         self.activation_logins = self.activation_logins.saturating_add(1);
+        self.rejected = (0, String::new());
         self.log(Level::Info, "the product secret was accepted; waiting for the device secret");
         self.wait_for_secret(now);
         if !self.wanted {
@@ -71,12 +72,18 @@ impl Session {
                 _ => login::long_wait(&mut self.rng),
             };
             *close_at = Some(now.ms + wait);
+            let timeout = self.settings.activation_timeout_ms;
+            let rejected = match &self.rejected {
+                (0, _) => String::new(),
+                (count, words) => {
+                    format!("; {count} messages that cannot be used came in its place, the last: {words}")
+                }
+            };
             let words = format!(
-                "the product secret was accepted, but no device secret came within {} ms; staying connected for it",
-                self.settings.activation_timeout_ms
+                "the product secret was accepted, but no device secret came within {timeout} ms{rejected}; staying connected for it"
             );
             self.standing = Some(Error::new(Status::ENOS_ERR_ACTIVATION_TIMEOUT, words.clone()));
-            let event = Event::new(EventKind::Disconnected, Status::ENOS_ERR_ACTIVATION_TIMEOUT, words);
+            let event = Event::new(EventKind::ActivationLate, Status::ENOS_ERR_ACTIVATION_TIMEOUT, words);
             self.emit(event.retry_in(wait));
         } else if close_at.is_some_and(|at| at <= now.ms) {
             // What the cloud refused when this was begun, it may take by now: the device secrets, if any, come first.
@@ -92,27 +99,34 @@ impl Session {
             Phase::Closing { activating, .. } => *activating,
             _ => false,
         };
+        if topic::is_activation_topic(&topic) {
+            // Whatever else it is: there may be a secret in it, and hosts write what they are handed into their logs.
+            return match Activation::parse(&self.settings.identity, &topic, &payload) {
+                Ok(activation) if activating => self.on_activation(now, activation),
+                Ok(_) => self.log(Level::Warn, "an activation came that is not awaited; it is dropped"),
+                Err(error) => self.reject(error),
+            };
+        }
         let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
         event.qos = i32::from(qos);
-        if activating && topic::is_activation_topic(&topic) {
-            match Activation::parse(&self.settings.identity, &topic, &payload) {
-                Ok(activation) => return self.on_activation(now, activation),
-                Err(error) => (event.status, event.detail) = (error.status, error.message),
+        match self.requests.reply(&topic, &payload) {
+            Some(Replied::Call(reply)) => event = reply,
+            Some(Replied::Kept { request, code, words }) => {
+                let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
+                return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
             }
-        } else {
-            match self.requests.reply(&topic, &payload) {
-                Some(Replied::Call(reply)) => event = reply,
-                Some(Replied::Kept { request, code, words }) => {
-                    let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
-                    return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
-                }
-                // It is a message to the host, who may know more.
-                Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
-                None => {}
-            }
+            // It is a message to the host, who may know more.
+            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
+            None => {}
         }
         (event.topic, event.payload) = (topic, payload);
         self.emit(event);
+    }
+
+    /// ACTIVATION_LATE tells of it, if no better one comes.
+    fn reject(&mut self, error: Error) {
+        self.log(Level::Warn, format!("what came as an activation cannot be used: {}", error.message));
+        self.rejected = (self.rejected.0.saturating_add(1), error.message);
     }
 
     fn on_activation(&mut self, now: Now, activation: Activation) {
@@ -126,7 +140,12 @@ impl Session {
         self.activations += 1;
         self.standing = None;
         self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
-        let link = matches!(self.phase, Phase::Awaiting { .. } | Phase::Persisting { link: true, .. });
+        let link = match &self.phase {
+            Phase::Awaiting { .. } => SecretsLink::Up,
+            Phase::Persisting { link, .. } => *link,
+            // Closing, and the end of that is still to come.
+            _ => SecretsLink::Ending,
+        };
         self.phase = Phase::Persisting { store_at: Some(now.ms), link };
         self.store_activation();
     }
@@ -184,28 +203,36 @@ impl Session {
     }
 
     fn on_saved(&mut self, now: Now, Unsaved { activation, .. }: Unsaved, words: &str) {
-        let link = matches!(self.phase, Phase::Persisting { link: true, .. });
+        let Phase::Persisting { link, .. } = self.phase else { return };
         self.store_backoff.reset();
         self.activation_logins = 0;
         self.round = Round::default();
         let mut event = Event::new(EventKind::Activated, Status::ENOS_OK, words);
         event.activation = Some(Arc::clone(&activation));
         self.emit(event);
-        if link {
-            let (topic, payload) = activation.reply();
-            self.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
-            self.close(now);
-        } else if self.wanted {
-            self.log_in(now);
-        } else {
-            self.rest();
+        match link {
+            SecretsLink::Up => {
+                let (topic, payload) = activation.reply();
+                self.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
+                self.close(now);
+            }
+            SecretsLink::Ending => {
+                let deadline = Some(now.ms + LINGER_MS + LINGER_GRACE_MS);
+                self.phase = Phase::Closing { deadline, draining: false, activating: true };
+            }
+            SecretsLink::Gone if self.wanted => {
+                self.tell_disconnected();
+                self.log_in(now);
+            }
+            SecretsLink::Gone => self.rest(),
         }
     }
 
     /// The host wants to be offline while a secret waits for its storage: only the link ends.
     pub(super) fn leave_persisting_link(&mut self) {
         if let Phase::Persisting { link, .. } = &mut self.phase {
-            if std::mem::take(link) {
+            if *link == SecretsLink::Up {
+                *link = SecretsLink::Ending;
                 self.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
             }
         }

@@ -40,23 +40,23 @@ impl Session {
 
     /// The outbox was full, and has refused a message.
     pub fn outbox_full(&mut self) {
-        if let Some(outbox) = &mut self.outbox {
+        if let Some(outbox) = self.outbox.as_deref_mut() {
             outbox.refused();
         }
     }
 
     pub fn outbox_is_open(&self) -> bool {
-        self.outbox.as_ref().is_none_or(Outbox::is_open)
+        self.outbox.as_deref().is_none_or(Outbox::is_open)
     }
 
     /// Every accepted call has had its outcome, and every durable message is through.
     pub fn is_flushed(&self) -> bool {
-        self.requests.is_idle() && self.outbox.as_ref().is_none_or(Outbox::is_empty)
+        self.requests.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
     }
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.requests.is_quiet() && self.outbox.as_ref().is_none_or(Outbox::is_quiet)
+        self.requests.is_quiet() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
     }
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {
@@ -84,7 +84,7 @@ impl Session {
 
     /// What goes out beside the outbox comes out of the same throughput.
     pub(super) fn count_live(&mut self, now: Now, bytes: usize) {
-        if let Some(outbox) = &mut self.outbox {
+        if let Some(outbox) = self.outbox.as_deref_mut() {
             outbox.live(bytes, now.ms);
         }
     }

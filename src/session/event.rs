@@ -48,11 +48,13 @@ pub enum EventKind {
     Overflow = 10,
     Room = 11,
     OutboxFailed = 12,
+    Stopped = 15,
+    ActivationLate = 16,
     DeadLetterDropped = 19,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 15] = [
         EventKind::Connected,
         EventKind::Disconnected,
         EventKind::Activated,
@@ -66,6 +68,8 @@ impl EventKind {
         EventKind::Room,
         EventKind::OutboxFailed,
         EventKind::DeadLetterDropped,
+        EventKind::Stopped,
+        EventKind::ActivationLate,
     ];
 
     pub fn name(self) -> &'static str {
@@ -83,6 +87,8 @@ impl EventKind {
             EventKind::Room => "ROOM",
             EventKind::OutboxFailed => "OUTBOX_FAILED",
             EventKind::DeadLetterDropped => "DEAD_LETTER_DROPPED",
+            EventKind::Stopped => "STOPPED",
+            EventKind::ActivationLate => "ACTIVATION_LATE",
         }
     }
 }

@@ -180,6 +180,38 @@ pub enum Action {
     Log(Level, String),
 }
 
+/// What an action costs whoever performs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burden {
+    None,
+    /// A callback of the host's is called with an event.
+    Event,
+    /// The host's storage is called.
+    Storage,
+}
+
+impl Action {
+    pub fn burden(&self) -> Burden {
+        match self {
+            Action::Emit(_) => Burden::Event,
+            Action::StoreAccepted(_)
+            | Action::StoreBudget(_)
+            | Action::OpenOutbox
+            | Action::ReadPage { .. }
+            | Action::FinishPages { .. }
+            | Action::SetAside { .. }
+            | Action::StoreSuspect(_) => Burden::Storage,
+            // These two only begin.
+            Action::Load | Action::StoreSecrets(_) => Burden::None,
+            Action::Open { .. }
+            | Action::Abandon { .. }
+            | Action::Disconnect { .. }
+            | Action::Send(_)
+            | Action::Log(..) => Burden::None,
+        }
+    }
+}
+
 pub enum LinkRequest {
     Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
     Subscribe { token: u64, filter: String, qos: u8 },

@@ -3,7 +3,6 @@
 use super::secrets::Secrets;
 use super::*;
 use crate::protocol::durable::CLOCK_IS_SET_MS;
-use crate::protocol::SecureMode;
 
 /// After a full round of refusals: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
@@ -33,27 +32,36 @@ impl Session {
                 self.log_in(now);
             }
             // From here on: a disconnect that is not through yet is taken back.
-            Phase::Loading => self.owed_disconnected = false,
+            Phase::Loading | Phase::Persisting { .. } => self.take_back_disconnect(),
             Phase::LoggingIn { began, deadline, .. } => {
-                self.owed_disconnected = false;
                 if deadline.is_some() {
                     *deadline = Some(began.saturating_add(self.settings.connect_timeout_ms));
                 }
+                self.take_back_disconnect();
             }
             Phase::Awaiting { .. } if self.owed_disconnected => {
-                self.owed_disconnected = false;
+                self.take_back_disconnect();
                 self.wait_for_secret(now);
             }
-            _ => {}
+            Phase::Awaiting { .. } | Phase::Online { .. } | Phase::Closing { .. } => {}
         }
     }
 
-    /// Goes offline. DISCONNECTED with ENOS_OK tells that it is through.
+    fn take_back_disconnect(&mut self) {
+        self.owed_disconnected = false;
+        let words = "the disconnect was taken back by enos_client_connect()";
+        for _ in 0..std::mem::take(&mut self.owed_stopped) {
+            self.emit(Event::new(EventKind::Stopped, Status::ENOS_ERR_STATE, words));
+        }
+    }
+
+    /// Goes offline. DISCONNECTED with ENOS_OK tells that it is, STOPPED that no secret is unsaved either.
     pub fn disconnect(&mut self, now: Now) {
         self.wanted = false;
         self.standing = None;
+        self.owed_stopped += 1;
         match &self.phase {
-            Phase::Idle => {}
+            Phase::Idle => self.tell_stopped(),
             Phase::Loading => self.owed_disconnected = true,
             Phase::Waiting { .. } => {
                 self.owed_disconnected = true;
@@ -285,7 +293,7 @@ impl Session {
             Phase::Awaiting { .. } if !self.wanted => self.rest(),
             Phase::Awaiting { .. } => self.retry(now, status, 0, reason.to_owned()),
             Phase::LoggingIn { .. } => self.on_failed(now, status, reason.to_owned(), true),
-            Phase::Persisting { link, .. } => *link = false,
+            Phase::Persisting { link, .. } => *link = SecretsLink::Gone,
             Phase::Closing { .. } if self.wanted => {
                 self.tell_disconnected();
                 self.log_in(now);
@@ -337,6 +345,18 @@ impl Session {
     pub(super) fn tell_disconnected(&mut self) {
         if std::mem::take(&mut self.owed_disconnected) {
             self.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
+        }
+        self.tell_stopped();
+    }
+
+    /// The device is offline.
+    fn tell_stopped(&mut self) {
+        if self.has_unsaved_secret() {
+            return;
+        }
+        for _ in 0..std::mem::take(&mut self.owed_stopped) {
+            let words = "the device is offline, and no device secret is unsaved";
+            self.emit(Event::new(EventKind::Stopped, Status::ENOS_OK, words));
         }
     }
 

@@ -52,12 +52,12 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
-use crate::protocol::topic;
+use crate::protocol::{topic, SecureMode};
 
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
-pub use io::{Action, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use io::{Action, Burden, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
 pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
@@ -99,7 +99,7 @@ enum Phase {
     /// A device secret is in hand and in no storage yet.
     Persisting {
         store_at: Option<u64>,
-        link: bool,
+        link: SecretsLink,
     },
     /// `stalled`: the library itself ends the link, for the broker takes nothing any more.
     Online {
@@ -115,6 +115,15 @@ enum Phase {
     },
 }
 
+/// The link on which the device secret has come: there may be more to come.
+#[derive(Clone, Copy, PartialEq)]
+enum SecretsLink {
+    Up,
+    /// It was told to disconnect.
+    Ending,
+    Gone,
+}
+
 pub struct Session {
     settings: Settings,
     rng: fastrand::Rng,
@@ -123,6 +132,8 @@ pub struct Session {
     wanted: bool,
     /// The host has asked for a disconnect and is owed the event that it is through.
     owed_disconnected: bool,
+    /// So many disconnects are owed the event that the device is offline and no secret unsaved.
+    owed_stopped: usize,
     attempt: u64,
     credentials: Credentials,
     /// Every secret's record was read: only then is the lack of one a reason to activate.
@@ -139,6 +150,8 @@ pub struct Session {
     /// Which secrets have logged in could not be stored.
     unstored_login: bool,
     activation_logins: u32,
+    /// How many messages of this login were no activation that can be used, and what was wrong with the last.
+    rejected: (u32, String),
     /// When the last attempt or link came to its end.
     failed_at: Option<u64>,
     /// What the last DISCONNECTED since the device was online said.
@@ -147,7 +160,7 @@ pub struct Session {
     standing: Option<Error>,
     requests: Requests,
     /// `None`: there is no storage to keep messages in.
-    outbox: Option<Outbox>,
+    outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
 }
 
@@ -166,10 +179,11 @@ impl Session {
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
             conflict: Conflict::default(),
             requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
-            outbox: settings.outbox.map(|outbox| Outbox::new(outbox, settings.identity.clone())),
+            outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             phase: Phase::Idle,
             wanted: false,
             owed_disconnected: false,
+            owed_stopped: 0,
             attempt: 0,
             complete: false,
             round: Round::default(),
@@ -177,6 +191,7 @@ impl Session {
             activations: 0,
             unstored_login: false,
             activation_logins: 0,
+            rejected: (0, String::new()),
             failed_at: None,
             trouble: None,
             standing: None,
@@ -225,13 +240,55 @@ impl Session {
         self.credentials.kept.all().iter().map(|kept| kept.secret.as_str().to_owned()).collect()
     }
 
-    /// How many actions wait for somebody to run the loop.
+    /// The device secret, which is sent once, may be on its way on the present link.
+    pub fn is_activating(&self) -> bool {
+        match &self.phase {
+            Phase::LoggingIn { candidate, .. } => candidate.mode() == SecureMode::Product,
+            Phase::Awaiting { .. } | Phase::Persisting { .. } => true,
+            Phase::Closing { activating, .. } => *activating,
+            Phase::Idle | Phase::Loading | Phase::Waiting { .. } | Phase::Online { .. } => false,
+        }
+    }
+
+    /// Whether the link of this attempt is wanted after all, by what has come on it after [`Action::Abandon`].
+    pub fn wants_link(&self, attempt: u64) -> bool {
+        let wanted = match &self.phase {
+            Phase::LoggingIn { deadline, .. } => deadline.is_some(),
+            Phase::Awaiting { .. } => true,
+            Phase::Persisting { link, .. } => *link == SecretsLink::Up,
+            _ => false,
+        };
+        wanted && attempt == self.attempt
+    }
+
+    /// How many actions wait for somebody to run the loop, or will.
     pub fn backlog(&self) -> usize {
-        self.actions.len()
+        self.actions.len() + self.owed_stopped
+    }
+
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
     }
 
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whether nothing is under way, and nothing to be done. Memory that was needed for it goes then: a burst would leave
+    /// as much as it took.
+    pub fn release(&mut self) -> bool {
+        let rests = self.actions.is_empty() && self.is_quiet();
+        if rests {
+            self.actions = VecDeque::new();
+            self.requests.release();
+        }
+        rests
+    }
+
+    /// The next action, if it may be performed now.
+    pub fn next_action_if(&mut self, may_be: impl FnOnce(&Action) -> bool) -> Option<Action> {
+        self.actions.front().filter(|next| may_be(next))?;
+        self.next_action()
     }
 
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
@@ -245,7 +302,7 @@ impl Session {
             }
             Phase::Persisting { store_at, .. } => *store_at,
         };
-        let outbox = self.outbox.as_ref().and_then(Outbox::deadline);
+        let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
         [phase, self.requests.deadline(), outbox].into_iter().flatten().min()
     }
 
@@ -266,7 +323,10 @@ impl Session {
             Input::SecretsStored(result) => self.on_secrets_stored(now, result),
             Input::Dropped(count) => {
                 let code = i32::try_from(count).unwrap_or(i32::MAX);
-                let words = format!("{count} inbound messages were dropped: the queue was full");
+                let words = format!(
+                    "{count} inbound messages were dropped: they were too large, the queue was full, or they came on the \
+                     topic of an activation that is not awaited"
+                );
                 self.emit(Event::new(EventKind::Overflow, Status::ENOS_ERR_QUEUE_FULL, words).code(code));
             }
             Input::Link { attempt, what } if attempt == self.attempt => self.on_link(now, what),

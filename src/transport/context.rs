@@ -2,7 +2,7 @@
 
 use super::callbacks::on_closed;
 use super::clock;
-use super::inbox::{Inbox, LinkEvent};
+use super::inbox::{Inbox, LinkEvent, Welcome};
 use super::link::LinkOptions;
 use super::tls::Secured;
 use crate::error::Status;
@@ -174,7 +174,8 @@ impl Context {
         let wire = unsafe { &*self.wire.0.get() };
         let mut standing =
             Standing { worked: false, more: false, interest: wire.interest(), deadline: wire.deadline() };
-        let state = self.state();
+        let mut state = self.state();
+        state.waiting.release();
         if let (Phase::Closing, Some(until)) = (state.phase, state.linger_until) {
             // Paho's clock reads a little less at times; it is asked again then.
             let until = until.max(clock::boottime_ms() + 5);
@@ -313,7 +314,11 @@ impl Context {
             return;
         }
         let Some(inbox) = state.inbox.clone() else { return };
-        let fits = payload.len() <= self.max_message || inbox.keeps(topic, payload.len());
+        let fits = match inbox.receive(self.generation, topic, payload.len()) {
+            Welcome::Ordinary => payload.len() <= self.max_message,
+            Welcome::Kept => true,
+            Welcome::Unwanted => false,
+        };
         let copies = if fits { copy(topic).zip(copy(payload)) } else { None };
         match copies {
             Some((topic, payload)) => inbox.push(

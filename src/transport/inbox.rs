@@ -73,13 +73,23 @@ pub struct InboxLimits {
     pub bytes: usize,
 }
 
-/// Says whether a topic is one whose messages are not to be crowded out by others. Called as each message comes.
-pub type Keep = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+/// How a message is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Welcome {
+    Ordinary,
+    /// It is not to be crowded out by others.
+    Kept,
+    /// It is dropped, and counted.
+    Unwanted,
+}
+
+/// Decides that by the link's generation and the topic. Called as each message comes.
+pub type Receive = Box<dyn Fn(u64, &[u8]) -> Welcome + Send + Sync>;
 
 /// A queue with room for every event of a link, and a limit on messages. What does not fit is dropped and counted.
 pub struct Inbox {
     limits: InboxLimits,
-    keep: Keep,
+    receive: Receive,
     waker: Arc<Waker>,
     queue: Mutex<Queue>,
 }
@@ -103,18 +113,18 @@ enum Room {
 
 impl Inbox {
     /// `waker` is notified of every push.
-    pub fn new(limits: InboxLimits, keep: Keep, waker: Arc<Waker>) -> Inbox {
-        Inbox { limits, keep, waker, queue: Mutex::default() }
+    pub fn new(limits: InboxLimits, receive: Receive, waker: Arc<Waker>) -> Inbox {
+        Inbox { limits, receive, waker, queue: Mutex::default() }
     }
 
     /// Puts an event at the end. A message over the limits is dropped and counted; one on a kept topic has
     /// [`KEPT`] places of its own first. Other events always fit: the calls that cause them bound their number.
     pub fn push(&self, generation: u64, event: LinkEvent) {
-        let kept = match &event {
-            LinkEvent::Message { topic, payload, .. } => self.keeps(topic, payload.len()),
-            _ => false,
+        let welcome = match &event {
+            LinkEvent::Message { topic, payload, .. } => self.receive(generation, topic, payload.len()),
+            _ => Welcome::Ordinary,
         };
-        self.lock().push(&self.limits, kept, generation, event);
+        self.lock().push(&self.limits, welcome, generation, event);
         self.waker.notify();
     }
 
@@ -122,9 +132,12 @@ impl Inbox {
         &self.waker
     }
 
-    /// Whether a message has room of its own, whatever the limits are.
-    pub(super) fn keeps(&self, topic: &[u8], bytes: usize) -> bool {
-        bytes <= KEPT_BYTES && (self.keep)(topic)
+    /// A message that is kept has room of its own, whatever the limits are; one that is too large for that has none.
+    pub(super) fn receive(&self, generation: u64, topic: &[u8], bytes: usize) -> Welcome {
+        match (self.receive)(generation, topic) {
+            Welcome::Kept if bytes > KEPT_BYTES => Welcome::Unwanted,
+            welcome => welcome,
+        }
     }
 
     /// Counts a message that could not even be copied.
@@ -135,12 +148,12 @@ impl Inbox {
 
     /// Moves what waits, at most [`DRAIN`] events, to the end of `into`, in the order in which it came; wakes again
     /// when some is left. Returns how many messages were dropped since the last call.
-    pub fn drain(&self, into: &mut Vec<(u64, LinkEvent)>) -> u64 {
+    pub fn drain(&self, into: &mut impl Extend<(u64, LinkEvent)>) -> u64 {
         let mut queue = self.lock();
         for _ in 0..DRAIN {
             let Some((generation, room, event)) = queue.events.pop_front() else { break };
             queue.leave(room);
-            into.push((generation, event));
+            into.extend([(generation, event)]);
         }
         let left = !queue.events.is_empty();
         let dropped = std::mem::take(&mut queue.dropped);
@@ -151,15 +164,18 @@ impl Inbox {
         dropped
     }
 
+    /// Gives memory back, if nothing waits.
+    pub fn release(&self) {
+        let mut queue = self.lock();
+        if queue.events.is_empty() {
+            queue.events = VecDeque::new();
+        }
+    }
+
     /// Whether nothing waits, not even a count of dropped messages.
     pub fn is_empty(&self) -> bool {
         let queue = self.lock();
         queue.events.is_empty() && queue.dropped == 0
-    }
-
-    /// Whether a message on a kept topic waits.
-    pub fn has_kept(&self) -> bool {
-        self.lock().kept > 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -168,9 +184,13 @@ impl Inbox {
 }
 
 impl Queue {
-    fn push(&mut self, limits: &InboxLimits, kept: bool, generation: u64, event: LinkEvent) {
+    fn push(&mut self, limits: &InboxLimits, welcome: Welcome, generation: u64, event: LinkEvent) {
         let room = match &event {
-            LinkEvent::Message { .. } if kept && self.kept < KEPT => Room::Kept,
+            LinkEvent::Message { .. } if welcome == Welcome::Unwanted => {
+                self.dropped += 1;
+                return;
+            }
+            LinkEvent::Message { .. } if welcome == Welcome::Kept && self.kept < KEPT => Room::Kept,
             LinkEvent::Message { topic, payload, .. } => {
                 let bytes = topic.len() + payload.len();
                 if self.messages >= limits.messages || bytes > limits.bytes.saturating_sub(self.bytes) {
@@ -214,8 +234,15 @@ mod tests {
 
     fn inbox(messages: usize, bytes: usize) -> (Inbox, Arc<Waker>) {
         let waker = Arc::new(Waker::new().unwrap());
-        let keep = Box::new(|topic: &[u8]| topic == b"keep");
-        (Inbox::new(InboxLimits { messages, bytes }, keep, Arc::clone(&waker)), waker)
+        (Inbox::new(InboxLimits { messages, bytes }, Box::new(receive), Arc::clone(&waker)), waker)
+    }
+
+    fn receive(generation: u64, topic: &[u8]) -> Welcome {
+        match topic {
+            b"keep" if generation == 1 => Welcome::Kept,
+            b"keep" => Welcome::Unwanted,
+            _ => Welcome::Ordinary,
+        }
     }
 
     fn message(topic: &[u8], bytes: usize) -> LinkEvent {
@@ -284,7 +311,10 @@ mod tests {
         inbox.push(1, message(b"flood", 1));
         inbox.push(1, message(b"keep", KEPT_BYTES));
         let (events, dropped) = drain(&inbox);
-        assert_eq!((events.len(), dropped), (3, 1), "a large one counts as any other");
+        assert_eq!((events.len(), dropped), (3, 1), "one that is too large is dropped");
+        inbox.push(2, message(b"keep", 1));
+        let (events, dropped) = drain(&inbox);
+        assert_eq!((events.len(), dropped), (0, 1), "and one that comes on another link");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The keeper: one thread of the process that steps the links which nobody loops.
 //!
-//! It sleeps while every link has somebody in its loop. When a link has had nobody for a time (a callback that takes
-//! long, a host that does not loop), the keeper steps it once. If that found something to do, the keeper keeps the link:
-//! it waits for its socket, reads into the inbox, acknowledges, and keeps the connection alive, until somebody is in
-//! the loop again. It never touches the session, and calls nothing of the host's.
+//! It sleeps while every link has somebody in its loop. When a link has had nobody for a time, half a keep-alive (a
+//! callback takes long, or the host does not loop), the keeper steps it once. Until then nothing is read. If the step
+//! found something to do, the keeper keeps the link: it waits for the link's socket, reads into the inbox, acknowledges,
+//! and keeps the connection alive, until somebody is in the loop again. If the step found nothing, the keeper steps the
+//! link again after the same time. It never touches the session, and never calls the host.
 //!
 //! Whoever leaves a loop does not wake it: its timer is set, if it is not set to an earlier time already.
 

@@ -190,7 +190,7 @@ impl Link {
     /// Publishes at QoS 0 or 1; not retained. The outcome is `Delivered` or `NotDelivered`.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8, token: u64) -> Result<()> {
         let name = string("the topic", topic)?;
-        if topic.is_empty() || topic.contains(['+', '#']) {
+        if topic.is_empty() || [b'+', b'#'].iter().any(|wildcard| topic.as_bytes().contains(wildcard)) {
             return Err(Error::invalid("the topic to publish to is empty or has a wildcard (+ or #) in it"));
         }
         let room = PACKET - OVERHEAD - topic.len();

@@ -32,6 +32,8 @@ pub struct Waker {
     event: OwnedFd,
     timer: OwnedFd,
     awake: Awake,
+    /// The event may have been set.
+    woken: AtomicBool,
     /// When to be due.
     deadline: AtomicU64,
     /// The host waits for the descriptor by itself, so the timer has to be set: that is a system call, and a slow one on
@@ -52,6 +54,7 @@ impl Waker {
                 event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
                 timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?,
                 awake: Awake::new(),
+                woken: AtomicBool::new(false),
                 deadline: AtomicU64::new(NEVER),
                 polled: AtomicBool::new(false),
                 ready: AtomicU8::new(ALL),
@@ -67,6 +70,7 @@ impl Waker {
 
     /// Ends the wait that runs, or else the next one. Safe in a signal handler: one write, and errno as it was.
     pub fn wake(&self) {
+        self.woken.store(true, Ordering::SeqCst);
         // SAFETY: errno is this thread's own; the buffer is 8 bytes. That the counter is full (EAGAIN) means that a
         // wake-up is under way already, which is all that is wanted.
         unsafe {
@@ -77,8 +81,8 @@ impl Waker {
         }
     }
 
-    /// Says that there is work. Wakes unless the loop is about to look for some anyway: a write for each message is a
-    /// good part of what a message costs.
+    /// Says that there is work. Wakes who waits, unless the loop is about to look for work anyway: a write for each
+    /// message is a good part of what a message costs.
     pub fn notify(&self) {
         if self.awake.notify() {
             self.wake();
@@ -95,6 +99,10 @@ impl Waker {
     pub fn fd(&self) -> RawFd {
         if !self.polled.swap(true, Ordering::SeqCst) {
             self.set_timer(self.deadline.load(Ordering::SeqCst));
+            // The host waits from here on, for good.
+            if self.awake.wait() {
+                self.wake();
+            }
         }
         self.epoll.as_raw_fd()
     }
@@ -127,12 +135,16 @@ impl Waker {
     }
 
     /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
-    /// was over or a signal came.
+    /// was over or a signal came. For one thread at a time.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
-        self.ready.store(ALL, Ordering::Relaxed);
-        if self.awake.is_awake() {
-            return Ok(true);
-        }
+        self.ready.store(TIMER | SOCKET, Ordering::Relaxed);
+        let waited = if self.awake.wait() { Ok(true) } else { self.sleep(timeout_ms) };
+        self.awake.waited();
+        waited
+    }
+
+    /// The wait, when there is no work yet.
+    fn sleep(&self, timeout_ms: Option<u64>) -> Result<bool> {
         let deadline = self.deadline.load(Ordering::SeqCst);
         let left = deadline.saturating_sub(clock::boottime_ms());
         let due = deadline != NEVER && timeout_ms.is_none_or(|ms| left <= ms);
@@ -164,7 +176,7 @@ impl Waker {
             // Nothing to read (EAGAIN) is as good.
             let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
         };
-        if ready & EVENT != 0 {
+        if self.woken.swap(false, Ordering::SeqCst) || ready & EVENT != 0 {
             clear(&self.event);
         }
         if self.deadline.load(Ordering::SeqCst) <= clock::boottime_ms() {
@@ -260,6 +272,21 @@ mod tests {
         waker.clear();
         waker.wake();
         assert!(readable(waker.fd()), "a wake-up is more than a notification");
+    }
+
+    #[test]
+    fn a_notification_writes_for_those_alone_who_wait_or_poll() {
+        let waker = Waker::new().unwrap();
+        waker.notify();
+        assert!(!readable(waker.epoll.as_raw_fd()), "nobody waits");
+        assert!(waker.wait(None).unwrap());
+        clear(&waker);
+        assert!(!waker.wait(Some(0)).unwrap());
+        waker.notify();
+        assert!(readable(waker.fd()), "it is polled from here on");
+        clear(&waker);
+        waker.notify();
+        assert!(readable(waker.epoll.as_raw_fd()));
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! An activation whose broker fails it. The secret is sent once: whatever the moment at which the connection ends, a
 //! device that has been sent it keeps it, and one that has not asks again.
 
+use std::thread;
+use std::time::Duration;
+
 use enos::error::Status::*;
 use support::broker::*;
 use support::ends::End;
-use support::host::{Setup, Store, ACTIVATING, PATIENCE_MS};
+use support::gate::Gate;
+use support::host::{Setup, Store, ACTIVATING, ONLINE, PATIENCE_MS};
 use support::parallel;
 
 fn activation(topic: &str) -> Vec<u8> {
@@ -123,4 +127,96 @@ fn an_activation_is_never_crowded_out_by_other_messages_and_never_too_large_for_
     assert_eq!(told.secret.as_deref(), Some("fresh"));
     assert_eq!(host.until("OVERFLOW").detail_code, 94);
     assert_eq!(host.seen.iter().filter(|told| told.name == "MESSAGE").count(), 5);
+}
+
+/// The storage holds up the loop for so long that the time which a disconnect has is over when the activation is read.
+#[test]
+fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_the_process() {
+    #[derive(Debug)]
+    enum End {
+        /// As the header has it: disconnect, loop until STOPPED, destroy.
+        InOrder,
+        /// Disconnect, and destroy as soon as that is not refused.
+        AtOnce,
+        /// Destroy while the storage is still at it.
+        Meanwhile,
+    }
+    parallel::each(&[End::InOrder, End::AtOnce, End::Meanwhile], |end| {
+        let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
+        let at = gate.clone();
+        // What is stored when the product secret has been accepted.
+        store.answer(move |request| {
+            if request.is_store() && request.key.starts_with("sign") {
+                at.pass();
+            }
+            None
+        });
+        let mut host = Setup::product(broker.address(), &store).start();
+        host.connect();
+        let mut peer = accept_mode(&broker, 3);
+        gate.wait_for_arrival();
+        host.disconnect();
+        peer.send(&activation("activate"));
+        let slow = || {
+            // It is the time itself that is waited for.
+            thread::sleep(Duration::from_millis(2_500));
+            gate.open();
+        };
+        let client = host.client();
+        let destroyed = match end {
+            End::InOrder => {
+                slow();
+                None
+            }
+            End::AtOnce => {
+                slow();
+                Some(client.destroy())
+            }
+            End::Meanwhile => thread::scope(|scope| {
+                scope.spawn(slow);
+                Some(client.destroy())
+            }),
+        };
+        if destroyed == Some(ENOS_OK) {
+            // The client is gone: it had time enough.
+            std::mem::forget(host);
+        } else {
+            assert_eq!(destroyed.unwrap_or(ENOS_ERR_UNSAVED_SECRET), ENOS_ERR_UNSAVED_SECRET);
+            assert_eq!(host.until("STOPPED").status, ENOS_OK);
+            assert_eq!(host.told("ACTIVATED").len(), 1, "{:?}", host.seen);
+        }
+        assert!(
+            store.has("secrets.0"),
+            "{end:?}: the process has ended ({destroyed:?}), and the secret is in no storage"
+        );
+    });
+}
+
+/// Neither by its size nor by the topic that it comes on does a message get past max_message.
+#[test]
+fn what_comes_as_an_activation_is_received_only_where_one_is_awaited() {
+    let (broker, store) = (Broker::bind(), Store::new());
+    let setup = Setup::product(broker.address(), &store).max_message(1024);
+    let mut host = setup.start();
+    let huge = |topic: &str| publish(topic.as_bytes(), &[b'x'; 2000], Some(1));
+    host.connect();
+    host.loop_until(|host| host.state() == ACTIVATING);
+    let mut peer = accept_mode(&broker, 3);
+    peer.send(&huge("/ext/session/pk/another/thing/activate/info"));
+    peer.send(&huge("/ext/session/pk/dk/thing/activate/info"));
+    peer.send(&activation("activate"));
+    host.until("ACTIVATED");
+    let mut peer = accept_mode(&broker, 2);
+    host.loop_until(|host| host.state() == ONLINE);
+    for topic in ["/ext/session/pk/dk/thing/activate/info", "/ext/session/pk/dk/thing/activated/info"] {
+        peer.send(&huge(topic));
+    }
+    peer.send(&activation("activate"));
+    peer.send(&publish(b"last", b"", Some(2)));
+    assert_eq!(host.until("MESSAGE").topic, b"last");
+    // One while it was awaited, of another device, and three after that.
+    while host.told("OVERFLOW").iter().map(|told| told.detail_code).sum::<i32>() < 4 {
+        host.until("OVERFLOW");
+    }
+    assert_eq!(host.told("MESSAGE").len(), 1, "{:?}", host.seen);
 }

@@ -198,15 +198,17 @@ fn disconnect_without_a_reply() {
 }
 
 fn disconnect_while_connecting_and_waiting() {
-    // Nothing under way: nothing is told.
+    // Nothing is under way: nothing but that is told.
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).start();
     host.disconnect();
+    assert_eq!(host.expect("STOPPED").status, ENOS_OK);
     host.connect();
     let mut peer = broker.accept();
     host.disconnect();
     let told = host.expect("DISCONNECTED");
     assert_eq!((told.status, told.retry_in_ms), (ENOS_OK, 0));
+    assert_eq!(host.expect("STOPPED").status, ENOS_OK);
     peer.expect_end();
     host.connect();
     let mut peer = broker.accept();
@@ -226,6 +228,7 @@ fn disconnect_online() {
     assert_eq!(host.expect("DELIVERED").token, token);
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
     assert_eq!(host.wait(host::IDLE, host::PATIENCE_MS), ENOS_OK);
+    assert_eq!([(); 2].map(|()| host.expect("STOPPED").status), [ENOS_OK; 2], "one for each");
 }
 
 fn disconnect_while_waiting_for_an_activation() {
@@ -259,6 +262,7 @@ fn connect_during_a_disconnect_comes_back() {
     host.connect();
     peer.expect_end();
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
+    assert_eq!(host.expect("STOPPED").status, ENOS_OK);
     let _peer = broker.accept_mqtt();
     host.expect("CONNECTED");
 }

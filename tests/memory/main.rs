@@ -1,5 +1,10 @@
 //! What stays in memory, and how much is taken. Each test is in a process of its own.
 
+#[cfg(target_env = "gnu")] // mallinfo2
+mod clients;
+#[cfg(target_env = "gnu")]
+mod held;
+#[cfg(target_env = "gnu")]
 mod outbox;
 mod panic;
 mod wake;

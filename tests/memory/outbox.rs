@@ -1,6 +1,6 @@
 //! Memory does not grow with the backlog. Alone in its program: memory is the process's.
-#![cfg(target_env = "gnu")] // mallinfo2
 
+use crate::held::{held, NO_CACHES};
 use enos::error::Status::*;
 use std::path::Path;
 use support::alone::alone_with;
@@ -11,15 +11,6 @@ const SMALL: usize = 100;
 const LARGE: usize = 20_000;
 /// What they may differ by, in bytes.
 const SLACK: usize = 16 * 1024;
-
-/// malloc's caches of freed blocks count as held. Without them the numbers are exact.
-const NO_CACHES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
-
-fn held() -> usize {
-    // SAFETY: asks for numbers.
-    let info = unsafe { libc::mallinfo2() };
-    info.uordblks + info.hblkhd
-}
 
 #[test]
 fn a_long_backlog_takes_no_more_memory_than_a_short_one() {

@@ -34,6 +34,40 @@ fn a_firmware_has_it_as_a_part_with_add_subdirectory() {
     succeed(&mut configure(&sources().join("tests/consumers/add_subdirectory"), work.path()));
     build(work.path());
     runs(&work.path().join("firmware"), None);
+    // Its image: the firmware, and what it runs with.
+    let image = |options: &[&str]| -> Vec<String> {
+        succeed(cmake().args(options).arg(work.path()));
+        let image = tempfile::tempdir().unwrap();
+        succeed(cmake().arg("--install").arg(work.path()).arg("--prefix").arg(image.path()));
+        let find = succeed(Command::new("find").arg(image.path()).args(["-not", "-type", "d", "-printf", "%P\\n"]));
+        let mut files: Vec<_> = find.lines().map(|path| path.rsplit('/').next().unwrap().to_owned()).collect();
+        files.sort();
+        files
+    };
+    let soname = format!("libenos.so.{ABI}");
+    assert_eq!(image(&[]), ["LICENSE", "NOTICE", "firmware", &soname, &format!("libenos.so.{VERSION}")]);
+    let with_more = image(&["-DENOS_INSTALL_DEVELOPMENT=ON"]);
+    for name in ["enos.h", "enos-config.cmake", "enos.pc", "libenos.so", "valgrind.supp", "flash_store.c"] {
+        assert!(with_more.iter().any(|file| file == name), "{name} is not in {with_more:?}");
+    }
+}
+
+/// What CMake says of a target for which there is no library, before anything is built.
+#[test]
+fn musl_is_refused_in_words_and_static_linking_is_warned_of() {
+    let configured = |option: &str| {
+        let work = tempfile::tempdir().unwrap();
+        let output = configure(&root(), work.path()).arg(option).output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap().split_whitespace().collect::<Vec<_>>().join(" "),
+        )
+    };
+    let (fine, said) = configured("-DENOS_RUST_TARGET=x86_64-unknown-linux-musl");
+    assert!(!fine && said.contains("Rust makes no shared library") && said.contains("docs/porting.md"), "{said}");
+    let (fine, said) = configured("-DCMAKE_EXE_LINKER_FLAGS=-O1 -static");
+    assert!(fine && said.contains("it is a shared library") && said.contains("docs/porting.md"), "{said}");
+    assert_eq!(configured("-DCMAKE_EXE_LINKER_FLAGS=-static-libgcc"), (true, String::new()));
 }
 
 #[test]
@@ -59,9 +93,9 @@ fn a_firmware_names_it_in_its_makefile() {
 }
 
 #[test]
-fn the_examples_find_it() {
+fn the_examples_that_are_installed_find_it() {
     let work = tempfile::tempdir().unwrap();
-    let mut command = configure(&root().join("c_examples"), work.path());
+    let mut command = configure(&prefix().join("share/doc/enos/c_examples"), work.path());
     succeed(command.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix().display())));
     build(work.path());
     let mut sign = Command::new(work.path().join("01_sign"));

@@ -87,7 +87,16 @@ fn firmware_is_built_with_the_packages_alone() {
     // Each has what it is for; only the library that firmware runs with can be there in two versions at once.
     assert_eq!(packages.files(&runtime).iter().filter(|name| name.starts_with("libenos.so.")).count(), 2);
     assert!(!packages.files(&runtime).contains(&"libenos.so".to_owned()));
-    for name in ["libenos.so", "enos.h", "enos.pc", "enos-config.cmake", "enos-config-version.cmake"] {
+    for name in [
+        "README.md",
+        "libenos.so",
+        "enos.h",
+        "enos.pc",
+        "enos-config.cmake",
+        "enos-config-version.cmake",
+        "flash_store.c",
+        "valgrind.supp",
+    ] {
         assert!(packages.files("libenos-dev").contains(&name.to_owned()), "{name}");
     }
     assert_eq!(packages.files("enos-sim"), ["enos-sim"]);

@@ -57,7 +57,7 @@ pub struct Link {
     input: Input,
     output: Output,
     watch: Watch,
-    fault: Option<Fault>,
+    fault: Option<Box<Fault>>,
     /// The broker has accepted the CONNECT.
     established: bool,
     sent: Arc<AtomicBool>,
@@ -126,7 +126,7 @@ impl Link {
 
     /// Why the connection was lost.
     pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
+        self.fault.as_deref()
     }
 
     pub fn set_max_packet(&mut self, bytes: usize) {
@@ -302,7 +302,7 @@ impl Link {
         Some(Interest { fd, read, write })
     }
 
-    /// Ends a turn: memory that nothing stands in goes.
+    /// Ends a turn: gives back the memory of empty buffers.
     pub fn rest(&mut self) {
         self.input.release();
         self.output.release();
@@ -366,7 +366,7 @@ impl Link {
 
     /// Notes the first reason. The descriptor stays until [`close`](Self::close), which follows.
     fn lose(&mut self, fault: Fault) -> Progress {
-        self.fault.get_or_insert(fault);
+        self.fault.get_or_insert_with(|| Box::new(fault));
         self.output = Output::default();
         Progress::Lost
     }

@@ -1,4 +1,4 @@
-//! What is to be sent: what the kernel has not taken yet is the link's own, so nobody else's memory has to last.
+//! What is to be sent. The link keeps a copy of what the kernel has not taken yet, so whoever sends need not keep it.
 
 use crate::fault::Fault;
 use crate::stream::{Moved, Need, Stream};
@@ -40,7 +40,7 @@ impl Output {
         self.start == self.buffer.len()
     }
 
-    /// Takes a packet, and sends what may go out now. `answered`: the broker has to answer it.
+    /// Takes a packet, and sends what may go out now.
     pub fn put(&mut self, stream: &mut Stream, parts: &[&[u8]]) -> Result<(), Fault> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let kind = parts.iter().find_map(|part| part.first()).map_or(0, |first| first >> 4);

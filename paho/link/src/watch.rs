@@ -1,9 +1,9 @@
 //! Watches both directions of a connection: when to send a PINGREQ, and when one stands still.
 //!
-//! A direction stands still when something is to move in it and no byte has done so for 2.5 keep-alives. Out: bytes of
-//! ours that the peer has not confirmed. In: the rest of a packet, or the answer to one that has arrived. A byte in
-//! one direction says nothing about the other. An answer is waited for from when its packet has gone out and been
-//! confirmed: a peer that takes a large message slowly cannot answer it earlier.
+//! A direction stands still when something has to move in it and no byte has moved for 2.5 keep-alives. What has to move
+//! out is what the peer has not confirmed. What has to come in is the rest of a packet, or the answer to a packet of ours.
+//! A byte in one direction says nothing about the other. The time for an answer begins when the peer has confirmed the
+//! packet: a peer that takes a large message slowly cannot answer it earlier.
 
 use crate::fault::{Direction, Fault};
 

@@ -53,6 +53,11 @@ impl Places {
         self.held.remove(&token);
     }
 
+    /// Gives back memory that nothing stands in.
+    pub fn release(&mut self) {
+        self.held.release();
+    }
+
     /// The link is gone, and the transport with all that it held.
     pub fn let_all_go(&mut self) {
         self.held.clear();

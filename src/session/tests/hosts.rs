@@ -68,7 +68,7 @@ fn a_host_that_connects_at_every_failure_does_not_get_a_busy_loop() {
 }
 
 #[test]
-fn a_disconnect_that_is_taken_back_while_loading_is_not_told() {
+fn a_disconnect_that_is_taken_back_while_loading_is_told_as_that() {
     let mut session = Session::new(settings(), 1);
     session.connect(at(1_000));
     session.disconnect(at(1_000));
@@ -84,7 +84,7 @@ fn a_disconnect_that_is_taken_back_while_loading_is_not_told() {
         Action::Emit(event) => Some((event.kind, event.status)),
         _ => None,
     });
-    assert_eq!(told.collect::<Vec<_>>(), [(Kind::Activated, S::ENOS_OK)]);
+    assert_eq!(told.collect::<Vec<_>>(), [(Kind::Stopped, S::ENOS_ERR_STATE), (Kind::Activated, S::ENOS_OK)]);
 }
 
 #[test]

@@ -33,6 +33,8 @@ fn live(seed: u64) -> World {
         power_cut: often(&[0, 10]),
         host_saves: often(&[0, 0, 1000]),
         host_disconnects: often(&[0, 0, 50]),
+        host_ends: often(&[0, 0, 20]),
+        storage_slow: often(&[0, 0, 500]),
         clock_jumps: often(&[0, 100]),
         flash: FlashRates {
             load_fails: often(&[0, 0, 100]),

@@ -157,7 +157,14 @@ fn a_disconnect_is_told_once_from_every_state() {
         world.events.clear();
         world.disconnect();
         world.run_until(world.now + 20_000);
-        let told = world.kinds().iter().filter(|&&kind| kind == (Kind::Disconnected, S::ENOS_OK)).count();
-        assert_eq!((world.session.state(), told), (State::Idle, usize::from(!idle)), "after {steps} steps");
+        let told = world.kinds();
+        let count = |kind| told.iter().filter(|told| **told == (kind, S::ENOS_OK)).count();
+        assert_eq!(
+            (world.session.state(), count(Kind::Disconnected)),
+            (State::Idle, usize::from(!idle)),
+            "{steps} steps"
+        );
+        assert_eq!(count(Kind::Stopped), 1, "{steps} steps");
+        assert_eq!(told.last(), Some(&(Kind::Stopped, S::ENOS_OK)), "{steps} steps");
     }
 }

@@ -62,8 +62,9 @@ fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
         world.run_until(world.now + until);
         world.disconnect();
         assert!(world.run_to(State::Idle, 10_000), "{until} ms");
-        let told = world.events.iter().filter(|event| event.kind == Kind::Disconnected).collect::<Vec<_>>();
-        assert!(told.len() == 1 && told[0].status == S::ENOS_OK, "{until} ms: {:?}", world.kinds());
+        let told = world.kinds();
+        let told: Vec<_> = told.iter().filter(|(kind, _)| matches!(kind, Kind::Disconnected | Kind::Stopped)).collect();
+        assert_eq!(told, [&(Kind::Disconnected, S::ENOS_OK), &(Kind::Stopped, S::ENOS_OK)], "{until} ms");
         assert!(world.violations.is_empty(), "{until} ms: {:?}", world.violations);
         stored += world.disk.secrets.len();
     }
@@ -127,7 +128,7 @@ fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     world.run_until(world.now + 29_000);
     assert!(world.session.standing().is_none());
     world.run_until(world.now + 3_000);
-    assert_eq!(world.kinds(), [(Kind::Disconnected, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
+    assert_eq!(world.kinds(), [(Kind::ActivationLate, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
     assert_eq!(world.events[0].retry_in_ms, 600_000);
     assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
     assert_eq!(world.session.state(), State::Activating, "stays connected");
@@ -151,7 +152,8 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     world.feed(Input::Link { attempt, what: activation("device-secret-1") });
     assert!(world.disk.holds("device-secret-1"));
     assert!(world.run_to(State::Idle, 5_000));
-    assert_eq!(world.events.last().map(|event| (event.kind, event.status)), Some((Kind::Disconnected, S::ENOS_OK)));
+    let told = world.kinds();
+    assert_eq!(told.last_chunk(), Some(&[(Kind::Disconnected, S::ENOS_OK), (Kind::Stopped, S::ENOS_OK)]));
 }
 
 /// For a day he refuses the genuine secret, and accepts some of his own.
@@ -195,4 +197,96 @@ fn two_wrong_clouds_one_after_the_other_cost_a_device_nothing() {
     assert!(world.run_to(State::Waiting, MINUTE) && world.run_to(State::Online, 60 * MINUTE));
     assert_eq!((world.cloud.secret.clone(), world.cloud.issued), (secret, 1));
     assert!(world.violations.is_empty(), "{:?}", world.violations);
+}
+
+#[test]
+fn each_disconnect_comes_to_one_end() {
+    let mut world = world();
+    let ends = |world: &World| -> Vec<S> {
+        world.events.iter().filter(|event| event.kind == Kind::Stopped).map(|event| event.status).collect()
+    };
+    world.disconnect();
+    world.disconnect();
+    assert_eq!(ends(&world), [S::ENOS_OK; 2], "there was nothing to do");
+    // Taken back before it was through, while the secret may be on its way.
+    world.connect();
+    world.run_until(world.now + 1);
+    world.disconnect();
+    world.connect();
+    assert_eq!(ends(&world)[2..], [S::ENOS_ERR_STATE]);
+    // Not while a secret is unsaved, though the device is offline.
+    world.rates.store_fails = 1000;
+    assert!(world.run_to(State::Persisting, 30_000));
+    world.disconnect();
+    world.run_until(world.now + 5 * MINUTE);
+    assert_eq!(
+        (ends(&world).len(), world.events.iter().filter(|event| event.kind == Kind::Disconnected).count()),
+        (3, 1)
+    );
+    world.rates.store_fails = 0;
+    assert!(world.run_to(State::Idle, 2 * MINUTE));
+    assert_eq!(ends(&world)[3..], [S::ENOS_OK]);
+    // A connect that comes while the link is being closed follows after the end.
+    world.connect();
+    assert!(world.run_to(State::Online, MINUTE));
+    world.disconnect();
+    world.connect();
+    assert!(world.run_to(State::Connecting, MINUTE));
+    assert_eq!(ends(&world)[4..], [S::ENOS_OK]);
+}
+
+#[test]
+fn what_is_no_activation_of_this_device_is_not_handed_over_and_told_of_later() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 1_000);
+    let attempt = world.session.attempt;
+    for (device, secret) in [("dk", ""), ("another", "his-secret")] {
+        let payload = format!(
+            r#"{{"method":"thing.activate.info","params":{{"productKey":"pk","deviceKey":"{device}","deviceSecret":"{secret}"}}}}"#
+        );
+        let topic = b"/ext/session/pk/dk/thing/activate/info".to_vec();
+        world.feed(Input::Link {
+            attempt,
+            what: LinkInput::Message { topic, payload: payload.into_bytes().into(), qos: 0 },
+        });
+    }
+    world.run_until(world.now + 30_000);
+    let [late] = &world.events[..] else { panic!("{:?}", world.kinds()) };
+    assert_eq!((late.kind, late.status), (Kind::ActivationLate, S::ENOS_ERR_ACTIVATION_TIMEOUT));
+    assert!(late.detail.contains("2 messages") && late.detail.contains("params.deviceKey"), "{}", late.detail);
+    assert!(late.payload.is_empty() && !late.detail.contains("his-secret"));
+}
+
+#[test]
+fn no_activation_is_taken_from_a_link_that_has_not_asked_for_one() {
+    let mut world = world();
+    world.connect();
+    assert!(world.run_to(State::Online, MINUTE));
+    let (attempt, told) = (world.session.attempt, world.events.len());
+    world.feed(Input::Link { attempt, what: activation("forged") });
+    assert_eq!((world.session.state(), world.events.len()), (State::Online, told));
+    assert!(!world.disk.holds("forged") && !world.session.has_unsaved_secret());
+}
+
+#[test]
+fn a_second_secret_that_comes_while_the_link_of_the_first_is_being_closed_is_kept() {
+    let mut world = world();
+    world.rates.push_lost = 1000;
+    world.connect();
+    assert!(world.run_to(State::Activating, 5_000));
+    world.run_until(world.now + 1_000);
+    let attempt = world.session.attempt;
+    world.rates.store_fails = 1000;
+    world.feed(Input::Link { attempt, what: activation("forged") });
+    world.disconnect();
+    let now = world.now();
+    assert!(world.session.activation_saved(now).is_ok() && world.session.state() == State::Waiting);
+    world.rates.store_fails = 0;
+    world.feed(Input::Link { attempt, what: activation("device-secret-1") });
+    assert!(world.disk.holds("device-secret-1"));
+    assert!(world.run_to(State::Idle, 5_000));
+    assert_eq!(world.kinds().last(), Some(&(Kind::Stopped, S::ENOS_OK)));
 }

@@ -1,6 +1,7 @@
 //! The check of the broker's certificate: OpenSSL's, and notes of what it found, kept for words. Notes are taken inside
 //! OpenSSL, in the middle of a handshake: copy and return.
 
+use crate::text;
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use std::net::IpAddr;
@@ -109,6 +110,6 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(CHARACTERS).map(|c| if c.is_control() { '?' } else { c }).collect()
+fn short(name: &str) -> String {
+    name.chars().take(CHARACTERS).map(text::plain).collect()
 }

@@ -125,6 +125,7 @@ fn a_secret_that_is_in_no_storage_is_told_again_and_not_let_go() {
     assert_eq!((host.run_loop(0), host.state(), desk.modes()), (ENOS_OK, PERSISTING, vec![3]));
 
     store.mend();
+    assert_eq!(host.until("STOPPED").status, ENOS_ERR_STATE, "connect has taken it back");
     assert_eq!(host.expect("ACTIVATED").status, ENOS_OK);
     assert_eq!(host.expect("CONNECTED").status, ENOS_OK);
     assert_eq!(desk.modes(), [3, 2]);

@@ -12,7 +12,7 @@ use enos::ffi::sign::enos_sign_username;
 use enos::ffi::storage::enos_storage_directory;
 use support::desk::Desk;
 use support::gate::Gate;
-use support::host::{Client, Host, Store, CONNECTING, DEVICE_KEY, ONLINE, PERSISTING};
+use support::host::{Client, Host, Store, CONNECTING, DEVICE_KEY, ONLINE, PATIENCE_MS, PERSISTING};
 
 use super::device;
 
@@ -141,4 +141,45 @@ fn a_callback_that_calls_the_library_is_refused() {
     host.online_as_new();
     assert_eq!(answers.lock().unwrap().iter().copied().collect::<Vec<_>>(), [ENOS_ERR_IN_CALLBACK as i32]);
     assert_eq!(desk.modes(), [3, 2]);
+}
+
+/// A slow storage holds it up for one call at a time, and a flood of events for a few hundred.
+#[test]
+fn a_loop_that_does_not_wait_calls_the_storage_once_and_tells_a_bounded_number_of_events() {
+    let (desk, store, calls) = (Desk::with_devices([DEVICE_KEY]), Store::new(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&calls);
+    store.answer(move |request| {
+        // The outbox opens its two records together.
+        let is_second = request.key.starts_with("index.1");
+        counted.fetch_add(usize::from(!is_second), SeqCst);
+        None
+    });
+    let mut host = device(&desk, DEVICE_KEY, &store).create();
+    let pass = |host: &Host| {
+        let before = calls.load(SeqCst);
+        assert!(host.readable(PATIENCE_MS), "something is left to do, and the descriptor does not say so");
+        assert_eq!(host.run_loop(0), ENOS_OK);
+        assert!(calls.load(SeqCst) - before <= 1, "{} calls in one pass", calls.load(SeqCst) - before);
+    };
+    host.connect();
+    while host.state() != ONLINE {
+        pass(&host);
+    }
+    while host.readable(0) {
+        pass(&host);
+    }
+    assert!(calls.load(SeqCst) >= 15, "too few for an activation and a login");
+    assert_eq!([host.next(), host.next()].map(|told| told.name), ["ACTIVATED", "CONNECTED"]);
+
+    host.go_offline();
+    for _ in 0..600 {
+        host.disconnect();
+    }
+    let told: Vec<usize> = (0..3)
+        .map(|_| {
+            pass(&host);
+            std::iter::from_fn(|| host.take()).filter(|told| told.name == "STOPPED").count()
+        })
+        .collect();
+    assert_eq!(told, [256, 256, 88]);
 }

@@ -94,3 +94,22 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
         }
     });
 }
+
+#[test]
+fn what_is_said_forges_no_line_and_turns_no_words() {
+    alone(|| {
+        assert_eq!(log::listen(log::TRACE), 0);
+        let pki = Pki::new();
+        let ca = path(&pki.file("a\nb\u{1b}[2Jc\u{85}d\u{2028}e\u{2029}f\u{202e}g\u{2066}h.pem"));
+        let shown = path(&pki.file("a?b?[2Jc?d?e?f?g?h.pem"));
+        let words = Setup::secure("ssl://127.0.0.1:9", &ca).try_create().err().unwrap().1;
+        assert!(words.contains(&shown), "{words:?}");
+        fs::copy(pki.ca(), &ca).unwrap();
+        let mut host = Setup::secure("ssl://127.0.0.1:9", &ca).reconnect(0, 0).start();
+        fs::remove_file(&ca).unwrap();
+        host.connect();
+        host.fails_in_tls(&[&shown]);
+        drop(host);
+        assert!(log::said().contains(&shown), "{:?}", log::said());
+    });
+}

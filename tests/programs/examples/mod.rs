@@ -218,7 +218,7 @@ fn they_say_why_they_do_not_start() {
 }
 
 #[test]
-fn under_valgrind_there_is_no_memory_error() {
+fn under_valgrind_there_is_no_memory_error_and_no_leak() {
     let check = |name| {
         let (example, desk) = (Example::build(name), desk());
         // Once to be activated; the simplest once more, with what is stored.
@@ -239,4 +239,21 @@ fn under_valgrind_there_is_no_memory_error() {
     };
     // Not all at once: each has to get its answers in time.
     DEVICES.chunks(4).for_each(|some| with_each(some, check));
+}
+
+/// As docs/debugging.md has it.
+#[test]
+fn under_thread_sanitizer_there_is_no_race() {
+    let workshop = Workshop::new();
+    let sources = [source("04_threads.c"), source("example.c"), source("json.c")];
+    let program = workshop.build_with("cc", "c11", &["-fsanitize=thread"], &sources);
+    let (example, desk) = (Example { name: THREADS, workshop, program }, desk());
+    // The sanitizer wants addresses that are not moved about too far.
+    let mut command = example.workshop.command("setarch");
+    command.arg("--addr-no-randomize").arg(&example.program);
+    command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1");
+    let mut program = Program::start(&mut example.arguments(command, &uri(&desk), None));
+    program.expect(example.acknowledged());
+    let output = end(program);
+    assert!(!output.contains("ThreadSanitizer"), "{output}");
 }

@@ -1,7 +1,7 @@
 //! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
 
 use crate::broker::PATIENCE;
-use enos::transport::inbox::{Inbox, InboxLimits, LinkEvent};
+use enos::transport::inbox::{Inbox, InboxLimits, LinkEvent, Welcome};
 use enos::transport::link::{Link, LinkOptions};
 use enos::transport::wake::Waker;
 use std::collections::VecDeque;
@@ -20,8 +20,8 @@ impl Rig {
     pub fn new() -> Rig {
         let waker = Arc::new(Waker::new().unwrap());
         let limits = InboxLimits { messages: 100_000, bytes: 100_000_000 };
-        let keep = Box::new(|topic: &[u8]| topic == b"kept");
-        let inbox = Arc::new(Inbox::new(limits, keep, Arc::clone(&waker)));
+        let receive = |_, topic: &[u8]| if topic == b"kept" { Welcome::Kept } else { Welcome::Ordinary };
+        let inbox = Arc::new(Inbox::new(limits, Box::new(receive), Arc::clone(&waker)));
         Rig { waker, inbox, seen: VecDeque::new() }
     }
 

@@ -34,16 +34,24 @@ impl Disk {
 pub enum End {
     Killed,
     PowerCut,
+    /// The host has destroyed the client.
+    Destroyed,
 }
 
 impl World {
     /// The process, or the power, may end before and after each action.
     pub(super) fn perform(&mut self) {
+        if std::mem::replace(&mut self.performing, true) {
+            return;
+        }
         while self.end.is_none() {
             self.maybe_end();
-            let Some(action) = self.session.next_action() else { return };
             if self.end.is_some() {
-                return;
+                break;
+            }
+            let Some(action) = self.session.next_action() else { break };
+            if action.burden() == Burden::Storage || matches!(action, Action::Load | Action::StoreSecrets(_)) {
+                self.take_time();
             }
             if let Some(answer) = self.perform_one(action) {
                 self.maybe_end();
@@ -51,6 +59,56 @@ impl World {
                     self.session.handle(self.now(), answer);
                 }
             }
+        }
+        self.performing = false;
+    }
+
+    /// The storage does, and another thread of the host's calls meanwhile.
+    fn take_time(&mut self) {
+        if self.happens(self.rates.storage_slow) {
+            self.now += self.rng.u64(0..8_000);
+            match self.rng.u32(..8) {
+                0 => self.disconnect(),
+                1 => self.connect(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells what has arrived by now on the link of an activation, as the client does before it gives that up.
+    fn take_in(&mut self) {
+        let Some(wire) = self.wire.as_ref().filter(|wire| wire.is_product) else { return };
+        let attempt = wire.attempt;
+        let arrived = |due: &Due| matches!(due, Due::Link(on, _) | Due::Push(on, _) if *on == attempt);
+        loop {
+            let next = self.due.range(..=(self.now, u64::MAX)).find(|(_, due)| arrived(due)).map(|(key, _)| *key);
+            let Some(due) = next.and_then(|key| self.due.remove(&key)) else { return };
+            self.happen(due);
+        }
+    }
+
+    /// What has arrived on a link that is given up is nowhere else.
+    fn check_unread(&mut self) {
+        let Some(wire) = &self.wire else { return };
+        let (attempt, valid, silent) = (wire.attempt, self.cloud.secret.clone(), self.is_silent());
+        let mut arrived = self.due.range(..=(self.now, u64::MAX));
+        let unread = arrived
+            .any(|(_, due)| matches!(due, Due::Push(on, secret) if *on == attempt && Some(secret) == valid.as_ref()));
+        if unread && !silent {
+            self.violate("a link was given up on which the secret had arrived".into());
+        }
+    }
+
+    /// The host ends its process as the header has it.
+    pub(super) fn destroy(&mut self) {
+        if self.session.is_activating() {
+            self.performing = true;
+            self.take_in();
+            self.performing = false;
+        }
+        if !self.session.has_unsaved_secret() {
+            self.check_unread();
+            self.end = Some(End::Destroyed);
         }
     }
 
@@ -77,6 +135,11 @@ impl World {
             },
             Action::Open { attempt, candidate, .. } => self.open(attempt, &candidate),
             Action::Abandon { attempt, reason } => {
+                self.take_in();
+                if self.wire.as_ref().is_some_and(|wire| wire.is_product) && self.session.wants_link(attempt) {
+                    return None;
+                }
+                self.check_unread();
                 let connect_sent =
                     self.wire.take_if(|wire| wire.attempt == attempt).is_some_and(|wire| wire.connect_sent);
                 return Some(Input::Link {
@@ -85,6 +148,8 @@ impl World {
                 });
             }
             Action::Disconnect { attempt, .. } => {
+                self.take_in();
+                self.check_unread();
                 let delay = self.rng.u64(0..100);
                 self.later(delay, Due::Link(attempt, LinkInput::Closed));
             }
@@ -140,7 +205,7 @@ impl World {
         let wrong = went.filter(|kept| match kept.standing {
             Standing::First => true,
             Standing::Proven => proven < 6,
-            Standing::Unproven => all < 8 || proven < 2 && before[0] == **kept,
+            Standing::Unproven => all < 8 || proven == 0 && before[0] == **kept,
         });
         let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
         if !wrong.is_empty() {
@@ -170,6 +235,7 @@ impl World {
         }
         self.wire = Some(Wire {
             attempt,
+            is_product: mode == SecureMode::Product,
             connect_sent: false,
             silent_from: u64::MAX,
             is_forged: false,
@@ -204,6 +270,12 @@ impl World {
         }
         if event.kind == EventKind::Connected {
             self.refused_since = None;
+        }
+        if event.kind == EventKind::Stopped {
+            self.stopped += 1;
+            if event.status == Status::ENOS_OK && self.session.has_unsaved_secret() {
+                self.violate("STOPPED with a secret unsaved".into());
+            }
         }
         self.events.push(event);
     }

@@ -48,6 +48,10 @@ pub struct Rates {
     /// The host saves by hand what it is told of, and says so some time later.
     pub host_saves: u64,
     pub host_disconnects: u64,
+    /// The host ends its process in order: it destroys the client, if that is not refused.
+    pub host_ends: u64,
+    /// A call of the storage takes its time; what comes meanwhile waits, also calls of the host's other threads.
+    pub storage_slow: u64,
     pub clock_jumps: u64,
     /// The outbox's storage.
     pub flash: FlashRates,
@@ -77,6 +81,7 @@ enum Due {
 /// The link of an attempt.
 struct Wire {
     attempt: u64,
+    is_product: bool,
     connect_sent: bool,
     /// From then on nothing gets through.
     silent_from: u64,
@@ -117,6 +122,10 @@ pub struct World {
     /// Until then the cloud may count CONNECTs that the session cannot know of: their stamps were not stored or read.
     uncounted_until: u64,
     end: Option<End>,
+    performing: bool,
+    /// Disconnects of this process, and how many of them were told to have come to their end.
+    disconnects: usize,
+    stopped: usize,
     boot: u64,
     booted_at: u64,
     clock_off_by: u64,
@@ -188,6 +197,9 @@ impl World {
             refused_since: None,
             uncounted_until: 0,
             end: None,
+            performing: false,
+            disconnects: 0,
+            stopped: 0,
             boot: 0,
             booted_at: 0,
             clock_off_by: 0,
@@ -216,6 +228,7 @@ impl World {
     }
 
     pub fn disconnect(&mut self) {
+        self.disconnects += 1;
         self.session.disconnect(self.now());
         self.perform();
     }
@@ -266,7 +279,9 @@ impl World {
             let after = self.rng.u64(0..10_000);
             self.later(after, Due::Reconnect);
         }
-        while let Some((&key, _)) = self.due.range(..=(self.now, u64::MAX)).next() {
+        // What comes while this is told, for the storage takes its time, is told after the time.
+        let until = self.now;
+        while let Some((&key, _)) = self.due.range(..=(until, u64::MAX)).next() {
             let Some(due) = self.due.remove(&key) else { break };
             // The dead send nothing, and hear nothing.
             if self.end.is_none() {
@@ -274,6 +289,9 @@ impl World {
             }
         }
         self.feed(Input::Tick);
+        if self.happens(self.rates.host_ends) {
+            self.destroy();
+        }
         self.check_way_out();
         self.check_unsaved();
         self.check_subscriptions();
@@ -397,6 +415,7 @@ impl World {
         self.wire = None;
         self.refused_since = None;
         self.accepted.clear();
+        (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
@@ -422,8 +441,11 @@ impl World {
         self.settings.device_secret.as_ref().is_some_and(|configured| configured.as_str() == secret)
     }
 
-    /// Every accepted call has had its outcome.
+    /// Every accepted call has had its outcome, every disconnect has come to its end.
     pub fn check_outcomes(&mut self) {
+        if self.stopped != self.disconnects && !self.session.has_unsaved_secret() {
+            self.violate(format!("{} disconnects, {} ends of them", self.disconnects, self.stopped));
+        }
         if !self.accepted.is_empty() {
             self.violate(format!("no outcome for the tokens {:?}", self.accepted));
         }
