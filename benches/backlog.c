@@ -116,7 +116,7 @@ static void fill(const char *directory, unsigned count, unsigned together)
     while (count > 0) {
         unsigned some = count < together ? count : together;
 
-        need(enos_client_publish_batch(client, messages, some, NULL) == ENOS_OK, enos_last_error());
+        need(enos_client_publish_batch(client, messages, some, NULL, NULL) == ENOS_OK, enos_last_error());
         count -= some;
     }
     destroy(client);

@@ -37,5 +37,5 @@ void keep_open(const char *directory)
 
 void keep(unsigned count)
 {
-    need(enos_client_publish_batch(client, messages, count, NULL) == ENOS_OK, enos_last_error());
+    need(enos_client_publish_batch(client, messages, count, NULL, NULL) == ENOS_OK, enos_last_error());
 }

@@ -42,7 +42,7 @@ typedef struct device {
     int online;
     int full;                       /* the outbox took no more, and ROOM has not come yet */
     int64_t publish_at;             /* not before: the storage failed */
-    int asides;                     /* something was set aside */
+    int dead_letters;               /* there are messages that can never succeed */
     size_t count, missed;           /* samples in this burst; samples for which there was no room */
     char samples[BURST][96];
 } device;
@@ -65,7 +65,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     case ENOS_EVENT_REPLY: /* ENOS_OK: it is through, and there are many of them */
         if (event->status == ENOS_OK)
             return;
-        self->asides |= event->status == ENOS_ERR_SET_ASIDE;
+        self->dead_letters |= event->status == ENOS_ERR_SET_ASIDE;
         break;
     case ENOS_EVENT_ROOM:
         self->full = 0;
@@ -83,13 +83,16 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     tell(self->key, event);
 }
 
-/* A message that can never succeed. It is looked at, noted, and given up; 0 would keep it in the flash. */
-static int32_t on_aside(void *ctx, uint64_t token, int32_t code, const char *topic, const uint8_t *payload, size_t len)
+/* A message that can never succeed. It is looked at, noted, and given up; else it would stay in the flash. */
+static int32_t on_dead_letter(void *ctx, const enos_outbox_message *letter)
 {
-    (void)ctx;
-    (void)topic; /* NULL when it cannot be read any more, "" for a post */
-    printf("given up: token %" PRIu64 ", code %d, %.*s\n", token, (int)code, (int)len, (const char *)payload);
-    return 1;
+    device *self = ctx; /* letter->topic is NULL when it cannot be read any more, "" for a post */
+
+    printf("given up: token %" PRIu64 ", code %d, %.*s\n", letter->token, (int)letter->code, (int)letter->len,
+           (const char *)letter->payload);
+    if (enos_client_outbox_drop(self->client, letter->token) != ENOS_OK)
+        fail("drop");
+    return 0;
 }
 
 /* All of the burst, or nothing: what is refused stays in RAM, and is tried again when that can help. */
@@ -105,7 +108,7 @@ static void publish(device *self)
         messages[i].payload = (const uint8_t *)self->samples[i];
         messages[i].len = strlen(self->samples[i]);
     }
-    status = enos_client_publish_batch(self->client, messages, self->count, NULL);
+    status = enos_client_publish_batch(self->client, messages, self->count, NULL, NULL);
     self->full = status == ENOS_ERR_QUEUE_FULL;
     if (status == ENOS_OK) {
         printf("%zu samples are in the flash\n", self->count);
@@ -145,10 +148,10 @@ static void radio(device *self)
         enos_client_disconnect(self->client);
         self->connect_at = now + self->offline_ms;
     }
-    if (self->asides) {
-        self->asides = 0;
-        if (enos_client_asides(self->client, on_aside, NULL) != ENOS_OK)
-            fail("asides");
+    if (self->dead_letters) {
+        self->dead_letters = 0;
+        if (enos_client_outbox_each(self->client, ENOS_OUTBOX_DEAD_LETTERS, on_dead_letter, self) != ENOS_OK)
+            fail("dead letters");
     }
 }
 

@@ -301,7 +301,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_UNSAVED_SECRET = -31,
   /**
-   * A durable message can never succeed, and was set aside (enos_client_asides()).
+   * A durable message can never succeed, and is a dead letter (enos_client_outbox_each()).
    */
   ENOS_ERR_SET_ASIDE = -32,
   /**
@@ -983,6 +983,11 @@ typedef enum enos_event_type {
    * ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
    */
   ENOS_EVENT_ACTIVATION_LATE = 16,
+  /**
+   * A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
+   * of its message was told before.
+   */
+  ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 } enos_event_type;
 
 /**
@@ -1737,6 +1742,11 @@ enos_status enos_client_loop_stop(enos_client *client);
  * Durable messages outlive both: the chapter on the outbox has their outcomes.
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
+ *
+ * JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
+ * most, and is such that every reader reads the same. ENOS_ERR_INVALID_ARG beside what is no JSON at all: half of a
+ * surrogate pair in a text ("\ud800"), a number beyond a double (1e999), a member of an object twice. EnOS would answer
+ * some of these without saying which message it means.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1759,6 +1769,16 @@ typedef enum enos_publish_flags {
    * the latest value.
    */
   ENOS_PUBLISH_RESUME = 4,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+   */
+  ENOS_PUBLISH_WITHOUT_TIME = 8,
+  /**
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
+   * "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
+   * waits as well. After a reboot nobody knows when it was: then it goes without a time.
+   */
+  ENOS_PUBLISH_STAMP = 16,
 } enos_publish_flags;
 
 /**
@@ -1843,7 +1863,8 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
  * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
- *                     durable post has to have a "time", in milliseconds since 1970.
+ *                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
+ *                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
  * @param out_token    receives the token; may be NULL.
  * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
  *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
@@ -1853,8 +1874,8 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  *                               to go on.
  * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB; if durable, or over the outbox's own limit.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
- * @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
- *                               there is no such flag.
+ * @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
+ *                               durable, it lacks points or a time; or there is no such flag.
  */
 ENOS_MUST_USE
 enos_status enos_client_post_measurepoints(enos_client *client,
@@ -1882,7 +1903,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @retval ENOS_ERR_STATE        not online.
  * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
  * @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
- * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
  */
 enos_status enos_client_reply(enos_client *client,
                               const char *command_topic,
@@ -1899,27 +1920,34 @@ enos_status enos_client_reply(enos_client *client,
  * end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
  *
  * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
- * when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
- * order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
- * MESSAGE.
+ * when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
+ * one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
  *
  * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
- * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
- * restart it may come a second time, for the process may have ended between the event and the removal.
+ * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
+ * its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
+ * the removal.
  *
  *     ENOS_OK                  through
- *     ENOS_ERR_SET_ASIDE       it can never succeed: EnOS has refused it for good (detail_code is its code: any but 200,
- *                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
- *                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
+ *     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
+ *                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
+ *                              way, or it had no answer five times, and then another message passed in its place. Without
+ *                              another that passes, nobody is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
- *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
- *                              Always DELIVERED, and for a batch one event with its first token, for all of them
+ *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
+ *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+ *
+ * Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
+ * enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
+ * needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
  *
  * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
  * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
  * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
- * messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
- * use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+ * messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
+ * the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
+ * the rest.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1949,6 +1977,20 @@ typedef enum enos_outbox_policy {
    */
   ENOS_OUTBOX_DROP_OLDEST = 1,
 } enos_outbox_policy;
+
+/**
+ * Which messages enos_client_outbox_each() shows.
+ */
+typedef enum enos_outbox_which {
+  /**
+   * Those that are not through, in the order in which they were accepted.
+   */
+  ENOS_OUTBOX_WAITING = 0,
+  /**
+   * Those that can never succeed, the oldest first.
+   */
+  ENOS_OUTBOX_DEAD_LETTERS = 1,
+} enos_outbox_which;
 
 /**
  * A message of a batch. Yours; copied.
@@ -1989,7 +2031,7 @@ typedef struct enos_outbox_info {
    */
   size_t struct_size;
   /**
-   * Messages that are not through.
+   * Messages that are not through. One that you have dropped counts until those before it are through.
    */
   uint64_t messages;
   /**
@@ -2004,26 +2046,84 @@ typedef struct enos_outbox_info {
    * How many this client has dropped for want of room.
    */
   uint64_t dropped;
+  /**
+   * Dead letters that are there now.
+   */
+  uint64_t dead_letters;
 } enos_outbox_info;
 
 /**
- * Looks at a message that was set aside. Inside enos_client_asides(), on the thread that called it, with no lock of the
- * library held: every enos_client_* function may be called, a durable publish of the same message for instance.
- *
- * @param ctx      what enos_client_asides() was given.
- * @param token    the message's token.
- * @param code     EnOS's code; 0 when it was another reason.
- * @param topic    where to; "" for a post of measure points. NULL: it cannot be read any more.
- * @param payload  its payload, or the post's "params"; never NULL.
- * @param len      in bytes.
- * @return         0: keep it; all else: remove it.
+ * A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
+ * until the callback returns.
  */
-typedef int32_t (*enos_aside_cb)(void *ctx,
-                                 uint64_t token,
-                                 int32_t code,
-                                 const char *topic,
-                                 const uint8_t *payload,
-                                 size_t len);
+typedef struct enos_outbox_message {
+  /**
+   * The size of the library's struct: later versions are longer. Read only what your header declares.
+   */
+  size_t struct_size;
+  /**
+   * Which one it is.
+   */
+  uint64_t token;
+  /**
+   * Of a dead letter: EnOS's code; 0 when it was another reason. Else 0.
+   */
+  int32_t code;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Where to; "" for a post of measure points. NULL: it cannot be read any more.
+   */
+  const char *topic;
+  /**
+   * Its payload, or the post's "params"; never NULL.
+   */
+  const uint8_t *payload;
+  /**
+   * In bytes.
+   */
+  size_t len;
+} enos_outbox_message;
+
+/**
+ * Looks at a message in the outbox. Inside enos_client_outbox_each(), on the thread that called it, with no lock of the
+ * library held: every enos_client_* function may be called, enos_client_outbox_drop() and a durable publish of the same
+ * message for instance.
+ *
+ * @param ctx      what enos_client_outbox_each() was given.
+ * @param message  the message; valid until the callback returns.
+ * @return         0: go on with the next; all else: that was enough.
+ */
+typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
+
+/**
+ * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable publish.
+ *
+ * @param client      the client.
+ * @param messages    the first of `count`, one behind the other.
+ * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
+ * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
+ *                    is none of them. May be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
+ *                               enos_client_post_measurepoints() wants those of a durable one.
+ */
+ENOS_MUST_USE
+enos_status enos_client_publish_batch(enos_client *client,
+                                      const struct enos_message *messages,
+                                      size_t count,
+                                      uint64_t *out_tokens,
+                                      size_t *out_bad);
 
 /**
  * Sets how much the outbox holds, and what happens when it is full.
@@ -2049,30 +2149,6 @@ enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages
 enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
 
 /**
- * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
- *
- * Storage callbacks run inside this call, as inside every durable publish.
- *
- * @param client      the client.
- * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
- * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
- * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
- * @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
- *                               a "time" in milliseconds since 1970.
- */
-ENOS_MUST_USE
-enos_status enos_client_publish_batch(enos_client *client,
-                                      const struct enos_message *messages,
-                                      size_t count,
-                                      uint64_t *out_tokens);
-
-/**
  * Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
  * the thread that loops, as enos_client_wait() does.
  *
@@ -2091,7 +2167,8 @@ enos_status enos_client_publish_batch(enos_client *client,
 enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
 
 /**
- * Tells how the outbox stands. Storage callbacks run inside this call when it is the first use of the outbox.
+ * Tells how the outbox stands, as of the last change of it. Storage callbacks run inside this call when it is the first
+ * use of the outbox, and it waits for another thread whose call is the first. After that it never waits for the storage.
  *
  * @param client  the client.
  * @param out     made with ENOS_INIT(); receives the numbers.
@@ -2103,17 +2180,37 @@ enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
 enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info *out);
 
 /**
- * Shows the messages that were set aside, the last 64 of them; a newer one takes the place of the oldest. Storage
- * callbacks run inside this call.
+ * Shows the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+ * load for each message or batch; it waits for other calls that use the storage. Messages that come or go meanwhile may
+ * be shown or not.
  *
  * @param client  the client.
- * @param cb      called for each, in no particular order.
+ * @param which   one of enum enos_outbox_which.
+ * @param cb      called for each.
  * @param ctx     passed to it; may be NULL.
- * @retval ENOS_OK           all were shown.
- * @retval ENOS_ERR_STATE    there is no storage.
- * @retval ENOS_ERR_STORAGE  your storage failed.
+ * @retval ENOS_OK               all were shown, or cb had enough.
+ * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_STORAGE      your storage failed.
+ * @retval ENOS_ERR_INVALID_ARG  there is no such which.
  */
-enos_status enos_client_asides(enos_client *client, enos_aside_cb cb, void *ctx);
+enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_outbox_cb cb, void *ctx);
+
+/**
+ * Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
+ * and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
+ * its way already. Room for others is there at once when it was the oldest, else when those before it are through.
+ *
+ * Storage callbacks run inside this call; it waits for other calls that use the storage.
+ *
+ * @param client  the client.
+ * @param token   the message's token.
+ * @retval ENOS_OK             it is gone.
+ * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is through, or was never there.
+ * @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
+ *                             event.
+ * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.
+ */
+enos_status enos_client_outbox_drop(enos_client *client, uint64_t token);
 
 #ifdef __cplusplus
 }

@@ -216,7 +216,14 @@ impl Run {
                 1 => fine(into(self.host.flush(0))),
                 2 => fine(self.host.outbox_info().map(drop)),
                 // It asserts that it is not refused.
-                _ if self.store.number() > 0 => drop(self.host.asides(input.byte() % 2 == 0)),
+                _ if self.store.number() > 0 => match input.byte() % 3 {
+                    0 => drop(self.host.dead_letters()),
+                    1 => drop(self.host.show_waiting()),
+                    _ => {
+                        let kept = self.host.show_waiting().into_iter().chain(self.host.dead_letters()).next();
+                        kept.iter().for_each(|kept| fine(into(self.host.drop_message(kept.token))));
+                    }
+                },
                 _ => {}
             },
             20 => self.host.wake(),

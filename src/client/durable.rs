@@ -1,39 +1,34 @@
 //! Durable messages: in the host's storage before the call returns.
 //!
 //! The queue's lock is held across the host's storage callbacks, as the storage's own is; nothing else is locked then,
-//! and no call that could do without the storage ever waits for it. It is taken before the session's lock.
+//! and no call that could do without the storage ever waits for it: how the queue stands is noted after each use of it.
+//! The queue's lock is taken before the session's.
 
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::{broken, check_backlog, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::protocol::durable::{self, MAX_TOGETHER};
 use crate::protocol::{Durable, Suspect, Totals};
-use crate::session::{Input, OutboxEnds, PageFound, Session, StorageFailure};
-use crate::storage::queue::{Aside, Found, Opened, Queue, SLOTS};
+use crate::session::{Input, OutboxEnds, PageFound, Place, Session, StorageFailure};
+use crate::storage::queue::{Counts, DeadLetter, Found, Opened, Queue};
 use crate::storage::records::RecordsError;
 
-/// How the outbox stands.
-pub struct OutboxState {
-    pub held: Totals,
-    pub set_aside: u64,
-    pub dropped: u64,
-}
-
 impl Client {
-    /// Takes the messages, all or none. When this returns, they are in the host's storage. `accepted` gets the token of
+    /// Takes the messages, all or none: each is [checked](Durable::check). When this returns, they are in the host's storage. `accepted` gets the token of
     /// each, in order, before any event of them can run.
     pub fn publish_durable(&self, messages: Vec<Durable>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if messages.is_empty() || messages.len() > MAX_TOGETHER {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
         }
-        messages.iter().try_for_each(Durable::check)?;
         // What has to go for it leaves events, which wait for the loop.
         check_backlog(&*self.session()?)?;
         let mut queue = self.queue()?;
         let opened = queue.open()?;
+        self.note(&mut queue);
         let result = queue.append(&messages);
+        self.note(&mut queue);
         let dropped = queue.take_dropped();
         let mut session = self.session()?;
         tell_opened(&mut session, opened);
@@ -52,39 +47,105 @@ impl Client {
         Ok(result?)
     }
 
-    pub fn outbox(&self) -> Result<OutboxState> {
-        let queue = self.opened_queue()?;
-        Ok(OutboxState { held: queue.held(), set_aside: queue.set_aside_ever(), dropped: queue.dropped_ever() })
+    /// How the outbox stands. Only the first use of it has to wait for the storage.
+    pub fn outbox(&self) -> Result<Counts> {
+        drop(self.session()?);
+        let noted = *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted {
+            Some(counts) => Ok(counts),
+            None => Ok(self.opened_queue()?.counts().unwrap_or_default()),
+        }
     }
 
-    /// Shows what was set aside, the storage's slots in turn; what `look` returns true for is removed.
-    pub fn asides(&self, look: &mut dyn FnMut(&Aside) -> bool) -> Result<()> {
-        for slot in 0..SLOTS as u8 {
-            let Some(aside) = self.queue()?.aside(slot)? else { continue };
-            if look(&aside) {
-                let mut queue = self.queue()?;
-                // Another may have taken its place meanwhile.
-                if queue.aside(slot)?.is_some_and(|now| now.token == aside.token) {
-                    queue.erase_aside(slot)?;
+    /// Shows what waits, in order, until `look` returns false.
+    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, &Durable) -> bool) -> Result<()> {
+        let mut page = 0;
+        loop {
+            let mut queue = self.opened_queue()?;
+            let opened = queue.open()?;
+            page = opened.head.max(page);
+            if page >= opened.tail {
+                return Ok(());
+            }
+            let found = queue.peek(page)?;
+            drop(queue);
+            let (next, messages) = match found {
+                Found::Messages { next, messages, .. } => (next, messages),
+                Found::Nothing { next } | Found::Lost { next, .. } => (next, Vec::new()),
+            };
+            for (index, message) in messages.iter().enumerate() {
+                let token = durable::token(page, index);
+                let waits = self.session()?.place(token) != Place::Through;
+                if message.as_ref().is_some_and(|message| waits && !look(token, message)) {
+                    return Ok(());
                 }
+            }
+            page = next;
+        }
+    }
+
+    /// Shows the dead letters, oldest first, until `look` returns false.
+    pub fn each_dead_letter(&self, look: &mut dyn FnMut(&DeadLetter) -> bool) -> Result<()> {
+        let mut numbers = self.opened_queue()?.dead_letters();
+        while let Some(number) = numbers.next() {
+            let queue = self.queue()?;
+            // Some may have gone meanwhile, and need not be looked for.
+            numbers.start = numbers.start.max(queue.dead_letters().start.min(numbers.end));
+            let letter = queue.dead_letter(number)?;
+            drop(queue);
+            if letter.is_some_and(|letter| !look(&letter)) {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Removes a message from what waits, or from the dead letters. It has no event any more.
+    pub fn drop_durable(&self, token: u64) -> Result<()> {
+        let mut queue = self.opened_queue()?;
+        let place = self.session()?.place(token);
+        if place == Place::Leaving {
+            let words = "the message is becoming a dead letter at this moment; drop it when its event has come";
+            return Err(Error::new(Status::ENOS_ERR_STATE, words));
+        }
+        let waited = place == Place::Waiting && queue.drop_waiting(token)?;
+        let dropped = waited || queue.drop_dead_letter(token)?;
+        self.note(&mut queue);
+        if waited {
+            self.session()?.forget_durable(now(), token, queue.head(), queue.held());
+            drop(queue);
+            self.waker.notify();
+            self.tell_waiters();
+        }
+        match dropped {
+            true => Ok(()),
+            false => Err(Error::new(Status::ENOS_ERR_NOT_FOUND, format!("no message in the outbox has token {token}"))),
+        }
     }
 
     /// With a storage: the queue, and the session knows where it stands.
     fn opened_queue(&self) -> Result<MutexGuard<'_, Queue>> {
         let mut queue = self.queue()?;
         let opened = queue.open()?;
+        self.note(&mut queue);
         tell_opened(&mut *self.session()?, opened);
         Ok(queue)
+    }
+
+    /// How it stands, for those that must not wait for it; and what had to go, for the host.
+    fn note(&self, queue: &mut Queue) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = queue.counts();
+        let dropped = queue.take_dropped_dead();
+        if let (false, Ok(mut session)) = (dropped.is_empty(), self.session()) {
+            session.dead_letters_dropped(dropped);
+        }
     }
 
     /// So that [`Session::is_flushed`] knows.
     pub(super) fn look_at_outbox(&self) -> Result<()> {
         match self.queue {
-            Some(_) => self.opened_queue().map(drop),
-            None => Ok(()),
+            Some(_) if !self.session()?.outbox_is_open() => self.opened_queue().map(drop),
+            _ => Ok(()),
         }
     }
 
@@ -127,7 +188,9 @@ impl Client {
         call: impl FnOnce(&mut Queue) -> std::result::Result<T, RecordsError>,
     ) -> std::result::Result<T, StorageFailure> {
         let mut queue = self.queue().map_err(|error| StorageFailure { code: 0, message: error.message })?;
-        call(&mut queue).map_err(|error| StorageFailure { code: error.code, message: error.message })
+        let result = call(&mut queue);
+        self.note(&mut queue);
+        result.map_err(|error| StorageFailure { code: error.code, message: error.message })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod callback;
 mod durable;
+mod flags;
 mod perform;
 mod run;
 mod stats;
@@ -17,15 +18,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
-use crate::protocol::{envelope, topic, Content, Durable, Identity, Totals};
+use crate::protocol::{envelope, topic, Content, Identity, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
-use crate::storage::queue::Queue;
+use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
 use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
 pub use callback::in_event_callback;
+pub use flags::check_flags;
 use perform::Runner;
 use run::LoopThread;
 use stats::Counters;
@@ -33,13 +35,6 @@ pub use stats::Stats;
 
 /// Where events go. Called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
-
-/// In the host's storage before the call returns.
-pub const PUBLISH_DURABLE: u32 = 1;
-/// Through only at EnOS's reply.
-pub const PUBLISH_UNTIL_REPLY: u32 = 2;
-/// Late data goes as such.
-pub const PUBLISH_RESUME: u32 = 4;
 
 /// So many actions may wait for the loop before connect and disconnect are refused; more than publishes can leave.
 const MAX_BACKLOG: usize = 20_000;
@@ -55,6 +50,8 @@ pub struct Client {
     counters: Counters,
     /// `None` without a storage.
     queue: Option<Box<Mutex<Queue>>>,
+    /// How the queue stood when it was used last. `None`: it is not open.
+    counts: Mutex<Option<Counts>>,
     /// Held by the thread that runs the loop, and only ever tried for.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -94,6 +91,7 @@ impl Client {
             waker,
             counters,
             queue,
+            counts: Mutex::new(None),
             runner: Mutex::new(runner),
             sink,
             thread: Mutex::new(LoopThread::None),
@@ -137,14 +135,14 @@ impl Client {
         accepted: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let qos = check_qos(qos)?;
-        if let Some((until_reply, resume)) = check_flags(flags)? {
+        if let Some(flags) = check_flags(flags)? {
             if qos == 0 {
                 return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
             }
             // Checked before it is copied: then it is no longer than a topic can be.
             topic::validate_publish_topic(topic)?;
             let content = Content::Publish { topic: topic.to_owned(), payload: copy(payload)? };
-            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+            return self.publish_durable(vec![flags.message(content)?], accepted);
         }
         let payload = copy(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
@@ -167,9 +165,9 @@ impl Client {
 
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
     pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        if let Some((until_reply, resume)) = check_flags(flags)? {
+        if let Some(flags) = check_flags(flags)? {
             let content = Content::Measurepoints { params: copy(params_json)? };
-            return self.publish_durable(vec![Durable { content, until_reply, resume }], accepted);
+            return self.publish_durable(vec![flags.message(content)?], accepted);
         }
         self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
     }
@@ -326,6 +324,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             window: config.inflight as usize,
             bytes_per_s: u64::from(config.outbox.bytes_per_s),
             timeout_ms: u64::from(config.reply_timeout_ms),
+            boot: flags::boot(),
             limits: Totals { messages: config.outbox.limits.messages, bytes: config.outbox.limits.bytes },
         }),
     };
@@ -360,19 +359,6 @@ fn check_qos(qos: i32) -> Result<u8> {
         1 => Ok(1),
         2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "qos: EnOS does QoS 0 and 1 only")),
         _ => Err(Error::invalid(format!("qos: {qos} is neither 0 nor 1"))),
-    }
-}
-
-/// Of a durable message: whether it waits for its reply, and whether it goes as late data when it is late.
-pub fn check_flags(flags: u32) -> Result<Option<(bool, bool)>> {
-    let unknown = flags & !(PUBLISH_DURABLE | PUBLISH_UNTIL_REPLY | PUBLISH_RESUME);
-    if unknown != 0 {
-        return Err(Error::invalid(format!("flags: {unknown:#x} is not known")));
-    }
-    match flags & PUBLISH_DURABLE {
-        0 if flags == 0 => Ok(None),
-        0 => Err(Error::invalid("flags: ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME need ENOS_PUBLISH_DURABLE")),
-        _ => Ok(Some((flags & PUBLISH_UNTIL_REPLY != 0, flags & PUBLISH_RESUME != 0))),
     }
 }
 

@@ -87,6 +87,9 @@ pub enum enos_event_type {
     /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
     /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
     ENOS_EVENT_ACTIVATION_LATE = 16,
+    /// A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
+    /// of its message was told before.
+    ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 }
 
 /// One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
@@ -211,6 +214,7 @@ fn event_type(kind: EventKind) -> enos_event_type {
         EventKind::OutboxFailed => enos_event_type::ENOS_EVENT_OUTBOX_FAILED,
         EventKind::Stopped => enos_event_type::ENOS_EVENT_STOPPED,
         EventKind::ActivationLate => enos_event_type::ENOS_EVENT_ACTIVATION_LATE,
+        EventKind::DeadLetterDropped => enos_event_type::ENOS_EVENT_DEAD_LETTER_DROPPED,
     }
 }
 
@@ -220,7 +224,7 @@ fn event_type(kind: EventKind) -> enos_event_type {
 /// @return      static text, e.g. "CONNECTED"; "UNKNOWN" for a value that is no type.
 #[no_mangle]
 pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
-    const NAMES: [&CStr; 17] = [
+    const NAMES: [&CStr; 20] = [
         c"UNKNOWN",
         c"CONNECTED",
         c"DISCONNECTED",
@@ -238,6 +242,9 @@ pub extern "C" fn enos_event_name(r#type: i32) -> *const c_char {
         c"UNKNOWN",
         c"STOPPED",
         c"ACTIVATION_LATE",
+        c"UNKNOWN",
+        c"UNKNOWN",
+        c"DEAD_LETTER_DROPPED",
     ];
     getter(NAMES[0], || usize::try_from(r#type).ok().and_then(|at| NAMES.get(at)).copied().unwrap_or(NAMES[0])).as_ptr()
 }

@@ -24,6 +24,11 @@
 //! Durable messages outlive both: the chapter on the outbox has their outcomes.
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
+//!
+//! JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
+//! most, and is such that every reader reads the same. ENOS_ERR_INVALID_ARG beside what is no JSON at all: half of a
+//! surrogate pair in a text ("\ud800"), a number beyond a double (1e999), a member of an object twice. EnOS would answer
+//! some of these without saying which message it means.
 
 use std::ffi::c_char;
 
@@ -47,6 +52,12 @@ pub enum enos_publish_flags {
     /// accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
     /// the latest value.
     ENOS_PUBLISH_RESUME = 4,
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+    ENOS_PUBLISH_WITHOUT_TIME = 8,
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
+    /// "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
+    /// waits as well. After a reboot nobody knows when it was: then it goes without a time.
+    ENOS_PUBLISH_STAMP = 16,
 }
 
 /// Hands the token out at the moment at which the call is accepted, before any event of it can run.
@@ -166,7 +177,8 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
-///                     durable post has to have a "time", in milliseconds since 1970.
+///                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
+///                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
 /// @param out_token    receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
 ///                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
@@ -176,8 +188,8 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 ///                               to go on.
 /// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB; if durable, or over the outbox's own limit.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
-/// @retval ENOS_ERR_INVALID_ARG  params_json is not JSON, or no object or array; if durable, no object with a "time"; or
-///                               there is no such flag.
+/// @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
+///                               durable, it lacks points or a time; or there is no such flag.
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn enos_client_post_measurepoints(
@@ -214,7 +226,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @retval ENOS_ERR_STATE        not online.
 /// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
 /// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
-/// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is not JSON.
+/// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_reply(
     client: *mut enos_client,

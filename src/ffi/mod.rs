@@ -16,7 +16,7 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
-//! | the outbox | [`outbox`] |
+//! | the outbox | [`outbox`], [`batch`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are what these are written with.
 
@@ -25,6 +25,7 @@
 #![allow(non_camel_case_types)]
 
 pub mod activation;
+pub mod batch;
 pub mod client;
 pub mod config;
 pub mod event;

@@ -4,27 +4,34 @@
 //! end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
 //!
 //! At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
-//! when those before it are under way; where one has to be sent again, so have those behind it. Their events come in that
-//! order. A reply that comes for one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a
-//! MESSAGE.
+//! when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
+//! one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
 //!
 //! Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
-//! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY; after a
-//! restart it may come a second time, for the process may have ended between the event and the removal.
+//! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
+//! its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
+//! the removal.
 //!
 //!     ENOS_OK                  through
-//!     ENOS_ERR_SET_ASIDE       it can never succeed: EnOS has refused it for good (detail_code is its code: any but 200,
-//!                              429, 5xx, 6205 and 6305, which are tried again), or the link was lost three times while it
-//!                              was under way. It is kept apart, see enos_client_asides(), and the next ones go on
+//!     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
+//!                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
+//!                              way, or it had no answer five times, and then another message passed in its place. Without
+//!                              another that passes, nobody is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is kept apart, if it can be.
-//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
+//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
+//!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+//!
+//! Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
+//! enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
+//! needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
 //!
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
 //! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
 //! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
-//! messages under way is one store, a message that is set aside two. Memory does not grow with what waits. At the first
-//! use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of the rest.
+//! messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
+//! the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
+//! the rest.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -33,15 +40,11 @@ use super::client::timeout;
 use super::config::{enos_config, set};
 use super::guard::on_client;
 use super::handle::enos_client;
-use super::input::{bytes, null, text, versioned, Versioned};
+use super::input::{null, Versioned};
 use super::output::StructOut;
 use super::status::enos_status;
-use crate::client::{check_flags, copy};
-use crate::error::{Error, Result, Status};
-use crate::protocol::durable::MAX_TOGETHER;
-use crate::protocol::{topic, Content, Durable};
-use crate::storage::queue::Aside;
-use crate::storage::vtable::MAX_VALUE_LEN;
+use crate::error::Error;
+use crate::protocol::{Content, Durable};
 
 /// What becomes of a durable message for which the outbox has no room.
 #[repr(C)]
@@ -53,47 +56,13 @@ pub enum enos_outbox_policy {
     ENOS_OUTBOX_DROP_OLDEST = 1,
 }
 
-/// What an enos_message is.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_message_kind {
-    /// As enos_client_publish() has it, at QoS 1.
-    ENOS_MESSAGE_PUBLISH = 0,
-    /// As enos_client_post_measurepoints() has it: the payload is the value of "params", topic is NULL.
-    ENOS_MESSAGE_MEASUREPOINTS = 1,
-}
-
-/// A message of a batch. Yours; copied.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct enos_message {
-    /// sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
-    pub struct_size: usize,
-    /// One of enum enos_message_kind.
-    pub kind: i32,
-    /// ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
-    pub flags: u32,
-    /// ENOS_MESSAGE_PUBLISH: where to. Else NULL.
-    pub topic: *const c_char,
-    /// May be NULL when len is 0.
-    pub payload: *const u8,
-    /// In bytes, or ENOS_NUL_TERMINATED.
-    pub len: usize,
-}
-
-// SAFETY: repr(C), begins with its size; zero is a valid value of each field.
-unsafe impl Versioned for enos_message {
-    const NAME: &'static str = "enos_message";
-    const V0_1: usize = size_of::<enos_message>();
-}
-
 /// How the outbox stands.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_outbox_info {
     /// sizeof(enos_outbox_info); ENOS_INIT() sets it.
     pub struct_size: usize,
-    /// Messages that are not through.
+    /// Messages that are not through. One that you have dropped counts until those before it are through.
     pub messages: u64,
     /// Bytes that they take up in the storage, near enough.
     pub bytes: u64,
@@ -101,34 +70,54 @@ pub struct enos_outbox_info {
     pub set_aside: u64,
     /// How many this client has dropped for want of room.
     pub dropped: u64,
+    /// Dead letters that are there now.
+    pub dead_letters: u64,
 }
 
 // SAFETY: repr(C), begins with its size; zero is a valid value of each field.
 unsafe impl Versioned for enos_outbox_info {
     const NAME: &'static str = "enos_outbox_info";
-    const V0_1: usize = size_of::<enos_outbox_info>();
+    const V0_1: usize = std::mem::offset_of!(enos_outbox_info, dead_letters);
 }
 
-/// Looks at a message that was set aside. Inside enos_client_asides(), on the thread that called it, with no lock of the
-/// library held: every enos_client_* function may be called, a durable publish of the same message for instance.
+/// Which messages enos_client_outbox_each() shows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_outbox_which {
+    /// Those that are not through, in the order in which they were accepted.
+    ENOS_OUTBOX_WAITING = 0,
+    /// Those that can never succeed, the oldest first.
+    ENOS_OUTBOX_DEAD_LETTERS = 1,
+}
+
+/// A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
+/// until the callback returns.
+#[repr(C)]
+pub struct enos_outbox_message {
+    /// The size of the library's struct: later versions are longer. Read only what your header declares.
+    pub struct_size: usize,
+    /// Which one it is.
+    pub token: u64,
+    /// Of a dead letter: EnOS's code; 0 when it was another reason. Else 0.
+    pub code: i32,
+    /// 0.
+    pub reserved: u32,
+    /// Where to; "" for a post of measure points. NULL: it cannot be read any more.
+    pub topic: *const c_char,
+    /// Its payload, or the post's "params"; never NULL.
+    pub payload: *const u8,
+    /// In bytes.
+    pub len: usize,
+}
+
+/// Looks at a message in the outbox. Inside enos_client_outbox_each(), on the thread that called it, with no lock of the
+/// library held: every enos_client_* function may be called, enos_client_outbox_drop() and a durable publish of the same
+/// message for instance.
 ///
-/// @param ctx      what enos_client_asides() was given.
-/// @param token    the message's token.
-/// @param code     EnOS's code; 0 when it was another reason.
-/// @param topic    where to; "" for a post of measure points. NULL: it cannot be read any more.
-/// @param payload  its payload, or the post's "params"; never NULL.
-/// @param len      in bytes.
-/// @return         0: keep it; all else: remove it.
-pub type enos_aside_cb = Option<
-    unsafe extern "C" fn(
-        ctx: *mut c_void,
-        token: u64,
-        code: i32,
-        topic: *const c_char,
-        payload: *const u8,
-        len: usize,
-    ) -> i32,
->;
+/// @param ctx      what enos_client_outbox_each() was given.
+/// @param message  the message; valid until the callback returns.
+/// @return         0: go on with the next; all else: that was enough.
+pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox holds, and what happens when it is full.
 ///
@@ -170,101 +159,6 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
     unsafe { set(config, |c| c.config.set_outbox_rate(bytes_per_s)) }
 }
 
-/// Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
-///
-/// Storage callbacks run inside this call, as inside every durable publish.
-///
-/// @param client      the client.
-/// @param messages    the first of `count`, one behind the other.
-/// @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
-/// @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
-/// @retval ENOS_OK               all are in your storage; each will have its event.
-/// @retval ENOS_ERR_STATE        there is no storage.
-/// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
-/// @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
-/// @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
-/// @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
-/// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are no object with
-///                               a "time" in milliseconds since 1970.
-#[no_mangle]
-#[must_use]
-pub unsafe extern "C" fn enos_client_publish_batch(
-    client: *mut enos_client,
-    messages: *const enos_message,
-    count: usize,
-    out_tokens: *mut u64,
-) -> enos_status {
-    // SAFETY: the header's contract for each argument.
-    unsafe {
-        on_client(client, |client| {
-            let messages = batch(messages, count)?;
-            let mut at = 0;
-            client.publish_durable(messages, &mut |token| {
-                if !out_tokens.is_null() {
-                    out_tokens.add(at).write_unaligned(token);
-                }
-                at += 1;
-            })
-        })
-    }
-}
-
-/// # Safety
-/// `first` is NULL or points to `count` structs of the size that each says it has, as the header describes them.
-unsafe fn batch(first: *const enos_message, count: usize) -> Result<Vec<Durable>> {
-    if first.is_null() {
-        return Err(null("messages"));
-    }
-    if !(1..=MAX_TOGETHER).contains(&count) {
-        return Err(Error::invalid(format!("count is {count}; it can be 1 to {MAX_TOGETHER}")));
-    }
-    // SAFETY: the caller's promise; every version begins with its size.
-    let stride = unsafe { first.cast::<usize>().read_unaligned() };
-    let mut total = 0usize;
-    (0..count)
-        .map(|at| {
-            // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
-            let message = unsafe { versioned(first.byte_add(at.saturating_mul(stride)), "messages")? };
-            if message.struct_size != stride {
-                return Err(Error::invalid("messages differ in their struct_size; set each with ENOS_INIT()"));
-            }
-            // SAFETY: the caller's promise.
-            let payload = unsafe { bytes(message.payload.cast(), message.len, "payload") }?;
-            total = total.saturating_add(payload.len());
-            if count > 1 && total > MAX_VALUE_LEN {
-                let words = "the messages are more than a batch can hold together: 60 KiB";
-                return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
-            }
-            // SAFETY: the caller's promise.
-            unsafe { durable(&message, payload) }
-        })
-        .collect()
-}
-
-/// # Safety
-/// `message` is as the header describes it.
-unsafe fn durable(message: &enos_message, payload: &[u8]) -> Result<Durable> {
-    let Some((until_reply, resume)) = check_flags(message.flags)? else {
-        return Err(Error::invalid("flags: a message of a batch needs ENOS_PUBLISH_DURABLE"));
-    };
-    let content = match message.kind {
-        kind if kind == enos_message_kind::ENOS_MESSAGE_PUBLISH as i32 => {
-            // SAFETY: the caller's promise.
-            let topic = unsafe { text(message.topic, "topic") }?;
-            topic::validate_publish_topic(topic)?;
-            Content::Publish { topic: topic.to_owned(), payload: copy(payload)? }
-        }
-        kind if kind == enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS as i32 => {
-            if !message.topic.is_null() {
-                return Err(Error::invalid("topic: a post of measure points has its own; it has to be NULL"));
-            }
-            Content::Measurepoints { params: copy(payload)? }
-        }
-        kind => return Err(Error::invalid(format!("kind is {kind}, which is none of enum enos_message_kind"))),
-    };
-    Ok(Durable { content, until_reply, resume })
-}
-
 /// Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
 /// the thread that loops, as enos_client_wait() does.
 ///
@@ -285,7 +179,8 @@ pub unsafe extern "C" fn enos_client_flush(client: *mut enos_client, timeout_ms:
     unsafe { on_client(client, |client| client.flush(timeout(timeout_ms))) }
 }
 
-/// Tells how the outbox stands. Storage callbacks run inside this call when it is the first use of the outbox.
+/// Tells how the outbox stands, as of the last change of it. Storage callbacks run inside this call when it is the first
+/// use of the outbox, and it waits for another thread whose call is the first. After that it never waits for the storage.
 ///
 /// @param client  the client.
 /// @param out     made with ENOS_INIT(); receives the numbers.
@@ -299,56 +194,90 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
     unsafe {
         on_client(client, |client| {
             let out = StructOut::new(out, "out")?;
-            let state = client.outbox()?;
+            let counts = client.outbox()?;
             out.set(enos_outbox_info {
                 struct_size: size_of::<enos_outbox_info>(),
-                messages: state.held.messages,
-                bytes: state.held.bytes,
-                set_aside: state.set_aside,
-                dropped: state.dropped,
+                messages: counts.held.messages,
+                bytes: counts.held.bytes,
+                set_aside: counts.set_aside,
+                dropped: counts.dropped,
+                dead_letters: counts.dead_letters,
             });
             Ok(())
         })
     }
 }
 
-/// Shows the messages that were set aside, the last 64 of them; a newer one takes the place of the oldest. Storage
-/// callbacks run inside this call.
+/// Shows the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+/// load for each message or batch; it waits for other calls that use the storage. Messages that come or go meanwhile may
+/// be shown or not.
 ///
 /// @param client  the client.
-/// @param cb      called for each, in no particular order.
+/// @param which   one of enum enos_outbox_which.
+/// @param cb      called for each.
 /// @param ctx     passed to it; may be NULL.
-/// @retval ENOS_OK           all were shown.
-/// @retval ENOS_ERR_STATE    there is no storage.
-/// @retval ENOS_ERR_STORAGE  your storage failed.
+/// @retval ENOS_OK               all were shown, or cb had enough.
+/// @retval ENOS_ERR_STATE        there is no storage.
+/// @retval ENOS_ERR_STORAGE      your storage failed.
+/// @retval ENOS_ERR_INVALID_ARG  there is no such which.
 #[no_mangle]
-pub unsafe extern "C" fn enos_client_asides(
+pub unsafe extern "C" fn enos_client_outbox_each(
     client: *mut enos_client,
-    cb: enos_aside_cb,
+    which: i32,
+    cb: enos_outbox_cb,
     ctx: *mut c_void,
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe {
         on_client(client, |client| {
             let cb = cb.ok_or_else(|| null("cb"))?;
-            client.asides(&mut |aside| {
-                show(aside, |topic, payload, len| cb(ctx, aside.token, aside.code, topic, payload, len))
-            })
+            let look = |token, code, message: Option<&Durable>| show(token, code, message, |shown| cb(ctx, shown) == 0);
+            match which {
+                w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
+                    client.each_waiting(&mut |token, message| look(token, 0, Some(message)))
+                }
+                w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
+                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.message.as_ref()))
+                }
+                w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
+            }
         })
     }
 }
 
-fn show(aside: &Aside, cb: impl FnOnce(*const c_char, *const u8, usize) -> i32) -> bool {
-    let Some(message) = &aside.message else {
-        return cb(std::ptr::null(), c"".as_ptr().cast(), 0) != 0;
-    };
-    let topic = match &message.content {
-        Content::Publish { topic, .. } => topic.as_str(),
-        Content::Measurepoints { .. } => "",
-    };
-    let topic: Vec<u8> = topic.bytes().chain([0]).collect();
-    let payload = message.content.payload();
-    // An empty vector's pointer is not one to show.
-    let start = if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() };
-    cb(topic.as_ptr().cast(), start, payload.len()) != 0
+fn show(token: u64, code: i32, message: Option<&Durable>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
+    let topic: Option<Vec<u8>> = message.map(|message| match &message.content {
+        Content::Publish { topic, .. } => topic.bytes().chain([0]).collect(),
+        Content::Measurepoints { .. } => vec![0],
+    });
+    let payload = message.map_or(&[][..], |message| message.content.payload());
+    cb(&enos_outbox_message {
+        struct_size: size_of::<enos_outbox_message>(),
+        token,
+        code,
+        reserved: 0,
+        topic: topic.as_ref().map_or(std::ptr::null(), |topic| topic.as_ptr().cast()),
+        // An empty slice's pointer is not one to show.
+        payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
+        len: payload.len(),
+    })
+}
+
+/// Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
+/// and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
+/// its way already. Room for others is there at once when it was the oldest, else when those before it are through.
+///
+/// Storage callbacks run inside this call; it waits for other calls that use the storage.
+///
+/// @param client  the client.
+/// @param token   the message's token.
+/// @retval ENOS_OK             it is gone.
+/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is through, or was never there.
+/// @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
+///                             event.
+/// @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.
+#[no_mangle]
+pub unsafe extern "C" fn enos_client_outbox_drop(client: *mut enos_client, token: u64) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { on_client(client, |client| client.drop_durable(token)) }
 }

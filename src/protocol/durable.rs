@@ -19,6 +19,48 @@ pub struct Durable {
     pub until_reply: bool,
     /// A post that goes out later than on the link on which it was accepted goes as late data.
     pub resume: bool,
+    pub time: PostTime,
+}
+
+/// Where the "time" of a post comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PostTime {
+    /// It has one.
+    #[default]
+    Own,
+    /// It may have none: then EnOS takes the time at which it arrives.
+    Without,
+    /// It gets one when the clock is known: it was accepted at this moment.
+    Stamp(Moment),
+}
+
+/// A moment of a boot, in milliseconds since then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Which boot. 0: nobody knows.
+    pub boot: u64,
+    pub ms: u64,
+}
+
+/// 2020-01-01: a clock that stands before it was never set.
+pub const CLOCK_IS_SET_MS: u64 = 1_577_836_800_000;
+
+/// `params`, which are an object that has members, with this time.
+pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
+    let inside = params.trim_ascii_start();
+    [format!("{{\"time\":{time_ms},").as_bytes(), inside.get(1..).unwrap_or_default()].concat()
+}
+
+/// Whether a post has a time of its own; false as well when it is no post.
+pub fn has_time(params: &[u8]) -> bool {
+    json::object::<Fields>("params_json", params).is_ok_and(|fields| fields.time.is_some())
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    measurepoints: Option<&'a RawValue>,
+    time: Option<&'a RawValue>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -65,9 +107,9 @@ impl Durable {
     /// Whether it can go out at all: what is wrong with it is said now, and not when the caller is long gone.
     pub fn check(&self) -> Result<()> {
         match &self.content {
-            Content::Publish { .. } if self.until_reply || self.resume => Err(Error::invalid(
-                "flags: ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME are for posts; a plain publish has no reply",
-            )),
+            Content::Publish { .. } if self.until_reply || self.resume || self.time != PostTime::Own => {
+                Err(Error::invalid("flags: ENOS_PUBLISH_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no reply"))
+            }
             Content::Publish { topic, payload } => {
                 topic::validate_publish_topic(topic)?;
                 envelope::check_size(payload.len())
@@ -75,26 +117,29 @@ impl Durable {
             Content::Measurepoints { params } => {
                 // The longest envelope that it can get.
                 envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
-                check_time(params)
+                check_params(params, self.time == PostTime::Own)
             }
         }
     }
 }
 
-/// What is sent later needs the time of its measurement: EnOS would take that of its arrival.
-fn check_time(params: &[u8]) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        time: Option<&'a RawValue>,
-    }
+/// What EnOS would refuse: points that are none. And what is sent later needs the time of its measurement, for EnOS would
+/// take that of its arrival.
+fn check_params(params: &[u8], needs_time: bool) -> Result<()> {
     let missing = || {
         Error::invalid(
             "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
-             sent much later",
+             sent much later. Or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME",
         )
     };
     let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
+    let inside = fields.measurepoints.and_then(|points| points.get().strip_prefix('{')?.strip_suffix('}'));
+    if inside.is_none_or(|inside| inside.trim().is_empty()) {
+        return Err(Error::invalid("params_json: its \"measurepoints\" have to be an object with at least one member"));
+    }
+    if fields.time.is_none() && !needs_time {
+        return Ok(());
+    }
     let time: u64 = fields.time.and_then(|time| time.get().parse().ok()).ok_or_else(missing)?;
     if !TIMES_MS.contains(&time) {
         return Err(Error::invalid(format!(
@@ -110,6 +155,11 @@ const TOKENS: u64 = 1 << 62;
 /// The token of the message at `index` of a page.
 pub fn token(page: u64, index: usize) -> u64 {
     TOKENS | (page << 8) | (index as u64 & 0xFF)
+}
+
+/// Page and index of the message with this token; `None`: it is no durable message's.
+pub fn place(token: u64) -> Option<(u64, usize)> {
+    (token & TOKENS != 0 && token < TOKENS << 1).then_some(((token & !TOKENS) >> 8, (token & 0xFF) as usize))
 }
 
 /// Messages and bytes: how many the queue has ever held before some point, or their difference.
@@ -147,24 +197,45 @@ mod tests {
 
     fn post(params: &str) -> Durable {
         let content = Content::Measurepoints { params: params.into() };
-        Durable { content, until_reply: true, resume: true }
+        Durable { content, until_reply: true, resume: true, time: PostTime::Own }
     }
 
     #[test]
     fn a_post_needs_a_time_in_milliseconds() {
         post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
         for params in [
-            r#"{"measurepoints":{}}"#,
-            r#"{"time":null}"#,
-            r#"{"time":"1700000000000"}"#,
-            r#"{"time":1700000000}"#,
-            r#"{"time":-1}"#,
-            r#"{"time":1700000000000.5}"#,
-            r#"{"time":1700000000000,"time":1700000000000}"#,
-            r#"[{"time":1700000000000}]"#,
+            r#"{"measurepoints":{"t":1}}"#,
+            r#"{"measurepoints":{"t":1},"time":null}"#,
+            r#"{"measurepoints":{"t":1},"time":"1700000000000"}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000}"#,
+            r#"{"measurepoints":{"t":1},"time":-1}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000000.5}"#,
+            r#"{"measurepoints":{"t":1},"time":1700000000000,"time":1700000000000}"#,
+            r#"[{"measurepoints":{"t":1},"time":1700000000000}]"#,
             "{",
         ] {
             assert_eq!(post(params).check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG, "{params}");
+        }
+    }
+
+    #[test]
+    fn a_post_gets_a_time_or_needs_none() {
+        for time in [PostTime::Without, PostTime::Stamp(Moment { boot: 1, ms: 2 })] {
+            let message = Durable { time, ..post(r#" {"measurepoints":{"t":1}}"#) };
+            message.check().unwrap();
+            let content = Content::Measurepoints { params: stamped(message.content.payload(), 1_700_000_000_000) };
+            Durable { content, ..post("") }.check().unwrap();
+            let wrong = Durable { time, ..post(r#"{"measurepoints":{"t":1},"time":5}"#) };
+            assert_eq!(wrong.check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
+        }
+        assert!(has_time(br#"{"time":1}"#) && !has_time(br#"{"a":{"time":1}}"#) && !has_time(b"["));
+    }
+
+    #[test]
+    fn a_post_has_points() {
+        for points in [r#""#, r#""measurepoints":{ },"#, r#""measurepoints":[1],"#, r#""measurepoints":"{1}","#] {
+            let error = post(&format!(r#"{{{points}"time":1700000000000}}"#)).check().unwrap_err();
+            assert!(error.message.contains("at least one member"), "{points}: {error}");
         }
     }
 
@@ -174,6 +245,7 @@ mod tests {
             content: Content::Publish { topic: topic.into(), payload: vec![0; len] },
             until_reply: false,
             resume: false,
+            time: PostTime::Own,
         };
         publish("/a", envelope::MAX_PAYLOAD).check().unwrap();
         assert_eq!(publish("/a", envelope::MAX_PAYLOAD + 1).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
@@ -190,6 +262,7 @@ mod tests {
     fn tokens_are_apart_and_in_order() {
         assert!(token(1, 0) > u64::from(u32::MAX) && token(1, 255) < token(2, 0));
         assert!(token(u64::from(u32::MAX) << 8, 3) > token(7, 9));
+        assert_eq!([place(token(7, 9)), place(7 << 8), place(u64::MAX)], [Some((7, 9)), None, None]);
     }
 
     #[test]

@@ -61,6 +61,24 @@ pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>
     write(&Response { id, code, data }, data_json.len() + id.len() * 6)
 }
 
+/// The code and the words of an answer that has no id, as EnOS sends one to a request that it cannot read; `None` when it
+/// is no such answer.
+pub fn parse_nameless_reply(payload: &[u8]) -> Option<(i32, String)> {
+    let fields: Fields = json::object("the reply", payload).ok()?;
+    let is_nameless = fields.id.is_none_or(|id| id.get() == "null");
+    let code = fields.code.and_then(whole_number).filter(|_| is_nameless)?;
+    Some((code, fields.message.and_then(json::string).map(|words| clean(&words)).unwrap_or_default()))
+}
+
+/// The fields of an answer that are read.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    code: Option<&'a RawValue>,
+    message: Option<&'a RawValue>,
+}
+
 /// The cloud's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -74,13 +92,6 @@ pub struct Reply {
 
 /// Reads an answer. `data`, whatever it is, and fields that are not known are passed over.
 pub fn parse_reply(payload: &[u8]) -> Result<Reply> {
-    #[derive(Deserialize)]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-        code: Option<&'a RawValue>,
-        message: Option<&'a RawValue>,
-    }
     let fields: Fields = json::object("the reply", payload)?;
     let code = fields.code.ok_or_else(|| json::parse_error("the reply has no code"))?;
     Ok(Reply {
@@ -149,7 +160,7 @@ fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {
         return Err(too_large(field, json.len()));
     }
-    json::value(field, json).map_err(|error| Error::invalid(error.message))
+    json::strict_value(field, json).map_err(|error| Error::invalid(error.message))
 }
 
 fn write(message: &impl Serialize, payload: usize) -> Result<Vec<u8>> {
@@ -261,6 +272,29 @@ mod tests {
         assert!(unread(br#"{"id":"1","id":"2","code":1}"#).starts_with("the reply has a field twice"));
         unread(b"[]");
         unread(b"\xFF");
+    }
+
+    #[test]
+    fn a_reply_may_have_no_name() {
+        let words = |payload: &str| parse_nameless_reply(payload.as_bytes());
+        assert_eq!(words(r#"{"id":null,"code":1220,"message":"x"}"#), Some((1220, "x".into())));
+        assert_eq!(words(r#"{"code":"1220"}"#), Some((1220, String::new())));
+        for payload in [r#"{"id":"1","code":1220}"#, r#"{"id":1,"code":1220}"#, r#"{"id":null}"#, "[]", "{"] {
+            assert_eq!(words(payload), None, "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_another_reader_would_refuse_is_refused() {
+        for json in [r#"{"a":"\ud800"}"#, "[1e999]", r#"{"a":1,"a":2}"#] {
+            for error in [
+                request("1", "m", json.as_bytes()).unwrap_err(),
+                response("1", 200, Some(json.as_bytes())).unwrap_err(),
+            ] {
+                assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+                assert!(error.message.contains("_json has a ") && error.message.contains("(byte "), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::strict;
 use crate::error::{Error, Result, Status};
 
 /// How deep arrays and objects may nest. EnOS itself stays below 10.
@@ -27,11 +28,25 @@ pub fn value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     serde_json::from_str(document(what, json)?).map_err(|error| malformed(what, &error))
 }
 
+/// As [`value`], and one that every reader reads alike: see [`strict`].
+pub fn strict_value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
+    let value = value(what, json)?;
+    match strict::fault(document(what, json)?) {
+        None => Ok(value),
+        Some((fault, at)) => Err(parse_error(format!("{what} {fault} (byte {})", at + 1))),
+    }
+}
+
 /// The text of a JSON string, unescaped; `None` when `raw` is no string, or half of a surrogate pair stands alone.
 ///
 /// serde_json would unescape into a buffer of its own that nobody wipes.
 pub fn string(raw: &RawValue) -> Option<Zeroizing<String>> {
-    let mut rest = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    unescaped(raw.get())
+}
+
+/// Likewise, of a string as it stands in JSON.
+pub fn unescaped(string: &str) -> Option<Zeroizing<String>> {
+    let mut rest = string.strip_prefix('"')?.strip_suffix('"')?;
     // No escape is shorter than what it stands for, so this never grows and leaves no former self in the heap.
     let mut text = Zeroizing::new(String::new());
     text.try_reserve_exact(rest.len()).ok()?;

@@ -11,6 +11,7 @@ pub mod identity;
 mod json;
 pub mod secret;
 pub mod sign;
+mod strict;
 pub mod thing_model;
 pub mod topic;
 pub(crate) mod wipe;

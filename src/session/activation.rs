@@ -115,6 +115,8 @@ impl Session {
                 let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
                 return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
             }
+            // It is a message to the host, who may know more.
+            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
             None => {}
         }
         (event.topic, event.payload) = (topic, payload);

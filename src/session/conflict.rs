@@ -2,6 +2,8 @@
 //! both come back at once throw each other out for ever. One cannot see the other. What it sees is that its links end
 //! soon after their logins, one after the other, while the broker can be reached every time.
 
+use super::{Phase, Session};
+
 /// So many in a row, and it is told.
 const ENOUGH: u32 = 3;
 /// A link that ends this soon after its login has ended early.
@@ -39,6 +41,20 @@ impl Conflict {
     /// The broker could not be reached: that is the network's doing, and so may the early ends have been.
     pub fn unreachable(&mut self) {
         self.early_ends = 0;
+    }
+}
+
+impl Session {
+    /// How long to give way to another client, when one is probably the reason that a link of this age was lost.
+    pub(super) fn rival(&mut self, lived_ms: u64) -> Option<u64> {
+        match self.phase {
+            Phase::Online { stalled: false, .. } => {
+                let wait = self.conflict.link_ended(lived_ms, &mut self.rng);
+                // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
+                wait.filter(|_| self.settings.budget.connects > 0)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The session's outbox: between it, the link and the host's storage.
 
-use super::outbox::Around;
+use super::outbox::{Around, LinkEnd, Place, UntilReply};
 use super::*;
 use crate::protocol::{Durable, Totals};
 
@@ -12,14 +12,30 @@ impl Session {
     }
 
     /// The oldest went, to make room for others.
-    pub fn outbox_dropped(
-        &mut self,
-        now: Now,
-        page: u64,
-        next: u64,
-        until_reply: &std::result::Result<Vec<bool>, String>,
-    ) {
+    pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, until_reply: &UntilReply) {
         self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
+    }
+
+    /// Dead letters had to go, to make room for others.
+    pub fn dead_letters_dropped(&mut self, tokens: Vec<u64>) {
+        let words = "the outbox was full, and this was its oldest dead letter";
+        let event = Event::new(EventKind::DeadLetterDropped, Status::ENOS_ERR_QUEUE_FULL, words);
+        tokens.into_iter().for_each(|token| self.emit(event.clone().token(token)));
+    }
+
+    /// Where a durable message stands.
+    pub fn place(&self, token: u64) -> Place {
+        self.outbox.as_ref().map_or(Place::Through, |outbox| outbox.place(token))
+    }
+
+    /// The host has dropped a message that waited; the queue begins at this page now, and holds so much.
+    pub fn forget_durable(&mut self, now: Now, token: u64, head: u64, held: Totals) {
+        self.with_outbox(now, |outbox, around| {
+            outbox.forget(token, around);
+            outbox.dropped(0, head, &Ok(Vec::new()), around);
+            outbox.tell_room(held, around);
+        });
+        self.run_outbox(now, false);
     }
 
     /// The outbox was full, and has refused a message.
@@ -52,7 +68,18 @@ impl Session {
 
     pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
         let Session { outbox: Some(outbox), requests, actions, rng, .. } = self else { return };
-        f(outbox, &mut Around { now: now.ms, requests, actions, rng });
+        f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, requests, actions, rng });
+    }
+
+    /// `conflict`: another client has probably ended it.
+    pub(super) fn end_outbox_link(&mut self, now: Now, conflict: bool) {
+        let end = match self.phase {
+            Phase::Closing { .. } => LinkEnd::Planned,
+            Phase::Online { stalled: true, .. } => LinkEnd::Stalled,
+            _ if conflict => LinkEnd::Conflict,
+            _ => LinkEnd::Lost,
+        };
+        self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
     }
 
     /// What goes out beside the outbox comes out of the same throughput.

@@ -50,10 +50,11 @@ pub enum EventKind {
     OutboxFailed = 12,
     Stopped = 15,
     ActivationLate = 16,
+    DeadLetterDropped = 19,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 14] = [
+    pub const ALL: [EventKind; 15] = [
         EventKind::Connected,
         EventKind::Disconnected,
         EventKind::Activated,
@@ -66,6 +67,7 @@ impl EventKind {
         EventKind::Overflow,
         EventKind::Room,
         EventKind::OutboxFailed,
+        EventKind::DeadLetterDropped,
         EventKind::Stopped,
         EventKind::ActivationLate,
     ];
@@ -84,6 +86,7 @@ impl EventKind {
             EventKind::Overflow => "OVERFLOW",
             EventKind::Room => "ROOM",
             EventKind::OutboxFailed => "OUTBOX_FAILED",
+            EventKind::DeadLetterDropped => "DEAD_LETTER_DROPPED",
             EventKind::Stopped => "STOPPED",
             EventKind::ActivationLate => "ACTIVATION_LATE",
         }

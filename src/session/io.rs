@@ -48,7 +48,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Durable> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Durable>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }

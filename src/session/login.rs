@@ -2,6 +2,7 @@
 
 use super::secrets::Secrets;
 use super::*;
+use crate::protocol::durable::CLOCK_IS_SET_MS;
 
 /// After a full round of refusals: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
@@ -9,8 +10,6 @@ const LONG_WAIT_MAX_MS: u64 = 3_600_000;
 /// How soon after a failure a host may have the next attempt: one that asks for it at every failure would else try
 /// without a pause, and never leave the loop's turn when it is the storage that fails.
 const CONNECT_AGAIN_MS: u64 = 1_000;
-/// 2020-01-01: a clock that stands before it was never set.
-const PLAUSIBLE_MS: u64 = 1_577_836_800_000;
 /// 2050-01-01, what Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
 const NO_CLOCK_MS: u64 = 2_524_608_000_000;
 
@@ -111,7 +110,7 @@ impl Session {
         let deadline = now.ms.saturating_add(self.settings.connect_timeout_ms);
         let stamps = self.budget.begin(now.ms, deadline);
         self.actions.push_back(Action::StoreBudget(stamps));
-        let timestamp_ms = if now.wall_ms >= PLAUSIBLE_MS { now.wall_ms } else { NO_CLOCK_MS };
+        let timestamp_ms = if now.wall_ms >= CLOCK_IS_SET_MS { now.wall_ms } else { NO_CLOCK_MS };
         self.actions.push_back(Action::Open { attempt: self.attempt, candidate: candidate.clone(), timestamp_ms });
         self.phase = Phase::LoggingIn { candidate, began: now.ms, deadline: Some(deadline) };
     }
@@ -231,21 +230,21 @@ impl Session {
 
     /// The link is gone: refused, failed, lost or closed, whatever the state.
     pub(super) fn on_lost(&mut self, now: Now, status: Status, reason: &str) {
-        // Then it says nothing of the messages under way, nor of another client.
-        let planned = matches!(self.phase, Phase::Closing { .. } | Phase::Online { stalled: true, .. });
-        self.with_outbox(now, |outbox, around| outbox.link_down(planned, around));
+        let lived = match self.phase {
+            Phase::Online { since, .. } => now.ms.saturating_sub(since),
+            _ => 0,
+        };
+        let rival = self.rival(lived);
+        self.end_outbox_link(now, rival.is_some());
         self.requests.link_down(reason, &mut self.actions);
         match &mut self.phase {
-            Phase::Online { since, .. } => {
-                let lived = now.ms.saturating_sub(*since);
+            Phase::Online { .. } => {
                 if lived >= STABLE_MS {
                     self.backoff.reset();
                 }
-                let rival = if planned { None } else { self.conflict.link_ended(lived, &mut self.rng) };
                 match rival {
-                    // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
-                    Some(wait) if self.settings.budget.connects > 0 => self.give_way(now, wait, reason),
-                    _ => self.retry(now, status, 0, reason.to_owned()),
+                    Some(wait) => self.give_way(now, wait, reason),
+                    None => self.retry(now, status, 0, reason.to_owned()),
                 }
             }
             Phase::Awaiting { .. } if !self.wanted => self.rest(),

@@ -59,7 +59,7 @@ pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
 pub use io::{Action, Burden, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
-pub use outbox::OutboxSettings;
+pub use outbox::{OutboxSettings, Place};
 pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
 pub use settings::Settings;

@@ -93,6 +93,10 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes(len.into())?).map_err(|_| RecordError::broken("a text is not UTF-8"))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
     pub(super) fn rest(self) -> &'a [u8] {
         self.left
     }

@@ -50,8 +50,8 @@ pub enum Role {
     Outbox(u64),
     /// Where that queue begins and ends: two, written in turn.
     Index(u8),
-    /// A message that was set aside: which, and which part of it.
-    Aside(u8, u8),
+    /// A message that was set aside, a dead letter: which, and which part of it.
+    Aside(u64, u8),
 }
 
 impl Role {

@@ -143,7 +143,7 @@ static unsigned long publish(enos_client *client, unsigned long number)
     if (count == 1)
         MUST(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_PUBLISH_DURABLE, NULL));
     else
-        MUST(enos_client_publish_batch(client, messages, count, NULL));
+        MUST(enos_client_publish_batch(client, messages, count, NULL, NULL));
     return say("accepted", number, count);
 }
 

@@ -161,9 +161,9 @@ static void *subscribe(void *arg)
     return NULL;
 }
 
-static int32_t look(void *ctx, uint64_t token, int32_t code, const char *topic, const uint8_t *payload, size_t len)
+static int32_t look(void *ctx, const enos_outbox_message *message)
 {
-    (void)ctx, (void)token, (void)code, (void)topic, (void)payload, (void)len;
+    (void)ctx, (void)message;
     return 0;
 }
 
@@ -177,7 +177,7 @@ static void *flush(void *arg)
         ENOS_INIT(&info);
         MUST(enos_client_outbox_info(client, &info));
         if (i % 16 == 0)
-            MUST(enos_client_asides(client, look, NULL));
+            MUST(enos_client_outbox_each(client, i % 32 ? ENOS_OUTBOX_WAITING : ENOS_OUTBOX_DEAD_LETTERS, look, NULL));
     }
     return NULL;
 }

@@ -23,7 +23,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/tls.rs"],
     &["src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/ffi/message.rs"],
-    &["src/ffi/outbox.rs"],
+    &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";

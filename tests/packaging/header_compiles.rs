@@ -55,7 +55,7 @@ fn results_that_must_be_looked_at_are() {
         "enos_client_destroy(0)",
         "enos_client_activation_saved(0)",
         "enos_client_publish(0, 0, 0, 0, 1, ENOS_PUBLISH_DURABLE, 0)",
-        "enos_client_publish_batch(0, 0, 0, 0)",
+        "enos_client_publish_batch(0, 0, 0, 0, 0)",
         "enos_config_set_storage(0, 0)",
         "enos_storage_directory(0, 0)",
     ];

@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
+use enos::ffi::batch::enos_message;
 use enos::ffi::event::enos_event;
 use enos::ffi::log::enos_log_record;
-use enos::ffi::outbox::{enos_message, enos_outbox_info};
+use enos::ffi::outbox::{enos_outbox_info, enos_outbox_message};
 use enos::ffi::sign::enos_sign_params;
 use enos::ffi::stats::enos_stats;
 use enos::storage::vtable::{enos_storage, enos_storage_change};
@@ -257,7 +258,8 @@ fn the_library_has_the_layout_of_the_table() {
         last_connack round_trip_ms
     });
     layout_of!(ours, enos_message { struct_size kind flags topic payload len });
-    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped });
+    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped dead_letters });
+    layout_of!(ours, enos_outbox_message { struct_size token code reserved topic payload len });
 
     let column = if cfg!(target_pointer_width = "64") { 0 } else { 1 + usize::from(cfg!(target_arch = "arm")) };
     let table = read(&fs::read_to_string(golden()).unwrap());

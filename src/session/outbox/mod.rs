@@ -2,15 +2,20 @@
 //! that it is a part of: pages come in, requests go out.
 //!
 //! In order: messages go out in the order in which they were accepted, as many at a time as the window allows. When one
-//! has to be sent again (a link that is lost, a code that may pass), all behind it are sent again after it. What they
-//! came to is told in that order, too.
+//! has to be sent again (a link that is lost, a code that may pass), all behind it are sent again after it. What each
+//! came to is told at once.
 //!
-//! What can never succeed is set aside: EnOS has refused it for good, or the link was lost three times while it was under
-//! way. After one such loss, the messages that were under way go out one by one, so that the one at fault is known.
+//! What can never succeed becomes a dead letter: EnOS has refused it for good, or it fails where another one passes, see
+//! [`doubt`]. After a loss of the link, the messages that were under way go out one by one, so that the one at fault is
+//! known.
 
+mod doubt;
 mod flow;
 mod pages;
 mod slot;
+#[cfg(test)]
+mod tests;
+mod trial;
 
 use std::collections::VecDeque;
 
@@ -22,19 +27,24 @@ use super::Action;
 use crate::error::{Error, Status};
 use crate::protocol::durable::{self, Totals};
 use crate::protocol::thing_model::{self, Operation};
-use crate::protocol::{envelope, Content, Durable, Identity, Suspect};
+use crate::protocol::{envelope, Content, Durable, Identity};
 
+use doubt::Doubt;
 use flow::Flow;
+pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
+pub use trial::LinkEnd;
+use trial::UnderWay;
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
 const WINDOW_BYTES: usize = 128 * 1024;
-/// A link that is slower than this counts as one that takes nothing: 2 kB a second.
-const LEAST_BYTES_PER_MS: u64 = 2;
-/// So many losses of the link set a message aside.
-const LOSSES: u8 = 3;
+/// A link that is slower than this counts as one that takes nothing: 500 bytes a second. One that stands still altogether
+/// is lost by itself, and much sooner.
+const MOST_MS_PER_BYTE: u64 = 2;
 /// So many reads of a page that fail, over several minutes, before it may be that page's own fault.
 const READS: u32 = 10;
+/// Between two looks at a clock that is not set.
+const CLOCK_AGAIN_MS: u64 = 5_000;
 /// Between two tries of a message, or of the storage.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 120_000;
@@ -47,6 +57,8 @@ pub struct OutboxSettings {
     pub bytes_per_s: u64,
     /// For a reply, and for any sign of the broker's that it takes messages.
     pub timeout_ms: u64,
+    /// Which boot this is; 0: nobody knows.
+    pub boot: u64,
     /// As many as the queue may hold: there is room again when a part of that is free.
     pub limits: Totals,
 }
@@ -78,9 +90,13 @@ pub struct Outbox {
     flow: Flow,
     /// When the broker last took a message, or could have begun to.
     progress: u64,
-    suspect: Option<Suspect>,
-    /// The first and the last of the messages that the link has given back, as one that is about to be lost does.
-    given_back: Option<(u64, u64)>,
+    doubt: Doubt,
+    /// The last of those of which EnOS has refused one, and nobody knows which.
+    unclear: u64,
+    /// There is no other to try in the place of the first one: it has waited for a while on this link.
+    has_paused: bool,
+    /// What was under way when the link gave it back, as one that is about to be lost does.
+    given_back: Option<UnderWay>,
     /// The call that makes replies come, which the next message waits for.
     asking: Option<u64>,
     /// A message found the queue full, and nobody was told yet that there is room.
@@ -90,6 +106,7 @@ pub struct Outbox {
 /// What the outbox needs of its surroundings.
 pub struct Around<'a> {
     pub now: u64,
+    pub wall_ms: u64,
     pub requests: &'a mut Requests,
     pub actions: &'a mut VecDeque<Action>,
     pub rng: &'a mut fastrand::Rng,
@@ -117,7 +134,9 @@ impl Outbox {
             careful: false,
             flow: Flow::new(settings.bytes_per_s),
             progress: 0,
-            suspect: None,
+            doubt: Doubt::default(),
+            unclear: 0,
+            has_paused: false,
             given_back: None,
             asking: None,
             full: false,
@@ -141,6 +160,8 @@ impl Outbox {
     pub fn link_up(&mut self, now: u64) {
         self.online = true;
         self.progress = now;
+        self.has_paused = false;
+        self.doubt.link_up();
         self.live_from = self.ends.map_or(0, |(_, tail)| tail);
     }
 
@@ -149,42 +170,12 @@ impl Outbox {
         self.online = false;
     }
 
-    /// `planned`: the host wanted it so.
-    pub fn link_down(&mut self, planned: bool, around: &mut Around) {
-        self.online = false;
-        self.send_at = None;
-        self.asking = None;
-        let under_way = self.given_back.take().or(self.window.under_way());
-        self.rewind(0, around.requests);
-        if let (false, Some((first, last))) = (planned, under_way) {
-            let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
-            let losses = before.map_or(0, |suspect| suspect.losses).saturating_add(1);
-            self.suspect = Some(Suspect { first, last, losses });
-            if losses >= LOSSES {
-                // It is this one, and is not sent again.
-                self.suspect = Some(Suspect { first, last: first, losses });
-                self.refuse_suspect();
-            }
-            around.actions.push_back(Action::StoreSuspect(self.suspect));
-        }
-    }
-
-    /// When the message to send next is the one at which the link is lost again and again: it is not sent any more.
-    fn refuse_suspect(&mut self) -> bool {
-        let next = self.window.next_waiting().map(|slot| slot.token);
-        let refused = self.suspect.is_some_and(|suspect| suspect.losses >= LOSSES && Some(suspect.first) == next);
-        if refused {
-            let words = format!("the link was lost {LOSSES} times while this message was under way");
-            self.window.advance(State::Refused(Answer::words(&words)));
-        }
-        refused
-    }
-
     fn rewind(&mut self, at: usize, requests: &mut Requests) {
         self.window.rewind(at).into_iter().for_each(|request| requests.forget(request));
     }
 
-    fn tell(&self, token: u64, message: &Durable, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
+    /// The one event of a message.
+    fn tell(token: u64, message: &Durable, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if message.until_reply { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
         event.payload = answer.payload.into();
@@ -199,26 +190,40 @@ impl Outbox {
         let Some(at) = self.window.find(request) else { return };
         self.progress = around.now;
         let Some(slot) = self.window.get_mut(at) else { return };
-        match outcome {
+        let token = slot.token;
+        let passed = match outcome {
             Outcome::Delivered if slot.message.until_reply => {
                 slot.state = State::Sent { request, acknowledged: Some(around.now) };
+                false
             }
             Outcome::Delivered => {
-                slot.state = State::Through(Answer::default());
+                slot.get_through(Answer::default(), around);
+                true
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
                 around.requests.forget(request);
-                slot.state = State::Through(outcome.into());
+                slot.get_through(outcome.into(), around);
+                true
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
                 around.requests.forget(request);
-                slot.state = State::Refused(outcome.into());
+                // It had been through before it was sent again, for the sake of the order.
+                slot.state = if slot.told { State::Through } else { State::Refused(outcome.into()) };
+                true
             }
             Outcome::NotDelivered { .. } => {
-                self.given_back = self.given_back.or(self.window.under_way());
+                self.given_back = self.given_back.or_else(|| Some(self.under_way()));
                 self.again(at, around);
+                false
             }
-            Outcome::Reply { .. } => self.again(at, around),
+            Outcome::Reply { .. } => {
+                self.doubt.answered(token);
+                self.again(at, around);
+                true
+            }
+        };
+        if passed && self.window.stepped_aside() > 0 {
+            self.trial_passed(around);
         }
     }
 
@@ -261,10 +266,10 @@ impl Outbox {
         }
         if let Some((at, since)) = self.window.first_awaiting() {
             if since.saturating_add(self.settings.timeout_ms) <= around.now {
-                self.again(at, around);
+                self.unanswered(at, around);
             }
         }
-        self.settle(around);
+        self.settle();
         if self.is_quiet() {
             self.progress = around.now;
         }
@@ -273,34 +278,29 @@ impl Outbox {
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
 
-    /// Tells what is through, in order.
-    fn settle(&mut self, around: &mut Around) {
-        while self.window.front().is_some_and(|slot| matches!(slot.state, State::Through(_))) {
+    /// What is through leaves the queue, in order.
+    fn settle(&mut self) {
+        if self.window.stepped_aside() > 0 {
+            return;
+        }
+        while self.window.front().is_some_and(|slot| matches!(slot.state, State::Through)) {
             let Some(slot) = self.window.pop() else { break };
-            if let State::Through(answer) = slot.state {
-                self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions);
-            }
-            self.leave_page();
+            self.leave_page(slot.page);
             self.backoff.reset();
             self.careful = false;
+            self.doubt.through(self.window.front().map(|slot| slot.token));
         }
         self.finish_pages();
-        if self.suspect.is_some_and(|suspect| self.window.front().is_some_and(|slot| slot.token > suspect.last)) {
-            self.suspect = None;
-        }
     }
 
     fn send(&mut self, around: &mut Around) {
-        while self.online && self.send_at.is_none() {
-            if self.refuse_suspect() {
-                continue;
-            }
+        while self.online && self.send_at.is_none() && self.lets_another_go(around) {
             let Some(slot) = self.window.next_waiting() else { return };
-            // As long as the front is under suspicion, it goes alone.
             let front = self.window.front().map_or(0, |front| front.token);
-            let suspect = self.suspect.filter(|suspect| front <= suspect.last);
+            let unclear = self.careful || front <= self.unclear;
+            let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front);
             let (sent, bytes) = self.window.sent();
-            let most = if suspect.is_some() || self.careful { 1 } else { self.settings.window };
+            let most = if alone { 1 } else { self.settings.window };
             if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {
                 return;
             }
@@ -308,6 +308,11 @@ impl Outbox {
                 self.send_at = Some(at);
                 return;
             }
+            if !self.window.stamp(self.settings.boot, around) {
+                self.send_at = Some(around.now.saturating_add(CLOCK_AGAIN_MS));
+                return;
+            }
+            let Some(slot) = self.window.next_waiting() else { return };
             let operation = self.operation(slot);
             if let (true, Some(operation)) = (slot.message.until_reply, &operation) {
                 self.asking = around.requests.can_reply(operation, around.now, around.actions).err();
@@ -356,7 +361,7 @@ impl Outbox {
             return None;
         }
         let (_, bytes) = self.window.sent();
-        let transfer = bytes as u64 / LEAST_BYTES_PER_MS;
+        let transfer = bytes as u64 * MOST_MS_PER_BYTE;
         Some(self.progress.saturating_add(self.settings.timeout_ms).saturating_add(transfer))
     }
 

@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// Of each message of a page whether it waits for a reply, `None` for one that was gone; or why it cannot be read.
+pub type UntilReply = Result<Vec<Option<bool>>, String>;
+
+/// Where a message stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Waiting,
+    /// Through, or never there.
+    Through,
+    /// It is becoming a dead letter at this moment.
+    Leaving,
+}
+
 impl Outbox {
     pub fn opened(&mut self, ends: OutboxEnds, around: &mut Around) {
         self.opening = false;
@@ -15,7 +28,7 @@ impl Outbox {
             }
             self.ends = Some((ends.head, ends.tail));
             self.live_from = ends.tail;
-            self.suspect = ends.suspect;
+            self.doubt.restore(ends.suspect);
         }
     }
 
@@ -34,15 +47,41 @@ impl Outbox {
             self.window.len() + messages.len() <= self.settings.window && self.window.bytes() + bytes <= WINDOW_BYTES;
         if *next_read == page && fits {
             *next_read = next;
-            self.take(page, next, after, messages);
+            self.take(page, next, after, messages.into_iter().map(Some).collect());
         }
     }
 
-    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
+    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Durable>>) {
         self.last_after = after;
-        self.pages.push_back(Page { next, after, left: messages.len() });
+        self.pages.push_back(Page { next, after, left: messages.iter().flatten().count() });
         for (index, message) in messages.into_iter().enumerate() {
-            self.window.push(Slot { token: durable::token(page, index), page, message, state: State::Waiting });
+            if let Some(message) = message {
+                self.window.push(Slot::new(durable::token(page, index), page, message));
+            }
+        }
+    }
+
+    /// What the host can drop of what waits, and is shown of it.
+    pub fn place(&self, token: u64) -> Place {
+        let page = durable::place(token).map_or(0, |(page, _)| page);
+        match (self.ends, self.window.find_token(token)) {
+            (_, Some(slot)) if matches!(slot.state, State::Leaving(_)) => Place::Leaving,
+            (_, Some(slot)) if !slot.told => Place::Waiting,
+            (Some((next_read, tail)), None) if (next_read..tail).contains(&page) => Place::Waiting,
+            _ => Place::Through,
+        }
+    }
+
+    /// The host has dropped a message: it has no event any more.
+    pub fn forget(&mut self, token: u64, around: &mut Around) {
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+        }
+        if let Some(slot) = self.window.remove(token) {
+            if let State::Sent { request, .. } = slot.state {
+                around.requests.forget(request);
+            }
+            self.leave_page(slot.page);
         }
     }
 
@@ -52,7 +91,7 @@ impl Outbox {
     }
 
     /// The oldest page had to go, to make room. `until_reply` is of each of its messages; or why it cannot be read.
-    pub fn dropped(&mut self, page: u64, next: u64, until_reply: &Result<Vec<bool>, String>, around: &mut Around) {
+    pub fn dropped(&mut self, page: u64, next: u64, until_reply: &UntilReply, around: &mut Around) {
         let drop_one = |token, until_reply, actions: &mut VecDeque<Action>| {
             let words = "the outbox was full, and this was among the oldest messages in it";
             let kind = if until_reply { EventKind::Reply } else { EventKind::Delivered };
@@ -64,21 +103,23 @@ impl Outbox {
             _ if page < next_read => {}
             Ok(messages) => {
                 for (index, until_reply) in messages.iter().enumerate() {
-                    drop_one(durable::token(page, index), *until_reply, around.actions);
+                    if let Some(until_reply) = until_reply {
+                        drop_one(durable::token(page, index), *until_reply, around.actions);
+                    }
                 }
             }
             Err(words) => tell_lost(page, words, around.actions),
         }
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+        }
         while self.window.front().is_some_and(|slot| slot.page < next) {
             let Some(slot) = self.window.pop() else { break };
-            match slot.state {
-                State::Through(answer) => self.tell(slot.token, &slot.message, Status::ENOS_OK, answer, around.actions),
-                state => {
-                    if let State::Sent { request, .. } = state {
-                        around.requests.forget(request);
-                    }
-                    drop_one(slot.token, slot.message.until_reply, around.actions);
-                }
+            if let State::Sent { request, .. } = slot.state {
+                around.requests.forget(request);
+            }
+            if !slot.told {
+                drop_one(slot.token, slot.message.until_reply, around.actions);
             }
         }
         while self.pages.front().is_some_and(|page| page.next <= next) {
@@ -127,14 +168,19 @@ impl Outbox {
                 if self.finished.is_some_and(|(finished, _)| finished <= through) {
                     self.finished = None;
                 }
-                let limits = self.settings.limits;
-                let roomy = |held: u64, limit: u64| held <= limit - limit / 8;
-                if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
-                    self.full = false;
-                    let words = "the outbox takes messages again";
-                    around.actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
-                }
+                self.tell_room(held, around);
             }
+        }
+    }
+
+    /// Once after a message was refused, when this is all that is held.
+    pub fn tell_room(&mut self, held: Totals, around: &mut Around) {
+        let limits = self.settings.limits;
+        let roomy = |held: u64, limit: u64| held <= limit - limit / 8;
+        if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
+            self.full = false;
+            let words = "the outbox takes messages again";
+            around.actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
         }
     }
 
@@ -151,8 +197,8 @@ impl Outbox {
             Ok(()) => {
                 self.storage_backoff.reset();
                 if let Some(slot) = self.window.pop() {
-                    self.tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
-                    self.leave_page();
+                    Outbox::tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
+                    self.leave_page(slot.page);
                 }
             }
         }
@@ -200,6 +246,9 @@ impl Outbox {
     }
 
     fn has_room_to_read(&self) -> bool {
+        if self.wants_others() {
+            return true;
+        }
         self.window.all_sent()
             && self.window.len() < self.settings.window
             && self.window.bytes() < WINDOW_BYTES
@@ -212,10 +261,9 @@ impl Outbox {
         }
     }
 
-    /// A message of the first page that has any left is gone.
-    pub(super) fn leave_page(&mut self) {
-        self.finish_pages();
-        if let Some(page) = self.pages.front_mut() {
+    /// A message of this page is gone.
+    pub(super) fn leave_page(&mut self, page: u64) {
+        if let Some(page) = self.pages.iter_mut().find(|other| page < other.next) {
             page.left -= 1;
         }
         self.finish_pages();

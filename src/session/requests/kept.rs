@@ -6,7 +6,9 @@ impl Requests {
     /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
     pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
         let token = self.keep_call(None);
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic, payload, qos: 1 }));
+        let request = LinkRequest::Publish { token, topic, payload, qos: 1 };
+        self.owe(&request);
+        actions.push_back(Action::Send(request));
         token
     }
 
@@ -33,7 +35,9 @@ impl Requests {
         if let Some(reply) = reply {
             self.awaited.insert(reply, token);
         }
-        actions.push_back(Action::Send(LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 }));
+        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        self.owe(&request);
+        actions.push_back(Action::Send(request));
         Ok(token)
     }
 

@@ -1,6 +1,7 @@
 //! Calls on their way to an outcome: each accepted one ends in exactly one event with its token.
 
 mod kept;
+mod nameless;
 mod places;
 mod subscriptions;
 
@@ -70,6 +71,8 @@ pub struct Requests {
     filters: SortedMap<String, Filter>,
     reply_topics: SortedMap<String, ReplyTopic>,
     awaited: SortedMap<(String, String), u64>,
+    /// How many answers are still to come on each reply topic of this link, wanted or not.
+    owed: SortedMap<String, u32>,
     /// When a call's outcome is overdue. The timeout is the same for all, so the first token is due first.
     deadlines: SortedMap<u64, u64>,
     /// What the outbox is still to hear of.
@@ -85,6 +88,8 @@ pub enum Replied {
         code: i32,
         words: String,
     },
+    /// A refusal that may be for any of several.
+    Unclear,
 }
 
 impl Requests {
@@ -101,6 +106,7 @@ impl Requests {
             filters: SortedMap::new(),
             reply_topics: SortedMap::new(),
             awaited: SortedMap::new(),
+            owed: SortedMap::new(),
             deadlines: SortedMap::new(),
             outcomes: Vec::new(),
         }
@@ -218,12 +224,14 @@ impl Requests {
 
     fn send_post(&mut self, request: LinkRequest, actions: &mut VecDeque<Action>) {
         self.messages.hold(request.token());
+        self.owe(&request);
         actions.push_back(Action::Send(request));
     }
 
     /// The link is gone: nobody knows what arrived, and nothing is sent again. Subscriptions ended with it.
     pub fn link_down(&mut self, reason: &str, actions: &mut VecDeque<Action>) {
         self.reply_topics.clear();
+        self.owed.clear();
         self.messages.let_all_go();
         self.answers.let_all_go();
         for token in self.calls.keys().copied().collect::<Vec<_>>() {
@@ -294,19 +302,24 @@ impl Requests {
     /// Ends the post that this message answers. `None`: nobody waits for it.
     pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Replied> {
         let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
-        let reply = envelope::parse_reply(payload).ok()?;
-        let token = self.awaited.get(&(topic.to_owned(), reply.id)).copied()?;
-        Some(match self.remove(token) {
-            Some(Call::Kept { .. }) => Replied::Kept { request: token, code: reply.code, words: reply.message },
+        match envelope::parse_reply(payload) {
+            Ok(reply) => self.named_reply(topic, reply),
+            Err(_) => self.nameless_reply(topic, payload),
+        }
+    }
+
+    fn replied(&mut self, token: u64, code: i32, words: String) -> Replied {
+        match self.remove(token) {
+            Some(Call::Kept { .. }) => Replied::Kept { request: token, code, words },
             _ => {
-                let (status, words) = match reply.code {
-                    envelope::CODE_OK => (Status::ENOS_OK, reply.message),
-                    code if reply.message.is_empty() => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}")),
-                    code => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}: {}", reply.message)),
+                let (status, words) = match code {
+                    envelope::CODE_OK => (Status::ENOS_OK, words),
+                    code if words.is_empty() => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}")),
+                    code => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}: {words}")),
                 };
-                Replied::Call(Event::new(EventKind::Reply, status, words).code(reply.code).token(token))
+                Replied::Call(Event::new(EventKind::Reply, status, words).code(code).token(token))
             }
-        })
+        }
     }
 
     pub fn deadline(&self) -> Option<u64> {

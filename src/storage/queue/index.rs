@@ -4,9 +4,12 @@
 //! one is torn. Between two writes each end of the queue moves by at most [`SPAN`] pages.
 //!
 //! `u64` serial number, `u64` first page, `u64` page after the last, `u64` messages ever set aside, then the suspect:
-//! `u64` first token, `u64` last token, `u8` losses (0: there is none).
+//! `u64` first token, `u64` last token, `u8` losses (0: there is none). Then the dead letters: `u64` first number, `u64`
+//! number after the last, `u64` how many, `u64` bytes. Where the last four are not, they are those of a library that kept
+//! 64 at most, numbered from 0 on.
 
-use crate::protocol::Suspect;
+use super::dead::Dead;
+use crate::protocol::{Suspect, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
 use zeroize::Zeroizing;
@@ -16,11 +19,16 @@ pub const SPAN: u64 = 16;
 /// How many it may be ahead of whichever of the two can be read.
 pub const REACH: u64 = 2 * SPAN;
 
-/// More than a device can count to.
-const MAX_COUNT: u64 = 1 << 52;
+const MAX_PAGE: u64 = 1 << 52;
 const MAX_LOSSES: u8 = 100;
 
-const LEN: usize = 4 * 8 + 2 * 8 + 1;
+/// What is counted does not come near it; and what is added to it does not overflow.
+const MAX_COUNT: u64 = 1 << 60;
+/// A dead letter takes no more.
+const MAX_LETTER: u64 = 1 << 24;
+const EARLIER_LETTERS: u64 = 64;
+
+const LEN: usize = 4 * 8 + 2 * 8 + 1 + 4 * 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Index {
@@ -31,6 +39,7 @@ pub struct Index {
     pub tail: u64,
     pub set_aside: u64,
     pub suspect: Option<Suspect>,
+    pub dead: Dead,
 }
 
 impl Index {
@@ -46,6 +55,8 @@ impl Index {
             out.bytes(&number.to_le_bytes());
         }
         out.u8(suspect.losses);
+        let Dead { head, tail, held } = self.dead;
+        [head, tail, held.messages, held.bytes].iter().for_each(|number| out.bytes(&number.to_le_bytes()));
         out.finish()
     }
 
@@ -53,12 +64,33 @@ impl Index {
         let mut reader = Reader::new(data);
         let (serial, head, tail, set_aside) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let suspect = Suspect { first: reader.u64()?, last: reader.u64()?, losses: reader.u8()? };
-        // Numbers that a queue can reach: what is added to them later does not overflow.
-        let counts = serial.max(tail).max(set_aside);
-        if !reader.rest().is_empty() || head > tail || counts > MAX_COUNT || suspect.losses > MAX_LOSSES {
+        let dead = match reader.is_empty() {
+            true => {
+                let letters = set_aside.min(EARLIER_LETTERS);
+                Dead { head: 0, tail: letters, held: Totals { messages: letters, bytes: 0 } }
+            }
+            false => Dead {
+                head: reader.u64()?,
+                tail: reader.u64()?,
+                held: Totals { messages: reader.u64()?, bytes: reader.u64()? },
+            },
+        };
+        // Numbers that a queue can reach: what is added to them later does not overflow, and limits keep their meaning.
+        let letters = dead.tail.saturating_sub(dead.head);
+        let is_sound = reader.is_empty()
+            && head <= tail
+            && tail <= MAX_PAGE
+            && serial <= MAX_COUNT
+            && set_aside <= MAX_COUNT
+            && suspect.losses <= MAX_LOSSES
+            && dead.head <= dead.tail
+            && dead.tail <= MAX_PAGE
+            && dead.held.messages <= letters
+            && dead.held.bytes <= dead.held.messages * MAX_LETTER;
+        if !is_sound {
             return Err(RecordError::broken("it is no index of a queue"));
         }
-        Ok(Index { serial, head, tail, set_aside, suspect: (suspect.losses > 0).then_some(suspect) })
+        Ok(Index { serial, head, tail, set_aside, suspect: (suspect.losses > 0).then_some(suspect), dead })
     }
 }
 
@@ -70,11 +102,27 @@ mod tests {
     fn comes_back_as_it_was() {
         let suspect = Some(Suspect { first: 1 << 62, last: 1 << 62 | 7, losses: 2 });
         for suspect in [None, suspect] {
-            let index = Index { serial: 7, head: 3, tail: MAX_COUNT, set_aside: 9, suspect };
+            let dead = Dead { head: 2, tail: 9, held: Totals { messages: 5, bytes: 700 } };
+            let index = Index { serial: 7, head: 3, tail: MAX_PAGE, set_aside: 70, suspect, dead };
             let data = index.encode();
             assert_eq!(Index::decode(&data).unwrap(), index);
-            assert!((0..data.len()).all(|len| Index::decode(&data[..len]).is_err()));
+            let earlier = data.len() - 4 * 8;
+            assert!((0..data.len()).all(|len| len == earlier || Index::decode(&data[..len]).is_err()));
             assert!(Index::decode(&[&data[..], b"x"].concat()).is_err());
+            let dead = Dead { head: 0, tail: 64, held: Totals { messages: 64, bytes: 0 } };
+            assert_eq!(Index::decode(&data[..earlier]).unwrap(), Index { dead, ..index }, "of an earlier library");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_queue_reaches_are_no_index() {
+        let data = Index { serial: 7, head: 3, tail: 9, set_aside: 1, suspect: None, dead: Dead::default() }.encode();
+        for at in [0, 8, 16, 24, 49, 57, 65, 73] {
+            for number in [u64::MAX, 1 << 61] {
+                let mut data = data.to_vec();
+                data[at..at + 8].copy_from_slice(&number.to_le_bytes());
+                assert!(Index::decode(&data).is_err(), "{number} at {at}");
+            }
         }
     }
 }

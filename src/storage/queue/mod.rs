@@ -8,7 +8,8 @@
 //! Nothing is ever taken for granted that a power cut could have undone: see [`open`].
 #![forbid(unsafe_code)]
 
-mod aside;
+mod dead;
+mod gone;
 mod index;
 mod open;
 mod page;
@@ -16,15 +17,20 @@ mod page;
 mod tests;
 
 use crate::error::{Error, Status};
+use crate::protocol::durable::MAX_TOGETHER;
 use crate::protocol::{Durable, Suspect, Totals};
 use crate::storage::record::Role;
 use crate::storage::records::{Records, RecordsError, Value};
+use crate::storage::vtable::MAX_VALUE_LEN;
 
-pub use aside::{Aside, SLOTS};
-use index::{Index, SPAN};
+pub use dead::DeadLetter;
+use index::{Index, REACH, SPAN};
 use page::{Page, Part};
 
 type Done<T> = std::result::Result<T, RecordsError>;
+
+/// The largest message takes no more pages.
+const LARGEST_PAGES: u64 = 16;
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +47,28 @@ pub struct Queue {
     limits: QueueLimits,
     ends: Option<Ends>,
     dropped: Vec<Dropped>,
+    /// Dead letters, by their tokens.
+    dropped_dead: Vec<u64>,
     dropped_ever: u64,
+}
+
+impl QueueLimits {
+    /// Whether it is more than may be.
+    fn are_below(&self, held: Totals) -> bool {
+        held.messages > self.messages || held.bytes > self.bytes
+    }
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What waits. What was dropped counts until all before it is through.
+    pub held: Totals,
+    pub dead_letters: u64,
+    /// How many messages were ever set aside.
+    pub set_aside: u64,
+    /// How many messages had to go since this was made.
+    pub dropped: u64,
 }
 
 /// Where the queue begins and ends.
@@ -86,8 +113,8 @@ pub struct Dropped {
     pub page: u64,
     pub next: u64,
     pub after: Totals,
-    /// Of each of its messages, whether it waits for a reply; or why it cannot be read.
-    pub until_reply: std::result::Result<Vec<bool>, String>,
+    /// Of each of its messages, whether it waits for a reply, and `None` for one that was gone; or why it cannot be read.
+    pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
 }
 
 /// What stands in the queue at some page.
@@ -95,22 +122,18 @@ pub enum Found {
     Messages {
         next: u64,
         after: Totals,
-        messages: Vec<Durable>,
+        /// `None`: the host has dropped it.
+        messages: Vec<Option<Durable>>,
     },
     /// It was through already.
-    Nothing {
-        next: u64,
-    },
+    Nothing { next: u64 },
     /// It was accepted, and cannot be read any more: why.
-    Lost {
-        next: u64,
-        words: String,
-    },
+    Lost { next: u64, words: String },
 }
 
 impl Queue {
     pub fn new(records: Records, limits: QueueLimits) -> Queue {
-        Queue { records, limits, ends: None, dropped: Vec::new(), dropped_ever: 0 }
+        Queue { records, limits, ends: None, dropped: Vec::new(), dropped_dead: Vec::new(), dropped_ever: 0 }
     }
 
     /// Takes the messages, all or none: after `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` when there is no room,
@@ -146,34 +169,45 @@ impl Queue {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Room for so much more, by the policy.
+    /// The dead letters that had to go since the last time.
+    pub fn take_dropped_dead(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.dropped_dead)
+    }
+
+    /// Room for so much more: dead letters go first, then it is by the policy.
     fn make_room(&mut self, messages: u64, bytes: u64) -> Done<()> {
         loop {
             let held = self.held();
-            let QueueLimits { messages: most, bytes: most_bytes, drop_oldest } = self.limits;
-            let after = held.plus(messages, bytes);
-            let full = after.messages > most || after.bytes > most_bytes;
+            let dead = self.ends()?.index.dead.held;
+            let all = held.plus(dead.messages, dead.bytes).plus(messages, bytes);
+            if dead.messages > 0 && self.limits.are_below(all) {
+                self.drop_oldest_dead_letter()?;
+                continue;
+            }
+            let full = self.limits.are_below(held.plus(messages, bytes));
             let Ends { head: page, tail, start, .. } = *self.ends()?;
             if !full || page >= tail {
                 return Ok(());
             }
-            if !drop_oldest {
+            if !self.limits.drop_oldest {
                 let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
                 return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }
-            let gone = match self.find_at(page)? {
+            let gone = match self.find_at(page, true)? {
                 Found::Messages { next, after, messages } => {
-                    Dropped { page, next, after, until_reply: Ok(messages.iter().map(|m| m.until_reply).collect()) }
+                    let until_reply = messages.iter().map(|one| one.as_ref().map(|one| one.until_reply)).collect();
+                    Dropped { page, next, after, until_reply: Ok(until_reply) }
                 }
                 Found::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
                 Found::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
             };
             let finished = self.finish(gone.next, gone.after);
             // It may have gone all the same.
-            if finished.is_err() && matches!(self.find_at(page)?, Found::Messages { .. }) {
+            if finished.is_err() && matches!(self.find_at(page, true)?, Found::Messages { .. }) {
                 return finished;
             }
-            self.dropped_ever += gone.until_reply.as_ref().map_or(1, |messages| messages.len() as u64);
+            self.dropped_ever +=
+                gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
             self.dropped.push(gone);
             finished?;
         }
@@ -182,7 +216,7 @@ impl Queue {
     /// What stands at `page`. An error is a host that fails: try again. `last_try`: then it is lost, as long as other
     /// records can be loaded.
     pub fn read(&mut self, page: u64, last_try: bool) -> Done<Found> {
-        match self.find_at(page) {
+        match self.find_at(page, true) {
             Err(error) if last_try && self.records.look(Role::Index(0)).is_ok() => {
                 Ok(Found::Lost { next: page + 1, words: error.message })
             }
@@ -190,7 +224,13 @@ impl Queue {
         }
     }
 
-    fn find_at(&mut self, page: u64) -> Done<Found> {
+    /// As [`read`](Self::read), of a page that stays where it is.
+    pub fn peek(&mut self, page: u64) -> Done<Found> {
+        self.find_at(page, false)
+    }
+
+    /// `keeps`: what cannot be read is kept apart.
+    fn find_at(&mut self, page: u64, keeps: bool) -> Done<Found> {
         let (tail, maybe_gone) = self.ends().map(|ends| (ends.tail, ends.maybe_gone))?;
         let mut parts: Vec<Part> = Vec::new();
         let mut bytes_read = 0;
@@ -214,7 +254,7 @@ impl Queue {
                         match page::join(&parts) {
                             Ok(message) => {
                                 let after = before.plus(1, bytes_read);
-                                return Ok(Found::Messages { next, after, messages: vec![message] });
+                                return Ok(Found::Messages { next, after, messages: vec![Some(message)] });
                             }
                             Err(error) => (error.to_string(), data),
                         }
@@ -236,7 +276,7 @@ impl Queue {
                 Value::Broken { bytes, words } => (words, bytes),
             };
             // For a person to look at. That this fails must not hold up the rest.
-            let _ = self.keep_raw(at, &bytes);
+            let _ = keeps.then(|| self.keep_raw(at, &bytes));
             return Ok(Found::Lost { next: at + 1, words });
         }
     }
@@ -256,7 +296,8 @@ impl Queue {
             self.ends()?.head = to;
         }
         let ends = self.ends()?;
-        ends.start = if ends.head == ends.tail { ends.end } else { after };
+        let held = plausible(ends.end.since(after), ends.tail - ends.head);
+        ends.start = ends.end.since(held);
         Ok(())
     }
 
@@ -273,14 +314,15 @@ impl Queue {
         self.ends.as_ref().map(|ends| ends.end.since(ends.start)).unwrap_or_default()
     }
 
-    /// How many messages were ever set aside; 0 before it is open.
-    pub fn set_aside_ever(&self) -> u64 {
-        self.ends.as_ref().map_or(0, |ends| ends.index.set_aside)
-    }
-
-    /// How many messages had to go since this was made.
-    pub fn dropped_ever(&self) -> u64 {
-        self.dropped_ever
+    /// `None`: it is not open.
+    pub fn counts(&self) -> Option<Counts> {
+        let index = self.ends.as_ref()?.index;
+        Some(Counts {
+            held: self.held(),
+            dead_letters: index.dead.held.messages,
+            set_aside: index.set_aside,
+            dropped: self.dropped_ever,
+        })
     }
 
     fn ends(&mut self) -> Done<&mut Ends> {
@@ -312,6 +354,16 @@ impl Queue {
         self.records.store(Role::Index(index.slot()), &index.encode())?;
         self.ends()?.index = index;
         Ok(())
+    }
+}
+
+/// What so many pages can hold, where the totals in them say something else: limits rely on it.
+fn plausible(held: Totals, pages: u64) -> Totals {
+    // Some may be gone already, and one message takes several pages.
+    let least = pages.saturating_sub(REACH) / LARGEST_PAGES;
+    Totals {
+        messages: held.messages.clamp(least, pages.saturating_mul(MAX_TOGETHER as u64)),
+        bytes: held.bytes.clamp(least, pages.saturating_mul(MAX_VALUE_LEN as u64)),
     }
 }
 

@@ -3,9 +3,10 @@
 //! The newest index that can be read says where both ends were, at most [`REACH`] pages ago. So the last page is sought
 //! there and no further, and so is the first: as many look-ups as that, however long the queue is.
 
+use super::dead::Dead;
 use super::index::{Index, REACH};
 use super::page::{self, Page, Part};
-use super::{Done, Ends, Opened, Queue};
+use super::{plausible, Done, Ends, Opened, Queue};
 use crate::log;
 use crate::protocol::Totals;
 use crate::storage::record::Role;
@@ -24,7 +25,14 @@ impl Queue {
 
     fn find(&mut self) -> Done<Ends> {
         let (index, alone) = match self.newest_index()? {
-            Newest::Index { index, alone } => (index, alone),
+            Newest::Index { mut index, alone } => {
+                // The other one may have counted one more.
+                let dead = &mut index.dead;
+                if alone && !matches!(self.records.look(Role::Aside(dead.tail, 0))?, Value::None) {
+                    (dead.tail, dead.held) = (dead.tail + 1, dead.held.plus(1, 0));
+                }
+                (index, alone)
+            }
             Newest::Never => return Ok(empty(1, None)),
             Newest::Lost => {
                 // What was in the queue cannot be found, and must not be written over either.
@@ -49,7 +57,9 @@ impl Queue {
         let (_, end) = self.totals(last)?;
         // Of a page that cannot be read, nothing is known.
         let end = end.or(start.map(|start| start.plus(tail - head, 0))).unwrap_or_default();
-        let start = start.unwrap_or(end);
+        let held = plausible(end.since(start.unwrap_or(end)), tail - head);
+        let start = end.since(held);
+        let end = start.plus(held.messages, held.bytes);
         Ok(Ends { head, tail, start, end, index, stale: alone || tail > last + 1, lost: None, maybe_gone })
     }
 
@@ -145,12 +155,15 @@ enum Newest {
 }
 
 fn empty(at: u64, lost: Option<String>) -> Ends {
+    // Those that an index of the past knew stay where they are.
+    let first_letter = if lost.is_some() { at } else { 0 };
+    let dead = Dead { head: first_letter, tail: first_letter, held: Totals::default() };
     Ends {
         head: at,
         tail: at,
         start: Totals::default(),
         end: Totals::default(),
-        index: Index { serial: 0, head: at, tail: at, set_aside: 0, suspect: None },
+        index: Index { serial: 0, head: at, tail: at, set_aside: 0, suspect: None, dead },
         stale: true,
         lost,
         maybe_gone: at,

@@ -7,12 +7,13 @@
 //! | | of whole messages: `u16` how many, then each as below |
 //! | | of a part: `u16` which, `u16` of how many, `u32` CRC-32 of the message, then these bytes of it |
 //!
-//! A message: `u8` kind (0: publish, 1: measure points), `u8` flags (1: until the reply, 2: resume), topic as a text (of
-//! a publish only), `u32` length of the payload, the payload.
+//! A message: `u8` kind (0: publish, 1: measure points), `u8` flags (1: until the reply, 2: resume, 4: to be stamped), where it
+//! is to be stamped the `u64` boot and the `u64` milliseconds since then at which it was accepted, topic as a text (of
+//! a publish only), `u32` length of the payload, the payload. One that the host has dropped is its kind alone, 2.
 
 use zeroize::Zeroizing;
 
-use crate::protocol::durable::MAX_TOGETHER;
+use crate::protocol::durable::{Moment, PostTime, MAX_TOGETHER};
 use crate::protocol::{Content, Durable, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
@@ -21,8 +22,10 @@ const WHOLE: u8 = 1;
 const PART: u8 = 2;
 const PUBLISH: u8 = 0;
 const MEASUREPOINTS: u8 = 1;
+const GONE: u8 = 2;
 const UNTIL_REPLY: u8 = 1;
 const RESUME: u8 = 2;
+const STAMP: u8 = 4;
 const HEAD: usize = 1 + 8 + 8;
 const WHOLE_HEAD: usize = HEAD + 2;
 const PART_HEAD: usize = HEAD + 2 + 2 + 4;
@@ -30,9 +33,12 @@ const PART_HEAD: usize = HEAD + 2 + 2 + 4;
 type Decoded<T> = std::result::Result<T, RecordError>;
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// No queue has held so many messages or bytes: what is added to it does not overflow.
+const MAX_TOTAL: u64 = 1 << 60;
+
 /// A page as it is read.
 pub enum Page {
-    Whole { before: Totals, messages: Vec<Durable> },
+    Whole { before: Totals, messages: Vec<Option<Durable>> },
     Part { before: Totals, part: Part },
 }
 
@@ -47,19 +53,27 @@ pub struct Part {
 /// The data of the pages that these messages take, one behind the other: one page, or the parts of a single message.
 /// `None` when they do not fit: several messages, and more than a page's `capacity`.
 pub fn encode(before: Totals, messages: &[Durable], capacity: usize) -> Option<Vec<Bytes>> {
-    let encoded: Vec<Bytes> = messages.iter().map(encode_message).collect();
+    let encoded: Vec<Bytes> = messages.iter().map(|message| encode_message(Some(message))).collect();
     let len: usize = encoded.iter().map(|message| message.len()).sum();
     match encoded.as_slice() {
-        _ if WHOLE_HEAD + len <= capacity => {
-            let mut out = Writer::with_capacity(WHOLE_HEAD + len);
-            head(&mut out, WHOLE, before);
-            out.u16(messages.len() as u16);
-            encoded.iter().for_each(|message| out.bytes(message));
-            Some(vec![out.finish()])
-        }
+        _ if WHOLE_HEAD + len <= capacity => Some(vec![whole(before, &encoded)]),
         [message] => Some(parts(before, message, capacity.checked_sub(PART_HEAD)?)),
         _ => None,
     }
+}
+
+/// A page of which some messages are gone.
+pub fn encode_rest(before: Totals, messages: &[Option<Durable>]) -> Bytes {
+    let encoded: Vec<Bytes> = messages.iter().map(|message| encode_message(message.as_ref())).collect();
+    whole(before, &encoded)
+}
+
+fn whole(before: Totals, messages: &[Bytes]) -> Bytes {
+    let mut out = Writer::with_capacity(WHOLE_HEAD + messages.iter().map(|message| message.len()).sum::<usize>());
+    head(&mut out, WHOLE, before);
+    out.u16(messages.len() as u16);
+    messages.iter().for_each(|message| out.bytes(message));
+    out.finish()
 }
 
 fn head(out: &mut Writer, kind: u8, before: Totals) {
@@ -88,6 +102,9 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
     let mut reader = Reader::new(data);
     let kind = reader.u8()?;
     let before = Totals { messages: reader.u64()?, bytes: reader.u64()? };
+    if before.messages > MAX_TOTAL || before.bytes > MAX_TOTAL {
+        return Err(RecordError::broken("no queue has held so much"));
+    }
     match kind {
         WHOLE => {
             let count = usize::from(reader.u16()?);
@@ -116,13 +133,22 @@ pub fn join(parts: &[Part]) -> Decoded<Durable> {
     if parts.iter().any(|part| part.crc != crc32fast::hash(&message)) {
         return Err(RecordError::broken("its parts are not of one message"));
     }
-    decode_message(&message)
+    decode_message(&message)?.ok_or_else(|| RecordError::broken("its parts are of no message"))
 }
 
-pub fn encode_message(message: &Durable) -> Bytes {
+/// `None`: it is gone.
+pub fn encode_message(message: Option<&Durable>) -> Bytes {
+    let Some(message) = message else { return Zeroizing::new(vec![GONE]) };
     let payload = message.content.payload();
-    let mut out = Writer::with_capacity(1 + 1 + 2 + message.content.size() + 4);
-    let flags = (u8::from(message.until_reply) * UNTIL_REPLY) | (u8::from(message.resume) * RESUME);
+    let mut out = Writer::with_capacity(1 + 1 + 16 + 2 + message.content.size() + 4);
+    let mut flags = (u8::from(message.until_reply) * UNTIL_REPLY) | (u8::from(message.resume) * RESUME);
+    let stamp = match message.time {
+        PostTime::Stamp(moment) => {
+            flags |= STAMP;
+            Some(moment)
+        }
+        PostTime::Own | PostTime::Without => None,
+    };
     match &message.content {
         Content::Publish { topic, .. } => {
             out.u8(PUBLISH);
@@ -132,6 +158,9 @@ pub fn encode_message(message: &Durable) -> Bytes {
         Content::Measurepoints { .. } => {
             out.u8(MEASUREPOINTS);
             out.u8(flags);
+            for number in stamp.iter().flat_map(|moment| [moment.boot, moment.ms]) {
+                out.bytes(&number.to_le_bytes());
+            }
         }
     }
     out.u32(payload.len() as u32);
@@ -139,15 +168,23 @@ pub fn encode_message(message: &Durable) -> Bytes {
     out.finish()
 }
 
-pub fn decode_message(bytes: &[u8]) -> Decoded<Durable> {
+pub fn decode_message(bytes: &[u8]) -> Decoded<Option<Durable>> {
     let mut reader = Reader::new(bytes);
     let message = take_message(&mut reader)?;
     end(reader)?;
     Ok(message)
 }
 
-fn take_message(reader: &mut Reader) -> Decoded<Durable> {
-    let (kind, flags) = (reader.u8()?, reader.u8()?);
+fn take_message(reader: &mut Reader) -> Decoded<Option<Durable>> {
+    let kind = reader.u8()?;
+    if kind == GONE {
+        return Ok(None);
+    }
+    let flags = reader.u8()?;
+    let time = match flags & STAMP {
+        0 => PostTime::Own,
+        _ => PostTime::Stamp(Moment { boot: reader.u64()?, ms: reader.u64()? }),
+    };
     let topic = match kind {
         PUBLISH => Some(reader.text()?.to_owned()),
         MEASUREPOINTS => None,
@@ -159,7 +196,7 @@ fn take_message(reader: &mut Reader) -> Decoded<Durable> {
         Some(topic) => Content::Publish { topic, payload },
         None => Content::Measurepoints { params: payload },
     };
-    Ok(Durable { content, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0 })
+    Ok(Some(Durable { content, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time }))
 }
 
 fn end(reader: Reader) -> Decoded<()> {
@@ -175,12 +212,12 @@ mod tests {
 
     fn publish(len: usize) -> Durable {
         let content = Content::Publish { topic: "/a/b".into(), payload: (0..len).map(|n| n as u8).collect() };
-        Durable { content, until_reply: false, resume: false }
+        Durable { content, until_reply: false, resume: false, time: PostTime::Own }
     }
 
     fn post() -> Durable {
         let content = Content::Measurepoints { params: b"{\"time\":1}".to_vec() };
-        Durable { content, until_reply: true, resume: true }
+        Durable { content, until_reply: true, resume: true, time: PostTime::Stamp(Moment { boot: 7, ms: 8 }) }
     }
 
     const BEFORE: Totals = Totals { messages: 3, bytes: 300 };
@@ -191,7 +228,13 @@ mod tests {
         let pages = encode(BEFORE, &messages, 1000).unwrap();
         let [page] = pages.as_slice() else { panic!("{} pages", pages.len()) };
         let Page::Whole { before, messages: read } = decode(page).unwrap() else { panic!("a part") };
-        assert_eq!((before, read.as_slice()), (BEFORE, &messages[..]));
+        let mut all: Vec<_> = messages.iter().cloned().map(Some).collect();
+        assert_eq!((before, &read), (BEFORE, &all));
+        all[1] = None;
+        let Page::Whole { before, messages: read } = decode(&encode_rest(BEFORE, &all)).unwrap() else {
+            panic!("a part")
+        };
+        assert_eq!((before, read), (BEFORE, all), "one is gone, and the others stay where they are");
         assert!(encode(BEFORE, &messages, 100).is_none(), "several that are too large together");
     }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::protocol::Content;
+use crate::protocol::durable::PostTime;
+use crate::protocol::{durable, Content};
 use crate::storage::key_value::{Change, KeyValue};
 use crate::storage::vtable::StorageError;
 
@@ -72,7 +73,7 @@ const WIDE: QueueLimits = QueueLimits { messages: u64::MAX, bytes: u64::MAX, dro
 
 fn message(number: u32, len: usize) -> Durable {
     let content = Content::Publish { topic: format!("/n/{number}"), payload: vec![number as u8; len] };
-    Durable { content, until_reply: false, resume: false }
+    Durable { content, until_reply: false, resume: false, time: PostTime::Own }
 }
 
 /// All that is in the queue, from its head on.
@@ -82,7 +83,7 @@ fn contents(queue: &mut Queue) -> Vec<Durable> {
     while at < opened.tail {
         at = match queue.read(at, false).unwrap() {
             Found::Messages { next, messages, .. } => {
-                all.extend(messages);
+                all.extend(messages.into_iter().flatten());
                 next
             }
             Found::Nothing { next } => next,
@@ -191,30 +192,127 @@ fn a_bad_block_costs_what_stands_in_it_and_no_more() {
     }
 }
 
+/// All dead letters.
+fn letters(queue: &Queue) -> Vec<DeadLetter> {
+    queue.dead_letters().filter_map(|number| queue.dead_letter(number).unwrap()).collect()
+}
+
 #[test]
-fn what_was_set_aside_can_be_looked_at_and_removed() {
+fn dead_letters_stay_until_they_are_dropped() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
     queue.append(&[message(1, 1)]).unwrap();
-    for number in 0..70 {
-        // Large ones take several values.
-        let len = if number % 10 == 0 { 200_000 } else { 5 };
-        queue.set_aside(u64::from(number), 1206, &message(number, len)).unwrap();
+    // Large ones take several values.
+    let len = |number: u64| if number % 10 == 0 { 70_000 } else { 5 };
+    for number in 0..30 {
+        queue.set_aside(number, 1206, &message(number as u32, len(number))).unwrap();
     }
     let mut queue = memory.queue(WIDE);
-    let mut seen = Vec::new();
-    for slot in 0..SLOTS as u8 {
-        let aside = queue.aside(slot).unwrap().unwrap();
-        let len = if aside.token % 10 == 0 { 200_000 } else { 5 };
-        assert_eq!((aside.code, aside.message), (1206, Some(message(aside.token as u32, len))));
-        seen.push(aside.token);
-        queue.erase_aside(slot).unwrap();
-        assert!(queue.aside(slot).unwrap().is_none());
+    queue.open().unwrap();
+    for (number, letter) in (0..).zip(letters(&queue)) {
+        assert_eq!((letter.token, letter.code), (number, 1206));
+        assert_eq!(letter.message, Some(message(number as u32, len(number))));
     }
-    seen.sort_unstable();
-    assert_eq!(seen, (6..70).collect::<Vec<u64>>(), "the last 64");
+    for number in (0..30).filter(|number| number % 3 > 0).rev() {
+        assert!(queue.drop_dead_letter(number).unwrap());
+        assert!(!queue.drop_dead_letter(number).unwrap(), "it is gone");
+    }
+    let mut queue = memory.queue(WIDE);
+    queue.open().unwrap();
+    assert_eq!(queue.counts().unwrap(), Counts { dead_letters: 10, set_aside: 30, ..queue.counts().unwrap() });
+    for number in (0..30).step_by(3) {
+        assert!(queue.drop_dead_letter(number).unwrap());
+    }
+    assert_eq!((letters(&queue).len(), queue.counts().unwrap().dead_letters), (0, 0));
     let left: Vec<String> = memory.cells().values.keys().filter(|key| key.starts_with("aside.")).cloned().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
+    let memory = Memory::default();
+    let limits = QueueLimits { messages: 10, bytes: 4096, drop_oldest: false };
+    let mut queue = memory.queue(limits);
+    for number in 0..4 {
+        let appended = queue.append(&[message(number, 1)]).unwrap();
+        queue.set_aside(u64::from(number), 0, &message(number, 1)).unwrap();
+        queue.finish(appended.next, appended.after).unwrap();
+    }
+    (4..10).for_each(|number| drop(queue.append(&[message(number, 1)]).unwrap()));
+    assert_eq!(queue.take_dropped_dead(), [0; 0]);
+    for number in 10..14 {
+        queue.append(&[message(number, 1)]).unwrap();
+        assert_eq!(queue.take_dropped_dead(), [u64::from(number) - 10], "the oldest, and no more than it takes");
+    }
+    assert_eq!(queue.append(&[message(14, 1)]).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
+    // By themselves they keep to the limits as well.
+    for number in 100..200 {
+        queue.set_aside(number, 0, &message(1, 1000)).unwrap();
+    }
+    assert_eq!((letters(&queue).len(), queue.take_dropped_dead().len()), (3, 97), "none goes untold");
+}
+
+#[test]
+fn a_torn_index_costs_no_dead_letter() {
+    for slot in ["index.0", "index.1"] {
+        let memory = Memory::default();
+        let mut queue = memory.queue(WIDE);
+        queue.append(&[message(1, 1)]).unwrap();
+        (0..3).for_each(|number| queue.set_aside(number, 0, &message(1, 1)).unwrap());
+        let key = format!("{slot}.0123456789abcdef");
+        memory.cells().values.get_mut(&key).unwrap().truncate(9);
+        let mut queue = memory.queue(WIDE);
+        queue.open().unwrap();
+        queue.set_aside(3, 0, &message(1, 1)).unwrap();
+        let tokens: Vec<u64> = letters(&queue).iter().map(|letter| letter.token).collect();
+        assert_eq!(tokens, [0, 1, 2, 3], "without {slot}");
+    }
+}
+
+#[test]
+fn what_the_host_drops_is_gone_and_the_rest_stays_as_it_is() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    queue.append(&[message(0, 1)]).unwrap();
+    let batch = queue.append(&[message(1, 1), message(2, 1), message(3, 1)]).unwrap();
+    let large = queue.append(&[message(4, 200_000)]).unwrap();
+    queue.append(&[message(5, 1)]).unwrap();
+    for token in [durable::token(batch.page, 1), durable::token(large.page, 0)] {
+        assert!(queue.drop_waiting(token).unwrap());
+        assert!(!queue.drop_waiting(token).unwrap(), "it is gone");
+    }
+    for token in [durable::token(batch.page, 3), durable::token(large.page + 1, 0), durable::token(1 << 40, 0), 7] {
+        assert!(!queue.drop_waiting(token).unwrap(), "{token} is nobody's");
+    }
+    let left = [message(0, 1), message(1, 1), message(3, 1), message(5, 1)];
+    assert_eq!(contents(&mut queue), left);
+    assert_eq!(contents(&mut memory.queue(WIDE)), left, "after a restart");
+    // The first of all makes room at once, and so do those behind it that are gone.
+    for token in [durable::token(1, 0), durable::token(batch.page, 0), durable::token(batch.page, 2)] {
+        assert!(queue.drop_waiting(token).unwrap());
+    }
+    assert_eq!((queue.held().messages, memory.pages().len()), (1, 1));
+    assert_eq!(contents(&mut memory.queue(WIDE)), [message(5, 1)]);
+}
+
+#[test]
+fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
+    let limits = QueueLimits { messages: 10, bytes: 4096, drop_oldest: false };
+    for (first, last) in [(u64::MAX, 0), (0, u64::MAX), (1 << 59, 0), (0, 1 << 59), (1 << 59, 1 << 59)] {
+        let memory = Memory::default();
+        let mut queue = memory.queue(limits);
+        (0..4).for_each(|number| drop(queue.append(&[message(number, 1)]).unwrap()));
+        let records = Records::new(Arc::new(memory.clone()), "pk", "dk", "0123456789abcdef");
+        for (page, total) in [(1, first), (4, last)] {
+            let before = Totals { messages: total, bytes: total };
+            let data = page::encode(before, &[message(page, 1)], 1000).unwrap().remove(0);
+            records.store(Role::Outbox(page.into()), &data).unwrap();
+        }
+        let mut queue = memory.queue(limits);
+        let taken = (0..100).take_while(|number| queue.append(&[message(*number, 1)]).is_ok()).count();
+        assert!(taken <= 10, "{taken} with totals of {first} and {last}");
+        assert!(queue.held().messages <= 40 * 256, "{:?}", queue.held());
+    }
 }
 
 /// It is on flash for years.
@@ -222,7 +320,12 @@ fn what_was_set_aside_can_be_looked_at_and_removed() {
 fn the_bytes_are_those_of_version_1() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    let post = Durable { content: Content::Measurepoints { params: b"{}".to_vec() }, until_reply: true, resume: true };
+    let post = Durable {
+        content: Content::Measurepoints { params: b"{}".to_vec() },
+        until_reply: true,
+        resume: true,
+        time: PostTime::Own,
+    };
     queue.append(&[message(1, 2), post.clone()]).unwrap();
     queue.set_aside(1 << 62, -2, &post).unwrap();
     let golden: BTreeMap<String, String> = memory

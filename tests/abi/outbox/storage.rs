@@ -105,11 +105,13 @@ fn a_batch_is_taken_whole_or_not_at_all() {
     let good = Durable { topic: Some("t"), payload: b"good", flags: 0 };
     for bad in [
         Durable { topic: Some("t/#"), ..good },
-        Durable { topic: None, payload: br#"{"measurepoints":{}}"#, flags: 0 },
+        Durable { topic: None, payload: br#"{"measurepoints":{"t":1}}"#, flags: 0 },
+        Durable { topic: None, payload: br#"{"measurepoints":{},"time":1700000000000}"#, flags: 0 },
         Durable { flags: RESUME, ..good },
         Durable { flags: 1 << 31, ..good },
     ] {
-        assert_eq!(host.publish_batch(&[good, bad]), Err(ENOS_ERR_INVALID_ARG), "{}", last_error());
+        assert_eq!(host.try_publish_batch(&[good, bad, good]), Err((ENOS_ERR_INVALID_ARG, 1)), "{}", last_error());
+        assert!(last_error().starts_with("messages[1]: "), "{}", last_error());
     }
     store.fail(-5, false);
     assert_eq!(host.publish_batch(&batch(&payloads(2, 10))), Err(ENOS_ERR_STORAGE));
@@ -177,7 +179,7 @@ fn a_record_that_is_garbled_is_skipped_told_and_kept_apart() {
         exactly_once(&tokens, &host.seen);
         let told = host.seen.iter().find(|told| told.token == tokens[2]).unwrap();
         assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_ERR_STORAGE), "{harm}: {told:?}");
-        let asides = host.asides(false);
+        let asides = host.dead_letters();
         assert_eq!((asides.len(), asides[0].token, &asides[0].topic), (1, tokens[2], &None), "{harm}: {asides:?}");
         assert_eq!(published(host, thread), [[0], [1], [3], [4]], "{harm}");
         assert!(!store.has("out"), "{harm}");

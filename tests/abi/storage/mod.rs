@@ -4,6 +4,7 @@ mod activating;
 mod known;
 mod restart;
 mod threads;
+mod waiting;
 mod wrong;
 
 use support::desk::Desk;

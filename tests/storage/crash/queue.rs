@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
+use enos::protocol::durable::PostTime;
 use enos::protocol::{Content, Durable, Totals};
 use enos::storage::queue::{Found, Queue, QueueLimits};
 use enos::storage::records::Records;
@@ -46,7 +47,12 @@ fn queue(path: &Path) -> Queue {
 fn message(number: u32, size: usize) -> Durable {
     let mut payload = number.to_le_bytes().to_vec();
     payload.resize(size, number as u8);
-    Durable { content: Content::Publish { topic: "t".into(), payload }, until_reply: false, resume: false }
+    Durable {
+        content: Content::Publish { topic: "t".into(), payload },
+        until_reply: false,
+        resume: false,
+        time: PostTime::Own,
+    }
 }
 
 /// The child: says by a system call that nothing else makes that a step is done.
@@ -99,7 +105,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
     while at < opened.tail {
         at = match queue.read(at, false).map_err(|e| e.to_string())? {
             Found::Messages { next, messages, .. } => {
-                for message in messages {
+                for message in messages.into_iter().flatten() {
                     let payload = message.content.payload();
                     let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
                     assert!(payload[4..].iter().all(|byte| *byte == number as u8), "not whole");

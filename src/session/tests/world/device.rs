@@ -24,6 +24,7 @@ pub fn settings() -> Settings {
             window: 10,
             bytes_per_s: 1_000_000,
             timeout_ms: 30_000,
+            boot: 1,
             limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
         }),
     }

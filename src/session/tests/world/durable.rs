@@ -21,9 +21,14 @@ pub fn is_poison(number: u64) -> bool {
     number % 41 == 0
 }
 
-/// A number at which the broker hangs up, whenever it comes.
+/// A number at which the broker hangs up, whenever it comes. There are some that follow each other.
 pub fn is_deadly(number: u64) -> bool {
-    number % 97 == 0
+    number % 97 < 2
+}
+
+/// A number that EnOS never answers. The broker takes it.
+pub fn is_mute(number: u64) -> bool {
+    number % 89 == 7
 }
 
 struct Accepted {
@@ -43,6 +48,8 @@ pub struct Ledger {
     told: BTreeMap<u64, u64>,
     /// Not taken, and told so.
     excused: BTreeSet<u64>,
+    /// How often each has been sent.
+    sent: BTreeMap<u64, u32>,
     /// Somebody on the path has said that he has it.
     forged: BTreeSet<u64>,
     /// Pages that were dropped.
@@ -55,6 +62,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// It is on its way.
+    pub(super) fn send(&mut self, number: u64) {
+        *self.sent.entry(number).or_default() += 1;
+    }
+
     fn take(&mut self, number: u64) {
         self.taken.push(number);
         self.has.insert(number);
@@ -106,6 +118,7 @@ impl World {
         for gone in dropped {
             self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
         }
+        self.tell_dropped_dead();
         let taken = match result {
             Ok(taken) => taken,
             Err(error) => {
@@ -163,7 +176,13 @@ impl World {
             self.die();
             return None;
         }
+        self.tell_dropped_dead();
         answer
+    }
+
+    fn tell_dropped_dead(&mut self) {
+        let tokens = self.queue.take_dropped_dead();
+        self.session.dead_letters_dropped(tokens);
     }
 
     /// A message of the outbox reaches the cloud, over this link.
@@ -197,7 +216,8 @@ impl World {
         if code == 200 && !forged {
             self.ledger.take(number);
         }
-        if !self.happens(self.rates.no_reply) {
+        let mute = is_mute(number) && self.rates.mute > 0;
+        if !mute && !self.happens(self.rates.no_reply) {
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
@@ -217,6 +237,10 @@ impl World {
 
     pub(super) fn durable_told(&mut self, event: &Event) {
         let token = event.token;
+        // Its message has had its outcome before.
+        if event.kind == EventKind::DeadLetterDropped {
+            return;
+        }
         let Some(accepted) = self.ledger.accepted.get(&token) else {
             // Of a message whose acceptance failed, and that was stored all the same.
             return;
@@ -230,7 +254,12 @@ impl World {
                 self.violate(format!("number {number} is told to be through, and the cloud does not have it"));
             }
             Status::ENOS_OK => {}
-            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => drop(self.ledger.excused.insert(number)),
+            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => {
+                self.ledger.excused.insert(number);
+                if event.status == Status::ENOS_ERR_SET_ASIDE {
+                    self.check_blame(number, event);
+                }
+            }
             Status::ENOS_ERR_STORAGE => {
                 self.excuse(token);
                 // Or an erase that made room has failed, and was done all the same, of a part at least.
@@ -241,6 +270,21 @@ impl World {
                 }
             }
             other => self.violate(format!("number {number} came to {other:?}: {}", event.detail)),
+        }
+    }
+
+    /// A message pays for itself, and for nothing else.
+    fn check_blame(&mut self, number: u64, event: &Event) {
+        let sent = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        let guilty = match event.detail_code {
+            0 if event.detail.contains("the link was lost") => is_deadly(number),
+            // Anyone may be left without an answer, and lose the link instead of it.
+            0 if event.detail.contains("no answer") => sent >= 5,
+            1206 => is_poison(number),
+            _ => false,
+        };
+        if !guilty {
+            self.violate(format!("number {number}, sent {sent} times, is a dead letter: {}", event.detail));
         }
     }
 
@@ -314,7 +358,7 @@ fn message(number: u64, until_reply: bool, size: usize) -> Durable {
         },
         false => Content::Publish { topic: format!("/n/{number}"), payload: padding.into() },
     };
-    Durable { content, until_reply, resume: until_reply }
+    Durable { content, until_reply, resume: until_reply, time: durable::PostTime::Own }
 }
 
 /// The number of a message of the outbox, and its id when it is a post. Large ones are too many to be parsed.

@@ -59,6 +59,8 @@ pub struct Rates {
     /// Of durable messages: EnOS refuses some for good, the broker hangs up at some.
     pub poison: u64,
     pub deadly: u64,
+    /// Some are never answered.
+    pub mute: u64,
     /// EnOS has trouble that passes.
     pub busy: u64,
     pub ack_lost: u64,

@@ -1,10 +1,11 @@
 //! The functions of a client, as methods.
 
-use std::ffi::{c_char, c_void, CStr, CString};
+use std::ffi::{c_void, CStr, CString};
 use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
 use enos::error::Status;
+use enos::ffi::batch::*;
 use enos::ffi::client::*;
 use enos::ffi::handle::enos_client;
 use enos::ffi::message::*;
@@ -16,6 +17,9 @@ use super::{ok, status, text};
 pub const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
 pub const UNTIL_REPLY: u32 = enos_publish_flags::ENOS_PUBLISH_UNTIL_REPLY as u32;
 pub const RESUME: u32 = enos_publish_flags::ENOS_PUBLISH_RESUME as u32;
+
+pub const WITHOUT_TIME: u32 = enos_publish_flags::ENOS_PUBLISH_WITHOUT_TIME as u32;
+pub const STAMP: u32 = enos_publish_flags::ENOS_PUBLISH_STAMP as u32;
 
 /// A message of a batch; without a topic a post of measure points.
 #[derive(Clone, Copy)]
@@ -42,9 +46,9 @@ impl Durable<'_> {
     }
 }
 
-/// A message that was set aside; without a topic it cannot be read any more.
+/// A message in the outbox; without a topic it cannot be read any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aside {
+pub struct Kept {
     pub token: u64,
     pub code: i32,
     pub topic: Option<String>,
@@ -147,18 +151,24 @@ impl Client {
 
     /// All or none; each with [`DURABLE`] beside its flags.
     pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
+        self.try_publish_batch(batch).map_err(|(status, _)| status)
+    }
+
+    /// Likewise; an error with the index of the message at fault.
+    pub fn try_publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, (Status, usize)> {
         let topics: Vec<_> =
             batch.iter().map(|message| message.topic.map(|topic| CString::new(topic).unwrap())).collect();
         let messages: Vec<_> =
             batch.iter().zip(&topics).map(|(message, topic)| message.as_c(topic.as_deref())).collect();
         let mut tokens = vec![0; batch.len()];
+        let mut bad = 0;
         match status(unsafe {
-            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr())
+            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr(), &mut bad)
         }) {
             Status::ENOS_OK => Ok(tokens),
             error => {
                 assert!(tokens.iter().all(|token| *token == 0), "a refused batch has no token");
-                Err(error)
+                Err((error, bad))
             }
         }
     }
@@ -174,6 +184,7 @@ impl Client {
             bytes: 0,
             set_aside: 0,
             dropped: 0,
+            dead_letters: 0,
         };
         match status(unsafe { enos_client_outbox_info(self.0, &mut info) }) {
             Status::ENOS_OK => Ok(info),
@@ -196,12 +207,26 @@ impl Client {
         self.outbox_info().unwrap().messages
     }
 
-    /// What was set aside; all of it stays unless `remove`.
+    /// What waits, as the library shows it.
     #[track_caller]
-    pub fn asides(self, remove: bool) -> Vec<Aside> {
-        let mut seen = (Vec::new(), remove);
-        ok(unsafe { enos_client_asides(self.0, Some(look), (&raw mut seen).cast()) });
-        seen.0
+    pub fn show_waiting(self) -> Vec<Kept> {
+        self.show(enos_outbox_which::ENOS_OUTBOX_WAITING)
+    }
+
+    #[track_caller]
+    pub fn dead_letters(self) -> Vec<Kept> {
+        self.show(enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS)
+    }
+
+    #[track_caller]
+    fn show(self, which: enos_outbox_which) -> Vec<Kept> {
+        let mut seen = Vec::new();
+        ok(unsafe { enos_client_outbox_each(self.0, which as i32, Some(look), (&raw mut seen).cast()) });
+        seen
+    }
+
+    pub fn drop_message(self, token: u64) -> Status {
+        status(unsafe { enos_client_outbox_drop(self.0, token) })
     }
 
     /// Publishes, with a place for the token that others look at.
@@ -234,19 +259,16 @@ impl Client {
     }
 }
 
-unsafe extern "C" fn look(
-    ctx: *mut c_void,
-    token: u64,
-    code: i32,
-    topic: *const c_char,
-    payload: *const u8,
-    len: usize,
-) -> i32 {
-    // SAFETY: ctx is what asides() passes; the rest is as the header promises.
-    let ((seen, remove), payload) =
-        unsafe { (&mut *ctx.cast::<(Vec<Aside>, bool)>(), std::slice::from_raw_parts(payload, len).to_vec()) };
-    seen.push(Aside { token, code, topic: (!topic.is_null()).then(|| text(topic)), payload });
-    i32::from(*remove)
+unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message) -> i32 {
+    // SAFETY: ctx is what show() passes; the rest is as the header promises.
+    let (seen, message, payload) = unsafe {
+        let message = &*message;
+        (&mut *ctx.cast::<Vec<Kept>>(), message, std::slice::from_raw_parts(message.payload, message.len).to_vec())
+    };
+    assert_eq!(message.struct_size, size_of::<enos_outbox_message>());
+    let topic = (!message.topic.is_null()).then(|| text(message.topic));
+    seen.push(Kept { token: message.token, code: message.code, topic, payload });
+    0
 }
 
 #[track_caller]

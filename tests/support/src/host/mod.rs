@@ -27,7 +27,7 @@ use enos::ffi::event::{enos_event, enos_event_name};
 use enos::ffi::handle::enos_client;
 use enos::ffi::status::enos_last_error;
 
-pub use client::{Aside, Client, Durable, DURABLE, RESUME, UNTIL_REPLY};
+pub use client::{Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 
@@ -304,6 +304,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_STATE,
         ENOS_ERR_IN_CALLBACK,
         ENOS_ERR_TIMEOUT,
+        ENOS_ERR_NOT_FOUND,
         ENOS_ERR_UNSUPPORTED,
         ENOS_ERR_QUEUE_FULL,
         ENOS_ERR_TOO_LARGE,

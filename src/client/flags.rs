@@ -1,0 +1,76 @@
+//! What the flags of a publish make of it.
+
+use super::now;
+use crate::error::{Error, Result};
+use crate::protocol::durable::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
+use crate::protocol::{Content, Durable};
+use crate::session::Now;
+use crate::transport::clock;
+
+/// In the host's storage before the call returns.
+pub const PUBLISH_DURABLE: u32 = 1;
+/// Through only at EnOS's reply.
+pub const PUBLISH_UNTIL_REPLY: u32 = 2;
+/// Late data goes as such.
+pub const PUBLISH_RESUME: u32 = 4;
+/// A post may lack a time.
+pub const PUBLISH_WITHOUT_TIME: u32 = 8;
+/// A post that lacks a time gets one.
+pub const PUBLISH_STAMP: u32 = 16;
+
+/// `None`: it is no durable message.
+pub fn check_flags(flags: u32) -> Result<Option<DurableFlags>> {
+    let known = PUBLISH_DURABLE | PUBLISH_UNTIL_REPLY | PUBLISH_RESUME | PUBLISH_WITHOUT_TIME | PUBLISH_STAMP;
+    let unknown = flags & !known;
+    if unknown != 0 {
+        return Err(Error::invalid(format!("flags: {unknown:#x} is not known")));
+    }
+    if flags & PUBLISH_STAMP != 0 && flags & PUBLISH_WITHOUT_TIME != 0 {
+        return Err(Error::invalid("flags: ENOS_PUBLISH_STAMP and ENOS_PUBLISH_WITHOUT_TIME exclude each other"));
+    }
+    match flags & PUBLISH_DURABLE {
+        0 if flags == 0 => Ok(None),
+        0 => Err(Error::invalid("flags: all others need ENOS_PUBLISH_DURABLE")),
+        _ => Ok(Some(DurableFlags(flags))),
+    }
+}
+
+/// How a durable message is sent.
+#[derive(Clone, Copy)]
+pub struct DurableFlags(u32);
+
+impl DurableFlags {
+    /// The message with this content, which can be sent.
+    pub fn message(self, content: Content) -> Result<Durable> {
+        let Now { ms, wall_ms } = now();
+        let time = match self.0 & (PUBLISH_WITHOUT_TIME | PUBLISH_STAMP) {
+            PUBLISH_WITHOUT_TIME => PostTime::Without,
+            PUBLISH_STAMP => PostTime::Stamp(Moment { boot: boot(), ms }),
+            _ => PostTime::Own,
+        };
+        let until_reply = self.0 & PUBLISH_UNTIL_REPLY != 0;
+        let mut message = Durable { content, until_reply, resume: self.0 & PUBLISH_RESUME != 0, time };
+        message.check()?;
+        if let (PostTime::Stamp(_), Content::Measurepoints { params }) = (time, &mut message.content) {
+            let has_time = has_time(params);
+            if !has_time && wall_ms >= CLOCK_IS_SET_MS {
+                *params = stamped(params, wall_ms);
+            }
+            if has_time || wall_ms >= CLOCK_IS_SET_MS {
+                message.time = PostTime::Own;
+                message.check()?;
+            }
+        }
+        Ok(message)
+    }
+}
+
+/// A number for this boot; 0 when nobody knows which one it is.
+pub(super) fn boot() -> u64 {
+    clock::boot_id().map_or(0, |id| {
+        id.as_bytes().chunks(8).fold(1, |sum: u64, part| {
+            let number = part.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+            sum.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number)
+        })
+    })
+}

@@ -1,0 +1,172 @@
+//! What is tried, and sent again, when a link is lost or an answer does not come: the outbox's part in [`doubt`].
+
+use super::doubt::OTHERS;
+use super::*;
+
+/// In memory of those that are tried in the place of another, beyond the first of them.
+const OTHERS_BYTES: usize = 1024 * 1024;
+
+/// How a link came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The host wanted it so.
+    Planned,
+    /// The broker had taken nothing for too long.
+    Stalled,
+    /// Another client is probably logged in as this device.
+    Conflict,
+    Lost,
+}
+
+/// What a link had of the outbox at its end.
+#[derive(Clone, Copy)]
+pub struct UnderWay {
+    /// The first and the last of what the broker had not acknowledged.
+    pub unacknowledged: Option<(u64, u64)>,
+    /// The first of all, when it was waiting for its reply.
+    pub awaiting: Option<u64>,
+}
+
+impl Outbox {
+    pub fn link_down(&mut self, end: LinkEnd, around: &mut Around) {
+        self.online = false;
+        self.send_at = None;
+        self.asking = None;
+        let had = self.given_back.take().unwrap_or_else(|| self.under_way());
+        let suspect = self.doubt.suspect();
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+            if end != LinkEnd::Planned && (had.unacknowledged.is_some() || had.awaiting.is_some()) {
+                self.doubt.trial_failed();
+            }
+        } else {
+            let front = self.window.front().map(|slot| slot.token);
+            let first = had.unacknowledged.filter(|_| end != LinkEnd::Planned);
+            match (end, first) {
+                (LinkEnd::Lost, Some((first, last))) => self.doubt.lost(first, last),
+                (LinkEnd::Conflict, Some((first, _))) => self.doubt.conflict(first),
+                (LinkEnd::Stalled, Some((first, _))) if front == Some(first) => self.doubt.silent(first),
+                _ => {}
+            }
+            // What the broker has acknowledged, it has not hung up on: but it had no answer.
+            if let (LinkEnd::Lost, Some(awaiting)) = (end, had.awaiting) {
+                self.doubt.silent(awaiting);
+            }
+            self.rewind(0, around.requests);
+        }
+        if self.doubt.suspect() != suspect {
+            around.actions.push_back(Action::StoreSuspect(self.doubt.suspect()));
+        }
+    }
+
+    pub(super) fn under_way(&self) -> UnderWay {
+        let awaiting = self.window.first_awaiting().filter(|(at, _)| *at == 0);
+        UnderWay {
+            unacknowledged: self.window.unacknowledged(),
+            awaiting: awaiting.and(self.window.front()).map(|slot| slot.token),
+        }
+    }
+
+    /// Those that have stepped aside go back to their places; what was tried instead waits again.
+    pub(super) fn end_trial(&mut self, around: &mut Around) -> State {
+        let (request, came_to) = self.window.step_back();
+        if let Some(request) = request {
+            around.requests.forget(request);
+        }
+        self.careful = true;
+        came_to
+    }
+
+    pub(super) fn trial_passed(&mut self, around: &mut Around) {
+        let stepped_aside = self.window.stepped_aside();
+        let came_to = self.end_trial(around);
+        let Some((front, told)) = self.window.front().map(|slot| (slot.token, slot.told)) else { return };
+        let Some(words) = self.doubt.trial_passed(front, stepped_aside) else { return };
+        around.actions.push_back(Action::StoreSuspect(None));
+        self.window.advance(if told { State::Through } else { State::Refused(Answer::words(&words)) });
+        // Right behind it, and so in its order.
+        if stepped_aside == 1 && matches!(came_to, State::Through | State::Refused(_)) {
+            self.window.advance(came_to);
+        }
+    }
+
+    /// Before the first message goes out: whether another one is to be tried in its place, and is at hand. False: nothing
+    /// can go out now.
+    pub(super) fn lets_another_go(&mut self, around: &mut Around) -> bool {
+        if !self.steps_aside() {
+            return true;
+        }
+        if self.wants_others() {
+            return false;
+        }
+        let others = self.others();
+        match others.len() {
+            // There is nothing that it could be compared with, so it is sent again. The link is left alone for a while.
+            0 if !self.has_paused => {
+                self.has_paused = true;
+                let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
+                self.send_at = Some(around.now.saturating_add(wait));
+                false
+            }
+            0 => true,
+            count => {
+                self.window.step_aside(others[self.doubt.failed() % count]);
+                true
+            }
+        }
+    }
+
+    /// Whether the first message, the next to be sent, is one that lets another go.
+    fn steps_aside(&self) -> bool {
+        let is_next = self.window.sent().0 == 0 && self.window.stepped_aside() == 0;
+        is_next && self.steps_aside_next()
+    }
+
+    /// As soon as nothing is on its way.
+    fn steps_aside_next(&self) -> bool {
+        self.window.front().is_some_and(|slot| self.doubt.steps_aside(slot.token))
+    }
+
+    /// Whether others have to be read first, so that one of them can go.
+    pub(super) fn wants_others(&self) -> bool {
+        let is_more = self.ends.is_some_and(|(next_read, tail)| next_read < tail);
+        if !is_more || self.window.len() > OTHERS || !self.steps_aside() {
+            return false;
+        }
+        let others = self.others().len();
+        others == 0 || (others <= self.doubt.failed() && self.window.bytes() < OTHERS_BYTES)
+    }
+
+    /// Where those are that can be tried in the place of the first message.
+    fn others(&self) -> Vec<usize> {
+        let Some(front) = self.window.front() else { return Vec::new() };
+        let answered = front.message.until_reply && self.doubt.wants_answer(front.token);
+        self.window.positions(|slot| slot.message.until_reply || !answered)
+    }
+
+    /// EnOS has refused one of several messages and does not say which: all go again, each by itself.
+    pub fn send_one_by_one(&mut self, around: &mut Around) {
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+        }
+        if let Some((_, last)) = self.window.under_way() {
+            self.unclear = self.unclear.max(last);
+            self.again(0, around);
+        }
+    }
+
+    /// Its reply has not come, and will not.
+    pub(super) fn unanswered(&mut self, at: usize, around: &mut Around) {
+        if self.window.stepped_aside() > 0 {
+            self.end_trial(around);
+            self.doubt.trial_failed();
+        } else if let (0, Some(front)) = (at, self.window.front()) {
+            self.doubt.silent(front.token);
+            if self.steps_aside_next() {
+                // It is not tried again soon, and the other one need not wait for it.
+                self.backoff.reset();
+            }
+        }
+        self.again(at, around);
+    }
+}

@@ -1,0 +1,178 @@
+//! Dead letters: messages that can never succeed, each under a number of its own. They stay until the host drops them, or
+//! until the room is needed: see [`Queue::append`].
+//!
+//! Over all parts of a record, one behind the other: `u64` token, `i32` code, `u8` 1 and the message as in a page, or 0
+//! and the bytes of a page that could not be read. The first part begins with a `u8`: how many there are.
+
+use zeroize::Zeroizing;
+
+use super::page::{decode_message, encode_message};
+use super::{Done, Queue};
+use crate::protocol::{durable, Durable, Totals};
+use crate::storage::bytes::{Reader, Writer};
+use crate::storage::record::{RecordError, Role};
+use crate::storage::records::Value;
+
+const RAW: u8 = 0;
+const MESSAGE: u8 = 1;
+
+/// A message that can never succeed.
+pub struct DeadLetter {
+    pub token: u64,
+    /// EnOS's code; 0 for other reasons.
+    pub code: i32,
+    /// `None`: what is there cannot be read.
+    pub message: Option<Durable>,
+}
+
+/// Where dead letters are, and how many. Between the two ends some may be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dead {
+    /// No number before this one is in use.
+    pub head: u64,
+    /// The number that the next one will have.
+    pub tail: u64,
+    pub held: Totals,
+}
+
+impl Queue {
+    /// Keeps a message that cannot succeed. It is still in the queue, until that is told that it is through.
+    pub fn set_aside(&mut self, token: u64, code: i32, message: &Durable) -> Done<()> {
+        self.keep(token, code, MESSAGE, &encode_message(Some(message)))
+    }
+
+    /// Keeps what stands where a page should.
+    pub(super) fn keep_raw(&mut self, page: u64, bytes: &[u8]) -> Done<()> {
+        self.keep(durable::token(page, 0), 0, RAW, bytes)
+    }
+
+    fn keep(&mut self, token: u64, code: i32, kind: u8, bytes: &[u8]) -> Done<()> {
+        let mut whole = Writer::with_capacity(8 + 4 + 1 + bytes.len());
+        whole.bytes(&token.to_le_bytes());
+        whole.u32(code as u32);
+        whole.u8(kind);
+        whole.bytes(bytes);
+        let whole = whole.finish();
+        let size = whole.len() as u64;
+        let limits = self.limits;
+        while self.dead()?.held.messages > 0 && limits.are_below(self.dead()?.held.plus(1, size)) {
+            self.drop_oldest_dead_letter()?;
+        }
+        let number = self.dead()?.tail;
+        let room = self.records.capacity(Role::Aside(u64::MAX, u8::MAX)) - 1;
+        let count = whole.len().div_ceil(room) as u8;
+        let parts: Vec<(Role, Zeroizing<Vec<u8>>)> = whole
+            .chunks(room)
+            .enumerate()
+            .map(|(part, bytes)| {
+                let mut data = Writer::with_capacity(1 + bytes.len());
+                data.u8(count);
+                data.bytes(bytes);
+                (Role::Aside(number, part as u8), data.finish())
+            })
+            .collect();
+        let parts: Vec<(Role, &[u8])> = parts.iter().map(|(role, data)| (*role, data.as_slice())).collect();
+        // One may stand there that a power cut has kept from being counted.
+        let before = self.parts(number)?;
+        self.records.store_all(&parts)?;
+        self.records.erase_all((count..before).map(|part| Role::Aside(number, part)))?;
+        self.write_index(|index| {
+            index.set_aside += 1;
+            index.dead.tail = number + 1;
+            index.dead.held = index.dead.held.plus(1, size);
+        })
+    }
+
+    /// The numbers among which dead letters are; an empty range before the queue is open.
+    pub fn dead_letters(&self) -> std::ops::Range<u64> {
+        self.ends.as_ref().map_or(0..0, |ends| ends.index.dead.head..ends.index.dead.tail)
+    }
+
+    /// The one with this number, if it is there.
+    pub fn dead_letter(&self, number: u64) -> Done<Option<DeadLetter>> {
+        Ok(self.whole(number)?.and_then(|whole| decode(&whole).ok()))
+    }
+
+    fn whole(&self, number: u64) -> Done<Option<Zeroizing<Vec<u8>>>> {
+        let mut whole = Zeroizing::new(Vec::new());
+        let mut parts = 1;
+        let mut part = 0;
+        while part < parts {
+            let Value::Whole(data) = self.records.look(Role::Aside(number, part))? else { return Ok(None) };
+            let Some((count, bytes)) = data.split_first() else { return Ok(None) };
+            parts = *count;
+            whole.extend_from_slice(bytes);
+            part += 1;
+        }
+        Ok(Some(whole))
+    }
+
+    /// How many parts are there, as the first one says.
+    fn parts(&self, number: u64) -> Done<u8> {
+        Ok(match self.records.look(Role::Aside(number, 0))? {
+            Value::Whole(data) => data.first().copied().unwrap_or(0),
+            _ => 0,
+        })
+    }
+
+    /// Removes the one with this token; false: there is none.
+    pub fn drop_dead_letter(&mut self, token: u64) -> Done<bool> {
+        for number in self.dead_letters() {
+            if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
+                self.erase_dead_letter(number)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Room for others. It is told of, as the messages that are dropped are.
+    pub(super) fn drop_oldest_dead_letter(&mut self) -> Done<()> {
+        let Dead { head, tail, .. } = self.dead()?;
+        for number in head..tail {
+            // What cannot be read is nothing that anyone could be shown: it goes as well.
+            let token = self.dead_letter(number)?.map(|letter| letter.token);
+            let is_gone = matches!(self.records.look(Role::Aside(number, 0))?, Value::None);
+            if !is_gone {
+                self.erase_dead_letter(number)?;
+                self.dropped_dead.extend(token);
+                return Ok(());
+            }
+            self.ends()?.index.dead.head = number + 1;
+        }
+        // The count was wrong.
+        self.ends()?.index.dead.held = Totals::default();
+        Ok(())
+    }
+
+    /// Its later parts go first, so that it is whole or not there.
+    fn erase_dead_letter(&mut self, number: u64) -> Done<()> {
+        let size = self.whole(number)?.map_or(0, |whole| whole.len() as u64);
+        let parts = self.parts(number)?.max(1);
+        (0..parts).rev().try_for_each(|part| self.records.erase(Role::Aside(number, part)))?;
+        self.write_index(|index| {
+            let dead = &mut index.dead;
+            dead.held = dead.held.since(Totals { messages: 1, bytes: size });
+            if dead.head == number {
+                dead.head += 1;
+            }
+            if dead.head == dead.tail || dead.held.messages == 0 {
+                *dead = Dead { head: dead.tail, tail: dead.tail, held: Totals::default() };
+            }
+        })
+    }
+
+    fn dead(&mut self) -> Done<Dead> {
+        Ok(self.ends()?.index.dead)
+    }
+}
+
+fn decode(bytes: &[u8]) -> std::result::Result<DeadLetter, RecordError> {
+    let mut reader = Reader::new(bytes);
+    let (token, code) = (reader.u64()?, reader.u32()? as i32);
+    let message = match reader.u8()? {
+        MESSAGE => decode_message(reader.rest())?,
+        _ => None,
+    };
+    Ok(DeadLetter { token, code, message })
+}

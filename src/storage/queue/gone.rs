@@ -1,0 +1,53 @@
+//! Messages that the host drops while they wait: what is left of their page stays where it is.
+
+use super::page::{self, Page};
+use super::{Done, Found, Queue};
+use crate::protocol::durable;
+use crate::storage::record::Role;
+use crate::storage::records::Value;
+
+impl Queue {
+    /// Removes the message with this token from what waits; false: it does not wait.
+    pub fn drop_waiting(&mut self, token: u64) -> Done<bool> {
+        let Some((at, index)) = durable::place(token) else { return Ok(false) };
+        if at < self.ends()?.head || at >= self.ends()?.tail {
+            return Ok(false);
+        }
+        let Value::Whole(data) = self.records.look(Role::Outbox(at))? else { return Ok(false) };
+        let (before, messages) = match page::decode(&data) {
+            Ok(Page::Whole { before, mut messages }) => match messages.get_mut(index) {
+                Some(message @ Some(_)) => {
+                    *message = None;
+                    (before, messages)
+                }
+                _ => return Ok(false),
+            },
+            // Its other parts say nothing without the first.
+            Ok(Page::Part { before, part }) if part.index == 0 && index == 0 => (before, vec![None]),
+            _ => return Ok(false),
+        };
+        self.records.store(Role::Outbox(at), &page::encode_rest(before, &messages))?;
+        self.finish_gone()?;
+        Ok(true)
+    }
+
+    /// Pages at the head of which nothing is left make room at once.
+    fn finish_gone(&mut self) -> Done<()> {
+        while self.ends()?.head < self.ends()?.tail {
+            let (head, start) = self.ends().map(|ends| (ends.head, ends.start))?;
+            match self.peek(head)? {
+                Found::Messages { next, after, messages } if messages.iter().all(Option::is_none) => {
+                    self.finish(next, after)?;
+                }
+                Found::Nothing { next } => self.finish(next, start)?,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The first page that is not through.
+    pub fn head(&self) -> u64 {
+        self.ends.as_ref().map_or(0, |ends| ends.head)
+    }
+}
