@@ -185,7 +185,10 @@ impl Run {
                 self.accepted(accepted);
             }
             12 => {
-                let accepted = self.host.post_flags(&text(input.chunk()), input.one_of(&[0, DURABLE]));
+                let params = text(input.chunk());
+                let accepted = self.host.post_flags(&params, input.one_of(&[0, DURABLE]));
+                // What the cloud could not read is not taken.
+                assert!(accepted.is_err() || serde_json::from_str::<Value>(&params).is_ok(), "{params}");
                 self.accepted(accepted);
             }
             13 => {
