@@ -51,15 +51,15 @@ Barred: EnOS blocks a device for 5 minutes at its 4th CONNECT within 2 minutes.
 
 - **Refuses**: nobody listens on the port. An attempt ends at once, and is no CONNECT. Without jitter all devices keep
   the same step, and the returning cloud meets the whole fleet within a second. A cloud that could log in a million
-  devices in a second would have them back sooner so; one that cannot is down again. With full jitter up to 2 minutes
+  devices in a second would have them back sooner so; one that cannot is down again. With jitter up to 2 minutes
   the devices come in a stream, and half of them are back after HALF s.
 - **Hangs**: connections are taken, as by a load balancer with nobody behind it, and CONNECTs go unanswered for 30 s.
   Each counts for EnOS's limit. The doubling earns the ban. libenos sends three in any 125 s and no more.
 - **The jitter stands behind the budget, not beside it.** A fleet whose CONNECTs go unanswered has used up its budgets in
   step. If each device came back as soon as its budget had room, nine tenths of the fleet would do so within one second,
   two and a half minutes after the loss. So the random wait begins when the budget has room.
-- **The first attempt** follows within a second of the loss, for most losses are one device's own. When a whole fleet
-  loses its links and the cloud takes connections at once, it meets FIRST CONNECTs in that second. Who runs a fleet
-  that large behind one address sets `enos_config_set_reconnect(config, 10000, 120000)`: ten times as long, a tenth of
+- **The first attempt** follows one to two seconds after the loss, for most losses are one device's own. When a whole
+  fleet loses its links and the cloud takes connections at once, it meets FIRST CONNECTs in one second. Who runs
+  a fleet that large behind one address sets `enos_config_set_reconnect(config, 10000, 120000)`: ten times as long, a tenth of
   the rush.
 ";

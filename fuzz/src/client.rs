@@ -137,7 +137,7 @@ impl Run {
             match told.name.as_str() {
                 "CONNECTED" => assert!(!std::mem::replace(&mut self.is_online, true), "connected twice: {told:?}"),
                 "DISCONNECTED" => self.is_online = self.host.state() == ONLINE,
-                "MESSAGE" => assert!(told.payload.len() <= limit(&told), "{told:?}"),
+                "MESSAGE" => assert!(told.payload.len() <= MAX_MESSAGE, "{told:?}"),
                 _ => {}
             }
             let token = told.token;
@@ -306,14 +306,6 @@ impl Run {
         let without: Vec<_> = self.tokens.iter().filter(|token| !self.outcomes.contains_key(token)).collect();
         assert!(without.is_empty(), "no outcome of {without:?}");
         self.host.destroy();
-    }
-}
-
-/// An activation, and what claims to be one, is read up to a limit of its own.
-fn limit(told: &Told) -> usize {
-    match told.topic.ends_with(b"/info") {
-        true => 64 * 1024,
-        false => MAX_MESSAGE,
     }
 }
 

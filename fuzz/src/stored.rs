@@ -36,7 +36,7 @@ fn record(role: &str, data: &[u8]) -> Vec<u8> {
 pub fn records(input: &mut Input) -> BTreeMap<String, Vec<u8>> {
     let mut records = BTreeMap::new();
     for _ in 0..input.byte() % 12 {
-        let role = match input.byte() % 9 {
+        let role = match input.byte() % 11 {
             0 => "secret".to_owned(),
             1 => "previous".to_owned(),
             2 => "pending".to_owned(),
@@ -45,7 +45,9 @@ pub fn records(input: &mut Input) -> BTreeMap<String, Vec<u8>> {
             5 => "index.0".to_owned(),
             6 => "index.1".to_owned(),
             7 => format!("out.{}", input.byte()),
-            _ => format!("aside.{}.{}", input.byte() % 64, input.byte() % 4),
+            8 => format!("aside.{}.{}", input.byte() % 64, input.byte() % 4),
+            9 => "secrets.0".to_owned(),
+            _ => "secrets.1".to_owned(),
         };
         let is_record = input.byte() != 0;
         let data = input.long_chunk();

@@ -38,6 +38,7 @@ struct enos_world
 	List* clients;  /* one Clients */
 	List publications;
 	unsigned int msgs_received, msgs_sent;
+	int is_ours; /* 1: read from the marker, which a linker has to keep for that */
 	const enos_link_table* table;
 	void* link;
 	struct enos_world* before; /* in whose call this thread was before, which is rare */

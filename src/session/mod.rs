@@ -37,6 +37,7 @@ mod credentials;
 mod durable;
 pub mod event;
 mod io;
+mod leave;
 mod login;
 mod outbox;
 mod requests;

@@ -43,6 +43,11 @@ impl Example {
 
     /// With this text before its own.
     fn with(name: &'static str, before: &str) -> Example {
+        Example::compiled(name, before, &[])
+    }
+
+    /// And with further options of the compiler.
+    fn compiled(name: &'static str, before: &str, options: &[&str]) -> Example {
         let workshop = Workshop::new();
         let program = if name == CPLUSPLUS {
             workshop.build("c++", "c++11", &source(&format!("{name}.cpp")))
@@ -56,7 +61,7 @@ impl Example {
             let main = format!("{before}\n#include \"{}\"\n", source(&format!("{name}.c")).display());
             let main = workshop.write("main.c", &main);
             let sources: Vec<_> = [main].into_iter().chain(others.iter().map(|name| source(name))).collect();
-            workshop.build_all("cc", "c11", &sources)
+            workshop.build_with("cc", "c11", options, &sources)
         };
         if ![REPORT, DURABLE].contains(&name) {
             fs::DirBuilder::new().mode(0o700).create(workshop.path().join("store")).unwrap();
@@ -244,10 +249,7 @@ fn under_valgrind_there_is_no_memory_error_and_no_leak() {
 /// As docs/debugging.md has it.
 #[test]
 fn under_thread_sanitizer_there_is_no_race() {
-    let workshop = Workshop::new();
-    let sources = [source("04_threads.c"), source("example.c"), source("json.c")];
-    let program = workshop.build_with("cc", "c11", &["-fsanitize=thread"], &sources);
-    let (example, desk) = (Example { name: THREADS, workshop, program }, desk());
+    let (example, desk) = (Example::compiled(THREADS, "", &["-fsanitize=thread"]), desk());
     // The sanitizer wants addresses that are not moved about too far.
     let mut command = example.workshop.command("setarch");
     command.arg("--addr-no-randomize").arg(&example.program);

@@ -3,8 +3,38 @@
 use std::collections::BTreeSet;
 
 use super::super::super::*;
-use super::{Due, Wire, World};
-use crate::protocol::{SecureMode, Standing};
+use super::{Due, Wire, World, LIMITS, PRODUCT};
+use crate::protocol::{Identity, Secret, SecureMode, Standing, Totals};
+
+pub fn settings() -> Settings {
+    Settings {
+        identity: Identity::new("pk", "dk", None).unwrap(),
+        device_secret: None,
+        product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
+        sign_method: None,
+        reactivation: true,
+        connect_timeout_ms: 30_000,
+        activation_timeout_ms: 30_000,
+        reply_timeout_ms: 30_000,
+        reconnect_min_ms: 1_000,
+        reconnect_max_ms: 120_000,
+        budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
+        inflight: 10,
+        outbox: Some(OutboxSettings {
+            window: 10,
+            bytes_per_s: 1_000_000,
+            timeout_ms: 30_000,
+            boot: 1,
+            limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
+        }),
+    }
+}
+
+/// A secret in the storage that has logged in at some time.
+pub fn proven(secret: &str) -> KeptSecret {
+    let secret = Secret::new(secret.as_bytes()).unwrap();
+    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
+}
 
 /// What survives a power cut: the host's storage.
 #[derive(Clone, Default)]
@@ -24,7 +54,7 @@ impl Disk {
         self.find(secret).is_some()
     }
 
-    fn count(&self, holds: impl Fn(Standing) -> bool) -> usize {
+    pub fn count(&self, holds: impl Fn(Standing) -> bool) -> usize {
         self.secrets.iter().filter(|kept| holds(kept.standing)).count()
     }
 }
@@ -84,18 +114,6 @@ impl World {
             let next = self.due.range(..=(self.now, u64::MAX)).find(|(_, due)| arrived(due)).map(|(key, _)| *key);
             let Some(due) = next.and_then(|key| self.due.remove(&key)) else { return };
             self.happen(due);
-        }
-    }
-
-    /// What has arrived on a link that is given up is nowhere else.
-    fn check_unread(&mut self) {
-        let Some(wire) = &self.wire else { return };
-        let (attempt, valid, silent) = (wire.attempt, self.cloud.secret.clone(), self.is_silent());
-        let mut arrived = self.due.range(..=(self.now, u64::MAX));
-        let unread = arrived
-            .any(|(_, due)| matches!(due, Due::Push(on, secret) if *on == attempt && Some(secret) == valid.as_ref()));
-        if unread && !silent {
-            self.violate("a link was given up on which the secret had arrived".into());
         }
     }
 
@@ -196,21 +214,6 @@ impl World {
             return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
         }
         Ok(())
-    }
-
-    /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
-    fn check_what_went(&mut self, before: &[KeptSecret]) {
-        let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
-        let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
-        let wrong = went.filter(|kept| match kept.standing {
-            Standing::First => true,
-            Standing::Proven => proven < 6,
-            Standing::Unproven => all < 8 || proven == 0 && before[0] == **kept,
-        });
-        let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
-        if !wrong.is_empty() {
-            self.violate(format!("{wrong:?} went for {all} others, of which {proven} have logged in"));
-        }
     }
 
     fn open(&mut self, attempt: u64, candidate: &Candidate) {

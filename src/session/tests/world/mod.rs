@@ -1,6 +1,7 @@
 //! A world to put a session in: storage, network, cloud, clock and host, each as unkind as its rates say.
 
 mod attacker;
+mod checks;
 mod cloud;
 mod device;
 mod durable;
@@ -9,12 +10,12 @@ mod flash;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
-use crate::protocol::{Identity, Secret, SecureMode, SignMethod, Standing, Totals};
+use crate::protocol::{Secret, SecureMode, SignMethod};
 use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
 pub use cloud::{activation, Cloud};
-pub use device::{Disk, End};
+pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
 
@@ -134,36 +135,6 @@ pub struct World {
     pub limits: QueueLimits,
     pub ledger: Ledger,
     last_arrival: u64,
-}
-
-pub fn settings() -> Settings {
-    Settings {
-        identity: Identity::new("pk", "dk", None).unwrap(),
-        device_secret: None,
-        product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
-        sign_method: None,
-        reactivation: true,
-        connect_timeout_ms: 30_000,
-        activation_timeout_ms: 30_000,
-        reply_timeout_ms: 30_000,
-        reconnect_min_ms: 1_000,
-        reconnect_max_ms: 120_000,
-        budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
-        inflight: 10,
-        outbox: Some(OutboxSettings {
-            window: 10,
-            bytes_per_s: 1_000_000,
-            timeout_ms: 30_000,
-            boot: 1,
-            limits: Totals { messages: LIMITS.messages, bytes: LIMITS.bytes },
-        }),
-    }
-}
-
-/// A secret in the storage that has logged in at some time.
-pub fn proven(secret: &str) -> KeptSecret {
-    let secret = Secret::new(secret.as_bytes()).unwrap();
-    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
 }
 
 impl World {
@@ -371,34 +342,6 @@ impl World {
         self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt)
     }
 
-    fn check_way_out(&mut self) {
-        let stuck = match self.session.state() {
-            State::Idle | State::Online => false,
-            _ => self.end.is_none() && self.session.deadline().is_none() && self.due.is_empty(),
-        };
-        if stuck {
-            self.violate(format!("{} has no way out", self.session.state().name()));
-        }
-    }
-
-    /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
-    fn check_in_hand(&mut self, secret: &str) {
-        let valid = self.cloud.secret.as_deref() == Some(secret);
-        let in_hand = self.session.secrets_in_hand().iter().any(|held| held == secret) || self.disk.holds(secret);
-        if valid && !in_hand && self.end.is_none() {
-            self.violate(format!("the secret arrived and was lost, in {}", self.session.state().name()));
-        }
-    }
-
-    /// A secret that would die with the process is one that `destroy` warns of.
-    fn check_unsaved(&mut self) {
-        let Some(valid) = self.cloud.secret.clone() else { return };
-        let held = self.session.secrets_in_hand().contains(&valid);
-        if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
-            self.violate("a secret is in memory only, and destroy would not say so".into());
-        }
-    }
-
     /// An operator deletes the device in the console and registers it anew.
     pub fn register_anew(&mut self) {
         self.cloud.secret = None;
@@ -439,16 +382,6 @@ impl World {
 
     pub fn is_configured(&self, secret: &str) -> bool {
         self.settings.device_secret.as_ref().is_some_and(|configured| configured.as_str() == secret)
-    }
-
-    /// Every accepted call has had its outcome, every disconnect has come to its end.
-    pub fn check_outcomes(&mut self) {
-        if self.stopped != self.disconnects && !self.session.has_unsaved_secret() {
-            self.violate(format!("{} disconnects, {} ends of them", self.disconnects, self.stopped));
-        }
-        if !self.accepted.is_empty() {
-            self.violate(format!("no outcome for the tokens {:?}", self.accepted));
-        }
     }
 
     pub fn kinds(&self) -> Vec<(EventKind, Status)> {

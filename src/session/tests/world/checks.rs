@@ -1,0 +1,72 @@
+//! What has to hold at every moment, of the secrets above all.
+
+use super::super::super::*;
+use super::{Due, World};
+use crate::protocol::Standing;
+
+impl World {
+    pub(super) fn check_way_out(&mut self) {
+        let stuck = match self.session.state() {
+            State::Idle | State::Online => false,
+            _ => self.end.is_none() && self.session.deadline().is_none() && self.due.is_empty(),
+        };
+        if stuck {
+            self.violate(format!("{} has no way out", self.session.state().name()));
+        }
+    }
+
+    /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
+    pub(super) fn check_in_hand(&mut self, secret: &str) {
+        let valid = self.cloud.secret.as_deref() == Some(secret);
+        let in_hand = self.session.secrets_in_hand().iter().any(|held| held == secret) || self.disk.holds(secret);
+        if valid && !in_hand && self.end.is_none() {
+            self.violate(format!("the secret arrived and was lost, in {}", self.session.state().name()));
+        }
+    }
+
+    /// A secret that would die with the process is one that `destroy` warns of.
+    pub(super) fn check_unsaved(&mut self) {
+        let Some(valid) = self.cloud.secret.clone() else { return };
+        let held = self.session.secrets_in_hand().contains(&valid);
+        if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
+            self.violate("a secret is in memory only, and destroy would not say so".into());
+        }
+    }
+
+    /// Every accepted call has had its outcome, every disconnect has come to its end.
+    pub fn check_outcomes(&mut self) {
+        if self.stopped != self.disconnects && !self.session.has_unsaved_secret() {
+            self.violate(format!("{} disconnects, {} ends of them", self.disconnects, self.stopped));
+        }
+        if !self.accepted.is_empty() {
+            self.violate(format!("no outcome for the tokens {:?}", self.accepted));
+        }
+    }
+
+    /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
+    pub(super) fn check_what_went(&mut self, before: &[KeptSecret]) {
+        let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
+        let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
+        let wrong = went.filter(|kept| match kept.standing {
+            Standing::First => true,
+            Standing::Proven => proven < 6,
+            Standing::Unproven => all < 8 || proven == 0 && before[0] == **kept,
+        });
+        let wrong: Vec<String> = wrong.map(|kept| format!("{} ({:?})", kept.secret.as_str(), kept.standing)).collect();
+        if !wrong.is_empty() {
+            self.violate(format!("{wrong:?} went for {all} others, of which {proven} have logged in"));
+        }
+    }
+
+    /// What has arrived on a link that is given up is nowhere else.
+    pub(super) fn check_unread(&mut self) {
+        let Some(wire) = &self.wire else { return };
+        let (attempt, valid, silent) = (wire.attempt, self.cloud.secret.clone(), self.is_silent());
+        let mut arrived = self.due.range(..=(self.now, u64::MAX));
+        let unread = arrived
+            .any(|(_, due)| matches!(due, Due::Push(on, secret) if *on == attempt && Some(secret) == valid.as_ref()));
+        if unread && !silent {
+            self.violate("a link was given up on which the secret had arrived".into());
+        }
+    }
+}
