@@ -238,7 +238,9 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
         queue.set_aside(u64::from(number), 0, &message(number, 1)).unwrap();
         queue.finish(appended.next, appended.after).unwrap();
     }
-    (4..10).for_each(|number| drop(queue.append(&[message(number, 1)]).unwrap()));
+    for number in 4..10 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
     assert_eq!(queue.take_dropped_dead(), [0; 0]);
     for number in 10..14 {
         queue.append(&[message(number, 1)]).unwrap();
@@ -301,7 +303,9 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
     for (first, last) in [(u64::MAX, 0), (0, u64::MAX), (1 << 59, 0), (0, 1 << 59), (1 << 59, 1 << 59)] {
         let memory = Memory::default();
         let mut queue = memory.queue(limits);
-        (0..4).for_each(|number| drop(queue.append(&[message(number, 1)]).unwrap()));
+        for number in 0..4 {
+            queue.append(&[message(number, 1)]).unwrap();
+        }
         let records = Records::new(Arc::new(memory.clone()), "pk", "dk", "0123456789abcdef");
         for (page, total) in [(1, first), (4, last)] {
             let before = Totals { messages: total, bytes: total };

@@ -106,7 +106,7 @@ fn a_client_offline_checks_its_arguments_first() {
             let post = |json, len, flags| enos_client_post_measurepoints(c, json, len, flags, null_mut());
             refused(post(null(), 1, 0), ENOS_ERR_NULL_ARG, "params_json");
             refused(post(s, usize::MAX, 0), ENOS_ERR_INVALID_ARG, "params_json");
-            refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "time");
+            refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "measurepoints");
             refused(post(c"{}".as_ptr(), 2, 4), ENOS_ERR_INVALID_ARG, "flags");
             refused(post(c"{}".as_ptr(), 2, 0), ENOS_ERR_STATE, "");
             let reply = |topic, id, json, len| enos_client_reply(c, topic, id, 200, json, len, null_mut());
