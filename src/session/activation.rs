@@ -14,13 +14,6 @@ const LOGIN_AGAIN_MS: u64 = 600_000;
 pub(super) const STORE_AGAIN_MIN_MS: u64 = 1_000;
 pub(super) const STORE_AGAIN_MAX_MS: u64 = 60_000;
 
-/// An activation whose secret is in no storage yet.
-pub(super) struct Unsaved {
-    activation: Arc<Activation>,
-    /// The host has it in a PERSIST_FAILED event: it can save it by hand.
-    told: bool,
-}
-
 impl Session {
     pub(super) fn await_activation(&mut self, now: Now) {
         self.activation_logins = self.activation_logins.saturating_add(1);
@@ -139,7 +132,7 @@ impl Session {
         }
         self.activations += 1;
         self.standing = None;
-        self.unsaved.push(Unsaved { activation: Arc::new(activation), told: false });
+        self.saving.add(activation);
         let link = match &self.phase {
             Phase::Awaiting { .. } => SecretsLink::Up,
             Phase::Persisting { link, .. } => *link,
@@ -158,51 +151,61 @@ impl Session {
     }
 
     fn store_secrets(&mut self) {
-        self.actions.push_back(Action::StoreSecrets(self.credentials.kept.all().to_vec()));
+        if self.saving.begin() {
+            self.actions.push_back(Action::StoreSecrets(self.credentials.kept.all().to_vec()));
+        }
     }
 
     pub(super) fn on_secrets_stored(&mut self, now: Now, result: std::result::Result<(), StorageFailure>) {
-        let Phase::Persisting { store_at, .. } = &mut self.phase else { return self.on_login_stored(result) };
         match result {
             Ok(()) => {
-                if let Some(newest) = std::mem::take(&mut self.unsaved).pop() {
+                let saved = self.saving.stored();
+                if self.saving.wants_more() {
+                    self.store_secrets();
+                } else if let Some(newest) = saved {
                     self.on_saved(now, newest, "the device secret is stored and read back");
                 }
             }
             Err(failure) => {
-                let wait = self.store_backoff.next(&mut self.rng).max(STORE_AGAIN_MIN_MS);
-                *store_at = Some(now.ms + wait);
-                for unsaved in &mut self.unsaved {
-                    unsaved.told = true;
-                    let mut event =
-                        Event::new(EventKind::PersistFailed, Status::ENOS_ERR_STORAGE, failure.message.clone())
-                            .code(failure.code)
-                            .retry_in(wait);
-                    event.activation = Some(Arc::clone(&unsaved.activation));
-                    self.actions.push_back(Action::Emit(event));
-                }
-                if !self.wanted {
-                    self.leave_persisting_link();
-                }
+                self.saving.failed();
+                self.on_store_failed(now, failure);
             }
+        }
+    }
+
+    fn on_store_failed(&mut self, now: Now, failure: StorageFailure) {
+        let Phase::Persisting { store_at, .. } = &mut self.phase else {
+            let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
+            return self.log(Level::Warn, words);
+        };
+        let wait = self.store_backoff.next(&mut self.rng).max(STORE_AGAIN_MIN_MS);
+        *store_at = Some(now.ms + wait);
+        for activation in self.saving.tell() {
+            let mut event = Event::new(EventKind::PersistFailed, Status::ENOS_ERR_STORAGE, failure.message.clone())
+                .code(failure.code)
+                .retry_in(wait);
+            event.activation = Some(activation);
+            self.actions.push_back(Action::Emit(event));
+        }
+        if !self.wanted {
+            self.leave_persisting_link();
         }
     }
 
     /// The host has saved by hand what it was told of: the first such, when there are several. What it was not told of
     /// yet, or has not said that it saved, is stored as before.
     pub fn activation_saved(&mut self, now: Now) -> Result<()> {
-        let Some(told) = self.unsaved.iter().position(|unsaved| unsaved.told) else {
+        let Some(saved) = self.saving.saved_by_hand() else {
             let words = "there is no device secret that an event has told of and that is in no storage yet";
             return Err(Error::new(Status::ENOS_ERR_STATE, words));
         };
-        let saved = self.unsaved.remove(told);
-        if self.unsaved.is_empty() {
+        if self.saving.is_safe() {
             self.on_saved(now, saved, "the device secret was saved by the host");
         }
         Ok(())
     }
 
-    fn on_saved(&mut self, now: Now, Unsaved { activation, .. }: Unsaved, words: &str) {
+    fn on_saved(&mut self, now: Now, activation: Arc<Activation>, words: &str) {
         let Phase::Persisting { link, .. } = self.phase else { return };
         self.store_backoff.reset();
         self.activation_logins = 0;
@@ -243,19 +246,8 @@ impl Session {
     /// not be read: what stands there would be overwritten unseen.
     pub(super) fn note_login(&mut self, secret: &Secret) {
         let is_new = self.credentials.kept.logged_in(secret);
-        if self.complete && (is_new || self.unstored_login) {
-            self.unstored_login = true;
+        if self.complete && self.saving.note_login(is_new) {
             self.store_secrets();
-        }
-    }
-
-    fn on_login_stored(&mut self, result: std::result::Result<(), StorageFailure>) {
-        match result {
-            Ok(()) => self.unstored_login = false,
-            Err(failure) => {
-                let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
-                self.log(Level::Warn, words);
-            }
         }
     }
 }

@@ -42,6 +42,7 @@ mod login;
 mod outbox;
 mod requests;
 mod round;
+mod saving;
 mod secrets;
 mod settings;
 #[cfg(test)]
@@ -64,7 +65,6 @@ pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
 pub use settings::Settings;
 
-use activation::Unsaved;
 use backoff::Backoff;
 use budget::Budget;
 use conflict::Conflict;
@@ -72,6 +72,7 @@ use credentials::Credentials;
 use outbox::Outbox;
 use requests::Requests;
 use round::Round;
+use saving::Saving;
 
 /// How long an orderly disconnect lets what is in flight finish.
 const LINGER_MS: u64 = 2_000;
@@ -144,12 +145,9 @@ pub struct Session {
     backoff: Backoff,
     store_backoff: Backoff,
     conflict: Conflict,
-    /// Oldest first.
-    unsaved: Vec<Unsaved>,
+    saving: Saving,
     /// How many activations the present login has brought.
     activations: usize,
-    /// Which secrets have logged in could not be stored.
-    unstored_login: bool,
     activation_logins: u32,
     /// How many messages of this login were no activation that can be used, and what was wrong with the last.
     rejected: (u32, String),
@@ -188,9 +186,8 @@ impl Session {
             attempt: 0,
             complete: false,
             round: Round::default(),
-            unsaved: Vec::new(),
+            saving: Saving::default(),
             activations: 0,
-            unstored_login: false,
             activation_logins: 0,
             rejected: (0, String::new()),
             failed_at: None,
@@ -233,7 +230,7 @@ impl Session {
 
     /// A device secret is in hand that is in no storage yet.
     pub fn has_unsaved_secret(&self) -> bool {
-        !self.unsaved.is_empty()
+        !self.saving.is_safe()
     }
 
     #[cfg(test)]

@@ -8,6 +8,8 @@ impl World {
     pub(super) fn check_way_out(&mut self) {
         let stuck = match self.session.state() {
             State::Idle | State::Online => false,
+            // What a destroy that refuses has taken in is still to be performed.
+            _ if self.session.has_actions() => false,
             _ => self.end.is_none() && self.session.deadline().is_none() && self.due.is_empty(),
         };
         if stuck {

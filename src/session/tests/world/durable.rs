@@ -277,7 +277,8 @@ impl World {
     fn check_blame(&mut self, number: u64, event: &Event) {
         let sent = self.ledger.sent.get(&number).copied().unwrap_or_default();
         let guilty = match event.detail_code {
-            0 if event.detail.contains("the link was lost") => is_deadly(number),
+            // Chance may hang up on anyone three times, and then let another one pass.
+            0 if event.detail.contains("the link was lost") => is_deadly(number) || sent >= 3,
             // Anyone may be left without an answer, and lose the link instead of it.
             0 if event.detail.contains("no answer") => sent >= 5,
             1206 => is_poison(number),
