@@ -13,6 +13,9 @@ use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::Value;
 
+/// A dead letter takes no more.
+const MAX_LETTER: u64 = 1 << 24;
+
 const RAW: u8 = 0;
 const MESSAGE: u8 = 1;
 
@@ -33,6 +36,17 @@ pub struct Dead {
     /// The number that the next one will have.
     pub tail: u64,
     pub held: Totals,
+}
+
+impl Dead {
+    /// Counts no more than there are numbers. More were counted when one is gone whose removal was told to have failed.
+    pub fn settle(&mut self) {
+        let messages = self.held.messages.min(self.tail - self.head);
+        self.held = Totals { messages, bytes: self.held.bytes.min(messages * MAX_LETTER) };
+        if self.held.messages == 0 {
+            *self = Dead { head: self.tail, tail: self.tail, held: Totals::default() };
+        }
+    }
 }
 
 impl Queue {
@@ -138,10 +152,10 @@ impl Queue {
                 self.dropped_dead.extend(token);
                 return Ok(());
             }
-            self.ends()?.index.dead.head = number + 1;
+            let dead = &mut self.ends()?.index.dead;
+            dead.head = number + 1;
+            dead.settle();
         }
-        // The count was wrong.
-        self.ends()?.index.dead.held = Totals::default();
         Ok(())
     }
 
@@ -156,9 +170,7 @@ impl Queue {
             if dead.head == number {
                 dead.head += 1;
             }
-            if dead.head == dead.tail || dead.held.messages == 0 {
-                *dead = Dead { head: dead.tail, tail: dead.tail, held: Totals::default() };
-            }
+            dead.settle();
         })
     }
 
