@@ -62,7 +62,7 @@ unsafe impl Versioned for enos_message {
 /// @retval ENOS_ERR_STATE        there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
 /// @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
-/// @retval ENOS_ERR_TOO_LARGE    one is over 512 KiB, together they are over 60 KiB, or over the outbox's own limit.
+/// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
 /// @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
 /// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
 ///                               enos_client_post_measurepoints() wants those of a durable one.

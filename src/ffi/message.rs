@@ -79,7 +79,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param client     the client.
 /// @param topic      1 to 65535 bytes, no + and no #.
 /// @param payload    any bytes; may be NULL when len is 0. Copied.
-/// @param len        in bytes, at most 524288 (EnOS's limit), or ENOS_NUL_TERMINATED.
+/// @param len        in bytes, at most 524287 (EnOS refuses 512 KiB), or ENOS_NUL_TERMINATED.
 /// @param qos        0 or 1.
 /// @param flags      0, or ENOS_PUBLISH_DURABLE (with qos 1).
 /// @param out_token  receives the token; may be NULL.
@@ -87,7 +87,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
 ///                               ENOS_EVENT_ROOM tells when to go on.
-/// @retval ENOS_ERR_TOO_LARGE    the payload is over 512 KiB; if durable, or over the outbox's own limit.
+/// @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; if durable, or over the outbox's own limit.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @param client       the client.
 /// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
-/// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524288 bytes.
+/// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
 /// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
 ///                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
 ///                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
 ///                               to go on.
-/// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB; if durable, or over the outbox's own limit.
+/// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; if durable, or over the outbox's own limit.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
 ///                               durable, it lacks points or a time; or there is no such flag.
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @retval ENOS_OK               accepted: DELIVERED will come.
 /// @retval ENOS_ERR_STATE        not online.
 /// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
-/// @retval ENOS_ERR_TOO_LARGE    the message is over 512 KiB.
+/// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_reply(

@@ -8,8 +8,8 @@ use super::json;
 use crate::error::{Error, Result, Status};
 use crate::text;
 
-/// The largest payload that EnOS takes, in bytes (512 KB).
-pub const MAX_PAYLOAD: usize = 512 * 1024;
+/// The largest payload that every version of EnOS takes: 512 KiB and more are refused.
+pub const MAX_PAYLOAD: usize = 512 * 1024 - 1;
 
 /// The code of a success; every other one is a failure, and its meaning the cloud's.
 pub const CODE_OK: i32 = 200;

@@ -10,7 +10,7 @@ use support::host::{exactly_once, Setup, Store};
 use support::parallel;
 use support::scene::Scene;
 
-const KIB_512: usize = 512 * 1024;
+const LARGEST: usize = 512 * 1024 - 1;
 
 #[test]
 fn each_call_has_its_outcome() {
@@ -65,16 +65,16 @@ fn a_call_that_is_refused_has_no_event() {
         (host.publish("t", b"", 2), ENOS_ERR_UNSUPPORTED),
         (host.publish("t", b"", 3), ENOS_ERR_INVALID_ARG),
         (host.publish("t", b"", -1), ENOS_ERR_INVALID_ARG),
-        (host.publish("t", &vec![0; KIB_512 + 1], 1), ENOS_ERR_TOO_LARGE),
+        (host.publish("t", &vec![0; LARGEST + 1], 1), ENOS_ERR_TOO_LARGE),
         (host.subscribe("a", 2), ENOS_ERR_UNSUPPORTED),
         (host.post("{"), ENOS_ERR_INVALID_ARG),
         (host.post(""), ENOS_ERR_INVALID_ARG),
         (host.post("{} {}"), ENOS_ERR_INVALID_ARG),
         (host.post("1"), ENOS_ERR_INVALID_ARG),
-        (host.post(&format!("[\"{}\"]", "x".repeat(KIB_512))), ENOS_ERR_TOO_LARGE),
+        (host.post(&format!("[\"{}\"]", "x".repeat(LARGEST))), ENOS_ERR_TOO_LARGE),
         (host.reply("a/+", "1", 200, None), ENOS_ERR_INVALID_ARG),
         (host.reply("a", "1", 200, Some("nope")), ENOS_ERR_INVALID_ARG),
-        (host.reply("a", "1", 200, Some(&format!("\"{}\"", "x".repeat(KIB_512)))), ENOS_ERR_TOO_LARGE),
+        (host.reply("a", "1", 200, Some(&format!("\"{}\"", "x".repeat(LARGEST)))), ENOS_ERR_TOO_LARGE),
     ] {
         assert_eq!(result, Err(status));
     }
@@ -82,7 +82,7 @@ fn a_call_that_is_refused_has_no_event() {
         assert_eq!(host.subscribe(filter, 0), Err(ENOS_ERR_INVALID_ARG), "{filter:.9}");
         assert_eq!(host.unsubscribe(filter), Err(ENOS_ERR_INVALID_ARG), "{filter:.9}");
     }
-    let token = host.publish(&"t".repeat(65_535), &vec![7; KIB_512], 1).unwrap();
+    let token = host.publish(&"t".repeat(65_535), &vec![7; LARGEST], 1).unwrap();
     assert_eq!(host.expect("DELIVERED").token, token, "the largest there is, and the first event of all these calls");
     host.go_offline();
     for result in [host.publish("t", b"", 0), host.post("{}"), host.reply("a", "1", 200, None)] {
