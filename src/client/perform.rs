@@ -42,6 +42,8 @@ pub struct Runner {
     /// What has been taken from the inbox, and is still to be told; messages that were dropped.
     pub events: VecDeque<(u64, LinkEvent)>,
     pub dropped: u64,
+    /// The session has not learned the time since that was taken.
+    pub has_batch: bool,
     /// The link that has logged in, or is about to, as the product: its generation. 0: none.
     activating: Arc<AtomicU64>,
 }
@@ -94,6 +96,7 @@ impl Runner {
             timing: Timing::default(),
             events: VecDeque::new(),
             dropped: 0,
+            has_batch: false,
             activating,
         }
     }

@@ -148,8 +148,8 @@ impl Client {
         Ok(())
     }
 
-    /// Waits without the lock: a callback that runs on the thread may ask whether it runs.
-    /// Whether it ran.
+    /// Ends the thread and waits until it is gone. True if it ran. It waits without the lock, for a callback on that thread
+    /// may ask whether it runs.
     #[must_use]
     pub(super) fn join_thread(&self) -> bool {
         let mut slot = self.thread();
@@ -271,8 +271,11 @@ impl Client {
         if !self.perform_all(runner, &mut pass)? {
             return Ok(());
         }
-        if runner.events.is_empty() {
+        // The session learns the time after each batch, before another is taken. Otherwise each pass might come to its limits
+        // within a new batch, and the time would stand still.
+        if !runner.has_batch {
             runner.dropped += self.inbox.drain(&mut runner.events);
+            runner.has_batch = true;
         }
         while let Some((generation, event)) = runner.events.pop_front() {
             let Some(input) = self.on_link_event(runner, generation, event) else { continue };
@@ -287,6 +290,7 @@ impl Client {
                 return Ok(());
             }
         }
+        runner.has_batch = false;
         self.feed(runner, Input::Tick, &mut pass).map(drop)
     }
 

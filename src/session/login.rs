@@ -7,8 +7,8 @@ use crate::protocol::durable::CLOCK_IS_SET_MS;
 /// After a full round of refusals: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
 const LONG_WAIT_MAX_MS: u64 = 3_600_000;
-/// How soon after a failure a host may have the next attempt: one that asks for it at every failure would else try
-/// without a pause, and never leave the loop's turn when it is the storage that fails.
+/// The next attempt that a host asks for comes no sooner than this after a failure. Otherwise a host that asks at each
+/// failure would try without a pause, and a failing storage would keep it in one turn of the loop for ever.
 const CONNECT_AGAIN_MS: u64 = 1_000;
 /// 2050-01-01, what Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
 const NO_CLOCK_MS: u64 = 2_524_608_000_000;

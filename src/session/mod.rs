@@ -6,7 +6,7 @@
 //! | input | Idle | Loading | Waiting | LoggingIn | Awaiting | Persisting | Online | Closing |
 //! |---|---|---|---|---|---|---|---|---|
 //! | connect() | Loading, or log in | as wanted | log in, budget permitting | as wanted | wait anew | online is wanted | - | log in once closed |
-//! | disconnect() | - | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
+//! | disconnect() | stopped | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
 //! | publish(), post(), answer() | error | error | error | error | error | error | accepted | error |
 //! | subscribe() | for the next link | for the next link | for the next link | for the next link | for the next link | for the next link | asked for | for the next link |
@@ -16,7 +16,7 @@
 //! | link up | - | - | - | Online or Awaiting | - | - | - | - |
 //! | refused | - | - | - | next pair, or Waiting | - | - | - | as closed |
 //! | failed, lost, closed | - | - | - | Waiting | Waiting | the link is gone | Waiting | log in, or Idle |
-//! | activation arrives | - | - | - | - | Persisting | stored beside | told as a message | Persisting |
+//! | activation arrives | - | - | - | - | Persisting | stored beside | dropped | Persisting |
 //! | time | - | - | log in | abandon | ask, report, log in again | store again | overdue replies | abandon |
 //!
 //! Durable messages are accepted in every state: the [`outbox`] sends them when the device is online. So are

@@ -98,7 +98,15 @@ impl Waker {
     /// [`clear`](Self::clear). It stays the waker's.
     pub fn fd(&self) -> RawFd {
         if !self.polled.swap(true, Ordering::SeqCst) {
-            self.set_timer(self.deadline.load(Ordering::SeqCst));
+            // Another thread may be in the loop, and set a deadline meanwhile: the last one counts.
+            let mut at = self.deadline.load(Ordering::SeqCst);
+            loop {
+                self.set_timer(at);
+                match self.deadline.load(Ordering::SeqCst) {
+                    same if same == at => break,
+                    other => at = other,
+                }
+            }
             // The host waits from here on, for good.
             if self.awake.wait() {
                 self.wake();
@@ -351,6 +359,24 @@ mod tests {
         assert_eq!(unsafe { libc::poll(&mut poll, 1, 30_000) }, 1);
         clear(&waker);
         assert!(!readable(waker.fd()));
+    }
+
+    #[test]
+    fn a_deadline_set_while_the_descriptor_is_asked_for_is_in_it() {
+        for _ in 0..300 {
+            let (waker, go) = (Waker::new().unwrap(), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    go.store(true, Ordering::SeqCst);
+                    waker.set_deadline(Some(boottime_ms()));
+                });
+                while !go.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+                waker.fd();
+            });
+            assert!(readable(waker.epoll.as_raw_fd()), "the timer is off");
+        }
     }
 
     #[test]

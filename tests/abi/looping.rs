@@ -142,6 +142,42 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
     }
 }
 
+/// A callback that makes one event of another, and two messages that the broker does not acknowledge. The event of the first
+/// is one more than a call delivers, so that each call after it leaves one for the next.
+#[test]
+fn events_without_an_end_do_not_stop_the_clock() {
+    let broker = Broker::bind();
+    let setup = Setup::device(broker.address()).inflight(1000).reply_timeout(100);
+    let mut host = setup
+        .on_event(|client, told| {
+            if told.name == "DELIVERED" && told.status == ENOS_OK {
+                client.publish("t", b"", 0).unwrap();
+            }
+        })
+        .create();
+    let accepting = thread::spawn(move || broker.accept_mqtt());
+    host.online();
+    let mut peer = accepting.join().unwrap();
+    let reading = thread::spawn(move || peer.expect_end());
+    for _ in 0..900 {
+        host.publish("t", b"", 0).unwrap();
+    }
+    for _ in 0..2 {
+        let token = host.publish("t", b"", 1).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        let told = loop {
+            assert_eq!(host.run_loop(0), ENOS_OK);
+            if let Some(told) = host.take_all().into_iter().find(|told| told.token == token) {
+                break told;
+            }
+            assert!(Instant::now() < end, "it has waited for 10 seconds instead of 100 ms");
+        };
+        assert_eq!(told.status, ENOS_ERR_TIMEOUT);
+    }
+    assert!(host.destroy() < Duration::from_secs(10));
+    reading.join().unwrap();
+}
+
 #[test]
 fn the_loops_thread_has_a_name_hears_no_signal_and_ends_with_the_loop() {
     let tid = Arc::new(AtomicI32::new(0));
