@@ -180,13 +180,18 @@ impl Queue {
             let held = self.held();
             let dead = self.ends()?.index.dead.held;
             let all = held.plus(dead.messages, dead.bytes).plus(messages, bytes);
+            let Ends { head: page, tail, start, .. } = *self.ends()?;
+            let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
+            // First of all: what is refused costs no dead letter.
+            if full && !self.limits.drop_oldest {
+                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
+                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
+            }
             if dead.messages > 0 && self.limits.are_below(all) {
                 self.drop_oldest_dead_letter()?;
                 continue;
             }
-            let full = self.limits.are_below(held.plus(messages, bytes));
-            let Ends { head: page, tail, start, .. } = *self.ends()?;
-            if !full || page >= tail {
+            if !full {
                 return Ok(());
             }
             if !self.limits.drop_oldest {

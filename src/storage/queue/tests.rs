@@ -255,6 +255,21 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
 }
 
 #[test]
+fn a_message_that_is_refused_costs_no_dead_letter() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(QueueLimits { messages: 10, bytes: 4096, drop_oldest: false });
+    for number in 0..8 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    queue.set_aside(0, 0, &message(1, 1)).unwrap();
+    let three = [message(8, 1), message(9, 1), message(10, 1)];
+    assert_eq!(queue.append(&three).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
+    assert_eq!((queue.take_dropped_dead().len(), letters(&queue).len()), (0, 1));
+    queue.append(&three[..2]).unwrap();
+    assert_eq!(queue.take_dropped_dead(), [0], "it goes for what is taken");
+}
+
+#[test]
 fn a_torn_index_costs_no_dead_letter() {
     for slot in ["index.0", "index.1"] {
         let memory = Memory::default();
