@@ -86,7 +86,7 @@ struct Ends {
     stale: bool,
     /// Why what was in the queue cannot be found any more.
     lost: Option<String>,
-    /// Pages before this one may be missing, for the process before this one may have removed them.
+    /// Pages before this one may be missing: the process before this one may have removed them, or a removal has failed.
     maybe_gone: u64,
 }
 
@@ -194,10 +194,6 @@ impl Queue {
             if !full {
                 return Ok(());
             }
-            if !self.limits.drop_oldest {
-                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
-                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
-            }
             let gone = match self.find_at(page, true)? {
                 Found::Messages { next, after, messages } => {
                     let until_reply = messages.iter().map(|one| one.as_ref().map(|one| one.until_reply)).collect();
@@ -300,8 +296,13 @@ impl Queue {
             self.records.erase_all((head..to).map(Role::Outbox))?;
             self.ends()?.head = to;
         }
+        self.begin_after(after)
+    }
+
+    /// What was ever taken before the head.
+    fn begin_after(&mut self, before: Totals) -> Done<()> {
         let ends = self.ends()?;
-        let held = plausible(ends.end.since(after), ends.tail - ends.head);
+        let held = plausible(ends.end.since(before), ends.tail - ends.head);
         ends.start = ends.end.since(held);
         Ok(())
     }
