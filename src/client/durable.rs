@@ -174,7 +174,12 @@ impl Client {
     }
 
     pub(super) fn set_aside(&self, token: u64, code: i32, message: &Durable) -> Input {
-        Input::SetAside { token, result: self.with_queue(|queue| queue.set_aside(token, code, message)) }
+        let set_aside = |queue: &mut Queue| match self.session()?.place(token) {
+            Place::Leaving => queue.set_aside(token, code, message),
+            // While another thread had the queue, the host has dropped it, or new messages needed its room.
+            Place::Waiting | Place::Through => Ok(()),
+        };
+        Input::SetAside { token, result: self.with_queue(set_aside) }
     }
 
     pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {
