@@ -179,7 +179,7 @@ impl Outbox {
     /// Once after a message was refused, when this is all that is held.
     pub fn tell_room(&mut self, held: Totals, around: &mut Around) {
         let limits = self.settings.limits;
-        let roomy = |held: u64, limit: u64| held <= limit - limit / 8;
+        let roomy = |held: u64, limit: u64| held <= limit - limit.div_ceil(8);
         if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
             self.full = false;
             let words = "the outbox takes messages again";

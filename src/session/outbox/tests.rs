@@ -74,3 +74,17 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     let sent = pump(&mut outbox, &mut requests);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
 }
+
+#[test]
+fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
+    for messages in [1, 7, 8, 100] {
+        let limits = Totals { messages, bytes: 10_000 };
+        let (mut outbox, mut requests) = outbox(limits);
+        outbox.refused();
+        let mut told = |messages| {
+            let held = Totals { messages, bytes: 0 };
+            !actions(&mut outbox, &mut requests, |outbox, around| outbox.tell_room(held, around)).is_empty()
+        };
+        assert!(!told(messages) && told(messages - messages.div_ceil(8)), "of {messages}");
+    }
+}
