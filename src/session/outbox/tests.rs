@@ -1,5 +1,6 @@
 use super::*;
 use crate::protocol::durable::{Moment, PostTime};
+use crate::session::requests::Replied;
 use crate::session::LinkRequest;
 
 const LIMITS: Totals = Totals { messages: 10, bytes: 10_000 };
@@ -87,4 +88,68 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
         };
         assert!(!told(messages) && told(messages - messages.div_ceil(8)), "of {messages}");
     }
+}
+
+/// A reply that never came leaves it open for ever whose a refusal without an id is.
+#[test]
+fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
+    let (mut outbox, mut requests) = outbox(LIMITS);
+    let operation = thing_model::measurepoint_post(&outbox.identity);
+    let topic = operation.reply_topic();
+    outbox.ends = Some((1, 1));
+    let until_reply = |text: &str| {
+        let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
+        Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
+    };
+    outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
+    outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
+    outbox.link_up(0);
+    let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
+    // The host's own post, whose reply never comes.
+    requests.post(operation, br#"{"measurepoints":{"own":1}}"#, 0, &mut actions).unwrap();
+    for now in (0..60 * 60_000).step_by(1_000) {
+        requests.expire(now, &mut actions);
+        for (request, outcome) in requests.take_outcomes() {
+            let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
+            outbox.outcome(request, outcome, around);
+        }
+        let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
+        outbox.pump(false, around);
+        for action in std::mem::take(&mut actions) {
+            match action {
+                Action::Send(LinkRequest::Subscribe { token, .. }) => {
+                    requests.subscribed(token, Some(1), &mut actions);
+                }
+                Action::Send(LinkRequest::Publish { token, payload, .. }) => {
+                    requests.delivered(token, &mut actions);
+                    let text = String::from_utf8(payload).unwrap();
+                    let answer = match text {
+                        text if text.contains("own") => continue,
+                        text if text.contains("bad") => r#"{"id":null,"code":1220}"#.to_owned(),
+                        text => format!(r#"{{"id":{},"code":200}}"#, text.split([':', ',']).nth(1).unwrap()),
+                    };
+                    for (request, outcome) in requests.take_outcomes() {
+                        let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
+                        outbox.outcome(request, outcome, &mut Around { now, wall_ms: 0, requests, actions, rng });
+                    }
+                    let replied = requests.reply(topic.as_bytes(), answer.as_bytes());
+                    let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
+                    let around = &mut Around { now, wall_ms: 0, requests, actions, rng };
+                    match replied {
+                        Some(Replied::Unclear) => outbox.send_one_by_one(around),
+                        Some(Replied::Kept { request, code, words }) => {
+                            let (topic, payload) = (Vec::new(), Vec::new());
+                            outbox.outcome(request, Outcome::Reply { code, words, topic, payload }, around);
+                        }
+                        _ => {}
+                    }
+                }
+                Action::SetAside { token, .. } => {
+                    return assert_eq!(token, durable::token(1, 0));
+                }
+                _ => {}
+            }
+        }
+    }
+    panic!("after an hour the other one waits still");
 }
