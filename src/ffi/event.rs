@@ -77,7 +77,8 @@ pub enum enos_event_type {
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
     /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
-    /// there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls. status is
+    /// there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, but for a call to
+    /// subscribe that waits for a link: that one's comes on a later link. status is
     ///
     ///   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
     ///     storage does not take a secret, this does not come;
