@@ -291,7 +291,9 @@ fn a_large_message_that_the_host_drops_gives_its_bytes_back_at_once() {
 fn what_the_host_drops_is_gone_though_its_page_cannot_be_removed_yet() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    (0..2).for_each(|number| drop(queue.append(&[message(number, 1)]).unwrap()));
+    for number in 0..2 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
     memory.cells().left = Some(1);
     assert!(queue.drop_waiting(durable::token(1, 0)).unwrap());
     memory.cells().left = None;
