@@ -1796,7 +1796,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
  *                               ENOS_EVENT_ROOM tells when to go on.
- * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; if durable, or over the outbox's own limit.
+ * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
@@ -1873,7 +1873,7 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
  *                               to go on.
- * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; if durable, or over the outbox's own limit.
+ * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
  *                               durable, it lacks points or a time; or there is no such flag.

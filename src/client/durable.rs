@@ -16,8 +16,8 @@ use crate::storage::queue::{Counts, DeadLetter, Found, Opened, Queue};
 use crate::storage::records::RecordsError;
 
 impl Client {
-    /// Takes the messages, all or none: each is [checked](Durable::check). When this returns, they are in the host's storage. `accepted` gets the token of
-    /// each, in order, before any event of them can run.
+    /// Takes the messages, all or none: each is [checked](Durable::check). When this returns, they are in the host's
+    /// storage. `accepted` gets the token of each, in order, before any event of them can run.
     pub fn publish_durable(&self, messages: Vec<Durable>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if messages.is_empty() || messages.len() > MAX_TOGETHER {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
@@ -174,7 +174,12 @@ impl Client {
     }
 
     pub(super) fn set_aside(&self, token: u64, code: i32, message: &Durable) -> Input {
-        Input::SetAside { token, result: self.with_queue(|queue| queue.set_aside(token, code, message)) }
+        let set_aside = |queue: &mut Queue| match self.session()?.place(token) {
+            Place::Leaving => queue.set_aside(token, code, message),
+            // While another thread had the queue, the host has dropped it, or new messages needed its room.
+            Place::Waiting | Place::Through => Ok(()),
+        };
+        Input::SetAside { token, result: self.with_queue(set_aside) }
     }
 
     pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {

@@ -60,7 +60,13 @@ pub fn has_time(params: &[u8]) -> bool {
 struct Fields<'a> {
     #[serde(borrow)]
     measurepoints: Option<&'a RawValue>,
+    /// One that is null is one, too.
+    #[serde(borrow, default, deserialize_with = "there")]
     time: Option<&'a RawValue>,
+}
+
+fn there<'a, D: serde::Deserializer<'a>>(value: D) -> std::result::Result<Option<&'a RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -115,9 +121,14 @@ impl Durable {
                 envelope::check_size(payload.len())
             }
             Content::Measurepoints { params } => {
-                // The longest envelope that it can get.
-                envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
-                check_params(params, self.time == PostTime::Own)
+                // The longest envelope that it can get, and the time that it may get.
+                let longest = envelope::request(&u64::MAX.to_string(), "thing.measurepoint.resume", params)?;
+                check_params(params, self.time == PostTime::Own)?;
+                let time = match self.time {
+                    PostTime::Stamp(_) if !has_time(params) => stamped(b"", u64::MAX).len(),
+                    _ => 0,
+                };
+                envelope::check_size(longest.len() + time)
             }
         }
     }
@@ -228,7 +239,17 @@ mod tests {
             let wrong = Durable { time, ..post(r#"{"measurepoints":{"t":1},"time":5}"#) };
             assert_eq!(wrong.check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
         }
-        assert!(has_time(br#"{"time":1}"#) && !has_time(br#"{"a":{"time":1}}"#) && !has_time(b"["));
+        // It would have two of them, or one that EnOS cannot read.
+        for time in [PostTime::Without, PostTime::Stamp(Moment { boot: 1, ms: 2 })] {
+            let wrong = Durable { time, ..post(r#"{"measurepoints":{"t":1},"time":null}"#) };
+            assert_eq!(wrong.check().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG, "{time:?}");
+        }
+        assert!(
+            has_time(br#"{"time":1}"#)
+                && has_time(br#"{"time":null}"#)
+                && !has_time(br#"{"a":{"time":1}}"#)
+                && !has_time(b"[")
+        );
     }
 
     #[test]
@@ -256,6 +277,22 @@ mod tests {
         }
         let large = format!(r#"{{"time":1700000000000,"x":"{}"}}"#, "x".repeat(envelope::MAX_PAYLOAD));
         assert_eq!(post(&large).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+    }
+
+    #[test]
+    fn a_post_that_is_to_be_stamped_has_room_for_its_time() {
+        let mut taken = 0;
+        for len in (0..200).map(|less| envelope::MAX_PAYLOAD - less) {
+            let params = |len| format!(r#"{{"measurepoints":{{"t":"{}"}}}}"#, "x".repeat(len - 26)).into_bytes();
+            let stamp = PostTime::Stamp(Moment { boot: 1, ms: 2 });
+            let content = Content::Measurepoints { params: params(len) };
+            if (Durable { time: stamp, content, ..post("") }).check().is_ok() {
+                taken += 1;
+                let content = Content::Measurepoints { params: stamped(&params(len), 1_700_000_000_000) };
+                Durable { content, ..post("") }.check().unwrap();
+            }
+        }
+        assert!(taken > 50, "{taken}");
     }
 
     #[test]

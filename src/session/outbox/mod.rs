@@ -81,6 +81,8 @@ pub struct Outbox {
     busy: bool,
     storage_at: Option<u64>,
     storage_backoff: Backoff,
+    /// The host has dropped a message meanwhile: what is being read may still have it.
+    read_is_stale: bool,
     /// Of the page to read next.
     read_failures: u32,
     send_at: Option<u64>,
@@ -128,6 +130,7 @@ impl Outbox {
             busy: false,
             storage_at: None,
             storage_backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
+            read_is_stale: false,
             read_failures: 0,
             send_at: None,
             backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),

@@ -77,6 +77,7 @@ impl Outbox {
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
         }
+        self.read_is_stale = true;
         if let Some(slot) = self.window.remove(token) {
             if let State::Sent { request, .. } = slot.state {
                 around.requests.forget(request);
@@ -133,6 +134,8 @@ impl Outbox {
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
             _ if *next_read != page => return,
+            // It is read once more.
+            Ok(PageFound::Messages { .. }) if self.read_is_stale => return,
             Err(failure) => {
                 self.read_failures += 1;
                 return self.storage_failed(failure, around);
@@ -176,7 +179,7 @@ impl Outbox {
     /// Once after a message was refused, when this is all that is held.
     pub fn tell_room(&mut self, held: Totals, around: &mut Around) {
         let limits = self.settings.limits;
-        let roomy = |held: u64, limit: u64| held <= limit - limit / 8;
+        let roomy = |held: u64, limit: u64| held <= limit - limit.div_ceil(8);
         if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
             self.full = false;
             let words = "the outbox takes messages again";
@@ -228,6 +231,7 @@ impl Outbox {
         } else if let (true, Some((through, after))) = (tidy, self.finished) {
             Action::FinishPages { through, after }
         } else if self.online && next_read < tail && self.has_room_to_read() {
+            self.read_is_stale = false;
             Action::ReadPage { page: next_read, last_try: self.read_failures >= READS }
         } else {
             return;

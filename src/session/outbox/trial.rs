@@ -144,12 +144,10 @@ impl Outbox {
         self.window.positions(|slot| slot.message.until_reply || !answered)
     }
 
-    /// EnOS has refused one of several messages and does not say which: all go again, each by itself.
+    /// EnOS has refused one of several messages and does not say which: all go again, each by itself. One that is alone
+    /// already may not be the one: it has its own answer, or none, which counts.
     pub fn send_one_by_one(&mut self, around: &mut Around) {
-        if self.window.stepped_aside() > 0 {
-            self.end_trial(around);
-        }
-        if let Some((_, last)) = self.window.under_way() {
+        if let Some((_, last)) = self.window.under_way().filter(|(first, last)| first < last) {
             self.unclear = self.unclear.max(last);
             self.again(0, around);
         }

@@ -92,6 +92,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
             drop(world.publish_durable(count, dice.bool(), size));
         }
+        76..=77 => world.drop_durable(dice.usize(..)),
         56..=57 => world.unsubscribe(["/sys/pk/dk/#", "b", "c"][dice.usize(..3)]),
         _ => {}
     }

@@ -2,6 +2,7 @@
 
 use super::page::{self, Page};
 use super::{Done, Found, Queue};
+use crate::log;
 use crate::protocol::durable;
 use crate::storage::record::Role;
 use crate::storage::records::Value;
@@ -27,7 +28,10 @@ impl Queue {
             _ => return Ok(false),
         };
         self.records.store(Role::Outbox(at), &page::encode_rest(before, &messages))?;
-        self.finish_gone()?;
+        // It is gone. A page that cannot be removed now is removed in its turn.
+        if let Err(error) = self.finish_gone() {
+            log::warn("storage", format_args!("room for others comes later: {error}"));
+        }
         Ok(true)
     }
 
@@ -35,13 +39,19 @@ impl Queue {
     fn finish_gone(&mut self) -> Done<()> {
         while self.ends()?.head < self.ends()?.tail {
             let (head, start) = self.ends().map(|ends| (ends.head, ends.start))?;
-            match self.peek(head)? {
-                Found::Messages { next, after, messages } if messages.iter().all(Option::is_none) => {
-                    self.finish(next, after)?;
-                }
-                Found::Nothing { next } => self.finish(next, start)?,
+            let (next, after) = match self.peek(head)? {
+                Found::Messages { next, after, messages } if messages.iter().all(Option::is_none) => (next, after),
+                Found::Nothing { next } => (next, start),
                 _ => break,
-            }
+            };
+            // A removal that fails may have happened all the same.
+            let ends = self.ends()?;
+            ends.maybe_gone = ends.maybe_gone.max(next);
+            self.finish(next, after)?;
+        }
+        // What is left of a page has fewer bytes than went with it: the next page knows how many.
+        if let (Some(before), _) = self.totals(self.head())? {
+            self.begin_after(before)?;
         }
         Ok(())
     }

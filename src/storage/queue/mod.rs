@@ -86,7 +86,7 @@ struct Ends {
     stale: bool,
     /// Why what was in the queue cannot be found any more.
     lost: Option<String>,
-    /// Pages before this one may be missing, for the process before this one may have removed them.
+    /// Pages before this one may be missing: the process before this one may have removed them, or a removal has failed.
     maybe_gone: u64,
 }
 
@@ -180,18 +180,19 @@ impl Queue {
             let held = self.held();
             let dead = self.ends()?.index.dead.held;
             let all = held.plus(dead.messages, dead.bytes).plus(messages, bytes);
+            let Ends { head: page, tail, start, .. } = *self.ends()?;
+            let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
+            // First of all: what is refused costs no dead letter.
+            if full && !self.limits.drop_oldest {
+                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
+                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
+            }
             if dead.messages > 0 && self.limits.are_below(all) {
                 self.drop_oldest_dead_letter()?;
                 continue;
             }
-            let full = self.limits.are_below(held.plus(messages, bytes));
-            let Ends { head: page, tail, start, .. } = *self.ends()?;
-            if !full || page >= tail {
+            if !full {
                 return Ok(());
-            }
-            if !self.limits.drop_oldest {
-                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
-                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }
             let gone = match self.find_at(page, true)? {
                 Found::Messages { next, after, messages } => {
@@ -295,8 +296,13 @@ impl Queue {
             self.records.erase_all((head..to).map(Role::Outbox))?;
             self.ends()?.head = to;
         }
+        self.begin_after(after)
+    }
+
+    /// What was ever taken before the head.
+    fn begin_after(&mut self, before: Totals) -> Done<()> {
         let ends = self.ends()?;
-        let held = plausible(ends.end.since(after), ends.tail - ends.head);
+        let held = plausible(ends.end.since(before), ends.tail - ends.head);
         ends.start = ends.end.since(held);
         Ok(())
     }

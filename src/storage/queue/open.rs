@@ -130,7 +130,7 @@ impl Queue {
     }
 
     /// What the queue had taken before a page, and with it.
-    fn totals(&self, at: u64) -> Done<(Option<Totals>, Option<Totals>)> {
+    pub(super) fn totals(&self, at: u64) -> Done<(Option<Totals>, Option<Totals>)> {
         let Value::Whole(data) = self.records.look(Role::Outbox(at))? else { return Ok((None, None)) };
         Ok(match page::decode(&data) {
             Ok(Page::Whole { before, messages }) => {

@@ -255,6 +255,52 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
 }
 
 #[test]
+fn a_message_that_is_refused_costs_no_dead_letter() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(QueueLimits { messages: 10, bytes: 4096, drop_oldest: false });
+    for number in 0..8 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    queue.set_aside(0, 0, &message(1, 1)).unwrap();
+    let three = [message(8, 1), message(9, 1), message(10, 1)];
+    assert_eq!(queue.append(&three).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
+    assert_eq!((queue.take_dropped_dead().len(), letters(&queue).len()), (0, 1));
+    queue.append(&three[..2]).unwrap();
+    assert_eq!(queue.take_dropped_dead(), [0], "it goes for what is taken");
+}
+
+#[test]
+fn a_large_message_that_the_host_drops_gives_its_bytes_back_at_once() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(QueueLimits { messages: 10, bytes: 300_000, drop_oldest: false });
+    let batch = queue.append(&[message(0, 20_000), message(1, 20_000)]).unwrap();
+    let large = queue.append(&[message(2, 200_000)]).unwrap();
+    queue.append(&[message(3, 1)]).unwrap();
+    for token in [durable::token(batch.page, 0), durable::token(batch.page, 1), durable::token(large.page, 0)] {
+        assert!(queue.drop_waiting(token).unwrap());
+    }
+    assert!(queue.held().messages == 1 && queue.held().bytes < 100, "{:?}", queue.held());
+    queue.append(&[message(4, 250_000)]).unwrap();
+    let held = queue.held();
+    let mut queue = memory.queue(WIDE);
+    queue.open().unwrap();
+    assert_eq!(queue.held(), held, "after a restart");
+}
+
+#[test]
+fn what_the_host_drops_is_gone_though_its_page_cannot_be_removed_yet() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    for number in 0..2 {
+        queue.append(&[message(number, 1)]).unwrap();
+    }
+    memory.cells().left = Some(1);
+    assert!(queue.drop_waiting(durable::token(1, 0)).unwrap());
+    memory.cells().left = None;
+    assert_eq!(contents(&mut queue), [message(1, 1)]);
+}
+
+#[test]
 fn a_torn_index_costs_no_dead_letter() {
     for slot in ["index.0", "index.1"] {
         let memory = Memory::default();

@@ -3,6 +3,7 @@
 use enos::error::Status::*;
 use serde_json::Value;
 use support::broker::*;
+use support::gate::Gate;
 use support::host::*;
 
 use super::{device, params, posts, Request, KEPT};
@@ -69,6 +70,36 @@ fn what_is_under_way_can_be_dropped_and_what_waits_behind_it_goes_on() {
     assert_eq!(host.until("REPLY").token, tokens[1]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!((host.take(), host.outbox_info().unwrap().set_aside), (None, 0));
+}
+
+#[test]
+fn what_is_refused_while_it_is_being_dropped_is_no_dead_letter() {
+    let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
+    let mut host = device(&broker, &store).start();
+    host.connect();
+    let mut peer = broker.accept_mqtt();
+    let token = posts(&host, 0..1)[0];
+    let request = Request::next(&mut peer);
+    let (client, held) = (host.client(), gate.clone());
+    store.answer(move |request| {
+        if request.is_store() && request.key.starts_with("out.") {
+            held.pass();
+        }
+        None
+    });
+    let dropping = std::thread::spawn(move || client.drop_message(token));
+    gate.wait_for_arrival();
+    request.answer(&mut peer, 1206);
+    while host.stats().messages_received == 0 {
+        std::thread::yield_now();
+    }
+    gate.open();
+    assert_eq!(dropping.join().unwrap(), ENOS_OK);
+    let next = posts(&host, 1..2);
+    Request::next(&mut peer).answer(&mut peer, 200);
+    assert_eq!(host.until("REPLY").token, next[0]);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    assert_eq!((tokens(&host.dead_letters()), host.outbox_info().unwrap().set_aside), (vec![], 0));
 }
 
 #[test]

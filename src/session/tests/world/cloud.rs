@@ -131,6 +131,9 @@ impl World {
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
             if let Some((number, id)) = durable::number(topic, payload) {
                 self.ledger.send(number);
+                if self.ledger.is_dropped(number) {
+                    self.violate(format!("number {number} was dropped, and is sent"));
+                }
                 // A connection keeps the order.
                 let at = self.now + self.rng.u64(0..100);
                 self.last_arrival = self.last_arrival.max(at);

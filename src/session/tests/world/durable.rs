@@ -54,6 +54,8 @@ pub struct Ledger {
     forged: BTreeSet<u64>,
     /// Pages that were dropped.
     gone: BTreeSet<u64>,
+    /// Those that the host has dropped.
+    dropped: BTreeSet<u64>,
     life: u64,
     /// All that the cloud took, in that order; and apart.
     taken: Vec<u64>,
@@ -65,6 +67,27 @@ impl Ledger {
     /// It is on its way.
     pub(super) fn send(&mut self, number: u64) {
         *self.sent.entry(number).or_default() += 1;
+    }
+
+    pub(super) fn one_untold(&self, which: usize) -> Option<u64> {
+        let untold: Vec<u64> = self.accepted.keys().filter(|token| !self.told.contains_key(token)).copied().collect();
+        untold.get(which % untold.len().max(1)).copied()
+    }
+
+    pub(super) fn drop(&mut self, token: u64) {
+        self.told.insert(token, self.life);
+        if let Some(accepted) = self.accepted.get(&token) {
+            self.excused.insert(accepted.number);
+            self.dropped.insert(accepted.number);
+        }
+    }
+
+    pub(super) fn may_be_gone(&mut self, token: u64) {
+        self.gone.insert(page_of(token));
+    }
+
+    pub(super) fn is_dropped(&self, number: u64) -> bool {
+        self.dropped.contains(&number)
     }
 
     fn take(&mut self, number: u64) {
@@ -246,7 +269,10 @@ impl World {
             return;
         };
         let number = accepted.number;
-        if self.ledger.told.insert(token, self.ledger.life) == Some(self.ledger.life) {
+        // One whose page cannot be read stands for the others in it.
+        let stands_for_others = event.status == Status::ENOS_ERR_STORAGE && self.ledger.is_dropped(number);
+        let told = self.ledger.told.insert(token, self.ledger.life);
+        if told == Some(self.ledger.life) && !stands_for_others {
             self.violate(format!("number {number} has a second outcome: {:?}", event.status));
         }
         match event.status {

@@ -4,6 +4,7 @@ mod attacker;
 mod checks;
 mod cloud;
 mod device;
+mod drops;
 mod durable;
 mod flash;
 

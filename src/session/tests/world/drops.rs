@@ -1,0 +1,38 @@
+//! The host drops messages of its outbox, as the client does it: first from the storage, then from the session.
+
+use super::super::super::*;
+use super::World;
+use crate::session::{OutboxEnds, Place};
+
+impl World {
+    /// Drops one of those whose outcome is still to come, whichever.
+    pub fn drop_durable(&mut self, which: usize) {
+        let Some(token) = self.ledger.one_untold(which) else { return };
+        let now = self.now();
+        let Ok(opened) = self.queue.open() else { return self.after_drop() };
+        if !self.session.outbox_is_open() {
+            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost };
+            self.session.handle(now, Input::OutboxOpened(Ok(ends)));
+        }
+        if self.session.place(token) == Place::Waiting {
+            match self.queue.drop_waiting(token) {
+                Ok(true) if !self.flash.cells().dead => {
+                    self.ledger.drop(token);
+                    let (head, held) = (self.queue.head(), self.queue.held());
+                    self.session.forget_durable(now, token, head, held);
+                }
+                Ok(false) => {}
+                // It may be gone or not.
+                Ok(true) | Err(_) => self.ledger.may_be_gone(token),
+            }
+        }
+        self.after_drop();
+    }
+
+    fn after_drop(&mut self) {
+        if self.flash.cells().dead {
+            return self.die();
+        }
+        self.perform();
+    }
+}
