@@ -44,7 +44,11 @@ public:
             online_ = event.type == ENOS_EVENT_CONNECTED;
         else if (event.type == ENOS_EVENT_REPLY)
             std::cout << "reply, code " << event.detail_code << '\n';
+        else if (event.type == ENOS_EVENT_STOPPED)
+            stopped_ = true;
     }
+
+    bool stopped() const { return stopped_; }
 
     /* Reports when that is due. Returns how long to wait, in milliseconds. */
     uint32_t work(enos::client_ref client)
@@ -69,6 +73,7 @@ private:
     }
 
     bool online_ = false;
+    bool stopped_ = false;
     steady::time_point due_;
 };
 
@@ -86,8 +91,8 @@ void run(char **argv, const char *secret)
         client.loop(self.work(client));
 
     client.disconnect();
-    if (client.wait(ENOS_STATE_IDLE, 5000) != ENOS_OK)
-        std::cerr << "disconnect: " << enos_last_error() << '\n';
+    while (!self.stopped()) /* until the device is offline, and a device secret that has arrived is stored */
+        client.loop();
 }
 
 } // namespace

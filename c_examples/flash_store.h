@@ -1,6 +1,6 @@
 /*
  * A storage for libenos on raw flash: a log over a ring of sectors, which wear evenly, written as for a NOR flash
- * partition. It holds the device's five records and an outbox of some hundreds of messages. To use it on a board, copy
+ * partition. It holds the device's four records and an outbox of some hundreds of messages. To use it on a board, copy
  * it, set SECTOR and SECTORS (flash_store.c), and replace flash_file.c by the flash driver.
  *
  * As it is: a partition of 256 KiB, values up to 4000 bytes, 1024 keys at once, 16 KiB of RAM.

@@ -25,6 +25,7 @@
  *
  *     static enos_client *client;
  *     static volatile sig_atomic_t stop;
+ *     static int stopped;
  *
  *     static void on_signal(int number)
  *     {
@@ -39,6 +40,8 @@
  *
  *         (void)ctx;
  *         printf("%s: %s; %s\n", enos_event_name(event->type), enos_strerror(event->status), event->detail);
+ *         if (event->type == ENOS_EVENT_STOPPED)
+ *             stopped = 1;
  *         if (event->type != ENOS_EVENT_CONNECTED)
  *             return;
  *         snprintf(params, sizeof params, "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%lld}", 21.5,
@@ -78,9 +81,11 @@
  *             if (enos_client_loop(client, ENOS_FOREVER) != ENOS_OK)
  *                 return fail("loop");
  *
- *         enos_client_disconnect(client);
- *         if (enos_client_wait(client, ENOS_STATE_IDLE, 5000) != ENOS_OK)
- *             fprintf(stderr, "disconnect: %s\n", enos_last_error());
+ *         if (enos_client_disconnect(client) != ENOS_OK)
+ *             return fail("disconnect");
+ *         while (!stopped) // offline, and a device secret that has arrived is stored
+ *             if (enos_client_loop(client, ENOS_FOREVER) != ENOS_OK)
+ *                 return fail("loop");
  *         return enos_client_destroy(client) == ENOS_OK ? 0 : fail("destroy");
  *     }
  * @endcode
@@ -384,8 +389,7 @@ const char *enos_strerror(enos_status code);
  * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
- *          The functions that return no enos_status neither set nor clear it, save
- *          enos_config_free().
+ *          The functions that return no enos_status neither set nor clear it, save enos_config_free().
  */
 const char *enos_last_error(void);
 
@@ -395,8 +399,8 @@ const char *enos_last_error(void);
  * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
  * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
  * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
- * in its place.
+ * a secret or a message's payload. In place of a line break, another control character or a bidirectional control there
+ * is a '?'.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -768,9 +772,9 @@ typedef struct enos_storage_change {
 /**
  * Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
  *
- * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
- * above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
- * message (or each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
+ * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
+ * above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
+ * each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
  * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
  * version and a checksum. A store need not look into them.
  *
@@ -985,8 +989,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ACTIVATION_LATE = 16,
   /**
-   * A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
-   * of its message was told before.
+   * A dead letter had to go, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The
+   * outcome of its message was told before.
    */
   ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 } enos_event_type;
@@ -1226,8 +1230,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
 
 /**
  * Sets how long the device secret may take after a login with the product secret before that is reported
- * (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10
- * minutes.
+ * (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10 minutes.
  *
  * @param config  the config.
  * @param ms      100 to 600000. Default: 30000.
@@ -1239,8 +1242,9 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
 /**
  * Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
  * random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
- * more than max_ms. Whoever has very many devices behind one broker raises min_ms: when all lose it at once and it
- * returns at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms nothing is random.
+ * more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at once and
+ * the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms
+ * nothing is random.
  *
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
@@ -1304,7 +1308,7 @@ enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messag
 
 /**
  * Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
- * many; an activation is never dropped.
+ * many; an activation that is awaited is never dropped.
  *
  * @param config            the config.
  * @param inbound_messages  1 to 1000000. Default: 1000.
@@ -1318,7 +1322,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
  * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
- * ENOS_ERR_NETWORK. An activation of up to 64 KiB comes in all the same.
+ * ENOS_ERR_NETWORK. An activation that is awaited comes in all the same, with up to 64 KiB.
  *
  * @param config  the config.
  * @param bytes   1024 to 268435455. Default: 1048576.
@@ -1358,9 +1362,9 @@ enos_status enos_config_set_bind_interface(struct enos_config *config, const cha
  * may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
  *
  * Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
- * issued it; for the others nobody asks. A list that has expired cannot vouch any more: its authority's certificates are
- * refused, as revoked ones are, until there is a new list in the file, or none. So put lists there only if they are
- * renewed in time, by a way that does not need this connection.
+ * issued it. Certificates of an authority without a list are not checked for revocation. When a list has expired, the
+ * certificates of its authority are refused, as revoked ones are, until there is a new list in the file, or none. So put
+ * lists there only if they are renewed in time, by a way that does not need this connection.
  *
  * The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
  * loaded again when their file or directory has changed, and after an hour.
@@ -1660,7 +1664,8 @@ enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
 
 /**
  * Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
- * to bring the state about, and loops itself once that has left.
+ * to bring the state about, and loops itself once that has left. It returns when the state is reached, which can be
+ * before the event that goes with it is delivered: to see an event (STOPPED for instance), loop until it has come.
  *
  * @param client      the client.
  * @param state       one of enum enos_state.
@@ -1738,16 +1743,16 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
  * firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
- * EnOS itself sends a command again that was not answered in time.
+ * EnOS itself sends a command again if it was not answered in time.
  *
  * Durable messages outlive both: the chapter on the outbox has their outcomes.
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  *
  * JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
- * most, and is such that every reader reads the same. ENOS_ERR_INVALID_ARG beside what is no JSON at all: half of a
- * surrogate pair in a text ("\ud800"), a number beyond a double (1e999), a member of an object twice. EnOS would answer
- * some of these without saying which message it means.
+ * most, and has to mean the same to every reader. What is no JSON is ENOS_ERR_INVALID_ARG, and so are half of a surrogate
+ * pair in a text ("\ud800"), a number beyond a double (1e999) and a member of an object twice. EnOS would answer some of
+ * these without saying which message it means.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1815,7 +1820,7 @@ enos_status enos_client_publish(enos_client *client,
  * taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
  * at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
  * it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
- * device without this; the replies to enos_client_post_*() are seen to by the library.
+ * device without this, and the library itself subscribes to the replies to enos_client_post_*().
  *
  * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
  *
@@ -1824,8 +1829,8 @@ enos_status enos_client_publish(enos_client *client,
  *                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
  *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
  *     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
- *                                once with ENOS_OK when it is granted again after that. That a renewal was granted
- *                                is not told otherwise
+ *                                once with ENOS_OK when it is granted again after that. Other renewals that are
+ *                                granted have no event
  *
  * @param client     the client.
  * @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
@@ -1841,9 +1846,9 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 
 /**
  * Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
- * at the broker's answer; when the link is lost before, for the subscription ends with it; offline at once. With
- * ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends. A call to subscribe that is
- * still without an outcome has it now: SUBSCRIBED with ENOS_ERR_STATE.
+ * when the broker has answered, or when the link is lost before that, because the subscription ends with the link.
+ * Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends.
+ * A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
@@ -2095,7 +2100,7 @@ typedef struct enos_outbox_message {
  *
  * @param ctx      what enos_client_outbox_each() was given.
  * @param message  the message; valid until the callback returns.
- * @return         0: go on with the next; all else: that was enough.
+ * @return         0: go on with the next one; any other value: stop.
  */
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
@@ -2189,7 +2194,7 @@ enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info
  * @param which   one of enum enos_outbox_which.
  * @param cb      called for each.
  * @param ctx     passed to it; may be NULL.
- * @retval ENOS_OK               all were shown, or cb had enough.
+ * @retval ENOS_OK               all were shown, or cb has stopped it.
  * @retval ENOS_ERR_STATE        there is no storage.
  * @retval ENOS_ERR_STORAGE      your storage failed.
  * @retval ENOS_ERR_INVALID_ARG  there is no such which.
@@ -2199,7 +2204,7 @@ enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_out
 /**
  * Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
  * and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
- * its way already. Room for others is there at once when it was the oldest, else when those before it are through.
+ * its way already. If it was the oldest, its room is free at once, otherwise when those before it are through.
  *
  * Storage callbacks run inside this call; it waits for other calls that use the storage.
  *

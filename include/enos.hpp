@@ -6,9 +6,9 @@
  * ranges and statuses, and the rules for threads and callbacks stand in enos.h.
  *
  * A call that the program cannot go on without throws enos::error. Those that move messages return enos::sent: that a
- * device is not online is everyday. In a program that is compiled without exceptions (-fno-exceptions), where an exception
- * would be thrown the words go to stderr and the program is aborted; define ENOS_HPP_FAIL(status) before the header is
- * included to have something else done, which must not return.
+ * device is not online is everyday. A program that is compiled without exceptions (-fno-exceptions) is aborted where an
+ * exception would be thrown, and the words go to stderr. To have something else done, define ENOS_HPP_FAIL(status) before
+ * you include this header. It must not return.
  *
  * @code
  *     struct { void operator()(enos::client_ref client, const enos_event &event) { ... } } handler;
@@ -45,7 +45,7 @@
 #define ENOS_HPP_END_MS 10000
 #endif
 
-/** What happens where an exception would be thrown: it is, if the program has exceptions. */
+/** What a failure does: it throws an exception, if the program has exceptions. */
 #ifndef ENOS_HPP_FAIL
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
 #define ENOS_HPP_FAIL(status) throw ::enos::error(status)
@@ -293,12 +293,12 @@ public:
     {
         return set(enos_config_set_bind_interface(config_, text(name)));
     }
-    /** enos_config_set_tls(); a file that is "" is not given */
+    /** enos_config_set_tls(); "" stands for no file */
     config &tls(const std::string &ca, const std::string &certificate = "", const std::string &key = "")
     {
         return set(enos_config_set_tls(config_, given(ca), given(certificate), given(key)));
     }
-    /** enos_config_set_tls_pem(); what is "" is not given */
+    /** enos_config_set_tls_pem(); "" stands for no text */
     config &tls_pem(const std::string &ca, const std::string &certificate = "", const std::string &key = "")
     {
         return set(enos_config_set_tls_pem(config_, given(ca), ca.size(), given(certificate), certificate.size(),
@@ -360,12 +360,12 @@ public:
     explicit client(const config &config) : client_ref(nullptr) { check(enos_client_create(config.get(), &client_)); }
     /** Takes over what the other holds. */
     client(client &&other) noexcept : client_ref(other.client_) { other.client_ = nullptr; }
-    /** end(ENOS_HPP_END_MS). What does not end by then is left to the process. */
+    /** end(ENOS_HPP_END_MS). If it has not ended by then, it is left to the process. */
     ~client() { static_cast<void>(end(ENOS_HPP_END_MS) == ENOS_OK); }
 
     /**
-     * enos_client_destroy(), and if a device secret is not stored yet, loops for it first, for at most so long. ENOS_OK:
-     * the client is gone. ENOS_ERR_UNSAVED_SECRET: it is still there, and so is the secret; end it again later.
+     * enos_client_destroy(). If a device secret is not stored yet, it loops for timeout_ms at most until it is. ENOS_OK: the
+     * client is gone. ENOS_ERR_UNSAVED_SECRET: it is still there, and so is the secret; end it again later.
      */
     ENOS_NODISCARD enos_status end(uint32_t timeout_ms) noexcept
     {

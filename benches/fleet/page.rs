@@ -59,7 +59,7 @@ Barred: EnOS blocks a device for 5 minutes at its 4th CONNECT within 2 minutes.
   step. If each device came back as soon as its budget had room, nine tenths of the fleet would do so within one second,
   two and a half minutes after the loss. So the random wait begins when the budget has room.
 - **The first attempt** follows one to two seconds after the loss, for most losses are one device's own. When a whole
-  fleet loses its links and the cloud takes connections at once, it meets FIRST CONNECTs in one second. Who runs
-  a fleet that large behind one address sets `enos_config_set_reconnect(config, 10000, 120000)`: ten times as long, a tenth of
-  the rush.
+  fleet loses its links and the cloud takes connections at once, it meets FIRST CONNECTs in one second. If you run a
+  fleet that large behind one address, set `enos_config_set_reconnect(config, 10000, 120000)`: ten times as long, a tenth
+  of the rush.
 ";

@@ -219,6 +219,12 @@ impl Client {
                 }
                 return Some(runner.abandon(attempt, &reason));
             }
+            Action::Withdraw { attempt, reason } => {
+                let sent = runner.link(attempt).is_some_and(Link::connect_sent);
+                if !sent && self.session().is_ok_and(|session| session.is_withdrawn(attempt)) {
+                    return Some(runner.abandon(attempt, &reason));
+                }
+            }
             Action::Disconnect { attempt, linger_ms } => {
                 self.take_in(runner);
                 match runner.link(attempt) {

@@ -223,7 +223,8 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 }
 
 /// Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
-/// to bring the state about, and loops itself once that has left.
+/// to bring the state about, and loops itself once that has left. It returns when the state is reached, which can be
+/// before the event that goes with it is delivered: to see an event (STOPPED for instance), loop until it has come.
 ///
 /// @param client      the client.
 /// @param state       one of enum enos_state.

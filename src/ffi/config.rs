@@ -243,8 +243,7 @@ pub unsafe extern "C" fn enos_config_set_connect_timeout(config: *mut enos_confi
 }
 
 /// Sets how long the device secret may take after a login with the product secret before that is reported
-/// (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10
-/// minutes.
+/// (ACTIVATION_LATE). The client keeps waiting for it, and logs in once more after 10 minutes.
 ///
 /// @param config  the config.
 /// @param ms      100 to 600000. Default: 30000.
@@ -258,8 +257,9 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
 
 /// Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
 /// random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
-/// more than max_ms. Whoever has very many devices behind one broker raises min_ms: when all lose it at once and it
-/// returns at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms nothing is random.
+/// more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at once and
+/// the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms
+/// nothing is random.
 ///
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, mess
 }
 
 /// Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
-/// many; an activation is never dropped.
+/// many; an activation that is awaited is never dropped.
 ///
 /// @param config            the config.
 /// @param inbound_messages  1 to 1000000. Default: 1000.
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn enos_config_set_queue_limits(
 
 /// Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
 /// larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
-/// ENOS_ERR_NETWORK. An activation of up to 64 KiB comes in all the same.
+/// ENOS_ERR_NETWORK. An activation that is awaited comes in all the same, with up to 64 KiB.
 ///
 /// @param config  the config.
 /// @param bytes   1024 to 268435455. Default: 1048576.

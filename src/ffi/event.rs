@@ -88,8 +88,8 @@ pub enum enos_event_type {
     /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
     /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
     ENOS_EVENT_ACTIVATION_LATE = 16,
-    /// A dead letter had to go, for the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The outcome
-    /// of its message was told before.
+    /// A dead letter had to go, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The
+    /// outcome of its message was told before.
     ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 }
 

@@ -3,8 +3,8 @@
 //! Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
 //! thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
 //! queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
-//! a secret or a message's payload, and none a line break, another control character or a bidirectional control: '?' stands
-//! in its place.
+//! a secret or a message's payload. In place of a line break, another control character or a bidirectional control there
+//! is a '?'.
 
 use std::ffi::{c_char, c_void, CString};
 use std::mem::size_of;

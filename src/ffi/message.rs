@@ -19,16 +19,16 @@
 //!
 //! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
 //! firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
-//! EnOS itself sends a command again that was not answered in time.
+//! EnOS itself sends a command again if it was not answered in time.
 //!
 //! Durable messages outlive both: the chapter on the outbox has their outcomes.
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 //!
 //! JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
-//! most, and is such that every reader reads the same. ENOS_ERR_INVALID_ARG beside what is no JSON at all: half of a
-//! surrogate pair in a text ("\ud800"), a number beyond a double (1e999), a member of an object twice. EnOS would answer
-//! some of these without saying which message it means.
+//! most, and has to mean the same to every reader. What is no JSON is ENOS_ERR_INVALID_ARG, and so are half of a surrogate
+//! pair in a text ("\ud800"), a number beyond a double (1e999) and a member of an object twice. EnOS would answer some of
+//! these without saying which message it means.
 
 use std::ffi::c_char;
 
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn enos_client_publish(
 /// taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
 /// at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
 /// it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
-/// device without this; the replies to enos_client_post_*() are seen to by the library.
+/// device without this, and the library itself subscribes to the replies to enos_client_post_*().
 ///
 /// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
 ///
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn enos_client_publish(
 ///                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
 ///                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
 ///     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
-///                                once with ENOS_OK when it is granted again after that. That a renewal was granted
-///                                is not told otherwise
+///                                once with ENOS_OK when it is granted again after that. Other renewals that are
+///                                granted have no event
 ///
 /// @param client     the client.
 /// @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
@@ -148,9 +148,9 @@ pub unsafe extern "C" fn enos_client_subscribe(
 }
 
 /// Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
-/// at the broker's answer; when the link is lost before, for the subscription ends with it; offline at once. With
-/// ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends. A call to subscribe that is
-/// still without an outcome has it now: SUBSCRIBED with ENOS_ERR_STATE.
+/// when the broker has answered, or when the link is lost before that, because the subscription ends with the link.
+/// Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends.
+/// A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
 ///
 /// @param client     the client.
 /// @param filter     as it was subscribed.

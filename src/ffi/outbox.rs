@@ -116,7 +116,7 @@ pub struct enos_outbox_message {
 ///
 /// @param ctx      what enos_client_outbox_each() was given.
 /// @param message  the message; valid until the callback returns.
-/// @return         0: go on with the next; all else: that was enough.
+/// @return         0: go on with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox holds, and what happens when it is full.
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
 /// @param which   one of enum enos_outbox_which.
 /// @param cb      called for each.
 /// @param ctx     passed to it; may be NULL.
-/// @retval ENOS_OK               all were shown, or cb had enough.
+/// @retval ENOS_OK               all were shown, or cb has stopped it.
 /// @retval ENOS_ERR_STATE        there is no storage.
 /// @retval ENOS_ERR_STORAGE      your storage failed.
 /// @retval ENOS_ERR_INVALID_ARG  there is no such which.
@@ -265,7 +265,7 @@ fn show(token: u64, code: i32, message: Option<&Durable>, cb: impl FnOnce(&enos_
 
 /// Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
 /// and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
-/// its way already. Room for others is there at once when it was the oldest, else when those before it are through.
+/// its way already. If it was the oldest, its room is free at once, otherwise when those before it are through.
 ///
 /// Storage callbacks run inside this call; it waits for other calls that use the storage.
 ///

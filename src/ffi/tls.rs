@@ -17,9 +17,9 @@
 //! may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
 //!
 //! Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
-//! issued it; for the others nobody asks. A list that has expired cannot vouch any more: its authority's certificates are
-//! refused, as revoked ones are, until there is a new list in the file, or none. So put lists there only if they are
-//! renewed in time, by a way that does not need this connection.
+//! issued it. Certificates of an authority without a list are not checked for revocation. When a list has expired, the
+//! certificates of its authority are refused, as revoked ones are, until there is a new list in the file, or none. So put
+//! lists there only if they are renewed in time, by a way that does not need this connection.
 //!
 //! The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
 //! loaded again when their file or directory has changed, and after an hour.

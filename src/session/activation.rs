@@ -38,7 +38,12 @@ impl Session {
     pub(super) fn leave_activation(&mut self, now: Now) {
         let until = now.ms.saturating_add(LINGER_MS);
         match &mut self.phase {
-            Phase::LoggingIn { deadline: Some(deadline), .. } => *deadline = until.min(*deadline),
+            Phase::LoggingIn { deadline: Some(deadline), .. } => {
+                *deadline = until.min(*deadline);
+                // A CONNECT that went out later would not have all of that time, and the secret that it asks for is sent once.
+                let reason = "disconnected by the host".to_owned();
+                self.actions.push_back(Action::Withdraw { attempt: self.attempt, reason });
+            }
             Phase::Awaiting { ask_at, report_at, close_at } => {
                 (*ask_at, *report_at) = (None, None);
                 *close_at = Some(close_at.map_or(until, |at| at.min(until)));

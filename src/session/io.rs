@@ -150,6 +150,11 @@ pub enum Action {
         attempt: u64,
         reason: String,
     },
+    /// Drop the link at once, unless its CONNECT has gone out or it is wanted again; answered by Failed if it was dropped.
+    Withdraw {
+        attempt: u64,
+        reason: String,
+    },
     /// DISCONNECT after what is in flight had its time; answered by Closed or Lost.
     Disconnect {
         attempt: u64,
@@ -205,6 +210,7 @@ impl Action {
             Action::Load | Action::StoreSecrets(_) => Burden::None,
             Action::Open { .. }
             | Action::Abandon { .. }
+            | Action::Withdraw { .. }
             | Action::Disconnect { .. }
             | Action::Send(_)
             | Action::Log(..) => Burden::None,

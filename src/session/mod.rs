@@ -6,7 +6,7 @@
 //! | input | Idle | Loading | Waiting | LoggingIn | Awaiting | Persisting | Online | Closing |
 //! |---|---|---|---|---|---|---|---|---|
 //! | connect() | Loading, or log in | as wanted | log in, budget permitting | as wanted | wait anew | online is wanted | - | log in once closed |
-//! | disconnect() | stopped | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting | Closing soon | close the link, go on storing | Closing | Idle once closed |
+//! | disconnect() | stopped | Idle once loaded | Idle | abandon, Idle; as product: as Awaiting, if the CONNECT has gone out | Closing soon | close the link, go on storing | Closing | Idle once closed |
 //! | activation_saved() | error | error | error | error | error | as if stored | error | error |
 //! | publish(), post(), answer() | error | error | error | error | error | error | accepted | error |
 //! | subscribe() | for the next link | for the next link | for the next link | for the next link | for the next link | for the next link | asked for | for the next link |
@@ -257,6 +257,11 @@ impl Session {
             _ => false,
         };
         wanted && attempt == self.attempt
+    }
+
+    /// Whether the host wants to be offline while this attempt logs in.
+    pub fn is_withdrawn(&self, attempt: u64) -> bool {
+        !self.wanted && attempt == self.attempt && matches!(self.phase, Phase::LoggingIn { .. })
     }
 
     /// How many actions wait for somebody to run the loop, or will.

@@ -53,9 +53,9 @@ pub struct enos_storage_change {
 
 /// Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
 ///
-/// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: five to a device, hardly ever
-/// above 1 KiB, one of which is rewritten before and after each CONNECT; and with durable publishing one more for each
-/// message (or each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
+/// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
+/// above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
+/// each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
 /// Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
 /// version and a checksum. A store need not look into them.
 ///

@@ -192,6 +192,29 @@ fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_
     });
 }
 
+/// The secret that it asks for would come when nobody waits for it any more.
+#[test]
+fn no_activation_is_asked_for_after_a_disconnect() {
+    let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
+    let at = gate.clone();
+    // What is stored before the CONNECT goes out.
+    store.answer(move |request| {
+        if request.is_store() && request.key.starts_with("budget") {
+            at.pass();
+        }
+        None
+    });
+    let mut host = Setup::product(broker.address(), &store).start();
+    host.connect();
+    gate.wait_for_arrival();
+    host.disconnect();
+    gate.open();
+    assert_eq!(host.until("STOPPED").status, ENOS_OK);
+    if let Some(mut peer) = broker.accept_within(Duration::from_millis(100)) {
+        assert!(peer.try_read().is_none(), "a CONNECT");
+    }
+}
+
 /// Neither by its size nor by the topic that it comes on does a message get past max_message.
 #[test]
 fn what_comes_as_an_activation_is_received_only_where_one_is_awaited() {

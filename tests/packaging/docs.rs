@@ -158,6 +158,18 @@ fn the_versions_are_those_of_this_library() {
     assert_eq!(now("version of the header"), env!("CARGO_PKG_VERSION"));
     assert_eq!(now("ABI of the header"), env!("ENOS_ABI_VERSION"));
     assert_eq!(now("SONAME"), concat!("libenos.so.", env!("ENOS_ABI_VERSION")));
+    // The Debian packages have it in their names.
+    for page in pages() {
+        for named in ["libenos", "libenos.so."].iter().flat_map(|before| after(&read(&page), before)) {
+            assert_eq!(named, env!("ENOS_ABI_VERSION"), "{page}");
+        }
+    }
+}
+
+/// The numbers that stand right behind these words.
+fn after(text: &str, words: &str) -> Vec<String> {
+    let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    text.split(words).skip(1).map(number).filter(|number| !number.is_empty()).collect()
 }
 
 /// By OpenSSL, and by the library.

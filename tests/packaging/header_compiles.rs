@@ -56,8 +56,10 @@ fn results_that_must_be_looked_at_are() {
         "enos_client_activation_saved(0)",
         "enos_client_publish(0, 0, 0, 0, 1, ENOS_PUBLISH_DURABLE, 0)",
         "enos_client_publish_batch(0, 0, 0, 0, 0)",
+        "enos_client_post_measurepoints(0, 0, 0, ENOS_PUBLISH_DURABLE, 0)",
         "enos_config_set_storage(0, 0)",
         "enos_storage_directory(0, 0)",
+        "enos_storage_directory_create(0, 0)",
     ];
     for call in calls {
         let source = workshop.write("must_use.c", &format!("#include <enos.h>\nint main(void)\n{{\n    {call};\n}}\n"));

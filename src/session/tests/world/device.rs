@@ -165,6 +165,15 @@ impl World {
                     what: LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent },
                 });
             }
+            Action::Withdraw { attempt, reason } => {
+                let sent = self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt && wire.connect_sent);
+                if !sent && self.session.is_withdrawn(attempt) {
+                    self.wire.take_if(|wire| wire.attempt == attempt);
+                    let status = Status::ENOS_ERR_NETWORK;
+                    let what = LinkInput::Failed { status, reason, connect_sent: false };
+                    return Some(Input::Link { attempt, what });
+                }
+            }
             Action::Disconnect { attempt, .. } => {
                 self.take_in();
                 self.check_unread();
