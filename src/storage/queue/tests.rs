@@ -365,25 +365,35 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
     }
 }
 
+fn old_post() -> Durable {
+    let content = Content::Measurepoints { params: b"{}".to_vec() };
+    Durable { content, until_reply: true, resume: true, time: PostTime::Own }
+}
+
 /// It is on flash for years.
 #[test]
 fn the_bytes_are_those_of_version_1() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    let post = Durable {
-        content: Content::Measurepoints { params: b"{}".to_vec() },
-        until_reply: true,
-        resume: true,
-        time: PostTime::Own,
+    queue.append(&[message(1, 2), old_post()]).unwrap();
+    queue.set_aside(1 << 62, -2, &old_post()).unwrap();
+    let cells = memory.cells();
+    let line = |(key, value): (&String, &Vec<u8>)| {
+        format!("{} {}", key.trim_end_matches(".0123456789abcdef"), hex::encode(value))
     };
-    queue.append(&[message(1, 2), post.clone()]).unwrap();
-    queue.set_aside(1 << 62, -2, &post).unwrap();
-    let golden: BTreeMap<String, String> = memory
-        .cells()
-        .values
-        .iter()
-        .map(|(key, value)| (key.trim_end_matches(".0123456789abcdef").to_owned(), hex::encode(value)))
-        .collect();
-    let lines: Vec<String> = golden.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let lines: Vec<String> = cells.values.iter().map(line).collect();
     assert_eq!(lines, include_str!("../../../tests/golden/queue-v1.txt").lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_an_earlier_library_has_stored_is_read() {
+    let memory = Memory::default();
+    for line in include_str!("../../../tests/golden/queue-v0.1.txt").lines() {
+        let (key, value) = line.split_once(' ').unwrap();
+        memory.store(&format!("{key}.0123456789abcdef"), &hex::decode(value).unwrap()).unwrap();
+    }
+    let mut queue = memory.queue(WIDE);
+    assert_eq!(contents(&mut queue), [message(1, 2), old_post()]);
+    let letters = queue.dead_letters().filter_map(|number| queue.dead_letter(number).unwrap()).collect::<Vec<_>>();
+    assert_eq!(letters.iter().map(|letter| (letter.token, letter.code)).collect::<Vec<_>>(), [(1 << 62, -2)]);
 }
