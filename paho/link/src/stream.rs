@@ -192,6 +192,7 @@ mod tests {
     use super::{Moved, Need};
     use crate::socket::Socket;
     use openssl::asn1::Asn1Time;
+    use openssl::bn::BigNum;
     use openssl::hash::MessageDigest;
     use openssl::pkey::{PKey, Private};
     use openssl::rsa::Rsa;
@@ -201,12 +202,15 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{channel, Receiver};
 
-    fn certificate(key: &PKey<Private>) -> X509 {
+    /// No two are alike, so that OpenSSL does not compress a chain of them to next to nothing.
+    fn certificate(key: &PKey<Private>, number: u32) -> X509 {
         let mut name = X509NameBuilder::new().unwrap();
         name.append_entry_by_text("CN", &"x".repeat(60)).unwrap();
         let name = name.build();
         let mut certificate = X509::builder().unwrap();
         certificate.set_version(2).unwrap();
+        let serial = BigNum::from_u32(number).and_then(|number| number.to_asn1_integer()).unwrap();
+        certificate.set_serial_number(&serial).unwrap();
         certificate.set_subject_name(&name).unwrap();
         certificate.set_issuer_name(&name).unwrap();
         certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
@@ -254,20 +258,20 @@ mod tests {
     #[test]
     fn a_handshake_goes_on_when_a_write_in_it_has_to_wait() {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-        let own = certificate(&key);
+        let own = certificate(&key, 0);
         let context = |method, chain| {
             let mut context = SslContext::builder(method).unwrap();
             context.set_certificate(&own).unwrap();
             context.set_private_key(&key).unwrap();
-            for _ in 0..chain {
-                context.add_extra_chain_cert(own.clone()).unwrap();
+            for number in 1..=chain {
+                context.add_extra_chain_cert(certificate(&key, number)).unwrap();
             }
             context.set_verify_callback(SslVerifyMode::PEER, |_, _| true);
             context.build()
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Ssl::new(&context(SslMethod::tls_server(), 0)).unwrap();
-        let client = Ssl::new(&context(SslMethod::tls_client(), 30)).unwrap();
+        let client = Ssl::new(&context(SslMethod::tls_client(), 80)).unwrap();
         let small = 2048i32.to_ne_bytes();
         let set = |fd, option| {
             // SAFETY: the option's value, with its length.
