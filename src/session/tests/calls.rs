@@ -47,7 +47,7 @@ impl Desk {
     }
 
     fn link(&mut self, what: LinkInput) {
-        self.feed(Input::Link { attempt: self.session.attempt, what });
+        self.feed(Input::Link { attempt: self.session.connection.attempt, what });
     }
 
     fn go_online(&mut self) {
