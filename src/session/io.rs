@@ -7,7 +7,7 @@ use super::event::Event;
 use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::protocol::{Request, Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -48,7 +48,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Durable>> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Request>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }
@@ -177,7 +177,7 @@ pub enum Action {
     SetAside {
         token: u64,
         code: i32,
-        message: Durable,
+        message: Request,
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),

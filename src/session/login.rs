@@ -2,7 +2,7 @@
 
 use super::secrets::Secrets;
 use super::*;
-use crate::protocol::durable::CLOCK_IS_SET_MS;
+use crate::protocol::request::CLOCK_IS_SET_MS;
 
 /// After a full round of refusals: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
