@@ -44,7 +44,7 @@ use super::input::{null, Versioned};
 use super::output::StructOut;
 use super::status::enos_status;
 use crate::error::Error;
-use crate::protocol::{Content, Durable};
+use crate::protocol::Request;
 
 /// What becomes of a durable message for which the outbox has no room.
 #[repr(C)]
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn enos_client_outbox_each(
     unsafe {
         on_client(client, |client| {
             let cb = cb.ok_or_else(|| null("cb"))?;
-            let look = |token, code, message: Option<&Durable>| show(token, code, message, |shown| cb(ctx, shown) == 0);
+            let look = |token, code, message: Option<&Request>| show(token, code, message, |shown| cb(ctx, shown) == 0);
             match which {
                 w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
                     client.each_waiting(&mut |token, message| look(token, 0, Some(message)))
@@ -245,12 +245,9 @@ pub unsafe extern "C" fn enos_client_outbox_each(
     }
 }
 
-fn show(token: u64, code: i32, message: Option<&Durable>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
-    let topic: Option<Vec<u8>> = message.map(|message| match &message.content {
-        Content::Publish { topic, .. } => topic.bytes().chain([0]).collect(),
-        Content::Measurepoints { .. } => vec![0],
-    });
-    let payload = message.map_or(&[][..], |message| message.content.payload());
+fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
+    let topic: Option<Vec<u8>> = message.map(|message| message.name.bytes().chain([0]).collect());
+    let payload = message.map_or(&[][..], |message| &message.params);
     cb(&enos_outbox_message {
         struct_size: size_of::<enos_outbox_message>(),
         token,

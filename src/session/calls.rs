@@ -1,7 +1,7 @@
 //! The host's calls that move messages.
 
 use super::*;
-use crate::protocol::{envelope, thing_model};
+use crate::protocol::{envelope, Operation};
 
 impl Session {
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
@@ -44,8 +44,8 @@ impl Session {
     /// The token's outcome is REPLY.
     pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
         self.check_online()?;
-        let operation = thing_model::measurepoint_post(&self.settings.identity);
-        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
+        let (operation, identity) = (Operation::ENOS_OP_MEASUREPOINT_POST, &self.settings.identity);
+        let token = self.requests.post(operation, identity, params_json, now.ms, &mut self.actions)?;
         self.count_live(now, params_json.len());
         Ok(token)
     }

@@ -2,11 +2,11 @@
 
 use super::outbox::{Around, Place, UntilReply};
 use super::*;
-use crate::protocol::{Durable, Totals};
+use crate::protocol::{Request, Totals};
 
 impl Session {
     /// Messages were accepted, and are in the host's storage.
-    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
+    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
         self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages));
         self.run_outbox(now, false);
     }

@@ -1,12 +1,11 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
-use zeroize::Zeroizing;
-
 use super::connection::{Accepted, Credential, DeviceSecret};
 use super::event::Event;
 use crate::error::Status;
 use crate::log::Level;
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::model::link::{LinkEvent, LinkRequest};
+use crate::protocol::{Request, Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -16,7 +15,7 @@ pub enum Input {
     SecretsStored(std::result::Result<(), StorageFailure>),
     Link {
         attempt: u64,
-        what: LinkInput,
+        what: LinkEvent,
     },
     /// Inbound messages that found the queue full.
     Dropped(u64),
@@ -47,7 +46,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Durable>> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Request>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }
@@ -65,49 +64,6 @@ pub enum Outcome {
     NotDelivered {
         status: Status,
         reason: String,
-    },
-}
-
-pub enum LinkInput {
-    Up,
-    /// CONNACK with a code other than 0.
-    Refused {
-        code: u8,
-    },
-    /// No CONNACK.
-    Failed {
-        /// `ENOS_ERR_TLS` when that is what failed.
-        status: Status,
-        reason: String,
-        connect_sent: bool,
-    },
-    Lost {
-        reason: String,
-    },
-    /// Lost, because the broker sent what it may not.
-    Broken {
-        reason: String,
-    },
-    Closed,
-    Delivered {
-        token: u64,
-    },
-    NotDelivered {
-        token: u64,
-        reason: String,
-    },
-    /// `granted` None: refused.
-    Subscribed {
-        token: u64,
-        granted: Option<u8>,
-    },
-    Unsubscribed {
-        token: u64,
-    },
-    Message {
-        topic: Vec<u8>,
-        payload: Zeroizing<Vec<u8>>,
-        qos: u8,
     },
 }
 
@@ -138,7 +94,7 @@ pub enum Action {
     StoreSecrets(Vec<DeviceSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
-    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
+    /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
     Open {
         attempt: u64,
         credential: Credential,
@@ -176,7 +132,7 @@ pub enum Action {
     SetAside {
         token: u64,
         code: i32,
-        message: Durable,
+        message: Request,
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),
@@ -213,22 +169,6 @@ impl Action {
             | Action::Disconnect { .. }
             | Action::Send(_)
             | Action::Log(..) => Burden::None,
-        }
-    }
-}
-
-pub enum LinkRequest {
-    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
-    Subscribe { token: u64, filter: String, qos: u8 },
-    Unsubscribe { token: u64, filter: String },
-}
-
-impl LinkRequest {
-    pub fn token(&self) -> u64 {
-        match self {
-            LinkRequest::Publish { token, .. }
-            | LinkRequest::Subscribe { token, .. }
-            | LinkRequest::Unsubscribe { token, .. } => *token,
         }
     }
 }

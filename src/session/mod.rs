@@ -29,11 +29,12 @@ use std::collections::VecDeque;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
+pub use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::topic;
 
 pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
 pub use event::{Event, EventKind, State};
-pub use io::{Action, Burden, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
 pub use requests::MAX_ANSWERS;
 pub use settings::Settings;
@@ -192,14 +193,17 @@ impl Session {
         }
     }
 
-    fn on_link(&mut self, now: Now, what: LinkInput) {
+    fn on_link(&mut self, now: Now, what: LinkEvent) {
         let (requests, actions) = (&mut self.requests, &mut self.actions);
         match what {
-            LinkInput::Delivered { token } => requests.delivered(token, actions),
-            LinkInput::NotDelivered { token, reason } => requests.not_delivered(token, &reason, actions),
-            LinkInput::Subscribed { token, granted } => requests.subscribed(token, granted, actions),
-            LinkInput::Unsubscribed { token } => requests.unsubscribed(token, actions),
-            LinkInput::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
+            LinkEvent::Delivered { token } => requests.delivered(token, actions),
+            LinkEvent::NotDelivered { token, reason } => requests.not_delivered(token, &reason, actions),
+            LinkEvent::Subscribed { token, granted } => {
+                // A request has one filter so far.
+                requests.subscribed(token, granted.first().copied().flatten(), actions);
+            }
+            LinkEvent::Unsubscribed { token } => requests.unsubscribed(token, actions),
+            LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
             other => self.with_connection(now, |connection, cx| connection.link_event(other, cx)),
         }
     }

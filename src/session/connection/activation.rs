@@ -57,7 +57,7 @@ impl Connection {
             // EnOS sends the message without a subscription too, and may refuse this one. Its outcome is no event: the
             // token is 0.
             for filter in topic::activation_topics(&cx.settings.identity) {
-                cx.actions.push_back(Action::Send(LinkRequest::Subscribe { token: 0, filter, qos: 1 }));
+                cx.actions.push_back(Action::Send(LinkRequest::Subscribe { token: 0, filters: vec![(filter, 1)] }));
             }
         }
         if reports {

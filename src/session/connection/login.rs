@@ -3,7 +3,7 @@
 use super::retry::failure;
 use super::secrets::DeviceSecrets;
 use super::*;
-use crate::protocol::durable::CLOCK_IS_SET_MS;
+use crate::protocol::request::CLOCK_IS_SET_MS;
 use crate::session::{Loaded, StorageFailure};
 
 /// After a failure, a host that calls connect() waits at least this long. Otherwise a host that calls it after each

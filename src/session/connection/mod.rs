@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 
 use super::backoff::Backoff;
 use super::event::{Event, EventKind, State};
-use super::{Action, LinkInput, LinkRequest, Now, Settings};
+use super::{Action, LinkEvent, LinkRequest, Now, Settings};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
 use crate::protocol::SecureMode;

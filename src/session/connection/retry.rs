@@ -22,14 +22,13 @@ pub enum LinkEnd {
 
 impl Connection {
     /// Something has happened to the link itself.
-    pub fn link_event(&mut self, event: LinkInput, cx: &mut Context) -> Option<Change> {
+    pub fn link_event(&mut self, event: LinkEvent, cx: &mut Context) -> Option<Change> {
         match event {
-            LinkInput::Up => self.up(cx),
-            LinkInput::Refused { code } => self.refused(code, cx),
-            LinkInput::Failed { status, reason, connect_sent } => self.failed(status, &reason, connect_sent, cx),
-            LinkInput::Lost { reason } => self.lost(Status::ENOS_ERR_NETWORK, &reason, cx),
-            LinkInput::Broken { reason } => self.lost(Status::ENOS_ERR_PROTOCOL, &reason, cx),
-            LinkInput::Closed => self.lost(Status::ENOS_ERR_NETWORK, "the connection was closed", cx),
+            LinkEvent::Connected => self.up(cx),
+            LinkEvent::Refused { code } => self.refused(code, cx),
+            LinkEvent::Failed { status, reason, connect_sent } => self.failed(status, &reason, connect_sent, cx),
+            LinkEvent::Lost { status, reason } => self.lost(status, &reason, cx),
+            LinkEvent::Closed => self.lost(Status::ENOS_ERR_NETWORK, "the connection was closed", cx),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::page::{decode_message, encode_message};
 use super::{Done, Queue};
-use crate::protocol::{durable, Durable, Totals};
+use crate::protocol::{outbox, Request, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::Value;
@@ -25,7 +25,7 @@ pub struct DeadLetter {
     /// EnOS's code; 0 for other reasons.
     pub code: i32,
     /// `None`: what is there cannot be read.
-    pub message: Option<Durable>,
+    pub message: Option<Request>,
 }
 
 /// Where dead letters are, and how many. Between the two ends some may be gone.
@@ -51,13 +51,13 @@ impl Dead {
 
 impl Queue {
     /// Keeps a message that cannot succeed. It is still in the queue, until that is told that it is through.
-    pub fn set_aside(&mut self, token: u64, code: i32, message: &Durable) -> Done<()> {
+    pub fn set_aside(&mut self, token: u64, code: i32, message: &Request) -> Done<()> {
         self.keep(token, code, MESSAGE, &encode_message(Some(message)))
     }
 
     /// Keeps what stands where a page should.
     pub(super) fn keep_raw(&mut self, page: u64, bytes: &[u8]) -> Done<()> {
-        self.keep(durable::token(page, 0), 0, RAW, bytes)
+        self.keep(outbox::token(page, 0), 0, RAW, bytes)
     }
 
     fn keep(&mut self, token: u64, code: i32, kind: u8, bytes: &[u8]) -> Done<()> {

@@ -3,14 +3,14 @@
 use super::page::{self, Page};
 use super::{Done, Found, Queue};
 use crate::log;
-use crate::protocol::durable;
+use crate::protocol::outbox;
 use crate::storage::record::Role;
 use crate::storage::records::Value;
 
 impl Queue {
     /// Removes the message with this token from what waits; false: it does not wait.
     pub fn drop_waiting(&mut self, token: u64) -> Done<bool> {
-        let Some((at, index)) = durable::place(token) else { return Ok(false) };
+        let Some((at, index)) = outbox::place(token) else { return Ok(false) };
         if at < self.ends()?.head || at >= self.ends()?.tail {
             return Ok(false);
         }

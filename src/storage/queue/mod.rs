@@ -17,8 +17,8 @@ mod page;
 mod tests;
 
 use crate::error::{Error, Status};
-use crate::protocol::durable::MAX_TOGETHER;
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::protocol::outbox::MAX_TOGETHER;
+use crate::protocol::{Request, Suspect, Totals};
 use crate::storage::record::Role;
 use crate::storage::records::{Records, RecordsError, Value};
 use crate::storage::vtable::MAX_VALUE_LEN;
@@ -123,7 +123,7 @@ pub enum Found {
         next: u64,
         after: Totals,
         /// `None`: the host has dropped it.
-        messages: Vec<Option<Durable>>,
+        messages: Vec<Option<Request>>,
     },
     /// It was through already.
     Nothing { next: u64 },
@@ -138,7 +138,7 @@ impl Queue {
 
     /// Takes the messages, all or none: after `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` when there is no room,
     /// `ENOS_ERR_TOO_LARGE` when there could never be.
-    pub fn append(&mut self, messages: &[Durable]) -> Done<Appended> {
+    pub fn append(&mut self, messages: &[Request]) -> Done<Appended> {
         self.open()?;
         let before = self.ends()?.end;
         let pages = page::encode(before, messages, self.records.capacity(Role::Outbox(u64::MAX)))

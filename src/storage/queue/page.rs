@@ -13,8 +13,9 @@
 
 use zeroize::Zeroizing;
 
-use crate::protocol::durable::{Moment, PostTime, MAX_TOGETHER};
-use crate::protocol::{Content, Durable, Totals};
+use crate::protocol::outbox::MAX_TOGETHER;
+use crate::protocol::request::{Moment, PostTime};
+use crate::protocol::{Operation, Request, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
 
@@ -38,7 +39,7 @@ const MAX_TOTAL: u64 = 1 << 60;
 
 /// A page as it is read.
 pub enum Page {
-    Whole { before: Totals, messages: Vec<Option<Durable>> },
+    Whole { before: Totals, messages: Vec<Option<Request>> },
     Part { before: Totals, part: Part },
 }
 
@@ -52,7 +53,7 @@ pub struct Part {
 
 /// The data of the pages that these messages take, one behind the other: one page, or the parts of a single message.
 /// `None` when they do not fit: several messages, and more than a page's `capacity`.
-pub fn encode(before: Totals, messages: &[Durable], capacity: usize) -> Option<Vec<Bytes>> {
+pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<Vec<Bytes>> {
     let encoded: Vec<Bytes> = messages.iter().map(|message| encode_message(Some(message))).collect();
     let len: usize = encoded.iter().map(|message| message.len()).sum();
     match encoded.as_slice() {
@@ -63,7 +64,7 @@ pub fn encode(before: Totals, messages: &[Durable], capacity: usize) -> Option<V
 }
 
 /// A page of which some messages are gone.
-pub fn encode_rest(before: Totals, messages: &[Option<Durable>]) -> Bytes {
+pub fn encode_rest(before: Totals, messages: &[Option<Request>]) -> Bytes {
     let encoded: Vec<Bytes> = messages.iter().map(|message| encode_message(message.as_ref())).collect();
     whole(before, &encoded)
 }
@@ -127,7 +128,7 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
 }
 
 /// The message whose parts these are.
-pub fn join(parts: &[Part]) -> Decoded<Durable> {
+pub fn join(parts: &[Part]) -> Decoded<Request> {
     let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.bytes.len()).sum()));
     parts.iter().for_each(|part| message.extend_from_slice(&part.bytes));
     if parts.iter().any(|part| part.crc != crc32fast::hash(&message)) {
@@ -137,10 +138,9 @@ pub fn join(parts: &[Part]) -> Decoded<Durable> {
 }
 
 /// `None`: it is gone.
-pub fn encode_message(message: Option<&Durable>) -> Bytes {
+pub fn encode_message(message: Option<&Request>) -> Bytes {
     let Some(message) = message else { return Zeroizing::new(vec![GONE]) };
-    let payload = message.content.payload();
-    let mut out = Writer::with_capacity(1 + 1 + 16 + 2 + message.content.size() + 4);
+    let mut out = Writer::with_capacity(1 + 1 + 16 + 2 + message.size() + 4);
     let mut flags = (u8::from(message.until_reply) * UNTIL_REPLY) | (u8::from(message.resume) * RESUME);
     let stamp = match message.time {
         PostTime::Stamp(moment) => {
@@ -149,13 +149,13 @@ pub fn encode_message(message: Option<&Durable>) -> Bytes {
         }
         PostTime::Own | PostTime::Without => None,
     };
-    match &message.content {
-        Content::Publish { topic, .. } => {
+    match message.operation {
+        Operation::ENOS_OP_PUBLISH => {
             out.u8(PUBLISH);
             out.u8(flags);
-            out.text(topic);
+            out.text(&message.name);
         }
-        Content::Measurepoints { .. } => {
+        Operation::ENOS_OP_MEASUREPOINT_POST | Operation::ENOS_OP_MEASUREPOINT_RESUME => {
             out.u8(MEASUREPOINTS);
             out.u8(flags);
             for number in stamp.iter().flat_map(|moment| [moment.boot, moment.ms]) {
@@ -163,19 +163,19 @@ pub fn encode_message(message: Option<&Durable>) -> Bytes {
             }
         }
     }
-    out.u32(payload.len() as u32);
-    out.bytes(payload);
+    out.u32(message.params.len() as u32);
+    out.bytes(&message.params);
     out.finish()
 }
 
-pub fn decode_message(bytes: &[u8]) -> Decoded<Option<Durable>> {
+pub fn decode_message(bytes: &[u8]) -> Decoded<Option<Request>> {
     let mut reader = Reader::new(bytes);
     let message = take_message(&mut reader)?;
     end(reader)?;
     Ok(message)
 }
 
-fn take_message(reader: &mut Reader) -> Decoded<Option<Durable>> {
+fn take_message(reader: &mut Reader) -> Decoded<Option<Request>> {
     let kind = reader.u8()?;
     if kind == GONE {
         return Ok(None);
@@ -185,18 +185,15 @@ fn take_message(reader: &mut Reader) -> Decoded<Option<Durable>> {
         0 => PostTime::Own,
         _ => PostTime::Stamp(Moment { boot: reader.u64()?, ms: reader.u64()? }),
     };
-    let topic = match kind {
-        PUBLISH => Some(reader.text()?.to_owned()),
-        MEASUREPOINTS => None,
+    let (operation, name) = match kind {
+        PUBLISH => (Operation::ENOS_OP_PUBLISH, reader.text()?.to_owned()),
+        MEASUREPOINTS => (Operation::ENOS_OP_MEASUREPOINT_POST, String::new()),
         _ => return Err(RecordError::broken("it holds a message of a kind that is not known")),
     };
     let len = reader.u32()? as usize;
-    let payload = reader.bytes(len)?.to_vec();
-    let content = match topic {
-        Some(topic) => Content::Publish { topic, payload },
-        None => Content::Measurepoints { params: payload },
-    };
-    Ok(Some(Durable { content, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time }))
+    let params = reader.bytes(len)?.to_vec();
+    let (until_reply, resume) = (flags & UNTIL_REPLY != 0, flags & RESUME != 0);
+    Ok(Some(Request { operation, name, params, until_reply, resume, time }))
 }
 
 fn end(reader: Reader) -> Decoded<()> {
@@ -210,14 +207,16 @@ fn end(reader: Reader) -> Decoded<()> {
 mod tests {
     use super::*;
 
-    fn publish(len: usize) -> Durable {
-        let content = Content::Publish { topic: "/a/b".into(), payload: (0..len).map(|n| n as u8).collect() };
-        Durable { content, until_reply: false, resume: false, time: PostTime::Own }
+    fn publish(len: usize) -> Request {
+        let params = (0..len).map(|n| n as u8).collect();
+        let (operation, name) = (Operation::ENOS_OP_PUBLISH, "/a/b".into());
+        Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own }
     }
 
-    fn post() -> Durable {
-        let content = Content::Measurepoints { params: b"{\"time\":1}".to_vec() };
-        Durable { content, until_reply: true, resume: true, time: PostTime::Stamp(Moment { boot: 7, ms: 8 }) }
+    fn post() -> Request {
+        let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, b"{\"time\":1}".to_vec());
+        let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
+        Request { operation, name: String::new(), params, until_reply: true, resume: true, time }
     }
 
     const BEFORE: Totals = Totals { messages: 3, bytes: 300 };

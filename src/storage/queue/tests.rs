@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::protocol::durable::PostTime;
-use crate::protocol::{durable, Content};
+use crate::protocol::request::PostTime;
+use crate::protocol::{outbox, Operation};
 use crate::storage::key_value::{Change, KeyValue};
 use crate::storage::vtable::StorageError;
 
@@ -71,13 +71,14 @@ impl KeyValue for Memory {
 
 const WIDE: QueueLimits = QueueLimits { messages: u64::MAX, bytes: u64::MAX, drop_oldest: false };
 
-fn message(number: u32, len: usize) -> Durable {
-    let content = Content::Publish { topic: format!("/n/{number}"), payload: vec![number as u8; len] };
-    Durable { content, until_reply: false, resume: false, time: PostTime::Own }
+fn message(number: u32, len: usize) -> Request {
+    let (name, params) = (format!("/n/{number}"), vec![number as u8; len]);
+    let operation = Operation::ENOS_OP_PUBLISH;
+    Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own }
 }
 
 /// All that is in the queue, from its head on.
-fn contents(queue: &mut Queue) -> Vec<Durable> {
+fn contents(queue: &mut Queue) -> Vec<Request> {
     let opened = queue.open().unwrap();
     let (mut at, mut all) = (opened.head, Vec::new());
     while at < opened.tail {
@@ -276,7 +277,7 @@ fn a_large_message_that_the_host_drops_gives_its_bytes_back_at_once() {
     let batch = queue.append(&[message(0, 20_000), message(1, 20_000)]).unwrap();
     let large = queue.append(&[message(2, 200_000)]).unwrap();
     queue.append(&[message(3, 1)]).unwrap();
-    for token in [durable::token(batch.page, 0), durable::token(batch.page, 1), durable::token(large.page, 0)] {
+    for token in [outbox::token(batch.page, 0), outbox::token(batch.page, 1), outbox::token(large.page, 0)] {
         assert!(queue.drop_waiting(token).unwrap());
     }
     assert!(queue.held().messages == 1 && queue.held().bytes < 100, "{:?}", queue.held());
@@ -295,7 +296,7 @@ fn what_the_host_drops_is_gone_though_its_page_cannot_be_removed_yet() {
         queue.append(&[message(number, 1)]).unwrap();
     }
     memory.cells().left = Some(1);
-    assert!(queue.drop_waiting(durable::token(1, 0)).unwrap());
+    assert!(queue.drop_waiting(outbox::token(1, 0)).unwrap());
     memory.cells().left = None;
     assert_eq!(contents(&mut queue), [message(1, 1)]);
 }
@@ -325,18 +326,18 @@ fn what_the_host_drops_is_gone_and_the_rest_stays_as_it_is() {
     let batch = queue.append(&[message(1, 1), message(2, 1), message(3, 1)]).unwrap();
     let large = queue.append(&[message(4, 200_000)]).unwrap();
     queue.append(&[message(5, 1)]).unwrap();
-    for token in [durable::token(batch.page, 1), durable::token(large.page, 0)] {
+    for token in [outbox::token(batch.page, 1), outbox::token(large.page, 0)] {
         assert!(queue.drop_waiting(token).unwrap());
         assert!(!queue.drop_waiting(token).unwrap(), "it is gone");
     }
-    for token in [durable::token(batch.page, 3), durable::token(large.page + 1, 0), durable::token(1 << 40, 0), 7] {
+    for token in [outbox::token(batch.page, 3), outbox::token(large.page + 1, 0), outbox::token(1 << 40, 0), 7] {
         assert!(!queue.drop_waiting(token).unwrap(), "{token} is nobody's");
     }
     let left = [message(0, 1), message(1, 1), message(3, 1), message(5, 1)];
     assert_eq!(contents(&mut queue), left);
     assert_eq!(contents(&mut memory.queue(WIDE)), left, "after a restart");
     // The first of all makes room at once, and so do those behind it that are gone.
-    for token in [durable::token(1, 0), durable::token(batch.page, 0), durable::token(batch.page, 2)] {
+    for token in [outbox::token(1, 0), outbox::token(batch.page, 0), outbox::token(batch.page, 2)] {
         assert!(queue.drop_waiting(token).unwrap());
     }
     assert_eq!((queue.held().messages, memory.pages().len()), (1, 1));
@@ -365,9 +366,9 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
     }
 }
 
-fn old_post() -> Durable {
-    let content = Content::Measurepoints { params: b"{}".to_vec() };
-    Durable { content, until_reply: true, resume: true, time: PostTime::Own }
+fn old_post() -> Request {
+    let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, b"{}".to_vec());
+    Request { operation, name: String::new(), params, until_reply: true, resume: true, time: PostTime::Own }
 }
 
 /// It is on flash for years.
