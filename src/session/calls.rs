@@ -1,7 +1,7 @@
 //! The host's calls that move messages.
 
 use super::*;
-use crate::protocol::{envelope, Operation};
+use crate::protocol::{envelope, topic, Operation};
 
 impl Session {
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.

@@ -19,6 +19,7 @@ mod durable;
 pub mod event;
 mod io;
 mod outbox;
+mod queries;
 mod requests;
 mod settings;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 pub use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::topic;
+use crate::protocol::topic::Inbound;
 
 pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
 pub use event::{Event, EventKind, State};
@@ -85,45 +86,6 @@ impl Session {
             saved.map_err(|error| result = Err(error)).ok().flatten()
         });
         result
-    }
-
-    pub fn state(&self) -> State {
-        self.connection.state()
-    }
-
-    /// Why the last attempt failed; "" if none has.
-    pub fn last_error(&self) -> &str {
-        self.connection.last_error()
-    }
-
-    /// Why it makes no sense to wait for a state now: only a long wait is left, or nothing is under way.
-    pub fn blocked_by(&self) -> Option<Error> {
-        self.connection.blocked_by()
-    }
-
-    /// A device secret is in memory that is not stored yet.
-    pub fn has_unsaved_secret(&self) -> bool {
-        self.connection.has_unsaved_secret()
-    }
-
-    /// The device secret, which is sent once, may be on its way on the present link.
-    pub fn is_activating(&self) -> bool {
-        self.connection.is_activating()
-    }
-
-    /// Whether the link of this attempt is wanted after all, because of what has come on it after [`Action::Abandon`].
-    pub fn wants_link(&self, attempt: u64) -> bool {
-        self.connection.wants_link(attempt)
-    }
-
-    /// Whether the host wants to be offline while this attempt logs in.
-    pub fn is_withdrawn(&self, attempt: u64) -> bool {
-        self.connection.is_withdrawn(attempt)
-    }
-
-    /// How many actions wait for somebody to run the loop, or will.
-    pub fn backlog(&self) -> usize {
-        self.actions.len() + self.connection.stops_pending()
     }
 
     pub fn has_actions(&self) -> bool {
@@ -208,26 +170,42 @@ impl Session {
         }
     }
 
-    /// Every inbound message comes here, and its topic decides who gets it.
+    /// Each inbound message goes where its topic says.
     fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
-        if topic::is_activation_topic(&topic) {
-            // Not to the host, whatever it is: there may be a secret in it, and hosts log what they are given.
-            let (connection, mut cx) = self.connection(now);
-            return connection.activation_message(&topic, &payload, &mut cx);
+        match Inbound::of(&topic) {
+            // Never to the host: there may be a secret in it, and hosts log what they are given.
+            Inbound::Activation => {
+                let (connection, mut cx) = self.connection(now);
+                connection.activation_message(&topic, &payload, &mut cx);
+            }
+            Inbound::Reply => self.on_reply(now, topic, payload, qos),
+            Inbound::Other => self.emit_message(topic, payload, qos),
         }
-        let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
-        event.qos = i32::from(qos);
+    }
+
+    /// A reply that nobody waits for goes to the host as a message.
+    fn on_reply(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
         match self.requests.reply(&topic, &payload) {
-            Some(Replied::Call(reply)) => event = reply,
+            Some(Replied::Call(mut event)) => {
+                (event.topic, event.payload) = (topic, payload);
+                self.actions.push_back(Action::Emit(event));
+            }
             Some(Replied::Kept { request, code, words }) => {
                 let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
-                return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+                self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
             }
-            // The host gets it as a message, and may know more.
-            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
-            None => {}
+            // The host may know more.
+            Some(Replied::Unclear) => {
+                self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around));
+                self.emit_message(topic, payload, qos);
+            }
+            None => self.emit_message(topic, payload, qos),
         }
-        (event.topic, event.payload) = (topic, payload);
+    }
+
+    fn emit_message(&mut self, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
+        let event = Event::new(EventKind::Message, Status::ENOS_OK, "");
+        let event = Event { topic, payload, qos: i32::from(qos), ..event };
         self.actions.push_back(Action::Emit(event));
     }
 

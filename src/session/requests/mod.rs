@@ -300,9 +300,9 @@ impl Requests {
         self.finish(token, Status::ENOS_OK, "", actions);
     }
 
-    /// Ends the post that this message answers. `None`: nobody waits for it.
+    /// Ends the post that this reply answers. `None`: nobody waits for it.
     pub fn reply(&mut self, topic: &[u8], payload: &[u8]) -> Option<Replied> {
-        let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
+        let topic = std::str::from_utf8(topic).ok()?;
         match envelope::parse_reply(payload) {
             Ok(reply) => self.named_reply(topic, reply),
             Err(_) => self.nameless_reply(topic, payload),

@@ -1,4 +1,4 @@
-//! Single scenes: one thing each, with the times and the order that the design gives it.
+//! Scenes of logins and retries: the times and the order of what happens.
 
 use super::super::*;
 use super::lost;
@@ -108,7 +108,7 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
 #[test]
 fn silence_says_nothing_against_a_method_that_has_worked() {
     for minutes in 1..10 {
-        // The pair has worked, or the same method has, with the product secret.
+        // Either the credential has worked, or its method has with the product secret.
         for activated in [true, false] {
             let mut world = if activated { static_world(SignMethod::HmacSha1) } else { world(SignMethod::HmacSha1) };
             world.connect();

@@ -1,4 +1,4 @@
-//! Single scenes of a secret's way into the storage: what is kept, told and waited for.
+//! Scenes of a secret on its way into the storage.
 
 use super::super::*;
 use super::lost;
@@ -42,7 +42,7 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
     assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
     assert!(world.session.has_unsaved_secret());
     world.feed(Input::Tick);
-    // Two that were told are two to be saved.
+    // The host was told of two secrets, and saves both.
     world.feed(Input::Link { attempt, what: activation("device-secret-2") });
     let told = world.events.iter().filter(|event| event.kind == Kind::PersistFailed);
     let secrets: Vec<_> = told.map(|event| event.activation.as_ref().unwrap().device_secret().as_str()).collect();
@@ -55,7 +55,7 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
 
 #[test]
 fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
-    // While the login is under way, after it, and when the secret has come.
+    // During the login, after it, and after the secret has come.
     let mut stored = 0;
     for until in [0, 5, 20, 100, 300, 1_000, 2_000] {
         let mut world = world();
@@ -157,7 +157,7 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     assert_eq!(told.last_chunk(), Some(&[(Kind::Disconnected, S::ENOS_OK), (Kind::Stopped, S::ENOS_OK)]));
 }
 
-/// For a day he refuses the genuine secret, and accepts some of his own.
+/// For a day the attacker refuses the genuine secret, and accepts some secrets of his own.
 #[test]
 fn no_attacker_on_the_path_costs_a_device_its_genuine_secret() {
     let mut logged_in = Vec::new();
@@ -209,11 +209,11 @@ fn each_disconnect_comes_to_one_end() {
     world.disconnect();
     world.disconnect();
     assert_eq!(ends(&world), [S::ENOS_OK; 2], "there was nothing to do");
-    // Nothing is on its way before the CONNECT has gone out.
+    // Before the CONNECT is sent, no secret can be on its way.
     world.connect();
     world.disconnect();
     assert_eq!((ends(&world).len(), world.session.state(), world.cloud.connects.len()), (3, State::Idle, 0));
-    // Taken back before it was through, while the secret may be on its way.
+    // A disconnect that is taken back while the secret may be on its way.
     world.connect();
     while world.cloud.connects.is_empty() {
         world.run_until(world.now + 1);
@@ -221,7 +221,7 @@ fn each_disconnect_comes_to_one_end() {
     world.disconnect();
     world.connect();
     assert_eq!(ends(&world)[3..], [S::ENOS_ERR_STATE]);
-    // Not while a secret is unsaved, though the device is offline.
+    // The device is offline, but a secret is unsaved.
     world.rates.store_fails = 1000;
     assert!(world.run_to(State::Persisting, 30_000));
     world.disconnect();
@@ -233,7 +233,7 @@ fn each_disconnect_comes_to_one_end() {
     world.rates.store_fails = 0;
     assert!(world.run_to(State::Idle, 2 * MINUTE));
     assert_eq!(ends(&world)[4..], [S::ENOS_OK]);
-    // A connect that comes while the link is being closed follows after the end.
+    // connect() while the link is being closed.
     world.connect();
     assert!(world.run_to(State::Online, MINUTE));
     world.disconnect();
