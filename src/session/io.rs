@@ -5,7 +5,8 @@ use super::event::Event;
 use crate::error::Status;
 use crate::log::Level;
 use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::{Request, Suspect, Totals};
+use crate::protocol::outbox::Message;
+use crate::protocol::{Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -46,7 +47,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Request>> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Message>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }
@@ -132,7 +133,7 @@ pub enum Action {
     SetAside {
         token: u64,
         code: i32,
-        message: Request,
+        message: Message,
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),

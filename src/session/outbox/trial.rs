@@ -129,8 +129,8 @@ impl Outbox {
     /// Where those are that can be tried in the place of the first message.
     fn others(&self) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
-        let answered = front.message.until_reply && self.doubt.wants_answer(front.token);
-        self.window.positions(|slot| slot.message.until_reply || !answered)
+        let answered = front.message.until_reply() && self.doubt.wants_answer(front.token);
+        self.window.positions(|slot| slot.message.until_reply() || !answered)
     }
 
     /// EnOS has refused one of several messages and does not say which: all go again, each by itself. One that is alone
