@@ -217,7 +217,7 @@ impl Client {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
         check_saved(&session)?;
-        if !session.is_activating() {
+        if !session.connection().is_activating() {
             return Ok(());
         }
         drop(session);
@@ -331,7 +331,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
 }
 
 fn check_saved(session: &Session) -> Result<()> {
-    if session.has_unsaved_secret() {
+    if session.connection().has_unsaved_secret() {
         return Err(Error::new(
             Status::ENOS_ERR_UNSAVED_SECRET,
             "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that fails, \

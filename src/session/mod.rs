@@ -19,7 +19,6 @@ mod durable;
 pub mod event;
 mod io;
 mod outbox;
-mod queries;
 mod requests;
 mod settings;
 #[cfg(test)]
@@ -70,7 +69,7 @@ impl Session {
     }
 
     pub fn connect(&mut self, now: Now) {
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         connection.connect(&mut cx);
     }
 
@@ -80,12 +79,24 @@ impl Session {
 
     /// The host has saved a device secret by hand.
     pub fn activation_saved(&mut self, now: Now) -> Result<()> {
-        let mut result = Ok(());
-        self.with_connection(now, |connection, cx| {
-            let saved = connection.activation_saved(cx);
-            saved.map_err(|error| result = Err(error)).ok().flatten()
-        });
-        result
+        let (connection, mut cx) = self.parts(now);
+        let change = connection.activation_saved(&mut cx)?;
+        self.with_connection(now, |_, _| change);
+        Ok(())
+    }
+
+    /// What can be asked of it at any time.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub fn state(&self) -> State {
+        self.connection.state()
+    }
+
+    /// How many actions wait for somebody to run the loop, or will.
+    pub fn backlog(&self) -> usize {
+        self.actions.len() + self.connection.stops_pending()
     }
 
     pub fn has_actions(&self) -> bool {
@@ -133,11 +144,11 @@ impl Session {
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(loaded) => {
-                let (connection, mut cx) = self.connection(now);
+                let (connection, mut cx) = self.parts(now);
                 connection.loaded(*loaded, &mut cx);
             }
             Input::SecretsStored(result) => {
-                self.with_connection(now, |connection, cx| connection.secrets_stored(result, cx));
+                self.with_connection(now, |connection, cx| connection.secrets_stored(result.err(), cx));
             }
             Input::Dropped(count) => self.actions.push_back(Action::Emit(Event::dropped(count))),
             Input::Link { attempt, what } if attempt == self.connection.attempt => self.on_link(now, what),
@@ -175,7 +186,7 @@ impl Session {
         match Inbound::of(&topic) {
             // Never to the host: there may be a secret in it, and hosts log what they are given.
             Inbound::Activation => {
-                let (connection, mut cx) = self.connection(now);
+                let (connection, mut cx) = self.parts(now);
                 connection.activation_message(&topic, &payload, &mut cx);
             }
             Inbound::Reply => self.on_reply(now, topic, payload, qos),
@@ -209,7 +220,7 @@ impl Session {
         self.actions.push_back(Action::Emit(event));
     }
 
-    fn connection(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
+    fn parts(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
         let Session { connection, settings, rng, actions, .. } = self;
         (connection, Context { now, settings, rng, actions })
     }
@@ -217,7 +228,7 @@ impl Session {
     /// Calls the connection, and tells the others what that has changed for them.
     fn with_connection(&mut self, now: Now, call: impl FnOnce(&mut Connection, &mut Context) -> Option<Change>) {
         let before = self.actions.len();
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         match call(connection, &mut cx) {
             None => {}
             Some(Change::Online) => {
@@ -241,7 +252,7 @@ impl Session {
     /// A link that is to be closed waits for what is in flight.
     fn end_drained_link(&mut self, now: Now) {
         if self.connection.is_draining() && self.is_quiet() {
-            let (connection, mut cx) = self.connection(now);
+            let (connection, mut cx) = self.parts(now);
             connection.end_link(&mut cx);
         }
     }

@@ -107,7 +107,7 @@ fn a_device_secret_is_tried_again_when_an_activation_brings_none() {
     world.connect();
     assert!(world.run_to(State::Activating, 130 * MINUTE));
     world.run_until(world.now + MINUTE);
-    assert_eq!(world.session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
+    assert_eq!(world.session.connection().blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
     // Somebody repairs the cloud.
     world.cloud.secret = Some("device-secret".into());
     assert!(world.run_to(State::Online, 130 * MINUTE), "{:?}", world.kinds());

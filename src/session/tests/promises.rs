@@ -136,7 +136,7 @@ fn check(seed: u64) -> Vec<String> {
     world.run_until(world.now + 120_000);
     // A subscription gets its outcome on the next link. There is none any more.
     ["/sys/pk/dk/#", "b", "c"].iter().for_each(|filter| world.unsubscribe(filter));
-    if !world.session.has_unsaved_secret() && world.session.state() != State::Idle {
+    if !world.session.connection().has_unsaved_secret() && world.session.state() != State::Idle {
         world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));
     }
     world.check_outcomes();

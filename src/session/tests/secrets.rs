@@ -40,7 +40,7 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
     let (now, attempt) = (world.now(), world.session.connection.attempt);
     world.session.handle(now, Input::Link { attempt, what: activation("device-secret-1") });
     assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
-    assert!(world.session.has_unsaved_secret());
+    assert!(world.session.connection().has_unsaved_secret());
     world.feed(Input::Tick);
     // The host was told of two secrets, and saves both.
     world.feed(Input::Link { attempt, what: activation("device-secret-2") });
@@ -49,7 +49,7 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
     assert_eq!(secrets, ["device-secret-1", "device-secret-1", "device-secret-2"]);
     for left in [true, false] {
         assert!(world.session.activation_saved(now).is_ok());
-        assert_eq!(world.session.has_unsaved_secret(), left);
+        assert_eq!(world.session.connection().has_unsaved_secret(), left);
     }
 }
 
@@ -102,7 +102,7 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
     world.disconnect();
     world.run_until(world.now + 2 * MINUTE);
     assert_eq!(world.session.state(), State::Persisting);
-    assert!(world.session.has_unsaved_secret());
+    assert!(world.session.connection().has_unsaved_secret());
     let connects = world.cloud.connects.len();
     let offline = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).count();
     world.connect();
@@ -127,11 +127,11 @@ fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     world.connect();
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 29_000);
-    assert!(world.session.blocked_by().is_none());
+    assert!(world.session.connection().blocked_by().is_none());
     world.run_until(world.now + 3_000);
     assert_eq!(world.kinds(), [(Kind::ActivationLate, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
     assert_eq!(world.events[0].retry_in_ms, 600_000);
-    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
+    assert_eq!(world.session.connection().blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
     assert_eq!(world.session.state(), State::Activating, "stays connected");
     world.rates.push_lost = 0;
     world.run_until(world.now + 9 * MINUTE);
@@ -275,7 +275,7 @@ fn no_activation_is_taken_from_a_link_that_has_not_asked_for_one() {
     let (attempt, told) = (world.session.connection.attempt, world.events.len());
     world.feed(Input::Link { attempt, what: activation("forged") });
     assert_eq!((world.session.state(), world.events.len()), (State::Online, told));
-    assert!(!world.disk.holds("forged") && !world.session.has_unsaved_secret());
+    assert!(!world.disk.holds("forged") && !world.session.connection().has_unsaved_secret());
 }
 
 #[test]
