@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::io::Outcome;
-use super::requests::Replied;
+use super::exchange::Reply;
 use super::*;
 use crate::protocol::{Activation, Secret};
 
@@ -107,14 +106,12 @@ impl Session {
         }
         let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
         event.qos = i32::from(qos);
-        match self.requests.reply(&topic, &payload) {
-            Some(Replied::Call(reply)) => event = reply,
-            Some(Replied::Kept { request, code, words }) => {
-                let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
-                return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+        match self.exchange.find(&topic, &payload) {
+            Some(Reply::To { token, code, words }) => {
+                return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
             }
             // It is a message to the host, who may know more.
-            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
+            Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
             None => {}
         }
         (event.topic, event.payload) = (topic, payload);

@@ -146,7 +146,7 @@ impl Session {
                 self.trouble = None;
                 self.phase = Phase::Online { since: now.ms, stalled: false };
                 self.emit(Event::new(EventKind::Connected, Status::ENOS_OK, format!("online: {candidate}")));
-                self.requests.link_up(now.ms, &mut self.actions);
+                self.exchange.link_up(now.ms, &mut self.actions);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
         }
@@ -236,7 +236,8 @@ impl Session {
         };
         let rival = self.rival(lived);
         self.end_outbox_link(now, rival.is_some());
-        self.requests.link_down(reason, &mut self.actions);
+        let unplanned = matches!(self.phase, Phase::Online { .. });
+        self.exchange.link_down(reason, unplanned, &mut self.actions);
         match &mut self.phase {
             Phase::Online { .. } => {
                 if lived >= STABLE_MS {

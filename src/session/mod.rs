@@ -36,11 +36,11 @@ mod conflict;
 mod credentials;
 mod durable;
 pub mod event;
+mod exchange;
 mod io;
 mod leave;
 mod login;
 mod outbox;
-mod requests;
 mod round;
 mod saving;
 mod secrets;
@@ -60,9 +60,9 @@ use crate::protocol::{topic, SecureMode};
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
+pub use exchange::MAX_ANSWERS;
 pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
-pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
 pub use settings::Settings;
 
@@ -70,8 +70,8 @@ use backoff::Backoff;
 use budget::Budget;
 use conflict::Conflict;
 use credentials::Credentials;
+use exchange::Exchange;
 use outbox::Outbox;
-use requests::Requests;
 use round::Round;
 use saving::Saving;
 
@@ -158,7 +158,7 @@ pub struct Session {
     trouble: Option<String>,
     /// Why the device is not online and will not soon be: what `wait` returns.
     standing: Option<Error>,
-    requests: Requests,
+    exchange: Exchange,
     /// `None`: there is no storage to keep messages in.
     outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
@@ -178,7 +178,7 @@ impl Session {
             backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
             store_backoff: Backoff::new(activation::STORE_AGAIN_MIN_MS, activation::STORE_AGAIN_MAX_MS),
             conflict: Conflict::default(),
-            requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
+            exchange: Exchange::new(&settings, first_id),
             outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             phase: Phase::Idle,
             wanted: false,
@@ -284,7 +284,7 @@ impl Session {
         let rests = self.actions.is_empty() && self.is_quiet();
         if rests {
             self.actions = VecDeque::new();
-            self.requests.release();
+            self.exchange.release();
         }
         rests
     }
@@ -307,14 +307,14 @@ impl Session {
             Phase::Persisting { store_at, .. } => *store_at,
         };
         let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
-        [phase, self.requests.deadline(), outbox].into_iter().flatten().min()
+        [phase, self.exchange.deadline(), outbox].into_iter().flatten().min()
     }
 
     pub fn handle(&mut self, now: Now, input: Input) {
         let tidy = matches!(input, Input::Tick);
         self.take_in(now, input);
         self.run_outbox(now, tidy);
-        self.requests.tell_room(&mut self.actions);
+        self.exchange.tell_room(&mut self.actions);
         if matches!(self.phase, Phase::Closing { draining: true, .. }) && self.is_quiet() {
             self.end_link(now);
         }
@@ -355,22 +355,20 @@ impl Session {
             LinkEvent::Failed { status, reason, connect_sent } => self.on_failed(now, status, reason, connect_sent),
             LinkEvent::Lost { status, reason } => self.on_lost(now, status, &reason),
             LinkEvent::Closed => self.on_lost(now, Status::ENOS_ERR_NETWORK, "the connection was closed"),
-            LinkEvent::Delivered { token } => self.requests.delivered(token, &mut self.actions),
+            LinkEvent::Delivered { token } => self.exchange.delivered(token, &mut self.actions),
             LinkEvent::NotDelivered { token, reason } => {
-                self.requests.not_delivered(token, &reason, &mut self.actions);
+                self.exchange.not_delivered(token, &reason, &mut self.actions);
             }
             LinkEvent::Subscribed { token, granted } => {
-                // A request has one filter so far.
-                let granted = granted.first().copied().flatten();
-                self.requests.subscribed(token, granted, &mut self.actions);
+                self.exchange.subscribed(token, granted, now.ms, &mut self.actions);
             }
-            LinkEvent::Unsubscribed { token } => self.requests.unsubscribed(token, &mut self.actions),
+            LinkEvent::Unsubscribed { token } => self.exchange.done(token, &mut self.actions),
             LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
         }
     }
 
     fn on_time(&mut self, now: Now) {
-        self.requests.expire(now.ms, &mut self.actions);
+        self.exchange.expire(now.ms, &mut self.actions);
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
         match &mut self.phase {
             Phase::Waiting { until } if *until <= now.ms => self.log_in(now),

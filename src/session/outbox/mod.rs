@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
+use super::exchange::{Exchange, Owner};
 use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
-use super::requests::Requests;
 use super::Action;
 use crate::error::{Error, Status};
 use crate::protocol::durable::{self, Totals};
@@ -109,7 +109,7 @@ pub struct Outbox {
 pub struct Around<'a> {
     pub now: u64,
     pub wall_ms: u64,
-    pub requests: &'a mut Requests,
+    pub exchange: &'a mut Exchange,
     pub actions: &'a mut VecDeque<Action>,
     pub rng: &'a mut fastrand::Rng,
 }
@@ -173,15 +173,15 @@ impl Outbox {
         self.online = false;
     }
 
-    fn rewind(&mut self, at: usize, requests: &mut Requests) {
-        self.window.rewind(at).into_iter().for_each(|request| requests.forget(request));
+    fn rewind(&mut self, at: usize, exchange: &mut Exchange) {
+        self.window.rewind(at).into_iter().for_each(|request| exchange.forget(request));
     }
 
     /// The one event of a message.
     fn tell(token: u64, message: &Durable, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if message.until_reply { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
-        event.payload = answer.payload.into();
+        event.payload = answer.payload;
         actions.push_back(Action::Emit(event));
     }
 
@@ -204,12 +204,12 @@ impl Outbox {
                 true
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
-                around.requests.forget(request);
+                around.exchange.forget(request);
                 slot.get_through(outcome.into(), around);
                 true
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
-                around.requests.forget(request);
+                around.exchange.forget(request);
                 // It had been through before it was sent again, for the sake of the order.
                 slot.state = if slot.told { State::Through } else { State::Refused(outcome.into()) };
                 true
@@ -232,7 +232,7 @@ impl Outbox {
 
     /// The message there, and all behind it, are sent again after a while.
     fn again(&mut self, at: usize, around: &mut Around) {
-        self.rewind(at, around.requests);
+        self.rewind(at, around.exchange);
         self.careful = true;
         self.pause(around);
     }
@@ -318,7 +318,9 @@ impl Outbox {
             let Some(slot) = self.window.next_waiting() else { return };
             let operation = self.operation(slot);
             if let (true, Some(operation)) = (slot.message.until_reply, &operation) {
-                self.asking = around.requests.can_reply(operation, around.now, around.actions).err();
+                if self.asking.is_none() {
+                    self.asking = around.exchange.can_reply(operation, around.now, around.actions).err();
+                }
                 if self.asking.is_some() {
                     return;
                 }
@@ -347,10 +349,12 @@ impl Outbox {
     fn request(message: &Durable, operation: Option<Operation>, around: &mut Around) -> Result<u64, Error> {
         match (&message.content, operation) {
             (Content::Publish { topic, payload }, _) => {
-                Ok(around.requests.keep(topic.clone(), payload.clone(), around.actions))
+                let (topic, payload) = (topic.clone(), payload.clone());
+                around.exchange.publish(Owner::Outbox, topic, payload, 1, around.now, around.actions)
             }
             (Content::Measurepoints { params }, Some(operation)) => {
-                around.requests.keep_post(operation, params, message.until_reply, around.actions)
+                let until_reply = message.until_reply;
+                around.exchange.request(Owner::Outbox, operation, params, until_reply, around.now, around.actions)
             }
             (Content::Measurepoints { .. }, None) => Err(Error::new(Status::ENOS_ERR_PANIC, "a post has no operation")),
         }
