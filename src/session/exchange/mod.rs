@@ -19,8 +19,7 @@ use super::settings::Settings;
 use super::{Action, LinkRequest};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
-use crate::protocol::thing_model::Operation;
-use crate::protocol::{envelope, topic};
+use crate::protocol::{envelope, topic, Identity, Operation};
 use crate::sorted::SortedMap;
 
 use filters::Filter;
@@ -53,6 +52,16 @@ pub enum Kind {
     Message,
     Answer,
     Subscription,
+}
+
+/// A request to be sent.
+pub struct Outgoing<'a> {
+    pub operation: Operation,
+    pub identity: &'a Identity,
+    pub name: &'a str,
+    pub params: &'a [u8],
+    /// It ends with the reply, and not with the broker's acknowledgement.
+    pub until_reply: bool,
 }
 
 struct Entry {
@@ -176,23 +185,23 @@ impl Exchange {
         Ok(token)
     }
 
-    /// Sends a request, which ends with its reply, or without `until_reply` with the broker's acknowledgement. EnOS
-    /// replies only to a device that has subscribed to the reply topic, so the first request waits for that.
+    /// Sends a request. EnOS replies only to a device that has subscribed to the reply topic, so the first request waits
+    /// for that.
     pub fn request(
         &mut self,
         owner: Owner,
-        operation: Operation,
-        params: &[u8],
-        until_reply: bool,
+        request: Outgoing,
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
+        let Outgoing { operation, identity, name, params, until_reply } = request;
         let token = self.next_token;
-        let payload = operation.request(&(self.first_id + token).to_string(), params)?;
+        let payload = operation.request(&(self.first_id + token).to_string(), name, params)?;
         envelope::check_size(payload.len())?;
         self.admit(owner)?;
-        let reply_topic = operation.reply_topic();
-        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        let topic = operation.topic(identity, name);
+        let reply_topic = topic::reply_topic(&topic);
+        let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
         let deadline = self.deadline_of(owner, now);
         if !until_reply {
             self.enter(owner, WaitsFor::Delivery, deadline);
@@ -208,14 +217,13 @@ impl Exchange {
         Ok(token)
     }
 
-    /// Whether replies to this operation come. If not yet, the outcome of the entry in `Err` is whether they do.
+    /// Whether replies on this topic come. If not yet, the outcome of the entry in `Err` is whether they do.
     pub fn can_reply(
         &mut self,
-        operation: &Operation,
+        topic: String,
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> std::result::Result<(), u64> {
-        let topic = operation.reply_topic();
         if self.is_granted(&topic) {
             return Ok(());
         }

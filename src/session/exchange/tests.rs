@@ -1,7 +1,6 @@
 //! SUBSCRIBE packets of many filters, and requests that wait for theirs.
 
 use super::*;
-use crate::protocol::{thing_model, Identity};
 use crate::session::tests::world;
 
 use {EventKind as Kinds, Status as S};
@@ -21,12 +20,14 @@ struct Desk {
 
 type Packet = (u64, Vec<String>);
 
-fn operation(device: usize) -> Operation {
-    thing_model::measurepoint_post(&Identity::new("pk", &format!("{device:03}"), None).unwrap())
+const POST: Operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+
+fn identity(device: usize) -> Identity {
+    Identity::new("pk", &format!("{device:03}"), None).unwrap()
 }
 
 fn reply_topic(device: usize) -> String {
-    operation(device).reply_topic()
+    POST.reply_topic(&identity(device), "")
 }
 
 impl Desk {
@@ -57,7 +58,13 @@ impl Desk {
     }
 
     fn post(&mut self, device: usize) -> u64 {
-        self.exchange.request(HOST, operation(device), b"{}", true, self.now, &mut self.actions).unwrap()
+        self.request(HOST, device, true)
+    }
+
+    fn request(&mut self, owner: Owner, device: usize, until_reply: bool) -> u64 {
+        let identity = &identity(device);
+        let request = Outgoing { operation: POST, identity, name: "", params: b"{}", until_reply };
+        self.exchange.request(owner, request, self.now, &mut self.actions).unwrap()
     }
 
     fn link_up(&mut self) -> Vec<Packet> {
@@ -311,15 +318,12 @@ fn a_refused_reply_topic_that_nobody_waits_for_is_logged() {
 #[test]
 fn the_outbox_gets_one_outcome_for_each_entry() {
     let mut desk = Desk::new();
-    let Err(asking) = desk.exchange.can_reply(&operation(0), 0, &mut desk.actions) else { panic!("nobody has asked") };
+    let Err(asking) = desk.exchange.can_reply(reply_topic(0), 0, &mut desk.actions) else { panic!("nobody has asked") };
     let packet = desk.packets().remove(0);
     desk.answer(&packet, |_| true);
     let outcomes = desk.exchange.take_outcomes();
     assert!(matches!(outcomes[..], [(token, Outcome::Delivered)] if token == asking));
-    let request = |desk: &mut Desk, until_reply| {
-        desk.exchange.request(Owner::Outbox, operation(0), b"{}", until_reply, 0, &mut desk.actions).unwrap()
-    };
-    let (plain, answered, lost) = (request(&mut desk, false), request(&mut desk, true), request(&mut desk, true));
+    let [plain, answered, lost] = [false, true, true].map(|until_reply| desk.request(Owner::Outbox, 0, until_reply));
     for token in [plain, answered] {
         desk.exchange.delivered(token, &mut desk.actions);
     }

@@ -1,6 +1,7 @@
 use super::*;
-use crate::protocol::durable::{Moment, PostTime};
-use crate::session::exchange::{Kind, Reply};
+use crate::protocol::request::{Moment, PostTime};
+use crate::protocol::{Operation, Request};
+use crate::session::exchange::{Kind, Outgoing, Reply};
 use crate::session::tests::world;
 use crate::session::LinkRequest;
 
@@ -11,9 +12,9 @@ fn outbox(limits: Totals) -> (Outbox, Exchange) {
     (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Exchange::new(&world::settings(), 1))
 }
 
-fn post(time: PostTime) -> Durable {
-    let content = Content::Measurepoints { params: br#"{"measurepoints":{"t":1}}"#.to_vec() };
-    Durable { content, until_reply: false, resume: false, time }
+fn post(time: PostTime) -> Request {
+    let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, br#"{"measurepoints":{"t":1}}"#.to_vec());
+    Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
 }
 
 /// What it wants done.
@@ -64,14 +65,22 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     };
     assert!(pump(&mut outbox, &mut exchange).iter().any(read));
     // The storage was read before the host dropped the message, and is heard of after that.
-    let before = PageFound::Messages { next: 2, after: LIMITS, messages: vec![Some(post(PostTime::Without)); 2] };
+    let before = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![Some(Message::Request(post(PostTime::Without))); 2],
+    };
     actions(&mut outbox, &mut exchange, |outbox, around| {
-        outbox.forget(durable::token(1, 0), around);
+        outbox.forget(outbox::token(1, 0), around);
         outbox.page_read(1, Ok(before), around);
     });
     let wanted = pump(&mut outbox, &mut exchange);
     assert!(wanted.iter().all(read) && wanted.len() == 1, "it is read once more");
-    let found = PageFound::Messages { next: 2, after: LIMITS, messages: vec![None, Some(post(PostTime::Without))] };
+    let found = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![None, Some(Message::Request(post(PostTime::Without)))],
+    };
     actions(&mut outbox, &mut exchange, |outbox, around| outbox.page_read(1, Ok(found), around));
     let sent = pump(&mut outbox, &mut exchange);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
@@ -95,20 +104,22 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
 #[test]
 fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
-    let operation = thing_model::measurepoint_post(&outbox.identity);
-    let topic = operation.reply_topic();
+    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+    let identity = outbox.identity.clone();
+    let topic = operation.reply_topic(&identity, "");
     outbox.ends = Some((1, 1));
     let until_reply = |text: &str| {
         let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-        Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
+        Request { params, until_reply: true, ..post(PostTime::Without) }
     };
     outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
     outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
     outbox.link_up(0);
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
     // The host's own post, whose reply never comes.
-    let own = br#"{"measurepoints":{"own":1}}"#;
-    exchange.request(Owner::Host(Kind::Message), operation, own, true, 0, &mut actions).unwrap();
+    let params = br#"{"measurepoints":{"own":1}}"#;
+    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
+    exchange.request(Owner::Host(Kind::Message), own, 0, &mut actions).unwrap();
     for now in (0..60 * 60_000).step_by(1_000) {
         exchange.expire(now, &mut actions);
         for (request, outcome) in exchange.take_outcomes() {
@@ -146,7 +157,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
                     }
                 }
                 Action::SetAside { token, .. } => {
-                    return assert_eq!(token, durable::token(1, 0));
+                    return assert_eq!(token, outbox::token(1, 0));
                 }
                 _ => {}
             }
