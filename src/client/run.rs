@@ -277,8 +277,8 @@ impl Client {
             runner.dropped += self.inbox.drain(&mut runner.events);
             runner.has_batch = true;
         }
-        while let Some((generation, event)) = runner.events.pop_front() {
-            let Some(input) = self.on_link_event(runner, generation, event) else { continue };
+        while let Some((generation, arrival)) = runner.events.pop_front() {
+            let Some(input) = self.on_arrival(runner, generation, arrival) else { continue };
             if !self.feed(runner, input, &mut pass)? {
                 return Ok(());
             }

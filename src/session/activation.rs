@@ -59,7 +59,7 @@ impl Session {
             // Best effort: the push comes without, and whether EnOS grants this is not documented. Token 0 is
             // nobody's call, so its outcome is nobody's event.
             for filter in topic::activation_topics(&self.settings.identity) {
-                self.actions.push_back(Action::Send(LinkRequest::Subscribe { token: 0, filter, qos: 1 }));
+                self.actions.push_back(Action::Send(LinkRequest::Subscribe { token: 0, filters: vec![(filter, 1)] }));
             }
         }
         if report_at.is_some_and(|at| at <= now.ms) {

@@ -1,12 +1,11 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
-use zeroize::Zeroizing;
-
 use super::credentials::{Accepted, Candidate};
 use super::event::Event;
 use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
+use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::outbox::Message;
 use crate::protocol::{Suspect, Totals};
 
@@ -18,7 +17,7 @@ pub enum Input {
     SecretsStored(std::result::Result<(), StorageFailure>),
     Link {
         attempt: u64,
-        what: LinkInput,
+        what: LinkEvent,
     },
     /// Inbound messages that found the queue full.
     Dropped(u64),
@@ -70,49 +69,6 @@ pub enum Outcome {
     },
 }
 
-pub enum LinkInput {
-    Up,
-    /// CONNACK with a code other than 0.
-    Refused {
-        code: u8,
-    },
-    /// No CONNACK.
-    Failed {
-        /// `ENOS_ERR_TLS` when that is what failed.
-        status: Status,
-        reason: String,
-        connect_sent: bool,
-    },
-    Lost {
-        reason: String,
-    },
-    /// Lost, because the broker sent what it may not.
-    Broken {
-        reason: String,
-    },
-    Closed,
-    Delivered {
-        token: u64,
-    },
-    NotDelivered {
-        token: u64,
-        reason: String,
-    },
-    /// `granted` None: refused.
-    Subscribed {
-        token: u64,
-        granted: Option<u8>,
-    },
-    Unsubscribed {
-        token: u64,
-    },
-    Message {
-        topic: Vec<u8>,
-        payload: Zeroizing<Vec<u8>>,
-        qos: u8,
-    },
-}
-
 /// What the host's storage holds of this device.
 #[derive(Debug, Default)]
 pub struct Loaded {
@@ -140,7 +96,7 @@ pub enum Action {
     StoreSecrets(Vec<KeptSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
-    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
+    /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
     Open {
         attempt: u64,
         candidate: Candidate,
@@ -215,22 +171,6 @@ impl Action {
             | Action::Disconnect { .. }
             | Action::Send(_)
             | Action::Log(..) => Burden::None,
-        }
-    }
-}
-
-pub enum LinkRequest {
-    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
-    Subscribe { token: u64, filter: String, qos: u8 },
-    Unsubscribe { token: u64, filter: String },
-}
-
-impl LinkRequest {
-    pub fn token(&self) -> u64 {
-        match self {
-            LinkRequest::Publish { token, .. }
-            | LinkRequest::Subscribe { token, .. }
-            | LinkRequest::Unsubscribe { token, .. } => *token,
         }
     }
 }

@@ -54,12 +54,13 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
+pub use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::{topic, SecureMode};
 
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Candidate, Origin};
 pub use event::{Event, EventKind, State};
-pub use io::{Action, Burden, Input, LinkInput, LinkRequest, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
 pub use requests::MAX_ANSWERS;
 pub use secrets::KeptSecret;
@@ -347,21 +348,24 @@ impl Session {
         }
     }
 
-    fn on_link(&mut self, now: Now, what: LinkInput) {
+    fn on_link(&mut self, now: Now, what: LinkEvent) {
         match what {
-            LinkInput::Up => self.on_up(now),
-            LinkInput::Refused { code } => self.on_refused(now, code),
-            LinkInput::Failed { status, reason, connect_sent } => self.on_failed(now, status, reason, connect_sent),
-            LinkInput::Lost { reason } => self.on_lost(now, Status::ENOS_ERR_NETWORK, &reason),
-            LinkInput::Broken { reason } => self.on_lost(now, Status::ENOS_ERR_PROTOCOL, &reason),
-            LinkInput::Closed => self.on_lost(now, Status::ENOS_ERR_NETWORK, "the connection was closed"),
-            LinkInput::Delivered { token } => self.requests.delivered(token, &mut self.actions),
-            LinkInput::NotDelivered { token, reason } => {
+            LinkEvent::Connected => self.on_up(now),
+            LinkEvent::Refused { code } => self.on_refused(now, code),
+            LinkEvent::Failed { status, reason, connect_sent } => self.on_failed(now, status, reason, connect_sent),
+            LinkEvent::Lost { status, reason } => self.on_lost(now, status, &reason),
+            LinkEvent::Closed => self.on_lost(now, Status::ENOS_ERR_NETWORK, "the connection was closed"),
+            LinkEvent::Delivered { token } => self.requests.delivered(token, &mut self.actions),
+            LinkEvent::NotDelivered { token, reason } => {
                 self.requests.not_delivered(token, &reason, &mut self.actions);
             }
-            LinkInput::Subscribed { token, granted } => self.requests.subscribed(token, granted, &mut self.actions),
-            LinkInput::Unsubscribed { token } => self.requests.unsubscribed(token, &mut self.actions),
-            LinkInput::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
+            LinkEvent::Subscribed { token, granted } => {
+                // A request has one filter so far.
+                let granted = granted.first().copied().flatten();
+                self.requests.subscribed(token, granted, &mut self.actions);
+            }
+            LinkEvent::Unsubscribed { token } => self.requests.unsubscribed(token, &mut self.actions),
+            LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
         }
     }
 

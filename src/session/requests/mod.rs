@@ -160,7 +160,7 @@ impl Requests {
         actions: &mut VecDeque<Action>,
     ) -> u64 {
         let call = self.call(Call::ReplyTopic { topic: topic.clone() }, now);
-        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filter: topic.clone(), qos: 1 }));
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filters: vec![(topic.clone(), 1)] }));
         self.reply_topics.insert(topic, ReplyTopic::Asked { call, waiting });
         call
     }

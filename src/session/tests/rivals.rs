@@ -1,6 +1,7 @@
 //! The same device logged in twice: a cloud that ends the older connection for the newer one.
 
 use super::super::*;
+use super::lost;
 use super::world::settings;
 use crate::protocol::Secret;
 
@@ -28,7 +29,7 @@ struct Due {
 enum What {
     /// The TCP connection stands: the CONNECT arrives.
     Connect,
-    Told(LinkInput),
+    Told(LinkEvent),
 }
 
 struct Cloud {
@@ -90,7 +91,7 @@ impl Cloud {
                 Action::Open { attempt, .. } => {
                     let delay = self.rng.u64(5..100);
                     let what = match self.rng.u64(0..1000) < self.unreachable {
-                        true => What::Told(LinkInput::Failed {
+                        true => What::Told(LinkEvent::Failed {
                             status: S::ENOS_ERR_NETWORK,
                             reason: "unreachable".into(),
                             connect_sent: false,
@@ -101,7 +102,7 @@ impl Cloud {
                 }
                 Action::Abandon { attempt, .. } | Action::Disconnect { attempt, .. } => {
                     self.online = self.online.filter(|online| *online != (client, attempt));
-                    self.later(10, client, attempt, What::Told(LinkInput::Closed));
+                    self.later(10, client, attempt, What::Told(LinkEvent::Closed));
                 }
                 Action::Emit(event) => self.clients[client].told.push((self.now, event)),
                 _ => {}
@@ -117,7 +118,7 @@ impl Cloud {
 
     fn end_link(&mut self) {
         if let Some((client, attempt)) = self.online.take() {
-            self.later(10, client, attempt, What::Told(LinkInput::Lost { reason: "closed or reset".into() }));
+            self.later(10, client, attempt, What::Told(lost("closed or reset")));
         }
     }
 
@@ -134,13 +135,13 @@ impl Cloud {
                     What::Connect => {
                         self.clients[client].connects.push(self.now);
                         if self.is_barred() {
-                            let what = LinkInput::Refused { code: 5 };
+                            let what = LinkEvent::Refused { code: 5 };
                             self.feed(client, Input::Link { attempt, what });
                             continue;
                         }
                         self.end_link();
                         self.online = Some((client, attempt));
-                        self.feed(client, Input::Link { attempt, what: LinkInput::Up });
+                        self.feed(client, Input::Link { attempt, what: LinkEvent::Connected });
                     }
                     What::Told(what) => self.feed(client, Input::Link { attempt, what }),
                 }

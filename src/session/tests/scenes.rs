@@ -1,6 +1,7 @@
 //! Single scenes: one thing each, with the times and the order that the design gives it.
 
 use super::super::*;
+use super::lost;
 use super::world::{proven, settings, World};
 use crate::protocol::{Secret, SecureMode, SignMethod, Standing};
 
@@ -87,7 +88,7 @@ fn no_retry_when_the_host_wants_none() {
     world.connect();
     assert!(world.run_to(State::Online, 30_000), "the steps of an activation are no retries");
     let attempt = world.session.attempt;
-    world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+    world.feed(Input::Link { attempt, what: lost("reset") });
     assert_eq!(world.session.state(), State::Idle);
     assert_eq!(world.events.last().unwrap().retry_in_ms, 0);
     assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_NETWORK);
@@ -114,7 +115,7 @@ fn silence_says_nothing_against_a_method_that_has_worked() {
             if activated {
                 assert!(world.run_to(State::Online, MINUTE));
                 let attempt = world.session.attempt;
-                world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+                world.feed(Input::Link { attempt, what: lost("reset") });
             } else {
                 while world.disk.secrets.is_empty() {
                     world.step(world.now + 1_000);

@@ -1,6 +1,7 @@
 //! Single scenes of a secret's way into the storage: what is kept, told and waited for.
 
 use super::super::*;
+use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
 use crate::protocol::{Secret, SignMethod, Standing};
 
@@ -83,7 +84,7 @@ fn a_login_that_could_not_be_noted_is_noted_at_the_next_one() {
     assert_eq!(world.disk.secrets[0].standing, Standing::Unproven);
     world.rates.store_fails = 0;
     let attempt = world.session.attempt;
-    world.feed(Input::Link { attempt, what: LinkInput::Lost { reason: "reset".into() } });
+    world.feed(Input::Link { attempt, what: lost("reset") });
     assert!(world.run_to(State::Online, 3 * MINUTE));
     assert_eq!(world.disk.secrets[0].standing, Standing::First);
 }
@@ -256,7 +257,7 @@ fn what_is_no_activation_of_this_device_is_not_handed_over_and_told_of_later() {
         let topic = b"/ext/session/pk/dk/thing/activate/info".to_vec();
         world.feed(Input::Link {
             attempt,
-            what: LinkInput::Message { topic, payload: payload.into_bytes().into(), qos: 0 },
+            what: LinkEvent::Message { topic, payload: payload.into_bytes().into(), qos: 0 },
         });
     }
     world.run_until(world.now + 30_000);

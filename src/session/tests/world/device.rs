@@ -162,7 +162,7 @@ impl World {
                     self.wire.take_if(|wire| wire.attempt == attempt).is_some_and(|wire| wire.connect_sent);
                 return Some(Input::Link {
                     attempt,
-                    what: LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent },
+                    what: LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent },
                 });
             }
             Action::Withdraw { attempt, reason } => {
@@ -170,7 +170,7 @@ impl World {
                 if !sent && self.session.is_withdrawn(attempt) {
                     self.wire.take_if(|wire| wire.attempt == attempt);
                     let status = Status::ENOS_ERR_NETWORK;
-                    let what = LinkInput::Failed { status, reason, connect_sent: false };
+                    let what = LinkEvent::Failed { status, reason, connect_sent: false };
                     return Some(Input::Link { attempt, what });
                 }
             }
@@ -178,7 +178,7 @@ impl World {
                 self.take_in();
                 self.check_unread();
                 let delay = self.rng.u64(0..100);
-                self.later(delay, Due::Link(attempt, LinkInput::Closed));
+                self.later(delay, Due::Link(attempt, LinkEvent::Closed));
             }
             Action::Send(request) => self.send(request),
             Action::Emit(event) => self.emit(event),
@@ -260,7 +260,7 @@ impl World {
         };
         if self.happens(self.rates.connect_fails) {
             let what =
-                LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
+                LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
             return self.later(delay, Due::Link(attempt, what));
         }
         self.later(delay, Due::Connect(attempt, mode, candidate.secret.clone(), candidate.method));

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::*;
+use super::super::lost;
 use super::flash::Flash;
 use super::{Due, World};
 use crate::protocol::request::PostTime;
@@ -219,12 +220,12 @@ impl World {
         }
         if is_deadly(number) && self.rates.deadly > 0 {
             let after = self.rng.u64(0..20);
-            return self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "a fault of the broker's".into() }));
+            return self.later(after, Due::Link(attempt, lost("a fault of the broker's")));
         }
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
-            self.later(1, Due::Link(attempt, LinkInput::Delivered { token }));
+            self.later(1, Due::Link(attempt, LinkEvent::Delivered { token }));
         }
         let Some(id) = id else {
             if !forged {
@@ -245,7 +246,7 @@ impl World {
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
-            self.later(delay, Due::Link(attempt, LinkInput::Message { topic, payload, qos: 0 }));
+            self.later(delay, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0 }));
         }
     }
 
