@@ -1,8 +1,7 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
-use super::credentials::{Accepted, Candidate};
+use super::connection::{Accepted, Credential, DeviceSecret};
 use super::event::Event;
-use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
 use crate::model::link::{LinkEvent, LinkRequest};
@@ -73,7 +72,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Those that could be read, the oldest first.
-    pub secrets: Vec<KeptSecret>,
+    pub secrets: Vec<DeviceSecret>,
     /// Why that may not be all: only without it is there no other secret.
     pub failure: Option<StorageFailure>,
     pub accepted: Option<Accepted>,
@@ -93,13 +92,13 @@ pub enum Action {
     /// Read everything; answered by [`Input::Loaded`].
     Load,
     /// Store, load again, compare; answered by [`Input::SecretsStored`].
-    StoreSecrets(Vec<KeptSecret>),
+    StoreSecrets(Vec<DeviceSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
     /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
     Open {
         attempt: u64,
-        candidate: Candidate,
+        credential: Credential,
         timestamp_ms: u64,
     },
     /// Drop the link at once; answered by Failed.

@@ -32,7 +32,6 @@ use doubt::Doubt;
 use flow::Flow;
 pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
-pub use trial::LinkEnd;
 use trial::UnderWay;
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.

@@ -2,21 +2,10 @@
 
 use super::doubt::OTHERS;
 use super::*;
+use crate::session::connection::LinkEnd;
 
 /// In memory of those that are tried in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;
-
-/// How a link came to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum LinkEnd {
-    /// The host wanted it so.
-    Planned,
-    /// The broker had taken nothing for too long.
-    Stalled,
-    /// Another client is probably logged in as this device.
-    Conflict,
-    Lost,
-}
 
 /// What a link had of the outbox at its end.
 #[derive(Clone, Copy)]
