@@ -213,7 +213,7 @@ fn the_subcommand_says_what_is_wrong() {
     assert!(fails(&["ca", ".", "--colour"]).contains("--colour"));
     assert!(fails(&["ca", "/dev/null/x"]).contains("/dev/null/x"));
     fs::write(directory.path().join("ca.pem"), "nonsense").unwrap();
-    assert!(fails(&["ca", "."]).contains("ca.pem: it holds no PEM certificate"), "and it is not replaced");
+    assert!(fails(&["ca", "."]).contains("ca.pem: it contains no PEM certificate"), "and it is not replaced");
     assert!(fails(&["--tls-cert", "a.pem"]).contains("enos-sim ca DIR"));
     assert!(fails(&["--require-client-cert"]).contains("--tls-cert"));
     assert!(fails(&["--tls-min", "3"]).contains("1.0, 1.1, 1.2, 1.3"));

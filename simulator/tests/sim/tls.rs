@@ -27,7 +27,7 @@ fn both_ports_are_of_one_cloud() {
     assert_ne!(listening["port"], sim.address().port());
     let mut plain = sim.device(DEVICE_SECRET);
     let _client = log_in(&sim, &pki);
-    assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected anew");
+    assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected again");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn what_is_no_tls_is_named() {
     };
     assert_eq!(say(&Login::device(DEVICE_SECRET).bytes()), "it speaks MQTT without TLS");
     assert_eq!(say(b"GET / HTTP/1.1\r\n\r\n"), "it speaks HTTP without TLS");
-    assert_eq!(say(b"hello, server"), "what it sends is no TLS");
+    assert_eq!(say(b"hello, server"), "it does not send TLS");
     assert_eq!(say(b""), "the link was closed: by the peer");
 
     let plain = connect(sim.address());
@@ -192,15 +192,15 @@ fn a_port_that_cannot_be_set_up_is_not_opened() {
     };
     let key = pki.root.issue(&local()).unwrap();
     let other = key.write(pki.directory.path(), "mismatched").unwrap();
-    assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key is not the certificate's");
+    assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key does not match the certificate");
     let locked = key.write_encrypted(pki.directory.path(), "locked", "opensesame").unwrap();
     let words = fails(&|tls| tls.files = locked.clone());
     assert!(words.ends_with("locked.key: the key is encrypted"), "{words}");
     assert!(fails(&|tls| tls.files.certificate = "/nowhere.pem".into()).starts_with("/nowhere.pem: "));
     let words = fails(&|tls| tls.files.certificate = tls.files.key.clone());
-    assert!(words.ends_with("server.key: it holds no PEM certificate"), "{words}");
+    assert!(words.ends_with("server.key: it contains no PEM certificate"), "{words}");
     let words = fails(&|tls| tls.files.key = tls.files.certificate.clone());
-    assert!(words.ends_with("server.pem: it holds no PEM private key"), "{words}");
+    assert!(words.ends_with("server.pem: it contains no PEM private key"), "{words}");
     assert!(fails(&|tls| tls.require_client_certificate = true).contains("only when there is a CA"));
     assert!(fails(&|tls| tls.max = TlsVersion::V1_1).contains("newer than the newest"));
     let nothing = Config { plain: false, ..active() };
