@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_words() {
+    fn invalid_faults_are_refused_with_a_reason() {
         for (text, word) in [
             ("connack", "WHEN:WHAT"),
             ("connect:close", "got-connect"),
