@@ -2081,7 +2081,8 @@ typedef struct enos_outbox_message {
    */
   uint32_t reserved;
   /**
-   * Where to; "" for a post of measure points. NULL: it cannot be read any more.
+   * Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
+   * of the library.
    */
   const char *topic;
   /**
