@@ -1,10 +1,10 @@
-# What can be done here. Each target is a line or two that can be run by hand as well.
+# The targets of this project. Each runs a few commands, which you can also run by hand.
 
 PREFIX ?= /usr/local
 WORLDS ?= 1000000
 TARGET ?=
 TIME ?= 60
-# enos-sim needs OpenSSL's headers, which a build without TLS must not ask for.
+# enos-sim needs OpenSSL's headers, which a build without TLS must not require.
 SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
@@ -74,7 +74,7 @@ deb: ## builds libenos1, libenos-dev, libenos1-dbgsym and enos-sim, for Debian, 
 header: ## writes include/enos.h from the sources
 	ENOS_WRITE_HEADER=1 cargo test --locked --quiet --workspace --test packaging -- header::
 
-# By sudo there may be no Rust on PATH: what was built before is installed then.
+# With sudo, Rust may not be on PATH: then install what was built before.
 install: $(if $(shell command -v cargo),build) ## installs the library, the header, files for CMake and pkg-config, and enos-sim; PREFIX=/usr/local
 	cmake --install build --prefix "$(PREFIX)"
 
