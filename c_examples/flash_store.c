@@ -28,14 +28,14 @@
 #include <stdlib.h>
 
 #ifndef SECTOR
-#define SECTOR 16384u  /* the erase size of the flash, or a multiple */
-#define SECTORS 16u    /* in the partition: 4 or more */
+#define SECTOR 16384u /* the erase size of the flash, or a multiple */
+#define SECTORS 16u   /* in the partition: 4 or more */
 #endif
 #define KEYS_MAX 1024u /* in the index: 12 bytes of RAM each */
 #define UNIT 16u       /* the programming size of the flash: records begin at multiples */
 #define SECTOR_HEADER 16u
 #define RECORD_HEADER 8u
-#define KEY_MAX 64u    /* the longest key of libenos */
+#define KEY_MAX 64u /* the longest key of libenos */
 #define RECORD_MAX ((SECTOR - SECTOR_HEADER) / 4 / UNIT * UNIT)
 #define LIVE_MAX ((SECTORS - 1) * ((SECTOR - SECTOR_HEADER) / 4 * 3))
 #define ERASED 0xFF
@@ -87,9 +87,18 @@ static uint32_t crc32(const uint8_t *p, size_t len)
     return ~crc;
 }
 
-static size_t key_len(const uint8_t *record) { return record[4]; }
-static size_t value_len(const uint8_t *record) { return record[6] | (size_t)record[7] << 8; }
-static size_t record_len(const uint8_t *record) { return RECORD_HEADER + key_len(record) + value_len(record); }
+static size_t key_len(const uint8_t *record)
+{
+    return record[4];
+}
+static size_t value_len(const uint8_t *record)
+{
+    return record[6] | (size_t)record[7] << 8;
+}
+static size_t record_len(const uint8_t *record)
+{
+    return RECORD_HEADER + key_len(record) + value_len(record);
+}
 
 /* The size of a record of this length in the log. */
 static uint32_t padded(size_t len)

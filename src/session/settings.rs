@@ -1,6 +1,6 @@
 //! What a session is made from.
 
-use super::budget::BudgetLimits;
+use super::connection::BudgetLimits;
 use super::outbox::OutboxSettings;
 use crate::protocol::{Identity, Secret, SignMethod};
 
@@ -21,6 +21,8 @@ pub struct Settings {
     pub budget: BudgetLimits,
     /// How many calls may be accepted and not yet have their outcome.
     pub inflight: u32,
+    /// How many filters a SUBSCRIBE packet may have.
+    pub subscribe_batch: u32,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

@@ -2,21 +2,10 @@
 
 use super::doubt::OTHERS;
 use super::*;
+use crate::session::connection::LinkEnd;
 
 /// In memory of those that are tried in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;
-
-/// How a link came to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum LinkEnd {
-    /// The host wanted it so.
-    Planned,
-    /// The broker had taken nothing for too long.
-    Stalled,
-    /// Another client is probably logged in as this device.
-    Conflict,
-    Lost,
-}
 
 /// What a link had of the outbox at its end.
 #[derive(Clone, Copy)]
@@ -31,7 +20,9 @@ impl Outbox {
     pub fn link_down(&mut self, end: LinkEnd, around: &mut Around) {
         self.online = false;
         self.send_at = None;
-        self.asking = None;
+        if let Some(asking) = self.asking.take() {
+            around.exchange.forget(asking);
+        }
         let had = self.given_back.take().unwrap_or_else(|| self.under_way());
         let suspect = self.doubt.suspect();
         if self.window.stepped_aside() > 0 {
@@ -52,7 +43,7 @@ impl Outbox {
             if let (LinkEnd::Lost, Some(awaiting)) = (end, had.awaiting) {
                 self.doubt.silent(awaiting);
             }
-            self.rewind(0, around.requests);
+            self.rewind(0, around.exchange);
         }
         if self.doubt.suspect() != suspect {
             around.actions.push_back(Action::StoreSuspect(self.doubt.suspect()));
@@ -71,7 +62,7 @@ impl Outbox {
     pub(super) fn end_trial(&mut self, around: &mut Around) -> State {
         let (request, came_to) = self.window.step_back();
         if let Some(request) = request {
-            around.requests.forget(request);
+            around.exchange.forget(request);
         }
         self.careful = true;
         came_to
@@ -140,8 +131,8 @@ impl Outbox {
     /// Where those are that can be tried in the place of the first message.
     fn others(&self) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
-        let answered = front.message.until_reply && self.doubt.wants_answer(front.token);
-        self.window.positions(|slot| slot.message.until_reply || !answered)
+        let answered = front.message.until_reply() && self.doubt.wants_answer(front.token);
+        self.window.positions(|slot| slot.message.until_reply() || !answered)
     }
 
     /// EnOS has refused one of several messages and does not say which: all go again, each by itself. One that is alone

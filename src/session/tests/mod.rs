@@ -6,4 +6,10 @@ mod promises;
 mod rivals;
 mod scenes;
 mod secrets;
-mod world;
+pub mod world;
+
+use super::*;
+
+fn lost(reason: &str) -> LinkEvent {
+    LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: reason.into() }
+}
