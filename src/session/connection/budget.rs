@@ -17,19 +17,24 @@ pub struct BudgetLimits {
 pub struct Budget {
     limits: BudgetLimits,
     stamps: VecDeque<u64>,
+    restored: bool,
 }
 
 impl Budget {
     pub fn new(limits: BudgetLimits) -> Budget {
-        Budget { limits, stamps: VecDeque::new() }
+        Budget { limits, stamps: VecDeque::new(), restored: false }
     }
 
-    /// Takes the stamps of an earlier process, before the first attempt of this one. What was sent before this boot counts
-    /// as sent at its start, because the clock began anew.
+    /// Adds the stamps of an earlier process, the first time that it is called. The times of an earlier boot are not
+    /// known in this one. They count as its start.
     pub fn restore(&mut self, stamps: &[u64], same_boot: bool, now: u64) {
-        let mut stamps: Vec<u64> = stamps.iter().map(|&stamp| if same_boot { stamp.min(now) } else { 0 }).collect();
-        stamps.sort_unstable();
-        self.stamps = stamps.into();
+        if std::mem::replace(&mut self.restored, true) {
+            return;
+        }
+        let stored = stamps.iter().map(|&stamp| if same_boot { stamp.min(now) } else { 0 });
+        let mut all: Vec<u64> = stored.chain(self.stamps.drain(..)).collect();
+        all.sort_unstable();
+        self.stamps = all.into();
         self.prune(now);
     }
 
