@@ -1,4 +1,4 @@
-//! The activation message in every form that JSON allows, and in those that it does not.
+//! The activation message in every form that JSON allows, and in invalid forms.
 
 use enos::error::{Error, Status};
 use enos::protocol::{topic, Activation, Identity};
@@ -167,7 +167,7 @@ fn a_field_that_appears_twice_is_refused() {
     for payload in twice {
         assert!(refused(payload, Status::ENOS_ERR_PARSE).contains("has a field twice"));
     }
-    // Fields that nobody reads may do as they like.
+    // Unused fields may appear twice.
     let extra = with_params(r#"{"x":1,"x":2,"productKey":"pk","deviceKey":"dk","deviceSecret":"s"}"#);
     assert_eq!(parse(extra).unwrap().device_secret().as_str(), "s");
 }
@@ -188,7 +188,7 @@ fn size_and_depth_are_limited() {
     refused(r#"{"a":"#.repeat(10_000), Status::ENOS_ERR_PARSE);
 }
 
-/// Writes one message in as many ways as JSON has.
+/// Writes one message in all the ways that JSON allows.
 struct Writer(fastrand::Rng);
 
 impl Writer {
