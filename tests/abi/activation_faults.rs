@@ -35,7 +35,7 @@ fn accept_mode(broker: &Broker, mode: u8) -> Peer {
 
 /// If the connection ends before the push, the activation starts again; after it, it is completed.
 #[test]
-fn an_activation_that_ends_is_begun_anew_or_finished() {
+fn an_interrupted_activation_starts_again_or_is_completed() {
     let cases: Vec<_> = End::all().into_iter().flat_map(|end| [(end.clone(), false), (end, true)]).collect();
     parallel::each(&cases, |(end, pushed)| {
         let (broker, store) = (Broker::bind(), Store::new());
@@ -62,7 +62,7 @@ fn an_activation_that_ends_is_begun_anew_or_finished() {
 }
 
 #[test]
-fn an_activation_that_nobody_has_looked_at_yet_is_not_destroyed() {
+fn destroy_does_not_lose_an_unread_activation() {
     let (broker, store) = (Broker::bind(), Store::new());
     let host = Setup::product(broker.address(), &store).create();
     host.connect();
@@ -217,7 +217,7 @@ fn no_activation_is_asked_for_after_a_disconnect() {
 
 /// Neither its size nor an activation topic lets a message bypass max_message.
 #[test]
-fn what_comes_as_an_activation_is_received_only_where_one_is_awaited() {
+fn activation_messages_are_received_only_when_one_is_expected() {
     let (broker, store) = (Broker::bind(), Store::new());
     let setup = Setup::product(broker.address(), &store).max_message(1024);
     let mut host = setup.start();

@@ -120,7 +120,7 @@ fn a_callback_may_call_everything_that_does_not_wait() {
 }
 
 #[test]
-fn connect_in_the_callback_that_says_disconnected_comes_back_each_time() {
+fn connect_in_the_disconnected_callback_reconnects_each_time() {
     let Scene { mut host, mut peer, broker } = Scene::with(|setup| {
         setup.reconnect(0, 0).on_event(|client, told| {
             if told.name == "DISCONNECTED" {

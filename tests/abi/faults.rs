@@ -130,7 +130,7 @@ fn a_connack_that_comes_after_the_timeout_changes_nothing() {
 }
 
 #[test]
-fn nobody_there_is_tried_again_until_somebody_is() {
+fn an_absent_broker_is_tried_until_it_is_there() {
     let address = Broker::bind().address();
     let mut host = Setup::device(address).start();
     host.connect();
@@ -143,7 +143,7 @@ fn nobody_there_is_tried_again_until_somebody_is() {
 }
 
 #[test]
-fn an_attempt_of_which_nothing_got_through_is_no_connect_and_the_least_wait_is_kept() {
+fn an_attempt_without_a_sent_byte_does_not_count_and_the_shortest_wait_is_kept() {
     let full = Full::bind();
     let setup = Setup::device(full.address()).connect_timeout(200).connect_budget(1, 3_600_000, 0);
     let mut host = setup.reconnect(300, 300).start();

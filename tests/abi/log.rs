@@ -39,7 +39,7 @@ fn the_log_is_delivered_by_the_loop() {
 }
 
 #[test]
-fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
+fn log_and_events_contain_no_secret_password_or_payload() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let (broker, store) = (Broker::bind(), Store::new());

@@ -70,7 +70,7 @@ fn auto_finds_out_in_two_connects_and_remembers() {
 }
 
 #[test]
-fn auto_says_what_it_tried_when_nothing_fits() {
+fn auto_reports_what_it_tried_when_everything_is_refused() {
     let desk = Desk::active(|_| ());
     let host = Setup::at(desk.address()).device_secret("wrong").create();
     host.connect();
@@ -81,7 +81,7 @@ fn auto_says_what_it_tried_when_nothing_fits() {
 }
 
 #[test]
-fn two_hang_ups_do_not_keep_a_good_device_away() {
+fn two_hang_ups_do_not_keep_a_device_with_a_good_secret_offline() {
     // The other method is tried, because some brokers refuse by hanging up. Its refusal does not end the rotation.
     let desk = Desk::active(|config| {
         config.hmacsha1 = HmacSha1::Hmac;
@@ -212,7 +212,7 @@ fn an_activation_that_does_not_come_is_reported_and_waited_for() {
 }
 
 #[test]
-fn an_activation_that_is_none_is_told_later_and_never_used_nor_handed_over() {
+fn an_unusable_activation_is_reported_later_and_never_used_or_delivered() {
     let faults = [
         ("other-device", "names another device"),
         ("other-topic", ""),
@@ -248,7 +248,7 @@ fn an_activation_that_is_none_is_told_later_and_never_used_nor_handed_over() {
 }
 
 #[test]
-fn an_activation_that_comes_twice_is_one() {
+fn a_duplicate_activation_is_ignored() {
     let desk = Desk::inactive(|config| config.faults = vec!["activation:twice".parse().unwrap()]);
     let store = Store::new();
     let mut host = Setup::product(desk.address(), &store).create();

@@ -104,7 +104,7 @@ fn a_second_loop_is_refused() {
 }
 
 #[test]
-fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
+fn a_host_that_only_polls_the_descriptor_runs_a_session_and_then_sleeps() {
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).connect_timeout(1000).reply_timeout(200).create();
     let client = host.client();
@@ -145,7 +145,7 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
 /// A callback that causes a new event for each event, and two messages that the broker does not acknowledge. The event
 /// of the first is one more than a call delivers, so that each later call leaves one for the next.
 #[test]
-fn events_without_an_end_do_not_stop_the_clock() {
+fn endless_events_do_not_stop_the_timers() {
     let broker = Broker::bind();
     let setup = Setup::device(broker.address()).inflight(1000).reply_timeout(100);
     let mut host = setup
@@ -201,7 +201,7 @@ fn the_loops_thread_has_a_name_hears_no_signal_and_ends_with_the_loop() {
 }
 
 #[test]
-fn a_wait_looks_loops_and_says_why_it_is_in_vain() {
+fn a_wait_checks_loops_and_reports_why_it_cannot_succeed() {
     let broker = Broker::bind();
     let host = Setup::device(broker.address()).create();
     assert_eq!(host.wait(IDLE, 0), ENOS_OK);

@@ -58,7 +58,7 @@ fn behind_proxy(secure: bool) -> (Proxy, Setup, JoinHandle<()>) {
 }
 
 #[test]
-fn a_way_back_that_swallows_everything_is_told_however_much_goes_out() {
+fn a_stalled_receiving_direction_is_reported_however_much_is_sent() {
     let kinds = if cfg!(feature = "tls") { &[false, true][..] } else { &[false] };
     parallel::each(kinds, |&secure| {
         let (proxy, setup, served) = behind_proxy(secure);

@@ -54,7 +54,7 @@ fn a_firmware_has_it_as_a_part_with_add_subdirectory() {
 
 /// CMake's error for a target without a library, before anything is built.
 #[test]
-fn musl_is_refused_in_words_and_static_linking_is_warned_of() {
+fn musl_is_refused_with_a_reason_and_static_linking_causes_a_warning() {
     let configured = |option: &str| {
         let work = tempfile::tempdir().unwrap();
         let output = configure(&root(), work.path()).arg(option).output().unwrap();

@@ -58,7 +58,7 @@ fn what_a_dead_process_left_half_written_is_never_a_value() {
 }
 
 #[test]
-fn what_is_not_a_file_is_a_failure_and_not_an_absence() {
+fn what_is_not_a_file_is_an_error_and_not_a_missing_key() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
     let storage = open(&path);
@@ -106,7 +106,7 @@ fn any_key_is_a_file_of_its_own_inside() {
 }
 
 #[test]
-fn called_by_hand_with_anything_it_answers() {
+fn it_answers_calls_with_any_arguments() {
     let root = tempfile::tempdir().unwrap();
     let storage = directory_create(&root.path().join("enos")).unwrap();
     let (load, store, erase) = (storage.load.unwrap(), storage.store.unwrap(), storage.erase.unwrap());

@@ -121,7 +121,7 @@ fn an_erase_that_is_refused_erases_nothing() {
 }
 
 #[test]
-fn a_load_that_is_refused_is_not_an_absence() {
+fn a_refused_load_does_not_mean_a_missing_key() {
     let root = tempfile::tempdir().unwrap();
     let storage = open(&root.path().join("enos"));
     storage.store("key", OLD).unwrap();

@@ -37,7 +37,7 @@ fn keeps_and_forgets_values() {
 }
 
 #[test]
-fn a_negative_number_comes_back_as_it_is_and_one_that_is_no_answer_is_a_fault() {
+fn a_negative_number_is_returned_and_an_invalid_one_is_a_fault() {
     let store = Store::new();
     store.on_calls(-5, i32::MIN, -1);
     let errors_of_the_host = errors(&store.storage());
@@ -112,7 +112,7 @@ fn a_value_that_changes_between_two_calls_is_no_fault() {
 }
 
 #[test]
-fn a_host_that_cannot_tell_the_size_is_given_all_the_room() {
+fn a_host_that_does_not_return_the_size_gets_the_largest_buffer() {
     let storage = loading(|buffer, out_len| {
         if buffer.len() < 3000 {
             return TOO_SMALL;

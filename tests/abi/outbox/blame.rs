@@ -68,7 +68,7 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
 
 /// Many losses of a bad link, with good messages.
 #[test]
-fn no_message_pays_for_a_bad_link() {
+fn a_bad_link_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 30);
@@ -87,7 +87,7 @@ fn no_message_pays_for_a_bad_link() {
 }
 
 #[test]
-fn two_such_messages_behind_one_another_are_both_found() {
+fn two_bad_messages_in_a_row_are_both_found() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).inflight(1).start();
     let tokens = publish(&host, 3);
@@ -114,7 +114,7 @@ fn two_such_messages_behind_one_another_are_both_found() {
 }
 
 #[test]
-fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
+fn the_only_message_is_retried_until_there_is_another_to_compare() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 1);
@@ -135,7 +135,7 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
 }
 
 #[test]
-fn a_loss_that_is_told_as_a_conflict_blames_nobody() {
+fn a_loss_reported_as_a_conflict_does_not_count() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).connect_budget(16, 1000, 0).start();
     let tokens = publish(&host, 2);
@@ -188,7 +188,7 @@ fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its
 }
 
 #[test]
-fn a_cloud_that_answers_nobody_blames_nobody() {
+fn a_cloud_that_answers_nobody_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).reply_timeout(100).start();
     let tokens = posts(&host, 0..2);

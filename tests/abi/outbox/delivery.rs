@@ -35,7 +35,7 @@ fn delivered(host: &mut Host, tokens: &[u64]) {
 }
 
 #[test]
-fn what_is_accepted_offline_goes_out_in_order_once_the_device_is_online() {
+fn messages_accepted_offline_are_sent_in_order_when_online() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 0..40);
@@ -87,7 +87,7 @@ fn tokens_and_messages_survive_the_process() {
 }
 
 #[test]
-fn an_ack_out_of_its_turn_is_told_at_once() {
+fn an_ack_out_of_order_is_reported_at_once() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     host.connect();

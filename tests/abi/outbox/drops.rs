@@ -13,7 +13,7 @@ fn tokens(kept: &[Kept]) -> Vec<u64> {
 }
 
 #[test]
-fn what_waits_is_shown_in_order_and_can_be_dropped() {
+fn waiting_messages_are_listed_in_order_and_can_be_dropped() {
     let (broker, store) = (Broker::bind(), Store::new());
     let host = device(&broker, &store).start();
     let first = host.publish_durable("t", b"0").unwrap();
@@ -54,7 +54,7 @@ fn what_waits_is_shown_in_order_and_can_be_dropped() {
 }
 
 #[test]
-fn what_is_under_way_can_be_dropped_and_what_waits_behind_it_goes_on() {
+fn in_flight_messages_can_be_dropped_and_later_ones_go_on() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).inflight(1).start();
     host.connect();
@@ -73,7 +73,7 @@ fn what_is_under_way_can_be_dropped_and_what_waits_behind_it_goes_on() {
 }
 
 #[test]
-fn what_is_refused_while_it_is_being_dropped_is_no_dead_letter() {
+fn a_refusal_during_a_drop_makes_no_dead_letter() {
     let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
     let mut host = device(&broker, &store).start();
     host.connect();
@@ -103,7 +103,7 @@ fn what_is_refused_while_it_is_being_dropped_is_no_dead_letter() {
 }
 
 #[test]
-fn dead_letters_are_kept_within_the_limits_and_none_goes_untold() {
+fn dead_letters_keep_to_the_limits_and_each_removal_is_reported() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).outbox_limits(120, 1 << 20, 0).start();
     host.connect();

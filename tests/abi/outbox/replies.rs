@@ -42,7 +42,7 @@ fn the_simulated_cloud_gets_each_post_until_it_has_answered_it() {
 }
 
 #[test]
-fn a_code_that_may_pass_has_the_post_sent_again_and_all_behind_it() {
+fn after_a_temporary_refusal_the_post_and_all_behind_it_are_sent_again() {
     let (mut host, mut peer, _broker) = online(|setup| setup);
     let tokens = posts_with(&host, 0..3, KEPT);
     let first: Vec<_> = (0..3).map(|_| Request::next(&mut peer)).collect();
@@ -65,7 +65,7 @@ fn a_code_that_may_pass_has_the_post_sent_again_and_all_behind_it() {
 }
 
 #[test]
-fn each_code_that_may_pass_is_tried_again() {
+fn each_temporary_refusal_is_retried() {
     parallel::each(&[429, 500, 599, 6205, 6305], |code| {
         let (mut host, mut peer, _broker) = online(|setup| setup);
         let tokens = posts_with(&host, 0..1, KEPT);
@@ -80,7 +80,7 @@ fn each_code_that_may_pass_is_tried_again() {
 }
 
 #[test]
-fn a_code_for_good_sets_the_post_aside_and_the_next_ones_go_on() {
+fn a_final_refusal_makes_a_dead_letter_and_the_next_posts_go_on() {
     let (mut host, mut peer, _broker) = online(|setup| setup);
     let tokens = posts_with(&host, 0..3, KEPT);
     for code in [200, 1206, 200] {
@@ -156,7 +156,7 @@ fn a_post_is_stamped_or_goes_without_a_time_as_the_host_wants() {
 }
 
 #[test]
-fn what_could_never_succeed_is_not_accepted() {
+fn messages_that_can_never_succeed_are_not_accepted() {
     let (host, _peer, _broker) = online(|setup| setup);
     for params in [
         r#"{"measurepoints":{"t":1}}"#,

@@ -159,7 +159,7 @@ fn a_large_message_is_spread_over_records_and_comes_out_whole() {
 }
 
 #[test]
-fn a_record_that_is_garbled_is_skipped_told_and_kept_apart() {
+fn a_damaged_record_is_reported_and_becomes_a_dead_letter() {
     type Harm = fn(&mut Vec<u8>);
     let harms: [(&str, Harm); 4] = [
         ("a bit", |bytes| bytes[40] ^= 4),

@@ -60,7 +60,7 @@ impl Case {
 }
 
 #[test]
-fn any_call_of_an_activation_may_go_wrong() {
+fn any_storage_call_of_an_activation_may_fail() {
     // An activation without faults counts the calls.
     let (desk, store, calls) = (Desk::inactive(|_| ()), Store::new(), Arc::new(Mutex::new(Vec::new())));
     let noted = Arc::clone(&calls);
@@ -106,7 +106,7 @@ fn unsaved(desk: &Desk) -> (Store, Host) {
 
 /// A test in virtual time covers the repeated event, and a long disconnect.
 #[test]
-fn a_secret_that_is_in_no_storage_is_told_again_and_not_let_go() {
+fn an_unsaved_secret_is_reported_again_and_kept() {
     let desk = Desk::with_devices([DEVICE_KEY]);
     let (store, mut host) = unsaved(&desk);
     assert_eq!(host.client().destroy(), ENOS_ERR_UNSAVED_SECRET);
@@ -134,7 +134,7 @@ fn a_secret_that_is_in_no_storage_is_told_again_and_not_let_go() {
 }
 
 #[test]
-fn a_secret_saved_by_hand_is_gone_on_with_and_given_to_the_next_process() {
+fn a_secret_saved_by_hand_is_used_and_passed_to_the_next_process() {
     let desk = Desk::with_devices([DEVICE_KEY]);
     let (store, mut host) = unsaved(&desk);
     let by_hand = host.seen[0].secret.clone().unwrap();

@@ -59,7 +59,7 @@ fn unreadable(role: &'static str, wrong: Wrong) {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_no_reason_to_be_activated() {
+fn a_secret_that_cannot_be_read_causes_no_activation() {
     let roles = ["secrets.", "secrets.0", "secrets.1"];
     let cases: Vec<_> = roles.into_iter().flat_map(|role| Wrong::ALL.map(|wrong| (role, wrong))).collect();
     parallel::each(&cases, |&(role, wrong)| {
@@ -122,7 +122,7 @@ fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
 }
 
 #[test]
-fn records_that_are_a_help_only_may_be_lost() {
+fn optional_records_may_be_lost() {
     let cases: Vec<_> = ["sign", "budget"].into_iter().flat_map(|role| Wrong::ALL.map(|wrong| (role, wrong))).collect();
     parallel::each(&cases, |&(role, wrong)| {
         let (desk, store) = activated();
@@ -135,7 +135,7 @@ fn records_that_are_a_help_only_may_be_lost() {
 /// A false NOT_FOUND cannot be noticed. The cloud refuses to activate an active device, and the stored records are not
 /// changed.
 #[test]
-fn a_storage_that_denies_its_secret_costs_no_more_than_the_time_that_it_does() {
+fn a_false_not_found_does_not_change_the_stored_secret() {
     let (desk, store) = activated();
     let before = secrets(&store);
     let held = before.clone();

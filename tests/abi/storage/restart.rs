@@ -59,7 +59,7 @@ fn stamps_of_another_boot_count_from_the_start_of_this_one() {
 }
 
 #[test]
-fn stamps_of_nobody_knows_which_boot_count_in_full() {
+fn stamps_of_an_unknown_boot_count_in_full() {
     let now = boottime_ms();
     start("", vec![now - 3, now - 2, now - 1], 3_600_000, Some(now + 3_599_000));
 }

@@ -90,7 +90,7 @@ fn a_refusal_after_the_connect_costs_a_connect_and_no_credentials() {
 }
 
 #[test]
-fn alerts_of_every_kind_have_words() {
+fn every_kind_of_alert_is_explained() {
     let pki = Pki::new();
     let broker = broker::Broker::bind();
     let pair = pki.device("dk", KeyKind::EcP256);

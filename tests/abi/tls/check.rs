@@ -153,7 +153,7 @@ fn dates_are_told_with_the_devices_clock() {
 }
 
 #[test]
-fn a_certificate_for_a_client_is_none_for_a_server() {
+fn a_client_certificate_is_refused_for_a_server() {
     let pki = Pki::new();
     let broker = TlsBroker::new(&issued(&pki, &Profile::client("enos-sim").dns("localhost").ip([127, 0, 0, 1])));
     refuses(&broker, Setup::secure(&broker.uri(), &pki.ca()), &["not one for a server"]);

@@ -22,7 +22,7 @@ fn pieces(pem: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
+fn log_and_events_contain_no_key_password_or_secret() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let pki = Pki::new();
@@ -96,7 +96,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
 }
 
 #[test]
-fn what_is_said_forges_no_line_and_turns_no_words() {
+fn texts_cannot_forge_lines_or_change_the_direction_of_text() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let pki = Pki::new();

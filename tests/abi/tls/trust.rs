@@ -54,7 +54,7 @@ fn limited_to(names: &str, directory: &Path) -> Authority {
 }
 
 #[test]
-fn a_common_name_is_no_name_and_evades_no_limits() {
+fn common_names_are_ignored_and_cannot_bypass_name_constraints() {
     let directory = tempfile::tempdir().unwrap();
     let limited = limited_to("example.com", directory.path());
     let ca = tls::path(&directory.path().join("ca.pem"));

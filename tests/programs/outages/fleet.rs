@@ -15,7 +15,7 @@ fn curves(kind: Kind) -> [Curve; 2] {
 }
 
 #[test]
-fn a_cloud_that_refused_meets_an_even_stream_and_not_a_wave() {
+fn a_cloud_that_refused_gets_an_even_stream_and_no_wave() {
     let [enos, doubling] = curves(Kind::Refuses);
     assert_eq!((enos.banned, enos.peak_until(0)), (0, 0), "an attempt that is refused is no CONNECT");
     let (even, wave) = (enos.peak(enos.returns), doubling.peak(doubling.returns));
@@ -25,7 +25,7 @@ fn a_cloud_that_refused_meets_an_even_stream_and_not_a_wave() {
 }
 
 #[test]
-fn a_cloud_that_hung_has_barred_nobody_and_meets_no_wave() {
+fn a_cloud_that_hung_has_banned_nobody_and_gets_no_wave() {
     let [enos, doubling] = curves(Kind::Hangs);
     assert_eq!((enos.banned, doubling.banned), (0, DEVICES));
     // That also holds for a return at another time.

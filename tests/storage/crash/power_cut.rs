@@ -344,7 +344,7 @@ fn what_was_read_once_stays() {
 
 /// A test of the model: if one step is removed or moved, the model must find the fault.
 #[test]
-fn each_sync_and_its_place_are_needed() {
+fn each_sync_is_necessary_and_in_the_right_place() {
     alone(|| {
         let position = |ops: &[Op], wanted: fn(&Op) -> bool| ops.iter().rposition(wanted).unwrap();
         let sync_file: fn(&Op) -> bool = |op| matches!(op, Op::SyncFile(_));
