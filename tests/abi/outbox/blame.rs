@@ -1,4 +1,5 @@
-//! Who pays for a link that is lost, and for an answer that does not come: the message that is the cause, and no other.
+//! Which message becomes a dead letter when links are lost or answers do not come: the message that is the cause, and
+//! no other.
 
 use enos::error::Status::*;
 use support::broker::*;
@@ -10,8 +11,8 @@ fn publish(host: &Host, count: u8) -> Vec<u64> {
     (0..count).map(|number| host.publish_durable("t", &[number]).unwrap()).collect()
 }
 
-/// The next connection of a device that goes on connecting. One of an earlier process may have been let in by the
-/// system, though nobody is there any more.
+/// The next connection of a device that keeps connecting. The system may first deliver a connection of an earlier
+/// process that has ended.
 fn accept(broker: &Broker) -> (Peer, Packet) {
     loop {
         let mut peer = broker.accept();
@@ -23,7 +24,7 @@ fn accept(broker: &Broker) -> (Peer, Packet) {
     }
 }
 
-/// Accepts links and ends each at its first message; which messages these were.
+/// Accepts links and ends each at its first message; returns these messages.
 fn end_links(broker: &Broker, count: usize) -> Vec<u8> {
     (0..count)
         .map(|_| {
@@ -46,7 +47,7 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     while peer.expect(PUBLISH).payload() != [3] {}
     peer.reset();
     assert_eq!(end_links(&broker, 1), [1], "one by one from here on");
-    // What has happened so far is known to the next process as well.
+    // The next process knows the failures so far.
     (0..2).for_each(|_| drop(host.until("DISCONNECTED")));
     host.destroy();
     let mut host = device(&broker, &store).start();
@@ -65,9 +66,9 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     assert_eq!(host.outbox_info().unwrap().set_aside, 1);
 }
 
-/// As many losses as make no difference: good messages, a link that is not.
+/// Many losses of a bad link, with good messages.
 #[test]
-fn no_message_pays_for_a_bad_link() {
+fn a_bad_link_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 30);
@@ -86,7 +87,7 @@ fn no_message_pays_for_a_bad_link() {
 }
 
 #[test]
-fn two_such_messages_behind_one_another_are_both_found() {
+fn two_bad_messages_in_a_row_are_both_found() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).inflight(1).start();
     let tokens = publish(&host, 3);
@@ -95,7 +96,8 @@ fn two_such_messages_behind_one_another_are_both_found() {
     let (mut peer, packet) = accept(&broker);
     assert_eq!(packet.payload(), [2]);
     peer.send(&puback(packet.id()));
-    // The last one is told to be through now, and goes out again behind the one between them, for that may be good.
+    // The last message is reported as through now. It is sent again behind the one between them, because that may be
+    // good.
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
     assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
@@ -112,7 +114,7 @@ fn two_such_messages_behind_one_another_are_both_found() {
 }
 
 #[test]
-fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
+fn the_only_message_is_retried_until_there_is_another_to_compare() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 1);
@@ -121,7 +123,7 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
     let second = host.publish_durable("t", &[1]).unwrap();
     let (mut peer, mut packet) = accept(&broker);
     if packet.payload() == [0] {
-        // It was on its way already.
+        // It was in flight already.
         peer.reset();
         (peer, packet) = accept(&broker);
     }
@@ -133,14 +135,14 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
 }
 
 #[test]
-fn a_loss_that_is_told_as_a_conflict_blames_nobody() {
+fn a_loss_reported_as_a_conflict_does_not_count() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).connect_budget(16, 1000, 0).start();
     let tokens = publish(&host, 2);
     host.connect();
     assert_eq!(end_links(&broker, 3), [0; 3]);
     while host.until("DISCONNECTED").status != ENOS_ERR_CONFLICT {}
-    // The other one goes away, and the host does not wait for as long as it was told.
+    // The other client goes away, and the host connects again before the announced time.
     host.connect();
     let mut peer = broker.accept_mqtt();
     assert_eq!([peer.answer_publish().payload()[0], peer.answer_publish().payload()[0]], [0, 1]);
@@ -150,7 +152,7 @@ fn a_loss_that_is_told_as_a_conflict_blames_nobody() {
     }
 }
 
-/// The answers of EnOS to posts: to all but one.
+/// EnOS answers all posts except one.
 #[test]
 fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its_place() {
     let (broker, store) = (Broker::bind(), Store::new());
@@ -166,7 +168,7 @@ fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its
             _ => request.answer(&mut peer, 200),
         }
     }
-    // What was through did not wait for it.
+    // Messages that were through did not wait for it.
     for token in [tokens[0], tokens[2], tokens[3]] {
         let told = host.until("REPLY");
         assert_eq!((told.token, told.status), (token, ENOS_OK), "{told:?}");
@@ -186,7 +188,7 @@ fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its
 }
 
 #[test]
-fn a_cloud_that_answers_nobody_blames_nobody() {
+fn a_cloud_that_answers_nobody_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).reply_timeout(100).start();
     let tokens = posts(&host, 0..2);
@@ -196,7 +198,7 @@ fn a_cloud_that_answers_nobody_blames_nobody() {
     while seen.last() != Some(&1) || seen.len() < 5 {
         seen.push(Request::next(&mut peer).number);
     }
-    // The other one was tried, and nothing came of it.
+    // The other message was tried, without an answer as well.
     let request = Request::next(&mut peer);
     assert_eq!(request.number, 0, "after {seen:?}");
     request.answer(&mut peer, 200);
