@@ -90,66 +90,142 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
     }
 }
 
-/// A reply that never came leaves it open for ever whose a refusal without an id is.
-#[test]
-fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
-    let (mut outbox, mut requests) = outbox(LIMITS);
-    let operation = thing_model::measurepoint_post(&outbox.identity);
-    let topic = operation.reply_topic();
-    outbox.ends = Some((1, 1));
-    let until_reply = |text: &str| {
-        let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-        Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
-    };
-    outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
-    outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
-    outbox.link_up(0);
+/// A post that waits for its reply.
+fn until_reply(text: &str) -> Durable {
+    let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
+    Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
+}
+
+/// A cloud that answers posts, `None`: never, and the clock. What becomes a dead letter within so many hours, and its code.
+fn dead_letters(
+    outbox: &mut Outbox,
+    requests: &mut Requests,
+    hours: u64,
+    mut answer: impl FnMut(&str, u64) -> Option<String>,
+) -> Vec<(u64, i32)> {
+    let topic = thing_model::measurepoint_post(&outbox.identity).reply_topic();
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    // The host's own post, whose reply never comes.
-    requests.post(operation, br#"{"measurepoints":{"own":1}}"#, 0, &mut actions).unwrap();
-    for now in (0..60 * 60_000).step_by(1_000) {
+    let mut found = Vec::new();
+    for now in (0..hours * 3_600_000).step_by(500) {
+        let mut heard = Vec::new();
         requests.expire(now, &mut actions);
-        for (request, outcome) in requests.take_outcomes() {
-            let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
-            outbox.outcome(request, outcome, around);
-        }
-        let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
-        outbox.pump(false, around);
-        for action in std::mem::take(&mut actions) {
+        loop {
+            for (request, outcome) in requests.take_outcomes().into_iter().chain(heard.drain(..)) {
+                let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+                outbox.outcome(request, outcome, around);
+            }
+            let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+            outbox.pump(false, around);
+            let Some(action) = actions.pop_front() else { break };
             match action {
                 Action::Send(LinkRequest::Subscribe { token, .. }) => {
                     requests.subscribed(token, Some(1), &mut actions);
                 }
                 Action::Send(LinkRequest::Publish { token, payload, .. }) => {
                     requests.delivered(token, &mut actions);
-                    let text = String::from_utf8(payload).unwrap();
-                    let answer = match text {
-                        text if text.contains("own") => continue,
-                        text if text.contains("bad") => r#"{"id":null,"code":1220}"#.to_owned(),
-                        text => format!(r#"{{"id":{},"code":200}}"#, text.split([':', ',']).nth(1).unwrap()),
-                    };
                     for (request, outcome) in requests.take_outcomes() {
-                        let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
-                        outbox.outcome(request, outcome, &mut Around { now, wall_ms: 0, requests, actions, rng });
+                        let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+                        outbox.outcome(request, outcome, around);
                     }
+                    let Some(answer) = answer(&String::from_utf8(payload).unwrap(), now) else { continue };
                     let replied = requests.reply(topic.as_bytes(), answer.as_bytes());
-                    let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
-                    let around = &mut Around { now, wall_ms: 0, requests, actions, rng };
+                    let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
                     match replied {
                         Some(Replied::Unclear) => outbox.send_one_by_one(around),
                         Some(Replied::Kept { request, code, words }) => {
                             let (topic, payload) = (Vec::new(), Vec::new());
-                            outbox.outcome(request, Outcome::Reply { code, words, topic, payload }, around);
+                            heard.push((request, Outcome::Reply { code, words, topic, payload }));
                         }
                         _ => {}
                     }
                 }
-                Action::SetAside { token, .. } => {
-                    return assert_eq!(token, durable::token(1, 0));
+                Action::SetAside { token, code, .. } => {
+                    found.push((token, code));
+                    let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+                    outbox.aside_stored(token, Ok(()), around);
+                }
+                Action::FinishPages { through, after } => {
+                    let around = &mut Around { now, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+                    outbox.pages_finished(through, Ok(after), around);
                 }
                 _ => {}
             }
         }
     }
-    panic!("after an hour the other one waits still");
+    found
+}
+
+/// An answer to a post, by its own id.
+fn reply(post: &str, code: i32) -> Option<String> {
+    Some(format!(r#"{{"id":{},"code":{code}}}"#, post.split([':', ',']).nth(1)?))
+}
+
+/// An outbox with such posts, each accepted by itself.
+fn with_posts(texts: &[&str]) -> (Outbox, Requests) {
+    let (mut outbox, requests) = outbox(LIMITS);
+    outbox.ends = Some((1, 1));
+    for (page, text) in (1..).zip(texts) {
+        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)]);
+    }
+    outbox.link_up(0);
+    (outbox, requests)
+}
+
+/// A reply that never came leaves it open for ever whose a refusal without an id is.
+#[test]
+fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
+    let (mut outbox, mut requests) = with_posts(&["bad", "good"]);
+    // The host's own post, whose reply never comes.
+    let operation = thing_model::measurepoint_post(&outbox.identity);
+    requests.post(operation, br#"{"measurepoints":{"own":1}}"#, 0, &mut VecDeque::new()).unwrap();
+    let found = dead_letters(&mut outbox, &mut requests, 1, |post, _| match post {
+        post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),
+        post => reply(post, 200),
+    });
+    assert_eq!(found, [(durable::token(1, 0), 1220)]);
+    assert!(outbox.is_empty(), "after an hour the other one waits still");
+}
+
+#[test]
+fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
+    for code in [429, 500, 6305] {
+        let (mut outbox, mut requests) = with_posts(&["bad", "good", "better"]);
+        let mut tries = 0;
+        let found = dead_letters(&mut outbox, &mut requests, 1, |post, _| {
+            let is_bad = post.contains("bad");
+            tries += u32::from(is_bad);
+            reply(post, if is_bad { code } else { 200 })
+        });
+        assert_eq!((found, tries), (vec![(durable::token(1, 0), code)], 12));
+        assert!(outbox.is_empty());
+    }
+}
+
+#[test]
+fn a_cloud_in_trouble_makes_no_dead_letters() {
+    // For some hours it has no good answer for anybody, whatever the hour at which it recovers.
+    for minutes in (1..300).step_by(23) {
+        for code in [Some(503), None] {
+            let (mut outbox, mut requests) = with_posts(&["a", "b", "c"]);
+            let found = dead_letters(&mut outbox, &mut requests, 6, |post, now| match code {
+                Some(code) if now < minutes * 60_000 => reply(post, code),
+                None if now < minutes * 60_000 => None,
+                _ => reply(post, 200),
+            });
+            assert!(found.is_empty() && outbox.is_empty(), "trouble for {minutes} minutes: {code:?}");
+        }
+    }
+    // It takes one message in so many seconds.
+    for seconds in [1, 3, 10, 30, 100] {
+        let (mut outbox, mut requests) = with_posts(&["a", "b", "c", "d", "e", "f"]);
+        let mut free_at = 0;
+        let found = dead_letters(&mut outbox, &mut requests, 2, |post, now| {
+            let is_free = now >= free_at;
+            if is_free {
+                free_at = now + seconds * 1_000;
+            }
+            reply(post, if is_free { 200 } else { 429 })
+        });
+        assert!(found.is_empty() && outbox.is_empty(), "one in {seconds} s");
+    }
 }
