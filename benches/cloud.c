@@ -118,7 +118,8 @@ static void open_device(int port)
     need(enos_config_new(&config) == ENOS_OK && enos_config_set_server(config, uri) == ENOS_OK &&
              enos_config_set_identity(config, "bench-product", device) == ENOS_OK &&
              enos_config_set_product_secret(config, "bench-secret", ENOS_NUL_TERMINATED) == ENOS_OK &&
-             enos_config_set_storage(config, &storage) == ENOS_OK && enos_config_set_inflight(config, 1000) == ENOS_OK &&
+             enos_config_set_storage(config, &storage) == ENOS_OK &&
+             enos_config_set_inflight(config, 1000) == ENOS_OK &&
              /* The cloud's login a second apart, which a real one asks for, would be all that is measured. */
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
              enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&

@@ -30,7 +30,8 @@ static void *send_probes(void *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*(uint16_t *)port)};
     struct timespec apart = {0, APART_NS};
-    unsigned char packet[256] = {0x10, 17, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, KEEP_ALIVE_S, 0, 5, 'p', 'r', 'o', 'b', 'e'};
+    unsigned char packet[256] = {0x10, 17,           0, 4, 'M', 'Q', 'T', 'T', 4,  2,
+                                 0,    KEEP_ALIVE_S, 0, 5, 'p', 'r', 'o', 'b', 'e'};
     unsigned char answer[4];
     int sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     size_t length;

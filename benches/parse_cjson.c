@@ -20,8 +20,8 @@ void parse(const char *topic, const char *payload, size_t length, char out[65])
     const cJSON *params = cJSON_GetObjectItemCaseSensitive(message, "params");
 
     need(strcmp(topic, TOPIC) == 0 && strcmp(text(message, "method"), "thing.activate.info") == 0 &&
-             strcmp(text(params, "productKey"), PRODUCT_KEY) == 0 && strcmp(text(params, "deviceKey"), DEVICE_KEY) == 0 &&
-             text(params, "deviceSecret")[0] != '\0',
+             strcmp(text(params, "productKey"), PRODUCT_KEY) == 0 &&
+             strcmp(text(params, "deviceKey"), DEVICE_KEY) == 0 && text(params, "deviceSecret")[0] != '\0',
          "no activation");
     snprintf(out, 65, "%s", text(params, "deviceSecret"));
     cJSON_Delete(message);

@@ -16,7 +16,8 @@ static inline void publish(int qos, unsigned window, unsigned count)
         client_publish(1, 1, 1);
 }
 
-static inline void measure_publishing(const char *measure, const char *cpu_measure, int qos, unsigned window, unsigned count)
+static inline void measure_publishing(const char *measure, const char *cpu_measure, int qos, unsigned window,
+                                      unsigned count)
 {
     uint64_t start, cpu;
 

@@ -155,8 +155,7 @@ static enos_status create(char **argv, const enos_storage *storage, device *self
     enos_status status;
 
     if ((status = enos_config_new(&config)) == ENOS_OK &&
-        (status = enos_config_set_server(config, argv[1])) == ENOS_OK &&
-        (status = set_tls(config)) == ENOS_OK &&
+        (status = enos_config_set_server(config, argv[1])) == ENOS_OK && (status = set_tls(config)) == ENOS_OK &&
         (status = enos_config_set_identity(config, argv[2], argv[3])) == ENOS_OK &&
         (status = enos_config_set_storage(config, storage)) == ENOS_OK &&
         (status = enos_config_set_product_secret(config, secret, ENOS_NUL_TERMINATED)) == ENOS_OK &&

@@ -40,10 +40,10 @@ typedef struct device {
     enos_client *client;
     int64_t offline_ms, connect_at; /* 0: it is on the air, or about to be */
     int online;
-    int full;                       /* the outbox took no more, and ROOM has not come yet */
-    int64_t publish_at;             /* not before: the storage failed */
-    int dead_letters;               /* there are messages that can never succeed */
-    size_t count, missed;           /* samples in this burst; samples for which there was no room */
+    int full;             /* the outbox took no more, and ROOM has not come yet */
+    int64_t publish_at;   /* not before: the storage failed */
+    int dead_letters;     /* there are messages that can never succeed */
+    size_t count, missed; /* samples in this burst; samples for which there was no room */
     char samples[BURST][96];
 } device;
 
@@ -157,8 +157,7 @@ static void radio(device *self)
 
 static int run(device *self, int signals)
 {
-    struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
-                           {.fd = enos_client_fd(self->client), .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = enos_client_fd(self->client), .events = POLLIN}};
     int64_t due = clock_ms(CLOCK_MONOTONIC);
 
     self->connect_at = due + self->offline_ms;

@@ -27,14 +27,14 @@
 #include <stdlib.h>
 
 #ifndef SECTOR
-#define SECTOR 16384u  /* what the flash erases at once, or a multiple */
-#define SECTORS 16u    /* of the partition: 4 or more */
+#define SECTOR 16384u /* what the flash erases at once, or a multiple */
+#define SECTORS 16u   /* of the partition: 4 or more */
 #endif
 #define KEYS_MAX 1024u /* of the index: 12 bytes of RAM each */
 #define UNIT 16u       /* what the flash programs at once: a record begins at a multiple */
 #define SECTOR_HEADER 16u
 #define RECORD_HEADER 8u
-#define KEY_MAX 64u    /* libenos has no longer keys */
+#define KEY_MAX 64u /* libenos has no longer keys */
 #define RECORD_MAX ((SECTOR - SECTOR_HEADER) / 4 / UNIT * UNIT)
 #define LIVE_MAX ((SECTORS - 1) * ((SECTOR - SECTOR_HEADER) / 4 * 3))
 #define ERASED 0xFF
@@ -84,9 +84,18 @@ static uint32_t crc32(const uint8_t *p, size_t len)
     return ~crc;
 }
 
-static size_t key_len(const uint8_t *record) { return record[4]; }
-static size_t value_len(const uint8_t *record) { return record[6] | (size_t)record[7] << 8; }
-static size_t record_len(const uint8_t *record) { return RECORD_HEADER + key_len(record) + value_len(record); }
+static size_t key_len(const uint8_t *record)
+{
+    return record[4];
+}
+static size_t value_len(const uint8_t *record)
+{
+    return record[6] | (size_t)record[7] << 8;
+}
+static size_t record_len(const uint8_t *record)
+{
+    return RECORD_HEADER + key_len(record) + value_len(record);
+}
 
 /* What a record of this length takes in the log. */
 static uint32_t padded(size_t len)

@@ -143,7 +143,10 @@ public:
     /** enos_client_loop() */
     void loop(uint32_t timeout_ms = ENOS_FOREVER) { check(enos_client_loop(client_, timeout_ms)); }
     /** enos_client_wait(): ENOS_OK, ENOS_ERR_TIMEOUT, or why that state will not come soon. */
-    ENOS_NODISCARD enos_status wait(enos_state state, uint32_t timeout_ms) { return enos_client_wait(client_, state, timeout_ms); }
+    ENOS_NODISCARD enos_status wait(enos_state state, uint32_t timeout_ms)
+    {
+        return enos_client_wait(client_, state, timeout_ms);
+    }
     /** enos_client_flush(): ENOS_OK, ENOS_ERR_TIMEOUT, or why nothing more goes out soon. */
     ENOS_NODISCARD enos_status flush(uint32_t timeout_ms) { return enos_client_flush(client_, timeout_ms); }
     /** enos_client_loop_start() */
@@ -168,7 +171,8 @@ public:
     void activation_saved() { check(enos_client_activation_saved(client_)); }
 
     /** enos_client_publish() */
-    ENOS_NODISCARD sent publish(const std::string &topic, const std::string &payload, int32_t qos = 1, uint32_t flags = 0)
+    ENOS_NODISCARD sent publish(const std::string &topic, const std::string &payload, int32_t qos = 1,
+                                uint32_t flags = 0)
     {
         sent call;
         const uint8_t *bytes = reinterpret_cast<const uint8_t *>(payload.data());
@@ -197,7 +201,8 @@ public:
         return call;
     }
     /** enos_client_reply(): the answer to a command that came as a MESSAGE */
-    ENOS_NODISCARD sent reply(const enos_event &command, const std::string &id, int32_t code, const std::string &data = "{}")
+    ENOS_NODISCARD sent reply(const enos_event &command, const std::string &id, int32_t code,
+                              const std::string &data = "{}")
     {
         sent call;
         const char *topic = command.topic;
@@ -289,10 +294,7 @@ public:
     /** enos_config_set_max_message() */
     config &max_message(size_t bytes) { return set(enos_config_set_max_message(config_, bytes)); }
     /** enos_config_set_bind_interface() */
-    config &bind_interface(const std::string &name)
-    {
-        return set(enos_config_set_bind_interface(config_, text(name)));
-    }
+    config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */
     config &tls(const std::string &ca, const std::string &certificate = "", const std::string &key = "")
     {

@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod ffi;
 pub mod log;
+pub mod model;
 pub mod panic;
 pub mod protocol;
 pub mod session;

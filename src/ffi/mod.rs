@@ -1,7 +1,7 @@
 //! extern "C": check, convert, call, convert. No logic.
 //!
 //! Each file that exports functions is a chapter of `include/enos.h`: its doc comment opens the chapter, and
-//! `tests/packaging/header.rs` puts the chapters together in the order in which a reader needs them. The opening, with the
+//! `tools/generate` puts the chapters together in the order in which a reader needs them. The opening, with the
 //! conventions that hold for all of them, stands in `cbindgen.toml`.
 //!
 //! | chapter | file |

@@ -41,7 +41,8 @@ int main(int argc, char **argv)
     const char *at = getenv("CRASH_AT"), *ca = getenv("TLS_CA");
 
     if (argc != 9) {
-        fprintf(stderr, "usage: %s URI DIRECTORY PRODUCT_KEY DEVICE_KEY PRODUCT_SECRET CONNECTS WINDOW SPACING\n", argv[0]);
+        fprintf(stderr, "usage: %s URI DIRECTORY PRODUCT_KEY DEVICE_KEY PRODUCT_SECRET CONNECTS WINDOW SPACING\n",
+                argv[0]);
         return 2;
     }
     crash_at = at ? strtol(at, NULL, 10) : 0;

@@ -31,11 +31,11 @@ static long calls_left = -1;          /* until the flash fails, once; -1: it doe
 static int failures;                  /* of writes, so far */
 static int header_disowned;           /* a sector's header is written, but the flash says that it failed */
 static enum tear tear = TAIL_MISSING;
-static int programmed_twice;          /* a byte was programmed that was not erased */
-static written *trace;                /* what is written, when somebody wants to know */
+static int programmed_twice; /* a byte was programmed that was not erased */
+static written *trace;       /* what is written, when somebody wants to know */
 static size_t trace_len;
 static int operation;
-static unsigned erasures[SECTORS];    /* that were begun, so far */
+static unsigned erasures[SECTORS]; /* that were begun, so far */
 
 static int flash_fails(void)
 {

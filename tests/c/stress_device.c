@@ -16,7 +16,11 @@ static long durable, live, outcomes, durable_outcomes;
 static int running = 1;
 
 /* The storage: a table, one value a slot. The library promises to call it one at a time, from whatever thread. */
-static struct { char key[65]; uint8_t *data; size_t len; } slots[SLOTS];
+static struct {
+    char key[65];
+    uint8_t *data;
+    size_t len;
+} slots[SLOTS];
 static int inside;
 
 static void enter(void)
@@ -137,7 +141,8 @@ static void *publish_durable(void *arg)
 {
     (void)arg;
     for (long i = 0; i < rounds; i++)
-        if (accepted(enos_client_publish(client, "d", (const uint8_t *)"x", 1, 1, ENOS_PUBLISH_DURABLE, NULL), "durable"))
+        if (accepted(enos_client_publish(client, "d", (const uint8_t *)"x", 1, 1, ENOS_PUBLISH_DURABLE, NULL),
+                     "durable"))
             count(&durable);
     return NULL;
 }

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 static const char topic[] = "/ext/session/pk/dk/thing/activate/info";
-static const char message[] = "{\"id\":7,\"version\":\"1.0\",\"method\":\"thing.activate.info\",\"params\":{\"assetId\":\"a1\","
-                              "\"productKey\":\"pk\",\"deviceKey\":\"dk\",\"deviceSecret\":\"hush\"}}";
+static const char message[] =
+    "{\"id\":7,\"version\":\"1.0\",\"method\":\"thing.activate.info\",\"params\":{\"assetId\":\"a1\","
+    "\"productKey\":\"pk\",\"deviceKey\":\"dk\",\"deviceSecret\":\"hush\"}}";
 
 /* A copy of `size` bytes, of which the first are those of the struct. */
 static void *resized(const void *it, size_t known, size_t size)
@@ -94,14 +95,16 @@ static void activation(void)
     /* Neither text is terminated here. */
     payload = (char *)malloc(len);
     memcpy(payload, message, len);
-    CHECK_STATUS(enos_activation_parse("pk", "dk", topic, sizeof topic - 1, (const uint8_t *)payload, len, &it), ENOS_OK);
+    CHECK_STATUS(enos_activation_parse("pk", "dk", topic, sizeof topic - 1, (const uint8_t *)payload, len, &it),
+                 ENOS_OK);
     free(payload);
     CHECK(strcmp(enos_activation_product_key(it), "pk") == 0);
     CHECK(strcmp(enos_activation_device_key(it), "dk") == 0);
     CHECK(strcmp(enos_activation_device_secret(it), "hush") == 0);
     CHECK(strcmp(enos_activation_asset_id(it), "a1") == 0);
-    CHECK_STATUS(enos_activation_reply(it, reply_topic, sizeof reply_topic, &topic_len, reply, sizeof reply, &reply_len),
-                 ENOS_OK);
+    CHECK_STATUS(
+        enos_activation_reply(it, reply_topic, sizeof reply_topic, &topic_len, reply, sizeof reply, &reply_len),
+        ENOS_OK);
     CHECK(strcmp(reply_topic, "/ext/session/pk/dk/thing/activate/info_reply") == 0);
     CHECK(strcmp(reply, "{\"id\":7,\"code\":200}") == 0 && reply_len == strlen(reply));
     enos_activation_free(it);
@@ -112,8 +115,9 @@ static void activation(void)
                  ENOS_ERR_IDENTITY_MISMATCH);
     CHECK(it == NULL);
     /* What a failed read() returns is no length. */
-    CHECK_STATUS(enos_activation_parse("pk", "dk", topic, ENOS_NUL_TERMINATED, (const uint8_t *)message, (size_t)-1, &it),
-                 ENOS_ERR_INVALID_ARG);
+    CHECK_STATUS(
+        enos_activation_parse("pk", "dk", topic, ENOS_NUL_TERMINATED, (const uint8_t *)message, (size_t)-1, &it),
+        ENOS_ERR_INVALID_ARG);
     CHECK(enos_activation_device_secret(NULL) == NULL);
     enos_activation_free(NULL);
 }

@@ -241,8 +241,8 @@ static void a_bit_of_the_log_flips(void)
         result = power_on(&storage);
         told += result == -EIO;
         if (result == 0) {
-            good &= holds_all(&storage, history[OPERATIONS]) ||
-                    (newest && holds_all(&storage, history[OPERATIONS - 1]));
+            good &=
+                holds_all(&storage, history[OPERATIONS]) || (newest && holds_all(&storage, history[OPERATIONS - 1]));
             power_off(&storage);
         } else {
             good &= result == -EIO && !newest;

@@ -8,7 +8,8 @@
 
 static_assert(std::is_move_constructible<enos::client>::value && !std::is_copy_constructible<enos::client>::value, "");
 static_assert(std::is_move_constructible<enos::config>::value && !std::is_copy_constructible<enos::config>::value, "");
-static_assert(!std::is_copy_constructible<enos::directory>::value && !std::is_copy_assignable<enos::directory>::value, "");
+static_assert(!std::is_copy_constructible<enos::directory>::value && !std::is_copy_assignable<enos::directory>::value,
+              "");
 static_assert(std::is_copy_constructible<enos::client_ref>::value, "");
 
 namespace {
@@ -53,7 +54,11 @@ void handles()
     Counter counter;
     {
         enos::config first;
-        first.server("tcp://127.0.0.1:1").identity("pk", "dk").device_secret("hush").storage(counting()).outbox_limits(1, 4096);
+        first.server("tcp://127.0.0.1:1")
+            .identity("pk", "dk")
+            .device_secret("hush")
+            .storage(counting())
+            .outbox_limits(1, 4096);
         enos::config config(std::move(first.on_event(counter)));
         CHECK(first.get() == nullptr && config.get() != nullptr);
         enos::check(enos_config_set_reconnect(config.get(), 0, 0));
@@ -105,12 +110,11 @@ int main(int, char **argv)
     enos_sign_params params;
     ENOS_INIT(&params);
     CHECK(params.struct_size == sizeof params && params.client_id == nullptr);
-    CHECK_STATUS(enos_log_set(
-                     [](void *ctx, const enos_log_record *record) {
-                         *static_cast<std::string *>(ctx) += record->message;
-                     },
-                     &log, ENOS_LOG_TRACE),
-                 ENOS_OK);
+    CHECK_STATUS(
+        enos_log_set(
+            [](void *ctx, const enos_log_record *record) { *static_cast<std::string *>(ctx) += record->message; }, &log,
+            ENOS_LOG_TRACE),
+        ENOS_OK);
     CHECK(thrown([] { enos::config().server("http://x"); }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::config().identity(std::string("p\0k", 3), "dk"); }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::client client{enos::config()}; }) == ENOS_ERR_INVALID_ARG);

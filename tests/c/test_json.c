@@ -41,7 +41,8 @@ static int text_is(const char *json, const char *expected)
 
 int main(void)
 {
-    static const char command[] = " {\"a\\\"}\":[1,{\"id\":2}] ,\n\"id\" : \"7\",\"params\":{\"x\":\"}\",\"y\":[[]]} } ";
+    static const char command[] =
+        " {\"a\\\"}\":[1,{\"id\":2}] ,\n\"id\" : \"7\",\"params\":{\"x\":\"}\",\"y\":[[]]} } ";
     long page = sysconf(_SC_PAGESIZE);
     char *pages = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int whole = 1;
@@ -59,7 +60,8 @@ int main(void)
     CHECK(member_is("{}", "n", NULL) && member_is("{\"n\"}", "n", NULL) && member_is("{\"n\":}", "n", NULL));
     CHECK(element_is(" [ \"a\" ,[1,2], {\"b\":3} ]", 0, "\"a\"") && element_is("[1,[2,3],4]", 1, "[2,3]"));
     CHECK(element_is("[1, 2 ]", 1, "2") && element_is("[1,2]", 2, NULL) && element_is("[]", 0, NULL));
-    CHECK(element_is("", 0, NULL) && element_is("[", 0, NULL) && element_is("[1", 0, NULL) && element_is("{}", 0, NULL));
+    CHECK(element_is("", 0, NULL) && element_is("[", 0, NULL) && element_is("[1", 0, NULL) &&
+          element_is("{}", 0, NULL));
     CHECK(text_is(command, "7") && text_is("{\"id\":42}", "42") && text_is("{\"id\":\"1234567\"}", "1234567"));
     CHECK(text_is("{\"id\":\"12345678\"}", NULL)); /* does not fit */
     CHECK(text_is("{\"id\":null}", NULL) && text_is("{\"id\":[1]}", NULL) && text_is("{\"id\":\"\\u0031\"}", NULL));

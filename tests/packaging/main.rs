@@ -3,7 +3,7 @@
 mod c_programs;
 mod consumers;
 mod docs;
-mod header;
+mod generated;
 mod header_compiles;
 mod header_words;
 mod html;

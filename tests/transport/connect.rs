@@ -1,7 +1,7 @@
 //! Connecting: each outcome, against a scripted broker.
 
 use enos::error::Status;
-use enos::transport::inbox::LinkEvent;
+use enos::model::link::LinkEvent;
 use enos::transport::link::{Link, LinkOptions};
 use std::time::{Duration, Instant};
 use support::alone::alone;

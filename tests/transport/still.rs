@@ -2,7 +2,7 @@
 //! that moves slowly is kept.
 
 use enos::error::Status;
-use enos::transport::inbox::LinkEvent;
+use enos::model::link::LinkEvent;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use support::broker::{puback, publish, Peer, PUBLISH};

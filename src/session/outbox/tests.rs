@@ -1,5 +1,6 @@
 use super::*;
-use crate::protocol::durable::{Moment, PostTime};
+use crate::protocol::request::{Moment, PostTime};
+use crate::protocol::{Operation, Request};
 use crate::session::requests::Replied;
 use crate::session::LinkRequest;
 
@@ -10,9 +11,9 @@ fn outbox(limits: Totals) -> (Outbox, Requests) {
     (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Requests::new(10, 30_000, 1))
 }
 
-fn post(time: PostTime) -> Durable {
-    let content = Content::Measurepoints { params: br#"{"measurepoints":{"t":1}}"#.to_vec() };
-    Durable { content, until_reply: false, resume: false, time }
+fn post(time: PostTime) -> Request {
+    let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, br#"{"measurepoints":{"t":1}}"#.to_vec());
+    Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
 }
 
 /// What it wants done.
@@ -63,14 +64,22 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     };
     assert!(pump(&mut outbox, &mut requests).iter().any(read));
     // The storage was read before the host dropped the message, and is heard of after that.
-    let before = PageFound::Messages { next: 2, after: LIMITS, messages: vec![Some(post(PostTime::Without)); 2] };
+    let before = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![Some(Message::Request(post(PostTime::Without))); 2],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| {
-        outbox.forget(durable::token(1, 0), around);
+        outbox.forget(outbox::token(1, 0), around);
         outbox.page_read(1, Ok(before), around);
     });
     let wanted = pump(&mut outbox, &mut requests);
     assert!(wanted.iter().all(read) && wanted.len() == 1, "it is read once more");
-    let found = PageFound::Messages { next: 2, after: LIMITS, messages: vec![None, Some(post(PostTime::Without))] };
+    let found = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![None, Some(Message::Request(post(PostTime::Without)))],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| outbox.page_read(1, Ok(found), around));
     let sent = pump(&mut outbox, &mut requests);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
@@ -91,9 +100,9 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
 }
 
 /// A post that waits for its reply.
-fn until_reply(text: &str) -> Durable {
+fn until_reply(text: &str) -> Request {
     let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-    Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
+    Request { params, until_reply: true, ..post(PostTime::Without) }
 }
 
 /// A cloud that answers posts, `None`: never, and the clock. What becomes a dead letter within so many hours, and its code.
@@ -103,7 +112,7 @@ fn dead_letters(
     hours: u64,
     mut answer: impl FnMut(&str, u64) -> Option<String>,
 ) -> Vec<(u64, i32)> {
-    let topic = thing_model::measurepoint_post(&outbox.identity).reply_topic();
+    let topic = Operation::ENOS_OP_MEASUREPOINT_POST.reply_topic(&outbox.identity, "");
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
     let mut found = Vec::new();
     for now in (0..hours * 3_600_000).step_by(500) {
@@ -176,13 +185,13 @@ fn with_posts(texts: &[&str]) -> (Outbox, Requests) {
 fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     let (mut outbox, mut requests) = with_posts(&["bad", "good"]);
     // The host's own post, whose reply never comes.
-    let operation = thing_model::measurepoint_post(&outbox.identity);
-    requests.post(operation, br#"{"measurepoints":{"own":1}}"#, 0, &mut VecDeque::new()).unwrap();
+    let (operation, identity) = (Operation::ENOS_OP_MEASUREPOINT_POST, &outbox.identity);
+    requests.post(operation, identity, br#"{"measurepoints":{"own":1}}"#, 0, &mut VecDeque::new()).unwrap();
     let found = dead_letters(&mut outbox, &mut requests, 1, |post, _| match post {
         post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),
         post => reply(post, 200),
     });
-    assert_eq!(found, [(durable::token(1, 0), 1220)]);
+    assert_eq!(found, [(outbox::token(1, 0), 1220)]);
     assert!(outbox.is_empty(), "after an hour the other one waits still");
 }
 
@@ -196,7 +205,7 @@ fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
             tries += u32::from(is_bad);
             reply(post, if is_bad { code } else { 200 })
         });
-        assert_eq!((found, tries), (vec![(durable::token(1, 0), code)], 12));
+        assert_eq!((found, tries), (vec![(outbox::token(1, 0), code)], 12));
         assert!(outbox.is_empty());
     }
 }

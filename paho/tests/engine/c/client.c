@@ -41,7 +41,7 @@ static void on_published(void* context, MQTTAsync_successData* data)
 
 	/* reads what it is given, for the sanitizer to see */
 	say("@%d published %d topic %d payload %d", number(context), data->token, topic ? (int)strlen(topic) : -1,
-			data->alt.pub.message.payloadlen);
+		data->alt.pub.message.payloadlen);
 }
 
 static void on_not_published(void* context, MQTTAsync_failureData* data)
@@ -92,7 +92,7 @@ static void on_lost(void* context, char* cause)
 static int on_message(void* context, char* topic, int topic_length, MQTTAsync_message* message)
 {
 	say("@%d message topic %d payload %d qos %d", number(context), topic_length ? topic_length : (int)strlen(topic),
-			message->payloadlen, message->qos);
+		message->payloadlen, message->qos);
 	MQTTAsync_freeMessage(&message);
 	MQTTAsync_free(topic);
 	return 1;
@@ -252,7 +252,7 @@ int subscribe(struct client* client, int topics, int remove)
 		client->topics = topics;
 	enos_paho_enter(client->handle);
 	rc = remove ? MQTTAsync_unsubscribeMany(client->handle, topics, names, &options)
-		: MQTTAsync_subscribeMany(client->handle, topics, names, qos, &options);
+				: MQTTAsync_subscribeMany(client->handle, topics, names, qos, &options);
 	return done(client, rc);
 }
 

@@ -130,8 +130,7 @@ int narrow(int descriptor, int port)
 {
 	int size = 4096;
 
-	return connected_to(descriptor, port) &&
-		setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
+	return connected_to(descriptor, port) && setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
 }
 
 /* The threads of the process. */

@@ -2,9 +2,9 @@
 #include <stddef.h>
 #include <time.h>
 
-extern _Atomic long skew;       /* seconds that the wall clock, as Paho sees it, is ahead */
-extern _Atomic size_t largest;  /* the largest single allocation so far, in a build with a sanitizer */
-extern _Atomic int reads;       /* how often Paho has asked a socket for bytes */
+extern _Atomic long skew;      /* seconds that the wall clock, as Paho sees it, is ahead */
+extern _Atomic size_t largest; /* the largest single allocation so far, in a build with a sanitizer */
+extern _Atomic int reads;      /* how often Paho has asked a socket for bytes */
 
 long now_ms(clockid_t clock);
 

@@ -1,0 +1,13 @@
+//! The generated files are what the sources say.
+
+use generate::File;
+
+#[test]
+fn the_header_is_what_the_sources_say() {
+    File::named("header").unwrap().compare();
+}
+
+#[test]
+fn the_table_of_the_layout_is_that_of_the_header() {
+    File::named("layout").unwrap().compare();
+}
