@@ -313,11 +313,9 @@ impl Requests {
         match self.remove(token) {
             Some(Call::Kept { .. }) => Replied::Kept { request: token, code, words },
             _ => {
-                let (status, words) = match code {
-                    envelope::CODE_OK => (Status::ENOS_OK, words),
-                    code if words.is_empty() => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}")),
-                    code => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}: {words}")),
-                };
+                let is_ok = code == envelope::CODE_OK;
+                let status = if is_ok { Status::ENOS_OK } else { Status::ENOS_ERR_REFUSED };
+                let words = envelope::in_words(code, words);
                 Replied::Call(Event::new(EventKind::Reply, status, words).code(code).token(token))
             }
         }
