@@ -8,7 +8,7 @@ TIME ?= 60
 SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header layout install clean
+.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header layout messages install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -76,6 +76,9 @@ header: ## writes include/enos.h from the sources
 
 layout: ## writes tests/golden/abi-layout.txt, the sizes and values of the ABI, from the header
 	cargo run --locked --quiet -p enos-generate -- layout
+
+messages: ## writes docs/messages.md, a page on each EnOS message, from the table of operations
+	cargo run --locked --quiet -p enos-generate -- messages
 
 # By sudo there may be no Rust on PATH: what was built before is installed then.
 install: $(if $(shell command -v cargo),build) ## installs the library, the header, files for CMake and pkg-config, and enos-sim; PREFIX=/usr/local

@@ -210,6 +210,7 @@ fn settings() -> Settings {
         reconnect_max_ms: 120_000,
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
+        subscribe_batch: 100,
         outbox: None,
     }
 }

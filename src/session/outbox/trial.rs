@@ -21,7 +21,9 @@ impl Outbox {
     pub fn link_down(&mut self, end: LinkEnd, around: &mut Around) {
         self.online = false;
         self.send_at = None;
-        self.asking = None;
+        if let Some(asking) = self.asking.take() {
+            around.exchange.forget(asking);
+        }
         let had = self.given_back.take().unwrap_or_else(|| self.under_way());
         let before = self.doubt.suspect();
         let fault = match end {
@@ -44,7 +46,7 @@ impl Outbox {
             if let Some((fault, first)) = failed {
                 self.doubt.failed(first, unacknowledged.map_or(first, |(_, last)| last), fault);
             }
-            self.rewind(0, around.requests);
+            self.rewind(0, around.exchange);
         }
         self.store_suspect(before, around);
     }
@@ -69,7 +71,7 @@ impl Outbox {
     pub(super) fn end_trial(&mut self, around: &mut Around) -> State {
         let (request, came_to) = self.window.step_back();
         if let Some(request) = request {
-            around.requests.forget(request);
+            around.exchange.forget(request);
         }
         self.careful = true;
         came_to
