@@ -49,7 +49,12 @@ impl Connection {
             Phase::LoggingIn { .. } => return self.failed(status, reason, true, cx),
             Phase::Awaiting { .. } if self.wanted => self.retry(failure(status, 0, reason), cx),
             Phase::Awaiting { .. } => self.rest(cx),
-            Phase::Persisting { link, .. } => *link = ActivationLink::Gone,
+            Phase::Persisting { link, .. } => {
+                *link = ActivationLink::Gone;
+                if !self.wanted {
+                    self.tell_disconnected(cx);
+                }
+            }
             Phase::Idle | Phase::Loading | Phase::Waiting { .. } => {}
         }
         None
