@@ -159,11 +159,14 @@ impl Connection {
 
     /// The host wants to be offline while a secret is unsaved. Only the link ends.
     pub(super) fn leave_persisting(&mut self, cx: &mut Context) {
-        if let Phase::Persisting { link: link @ ActivationLink::Up, .. } = &mut self.phase {
-            *link = ActivationLink::Closing;
-            cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+        match &mut self.phase {
+            Phase::Persisting { link: link @ ActivationLink::Up, .. } => {
+                *link = ActivationLink::Closing;
+                cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+            }
+            Phase::Persisting { link: ActivationLink::Closing, .. } => {}
+            _ => self.tell_disconnected(cx),
         }
-        self.tell_disconnected(cx);
     }
 
     /// The device has logged in with this secret. That is stored if it is news. It is not stored while the records could

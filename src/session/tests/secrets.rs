@@ -99,7 +99,11 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
     let failed = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).collect::<Vec<_>>();
     let told = failed.len();
     assert!(told > 3);
+    let offline = |world: &World| world.events.iter().any(|event| event.kind == Kind::Disconnected);
     world.disconnect();
+    assert!(!offline(&world), "the link has not ended yet");
+    world.run_until(world.now + 30_000);
+    assert!(offline(&world), "it does not wait for the storage");
     world.run_until(world.now + 2 * MINUTE);
     assert_eq!(world.session.state(), State::Persisting);
     assert!(world.session.connection().has_unsaved_secret());

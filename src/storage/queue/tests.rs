@@ -453,3 +453,21 @@ fn a_message_of_a_later_version_costs_the_others_nothing() {
     assert!(queue.drop_waiting(outbox::token(1, 1)).unwrap());
     assert_eq!(contents(&mut queue), [message(1, 1), message(3, 1)]);
 }
+
+#[test]
+fn a_page_that_is_garbled_is_kept_once_however_often_it_is_read() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    queue.append(&[message(1, 10)]).unwrap();
+    queue.append(&[message(2, 10)]).unwrap();
+    let first = memory.pages()[0].clone();
+    memory.cells().values.insert(first, b"not a record".to_vec());
+    for _ in 0..3 {
+        // A process that ends before the page is removed.
+        let mut queue = memory.queue(WIDE);
+        let head = queue.open().unwrap().head;
+        assert!(matches!(queue.read(head, false).unwrap(), Found::Lost { .. }));
+        let counts = queue.counts().unwrap();
+        assert_eq!((counts.dead_letters, counts.set_aside), (1, 1));
+    }
+}
