@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::protocol::{Activation, Secret};
-use crate::session::StorageFailure;
+use crate::session::StorageError;
 
 /// An activation whose secret is in no storage yet.
 struct Unsaved {
@@ -96,7 +96,7 @@ impl Connection {
 
     pub fn secrets_stored(
         &mut self,
-        result: std::result::Result<(), StorageFailure>,
+        result: std::result::Result<(), StorageError>,
         cx: &mut Context,
     ) -> Option<Change> {
         if let Err(failure) = result {
@@ -112,7 +112,7 @@ impl Connection {
         self.saved(saved?, "the device secret is stored and read back", cx)
     }
 
-    fn store_failed(&mut self, failure: StorageFailure, cx: &mut Context) {
+    fn store_failed(&mut self, failure: StorageError, cx: &mut Context) {
         let Phase::Persisting { store_at, .. } = &mut self.phase else {
             let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
             return cx.log(Level::Warn, words);
