@@ -3,7 +3,7 @@
 use super::super::*;
 use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
-use crate::protocol::{Secret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Secret, SignMethod, Standing};
 
 const MINUTE: u64 = 60_000;
 
@@ -22,7 +22,7 @@ fn what_could_not_be_read_is_not_overwritten() {
     let now = world.now();
     world.session.connect(now);
     assert!(matches!(world.session.next_action(), Some(Action::Load)));
-    let failure = Some(StorageFailure { code: -7, message: "the flash does not answer".into() });
+    let failure = Some(StorageError::new(-7, "the flash does not answer"));
     let loaded = Loaded { secrets: vec![kept], failure, ..Loaded::default() };
     world.feed(Input::Loaded(Box::new(loaded)));
     assert!(world.run_to(State::Online, MINUTE));
