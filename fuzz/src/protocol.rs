@@ -178,14 +178,13 @@ fn matches(filter: &[&str], topic: &[&str]) -> bool {
 }
 
 pub fn topic(bytes: &[u8]) {
-    topics::is_activation_topic(bytes);
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Some(address) = topics::split(text) {
-        let head = text.strip_suffix(address.path).expect("the path ends the topic");
-        let head = head.strip_suffix(&format!("/{}/{}/", address.product_key, address.device_key));
-        assert!(matches!(head, Some("/sys" | "/ext/session")), "{text:?}");
+    if let Some(address) = topics::split(bytes) {
+        let head = bytes.strip_suffix(address.path).expect("the path ends the topic");
+        let keys = [b"/", address.product_key, b"/", address.device_key, b"/"].concat();
+        assert!(matches!(head.strip_suffix(&keys[..]), Some(b"/sys" | b"/ext/session")), "{bytes:?}");
     }
-    assert!(topics::is_reply(&topics::reply_topic(text)), "{text:?}");
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    assert_eq!(topics::Inbound::of(topics::reply_topic(text).as_bytes()), topics::Inbound::Reply, "{text:?}");
     let Some((filter, topic)) = text.split_once('\n') else { return };
     let (filter_is, topic_is) = (topics::validate_filter(filter), topics::validate_publish_topic(topic));
     for error in [&filter_is, &topic_is].into_iter().filter_map(|result| result.as_ref().err()) {
