@@ -18,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
+use crate::log;
 use crate::protocol::topic::{self, Inbound};
 use crate::protocol::{envelope, Identity, Operation, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
@@ -227,7 +228,10 @@ impl Client {
         }
         let checked = self.session().map_or(Ok(()), |session| check_saved(&session));
         if ran && checked.is_err() {
-            self.loop_start()?;
+            // The host has to know of the secret first of all. It can run the loop by itself.
+            if let Err(error) = self.loop_start() {
+                log::error("client", format_args!("the loop's thread cannot be started again: {}", error.message));
+            }
         }
         checked
     }

@@ -30,12 +30,14 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 pub use crate::model::link::{LinkEvent, LinkRequest};
+pub use crate::model::storage::StorageError;
+use crate::protocol::outbox::OutboxEnds;
 use crate::protocol::topic::Inbound;
 
-pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
+pub use connection::{Accepted, BudgetLimits, Credential};
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
-pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use io::{Action, Burden, Input, Loaded, Now};
 pub use outbox::{OutboxSettings, Place};
 pub use settings::Settings;
 

@@ -39,6 +39,27 @@ fn a_reason_names_the_host_and_what_the_system_said() {
     }
 }
 
+/// To the broadcast address of the loopback no connection can be made, and no packet for it leaves the machine.
+#[test]
+fn a_network_that_cannot_be_reached_is_told_as_such() {
+    let told = host_told(&mut Setup::device("127.255.255.255:1883".parse().unwrap()).start());
+    assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
+    assert!(told.detail.contains("127.255.255.255:1883"), "{told:?}");
+    assert!(told.detail.contains("unreachable (os error 101)"), "{told:?}");
+}
+
+#[test]
+fn a_keep_alive_that_is_not_answered_is_told_as_such() {
+    let broker = Broker::bind();
+    let mut host = Setup::device(broker.address()).keep_alive(10).start();
+    host.connect();
+    let mut peer = broker.accept_mqtt();
+    peer.expect(PINGREQ);
+    let told = host.until("DISCONNECTED");
+    assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
+    assert!(told.detail.contains("no byte has come for 25"), "{told:?}");
+}
+
 #[test]
 fn a_client_counts_what_it_does() {
     let mut scene = Scene::with(|setup| setup.queue_limits(1, 1 << 20));

@@ -6,8 +6,8 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::thread;
 
+use enos::model::storage::StorageError;
 use enos::storage::directory::directory_create;
-use enos::storage::vtable::StorageError;
 
 use crate::directory::open;
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use enos::storage::vtable::{enos_storage, HostStorage, StorageError};
+use enos::model::storage::StorageError;
+use enos::storage::vtable::{enos_storage, HostStorage};
 use support::host::{Store, NOT_FOUND, TOO_SMALL};
 
 const LIMIT: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use super::retry::failure;
 use super::secrets::DeviceSecrets;
 use super::*;
 use crate::protocol::request::CLOCK_IS_SET_MS;
-use crate::session::{Loaded, StorageFailure};
+use crate::session::{Loaded, StorageError};
 
 /// After a failure, a host that calls connect() waits at least this long. Otherwise a host that calls it after each
 /// failure would try without a pause, and a failing storage would keep it in one turn of the loop for ever.
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    fn load_failed(&mut self, storage: StorageFailure, cx: &mut Context) {
+    fn load_failed(&mut self, storage: StorageError, cx: &mut Context) {
         let wait = self.backoff.next(cx.rng).max(STORE_AGAIN_MIN_MS);
         let words = format!("{}; the device goes on only once its storage can be read", storage.message);
         self.wait_until(cx.now.ms + wait, failure(Status::ENOS_ERR_STORAGE, storage.code, words), cx);

@@ -42,7 +42,6 @@ use crate::protocol::SecureMode;
 pub use budget::BudgetLimits;
 pub use credentials::{Accepted, Credential};
 pub use retry::LinkEnd;
-pub use secrets::DeviceSecret;
 
 use budget::Budget;
 use conflict::Conflict;

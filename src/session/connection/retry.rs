@@ -59,7 +59,12 @@ impl Connection {
             }
             Phase::Awaiting { .. } if self.wanted => self.retry(failure(status, 0, reason), cx),
             Phase::Awaiting { .. } => self.rest(cx),
-            Phase::Persisting { link, .. } => *link = ActivationLink::Gone,
+            Phase::Persisting { link, .. } => {
+                *link = ActivationLink::Gone;
+                if !self.wanted {
+                    self.tell_disconnected(cx);
+                }
+            }
             Phase::Idle | Phase::Loading | Phase::Waiting { .. } | Phase::LoggingIn { .. } => {}
         }
         None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::protocol::{Activation, Secret};
-use crate::session::StorageFailure;
+use crate::session::StorageError;
 
 /// An activation whose secret is in no storage yet.
 struct Unsaved {
@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// The store that was under way has succeeded or failed.
-    pub fn secrets_stored(&mut self, failure: Option<StorageFailure>, cx: &mut Context) -> Option<Change> {
+    pub fn secrets_stored(&mut self, failure: Option<StorageError>, cx: &mut Context) -> Option<Change> {
         if let Some(failure) = failure {
             self.saving.failed();
             self.store_failed(failure, cx);
@@ -105,7 +105,7 @@ impl Connection {
         self.saved(saved?, "the device secret is stored and read back", cx)
     }
 
-    fn store_failed(&mut self, failure: StorageFailure, cx: &mut Context) {
+    fn store_failed(&mut self, failure: StorageError, cx: &mut Context) {
         let Phase::Persisting { store_at, .. } = &mut self.phase else {
             let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
             return cx.log(Level::Warn, words);
@@ -159,11 +159,14 @@ impl Connection {
 
     /// The host wants to be offline while a secret is unsaved. Only the link ends.
     pub(super) fn leave_persisting(&mut self, cx: &mut Context) {
-        if let Phase::Persisting { link: link @ ActivationLink::Up, .. } = &mut self.phase {
-            *link = ActivationLink::Closing;
-            cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+        match &mut self.phase {
+            Phase::Persisting { link: link @ ActivationLink::Up, .. } => {
+                *link = ActivationLink::Closing;
+                cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
+            }
+            Phase::Persisting { link: ActivationLink::Closing, .. } => {}
+            _ => self.tell_disconnected(cx),
         }
-        self.tell_disconnected(cx);
     }
 
     /// The device has logged in with this secret. That is stored if it is news. It is not stored while the records could

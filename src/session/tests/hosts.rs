@@ -13,7 +13,7 @@ fn empty() -> Input {
 }
 
 fn failed() -> Input {
-    let failure = Some(StorageFailure { code: -5, message: "the flash does not answer".into() });
+    let failure = Some(StorageError::new(-5, "the flash does not answer"));
     Input::Loaded(Box::new(Loaded { failure, ..Loaded::default() }))
 }
 

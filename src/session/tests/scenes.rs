@@ -169,3 +169,32 @@ fn a_disconnect_is_told_once_from_every_state() {
         assert_eq!(told.last(), Some(&(Kind::Stopped, S::ENOS_OK)), "{steps} steps");
     }
 }
+
+/// It looks like another client of the device, too, and the client gives way to that.
+#[test]
+fn a_message_that_the_broker_hangs_up_on_is_a_dead_letter_after_six_connections() {
+    for seed in 0..20 {
+        let mut settings = settings();
+        settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
+        let mut world = World::new(seed, settings, SignMethod::HmacSha1);
+        world.cloud.secret = Some("device-secret".into());
+        world.rates.deadly = 1000;
+        // The first number; it is never accepted, and the second is deadly as well.
+        world.publish_durable(1, false, 1 << 20).unwrap_err();
+        world.publish_durable(3, false, 0).unwrap();
+        world.connect();
+        let began = world.now;
+        while !world.events.iter().any(|event| event.status == S::ENOS_ERR_SET_ASIDE) {
+            world.step(began + 24 * 60 * MINUTE);
+        }
+        assert_eq!(world.cloud.connects.len(), 6, "seed {seed}");
+        assert!(world.now - began < 15 * MINUTE, "{} s", (world.now - began) / 1_000);
+        while !world.session.is_flushed() {
+            world.step(began + 24 * 60 * MINUTE);
+        }
+        assert_eq!(world.cloud.connects.len(), 7, "seed {seed}");
+        assert!(world.now - began < 31 * MINUTE, "{} s", (world.now - began) / 1_000);
+        world.check_durable();
+        assert!(world.violations.is_empty(), "{:?}", world.violations);
+    }
+}

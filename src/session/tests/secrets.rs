@@ -3,7 +3,7 @@
 use super::super::*;
 use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
-use crate::protocol::{Secret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Secret, SignMethod, Standing};
 
 const MINUTE: u64 = 60_000;
 
@@ -22,7 +22,7 @@ fn what_could_not_be_read_is_not_overwritten() {
     let now = world.now();
     world.session.connect(now);
     assert!(matches!(world.session.next_action(), Some(Action::Load)));
-    let failure = Some(StorageFailure { code: -7, message: "the flash does not answer".into() });
+    let failure = Some(StorageError::new(-7, "the flash does not answer"));
     let loaded = Loaded { secrets: vec![kept], failure, ..Loaded::default() };
     world.feed(Input::Loaded(Box::new(loaded)));
     assert!(world.run_to(State::Online, MINUTE));
@@ -99,7 +99,11 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
     let failed = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).collect::<Vec<_>>();
     let told = failed.len();
     assert!(told > 3);
+    let offline = |world: &World| world.events.iter().any(|event| event.kind == Kind::Disconnected);
     world.disconnect();
+    assert!(!offline(&world), "the link has not ended yet");
+    world.run_until(world.now + 30_000);
+    assert!(offline(&world), "it does not wait for the storage");
     world.run_until(world.now + 2 * MINUTE);
     assert_eq!(world.session.state(), State::Persisting);
     assert!(world.session.connection().has_unsaved_secret());

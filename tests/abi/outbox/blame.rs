@@ -35,8 +35,19 @@ fn end_links(broker: &Broker, count: usize) -> Vec<u8> {
         .collect()
 }
 
+/// Links that another message passes before the suspect goes, at which each of them ends.
+fn end_links_behind(broker: &Broker, other: u8, suspect: u8, count: usize) {
+    for _ in 0..count {
+        let (mut peer, packet) = accept(broker);
+        assert_eq!(packet.payload(), [other], "the suspect has stepped aside");
+        peer.send(&puback(packet.id()));
+        assert_eq!(peer.expect(PUBLISH).payload(), [suspect], "on the same link");
+        peer.reset();
+    }
+}
+
 #[test]
-fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_in_its_place() {
+fn a_message_at_which_the_link_is_lost_behind_another_that_passes_is_a_dead_letter() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 4);
@@ -53,20 +64,67 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     let mut host = device(&broker, &store).start();
     host.connect();
     assert_eq!(end_links(&broker, 1), [1]);
-    let (mut peer, packet) = accept(&broker);
-    assert_eq!(packet.payload(), [2], "it has stepped aside");
-    peer.send(&puback(packet.id()));
+    end_links_behind(&broker, 2, 1, 1);
+    let told = host.until("DELIVERED");
+    assert_eq!((told.token, told.status), (tokens[2], ENOS_OK), "{told:?}");
+    host.until("DISCONNECTED");
+    host.destroy();
+    let mut host = device(&broker, &store).start();
+    host.connect();
+    end_links_behind(&broker, 2, 1, 1);
+    // The fifth loss ends it, not what passes later.
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
     assert_eq!((told[1].token, told[1].status, told[1].detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:#?}");
-    assert_eq!(peer.answer_publish().payload(), [3]);
+    assert!(told[1].detail.contains("the link was lost 5 times"), "{told:#?}");
+    let mut peer = broker.accept_mqtt();
+    assert_eq!([peer.answer_publish().payload()[0], peer.answer_publish().payload()[0]], [2, 3]);
     assert_eq!(host.until("DELIVERED").token, tokens[3]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(host.dead_letters(), [Kept { token: tokens[1], code: 0, topic: Some("t".into()), payload: vec![1] }]);
     assert_eq!(host.outbox_info().unwrap().set_aside, 1);
 }
 
-/// Many losses of a bad link, with good messages.
+/// Whatever the number of losses is, the link holds after them.
+#[test]
+fn a_link_that_holds_in_the_end_blames_nobody() {
+    for losses in 1..=12 {
+        let (broker, store) = (Broker::bind(), Store::new());
+        let mut host = device(&broker, &store).start();
+        let tokens = publish(&host, 4);
+        host.connect();
+        end_links(&broker, losses);
+        let mut peer = broker.accept_mqtt();
+        let mut numbers = Vec::new();
+        while !numbers.ends_with(&[0, 1, 2, 3]) {
+            numbers.push(peer.answer_publish().payload()[0]);
+        }
+        assert!(numbers.len() <= 5, "only one goes before it: {numbers:?}");
+        let told = host.outcomes(&tokens);
+        assert!(told.values().all(|told| told.status == ENOS_OK), "after {losses} losses: {told:#?}");
+        assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+        assert_eq!(host.outbox_info().unwrap().set_aside, 0);
+    }
+}
+
+/// Between the losses another one passes, and in the end so does the message: it had its last word.
+#[test]
+fn a_message_that_passes_after_another_one_is_not_blamed_for_earlier_losses() {
+    let (broker, store) = (Broker::bind(), Store::new());
+    let mut host = device(&broker, &store).start();
+    let tokens = publish(&host, 2);
+    host.connect();
+    assert_eq!(end_links(&broker, 3), [0; 3]);
+    end_links_behind(&broker, 1, 0, 1);
+    let mut peer = broker.accept_mqtt();
+    let numbers: Vec<_> = (0..3).map(|_| peer.answer_publish().payload()[0]).collect();
+    assert_eq!(numbers, [1, 0, 1]);
+    assert!(host.outcomes(&tokens).values().all(|told| told.status == ENOS_OK));
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    assert_eq!(host.outbox_info().unwrap().set_aside, 0);
+}
+
+/// As many losses as make no difference: good messages, a link that is not.
 #[test]
 fn a_bad_link_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
@@ -93,22 +151,17 @@ fn two_bad_messages_in_a_row_are_both_found() {
     let tokens = publish(&host, 3);
     host.connect();
     assert_eq!(end_links(&broker, 7), [0, 0, 0, 1, 0, 0, 0]);
-    let (mut peer, packet) = accept(&broker);
-    assert_eq!(packet.payload(), [2]);
-    peer.send(&puback(packet.id()));
-    // The last message is reported as through now. It is sent again behind the one between them, because that may be
-    // good.
+    end_links_behind(&broker, 2, 0, 2);
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
     assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
-    assert_eq!(peer.expect(PUBLISH).payload(), [1]);
-    peer.reset();
-    assert_eq!(end_links(&broker, 2), [1, 1]);
-    let (mut peer, packet) = accept(&broker);
-    assert_eq!(packet.payload(), [2]);
-    peer.send(&puback(packet.id()));
+    // The one between them may be good, so it has its turn.
+    assert_eq!(end_links(&broker, 3), [1; 3]);
+    end_links_behind(&broker, 2, 1, 2);
     let told = host.until("DELIVERED");
     assert_eq!((told.token, told.status), (tokens[1], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    let mut peer = broker.accept_mqtt();
+    assert_eq!(peer.answer_publish().payload(), [2]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     exactly_once(&tokens, &host.seen);
 }
@@ -129,6 +182,9 @@ fn the_only_message_is_retried_until_there_is_another_to_compare() {
     }
     assert_eq!(packet.payload(), [1]);
     peer.send(&puback(packet.id()));
+    assert_eq!(peer.expect(PUBLISH).payload(), [0]);
+    peer.reset();
+    end_links_behind(&broker, 1, 0, 1);
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (second, ENOS_OK), "{told:#?}");
     assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
@@ -152,43 +208,70 @@ fn a_loss_reported_as_a_conflict_does_not_count() {
     }
 }
 
-/// EnOS answers all posts except one.
+/// EnOS gives a good answer to all posts but one, that is number 1 of four.
+fn answer_all_but_one(peer: &mut Peer, tries: usize, code: Option<i64>) {
+    let mut tried = 0;
+    while tried < tries {
+        let request = Request::next(peer);
+        match (request.number, code) {
+            (1, None) => tried += 1,
+            (1, Some(code)) => {
+                tried += 1;
+                request.answer(peer, code);
+            }
+            _ => request.answer(peer, 200),
+        }
+    }
+}
+
 #[test]
-fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its_place() {
+fn a_post_that_goes_unanswered_behind_another_that_is_answered_is_a_dead_letter() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).reply_timeout(200).start();
     let tokens = posts(&host, 0..4);
     host.connect();
     let mut peer = broker.accept_mqtt();
-    let mut tries = 0;
-    while tries < 5 {
-        let request = Request::next(&mut peer);
-        match request.number {
-            1 => tries += 1,
-            _ => request.answer(&mut peer, 200),
-        }
-    }
-    // Messages that were through did not wait for it.
+    answer_all_but_one(&mut peer, 5, None);
+    // What was through did not wait for it.
     for token in [tokens[0], tokens[2], tokens[3]] {
         let told = host.until("REPLY");
         assert_eq!((told.token, told.status), (token, ENOS_OK), "{told:?}");
     }
     assert_eq!(host.waiting(), 3, "but goes out once more behind it, so that the order is kept");
-    let request = Request::next(&mut peer);
-    assert_eq!(request.number, 2);
-    request.answer(&mut peer, 200);
     let told = host.until("REPLY");
     assert_eq!((told.token, told.status, told.detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:?}");
-    let request = Request::next(&mut peer);
-    assert_eq!(request.number, 3);
-    request.answer(&mut peer, 200);
+    assert!(told.detail.contains("no answer 5 times"), "{told:?}");
+    for number in [2, 3] {
+        let request = Request::next(&mut peer);
+        assert_eq!(request.number, number);
+        request.answer(&mut peer, 200);
+    }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     while host.take().is_some() {}
     exactly_once(&tokens, &host.seen);
 }
 
 #[test]
-fn a_cloud_that_answers_nobody_makes_no_dead_letters() {
+fn a_post_that_is_answered_after_all_is_not_blamed_for_earlier_silence() {
+    let (broker, store) = (Broker::bind(), Store::new());
+    let mut host = device(&broker, &store).reply_timeout(200).start();
+    let tokens = posts(&host, 0..4);
+    host.connect();
+    let mut peer = broker.accept_mqtt();
+    answer_all_but_one(&mut peer, 4, None);
+    loop {
+        let request = Request::next(&mut peer);
+        request.answer(&mut peer, 200);
+        if request.number == 3 {
+            break;
+        }
+    }
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    assert!(host.outcomes(&tokens).values().all(|told| told.status == ENOS_OK));
+}
+
+#[test]
+fn a_cloud_that_answers_nobody_blames_nobody() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).reply_timeout(100).start();
     let tokens = posts(&host, 0..2);

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use enos::error::Status::*;
-use enos::protocol::{Identity, Standing};
-use enos::storage::contents::StoredSecret;
+use enos::protocol::{DeviceSecret, Identity, Secret, Standing};
 use enos::storage::record::{encode, Role};
-use enos::storage::secrets::StoredSecrets;
+use enos::storage::secrets::{self, StoredSecrets};
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY};
 use support::parallel;
-use zeroize::Zeroizing;
 
 use super::device;
 use super::wrong::Wrong;
@@ -32,8 +30,9 @@ fn put(store: &Store, device_key: &str, role: Role, data: &[u8]) {
     store.records().insert(key, record.to_vec());
 }
 
-fn stored(secret: &str) -> StoredSecret {
-    StoredSecret { secret: Zeroizing::new(secret.as_bytes().to_vec()), asset_id: None }
+fn stored(secret: &str) -> DeviceSecret {
+    let secret = Secret::new(secret.as_bytes()).unwrap();
+    DeviceSecret { secret, asset_id: None, standing: Standing::Unproven, brought_by: 0 }
 }
 
 /// The loads of one record of secrets, or of both, fail until that has been reported.
@@ -73,7 +72,7 @@ fn a_secret_that_cannot_be_read_causes_no_activation() {
 #[test]
 fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
     let pending = |secret: &str| {
-        let data = stored(secret).encode().unwrap();
+        let data = secrets::encode(&stored(secret)).unwrap();
         [&[1][..], &(data.len() as u32).to_le_bytes(), &data].concat()
     };
     for genuine in 0..3 {
@@ -82,8 +81,8 @@ fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
         let secret = desk.secret(DEVICE_KEY).unwrap();
         let texts: Vec<&str> = (0..3).map(|n| if n == genuine { &secret } else { "another" }).collect();
         let store = Store::new();
-        put(&store, DEVICE_KEY, Role::Secret, &stored(texts[0]).encode().unwrap());
-        put(&store, DEVICE_KEY, Role::Previous, &stored(texts[1]).encode().unwrap());
+        put(&store, DEVICE_KEY, Role::Secret, &secrets::encode(&stored(texts[0])).unwrap());
+        put(&store, DEVICE_KEY, Role::Previous, &secrets::encode(&stored(texts[1])).unwrap());
         put(&store, DEVICE_KEY, Role::Pending, &pending(texts[2]));
         let before = store.records().clone();
         let mut host = device(&desk, DEVICE_KEY, &store).create();
@@ -111,7 +110,7 @@ fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
         device(&desk, key, &store).create().online_as_new();
         let genuine = desk.secret(key).unwrap();
         let others = keys.iter().map(|other| if other == key { &genuine } else { other });
-        let secrets = others.map(|secret| (Standing::Unproven, stored(secret))).collect();
+        let secrets = others.map(|secret| stored(secret)).collect();
         let store = Store::new();
         put(&store, key, Role::Secrets(0), &StoredSecrets { number: 1, secrets }.encode().unwrap());
         let mut host = device(&desk, key, &store).connect_budget(3, 1_000, 10).create();

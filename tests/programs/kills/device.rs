@@ -191,7 +191,7 @@ impl Rig<'_> {
         let newest = [0, 1].into_iter().filter_map(|n| records.load(Role::Secrets(n)).unwrap());
         let newest = newest.map(|data| StoredSecrets::decode(&data).unwrap()).max_by_key(|stored| stored.number);
         let secrets = newest.map(|stored| stored.secrets).unwrap_or_default();
-        secrets.into_iter().map(|(_, stored)| String::from_utf8(stored.secret.to_vec()).unwrap()).collect()
+        secrets.into_iter().map(|stored| stored.secret.as_str().to_owned()).collect()
     }
 
     /// Its records. The program must not run meanwhile, because it locks the directory.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
+use enos::protocol::outbox::PageFound;
 use enos::protocol::request::PostTime;
 use enos::protocol::{Operation, Request, Totals};
-use enos::storage::queue::{Found, Queue, QueueLimits};
+use enos::storage::queue::{Queue, QueueLimits};
 use enos::storage::records::Records;
 
 use super::open;
@@ -107,7 +108,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
     let (mut at, mut found) = (opened.head, Vec::new());
     while at < opened.tail {
         at = match queue.read(at, false).map_err(|e| e.to_string())? {
-            Found::Messages { next, messages, .. } => {
+            PageFound::Messages { next, messages, .. } => {
                 for message in messages.into_iter().flatten() {
                     let payload = &message.request().unwrap().params;
                     let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
@@ -116,8 +117,8 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
                 }
                 next
             }
-            Found::Nothing { next } => next,
-            Found::Lost { words, .. } => return Err(words),
+            PageFound::Nothing { next } => next,
+            PageFound::Lost { words, .. } => return Err(words),
         };
     }
     Ok(found)

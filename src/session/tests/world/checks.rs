@@ -2,7 +2,7 @@
 
 use super::super::super::*;
 use super::{Due, World};
-use crate::protocol::Standing;
+use crate::protocol::{DeviceSecret, Standing};
 
 impl World {
     pub(super) fn check_way_out(&mut self) {

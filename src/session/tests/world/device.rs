@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::super::*;
 use super::{Due, Wire, World, LIMITS, PRODUCT};
-use crate::protocol::{Identity, Secret, SecureMode, Standing, Totals};
+use crate::protocol::{DeviceSecret, Identity, Secret, SecureMode, Standing, Totals};
 
 pub fn settings() -> Settings {
     Settings {
@@ -197,7 +197,7 @@ impl World {
     }
 
     fn load(&mut self) -> Loaded {
-        let failure = StorageFailure { code: -7, message: "the flash does not answer".into() };
+        let failure = StorageError::new(-7, "the flash does not answer");
         let failure = self.happens(self.rates.load_fails).then_some(failure);
         // Some of them may be there all the same.
         let readable = if failure.is_some() { self.rng.usize(..=self.disk.secrets.len()) } else { usize::MAX };
@@ -214,16 +214,16 @@ impl World {
         Loaded { secrets, failure, accepted, budget }
     }
 
-    fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageFailure> {
+    fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageError> {
         if self.happens(self.rates.store_fails) {
-            return Err(StorageFailure { code: -5, message: "the flash is full".into() });
+            return Err(StorageError::new(-5, "the flash is full"));
         }
         let before = std::mem::replace(&mut self.disk.secrets, secrets);
         self.stored.extend(self.disk.secrets.iter().map(|kept| kept.secret.as_str().to_owned()));
         self.check_what_went(&before);
         // The value is there, but the host says that it is not.
         if self.happens(self.rates.store_fails / 4) {
-            return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
+            return Err(StorageError::new(-6, "the flash does not know"));
         }
         Ok(())
     }
