@@ -75,11 +75,6 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.into_iter().map(|(_, value)| value)
     }
 
-    /// Keeps the entries for which `keep` is true.
-    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
-        self.0.retain(|(key, value)| keep(key, value));
-    }
-
     /// Gives the memory back, if nothing is in it.
     pub fn release(&mut self) {
         if self.is_empty() {
@@ -132,10 +127,6 @@ mod tests {
                 0..=2 => assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
                 3..=5 => assert_eq!(ours.remove(&key), theirs.remove(&key)),
                 6 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
-                _ if value % 100 == 7 => {
-                    ours.retain(|key, _| key % 3 > 0);
-                    theirs.retain(|key, _| key % 3 > 0);
-                }
                 _ => assert_eq!(ours.get(&key), theirs.get(&key)),
             }
             assert_eq!(ours.contains_key(&key), theirs.contains_key(&key));

@@ -10,7 +10,7 @@ use crate::sync::{Arc, Mutex};
 use crate::wake::Waker;
 
 mod error {
-    pub use enos::error::{Error, Result, Status};
+    pub use enos::internals::error::{Error, Result, Status};
 }
 
 mod sync {

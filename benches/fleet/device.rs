@@ -1,8 +1,8 @@
 //! One device through one outage: with the session that libenos runs, or with the policy that is common elsewhere.
 
-use enos::error::Status;
-use enos::protocol::{Identity, Secret, SignMethod};
-use enos::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Now, Session, Settings, State};
+use enos::internals::error::Status;
+use enos::internals::protocol::{Identity, Secret, SignMethod};
+use enos::internals::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Now, Session, Settings, State};
 
 /// When the outage begins on the clock of a session: it has been online for long by then.
 const BEGINS_MS: u64 = 10_000_000;

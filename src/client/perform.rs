@@ -10,10 +10,10 @@ use super::stored::Stored;
 use super::{callback, now, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Status};
-use crate::log;
+use crate::log::{self, Level};
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SecureMode, SignParams};
-use crate::session::{Action, Candidate, Event, Input, LinkInput, LinkRequest, MAX_ANSWERS};
+use crate::session::{Action, Candidate, Event, EventKind, Input, LinkInput, LinkRequest, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Inbox, LinkEvent};
 use crate::transport::link::{Link, LinkOptions, Traffic};
@@ -272,7 +272,11 @@ impl Client {
     }
 
     fn emit(self: &Arc<Self>, event: &Event) {
-        log::debug("event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
+        let level = match event.kind {
+            EventKind::Connected | EventKind::Disconnected | EventKind::Activated | EventKind::Stopped => Level::Info,
+            _ => Level::Debug,
+        };
+        log::write(level, "event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
         if let Some(sink) = &self.sink {
             callback::run(|| sink(self, event));
         }

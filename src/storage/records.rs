@@ -42,7 +42,7 @@ pub struct RecordsError {
     pub message: String,
 }
 
-type RecordsResult<T> = std::result::Result<T, RecordsError>;
+pub type RecordsResult<T> = std::result::Result<T, RecordsError>;
 
 impl Records {
     /// `digest16`: 16 hex digits that stand for the two keys; part of each record's key.
@@ -86,13 +86,8 @@ impl Records {
     ///
     /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
     /// library's is not: it may be the only copy of a secret.
-    pub fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
-        let mut storing = self.storing(role, data)?;
-        while !storing.step(self)? {}
-        Ok(())
-    }
-
-    /// As [`store_verified`](Self::store_verified), one call of the host's at a time.
+    ///
+    /// One call of the host's at a time: see [`Storing::step`].
     pub fn storing(&self, role: Role, data: &[u8]) -> RecordsResult<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(Storing { role, record, stage: Stage::Look })

@@ -1,6 +1,6 @@
 //! Calls and their one outcome each: publish, subscribe, unsubscribe, reply; and messages that come in.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! A client whose broker fails it: refusals, silence, and ends at each moment of a session. Each call that was accepted
 //! has its one outcome, and when the broker behaves again the device is online again.
 
-use enos::error::Status::*;
-use enos::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::ends::End;

@@ -1,7 +1,7 @@
 //! What a client costs while it has nothing to do, and while nobody loops it. One test at a time, for they measure the
 //! process.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::fs;
 use std::time::{Duration, Instant};
 use support::alone::alone;

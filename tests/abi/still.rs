@@ -1,6 +1,6 @@
 //! A way back on which nothing comes any more, while the way out moves all the time.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use support::broker::*;

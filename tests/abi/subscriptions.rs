@@ -1,6 +1,6 @@
 //! Subscriptions: taken in any state, asked for on each link, until they are taken back.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::{exactly_once, Setup, Told, PATIENCE_MS};
 use support::scene::Scene;

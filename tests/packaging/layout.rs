@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::fs;
 use std::mem::offset_of;
 
-use enos::ffi::batch::enos_message;
-use enos::ffi::event::enos_event;
-use enos::ffi::log::enos_log_record;
-use enos::ffi::outbox::{enos_outbox_info, enos_outbox_message};
-use enos::ffi::sign::enos_sign_params;
-use enos::ffi::stats::enos_stats;
-use enos::storage::vtable::{enos_storage, enos_storage_change};
+use enos::internals::ffi::batch::enos_message;
+use enos::internals::ffi::event::enos_event;
+use enos::internals::ffi::log::enos_log_record;
+use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
+use enos::internals::ffi::sign::enos_sign_params;
+use enos::internals::ffi::stats::enos_stats;
+use enos::internals::storage::vtable::{enos_storage, enos_storage_change};
 use generate::layout::{read, structs, Struct, PATH};
 use support::native::{c_compilers, header, root, succeed, Workshop};
 

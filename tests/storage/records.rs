@@ -1,11 +1,11 @@
 //! Records: what comes back, what is refused, and the bytes that devices have on flash.
 
-use enos::error::Status;
-use enos::protocol::{Secret, Standing};
-use enos::storage::contents::{StoredBudget, StoredSecret, StoredSign};
-use enos::storage::record::{decode, encode, RecordError, Role};
-use enos::storage::records::{Records, RecordsError};
-use enos::storage::secrets::{decode_pending, StoredSecrets};
+use enos::internals::error::Status;
+use enos::internals::protocol::{Secret, Standing};
+use enos::internals::storage::contents::{StoredBudget, StoredSecret, StoredSign};
+use enos::internals::storage::record::{decode, encode, RecordError, Role};
+use enos::internals::storage::records::{Records, RecordsError, RecordsResult};
+use enos::internals::storage::secrets::{decode_pending, StoredSecrets};
 use zeroize::Zeroizing;
 
 use support::host::{Asked, Store};
@@ -16,6 +16,19 @@ const DIGEST: &str = "0123456789abcdef";
 
 fn records(store: &Store) -> Records {
     Records::new(store.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
+}
+
+/// Stores as a client does, whose loop makes one call of the host's at a time.
+pub trait StoreVerified {
+    fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()>;
+}
+
+impl StoreVerified for Records {
+    fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
+        let mut storing = self.storing(role, data)?;
+        while !storing.step(self)? {}
+        Ok(())
+    }
 }
 
 fn stored(text: &str, asset_id: Option<&str>) -> StoredSecret {

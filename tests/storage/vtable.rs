@@ -1,11 +1,11 @@
 //! A host that lies, fails or is called from everywhere.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use enos::storage::vtable::{enos_storage, HostStorage, StorageError};
+use enos::internals::storage::vtable::{enos_storage, HostStorage, StorageError};
 use support::host::{Store, NOT_FOUND, TOO_SMALL};
 
 const LIMIT: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! How a link ends: lost, closed or dropped, against a scripted broker.
 
-use enos::transport::inbox::LinkEvent;
+use enos::internals::transport::inbox::LinkEvent;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::online::{online, online_with};

@@ -1,6 +1,6 @@
 //! Who pays for a link that is lost, and for an answer that does not come: the message that is the cause, and no other.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::*;
 

@@ -1,6 +1,6 @@
 //! Durable messages through the ABI: accepted whenever, in order, once each in a process's life, whatever ends.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::sync::{Arc, Mutex};
 use support::broker::*;
 use support::host::*;

@@ -1,6 +1,6 @@
 //! What the host sees of its outbox, and removes from it; and a message that EnOS cannot read.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use serde_json::Value;
 use support::broker::*;
 use support::gate::Gate;

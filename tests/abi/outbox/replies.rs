@@ -1,6 +1,6 @@
 //! Posts that stay until EnOS has answered 200: what is sent again, what is set aside, what goes as late data.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::Event;
 use support::broker::*;
 use support::desk::Desk;

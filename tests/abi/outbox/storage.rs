@@ -1,6 +1,6 @@
 //! The outbox and its storage: what each message costs there, and what comes of a storage that fails, fills up or garbles.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::*;
 

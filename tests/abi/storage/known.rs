@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use enos::error::Status::*;
-use enos::protocol::{Identity, Standing};
-use enos::storage::contents::StoredSecret;
-use enos::storage::record::{encode, Role};
-use enos::storage::secrets::StoredSecrets;
+use enos::internals::error::Status::*;
+use enos::internals::protocol::{Identity, Standing};
+use enos::internals::storage::contents::StoredSecret;
+use enos::internals::storage::record::{encode, Role};
+use enos::internals::storage::secrets::StoredSecrets;
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY};
 use support::parallel;

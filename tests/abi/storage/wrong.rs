@@ -1,6 +1,6 @@
 //! What a storage can do wrong.
 
-use enos::storage::record::{encode, Role};
+use enos::internals::storage::record::{encode, Role};
 use support::host::{Asked, Request, NOT_FOUND, TOO_SMALL};
 
 /// What a call that fails returns.

@@ -1,7 +1,7 @@
 //! Handshakes that end in the middle: at every record, within one, in silence, and with every byte of one changed.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use openssl::ssl::SslVersion;
 use std::io::Read;
 use support::broker::{connack, Broker};
@@ -55,7 +55,7 @@ impl Scene {
     }
 
     /// The device's next attempt: the status of its first event, its words, and the bytes that went through.
-    fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::error::Status, String, Vec<u8>) {
+    fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::internals::error::Status, String, Vec<u8>) {
         self.proxy.cut_at(cut);
         host.connect();
         let told = host.next();

@@ -2,7 +2,7 @@
 //! secret. A program of its own, for the log is the process's.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::ca::{Authority, KeyKind, Profile};
 use std::fs;
 use support::alone::alone;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
-use enos::protocol::durable::PostTime;
-use enos::protocol::{Content, Durable, Totals};
-use enos::storage::queue::{Found, Queue, QueueLimits};
-use enos::storage::records::Records;
+use enos::internals::protocol::durable::PostTime;
+use enos::internals::protocol::{Content, Durable, Totals};
+use enos::internals::storage::queue::{Found, Queue, QueueLimits};
+use enos::internals::storage::records::Records;
 
 use super::open;
 use super::power_cut::{build, Disk, Files, Op, Recorder};

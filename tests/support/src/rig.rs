@@ -1,9 +1,9 @@
 //! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
 
 use crate::broker::PATIENCE;
-use enos::transport::inbox::{Inbox, InboxLimits, LinkEvent, Welcome};
-use enos::transport::link::{Link, LinkOptions};
-use enos::transport::wake::Waker;
+use enos::internals::transport::inbox::{Inbox, InboxLimits, LinkEvent, Welcome};
+use enos::internals::transport::link::{Link, LinkOptions};
+use enos::internals::transport::wake::Waker;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;

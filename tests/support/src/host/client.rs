@@ -4,13 +4,13 @@ use std::ffi::{c_void, CStr, CString};
 use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
-use enos::error::Status;
-use enos::ffi::batch::*;
-use enos::ffi::client::*;
-use enos::ffi::handle::enos_client;
-use enos::ffi::message::*;
-use enos::ffi::outbox::*;
-use enos::ffi::stats::{enos_client_stats, enos_stats};
+use enos::internals::error::Status;
+use enos::internals::ffi::batch::*;
+use enos::internals::ffi::client::*;
+use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::message::*;
+use enos::internals::ffi::outbox::*;
+use enos::internals::ffi::stats::{enos_client_stats, enos_stats};
 
 use super::{ok, status, text};
 
@@ -122,7 +122,7 @@ impl Client {
 
     /// A fault of the library in the middle of a call.
     pub fn provoke_fault(self) -> Status {
-        status(unsafe { enos::ffi::guard::provoke_panic_on(self.0) })
+        status(unsafe { enos::internals::ffi::guard::provoke_panic_on(self.0) })
     }
 
     /// A call that ought to be refused, or ends the client: then no other may follow.
