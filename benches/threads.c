@@ -155,9 +155,9 @@ int main(void)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     double one = rate_of(1), all;
 
-    report("threads_1", one);
+    report("cores_1", one);
     all = rate_of((int)(cores < MOST ? cores : MOST));
-    report("threads_all", all);
-    report("threads_scale", all / one);
+    report("cores_all", all);
+    report("cores_scale", all / one);
     return 0;
 }

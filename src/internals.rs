@@ -11,4 +11,4 @@ macro_rules! open {
     };
 }
 
-open!(client config error ffi log protocol session storage transport);
+open!(client config error ffi log model protocol session storage transport);

@@ -11,6 +11,7 @@ mod ffi;
 #[doc(hidden)]
 pub mod internals;
 mod log;
+mod model;
 mod panic;
 mod protocol;
 mod session;

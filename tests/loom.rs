@@ -5,12 +5,17 @@
 use loom::sync::Condvar;
 use loom::thread;
 
-use crate::inbox::{Inbox, InboxLimits, LinkEvent, Welcome, DRAIN};
+use crate::inbox::{Arrival, Inbox, InboxLimits, Welcome, DRAIN};
+use crate::model::link::LinkEvent;
 use crate::sync::{Arc, Mutex};
 use crate::wake::Waker;
 
 mod error {
-    pub use enos::internals::error::{Error, Result, Status};
+    pub use enos::internals::error::{Error, Result};
+}
+
+mod model {
+    pub use enos::internals::model::link;
 }
 
 mod sync {
@@ -81,12 +86,12 @@ fn inbox(messages: usize) -> (Arc<Inbox>, Arc<Waker>) {
 
 fn message(topic: &[u8]) -> LinkEvent {
     let payload = vec![1].into();
-    LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0, retained: false, duplicate: false }
+    LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0 }
 }
 
 /// A turn of the client's loop: waits, clears, drains, rests, and looks for what is left. Until `enough` says that all has
 /// come; what came, and the drops.
-fn drain_until(inbox: &Inbox, waker: &Waker, enough: impl Fn(usize, u64) -> bool) -> (Vec<(u64, LinkEvent)>, u64) {
+fn drain_until(inbox: &Inbox, waker: &Waker, enough: impl Fn(usize, u64) -> bool) -> (Vec<(u64, Arrival)>, u64) {
     let (mut events, mut dropped) = (Vec::new(), 0);
     while !enough(events.len(), dropped) {
         waker.wait();
@@ -116,7 +121,7 @@ fn no_event_is_lost_and_each_threads_order_is_kept() {
         let of_one = events.iter().filter(|(of, _)| *of == generation);
         let tokens: Vec<u64> = of_one
             .map(|(_, event)| match event {
-                LinkEvent::Delivered { token } => *token,
+                Arrival::Link(LinkEvent::Delivered { token }) => *token,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -135,7 +140,9 @@ fn every_message_comes_out_or_is_counted() {
     inbox.push(1, message(b"keep"));
     let (events, dropped) = drain_until(&inbox, &waker, |events, dropped| events as u64 + dropped == 3);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let kept = events.iter().filter(|(_, e)| matches!(e, LinkEvent::Message { topic, .. } if topic == b"keep")).count();
+    let is_kept =
+        |event: &Arrival| matches!(event, Arrival::Link(LinkEvent::Message { topic, .. }) if topic == b"keep");
+    let kept = events.iter().filter(|(_, event)| is_kept(event)).count();
     assert!(kept == 1 && dropped <= 1, "{kept} kept, {dropped} dropped");
 }
 
@@ -149,7 +156,7 @@ fn what_one_drain_leaves_is_woken_for() {
     let thread = thread::spawn(move || other.push(2, LinkEvent::Connected));
     let (events, _) = drain_until(&inbox, &waker, |events, _| events == DRAIN + 2);
     thread.join().unwrap();
-    assert!(events.iter().any(|(_, event)| matches!(event, LinkEvent::Connected)));
+    assert!(events.iter().any(|(_, event)| matches!(event, Arrival::Link(LinkEvent::Connected))));
 }
 
 /// Not by the usual harness: the unit tests that stand in the source would not run under loom.

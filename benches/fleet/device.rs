@@ -2,7 +2,7 @@
 
 use enos::internals::error::Status;
 use enos::internals::protocol::{Identity, Secret, SignMethod};
-use enos::internals::session::{Action, BudgetLimits, EventKind, Input, LinkInput, Now, Session, Settings, State};
+use enos::internals::session::{Action, BudgetLimits, EventKind, Input, LinkEvent, Now, Session, Settings, State};
 
 /// When the outage begins on the clock of a session: it has been online for long by then.
 const BEGINS_MS: u64 = 10_000_000;
@@ -109,7 +109,7 @@ struct World {
     /// When the host was told of the first loss.
     told: Option<u64>,
     /// What the session hears next of its attempt, and when.
-    due: Option<(u64, u64, LinkInput)>,
+    due: Option<(u64, u64, LinkEvent)>,
 }
 
 fn enos(outage: Outage, seed: u64) -> Life {
@@ -119,7 +119,7 @@ fn enos(outage: Outage, seed: u64) -> Life {
     let first = world.go_online();
     world.gate = Gate::default();
     world.now = BEGINS_MS + world.rng.u64(LATENCY_MS);
-    world.tell(first, LinkInput::Lost { reason: String::new() });
+    world.tell(first, LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: String::new() });
     world.go_online();
     let connects = world.gate.connects.iter().map(|at| at - BEGINS_MS).collect();
     let told = world.told.expect("a loss is told") - BEGINS_MS;
@@ -131,7 +131,7 @@ impl World {
         Now { ms: self.now, wall_ms: 1_700_000_000_000 + self.now }
     }
 
-    fn tell(&mut self, attempt: u64, what: LinkInput) {
+    fn tell(&mut self, attempt: u64, what: LinkEvent) {
         self.session.handle(self.now(), Input::Link { attempt, what });
     }
 
@@ -177,8 +177,8 @@ impl World {
         let arrives = self.now + self.rng.u64(LATENCY_MS);
         let answer = match self.outage.kind {
             _ if !(BEGINS_MS..BEGINS_MS + self.outage.lasts_ms).contains(&arrives) => match self.gate.take(arrives) {
-                true => Some(LinkInput::Up),
-                false => Some(LinkInput::Refused { code: 5 }),
+                true => Some(LinkEvent::Connected),
+                false => Some(LinkEvent::Refused { code: 5 }),
             },
             Kind::Refuses => Some(failed("refused".to_owned(), false)),
             Kind::Hangs => {
@@ -191,8 +191,8 @@ impl World {
     }
 }
 
-fn failed(reason: String, connect_sent: bool) -> LinkInput {
-    LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent }
+fn failed(reason: String, connect_sent: bool) -> LinkEvent {
+    LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent }
 }
 
 /// The defaults of the library, for a device with its secret.

@@ -9,16 +9,16 @@ use std::sync::{MutexGuard, PoisonError};
 use super::{broken, check_backlog, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::durable::{self, MAX_TOGETHER};
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::protocol::outbox::{self, Message, MAX_TOGETHER};
+use crate::protocol::{Request, Suspect, Totals};
 use crate::session::{Input, OutboxEnds, PageFound, Place, Session, StorageFailure};
 use crate::storage::queue::{Counts, DeadLetter, Found, Opened, Queue};
 use crate::storage::records::RecordsError;
 
 impl Client {
-    /// Takes the messages, all or none: each is [checked](Durable::check). When this returns, they are in the host's
+    /// Takes the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
     /// storage. `accepted` gets the token of each, in order, before any event of them can run.
-    pub fn publish_durable(&self, messages: Vec<Durable>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+    pub fn publish_durable(&self, messages: Vec<Request>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if messages.is_empty() || messages.len() > MAX_TOGETHER {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
         }
@@ -36,7 +36,7 @@ impl Client {
             session.outbox_dropped(now(), gone.page, gone.next, &gone.until_reply);
         }
         let result = result.map(|taken| {
-            (0..messages.len()).for_each(|index| accepted(durable::token(taken.page, index)));
+            (0..messages.len()).for_each(|index| accepted(outbox::token(taken.page, index)));
             session.appended(now(), taken.page, taken.next, taken.after, messages);
         });
         if result.as_ref().is_err_and(|error| error.status == Status::ENOS_ERR_QUEUE_FULL) {
@@ -57,8 +57,8 @@ impl Client {
         }
     }
 
-    /// Shows what waits, in order, until `look` returns false.
-    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, &Durable) -> bool) -> Result<()> {
+    /// Shows what waits, in order, until `look` returns false. `None`: this version cannot read it.
+    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, Option<&Request>) -> bool) -> Result<()> {
         let mut page = 0;
         loop {
             let mut queue = self.opened_queue()?;
@@ -74,9 +74,9 @@ impl Client {
                 Found::Nothing { next } | Found::Lost { next, .. } => (next, Vec::new()),
             };
             for (index, message) in messages.iter().enumerate() {
-                let token = durable::token(page, index);
+                let token = outbox::token(page, index);
                 let waits = self.session()?.place(token) != Place::Through;
-                if message.as_ref().is_some_and(|message| waits && !look(token, message)) {
+                if message.as_ref().is_some_and(|message| waits && !look(token, message.request())) {
                     return Ok(());
                 }
             }
@@ -173,7 +173,7 @@ impl Client {
         Input::PagesFinished { through, result }
     }
 
-    pub(super) fn set_aside(&self, token: u64, code: i32, message: &Durable) -> Input {
+    pub(super) fn set_aside(&self, token: u64, code: i32, message: &Message) -> Input {
         let set_aside = |queue: &mut Queue| match self.session()?.place(token) {
             Place::Leaving => queue.set_aside(token, code, message),
             // While another thread had the queue, the host has dropped it, or new messages needed its room.

@@ -1,9 +1,9 @@
 //! What the flags of a publish make of it.
 
-use super::now;
+use super::{copy, now};
 use crate::error::{Error, Result};
-use crate::protocol::durable::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
-use crate::protocol::{Content, Durable};
+use crate::protocol::request::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
+use crate::protocol::{Operation, Request};
 use crate::session::Now;
 use crate::transport::clock;
 
@@ -40,28 +40,31 @@ pub fn check_flags(flags: u32) -> Result<Option<DurableFlags>> {
 pub struct DurableFlags(u32);
 
 impl DurableFlags {
-    /// The message with this content, which can be sent.
-    pub fn message(self, content: Content) -> Result<Durable> {
+    /// The request, which can be stored and sent.
+    pub fn request(self, operation: Operation, name: &str, params: &[u8]) -> Result<Request> {
+        // Checked before it is copied: then it is no longer than a topic can be.
+        operation.check_name(name)?;
         let Now { ms, wall_ms } = now();
         let time = match self.0 & (PUBLISH_WITHOUT_TIME | PUBLISH_STAMP) {
             PUBLISH_WITHOUT_TIME => PostTime::Without,
             PUBLISH_STAMP => PostTime::Stamp(Moment { boot: boot(), ms }),
             _ => PostTime::Own,
         };
-        let until_reply = self.0 & PUBLISH_UNTIL_REPLY != 0;
-        let mut message = Durable { content, until_reply, resume: self.0 & PUBLISH_RESUME != 0, time };
-        message.check()?;
-        if let (PostTime::Stamp(_), Content::Measurepoints { params }) = (time, &mut message.content) {
-            let has_time = has_time(params);
+        let (name, params) = (name.to_owned(), copy(params)?);
+        let (until_reply, resume) = (self.0 & PUBLISH_UNTIL_REPLY != 0, self.0 & PUBLISH_RESUME != 0);
+        let mut request = Request { operation, name, params, until_reply, resume, time };
+        request.check()?;
+        if let PostTime::Stamp(_) = time {
+            let has_time = has_time(&request.params);
             if !has_time && wall_ms >= CLOCK_IS_SET_MS {
-                *params = stamped(params, wall_ms);
+                request.params = stamped(&request.params, wall_ms);
             }
             if has_time || wall_ms >= CLOCK_IS_SET_MS {
-                message.time = PostTime::Own;
-                message.check()?;
+                request.time = PostTime::Own;
+                request.check()?;
             }
         }
-        Ok(message)
+        Ok(request)
     }
 }
 

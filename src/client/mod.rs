@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
-use crate::protocol::{envelope, topic, Content, Identity, Totals};
+use crate::protocol::{envelope, topic, Identity, Operation, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
@@ -138,10 +138,8 @@ impl Client {
             if qos == 0 {
                 return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
             }
-            // Checked before it is copied: then it is no longer than a topic can be.
-            topic::validate_publish_topic(topic)?;
-            let content = Content::Publish { topic: topic.to_owned(), payload: copy(payload)? };
-            return self.publish_durable(vec![flags.message(content)?], accepted);
+            let request = flags.request(Operation::ENOS_OP_PUBLISH, topic, payload)?;
+            return self.publish_durable(vec![request], accepted);
         }
         let payload = copy(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
@@ -165,8 +163,8 @@ impl Client {
     /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
     pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if let Some(flags) = check_flags(flags)? {
-            let content = Content::Measurepoints { params: copy(params_json)? };
-            return self.publish_durable(vec![flags.message(content)?], accepted);
+            let request = flags.request(Operation::ENOS_OP_MEASUREPOINT_POST, "", params_json)?;
+            return self.publish_durable(vec![request], accepted);
         }
         self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
     }
@@ -361,7 +359,7 @@ fn check_qos(qos: i32) -> Result<u8> {
     }
 }
 
-pub fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
     envelope::check_size(bytes.len())?;
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len())

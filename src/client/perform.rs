@@ -9,13 +9,14 @@ use super::stats::Timing;
 use super::stored::Stored;
 use super::{callback, now, Client};
 use crate::config::{Config, Server};
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::log::{self, Level};
+use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SecureMode, SignParams};
-use crate::session::{Action, Candidate, Event, EventKind, Input, LinkInput, LinkRequest, MAX_ANSWERS};
+use crate::session::{Action, Credential, Event, EventKind, Input, MAX_ANSWERS};
 use crate::storage::records::Records;
-use crate::transport::inbox::{Inbox, LinkEvent};
+use crate::transport::inbox::{Arrival, Inbox};
 use crate::transport::link::{Link, LinkOptions, Traffic};
 use crate::transport::resolve::Resolver;
 use crate::transport::tls::Tls;
@@ -40,7 +41,7 @@ pub struct Runner {
     timeouts: usize,
     timing: Timing,
     /// What has been taken from the inbox, and is still to be told; messages that were dropped.
-    pub events: VecDeque<(u64, LinkEvent)>,
+    pub events: VecDeque<(u64, Arrival)>,
     pub dropped: u64,
     /// The session has not learned the time since that was taken.
     pub has_batch: bool,
@@ -60,7 +61,7 @@ struct LinkSettings {
 
 struct Attempt {
     number: u64,
-    candidate: Candidate,
+    credential: Credential,
     timestamp_ms: u64,
     addresses: VecDeque<SocketAddr>,
     link: Option<Link>,
@@ -128,9 +129,9 @@ impl Runner {
             self.generation += 1;
             let params = SignParams {
                 identity: &self.identity,
-                secret: &attempt.candidate.secret,
-                mode: attempt.candidate.mode(),
-                method: attempt.candidate.method,
+                secret: &attempt.credential.secret,
+                mode: attempt.credential.mode(),
+                method: attempt.credential.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
             let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
@@ -158,7 +159,7 @@ impl Runner {
             }
         }
         let Error { status, message: reason } = failure;
-        Some(self.over(LinkInput::Failed { status, reason, connect_sent: false }))
+        Some(self.end(LinkEvent::Failed { status, reason, connect_sent: false }))
     }
 
     /// The attempt has taken too long, or nobody wants it any more.
@@ -177,11 +178,58 @@ impl Runner {
                 }
             };
         }
-        let what = LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent: sent };
+        let what = LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent: sent };
         Input::Link { attempt: number, what }
     }
 
-    /// With the broker's name, where the words have its address only.
+    /// The answer of the resolver: connects to the first address.
+    fn on_resolved(&mut self, answer: Result<Vec<SocketAddr>>, inbox: &Arc<Inbox>) -> Option<Input> {
+        match answer {
+            Ok(mut addresses) => {
+                addresses.truncate(MAX_ADDRESSES);
+                let first = self.timeouts % addresses.len().max(1);
+                addresses.rotate_left(first);
+                self.attempt.as_mut()?.addresses = addresses.into();
+                self.open_next(inbox, Error::new(Status::ENOS_ERR_NETWORK, "the name has no address"))
+            }
+            Err(Error { status, message: reason }) => {
+                Some(self.end(LinkEvent::Failed { status, reason, connect_sent: false }))
+            }
+        }
+    }
+
+    /// An event of the present link. One that could not connect is followed by a link to the next address.
+    fn on_link_event(&mut self, event: LinkEvent, inbox: &Arc<Inbox>) -> Option<Input> {
+        let attempt = self.attempt.as_mut()?;
+        match event {
+            LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {
+                attempt.link = None;
+                self.open_next(inbox, Error::new(status, reason))
+            }
+            event if event.is_end() => {
+                let event = self.with_host(event);
+                Some(self.end(event))
+            }
+            event => {
+                // No other address is needed any more.
+                attempt.addresses = VecDeque::new();
+                Some(Input::Link { attempt: attempt.number, what: event })
+            }
+        }
+    }
+
+    /// An event whose words name the broker, and not only its address.
+    fn with_host(&self, event: LinkEvent) -> LinkEvent {
+        match event {
+            LinkEvent::Failed { status, reason, connect_sent } => {
+                LinkEvent::Failed { status, reason: self.named(reason), connect_sent }
+            }
+            LinkEvent::Lost { status, reason } => LinkEvent::Lost { status, reason: self.named(reason) },
+            other => other,
+        }
+    }
+
+    /// Puts the broker's name before words that have only its address.
     fn named(&self, words: String) -> String {
         match self.server.host.parse::<IpAddr>() {
             Ok(_) => words,
@@ -189,8 +237,8 @@ impl Runner {
         }
     }
 
-    /// The attempt has come to its end.
-    fn over(&mut self, what: LinkInput) -> Input {
+    /// Ends the attempt with this event.
+    fn end(&mut self, what: LinkEvent) -> Input {
         let number = self.attempt.as_ref().map_or(0, |attempt| attempt.number);
         self.drop_link();
         Input::Link { attempt: number, what }
@@ -205,11 +253,11 @@ impl Client {
             Action::StoreSecrets(secrets) => return runner.stored.store_secrets(secrets),
             Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
-            Action::Open { attempt, candidate, timestamp_ms } => {
+            Action::Open { attempt, credential, timestamp_ms } => {
                 runner.drop_link();
                 self.counters.attempt();
                 let addresses = VecDeque::new();
-                runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
+                runner.attempt = Some(Attempt { number: attempt, credential, timestamp_ms, addresses, link: None });
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
@@ -229,7 +277,7 @@ impl Client {
                 self.take_in(runner);
                 match runner.link(attempt) {
                     Some(link) => link.disconnect(linger_ms),
-                    None => return Some(Input::Link { attempt, what: LinkInput::Closed }),
+                    None => return Some(Input::Link { attempt, what: LinkEvent::Closed }),
                 }
             }
             Action::Send(request) => self.send(runner, request),
@@ -249,7 +297,7 @@ impl Client {
     pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
         let is_activating = |runner: &Runner| {
             let attempt = runner.attempt.as_ref();
-            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.candidate.mode() == SecureMode::Product)
+            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.credential.mode() == SecureMode::Product)
         };
         if !is_activating(runner) {
             return false;
@@ -261,9 +309,8 @@ impl Client {
             if runner.events.is_empty() && !more {
                 break;
             }
-            while let Some((generation, event)) = runner.events.pop_front() {
-                if let (Some(input), Ok(mut session)) = (self.on_link_event(runner, generation, event), self.session())
-                {
+            while let Some((generation, arrival)) = runner.events.pop_front() {
+                if let (Some(input), Ok(mut session)) = (self.on_arrival(runner, generation, arrival), self.session()) {
                     session.handle(now(), input);
                 }
             }
@@ -282,51 +329,18 @@ impl Client {
         }
     }
 
-    pub(super) fn on_link_event(&self, runner: &mut Runner, generation: u64, event: LinkEvent) -> Option<Input> {
+    /// What the session is told of something that came into the inbox.
+    pub(super) fn on_arrival(&self, runner: &mut Runner, generation: u64, arrival: Arrival) -> Option<Input> {
         if generation != runner.generation {
             return None;
         }
-        self.counters.happened(&event, &mut runner.timing);
-        let attempt = runner.attempt.as_mut()?;
-        let what = match event {
-            LinkEvent::Resolved { result: Ok(mut addresses) } => {
-                addresses.truncate(MAX_ADDRESSES);
-                let first = runner.timeouts % addresses.len().max(1);
-                addresses.rotate_left(first);
-                attempt.addresses = addresses.into();
-                return runner.open_next(&self.inbox, unreachable("the name has no address"));
+        match arrival {
+            Arrival::Resolved(answer) => runner.on_resolved(answer, &self.inbox),
+            Arrival::Link(event) => {
+                self.counters.happened(&event, &mut runner.timing);
+                runner.on_link_event(event, &self.inbox)
             }
-            LinkEvent::Resolved { result: Err(Error { status, message: reason }) } => {
-                return Some(runner.over(LinkInput::Failed { status, reason, connect_sent: false }));
-            }
-            LinkEvent::Failed { status, reason, connect_sent: false } if !attempt.addresses.is_empty() => {
-                attempt.link = None;
-                return runner.open_next(&self.inbox, Error::new(status, reason));
-            }
-            LinkEvent::Failed { status, reason, connect_sent } => {
-                let reason = runner.named(reason);
-                return Some(runner.over(LinkInput::Failed { status, reason, connect_sent }));
-            }
-            LinkEvent::Refused { code } => return Some(runner.over(LinkInput::Refused { code })),
-            LinkEvent::Lost { status, reason } => {
-                let reason = runner.named(reason);
-                return Some(runner.over(match status {
-                    Status::ENOS_ERR_PROTOCOL => LinkInput::Broken { reason },
-                    _ => LinkInput::Lost { reason },
-                }));
-            }
-            LinkEvent::Closed => return Some(runner.over(LinkInput::Closed)),
-            LinkEvent::Connected => {
-                attempt.addresses = VecDeque::new();
-                LinkInput::Up
-            }
-            LinkEvent::Delivered { token } => LinkInput::Delivered { token },
-            LinkEvent::NotDelivered { token, reason } => LinkInput::NotDelivered { token, reason },
-            LinkEvent::Subscribed { token, granted } => LinkInput::Subscribed { token, granted: granted.ok() },
-            LinkEvent::Unsubscribed { token } => LinkInput::Unsubscribed { token },
-            LinkEvent::Message { topic, payload, qos, .. } => LinkInput::Message { topic, payload, qos },
-        };
-        Some(Input::Link { attempt: attempt.number, what })
+        }
     }
 
     /// A request that Paho does not take has its outcome in the loop's next turn, behind what has happened to the link
@@ -336,7 +350,7 @@ impl Client {
         let token = request.token();
         let sent = match &request {
             LinkRequest::Publish { topic, payload, qos, .. } => link.publish(topic, payload, *qos, token),
-            LinkRequest::Subscribe { filter, qos, .. } => link.subscribe(filter, *qos, token),
+            LinkRequest::Subscribe { filters, .. } => link.subscribe(filters, token),
             LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
         };
         match sent {
@@ -347,8 +361,4 @@ impl Client {
             }
         }
     }
-}
-
-fn unreachable(reason: &str) -> Error {
-    Error::new(Status::ENOS_ERR_NETWORK, reason)
 }

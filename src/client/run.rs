@@ -102,13 +102,13 @@ impl Client {
             if reached(&session) {
                 return Ok(());
             }
-            if let Some(error) = session.standing() {
+            if let Some(error) = session.blocked_by() {
                 return Err(error);
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
                 let present = session.state().name();
-                let trouble = match session.trouble() {
+                let trouble = match session.last_error() {
                     "" => String::new(),
                     words => format!("; the last attempt: {words}"),
                 };
@@ -277,8 +277,8 @@ impl Client {
             runner.dropped += self.inbox.drain(&mut runner.events);
             runner.has_batch = true;
         }
-        while let Some((generation, event)) = runner.events.pop_front() {
-            let Some(input) = self.on_link_event(runner, generation, event) else { continue };
+        while let Some((generation, arrival)) = runner.events.pop_front() {
+            let Some(input) = self.on_arrival(runner, generation, arrival) else { continue };
             if !self.feed(runner, input, &mut pass)? {
                 return Ok(());
             }

@@ -4,9 +4,8 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
-use crate::session::LinkRequest;
+use crate::model::link::{LinkEvent, LinkRequest};
 use crate::transport::clock;
-use crate::transport::inbox::LinkEvent;
 use crate::transport::link::Traffic;
 
 #[derive(Default)]
@@ -92,7 +91,7 @@ impl Counters {
                 }
             }
             LinkEvent::NotDelivered { token, .. } => drop(timing.0.take_if(|(timed, _)| timed == token)),
-            LinkEvent::Failed { .. } | LinkEvent::Closed | LinkEvent::Resolved { .. } => {}
+            LinkEvent::Failed { .. } | LinkEvent::Closed => {}
         }
     }
 

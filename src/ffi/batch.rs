@@ -8,10 +8,10 @@ use super::handle::enos_client;
 use super::input::{bytes, null, text, versioned, Versioned};
 use super::output::Out;
 use super::status::enos_status;
-use crate::client::{check_flags, copy};
+use crate::client::check_flags;
 use crate::error::{Error, Result, Status};
-use crate::protocol::durable::MAX_TOGETHER;
-use crate::protocol::{topic, Content, Durable};
+use crate::protocol::outbox::MAX_TOGETHER;
+use crate::protocol::{Operation, Request};
 use crate::storage::vtable::MAX_VALUE_LEN;
 
 /// What an enos_message is.
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn enos_client_publish_batch(
 ///
 /// # Safety
 /// `first` is NULL or points to `count` structs of the size that each says it has, as the header describes them.
-unsafe fn batch(first: *const enos_message, count: usize, bad: &mut usize) -> Result<Vec<Durable>> {
+unsafe fn batch(first: *const enos_message, count: usize, bad: &mut usize) -> Result<Vec<Request>> {
     if first.is_null() {
         return Err(null("messages"));
     }
@@ -116,7 +116,7 @@ unsafe fn batch(first: *const enos_message, count: usize, bad: &mut usize) -> Re
             *bad = at;
             Error::new(error.status, format!("messages[{at}]: {}", error.message))
         })?;
-        total = total.saturating_add(message.content.size());
+        total = total.saturating_add(message.size());
         if count > 1 && total > MAX_VALUE_LEN {
             let words = "the messages are more than a batch can hold together: 60 KiB";
             return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
@@ -128,36 +128,34 @@ unsafe fn batch(first: *const enos_message, count: usize, bad: &mut usize) -> Re
 
 /// # Safety
 /// `message` points to a struct of the size that it says it has, as the header describes it.
-unsafe fn one_of(message: *const enos_message, stride: usize) -> Result<Durable> {
+unsafe fn one_of(message: *const enos_message, stride: usize) -> Result<Request> {
     // SAFETY: the caller's promise.
     let message = unsafe { versioned(message, "messages")? };
     if message.struct_size != stride {
         return Err(Error::invalid("its struct_size is not that of the first one; set each with ENOS_INIT()"));
     }
     // SAFETY: the caller's promise.
-    unsafe { durable(&message, bytes(message.payload.cast(), message.len, "payload")?) }
+    unsafe { request(&message, bytes(message.payload.cast(), message.len, "payload")?) }
 }
 
 /// # Safety
 /// `message` is as the header describes it.
-unsafe fn durable(message: &enos_message, payload: &[u8]) -> Result<Durable> {
+unsafe fn request(message: &enos_message, payload: &[u8]) -> Result<Request> {
     let Some(flags) = check_flags(message.flags)? else {
         return Err(Error::invalid("flags: a message of a batch needs ENOS_PUBLISH_DURABLE"));
     };
-    let content = match message.kind {
+    match message.kind {
         kind if kind == enos_message_kind::ENOS_MESSAGE_PUBLISH as i32 => {
             // SAFETY: the caller's promise.
             let topic = unsafe { text(message.topic, "topic") }?;
-            topic::validate_publish_topic(topic)?;
-            Content::Publish { topic: topic.to_owned(), payload: copy(payload)? }
+            flags.request(Operation::ENOS_OP_PUBLISH, topic, payload)
         }
         kind if kind == enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS as i32 => {
             if !message.topic.is_null() {
                 return Err(Error::invalid("topic: a post of measure points has its own; it has to be NULL"));
             }
-            Content::Measurepoints { params: copy(payload)? }
+            flags.request(Operation::ENOS_OP_MEASUREPOINT_POST, "", payload)
         }
-        kind => return Err(Error::invalid(format!("kind is {kind}, which is none of enum enos_message_kind"))),
-    };
-    flags.message(content)
+        kind => Err(Error::invalid(format!("kind is {kind}, which is none of enum enos_message_kind"))),
+    }
 }

@@ -44,7 +44,7 @@ use super::input::{null, Versioned};
 use super::output::StructOut;
 use super::status::enos_status;
 use crate::error::Error;
-use crate::protocol::{Content, Durable};
+use crate::protocol::Request;
 
 /// What becomes of a durable message for which the outbox has no room.
 #[repr(C)]
@@ -102,7 +102,8 @@ pub struct enos_outbox_message {
     pub code: i32,
     /// 0.
     pub reserved: u32,
-    /// Where to; "" for a post of measure points. NULL: it cannot be read any more.
+    /// Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
+    /// of the library.
     pub topic: *const c_char,
     /// Its payload, or the post's "params"; never NULL.
     pub payload: *const u8,
@@ -231,13 +232,13 @@ pub unsafe extern "C" fn enos_client_outbox_each(
     unsafe {
         on_client(client, |client| {
             let cb = cb.ok_or_else(|| null("cb"))?;
-            let look = |token, code, message: Option<&Durable>| show(token, code, message, |shown| cb(ctx, shown) == 0);
+            let look = |token, code, message: Option<&Request>| show(token, code, message, |shown| cb(ctx, shown) == 0);
             match which {
                 w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
-                    client.each_waiting(&mut |token, message| look(token, 0, Some(message)))
+                    client.each_waiting(&mut |token, message| look(token, 0, message))
                 }
                 w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
-                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.message.as_ref()))
+                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.request.as_ref()))
                 }
                 w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
             }
@@ -245,12 +246,9 @@ pub unsafe extern "C" fn enos_client_outbox_each(
     }
 }
 
-fn show(token: u64, code: i32, message: Option<&Durable>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
-    let topic: Option<Vec<u8>> = message.map(|message| match &message.content {
-        Content::Publish { topic, .. } => topic.bytes().chain([0]).collect(),
-        Content::Measurepoints { .. } => vec![0],
-    });
-    let payload = message.map_or(&[][..], |message| message.content.payload());
+fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
+    let topic: Option<Vec<u8>> = message.map(|message| message.name.bytes().chain([0]).collect());
+    let payload = message.map_or(&[][..], |message| &message.params);
     cb(&enos_outbox_message {
         struct_size: size_of::<enos_outbox_message>(),
         token,

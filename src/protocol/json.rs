@@ -68,6 +68,11 @@ pub fn string_or_number(raw: &RawValue) -> Option<Zeroizing<String>> {
     string(raw)
 }
 
+/// Reads an optional field of which a null is not the same as none.
+pub fn present<'a, D: serde::Deserializer<'a>>(value: D) -> std::result::Result<Option<&'a RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
+}
+
 pub fn is_number(raw: &RawValue) -> bool {
     raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }

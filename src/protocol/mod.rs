@@ -1,23 +1,26 @@
 //! What EnOS says on the wire, as pure functions: no I/O, no clock, no unsafe.
 //!
-//! A host with an MQTT stack of its own needs this room only: [`sign`] makes the CONNECT, [`activation`] reads the
-//! secret that the cloud sends once, [`thing_model`] and [`envelope`] make and read the messages.
+//! [`sign`] makes the CONNECT, [`activation`] reads the secret that the cloud sends once. [`operations`] is the table of
+//! what a device can tell or ask EnOS, [`envelope`] the JSON around it, and [`request`] what the outbox keeps of it.
 #![forbid(unsafe_code)]
 
 pub mod activation;
-pub mod durable;
 pub mod envelope;
 pub mod identity;
 mod json;
+pub mod operations;
+pub mod outbox;
+pub mod request;
 pub mod secret;
 pub mod sign;
 mod strict;
-pub mod thing_model;
 pub mod topic;
 pub(crate) mod wipe;
 
 pub use activation::Activation;
-pub use durable::{Content, Durable, Suspect, Totals};
 pub use identity::Identity;
+pub use operations::Operation;
+pub use outbox::{Suspect, Totals};
+pub use request::Request;
 pub use secret::{Secret, Standing};
 pub use sign::{SecureMode, SignMethod, SignParams};

@@ -13,19 +13,20 @@ const REPLY: &str = "_reply";
 /// The path of an activation, as EnOS SDKs and later documents spell it, and as the first document does.
 const ACTIVATION_PATHS: [&str; 2] = ["thing/activate/info", "thing/activated/info"];
 
-/// `/sys/<product key>/<device key>/<path>`: the device as a thing.
-pub fn thing(identity: &Identity, path: &str) -> String {
-    format!("{THING}{}/{}/{path}", identity.product_key(), identity.device_key())
-}
-
-/// `/ext/session/<product key>/<device key>/<path>`: the device's login.
-pub fn session(identity: &Identity, path: &str) -> String {
-    format!("{SESSION}{}/{}/{path}", identity.product_key(), identity.device_key())
+/// The topic of this path.
+pub fn of(scope: Scope, identity: &Identity, path: &str) -> String {
+    let (product_key, device_key) = (identity.product_key(), identity.device_key());
+    match scope {
+        Scope::Thing => format!("{THING}{product_key}/{device_key}/{path}"),
+        Scope::Session => format!("{SESSION}{product_key}/{device_key}/{path}"),
+        Scope::Integration => format!("{THING}{product_key}/{path}"),
+        Scope::Own => path.to_owned(),
+    }
 }
 
 /// Where the cloud sends the device secret: both spellings.
 pub fn activation_topics(identity: &Identity) -> [String; 2] {
-    ACTIVATION_PATHS.map(|path| session(identity, path))
+    ACTIVATION_PATHS.map(|path| of(Scope::Session, identity, path))
 }
 
 /// Whether `topic` has the shape of an activation's, for whichever device. Cheap enough to ask of every message.
@@ -54,13 +55,18 @@ pub fn is_reply(topic: &str) -> bool {
     topic.ends_with(REPLY) || split(topic).is_some_and(|address| address.path.starts_with("rrpc/response/"))
 }
 
-/// Which family of topics.
+/// A family of topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// `/sys/...`
+    /// `/sys/<product key>/<device key>/<path>`: the device as a thing.
     Thing,
-    /// `/ext/session/...`
+    /// `/ext/session/<product key>/<device key>/<path>`: the device's login.
     Session,
+    /// `/sys/<product key>/<path>`: a channel that speaks for all devices of a product.
+    #[allow(dead_code, reason = "the table has no such message yet")]
+    Integration,
+    /// The path is the whole topic.
+    Own,
 }
 
 /// The parts of an EnOS topic.
@@ -159,8 +165,9 @@ mod tests {
 
     #[test]
     fn replies_go_beside_the_request() {
-        let post = thing(&identity(), "thing/measurepoint/post");
+        let post = of(Scope::Thing, &identity(), "thing/measurepoint/post");
         assert_eq!(post, "/sys/pk/dk/thing/measurepoint/post");
+        assert_eq!(of(Scope::Integration, &identity(), "integration/event/post"), "/sys/pk/integration/event/post");
         assert_eq!(reply_topic(&post), "/sys/pk/dk/thing/measurepoint/post_reply");
         assert_eq!(reply_topic("/sys/pk/dk/rrpc/request/17"), "/sys/pk/dk/rrpc/response/17");
         assert_eq!(reply_topic("rrpc/request/17"), "rrpc/request/17_reply");

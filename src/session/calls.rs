@@ -1,7 +1,7 @@
 //! The host's calls that move messages.
 
 use super::*;
-use crate::protocol::{envelope, thing_model};
+use crate::protocol::{envelope, Operation};
 
 impl Session {
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
@@ -30,32 +30,28 @@ impl Session {
     /// From then on the filter is asked for on every link. The token's outcome is SUBSCRIBED.
     pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
         topic::validate_filter(filter)?;
-        let online = self.is_online();
+        let online = self.connection.is_online();
         self.requests.subscribe(filter.to_owned(), qos, online, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is UNSUBSCRIBED.
     pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
         topic::validate_filter(filter)?;
-        let online = self.is_online();
+        let online = self.connection.is_online();
         self.requests.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is REPLY.
     pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
         self.check_online()?;
-        let operation = thing_model::measurepoint_post(&self.settings.identity);
-        let token = self.requests.post(operation, params_json, now.ms, &mut self.actions)?;
+        let (operation, identity) = (Operation::ENOS_OP_MEASUREPOINT_POST, &self.settings.identity);
+        let token = self.requests.post(operation, identity, params_json, now.ms, &mut self.actions)?;
         self.count_live(now, params_json.len());
         Ok(token)
     }
 
-    fn is_online(&self) -> bool {
-        matches!(self.phase, Phase::Online { .. })
-    }
-
     fn check_online(&self) -> Result<()> {
-        if self.is_online() {
+        if self.connection.is_online() {
             return Ok(());
         }
         Err(Error::new(

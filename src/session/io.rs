@@ -1,13 +1,12 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
-use zeroize::Zeroizing;
-
-use super::credentials::{Accepted, Candidate};
+use super::connection::{Accepted, Credential, DeviceSecret};
 use super::event::Event;
-use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::model::link::{LinkEvent, LinkRequest};
+use crate::protocol::outbox::Message;
+use crate::protocol::{Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -17,7 +16,7 @@ pub enum Input {
     SecretsStored(std::result::Result<(), StorageFailure>),
     Link {
         attempt: u64,
-        what: LinkInput,
+        what: LinkEvent,
     },
     /// Inbound messages that found the queue full.
     Dropped(u64),
@@ -48,7 +47,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Durable>> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Message>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }
@@ -69,54 +68,11 @@ pub enum Outcome {
     },
 }
 
-pub enum LinkInput {
-    Up,
-    /// CONNACK with a code other than 0.
-    Refused {
-        code: u8,
-    },
-    /// No CONNACK.
-    Failed {
-        /// `ENOS_ERR_TLS` when that is what failed.
-        status: Status,
-        reason: String,
-        connect_sent: bool,
-    },
-    Lost {
-        reason: String,
-    },
-    /// Lost, because the broker sent what it may not.
-    Broken {
-        reason: String,
-    },
-    Closed,
-    Delivered {
-        token: u64,
-    },
-    NotDelivered {
-        token: u64,
-        reason: String,
-    },
-    /// `granted` None: refused.
-    Subscribed {
-        token: u64,
-        granted: Option<u8>,
-    },
-    Unsubscribed {
-        token: u64,
-    },
-    Message {
-        topic: Vec<u8>,
-        payload: Zeroizing<Vec<u8>>,
-        qos: u8,
-    },
-}
-
 /// What the host's storage holds of this device.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Those that could be read, the oldest first.
-    pub secrets: Vec<KeptSecret>,
+    pub secrets: Vec<DeviceSecret>,
     /// Why that may not be all: only without it is there no other secret.
     pub failure: Option<StorageFailure>,
     pub accepted: Option<Accepted>,
@@ -136,13 +92,13 @@ pub enum Action {
     /// Read everything; answered by [`Input::Loaded`].
     Load,
     /// Store, load again, compare; answered by [`Input::SecretsStored`].
-    StoreSecrets(Vec<KeptSecret>),
+    StoreSecrets(Vec<DeviceSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
-    /// Resolve, connect, CONNECT; answered by Up, Refused or Failed.
+    /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
     Open {
         attempt: u64,
-        candidate: Candidate,
+        credential: Credential,
         timestamp_ms: u64,
     },
     /// Drop the link at once; answered by Failed.
@@ -177,7 +133,7 @@ pub enum Action {
     SetAside {
         token: u64,
         code: i32,
-        message: Durable,
+        message: Message,
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),
@@ -214,22 +170,6 @@ impl Action {
             | Action::Disconnect { .. }
             | Action::Send(_)
             | Action::Log(..) => Burden::None,
-        }
-    }
-}
-
-pub enum LinkRequest {
-    Publish { token: u64, topic: String, payload: Vec<u8>, qos: u8 },
-    Subscribe { token: u64, filter: String, qos: u8 },
-    Unsubscribe { token: u64, filter: String },
-}
-
-impl LinkRequest {
-    pub fn token(&self) -> u64 {
-        match self {
-            LinkRequest::Publish { token, .. }
-            | LinkRequest::Subscribe { token, .. }
-            | LinkRequest::Unsubscribe { token, .. } => *token,
         }
     }
 }

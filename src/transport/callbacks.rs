@@ -1,8 +1,8 @@
 //! What Paho calls, inside a call of ours and with the client's lock held: copy, push, return.
 
 use super::context::{not_delivered, Context, Ticket};
-use super::inbox::LinkEvent;
 use crate::error::Status;
+use crate::model::link::LinkEvent;
 use crate::panic;
 use paho_engine::link::Fault;
 use paho_engine::sys as paho;
@@ -128,33 +128,51 @@ pub unsafe extern "C" fn on_message(
 ///
 /// # Safety
 /// `ticket` is from [`Context::begin`], and this is the one time that Paho gives it back.
-unsafe fn settle(ticket: *mut c_void, outcome: impl FnOnce(u64) -> LinkEvent) {
+unsafe fn settle(ticket: *mut c_void, outcome: impl FnOnce(&Ticket) -> LinkEvent) {
     // SAFETY: the caller's promise.
     let ticket = unsafe { Box::from_raw(ticket.cast::<Ticket>()) };
-    guard(|| ticket.context.settle(ticket.token, outcome(ticket.token)));
+    guard(|| ticket.context.settle(ticket.token, outcome(&ticket)));
 }
 
 pub unsafe extern "C" fn on_published(ticket: *mut c_void, _: *mut paho::MQTTAsync_successData) {
     // SAFETY: the ticket of a publish.
-    unsafe { settle(ticket, |token| LinkEvent::Delivered { token }) }
+    unsafe { settle(ticket, |ticket| LinkEvent::Delivered { token: ticket.token }) }
 }
 
 pub unsafe extern "C" fn on_subscribed(ticket: *mut c_void, data: *mut paho::MQTTAsync_successData) {
-    // SAFETY: Paho passes data that lives across the call, and for one filter the one code in `qos`.
-    let granted = match unsafe { data.as_ref().map(|data| data.alt.qos) } {
-        Some(qos @ 0..=2) => Ok(qos as u8),
-        _ => Err(()),
-    };
-    // SAFETY: the ticket of a subscribe.
-    unsafe { settle(ticket, |token| LinkEvent::Subscribed { token, granted }) }
+    // SAFETY: the ticket of a subscribe. Paho passes data that lives across the call: for one filter its code in `qos`,
+    // for more an array with one code for each, or NULL if there was no memory for that.
+    unsafe {
+        settle(ticket, |&Ticket { token, filters, .. }| {
+            let codes = match (data.as_ref(), filters) {
+                (None, _) => return not_delivered(token),
+                (Some(data), 1) => std::slice::from_ref(&data.alt.qos),
+                (Some(data), _) if data.alt.qosList.is_null() => {
+                    return LinkEvent::NotDelivered {
+                        token,
+                        reason: "there is no memory for the broker's answer".into(),
+                    }
+                }
+                (Some(data), _) => std::slice::from_raw_parts(data.alt.qosList, filters),
+            };
+            LinkEvent::Subscribed { token, granted: codes.iter().map(|code| granted(*code)).collect() }
+        })
+    }
 }
 
+/// The QoS that a code of a SUBACK grants. The code for a refusal is 0x80; any other above 2 is no code at all.
+fn granted(code: c_int) -> Option<u8> {
+    u8::try_from(code).ok().filter(|qos| *qos <= 2)
+}
+
+/// The link has ended, or the broker has refused the one filter of a SUBSCRIBE. (Of several filters Paho reports each
+/// refusal to [`on_subscribed`].)
 pub unsafe extern "C" fn on_not_subscribed(ticket: *mut c_void, data: *mut paho::MQTTAsync_failureData) {
     // SAFETY: Paho passes data that lives across the call. Its own codes are negative; 0x80 is the broker's refusal.
     let refused = unsafe { data.as_ref().is_some_and(|data| data.code == 0x80) };
-    let outcome = |token| match refused {
-        true => LinkEvent::Subscribed { token, granted: Err(()) },
-        false => not_delivered(token),
+    let outcome = |ticket: &Ticket| match refused {
+        true => LinkEvent::Subscribed { token: ticket.token, granted: vec![None] },
+        false => not_delivered(ticket.token),
     };
     // SAFETY: the ticket of a subscribe.
     unsafe { settle(ticket, outcome) }
@@ -162,10 +180,10 @@ pub unsafe extern "C" fn on_not_subscribed(ticket: *mut c_void, data: *mut paho:
 
 pub unsafe extern "C" fn on_unsubscribed(ticket: *mut c_void, _: *mut paho::MQTTAsync_successData) {
     // SAFETY: the ticket of an unsubscribe.
-    unsafe { settle(ticket, |token| LinkEvent::Unsubscribed { token }) }
+    unsafe { settle(ticket, |ticket| LinkEvent::Unsubscribed { token: ticket.token }) }
 }
 
 pub unsafe extern "C" fn on_failed(ticket: *mut c_void, _: *mut paho::MQTTAsync_failureData) {
     // SAFETY: the ticket of a publish or an unsubscribe.
-    unsafe { settle(ticket, not_delivered) }
+    unsafe { settle(ticket, |ticket| not_delivered(ticket.token)) }
 }

@@ -2,10 +2,11 @@
 
 use super::callbacks::on_closed;
 use super::clock;
-use super::inbox::{Inbox, LinkEvent, Welcome};
+use super::inbox::{Inbox, Welcome};
 use super::link::LinkOptions;
 use super::tls::Secured;
 use crate::error::Status;
+use crate::model::link::LinkEvent;
 use crate::sorted::SortedMap;
 use paho_engine::link::{self as wire, Fault};
 use paho_engine::{enos_paho_enter, enos_paho_leave, enos_paho_step, sys as paho};
@@ -85,6 +86,8 @@ enum Phase {
 pub struct Ticket {
     pub context: Arc<Context>,
     pub token: u64,
+    /// The number of filters in a SUBSCRIBE; its SUBACK has as many codes.
+    pub filters: usize,
 }
 
 impl Context {
@@ -209,13 +212,13 @@ impl Context {
 
     /// Notes a call that is about to be made, and makes what Paho is to carry for it. `None` when the link is closing:
     /// Paho would take the call, never begin it, and wait for it before it closes.
-    pub fn begin(self: &Arc<Context>, token: u64) -> Option<*mut c_void> {
+    pub fn begin(self: &Arc<Context>, token: u64, filters: usize) -> Option<*mut c_void> {
         let mut state = self.state();
         if matches!(state.phase, Phase::Closing | Phase::Over) {
             return None;
         }
         state.waiting.insert(token, ());
-        Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token })).cast())
+        Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token, filters })).cast())
     }
 
     /// Takes back what [`begin`](Self::begin) made, when Paho did not accept the call. `false` when the link has
@@ -323,13 +326,7 @@ impl Context {
         match copies {
             Some((topic, payload)) => inbox.push(
                 self.generation,
-                LinkEvent::Message {
-                    topic,
-                    payload: Zeroizing::new(payload),
-                    qos: message.qos as u8,
-                    retained: message.retained != 0,
-                    duplicate: message.dup != 0,
-                },
+                LinkEvent::Message { topic, payload: Zeroizing::new(payload), qos: message.qos as u8 },
             ),
             None => inbox.count_dropped(),
         }

@@ -198,7 +198,7 @@ impl Link {
             return Err(too_large("the payload", room));
         }
         let qos = check_qos(qos)?;
-        self.call(token, callbacks::on_published, callbacks::on_failed, |handle, response| {
+        self.call(token, 0, callbacks::on_published, callbacks::on_failed, |handle, response| {
             // SAFETY: Paho copies topic, payload and response.
             unsafe {
                 let data = payload.as_ptr().cast();
@@ -207,20 +207,31 @@ impl Link {
         })
     }
 
-    /// Subscribes. The outcome is `Subscribed` or `NotDelivered`.
-    pub fn subscribe(&self, filter: &str, qos: u8, token: u64) -> Result<()> {
-        let filter = topic_filter(filter)?;
-        let qos = check_qos(qos)?;
-        self.call(token, callbacks::on_subscribed, callbacks::on_not_subscribed, |handle, response| {
-            // SAFETY: Paho copies filter and response.
-            unsafe { paho::MQTTAsync_subscribe(handle, filter.as_ptr(), qos, response) }
+    /// Subscribes to all of these filters with one packet, each with its QoS. The outcome is `Subscribed` or
+    /// `NotDelivered`.
+    pub fn subscribe(&self, filters: &[(String, u8)], token: u64) -> Result<()> {
+        let bytes: usize = filters.iter().map(|(filter, _)| filter.len() + 3).sum();
+        if filters.is_empty() {
+            return Err(Error::invalid("there is no topic filter to subscribe to"));
+        }
+        if bytes > PACKET - OVERHEAD {
+            return Err(too_large("the list of topic filters", PACKET - OVERHEAD));
+        }
+        let texts = filters.iter().map(|(filter, _)| topic_filter(filter)).collect::<Result<Vec<_>>>()?;
+        let qos = filters.iter().map(|(_, qos)| check_qos(*qos)).collect::<Result<Vec<_>>>()?;
+        let pointers: Vec<_> = texts.iter().map(|text| text.as_ptr().cast_mut()).collect();
+        let count = filters.len() as c_int;
+        let (done, failed) = (callbacks::on_subscribed, callbacks::on_not_subscribed);
+        self.call(token, filters.len(), done, failed, |handle, response| {
+            // SAFETY: there are `count` strings and as many QoS; Paho copies them, and the response.
+            unsafe { paho::MQTTAsync_subscribeMany(handle, count, pointers.as_ptr(), qos.as_ptr(), response) }
         })
     }
 
     /// Ends a subscription. The outcome is `Unsubscribed` or `NotDelivered`.
     pub fn unsubscribe(&self, filter: &str, token: u64) -> Result<()> {
         let filter = topic_filter(filter)?;
-        self.call(token, callbacks::on_unsubscribed, callbacks::on_failed, |handle, response| {
+        self.call(token, 0, callbacks::on_unsubscribed, callbacks::on_failed, |handle, response| {
             // SAFETY: Paho copies filter and response.
             unsafe { paho::MQTTAsync_unsubscribe(handle, filter.as_ptr(), response) }
         })
@@ -279,11 +290,12 @@ impl Link {
     fn call(
         &self,
         token: u64,
+        filters: usize,
         on_success: unsafe extern "C" fn(*mut c_void, *mut paho::MQTTAsync_successData),
         on_failure: unsafe extern "C" fn(*mut c_void, *mut paho::MQTTAsync_failureData),
         call: impl FnOnce(paho::MQTTAsync, *mut paho::MQTTAsync_responseOptions) -> c_int,
     ) -> Result<()> {
-        let ticket = self.context.begin(token);
+        let ticket = self.context.begin(token, filters);
         let ticket = ticket.ok_or_else(|| Error::new(Status::ENOS_ERR_STATE, "the connection is closing or over"))?;
         let mut response = paho::MQTTAsync_responseOptions {
             onSuccess: Some(on_success),

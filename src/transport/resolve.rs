@@ -1,6 +1,6 @@
 //! Name resolution that holds nobody up: the system's look-up waits, so it runs on a thread of a small pool.
 
-use super::inbox::{Inbox, LinkEvent};
+use super::inbox::{Arrival, Inbox};
 use super::thread;
 use crate::error::{Error, Status};
 use std::collections::VecDeque;
@@ -72,12 +72,12 @@ impl Resolver {
         Resolver(Arc::new(Pool { lookup: Box::new(lookup), state: Mutex::default() }))
     }
 
-    /// Begins; the answer is a [`LinkEvent::Resolved`] of this `generation`: at once for an IP address (v6 without
+    /// Begins; the answer is a [`Arrival::Resolved`] of this `generation`: at once for an IP address (v6 without
     /// brackets), later and from another thread for a name. Whoever asks keeps the time; asking again takes the place
     /// of what the same inbox has asked for before.
     pub fn start(&self, host: &str, port: u16, generation: u64, inbox: &Arc<Inbox>) {
         if let Ok(address) = host.parse::<IpAddr>() {
-            inbox.push(generation, LinkEvent::Resolved { result: Ok(vec![SocketAddr::new(address, port)]) });
+            inbox.push(generation, Arrival::Resolved(Ok(vec![SocketAddr::new(address, port)])));
             return;
         }
         let mut state = self.0.state();
@@ -135,7 +135,7 @@ impl State {
 impl Job {
     fn tell(&self, answer: &Answer) {
         for (generation, inbox) in &self.waiting {
-            inbox.push(*generation, LinkEvent::Resolved { result: answer.clone() });
+            inbox.push(*generation, Arrival::Resolved(answer.clone()));
         }
     }
 }

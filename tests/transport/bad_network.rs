@@ -1,7 +1,7 @@
 //! A network that is bad in every way: slow, in single bytes, with small windows, cut at each byte, stalled in either
 //! direction. Over TCP and TLS, and every message is accounted for.
 
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -136,7 +136,7 @@ fn session(secure: bool, up: Way, down: Way, keep_alive_s: u16) -> bool {
     let (mut waiting, mut messages) = (BTreeSet::new(), 0);
     let (mut lost, mut failed) = (!connected, false);
     if connected {
-        assert!(link.subscribe("down", 1, 0).is_ok() || rig_is_over(&mut rig), "{case}");
+        assert!(link.subscribe(&[("down".into(), 1)], 0).is_ok() || rig_is_over(&mut rig), "{case}");
         for index in 1..=COUNT {
             let payload = [&index.to_be_bytes()[..], &vec![7; size(index)]].concat();
             if link.publish("up", &payload, 1, index.into()).is_ok() {
@@ -147,7 +147,7 @@ fn session(secure: bool, up: Way, down: Way, keep_alive_s: u16) -> bool {
     let mut delivered = BTreeSet::new();
     while !lost && (messages < COUNT || !waiting.is_empty()) {
         match rig.next() {
-            LinkEvent::Subscribed { token: 0, granted: Ok(1) } | LinkEvent::NotDelivered { token: 0, .. } => (),
+            LinkEvent::Subscribed { token: 0, .. } | LinkEvent::NotDelivered { token: 0, .. } => (),
             LinkEvent::Delivered { token } => assert!(waiting.remove(&token) && delivered.insert(token), "{case}"),
             LinkEvent::NotDelivered { token, .. } => {
                 assert!(waiting.remove(&token), "{case}");

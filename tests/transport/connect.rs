@@ -1,7 +1,7 @@
 //! Connecting: each outcome, against a scripted broker.
 
 use enos::internals::error::Status;
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use enos::internals::transport::link::{Link, LinkOptions};
 use std::time::{Duration, Instant};
 use support::alone::alone;

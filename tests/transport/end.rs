@@ -1,6 +1,6 @@
 //! How a link ends: lost, closed or dropped, against a scripted broker.
 
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::online::{online, online_with};
@@ -51,12 +51,12 @@ fn disconnect_waits_for_what_is_in_flight_and_no_longer() {
     let mut rig = Rig::new();
     let (link, mut peer) = online(&mut rig);
     link.publish("t", b"1", 1, 1).unwrap();
-    link.subscribe("t", 1, 2).unwrap();
+    link.subscribe(&[("t".into(), 1)], 2).unwrap();
     link.disconnect(60_000);
     let publish = peer.expect(PUBLISH).id();
     let subscribe = peer.expect(SUBSCRIBE).id();
     peer.send(&suback(subscribe, &[0]));
-    rig.expect("Subscribed(2, Ok(0))");
+    rig.expect("Subscribed(2, [Some(0)])");
     let start = Instant::now();
     peer.send(&puback(publish));
     peer.expect(DISCONNECT);
@@ -79,12 +79,12 @@ fn disconnect_waits_for_a_message_half_written_and_for_a_subscription() {
     rig.expect("Closed");
 
     let (link, mut peer) = online(&mut rig);
-    link.subscribe("t", 1, 2).unwrap();
+    link.subscribe(&[("t".into(), 1)], 2).unwrap();
     link.disconnect(60_000);
     let id = peer.expect(SUBSCRIBE).id();
     peer.send(&suback(id, &[1]));
     peer.expect(DISCONNECT);
-    rig.expect("Subscribed(2, Ok(1))");
+    rig.expect("Subscribed(2, [Some(1)])");
     rig.expect("Closed");
 }
 
@@ -96,7 +96,7 @@ fn a_peer_that_does_not_read_holds_up_nobody() {
     for token in 1..4 {
         stuck.publish("t", &payload, (token % 2) as u8, token).unwrap();
     }
-    stuck.subscribe("t", 1, 4).unwrap();
+    stuck.subscribe(&[("t".into(), 1)], 4).unwrap();
     let (healthy, mut other) = online(&mut rig);
     healthy.publish("t", b"", 0, 10).unwrap();
     other.expect(PUBLISH);

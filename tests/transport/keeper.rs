@@ -1,7 +1,7 @@
 //! Who sees to a link: the thread in its loop, and while nobody is there, the keeper. It takes over within the time
 //! that is set, and gives back at once.
 
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use enos::internals::transport::link::Link;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -136,10 +136,13 @@ fn a_link_that_is_looped_is_left_alone() {
 fn drop_links(each: u64) {
     let broker = Broker::bind();
     let address = broker.address();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
+    // A link that is dropped early may never have connected.
     let server = std::thread::spawn(move || {
         let mut peers = Vec::new();
-        for _ in 0..4 * each {
-            let mut peer = broker.accept();
+        while !is_over.load(Ordering::SeqCst) {
+            let Some(mut peer) = broker.accept_within(Duration::from_millis(50)) else { continue };
             peer.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
             peer.try_send(&connack(0));
             for id in 1..=20 {
@@ -167,6 +170,7 @@ fn drop_links(each: u64) {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+    over.store(true, Ordering::SeqCst);
     server.join().unwrap();
 }
 

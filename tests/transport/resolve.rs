@@ -1,7 +1,7 @@
 //! Name look-ups: literals, names, a name server that never answers, and what that does to others: nothing.
 
 use enos::internals::error::Error;
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::transport::inbox::Arrival;
 use enos::internals::transport::resolve::Resolver;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -24,7 +24,7 @@ fn black_hole() -> (Resolver, Sender<()>) {
 
 fn resolved(rig: &mut Rig) -> (u64, Result<Vec<SocketAddr>, Error>) {
     match rig.next_of_any() {
-        (generation, LinkEvent::Resolved { result }) => (generation, result),
+        (generation, Arrival::Resolved(answer)) => (generation, answer),
         (_, other) => panic!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 //! that moves slowly is kept.
 
 use enos::internals::error::Status;
-use enos::internals::transport::inbox::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use support::broker::{puback, publish, Peer, PUBLISH};

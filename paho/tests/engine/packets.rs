@@ -83,7 +83,9 @@ fn a_suback_has_a_code_for_each_topic() {
         let (mut driver, mut peer) = connected(binary, &broker);
         driver.tell("subscribe 0 3");
         let body = peer.expect(8).body;
-        peer.try_send(&packet(0x90, &[body[0], body[1], 1]));
+        for wrong in [&[1][..], &[1, 1], &[1, 1, 1, 1], &[0x80; 300]] {
+            peer.try_send(&packet(0x90, &[&body[..2], wrong].concat()));
+        }
         driver.event_within("@0 subscribed", SHORT);
         peer.try_send(&packet(0x90, &[body[0], body[1], 1, 1, 1]));
         driver.event_within("@0 subscribed 3", PATIENCE);

@@ -24,16 +24,14 @@ use super::event::{Event, EventKind};
 use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
 use super::requests::Requests;
 use super::Action;
-use crate::error::{Error, Status};
-use crate::protocol::durable::{self, Totals};
-use crate::protocol::thing_model::{self, Operation};
-use crate::protocol::{envelope, Content, Durable, Identity};
+use crate::error::Status;
+use crate::protocol::outbox::{self, Message};
+use crate::protocol::{envelope, Identity, Totals};
 
 use doubt::Doubt;
 use flow::Flow;
 pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
-pub use trial::LinkEnd;
 use trial::UnderWay;
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
@@ -178,8 +176,8 @@ impl Outbox {
     }
 
     /// The one event of a message.
-    fn tell(token: u64, message: &Durable, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
-        let kind = if message.until_reply { EventKind::Reply } else { EventKind::Delivered };
+    fn tell(token: u64, message: &Message, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
+        let kind = if message.until_reply() { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
         event.payload = answer.payload.into();
         actions.push_back(Action::Emit(event));
@@ -195,7 +193,7 @@ impl Outbox {
         let Some(slot) = self.window.get_mut(at) else { return };
         let token = slot.token;
         let passed = match outcome {
-            Outcome::Delivered if slot.message.until_reply => {
+            Outcome::Delivered if slot.message.until_reply() => {
                 slot.state = State::Sent { request, acknowledged: Some(around.now) };
                 false
             }
@@ -304,7 +302,7 @@ impl Outbox {
             let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front);
             let (sent, bytes) = self.window.sent();
             let most = if alone { 1 } else { self.settings.window };
-            if sent >= most || (sent > 0 && bytes + slot.message.content.size() > WINDOW_BYTES) {
+            if sent >= most || (sent > 0 && bytes + slot.message.size() > WINDOW_BYTES) {
                 return;
             }
             if let Some(at) = self.flow.ready_at(around.now) {
@@ -316,43 +314,26 @@ impl Outbox {
                 return;
             }
             let Some(slot) = self.window.next_waiting() else { return };
-            let operation = self.operation(slot);
-            if let (true, Some(operation)) = (slot.message.until_reply, &operation) {
-                self.asking = around.requests.can_reply(operation, around.now, around.actions).err();
-                if self.asking.is_some() {
-                    return;
+            let state = match &slot.message {
+                Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
+                Message::Request(message) => {
+                    let operation = message.sent_as(slot.page < self.live_from);
+                    if message.until_reply {
+                        let topic = operation.reply_topic(&self.identity, &message.name);
+                        self.asking = around.requests.can_reply(topic, around.now, around.actions).err();
+                        if self.asking.is_some() {
+                            return;
+                        }
+                    }
+                    self.flow.spend(message.size(), around.now);
+                    match around.requests.keep(operation, &self.identity, message, around.actions) {
+                        Ok(request) => State::Sent { request, acknowledged: None },
+                        Err(error) => State::Refused(Answer::words(&error.message)),
+                    }
                 }
-            }
-            self.flow.spend(slot.message.content.size(), around.now);
-            let state = match Outbox::request(&slot.message, operation, around) {
-                Ok(request) => State::Sent { request, acknowledged: None },
-                Err(error) => State::Refused(Answer::words(&error.message)),
             };
             self.window.advance(state);
             self.given_back = None;
-        }
-    }
-
-    /// What a post goes as; `None` for a plain publish.
-    fn operation(&self, slot: &Slot) -> Option<Operation> {
-        match slot.message.content {
-            Content::Publish { .. } => None,
-            Content::Measurepoints { .. } if slot.message.resume && slot.page < self.live_from => {
-                Some(thing_model::measurepoint_resume(&self.identity))
-            }
-            Content::Measurepoints { .. } => Some(thing_model::measurepoint_post(&self.identity)),
-        }
-    }
-
-    fn request(message: &Durable, operation: Option<Operation>, around: &mut Around) -> Result<u64, Error> {
-        match (&message.content, operation) {
-            (Content::Publish { topic, payload }, _) => {
-                Ok(around.requests.keep(topic.clone(), payload.clone(), around.actions))
-            }
-            (Content::Measurepoints { params }, Some(operation)) => {
-                around.requests.keep_post(operation, params, message.until_reply, around.actions)
-            }
-            (Content::Measurepoints { .. }, None) => Err(Error::new(Status::ENOS_ERR_PANIC, "a post has no operation")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The outbox and the queue in the host's storage: which pages are read, what they hold, what has gone from them.
 
 use super::*;
+use crate::protocol::Request;
 
 /// Of each message of a page whether it waits for a reply, `None` for one that was gone; or why it cannot be read.
 pub type UntilReply = Result<Vec<Option<bool>>, String>;
@@ -39,31 +40,31 @@ impl Outbox {
     }
 
     /// Messages were accepted. Those that could go out at once need not be read again.
-    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Durable>) {
+    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
         let Some((next_read, tail)) = &mut self.ends else { return };
         *tail = next;
-        let bytes: usize = messages.iter().map(|message| message.content.size()).sum();
+        let bytes: usize = messages.iter().map(|message| message.size()).sum();
         let fits =
             self.window.len() + messages.len() <= self.settings.window && self.window.bytes() + bytes <= WINDOW_BYTES;
         if *next_read == page && fits {
             *next_read = next;
-            self.take(page, next, after, messages.into_iter().map(Some).collect());
+            self.take(page, next, after, messages.into_iter().map(Message::Request).map(Some).collect());
         }
     }
 
-    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Durable>>) {
+    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Message>>) {
         self.last_after = after;
         self.pages.push_back(Page { next, after, left: messages.iter().flatten().count() });
         for (index, message) in messages.into_iter().enumerate() {
             if let Some(message) = message {
-                self.window.push(Slot::new(durable::token(page, index), page, message));
+                self.window.push(Slot::new(outbox::token(page, index), page, message));
             }
         }
     }
 
     /// What the host can drop of what waits, and is shown of it.
     pub fn place(&self, token: u64) -> Place {
-        let page = durable::place(token).map_or(0, |(page, _)| page);
+        let page = outbox::place(token).map_or(0, |(page, _)| page);
         match (self.ends, self.window.find_token(token)) {
             (_, Some(slot)) if matches!(slot.state, State::Leaving(_)) => Place::Leaving,
             (_, Some(slot)) if !slot.told => Place::Waiting,
@@ -105,7 +106,7 @@ impl Outbox {
             Ok(messages) => {
                 for (index, until_reply) in messages.iter().enumerate() {
                     if let Some(until_reply) = until_reply {
-                        drop_one(durable::token(page, index), *until_reply, around.actions);
+                        drop_one(outbox::token(page, index), *until_reply, around.actions);
                     }
                 }
             }
@@ -120,7 +121,7 @@ impl Outbox {
                 around.requests.forget(request);
             }
             if !slot.told {
-                drop_one(slot.token, slot.message.until_reply, around.actions);
+                drop_one(slot.token, slot.message.until_reply(), around.actions);
             }
         }
         while self.pages.front().is_some_and(|page| page.next <= next) {
@@ -241,7 +242,7 @@ impl Outbox {
     }
 
     /// The first message, when it is to be set aside.
-    fn leave(&mut self) -> Option<(u64, i32, Durable)> {
+    fn leave(&mut self) -> Option<(u64, i32, Message)> {
         let slot = self.window.front_mut()?;
         let State::Refused(answer) = &mut slot.state else { return None };
         let (code, answer) = (answer.code, std::mem::take(answer));
@@ -277,5 +278,5 @@ impl Outbox {
 fn tell_lost(page: u64, words: &str, actions: &mut VecDeque<Action>) {
     let words = format!("what was accepted with this token cannot be read any more: {words}");
     let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words);
-    actions.push_back(Action::Emit(event.token(durable::token(page, 0))));
+    actions.push_back(Action::Emit(event.token(outbox::token(page, 0))));
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::protocol::durable::{Moment, PostTime};
+use crate::protocol::request::{Moment, PostTime};
+use crate::protocol::{Operation, Request};
 use crate::session::requests::Replied;
 use crate::session::LinkRequest;
 
@@ -10,9 +11,9 @@ fn outbox(limits: Totals) -> (Outbox, Requests) {
     (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Requests::new(10, 30_000, 1))
 }
 
-fn post(time: PostTime) -> Durable {
-    let content = Content::Measurepoints { params: br#"{"measurepoints":{"t":1}}"#.to_vec() };
-    Durable { content, until_reply: false, resume: false, time }
+fn post(time: PostTime) -> Request {
+    let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, br#"{"measurepoints":{"t":1}}"#.to_vec());
+    Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
 }
 
 /// What it wants done.
@@ -63,14 +64,22 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     };
     assert!(pump(&mut outbox, &mut requests).iter().any(read));
     // The storage was read before the host dropped the message, and is heard of after that.
-    let before = PageFound::Messages { next: 2, after: LIMITS, messages: vec![Some(post(PostTime::Without)); 2] };
+    let before = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![Some(Message::Request(post(PostTime::Without))); 2],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| {
-        outbox.forget(durable::token(1, 0), around);
+        outbox.forget(outbox::token(1, 0), around);
         outbox.page_read(1, Ok(before), around);
     });
     let wanted = pump(&mut outbox, &mut requests);
     assert!(wanted.iter().all(read) && wanted.len() == 1, "it is read once more");
-    let found = PageFound::Messages { next: 2, after: LIMITS, messages: vec![None, Some(post(PostTime::Without))] };
+    let found = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![None, Some(Message::Request(post(PostTime::Without)))],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| outbox.page_read(1, Ok(found), around));
     let sent = pump(&mut outbox, &mut requests);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
@@ -94,19 +103,20 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
 #[test]
 fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     let (mut outbox, mut requests) = outbox(LIMITS);
-    let operation = thing_model::measurepoint_post(&outbox.identity);
-    let topic = operation.reply_topic();
+    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+    let identity = outbox.identity.clone();
+    let topic = operation.reply_topic(&identity, "");
     outbox.ends = Some((1, 1));
     let until_reply = |text: &str| {
         let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-        Durable { content: Content::Measurepoints { params }, until_reply: true, ..post(PostTime::Without) }
+        Request { params, until_reply: true, ..post(PostTime::Without) }
     };
     outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
     outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
     outbox.link_up(0);
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
     // The host's own post, whose reply never comes.
-    requests.post(operation, br#"{"measurepoints":{"own":1}}"#, 0, &mut actions).unwrap();
+    requests.post(operation, &identity, br#"{"measurepoints":{"own":1}}"#, 0, &mut actions).unwrap();
     for now in (0..60 * 60_000).step_by(1_000) {
         requests.expire(now, &mut actions);
         for (request, outcome) in requests.take_outcomes() {
@@ -145,7 +155,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
                     }
                 }
                 Action::SetAside { token, .. } => {
-                    return assert_eq!(token, durable::token(1, 0));
+                    return assert_eq!(token, outbox::token(1, 0));
                 }
                 _ => {}
             }

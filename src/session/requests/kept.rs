@@ -1,55 +1,42 @@
 //! The requests of the outbox: it keeps their time itself, and hears what they came to instead of an event.
 
 use super::*;
+use crate::protocol::Request;
 
 impl Requests {
-    /// Publishes a message of the outbox. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
-    pub fn keep(&mut self, topic: String, payload: Vec<u8>, actions: &mut VecDeque<Action>) -> u64 {
-        let token = self.keep_call(None);
-        let request = LinkRequest::Publish { token, topic, payload, qos: 1 };
-        self.owe(&request);
-        actions.push_back(Action::Send(request));
-        token
-    }
-
-    fn keep_call(&mut self, reply: Option<(String, String)>) -> u64 {
-        let token = self.number();
-        self.calls.insert(token, Call::Kept { reply });
-        token
-    }
-
-    /// Posts a message of the outbox. With `until_reply` its reply is an outcome, too, and has to be able to come: see
-    /// [`can_reply`](Self::can_reply).
-    pub fn keep_post(
+    /// Sends a request of the outbox, as this operation. Its outcomes are among [`take_outcomes`](Self::take_outcomes).
+    /// If it waits for its reply, that has to be able to come: see [`can_reply`](Self::can_reply).
+    pub fn keep(
         &mut self,
         operation: Operation,
-        params: &[u8],
-        until_reply: bool,
+        identity: &Identity,
+        request: &Request,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
         let id = self.next_id.to_string();
-        let payload = operation.request(&id, params)?;
+        let payload = operation.request(&id, &request.name, &request.params)?;
         self.next_id += 1;
-        let reply = until_reply.then(|| (operation.reply_topic(), id));
-        let token = self.keep_call(reply.clone());
+        let topic = operation.topic(identity, &request.name);
+        let reply = request.until_reply.then(|| (topic::reply_topic(&topic), id));
+        let token = self.number();
+        self.calls.insert(token, Call::Kept { reply: reply.clone() });
         if let Some(reply) = reply {
             self.awaited.insert(reply, token);
         }
-        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
         self.owe(&request);
         actions.push_back(Action::Send(request));
         Ok(token)
     }
 
-    /// Whether replies to this operation come; if not yet, which call sees to it. When that comes to nothing, it is
-    /// among the [outcomes](Self::take_outcomes).
+    /// Whether replies come on this topic; if not yet, which call sees to it. When that comes to nothing, it is among
+    /// the [outcomes](Self::take_outcomes).
     pub fn can_reply(
         &mut self,
-        operation: &Operation,
+        topic: String,
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> std::result::Result<(), u64> {
-        let topic = operation.reply_topic();
         match self.reply_topics.get(&topic) {
             Some(ReplyTopic::Granted) => Ok(()),
             Some(ReplyTopic::Asked { call, .. }) => Err(*call),

@@ -11,8 +11,7 @@ use super::event::{Event, EventKind};
 use super::io::Outcome;
 use super::{Action, LinkRequest};
 use crate::error::{Error, Result, Status};
-use crate::protocol::thing_model::Operation;
-use crate::protocol::{envelope, topic};
+use crate::protocol::{envelope, topic, Identity, Operation};
 use crate::sorted::SortedMap;
 
 use places::Places;
@@ -161,7 +160,7 @@ impl Requests {
         actions: &mut VecDeque<Action>,
     ) -> u64 {
         let call = self.call(Call::ReplyTopic { topic: topic.clone() }, now);
-        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filter: topic.clone(), qos: 1 }));
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filters: vec![(topic.clone(), 1)] }));
         self.reply_topics.insert(topic, ReplyTopic::Asked { call, waiting });
         call
     }
@@ -195,18 +194,20 @@ impl Requests {
     pub fn post(
         &mut self,
         operation: Operation,
+        identity: &Identity,
         params_json: &[u8],
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
         let id = self.next_id.to_string();
-        let payload = operation.request(&id, params_json)?;
+        let payload = operation.request(&id, "", params_json)?;
         envelope::check_size(payload.len())?;
-        let reply_topic = operation.reply_topic();
+        let topic = operation.topic(identity, "");
+        let reply_topic = topic::reply_topic(&topic);
         self.messages.take()?;
         let token = self.call(Call::Post { topic: reply_topic.clone(), id: id.clone() }, now);
         self.next_id += 1;
-        let request = LinkRequest::Publish { token, topic: operation.topic, payload, qos: 1 };
+        let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
         self.awaited.insert((reply_topic.clone(), id), token);
         match self.reply_topics.get_mut(&reply_topic) {
             Some(ReplyTopic::Granted) => self.send_post(request, actions),

@@ -89,7 +89,7 @@ impl Requests {
         let Some(known) = self.filters.get_mut(filter) else { return };
         let (before, qos) = (known.asked.replace(call), known.qos);
         before.map(|before| self.remove(before));
-        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filter: filter.clone(), qos }));
+        actions.push_back(Action::Send(LinkRequest::Subscribe { token: call, filters: vec![(filter.clone(), qos)] }));
     }
 
     /// The link is gone with a SUBSCRIBE unanswered: that is asked for again on the next one, and nothing is told.

@@ -1,6 +1,7 @@
 //! Calls in virtual time: what is asked for on which link, and which event comes when.
 
 use super::super::*;
+use super::lost;
 use super::world::settings;
 use crate::protocol::Secret;
 
@@ -46,23 +47,23 @@ impl Desk {
         }
     }
 
-    fn link(&mut self, what: LinkInput) {
-        self.feed(Input::Link { attempt: self.session.attempt, what });
+    fn link(&mut self, what: LinkEvent) {
+        self.feed(Input::Link { attempt: self.session.connection.attempt, what });
     }
 
     fn go_online(&mut self) {
         self.now += 200_000;
         self.session.connect(self.time());
         self.feed(Input::Tick);
-        self.link(LinkInput::Up);
+        self.link(LinkEvent::Connected);
         assert_eq!(self.session.state(), State::Online);
     }
 
     fn lose_link(&mut self) {
         for request in std::mem::take(&mut self.sent) {
-            self.link(LinkInput::NotDelivered { token: request.token(), reason: "the connection ended".into() });
+            self.link(LinkEvent::NotDelivered { token: request.token(), reason: "the connection ended".into() });
         }
-        self.link(LinkInput::Lost { reason: "reset".into() });
+        self.link(lost("reset"));
     }
 
     fn subscribe(&mut self, filter: &str) -> u64 {
@@ -80,17 +81,19 @@ impl Desk {
     /// The SUBSCRIBEs that have gone out since this was called last.
     fn asked(&mut self) -> Vec<(u64, String)> {
         let asked = std::mem::take(&mut self.sent).into_iter().filter_map(|request| match request {
-            LinkRequest::Subscribe { token, filter, .. } => Some((token, filter)),
+            LinkRequest::Subscribe { token, filters } => {
+                Some(filters.into_iter().map(move |(filter, _)| (token, filter)))
+            }
             _ => None,
         });
-        asked.collect()
+        asked.flatten().collect()
     }
 
     /// Grants, or refuses, the one SUBSCRIBE that has gone out.
     fn answer(&mut self, granted: Option<u8>) {
         let asked = self.asked();
         assert_eq!(asked.len(), 1, "{asked:?}");
-        self.link(LinkInput::Subscribed { token: asked[0].0, granted });
+        self.link(LinkEvent::Subscribed { token: asked[0].0, granted: vec![granted] });
     }
 
     /// What was told of subscriptions since this was called last.
@@ -146,7 +149,7 @@ fn a_subscribe_that_is_not_answered_is_told_and_asked_for_on_the_next_link() {
     desk.now += 30_000;
     desk.feed(Input::Tick);
     assert_eq!(desk.told(), [(Kind::Subscribed, token, S::ENOS_ERR_TIMEOUT)]);
-    desk.link(LinkInput::Subscribed { token: asked[0].0, granted: Some(1) });
+    desk.link(LinkEvent::Subscribed { token: asked[0].0, granted: vec![Some(1)] });
     assert_eq!(desk.told(), [], "an answer that comes so late is not told");
     desk.lose_link();
     desk.go_online();
@@ -188,7 +191,7 @@ fn a_disconnect_does_not_wait_for_a_subscription_that_was_not_asked_for() {
     desk.session.disconnect(desk.time());
     desk.subscribe("a");
     assert!(desk.asked().is_empty());
-    desk.link(LinkInput::Closed);
+    desk.link(LinkEvent::Closed);
     assert_eq!(desk.session.state(), State::Idle);
     desk.go_online();
     assert_eq!(desk.asked().len(), 1);

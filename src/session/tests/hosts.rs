@@ -22,13 +22,13 @@ fn at(ms: u64) -> Now {
 }
 
 /// How often the session tries within `until`, when the host connects in the callback of every failure.
-fn attempts(settings: Settings, until: u64, answer: impl Fn(&Action) -> Option<LinkInput>) -> usize {
+fn attempts(settings: Settings, until: u64, answer: impl Fn(&Action) -> Option<LinkEvent>) -> usize {
     let mut session = Session::new(settings, 1);
     let (mut now, mut tries) = (1_000, 0);
     session.connect(at(now));
     while now < until {
         while let Some(action) = session.next_action() {
-            let attempt = session.attempt;
+            let attempt = session.connection.attempt;
             if let Some(what) = answer(&action) {
                 tries += 1;
                 session.handle(at(now), Input::Link { attempt, what });
@@ -59,7 +59,7 @@ fn a_host_that_connects_at_every_failure_does_not_get_a_busy_loop() {
         settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
         let refused = |action: &Action| {
             let nobody =
-                LinkInput::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
+                LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
             matches!(action, Action::Open { .. }).then_some(nobody)
         };
         let tries = attempts(settings, 61_000, refused);
@@ -75,11 +75,11 @@ fn a_disconnect_that_is_taken_back_while_loading_is_told_as_that() {
     session.connect(at(1_000));
     session.handle(at(1_000), empty());
     assert_eq!(session.state(), State::Activating);
-    let attempt = session.attempt;
-    session.handle(at(1_100), Input::Link { attempt, what: LinkInput::Up });
+    let attempt = session.connection.attempt;
+    session.handle(at(1_100), Input::Link { attempt, what: LinkEvent::Connected });
     session.handle(at(1_200), Input::Link { attempt, what: super::world::activation("device-secret") });
     session.handle(at(1_200), Input::SecretsStored(Ok(())));
-    session.handle(at(1_300), Input::Link { attempt, what: LinkInput::Closed });
+    session.handle(at(1_300), Input::Link { attempt, what: LinkEvent::Closed });
     let told = std::iter::from_fn(|| session.next_action()).filter_map(|action| match action {
         Action::Emit(event) => Some((event.kind, event.status)),
         _ => None,
@@ -107,7 +107,7 @@ fn a_device_secret_is_tried_again_when_an_activation_brings_none() {
     world.connect();
     assert!(world.run_to(State::Activating, 130 * MINUTE));
     world.run_until(world.now + MINUTE);
-    assert_eq!(world.session.standing().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
+    assert_eq!(world.session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
     // Somebody mends the cloud.
     world.cloud.secret = Some("device-secret".into());
     assert!(world.run_to(State::Online, 130 * MINUTE), "{:?}", world.kinds());

@@ -7,3 +7,9 @@ mod rivals;
 mod scenes;
 mod secrets;
 mod world;
+
+use super::*;
+
+fn lost(reason: &str) -> LinkEvent {
+    LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: reason.into() }
+}

@@ -1,6 +1,7 @@
 //! The same device logged in twice: a cloud that ends the older connection for the newer one.
 
 use super::super::*;
+use super::lost;
 use super::world::settings;
 use crate::protocol::Secret;
 
@@ -28,7 +29,7 @@ struct Due {
 enum What {
     /// The TCP connection stands: the CONNECT arrives.
     Connect,
-    Told(LinkInput),
+    Told(LinkEvent),
 }
 
 struct Cloud {
@@ -90,7 +91,7 @@ impl Cloud {
                 Action::Open { attempt, .. } => {
                     let delay = self.rng.u64(5..100);
                     let what = match self.rng.u64(0..1000) < self.unreachable {
-                        true => What::Told(LinkInput::Failed {
+                        true => What::Told(LinkEvent::Failed {
                             status: S::ENOS_ERR_NETWORK,
                             reason: "unreachable".into(),
                             connect_sent: false,
@@ -101,7 +102,7 @@ impl Cloud {
                 }
                 Action::Abandon { attempt, .. } | Action::Disconnect { attempt, .. } => {
                     self.online = self.online.filter(|online| *online != (client, attempt));
-                    self.later(10, client, attempt, What::Told(LinkInput::Closed));
+                    self.later(10, client, attempt, What::Told(LinkEvent::Closed));
                 }
                 Action::Emit(event) => self.clients[client].told.push((self.now, event)),
                 _ => {}
@@ -117,7 +118,7 @@ impl Cloud {
 
     fn end_link(&mut self) {
         if let Some((client, attempt)) = self.online.take() {
-            self.later(10, client, attempt, What::Told(LinkInput::Lost { reason: "closed or reset".into() }));
+            self.later(10, client, attempt, What::Told(lost("closed or reset")));
         }
     }
 
@@ -134,13 +135,13 @@ impl Cloud {
                     What::Connect => {
                         self.clients[client].connects.push(self.now);
                         if self.is_barred() {
-                            let what = LinkInput::Refused { code: 5 };
+                            let what = LinkEvent::Refused { code: 5 };
                             self.feed(client, Input::Link { attempt, what });
                             continue;
                         }
                         self.end_link();
                         self.online = Some((client, attempt));
-                        self.feed(client, Input::Link { attempt, what: LinkInput::Up });
+                        self.feed(client, Input::Link { attempt, what: LinkEvent::Connected });
                     }
                     What::Told(what) => self.feed(client, Input::Link { attempt, what }),
                 }
@@ -237,7 +238,7 @@ fn a_rival_that_never_gives_way_does_not_draw_the_client_into_a_fight() {
     let losses = cloud.losses(client);
     assert!(losses[..2].iter().all(|event| event.status == S::ENOS_ERR_NETWORK));
     assert!(losses[2..].iter().all(|event| event.status == S::ENOS_ERR_CONFLICT));
-    assert_eq!(cloud.clients[client].session.standing().map(|error| error.status), Some(S::ENOS_ERR_CONFLICT));
+    assert_eq!(cloud.clients[client].session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_CONFLICT));
     for hour in 0..10 {
         let connects = cloud.connects_between(client, hour * HOUR, (hour + 1) * HOUR);
         assert!((1..=10).contains(&connects), "{connects} CONNECTs in hour {hour}");
@@ -254,7 +255,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
     cloud.leave(rival);
     cloud.run_for(20 * MINUTE);
     assert_eq!(cloud.clients[client].session.state(), State::Online, "no wait is longer than 16 minutes");
-    assert!(cloud.clients[client].session.standing().is_none());
+    assert!(cloud.clients[client].session.blocked_by().is_none());
     cloud.run_for(HOUR);
     let told = cloud.losses(client).len();
     cloud.end_link();

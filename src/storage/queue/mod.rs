@@ -11,14 +11,15 @@
 mod dead;
 mod gone;
 mod index;
+mod message;
 mod open;
 mod page;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Status};
-use crate::protocol::durable::MAX_TOGETHER;
-use crate::protocol::{Durable, Suspect, Totals};
+use crate::protocol::outbox::{Message, MAX_TOGETHER};
+use crate::protocol::{Request, Suspect, Totals};
 use crate::storage::record::Role;
 use crate::storage::records::{Records, RecordsError, Value};
 use crate::storage::vtable::MAX_VALUE_LEN;
@@ -123,7 +124,7 @@ pub enum Found {
         next: u64,
         after: Totals,
         /// `None`: the host has dropped it.
-        messages: Vec<Option<Durable>>,
+        messages: Vec<Option<Message>>,
     },
     /// It was through already.
     Nothing { next: u64 },
@@ -138,7 +139,7 @@ impl Queue {
 
     /// Takes the messages, all or none: after `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` when there is no room,
     /// `ENOS_ERR_TOO_LARGE` when there could never be.
-    pub fn append(&mut self, messages: &[Durable]) -> Done<Appended> {
+    pub fn append(&mut self, messages: &[Request]) -> Done<Appended> {
         self.open()?;
         let before = self.ends()?.end;
         let pages = page::encode(before, messages, self.records.capacity(Role::Outbox(u64::MAX)))
@@ -196,7 +197,7 @@ impl Queue {
             }
             let gone = match self.find_at(page, true)? {
                 Found::Messages { next, after, messages } => {
-                    let until_reply = messages.iter().map(|one| one.as_ref().map(|one| one.until_reply)).collect();
+                    let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
                     Dropped { page, next, after, until_reply: Ok(until_reply) }
                 }
                 Found::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },

@@ -18,9 +18,8 @@ pub fn killed() -> Row {
     let times = device.through(kill, Duration::from_secs(10), restart);
     let connects = logins(&broker.borrow());
     assert_eq!(connects, 1, "attempts that nobody took are none");
-    let words =
-        "The kernel of the broker's machine resets the connection. Until the broker is back, its port refuses: \
-                 no CONNECT goes out, and the budget stays whole.";
+    let words = "The kernel of the broker's machine resets the connection. Until the broker is back, its port \
+         refuses connections: no CONNECT is sent, and the budget is not used.";
     Row { outage: "broker killed, started again after 10 s", times, connects, words }
 }
 
@@ -34,7 +33,7 @@ pub fn restarted() -> Row {
     let connects = logins(&broker.borrow());
     assert_eq!(connects, 1);
     let times = Some(Times::new(told_at - began, &told, Some(back - began)));
-    let words = "The same, and the broker is there again at once.";
+    let words = "The same, but the broker is back at once.";
     Row { outage: "broker killed and restarted", times, connects, words }
 }
 
@@ -43,9 +42,8 @@ pub fn hanging() -> Row {
     let stop = || broker.signal(libc::SIGSTOP);
     let times = device.through(stop, Duration::from_secs(8), || broker.signal(libc::SIGCONT));
     let connects = within_budget(&proxy.connects());
-    let words =
-        "The broker's machine answers, the broker does not: only a keep-alive shows it. Attempts meanwhile get \
-                 their connection and no CONNACK; each CONNECT counts.";
+    let words = "The broker's machine answers, but the broker does not: only a keep-alive shows it. Attempts \
+         meanwhile get a connection but no CONNACK, and each CONNECT counts.";
     Row { outage: "broker hangs (SIGSTOP) until 8 s after it was told", times, connects, words }
 }
 
@@ -58,6 +56,7 @@ pub fn hanging_shortly() -> Row {
     device.delivered(token);
     assert!(device.losses().is_empty(), "{:?}", device.losses());
     let connects = within_budget(&proxy.connects());
-    let words = "Shorter than a keep-alive shows: the link lives on, and what was published meanwhile arrives.";
+    let words = "Too short for a keep-alive to show: the link is not lost, and messages that were published \
+         meanwhile arrive.";
     Row { outage: "broker hangs for 5 s", times: None, connects, words }
 }

@@ -42,7 +42,7 @@ pub fn set_back_and_forth() -> Row {
     assert!(connects[1].timestamp_ms - connects[0].timestamp_ms > year_ms, "{connects:?}");
     assert!(connects[1].timestamp_ms - connects[2].timestamp_ms > year_ms, "{connects:?}");
     within_budget(&connects);
-    let words =
-        "Elapsed time is all that the library goes by; the wall clock is read for a signature's timestamp alone.";
+    let words = "The library uses elapsed time only. It reads the wall clock only for the timestamp of a \
+         signature.";
     Row { outage: "clock set forth and back by a year", times: None, connects: 0, words }
 }

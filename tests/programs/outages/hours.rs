@@ -20,7 +20,8 @@ pub struct LongRow {
 
 pub fn refused() -> LongRow {
     let row = LongRow {
-        words: "The port refuses for an hour: no CONNECT in all that time, and the longest wait is 2 minutes.",
+        words: "The port refuses connections for an hour: no CONNECT is sent in that time, and the longest wait \
+         is 2 minutes.",
         ..row(Kind::Refuses, "refused for an hour")
     };
     assert_eq!(row.connects, 0);
@@ -28,8 +29,8 @@ pub fn refused() -> LongRow {
 }
 
 pub fn unanswered() -> LongRow {
-    let words =
-        "Connections are taken, CONNECTs go unanswered: three in 125 s at the most, and fewer as the waits grow.";
+    let words = "Connections are accepted, but CONNECTs are not answered: at most three CONNECTs in 125 s, and \
+         fewer as the waits grow.";
     LongRow { words, ..row(Kind::Hangs, "no CONNACK for an hour") }
 }
 

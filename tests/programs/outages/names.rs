@@ -75,8 +75,8 @@ pub fn gone() -> Row {
     assert!(unresolved > 0, "{:?}", device.losses());
     let connects = within_budget(&proxy.connects());
     assert_eq!(connects, 1);
-    let words =
-        "The link is cut, and for 8 s its name cannot be resolved. An attempt without an address is no CONNECT.";
+    let words = "The link is cut, and for 8 s the broker's name cannot be resolved. An attempt without an \
+         address sends no CONNECT.";
     Row { outage: "DNS gone for 8 s", times, connects, words }
 }
 
@@ -93,8 +93,7 @@ pub fn moved() -> Row {
     assert_eq!(old.connects().len(), 1);
     let connects = new.connects().len();
     within_budget(&[old.connects(), new.connects()].concat());
-    let words =
-        "The old address refuses; the name is looked up for each attempt, so the first after the change goes to \
-                 the new one.";
+    let words = "The old address refuses connections. The name is looked up for each attempt, so the first \
+         attempt after the change uses the new address.";
     Row { outage: "the broker's address changed after 3 s", times, connects, words }
 }

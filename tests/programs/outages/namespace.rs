@@ -17,9 +17,8 @@ const INSIDE: &str = "ENOS_OUTAGES_INSIDE";
 const TEST: &str = "outages::every_outage_is_told_and_survived_within_the_budget";
 const RESULT: &str = "cut and joined:";
 const OUTAGE: &str = "network interface down, up again 5 s after it was told";
-const WORDS: &str =
-    "What is sent stays in the kernel, so the keep-alive shows it; attempts meanwhile fail at once, and \
-                     are no CONNECTs.";
+const WORDS: &str = "Sent data stays in the kernel, so only the keep-alive shows the loss. Attempts meanwhile fail \
+         at once, without a CONNECT.";
 
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()

@@ -16,18 +16,19 @@ fn half_open(key: &str, ways: &[usize], outage: &'static str, words: &'static st
 }
 
 pub fn both_ways() -> Row {
-    let words =
-        "Nothing arrives, and no reset: the keep-alive goes unanswered. Attempts meanwhile end by their timeout.";
+    let words = "No packet arrives, not even a reset, so the keep-alive is not answered. Attempts meanwhile end \
+         by their timeout.";
     half_open("both-ways", &[TO_BROKER, TO_DEVICE], "half-open, both ways, until 5 s after it was told", words)
 }
 
 pub fn to_device() -> Row {
-    let words = "The broker hears the device, whose keep-alive has no answer.";
+    let words = "The broker receives the device's packets, but its answers to the keep-alive are lost.";
     half_open("to-device", &[TO_DEVICE], "half-open, towards the device", words)
 }
 
 pub fn keep_alive_missed() -> Row {
-    let words = "The broker hears no keep-alive, and ends the connection after one and a half of its intervals.";
+    let words = "The broker receives no keep-alive, and closes the connection after one and a half keep-alive \
+         intervals.";
     half_open("to-broker", &[TO_BROKER], "half-open, towards the broker: keep-alive missed", words)
 }
 
@@ -49,7 +50,8 @@ pub fn cut_again_and_again() -> Row {
     let connects = proxy.connects();
     assert_eq!(connects.len(), 3);
     check_budget(&connects, ENOS_WINDOW);
-    let words = "Three CONNECTs are spent by the third loss: the next waits until EnOS's two minutes are over. \
-                 Three losses in a row so soon look like another client of the device, too, and the third is told as one.";
+    let words = "By the third loss three CONNECTs are used up, so the next one waits until EnOS's two minutes \
+         are over. Three early losses in a row also look like another client with the same identity, and \
+         the third loss is reported as such.";
     Row { outage: "link cut three times, EnOS's own budget", times, connects: 2, words }
 }

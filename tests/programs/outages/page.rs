@@ -58,17 +58,18 @@ fn wrap(item: &str) -> String {
 const HEAD: &str = "\
 # Outages
 
-What a device meets in the field, each tried with a real broker (Eclipse Mosquitto) by `tests/programs/outages`: how long until
-the host is told (DISCONNECTED), how long from the fault's end until the device is back (CONNECTED), and how many
-CONNECTs went out from the fault on, counted at the broker or on the way to it. `make outages` writes this page.
+What a device meets in the field. `tests/programs/outages` tries each outage with a real broker (Eclipse Mosquitto) and
+measures how long it takes until the host is told (DISCONNECTED), how long from the end of the fault until the device is
+back (CONNECTED), and how many CONNECTs it sends from the fault on, counted at the broker or on the way to it.
+`make outages` writes this page.
 
-The devices here are in a hurry, so that the test ends within a minute: a keep-alive of 10 s instead of 60, waits of 0.2
+The devices here use short times, so that the test ends within a minute: a keep-alive of 10 s instead of 60, waits of 0.2
 to 2 s instead of 1 to 120, a connect timeout of 2 s instead of 30, and a budget of 3 CONNECTs in 5 s instead of 125.
-What the keep-alive shows is told after two and a half of its intervals: with the default, after two and a half minutes.
-All through it the budget is kept, and enos_client_loop() and enos_client_wait() return within their timeouts.
+An outage that only the keep-alive shows is reported after two and a half intervals: by default after two and a half
+minutes. In every case the budget is kept, and enos_client_loop() and enos_client_wait() return within their timeouts.
 ";
 
 const LONG: &str = "\
-An hour of each is for virtual time: a thousand sessions with the library's default settings, and a model of the cloud
-around them.
+The next table is an hour of each outage, in virtual time: a thousand sessions with the library's default settings, and a
+model of the cloud around them.
 ";

@@ -31,8 +31,9 @@ pub fn logged_in_twice() -> Row {
         check_budget(&connects, ENOS_WINDOW);
     }
     let connects = proxies.iter().map(|proxy| proxy.connects().len()).sum::<usize>() - 1;
-    let words = "Each login ends the other's connection. The one that lost three in a row soon after its logins says \
-                 ENOS_ERR_CONFLICT and gives way, for minutes that grow; the CONNECTs are those of both clients.";
+    let words = "Each login ends the connection of the other client. The client that loses three connections in \
+         a row soon after the login reports ENOS_ERR_CONFLICT and backs off, for longer each time. The \
+         CONNECTs are those of both clients.";
     let times = Some(Times::new(told_at - began, &told, None));
     Row { outage: "the same device logged in twice, EnOS's own budget", times, connects, words }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
-use enos::internals::protocol::durable::PostTime;
-use enos::internals::protocol::{Content, Durable, Totals};
+use enos::internals::protocol::request::PostTime;
+use enos::internals::protocol::{Operation, Request, Totals};
 use enos::internals::storage::queue::{Found, Queue, QueueLimits};
 use enos::internals::storage::records::Records;
 
@@ -44,11 +44,13 @@ fn queue(path: &Path) -> Queue {
     Queue::new(records, QueueLimits { messages: 1000, bytes: 1 << 30, drop_oldest: false })
 }
 
-fn message(number: u32, size: usize) -> Durable {
+fn message(number: u32, size: usize) -> Request {
     let mut payload = number.to_le_bytes().to_vec();
     payload.resize(size, number as u8);
-    Durable {
-        content: Content::Publish { topic: "t".into(), payload },
+    Request {
+        operation: Operation::ENOS_OP_PUBLISH,
+        name: "t".into(),
+        params: payload,
         until_reply: false,
         resume: false,
         time: PostTime::Own,
@@ -106,7 +108,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
         at = match queue.read(at, false).map_err(|e| e.to_string())? {
             Found::Messages { next, messages, .. } => {
                 for message in messages.into_iter().flatten() {
-                    let payload = message.content.payload();
+                    let payload = &message.request().unwrap().params;
                     let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
                     assert!(payload[4..].iter().all(|byte| *byte == number as u8), "not whole");
                     found.push(number);

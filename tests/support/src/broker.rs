@@ -248,7 +248,7 @@ impl Peer {
                 self.try_send(&match packet.kind {
                     CONNECT => connack(0),
                     PUBLISH if packet.qos() > 0 => puback(packet.id()),
-                    SUBSCRIBE => suback(packet.id(), &[1]),
+                    SUBSCRIBE => suback(packet.id(), &vec![1; packet.filters().len()]),
                     PINGREQ => pingresp(),
                     _ => continue,
                 });
@@ -291,6 +291,18 @@ impl Packet {
     pub fn payload(&self) -> &[u8] {
         let id = if self.qos() > 0 { 2 } else { 0 };
         &self.body[2 + self.string(0).len() + id..]
+    }
+
+    /// The filters of a SUBSCRIBE, each with the QoS that is asked for.
+    pub fn filters(&self) -> Vec<(String, u8)> {
+        let (mut filters, mut at) = (Vec::new(), 2);
+        while at < self.body.len() {
+            let filter = self.string(at);
+            at += 2 + filter.len();
+            filters.push((String::from_utf8(filter.to_vec()).unwrap(), self.body[at]));
+            at += 1;
+        }
+        filters
     }
 
     /// The strings of a CONNECT without a will: client id, user name, password.

@@ -1,7 +1,8 @@
 //! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
 
 use crate::broker::PATIENCE;
-use enos::internals::transport::inbox::{Inbox, InboxLimits, LinkEvent, Welcome};
+use enos::internals::model::link::LinkEvent;
+use enos::internals::transport::inbox::{Arrival, Inbox, InboxLimits, Welcome};
 use enos::internals::transport::link::{Link, LinkOptions};
 use enos::internals::transport::wake::Waker;
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 pub struct Rig {
     pub waker: Arc<Waker>,
     pub inbox: Arc<Inbox>,
-    seen: VecDeque<(u64, LinkEvent)>,
+    seen: VecDeque<(u64, Arrival)>,
 }
 
 impl Rig {
@@ -29,22 +30,25 @@ impl Rig {
         Link::open(options, 1, &self.inbox).unwrap()
     }
 
-    /// The next event and its generation.
-    pub fn next_of_any(&mut self) -> (u64, LinkEvent) {
+    /// What comes next, and its generation.
+    pub fn next_of_any(&mut self) -> (u64, Arrival) {
         let start = Instant::now();
         loop {
             self.collect();
-            if let Some(event) = self.seen.pop_front() {
-                return event;
+            if let Some(arrival) = self.seen.pop_front() {
+                return arrival;
             }
             let left = PATIENCE.checked_sub(start.elapsed()).expect("an event within 30 s");
             self.waker.wait(Some(left.as_millis() as u64)).unwrap();
         }
     }
 
-    /// The next event.
+    /// The next event of a link.
     pub fn next(&mut self) -> LinkEvent {
-        self.next_of_any().1
+        match self.next_of_any().1 {
+            Arrival::Link(event) => event,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Asserts that the next event shows as this.

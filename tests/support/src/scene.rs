@@ -42,7 +42,10 @@ impl Packet {
         match (self.kind, self.qos()) {
             (CONNECT, _) => connack(0),
             (PUBLISH, 1) => puback(self.id()),
-            (SUBSCRIBE, _) => suback(self.id(), &[*self.body.last().unwrap() & 1]),
+            (SUBSCRIBE, _) => {
+                let granted: Vec<u8> = self.filters().iter().map(|(_, qos)| qos & 1).collect();
+                suback(self.id(), &granted)
+            }
             (UNSUBSCRIBE, _) => unsuback(self.id()),
             (PINGREQ, _) => pingresp(),
             _ => Vec::new(),
@@ -53,10 +56,15 @@ impl Packet {
 impl Peer {
     /// The next SUBSCRIBE of one filter, granted or refused with this code; returns the filter and the QoS asked for.
     pub fn answer_subscribe(&mut self, code: u8) -> (String, u8) {
+        let [filter] = self.answer_filters(&[code]).try_into().expect("one filter");
+        filter
+    }
+
+    /// The next SUBSCRIBE, answered with these codes; returns each filter and the QoS asked for.
+    pub fn answer_filters(&mut self, codes: &[u8]) -> Vec<(String, u8)> {
         let packet = self.expect(SUBSCRIBE);
-        self.send(&suback(packet.id(), &[code]));
-        let filter = &packet.body[4..packet.body.len() - 1];
-        (String::from_utf8(filter.to_vec()).unwrap(), *packet.body.last().unwrap())
+        self.send(&suback(packet.id(), codes));
+        packet.filters()
     }
 
     /// The next PUBLISH, at QoS 1, acknowledged.

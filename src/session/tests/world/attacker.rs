@@ -2,6 +2,7 @@
 //! the cloud could say.
 
 use super::super::super::*;
+use super::super::lost;
 use super::{Due, World};
 use crate::protocol::{Secret, SecureMode};
 
@@ -35,7 +36,7 @@ impl World {
 
     fn lose_link(&mut self, reason: &str) {
         if let Some(wire) = &self.wire {
-            self.later(0, Due::Link(wire.attempt, LinkInput::Lost { reason: reason.into() }));
+            self.later(0, Due::Link(wire.attempt, lost(reason)));
         }
     }
 
@@ -77,10 +78,10 @@ impl World {
             if mode == SecureMode::Device {
                 self.refused_since.get_or_insert(self.now);
             }
-            self.later(delay, Due::Link(attempt, LinkInput::Refused { code: 5 }));
+            self.later(delay, Due::Link(attempt, LinkEvent::Refused { code: 5 }));
             return true;
         }
-        self.later(delay, Due::Link(attempt, LinkInput::Up));
+        self.later(delay, Due::Link(attempt, LinkEvent::Connected));
         // Also where the device does not wait for any.
         for _ in 0..self.rng.u64(0..=attacker.activations) {
             let forged = format!("forged-{}", self.rng.u32(..));
@@ -89,7 +90,7 @@ impl World {
         }
         if self.happens(attacker.ends) {
             let after = delay + self.rng.u64(0..10_000);
-            self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "reset".into() }));
+            self.later(after, Due::Link(attempt, lost("reset")));
         }
         true
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use super::super::super::*;
+use super::super::lost;
 use super::{durable, Due, World, PRODUCT};
 use crate::protocol::{Secret, SecureMode, SignMethod};
 
@@ -60,9 +61,9 @@ impl World {
             if mode == SecureMode::Device {
                 self.refused_since.get_or_insert(self.now);
             }
-            return self.later(delay, Due::Link(attempt, LinkInput::Refused { code }));
+            return self.later(delay, Due::Link(attempt, LinkEvent::Refused { code }));
         }
-        self.later(delay, Due::Link(attempt, LinkInput::Up));
+        self.later(delay, Due::Link(attempt, LinkEvent::Connected));
         match mode {
             SecureMode::Device => self.cloud.active = true,
             SecureMode::Product => self.push(attempt, delay),
@@ -70,12 +71,11 @@ impl World {
         if self.happens(self.rates.half_open) {
             let from = delay + 1 + self.rng.u64(0..100_000);
             self.wire.iter_mut().for_each(|wire| wire.silent_from = self.now + from);
-            let reason = "no answer to a keep-alive".into();
-            self.later(from + 150_000, Due::Link(attempt, LinkInput::Lost { reason }));
+            self.later(from + 150_000, Due::Link(attempt, lost("no answer to a keep-alive")));
         }
         if self.happens(self.rates.link_lost) {
             let after = delay + self.rng.u64(0..100_000);
-            self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "reset".into() }));
+            self.later(after, Due::Link(attempt, lost("reset")));
         }
     }
 
@@ -116,7 +116,9 @@ impl World {
         let attempt = wire.attempt;
         wire.open.insert(request.token());
         match &request {
-            LinkRequest::Subscribe { filter, .. } => drop(wire.asked.insert(filter.clone())),
+            LinkRequest::Subscribe { filters, .. } => {
+                wire.asked.extend(filters.iter().map(|(filter, _)| filter.clone()))
+            }
             LinkRequest::Unsubscribe { filter, .. } => drop(wire.asked.remove(filter)),
             LinkRequest::Publish { .. } => {}
         }
@@ -149,24 +151,25 @@ impl World {
                     let id = request["id"].as_str().unwrap();
                     let topic = format!("{topic}_reply").into_bytes();
                     let payload = Zeroizing::new(format!(r#"{{"id":"{id}","code":200,"data":""}}"#).into_bytes());
-                    self.later(delay + 1, Due::Link(attempt, LinkInput::Message { topic, payload, qos: 0 }));
+                    self.later(delay + 1, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0 }));
                 }
-                LinkInput::Delivered { token }
+                LinkEvent::Delivered { token }
             }
-            LinkRequest::Subscribe { token, qos, .. } => {
-                LinkInput::Subscribed { token, granted: (!silent).then_some(qos) }
+            LinkRequest::Subscribe { token, filters } => {
+                let granted = filters.into_iter().map(|(_, qos)| (!silent).then_some(qos)).collect();
+                LinkEvent::Subscribed { token, granted }
             }
-            LinkRequest::Unsubscribe { token, .. } => LinkInput::Unsubscribed { token },
+            LinkRequest::Unsubscribe { token, .. } => LinkEvent::Unsubscribed { token },
         };
         self.later(delay, Due::Link(attempt, what));
     }
 }
 
-pub fn activation(secret: &str) -> LinkInput {
+pub fn activation(secret: &str) -> LinkEvent {
     let payload = format!(
         r#"{{"id":"1","version":"1.0","method":"thing.activate.info","params":{{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"{secret}"}}}}"#
     );
-    LinkInput::Message {
+    LinkEvent::Message {
         topic: b"/ext/session/pk/dk/thing/activate/info".to_vec(),
         payload: Zeroizing::new(payload.into_bytes()),
         qos: 0,

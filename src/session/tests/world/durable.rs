@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::*;
+use super::super::lost;
 use super::flash::Flash;
 use super::{Due, World};
-use crate::protocol::{durable, Content, Durable};
+use crate::protocol::request::PostTime;
+use crate::protocol::{outbox, Operation, Request};
 use crate::session::{OutboxEnds, PageFound};
 use crate::storage::queue::{Found, Queue, QueueLimits};
 use crate::storage::records::{Records, RecordsError};
@@ -109,8 +111,8 @@ impl World {
     pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
         let numbers = self.ledger.next..self.ledger.next + count;
         self.ledger.next += count;
-        let messages: Vec<Durable> = numbers.clone().map(|number| message(number, until_reply, size)).collect();
-        messages.iter().try_for_each(Durable::check)?;
+        let messages: Vec<Request> = numbers.clone().map(|number| message(number, until_reply, size)).collect();
+        messages.iter().try_for_each(Request::check)?;
         let drops = self.limits.drop_oldest;
         let before = if drops { self.pages() } else { BTreeSet::new() };
         let opened = self.queue.open();
@@ -125,7 +127,7 @@ impl World {
             let Ledger { accepted, gone, .. } = &mut self.ledger;
             for page in before.difference(&after) {
                 // It may be a part: the message is the one that begins there, or before.
-                let message = accepted.range(..=durable::token(*page, 255)).next_back();
+                let message = accepted.range(..=outbox::token(*page, 255)).next_back();
                 gone.extend(message.map(|(token, _)| page_of(*token)));
             }
         }
@@ -154,9 +156,9 @@ impl World {
             }
         };
         let online = self.session.state() == State::Online;
-        let link = online.then_some((self.ledger.life, self.session.attempt));
+        let link = online.then_some((self.ledger.life, self.session.connection.attempt));
         for (index, number) in numbers.enumerate() {
-            let token = durable::token(taken.page, index);
+            let token = outbox::token(taken.page, index);
             if self.ledger.accepted.insert(token, Accepted { number, link, until_reply }).is_some() {
                 self.violate(format!("token {token} was given out twice"));
             }
@@ -218,12 +220,12 @@ impl World {
         }
         if is_deadly(number) && self.rates.deadly > 0 {
             let after = self.rng.u64(0..20);
-            return self.later(after, Due::Link(attempt, LinkInput::Lost { reason: "a fault of the broker's".into() }));
+            return self.later(after, Due::Link(attempt, lost("a fault of the broker's")));
         }
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
-            self.later(1, Due::Link(attempt, LinkInput::Delivered { token }));
+            self.later(1, Due::Link(attempt, LinkEvent::Delivered { token }));
         }
         let Some(id) = id else {
             if !forged {
@@ -244,7 +246,7 @@ impl World {
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
-            self.later(delay, Due::Link(attempt, LinkInput::Message { topic, payload, qos: 0 }));
+            self.later(delay, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0 }));
         }
     }
 
@@ -377,15 +379,17 @@ fn page_of(token: u64) -> u64 {
 }
 
 /// The number is in the topic, or among the measure points.
-fn message(number: u64, until_reply: bool, size: usize) -> Durable {
+fn message(number: u64, until_reply: bool, size: usize) -> Request {
     let padding = "x".repeat(size);
-    let content = match until_reply {
-        true => Content::Measurepoints {
-            params: format!(r#"{{"measurepoints":{{"n":{number},"x":"{padding}"}},"time":1700000000000}}"#).into(),
-        },
-        false => Content::Publish { topic: format!("/n/{number}"), payload: padding.into() },
+    let (operation, name, params) = match until_reply {
+        true => (
+            Operation::ENOS_OP_MEASUREPOINT_POST,
+            String::new(),
+            format!(r#"{{"measurepoints":{{"n":{number},"x":"{padding}"}},"time":1700000000000}}"#),
+        ),
+        false => (Operation::ENOS_OP_PUBLISH, format!("/n/{number}"), padding),
     };
-    Durable { content, until_reply, resume: until_reply, time: durable::PostTime::Own }
+    Request { operation, name, params: params.into(), until_reply, resume: until_reply, time: PostTime::Own }
 }
 
 /// The number of a message of the outbox, and its id when it is a post. Large ones are too many to be parsed.

@@ -11,6 +11,7 @@ mod flash;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
+use super::lost;
 use crate::protocol::{Secret, SecureMode, SignMethod};
 use crate::storage::queue::{Queue, QueueLimits};
 
@@ -68,7 +69,7 @@ pub struct Rates {
 }
 
 enum Due {
-    Link(u64, LinkInput),
+    Link(u64, LinkEvent),
     /// The cloud's message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
@@ -287,27 +288,23 @@ impl World {
     fn happen(&mut self, due: Due) {
         // What ends the link is found out on this side.
         let passes =
-            matches!(&due, Due::Link(_, LinkInput::Lost { .. } | LinkInput::Closed) | Due::Saved | Due::Reconnect);
+            matches!(&due, Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect);
         if !passes && self.is_silent() {
             return;
         }
         match due {
             Due::Link(attempt, what) if self.is_on(attempt) => {
-                if let LinkInput::Failed { .. }
-                | LinkInput::Refused { .. }
-                | LinkInput::Lost { .. }
-                | LinkInput::Closed = what
-                {
+                if what.is_end() {
                     // As Paho does it: what was under way is given back before the loss is told.
                     let open = self.wire.take().map(|wire| wire.open).unwrap_or_default();
                     for token in open {
-                        let what = LinkInput::NotDelivered { token, reason: "the connection ended".into() };
+                        let what = LinkEvent::NotDelivered { token, reason: "the connection ended".into() };
                         self.feed(Input::Link { attempt, what });
                     }
                 }
-                if let LinkInput::Delivered { token }
-                | LinkInput::Subscribed { token, .. }
-                | LinkInput::Unsubscribed { token } = &what
+                if let LinkEvent::Delivered { token }
+                | LinkEvent::Subscribed { token, .. }
+                | LinkEvent::Unsubscribed { token } = &what
                 {
                     if let Some(wire) = &mut self.wire {
                         wire.open.remove(token);
@@ -348,7 +345,7 @@ impl World {
         self.cloud.secret = None;
         self.cloud.active = false;
         if let Some(wire) = &self.wire {
-            self.later(0, Due::Link(wire.attempt, LinkInput::Lost { reason: "deleted".into() }));
+            self.later(0, Due::Link(wire.attempt, lost("deleted")));
         }
     }
 

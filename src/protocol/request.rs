@@ -1,0 +1,215 @@
+//! A request that the outbox keeps until it is completed.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::operations::{Durability, Operation, Params, Reply};
+use super::{envelope, json};
+use crate::error::{Error, Result};
+
+/// 2020-01-01: a clock that stands before it was never set.
+pub const CLOCK_IS_SET_MS: u64 = 1_577_836_800_000;
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    pub operation: Operation,
+    /// The topic of a publish. Empty where the operation has no name.
+    pub name: String,
+    /// The payload of a publish; else the request's "params": the envelope is made anew for each transmission.
+    pub params: Vec<u8>,
+    /// Completed only when EnOS has answered 200, not at the broker's acknowledgement.
+    pub until_reply: bool,
+    /// Goes as late data on a later link than the one on which it was accepted.
+    pub resume: bool,
+    pub time: PostTime,
+}
+
+/// Where the "time" of the params comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PostTime {
+    /// They have one, or the operation has none.
+    #[default]
+    Own,
+    /// They may have none: then EnOS takes the time at which the request arrives.
+    Without,
+    /// They get one when the clock is known: the request was accepted at this moment.
+    Stamp(Moment),
+}
+
+/// A moment of a boot, in milliseconds since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Which boot. 0: nobody knows.
+    pub boot: u64,
+    pub ms: u64,
+}
+
+/// `params`, which are an object with members, with this time.
+pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
+    let inside = params.trim_ascii_start();
+    [format!("{{\"time\":{time_ms},").as_bytes(), inside.get(1..).unwrap_or_default()].concat()
+}
+
+/// Whether params have a time of their own. A null counts as one. False if they are not a JSON object.
+pub fn has_time(params: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow, default, deserialize_with = "json::present")]
+        time: Option<&'a RawValue>,
+    }
+    json::object::<Fields>("params_json", params).is_ok_and(|fields| fields.time.is_some())
+}
+
+/// Shows the size in place of the params.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}({:?}, {} bytes)", self.operation, self.name, self.params.len())
+    }
+}
+
+impl Request {
+    /// About as many bytes as it takes in memory.
+    pub fn size(&self) -> usize {
+        self.name.len() + self.params.len()
+    }
+
+    /// Which operation it is sent as. `late`: on a later link than the one on which it was accepted.
+    pub fn sent_as(&self, late: bool) -> Operation {
+        match self.operation.row().durable {
+            Durability::KeptThenLate(other) if self.resume && late => other,
+            _ => self.operation,
+        }
+    }
+
+    /// Whether it can be kept and sent. Errors are told now, because the caller is gone when it is sent.
+    pub fn check(&self) -> Result<()> {
+        let row = self.operation.row();
+        let (late, can_resume) = match row.durable {
+            Durability::Never => return Err(Error::invalid("flags: this operation cannot be durable")),
+            Durability::Kept => (self.operation, false),
+            Durability::KeptThenLate(late) => (late, true),
+        };
+        let fits = (row.reply != Reply::None || !self.until_reply)
+            && (can_resume || !self.resume)
+            && (row.has_time || self.time == PostTime::Own);
+        if !fits {
+            return Err(Error::invalid(
+                "flags: ENOS_PUBLISH_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no \
+                 reply",
+            ));
+        }
+        self.operation.check_name(&self.name)?;
+        // The longest payload that it can have, and the time that it may get.
+        let id = u64::MAX.to_string();
+        let longest = match row.params {
+            Params::Bytes => self.params.len(),
+            Params::Object | Params::Array { .. } => {
+                let methods = [self.operation, late].map(|operation| operation.method(&self.name));
+                let method = methods.iter().max_by_key(|method| method.len()).map_or("", String::as_str);
+                envelope::request(&id, method, &self.params)?.len()
+            }
+        };
+        (row.check)(&self.params)?;
+        let gets_time = row.has_time && !has_time(&self.params);
+        match self.time {
+            PostTime::Own if gets_time => Err(Error::invalid(
+                "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
+                 sent much later. Or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME",
+            )),
+            PostTime::Stamp(_) if gets_time => envelope::check_size(longest + stamped(b"", u64::MAX).len()),
+            _ => envelope::check_size(longest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+
+    fn post(params: &str) -> Request {
+        Request {
+            operation: Operation::ENOS_OP_MEASUREPOINT_POST,
+            name: String::new(),
+            params: params.into(),
+            until_reply: true,
+            resume: true,
+            time: PostTime::Own,
+        }
+    }
+
+    const STAMP: PostTime = PostTime::Stamp(Moment { boot: 1, ms: 2 });
+
+    fn refused(request: &Request) -> String {
+        let error = request.check().unwrap_err();
+        assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG, "{error}");
+        error.message
+    }
+
+    #[test]
+    fn a_post_has_a_time_gets_one_or_goes_without() {
+        post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
+        assert!(refused(&post(r#"{"measurepoints":{"t":1}}"#)).contains("needs its own \"time\""));
+        for time in [PostTime::Without, STAMP] {
+            let message = Request { time, ..post(r#" {"measurepoints":{"t":1}}"#) };
+            message.check().unwrap();
+            let params = stamped(&message.params, 1_700_000_000_000);
+            Request { params, ..post("") }.check().unwrap();
+            // It would have two of them, or one that EnOS cannot read.
+            for wrong in ["5", "null"] {
+                refused(&Request { time, ..post(&format!(r#"{{"measurepoints":{{"t":1}},"time":{wrong}}}"#)) });
+            }
+        }
+        assert!(has_time(br#"{"time":1}"#) && has_time(br#"{"time":null}"#));
+        assert!(!has_time(br#"{"a":{"time":1}}"#) && !has_time(b"["));
+    }
+
+    #[test]
+    fn sizes_topics_and_flags_are_checked() {
+        let publish = |topic: &str, len| Request {
+            operation: Operation::ENOS_OP_PUBLISH,
+            name: topic.into(),
+            params: vec![0; len],
+            until_reply: false,
+            resume: false,
+            time: PostTime::Own,
+        };
+        publish("/a", envelope::MAX_PAYLOAD).check().unwrap();
+        assert_eq!(publish("/a", envelope::MAX_PAYLOAD + 1).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+        refused(&publish("/a/+", 1));
+        for (until_reply, resume, time) in
+            [(true, false, PostTime::Own), (false, true, PostTime::Own), (false, false, PostTime::Without)]
+        {
+            refused(&Request { until_reply, resume, time, ..publish("/a", 1) });
+        }
+        let large = format!(r#"{{"time":1700000000000,"x":"{}"}}"#, "x".repeat(envelope::MAX_PAYLOAD));
+        assert_eq!(post(&large).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+    }
+
+    #[test]
+    fn late_data_goes_as_such_if_the_host_wants_it() {
+        let (post, now) = (post("{}"), Operation::ENOS_OP_MEASUREPOINT_POST);
+        assert_eq!((post.sent_as(false), post.sent_as(true)), (now, Operation::ENOS_OP_MEASUREPOINT_RESUME));
+        assert_eq!(Request { resume: false, ..post }.sent_as(true), now);
+    }
+
+    #[test]
+    fn a_post_that_is_to_be_stamped_has_room_for_its_time() {
+        let mut taken = 0;
+        for len in (0..200).map(|less| envelope::MAX_PAYLOAD - less) {
+            let params = |len| format!(r#"{{"measurepoints":{{"t":"{}"}}}}"#, "x".repeat(len - 26)).into_bytes();
+            if (Request { time: STAMP, params: params(len), ..post("") }).check().is_ok() {
+                taken += 1;
+                let params = stamped(&params(len), 1_700_000_000_000);
+                Request { params, ..post("") }.check().unwrap();
+            }
+        }
+        assert!(taken > 50, "{taken}");
+    }
+
+    #[test]
+    fn debug_shows_no_params() {
+        let shown = format!("{:?}", post(r#"{"time":1700000000000,"password":"x"}"#));
+        assert!(!shown.contains("password"), "{shown}");
+    }
+}
