@@ -424,7 +424,8 @@ typedef enum enos_log_level {
    */
   ENOS_LOG_DEBUG = 4,
   /**
-   * Each step.
+   * Each MQTT packet in both directions, with the target "mqtt": its kind, its size with the header, its QoS, packet
+   * id and topic if it has them, and the codes of an answer. Of a CONNECT, only the size.
    */
   ENOS_LOG_TRACE = 5,
 } enos_log_level;
@@ -1307,6 +1308,19 @@ enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t m
 enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messages);
 
 /**
+ * Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
+ * filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet, does not
+ * answer it, or ends the connection, the client halves the number, down to 1, and tries again. enos_client_subscribe()
+ * while ONLINE sends a packet of its own.
+ *
+ * @param config   the config.
+ * @param filters  1 to 256. Default: 100.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ */
+enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t filters);
+
+/**
  * Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
  * many; an activation that is awaited is never dropped.
  *
@@ -2080,7 +2094,8 @@ typedef struct enos_outbox_message {
    */
   uint32_t reserved;
   /**
-   * Where to; "" for a post of measure points. NULL: it cannot be read any more.
+   * Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
+   * of the library.
    */
   const char *topic;
   /**

@@ -317,6 +317,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             spacing_ms: u64::from(config.budget.spacing_ms),
         },
         inflight: config.inflight,
+        subscribe_batch: config.subscribe_batch,
         outbox: config.storage.is_some().then(|| OutboxSettings {
             window: config.inflight as usize,
             bytes_per_s: u64::from(config.outbox.bytes_per_s),

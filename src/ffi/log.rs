@@ -26,7 +26,8 @@ pub enum enos_log_level {
     ENOS_LOG_INFO = 3,
     /// What a firmware engineer wants to see.
     ENOS_LOG_DEBUG = 4,
-    /// Each step.
+    /// Each MQTT packet in both directions, with the target "mqtt": its kind, its size with the header, its QoS, packet
+    /// id and topic if it has them, and the codes of an answer. Of a CONNECT, only the size.
     ENOS_LOG_TRACE = 5,
 }
 

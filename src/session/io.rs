@@ -1,5 +1,7 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
+use zeroize::Zeroizing;
+
 use super::connection::{Accepted, Credential, DeviceSecret};
 use super::event::Event;
 use crate::error::Status;
@@ -60,7 +62,7 @@ pub enum Outcome {
         code: i32,
         words: String,
         topic: Vec<u8>,
-        payload: Vec<u8>,
+        payload: Zeroizing<Vec<u8>>,
     },
     NotDelivered {
         status: Status,

@@ -2,10 +2,10 @@
 //! a thread or a callback, so that tests can try every order of events at every time without a broker.
 //!
 //! Calls of the host and [`Input`]s go in, and [`Action`]s come out. The session itself is only a router. The rooms behind
-//! it do the work, and do not know each other, except that the outbox sends its messages through [`requests`]:
+//! it do the work, and do not know each other, except that the outbox sends its messages through [`exchange`]:
 //!
 //! - [`connection`]: logging in, activation, waiting and retrying. Its states are documented there.
-//! - [`requests`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
+//! - [`exchange`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
 //!   unsubscribe() are accepted in every state, and each new link begins by asking for every filter.
 //! - [`outbox`]: durable messages, which are accepted in every state and sent when the device is online.
 //!
@@ -17,9 +17,9 @@ mod calls;
 mod connection;
 mod durable;
 pub mod event;
+mod exchange;
 mod io;
 mod outbox;
-mod requests;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -34,21 +34,20 @@ use crate::protocol::topic;
 
 pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
 pub use event::{Event, EventKind, State};
+pub use exchange::MAX_ANSWERS;
 pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
 pub use outbox::{OutboxSettings, Place};
-pub use requests::MAX_ANSWERS;
 pub use settings::Settings;
 
-use connection::{Change, Connection, Context};
-use io::Outcome;
+use connection::{Change, Connection, Context, LinkEnd};
+use exchange::{Exchange, Reply};
 use outbox::Outbox;
-use requests::{Replied, Requests};
 
 pub struct Session {
     settings: Settings,
     rng: fastrand::Rng,
     connection: Connection,
-    requests: Requests,
+    exchange: Exchange,
     /// `None`: there is no storage to keep messages in.
     outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
@@ -60,7 +59,7 @@ impl Session {
         let first_id = rng.u64(1..1 << 48);
         Session {
             connection: Connection::new(&mut settings),
-            requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
+            exchange: Exchange::new(&settings, first_id),
             outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
             settings,
@@ -145,7 +144,7 @@ impl Session {
         let rests = self.actions.is_empty() && self.is_quiet();
         if rests {
             self.actions = VecDeque::new();
-            self.requests.release();
+            self.exchange.release();
         }
         rests
     }
@@ -153,21 +152,21 @@ impl Session {
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
-        [self.connection.deadline(), self.requests.deadline(), outbox].into_iter().flatten().min()
+        [self.connection.deadline(), self.exchange.deadline(), outbox].into_iter().flatten().min()
     }
 
     pub fn handle(&mut self, now: Now, input: Input) {
         let tidy = matches!(input, Input::Tick);
         self.route(now, input);
         self.run_outbox(now, tidy);
-        self.requests.tell_room(&mut self.actions);
+        self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
     }
 
     fn route(&mut self, now: Now, input: Input) {
         match input {
             Input::Tick => {
-                self.requests.expire(now.ms, &mut self.actions);
+                self.exchange.expire(now.ms, &mut self.actions);
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(loaded) => {
@@ -194,15 +193,14 @@ impl Session {
     }
 
     fn on_link(&mut self, now: Now, what: LinkEvent) {
-        let (requests, actions) = (&mut self.requests, &mut self.actions);
+        let (exchange, actions) = (&mut self.exchange, &mut self.actions);
         match what {
-            LinkEvent::Delivered { token } => requests.delivered(token, actions),
-            LinkEvent::NotDelivered { token, reason } => requests.not_delivered(token, &reason, actions),
+            LinkEvent::Delivered { token } => exchange.delivered(token, actions),
+            LinkEvent::NotDelivered { token, reason } => exchange.not_delivered(token, &reason, actions),
             LinkEvent::Subscribed { token, granted } => {
-                // A request has one filter so far.
-                requests.subscribed(token, granted.first().copied().flatten(), actions);
+                exchange.subscribed(token, granted, now.ms, actions);
             }
-            LinkEvent::Unsubscribed { token } => requests.unsubscribed(token, actions),
+            LinkEvent::Unsubscribed { token } => exchange.done(token, actions),
             LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
             other => self.with_connection(now, |connection, cx| connection.link_event(other, cx)),
         }
@@ -217,14 +215,12 @@ impl Session {
         }
         let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
         event.qos = i32::from(qos);
-        match self.requests.reply(&topic, &payload) {
-            Some(Replied::Call(reply)) => event = reply,
-            Some(Replied::Kept { request, code, words }) => {
-                let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
-                return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+        match self.exchange.find(&topic, &payload) {
+            Some(Reply::To { token, code, words }) => {
+                return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
             }
             // The host gets it as a message, and may know more.
-            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
+            Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
             None => {}
         }
         (event.topic, event.payload) = (topic, payload);
@@ -243,7 +239,7 @@ impl Session {
         match call(connection, &mut cx) {
             None => {}
             Some(Change::Online) => {
-                self.requests.link_up(now.ms, &mut self.actions);
+                self.exchange.link_up(now.ms, &mut self.actions);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
             Some(Change::Closing) => {
@@ -254,7 +250,7 @@ impl Session {
                 // The outcomes of calls come before DISCONNECTED.
                 let later = self.actions.split_off(before);
                 self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
-                self.requests.link_down(&reason, &mut self.actions);
+                self.exchange.link_down(&reason, end != LinkEnd::Planned, &mut self.actions);
                 self.actions.extend(later);
             }
         }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub budget: BudgetLimits,
     /// How many calls may be accepted and not yet have their outcome.
     pub inflight: u32,
+    /// How many filters a SUBSCRIBE packet may have.
+    pub subscribe_batch: u32,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

@@ -5,6 +5,7 @@ use super::context::{Context, Handle};
 use super::inbox::Inbox;
 use super::keeper::{self, Attendance};
 use super::tls::{Secured, Tls};
+use super::trace;
 use super::wake::Waker;
 use crate::error::{Error, Result, Status};
 pub use paho_engine::link::Traffic;
@@ -96,6 +97,7 @@ impl Link {
             tls,
             keep_alive_s: options.keep_alive_s,
             max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
+            observe: trace::packet,
         });
         wire.count_in(Arc::clone(&options.traffic));
         let handle = create(&client_id, inflight)?;

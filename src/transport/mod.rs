@@ -20,4 +20,5 @@ pub mod resolve;
 mod sync;
 pub mod thread;
 pub mod tls;
+mod trace;
 pub mod wake;

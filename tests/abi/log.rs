@@ -129,7 +129,8 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
         drop(host);
         log::stop();
         let log = log::said();
-        for words in ["logging in", "CONNECTED", "ACTIVATED"] {
+        let push = "bytes, QoS 0, topic /ext/session/pk/dk/thing/activate/info";
+        for words in ["logging in", "CONNECTED", "ACTIVATED", "sent CONNECT, ", push] {
             assert!(log.contains(words), "it says nothing of {words}:\n{log}");
         }
         let details: String = events.iter().map(|told| format!("{}\n", told.detail)).collect();
@@ -147,5 +148,74 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
                 assert!(!said.contains(part), "{part}, of {secret}, is in:\n{said}");
             }
         }
+    });
+}
+
+#[test]
+fn trace_names_every_packet_in_both_directions_and_shows_no_payload() {
+    alone(|| {
+        assert_eq!(log::listen(log::TRACE), 0);
+        let broker = Broker::bind();
+        let mut host = Setup::device(broker.address()).keep_alive(10).start();
+        host.connect();
+        let mut peer = broker.accept_mqtt();
+        host.until("CONNECTED");
+        host.publish("zero", PAYLOAD.as_bytes(), 0).unwrap();
+        peer.expect(PUBLISH);
+        host.publish("one\u{7f}", PAYLOAD.as_bytes(), 1).unwrap();
+        let publish_id = peer.answer_publish().id();
+        host.subscribe("a/+", 1).unwrap();
+        let subscribe_id = peer.expect(SUBSCRIBE).id();
+        peer.send(&suback(subscribe_id, &[1]));
+        host.unsubscribe("a/+").unwrap();
+        let unsubscribe_id = peer.expect(UNSUBSCRIBE).id();
+        peer.send(&unsuback(unsubscribe_id));
+        host.until("UNSUBSCRIBED");
+        peer.send(&[publish(b"zero", PAYLOAD.as_bytes(), None), publish(b"\n\xff", b"", Some(513))].concat());
+        assert_eq!(peer.expect(PUBACK).id(), 513);
+        // It comes when nothing has been sent for a keep-alive.
+        peer.expect(PINGREQ);
+        peer.send(&[pingresp(), publish(b"last", b"", None)].concat());
+        for _ in ["zero", "?", "last"] {
+            host.until("MESSAGE");
+        }
+        host.disconnect();
+        peer.expect(DISCONNECT);
+        host.until("DISCONNECTED");
+        drop(host);
+        log::stop();
+
+        let said: Vec<_> = log::records().into_iter().filter(|record| record.target == "mqtt").collect();
+        assert!(said.iter().all(|record| record.level == log::TRACE));
+        let (sent, received): (Vec<_>, Vec<_>) =
+            said.iter().map(|record| record.message.as_str()).partition(|words| words.starts_with("sent "));
+        let size = PAYLOAD.len();
+        assert!(sent[0].starts_with("sent CONNECT, ") && sent[0].ends_with(" bytes"), "{}", sent[0]);
+        assert_eq!(
+            sent[1..],
+            [
+                format!("sent PUBLISH, {} bytes, QoS 0, topic zero", 8 + size),
+                format!("sent PUBLISH, {} bytes, QoS 1, packet id {publish_id}, topic one?", 10 + size),
+                format!("sent SUBSCRIBE, 10 bytes, packet id {subscribe_id}, filters a/+ (QoS 1)"),
+                format!("sent UNSUBSCRIBE, 9 bytes, packet id {unsubscribe_id}, filters a/+"),
+                "sent PUBACK, 4 bytes, packet id 513".to_owned(),
+                "sent PINGREQ, 2 bytes".to_owned(),
+                "sent DISCONNECT, 2 bytes".to_owned(),
+            ]
+        );
+        assert_eq!(
+            received,
+            [
+                "received CONNACK, 4 bytes, code 0".to_owned(),
+                format!("received PUBACK, 4 bytes, packet id {publish_id}"),
+                format!("received SUBACK, 5 bytes, packet id {subscribe_id}, codes 1"),
+                format!("received UNSUBACK, 4 bytes, packet id {unsubscribe_id}"),
+                format!("received PUBLISH, {} bytes, QoS 0, topic zero", 8 + size),
+                "received PUBLISH, 8 bytes, QoS 1, packet id 513, topic ?\u{fffd}".to_owned(),
+                "received PINGRESP, 2 bytes".to_owned(),
+                "received PUBLISH, 8 bytes, QoS 0, topic last".to_owned(),
+            ]
+        );
+        assert!(!log::said().contains(PAYLOAD));
     });
 }

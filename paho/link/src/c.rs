@@ -45,7 +45,8 @@ pub unsafe extern "C" fn enos_link_new(
         },
     };
     let keep_alive_s = u16::try_from(keep_alive_s).unwrap_or(u16::MAX);
-    Box::into_raw(Box::new(Link::new(Settings { address, interface, tls, keep_alive_s, max_packet }))).cast()
+    let settings = Settings { address, interface, tls, keep_alive_s, max_packet, observe: |_, _| () };
+    Box::into_raw(Box::new(Link::new(settings))).cast()
 }
 
 #[cfg(feature = "tls")]

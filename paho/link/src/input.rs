@@ -90,6 +90,11 @@ impl Input {
         &mut self.buffer[packet.body.clone()]
     }
 
+    /// The packet that was handed out last, with its header.
+    pub fn last(&self) -> &[u8] {
+        &self.buffer[self.start..self.start + self.taken]
+    }
+
     /// Gives memory back when nothing stands in it.
     pub fn release(&mut self) {
         self.drop_taken();

@@ -20,7 +20,7 @@ mod watch;
 mod c;
 
 pub use fault::{Direction, Fault, TlsFault};
-pub use link::{Link, Settings, Tls, Traffic};
+pub use link::{Link, Observer, Settings, Tls, Traffic};
 
 use std::mem::MaybeUninit;
 

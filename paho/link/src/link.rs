@@ -1,6 +1,6 @@
 //! A connection from its first call to its end.
 
-use crate::fault::Fault;
+use crate::fault::{Direction, Fault};
 use crate::input::{Input, Packet};
 use crate::output::Output;
 use crate::socket::Socket;
@@ -30,7 +30,11 @@ pub struct Settings {
     pub keep_alive_s: u16,
     /// Bytes that an inbound packet may have after its header; 0 for any number.
     pub max_packet: usize,
+    pub observe: Observer,
 }
+
+/// Is called with each packet when it is handed over to be sent, and when it has come. The pieces are the whole packet.
+pub type Observer = fn(Direction, &[&[u8]]);
 
 /// Bytes that have moved, over as many connections as count there.
 #[derive(Debug, Default)]
@@ -209,6 +213,7 @@ impl Link {
                 let kind = packet.header >> 4;
                 self.watch.came(kind, self.now, sent);
                 self.established = true;
+                (self.settings.observe)(Direction::In, &[self.input.last()]);
                 Ok(Some(packet))
             }
             Ok(None) => Ok(None),
@@ -228,6 +233,9 @@ impl Link {
     pub fn put(&mut self, parts: &[&[u8]]) -> Progress {
         if parts.iter().find_map(|part| part.first()) == Some(&0xc0) {
             self.watch.pinged();
+        }
+        if matches!(self.state, State::Open(_)) {
+            (self.settings.observe)(Direction::Out, parts);
         }
         self.write(|output, stream| output.put(stream, parts))
     }

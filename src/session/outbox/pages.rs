@@ -81,7 +81,7 @@ impl Outbox {
         self.read_is_stale = true;
         if let Some(slot) = self.window.remove(token) {
             if let State::Sent { request, .. } = slot.state {
-                around.requests.forget(request);
+                around.exchange.forget(request);
             }
             self.leave_page(slot.page);
         }
@@ -118,7 +118,7 @@ impl Outbox {
         while self.window.front().is_some_and(|slot| slot.page < next) {
             let Some(slot) = self.window.pop() else { break };
             if let State::Sent { request, .. } = slot.state {
-                around.requests.forget(request);
+                around.exchange.forget(request);
             }
             if !slot.told {
                 drop_one(slot.token, slot.message.until_reply(), around.actions);

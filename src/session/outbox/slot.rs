@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use zeroize::Zeroizing;
+
 use super::super::io::Outcome;
 use super::{Around, Outbox};
 use crate::error::Status;
@@ -61,7 +63,7 @@ pub struct Answer {
     pub code: i32,
     pub words: String,
     pub topic: Vec<u8>,
-    pub payload: Vec<u8>,
+    pub payload: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {

@@ -20,7 +20,9 @@ impl Outbox {
     pub fn link_down(&mut self, end: LinkEnd, around: &mut Around) {
         self.online = false;
         self.send_at = None;
-        self.asking = None;
+        if let Some(asking) = self.asking.take() {
+            around.exchange.forget(asking);
+        }
         let had = self.given_back.take().unwrap_or_else(|| self.under_way());
         let suspect = self.doubt.suspect();
         if self.window.stepped_aside() > 0 {
@@ -41,7 +43,7 @@ impl Outbox {
             if let (LinkEnd::Lost, Some(awaiting)) = (end, had.awaiting) {
                 self.doubt.silent(awaiting);
             }
-            self.rewind(0, around.requests);
+            self.rewind(0, around.exchange);
         }
         if self.doubt.suspect() != suspect {
             around.actions.push_back(Action::StoreSuspect(self.doubt.suspect()));
@@ -60,7 +62,7 @@ impl Outbox {
     pub(super) fn end_trial(&mut self, around: &mut Around) -> State {
         let (request, came_to) = self.window.step_back();
         if let Some(request) = request {
-            around.requests.forget(request);
+            around.exchange.forget(request);
         }
         self.careful = true;
         came_to

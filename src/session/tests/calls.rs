@@ -78,21 +78,21 @@ impl Desk {
         token
     }
 
-    /// The SUBSCRIBEs that have gone out since this was called last.
-    fn asked(&mut self) -> Vec<(u64, String)> {
+    /// The SUBSCRIBE packets that were sent since this was called last, each with its filters.
+    fn asked(&mut self) -> Vec<(u64, Vec<String>)> {
         let asked = std::mem::take(&mut self.sent).into_iter().filter_map(|request| match request {
             LinkRequest::Subscribe { token, filters } => {
-                Some(filters.into_iter().map(move |(filter, _)| (token, filter)))
+                Some((token, filters.into_iter().map(|(filter, _)| filter).collect()))
             }
             _ => None,
         });
-        asked.flatten().collect()
+        asked.collect()
     }
 
-    /// Grants, or refuses, the one SUBSCRIBE that has gone out.
+    /// Grants, or refuses, the one SUBSCRIBE that was sent, which has one filter.
     fn answer(&mut self, granted: Option<u8>) {
         let asked = self.asked();
-        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked.len() == 1 && asked[0].1.len() == 1, "{asked:?}");
         self.link(LinkEvent::Subscribed { token: asked[0].0, granted: vec![granted] });
     }
 

@@ -6,7 +6,7 @@ mod promises;
 mod rivals;
 mod scenes;
 mod secrets;
-mod world;
+pub mod world;
 
 use super::*;
 

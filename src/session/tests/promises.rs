@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::*;
-use super::world::{queue, settings, FlashRates, Rates, World};
+use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
 use crate::protocol::SignMethod;
 
 /// In a debug build; the command that runs them by the thousand says how many.
 const SEEDS: u64 = 100;
 const HOUR: u64 = 3_600_000;
+/// The host's topic filters.
+const FILTERS: [&str; 8] = ["/sys/pk/dk/#", "b", "c", "d", "e", "f", "g", "h"];
 
 /// Two hours of trouble, then a kind world in which the device has to come online.
 fn live(seed: u64) -> World {
@@ -47,12 +49,15 @@ fn live(seed: u64) -> World {
         mute: often(&[0, 0, 1000]),
         busy: often(&[0, 100]),
         ack_lost: often(&[0, 0, 20]),
+        filter_refused: often(&[0, 0, 200]),
     };
     let method = [SignMethod::HmacSha1, SignMethod::Sha1][dice.usize(..2)];
     let mut world = World::new(dice.u64(..), settings(), method);
     world.rates = rates;
     world.cloud.always_new = dice.bool();
     world.cloud.always_open = dice.bool();
+    world.cloud.most_filters = [usize::MAX, usize::MAX, 1, 3][dice.usize(..4)];
+    world.cloud.dislikes = [Dislikes::Refuses, Dislikes::HangsUp, Dislikes::SaysNothing][dice.usize(..3)];
     world.limits.drop_oldest = dice.bool();
     world.queue = queue(&world.flash, world.limits);
     world.flash.cells().rates = rates.flash;
@@ -85,7 +90,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
         1..=3 => world.connect(),
         4..=30 => drop(world.call(|session, now| session.publish(now, topic, vec![1], 1))),
         31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
-        51..=55 => world.subscribe(["/sys/pk/dk/#", "b", "c"][dice.usize(..3)]),
+        51..=55 => world.subscribe(FILTERS[dice.usize(..FILTERS.len())]),
         60..=75 => {
             // One in a while takes several pages.
             let size = if dice.u32(..50) == 0 { 150_000 } else { [0, 0, 100, 1_000][dice.usize(..4)] };
@@ -93,7 +98,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
             drop(world.publish_durable(count, dice.bool(), size));
         }
         76..=77 => world.drop_durable(dice.usize(..)),
-        56..=57 => world.unsubscribe(["/sys/pk/dk/#", "b", "c"][dice.usize(..3)]),
+        56..=57 => world.unsubscribe(FILTERS[dice.usize(..FILTERS.len())]),
         _ => {}
     }
 }
@@ -135,7 +140,7 @@ fn check(seed: u64) -> Vec<String> {
     world.disconnect();
     world.run_until(world.now + 120_000);
     // A subscription whose link never came has no outcome; it would have one on the next.
-    ["/sys/pk/dk/#", "b", "c"].iter().for_each(|filter| world.unsubscribe(filter));
+    FILTERS.iter().for_each(|filter| world.unsubscribe(filter));
     if !world.session.has_unsaved_secret() && world.session.state() != State::Idle {
         world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));
     }

@@ -90,7 +90,7 @@ fn a_sample_that_enos_refuses_is_given_up_and_the_rest_goes_on() {
     let mut program = example.start(&desk);
     let line = program.expect("given up: token ");
     assert!(line.contains("code 1206, {\"measurepoints\""), "{line}");
-    program.expect("all is through, 1 set aside so far");
+    program.expect("all is through, 1 dead letters so far");
     let output = program.kill();
     assert_eq!(output.matches("REPLY").count(), 1, "{output}");
 }

@@ -20,6 +20,7 @@ pub fn settings() -> Settings {
         reconnect_max_ms: 120_000,
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
+        subscribe_batch: 100,
         outbox: Some(OutboxSettings {
             window: 10,
             bytes_per_s: 1_000_000,

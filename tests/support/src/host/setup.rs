@@ -75,6 +75,7 @@ impl Setup {
         reconnect(min_ms: u32, max_ms: u32) = enos_config_set_reconnect;
         connect_budget(connects: u32, window_ms: u32, spacing_ms: u32) = enos_config_set_connect_budget;
         inflight(messages: u32) = enos_config_set_inflight;
+        subscribe_batch(filters: u32) = enos_config_set_subscribe_batch;
         queue_limits(messages: u32, bytes: usize) = enos_config_set_queue_limits;
         max_message(bytes: usize) = enos_config_set_max_message;
         keep_alive(seconds: u32) = enos_config_set_keep_alive;
