@@ -49,7 +49,7 @@ fn the_library_has_the_layout_of_the_table() {
         last_connack round_trip_ms
     });
     layout_of!(ours, enos_message { struct_size kind flags topic payload len });
-    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped dead_letters });
+    layout_of!(ours, enos_outbox_info { struct_size messages bytes dead_letters_ever dropped dead_letters });
     layout_of!(ours, enos_outbox_message { struct_size token code reserved topic payload len });
 
     let column = if cfg!(target_pointer_width = "64") { 0 } else { 1 + usize::from(cfg!(target_arch = "arm")) };

@@ -57,12 +57,12 @@ fn a_message_at_which_the_link_is_lost_is_a_dead_letter_once_another_has_passed_
     peer.send(&puback(packet.id()));
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status, told[1].detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status, told[1].detail_code), (tokens[1], ENOS_ERR_DEAD_LETTER, 0), "{told:#?}");
     assert_eq!(peer.answer_publish().payload(), [3]);
     assert_eq!(host.until("DELIVERED").token, tokens[3]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(host.dead_letters(), [Kept { token: tokens[1], code: 0, topic: Some("t".into()), payload: vec![1] }]);
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1);
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1);
 }
 
 /// As many losses as make no difference: good messages, a link that is not.
@@ -82,7 +82,7 @@ fn no_message_pays_for_a_bad_link() {
         assert_eq!((told.token, told.status), (*token, ENOS_OK), "{told:?}");
     }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((host.outbox_info().unwrap().set_aside, host.dead_letters().len()), (0, 0));
+    assert_eq!((host.outbox_info().unwrap().dead_letters_ever, host.dead_letters().len()), (0, 0));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn two_such_messages_behind_one_another_are_both_found() {
     // The last one is told to be through now, and goes out again behind the one between them, for that may be good.
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_DEAD_LETTER), "{told:#?}");
     assert_eq!(peer.expect(PUBLISH).payload(), [1]);
     peer.reset();
     assert_eq!(end_links(&broker, 2), [1, 1]);
@@ -106,7 +106,7 @@ fn two_such_messages_behind_one_another_are_both_found() {
     assert_eq!(packet.payload(), [2]);
     peer.send(&puback(packet.id()));
     let told = host.until("DELIVERED");
-    assert_eq!((told.token, told.status), (tokens[1], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told.token, told.status), (tokens[1], ENOS_ERR_DEAD_LETTER), "{told:#?}");
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     exactly_once(&tokens, &host.seen);
 }
@@ -129,7 +129,7 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
     peer.send(&puback(packet.id()));
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (second, ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_DEAD_LETTER), "{told:#?}");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_post_that_goes_unanswered_is_a_dead_letter_once_another_was_answered_in_its
     assert_eq!(request.number, 2);
     request.answer(&mut peer, 200);
     let told = host.until("REPLY");
-    assert_eq!((told.token, told.status, told.detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:?}");
+    assert_eq!((told.token, told.status, told.detail_code), (tokens[1], ENOS_ERR_DEAD_LETTER, 0), "{told:?}");
     let request = Request::next(&mut peer);
     assert_eq!(request.number, 3);
     request.answer(&mut peer, 200);

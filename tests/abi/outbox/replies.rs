@@ -88,11 +88,11 @@ fn a_code_for_good_sets_the_post_aside_and_the_next_ones_go_on() {
     }
     let told: Vec<_> = (0..3).map(|_| host.until("REPLY")).collect();
     let outcomes: Vec<_> = told.iter().map(|told| (told.token, told.status, told.detail_code)).collect();
-    let expected = [(tokens[0], ENOS_OK, 200), (tokens[1], ENOS_ERR_SET_ASIDE, 1206), (tokens[2], ENOS_OK, 200)];
+    let expected = [(tokens[0], ENOS_OK, 200), (tokens[1], ENOS_ERR_DEAD_LETTER, 1206), (tokens[2], ENOS_OK, 200)];
     assert_eq!(outcomes, expected);
     assert!(told[1].detail.contains("as told"), "EnOS's words: {:?}", told[1]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1);
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1);
     let letter = Kept { token: tokens[1], code: 1206, topic: Some(String::new()), payload: params(1).into() };
     assert_eq!(host.dead_letters(), std::slice::from_ref(&letter));
     assert_eq!(host.dead_letters(), [letter], "it is kept");
@@ -101,7 +101,7 @@ fn a_code_for_good_sets_the_post_aside_and_the_next_ones_go_on() {
     assert_eq!(host.drop_message(tokens[1]), ENOS_OK);
     assert_eq!(host.drop_message(tokens[1]), ENOS_ERR_NOT_FOUND, "it is gone");
     assert_eq!((host.dead_letters(), host.outbox_info().unwrap().dead_letters), (vec![], 0));
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1, "how many ever");
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1, "how many ever");
 }
 
 #[test]

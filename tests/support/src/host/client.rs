@@ -182,7 +182,7 @@ impl Client {
             struct_size: size_of::<enos_outbox_info>(),
             messages: 0,
             bytes: 0,
-            set_aside: 0,
+            dead_letters_ever: 0,
             dropped: 0,
             dead_letters: 0,
         };

@@ -313,7 +313,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_IDENTITY_MISMATCH,
         ENOS_ERR_STORAGE,
         ENOS_ERR_UNSAVED_SECRET,
-        ENOS_ERR_SET_ASIDE,
+        ENOS_ERR_DEAD_LETTER,
         ENOS_ERR_NETWORK,
         ENOS_ERR_TLS,
         ENOS_ERR_CREDENTIALS,
