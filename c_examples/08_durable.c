@@ -65,7 +65,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     case ENOS_EVENT_REPLY: /* not printed for ENOS_OK, because there are many of them */
         if (event->status == ENOS_OK)
             return;
-        self->dead_letters |= event->status == ENOS_ERR_SET_ASIDE;
+        self->dead_letters |= event->status == ENOS_ERR_DEAD_LETTER;
         break;
     case ENOS_EVENT_ROOM:
         self->full = 0;
@@ -144,7 +144,7 @@ static void radio(device *self)
             self->connect_at = 0;
     } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, &info) == ENOS_OK &&
                info.messages == 0) {
-        printf("all is through, %" PRIu64 " dead letters so far\n", info.set_aside);
+        printf("all is through, %" PRIu64 " dead letters so far\n", info.dead_letters_ever);
         enos_client_disconnect(self->client);
         self->connect_at = now + self->offline_ms;
     }

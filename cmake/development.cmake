@@ -22,7 +22,7 @@ install(FILES cmake/valgrind.supp DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/enos 
 
 # The pages and the examples have the same relative paths as in the sources, so that links work.
 install(DIRECTORY docs c_examples DESTINATION ${doc_dir} COMPONENT dev)
-install(FILES README.md CHANGELOG.md DESTINATION ${doc_dir} COMPONENT dev)
+install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md DESTINATION ${doc_dir} COMPONENT dev)
 foreach(part paho simulator)
   install(FILES ${part}/README.md DESTINATION ${doc_dir}/${part} COMPONENT dev)
 endforeach()

@@ -308,7 +308,7 @@ typedef enum enos_status_code {
   /**
    * A durable message can never succeed, and is a dead letter (enos_client_outbox_each()).
    */
-  ENOS_ERR_SET_ASIDE = -32,
+  ENOS_ERR_DEAD_LETTER = -32,
   /**
    * The network or the broker went away, or never answered.
    */
@@ -966,7 +966,7 @@ typedef enum enos_event_type {
   /**
    * The outbox has to wait, and nothing is lost meanwhile. status is
    *
-   *   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
+   *   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
    *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
    *     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
    *   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
@@ -1664,8 +1664,8 @@ const char *enos_state_name(int32_t state);
  * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
  * events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
  * of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
- * belongs together in the outbox (removing messages that are through, setting one aside) counts as one. What is left is
- * for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
+ * belongs together in the outbox (removing messages that are through, storing a dead letter) counts as one. What is
+ * left is for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -1949,7 +1949,7 @@ enos_status enos_client_reply(enos_client *client,
  * the removal.
  *
  *     ENOS_OK                  through
- *     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *     ENOS_ERR_DEAD_LETTER       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
  *                              which are tried again. Or it failed three times in a row, and then twice more, each
  *                              time right after another message that had passed on the same link. A failure is a lost
@@ -2061,9 +2061,9 @@ typedef struct enos_outbox_info {
    */
   uint64_t bytes;
   /**
-   * How many were ever set aside.
+   * How many messages have ever become dead letters.
    */
-  uint64_t set_aside;
+  uint64_t dead_letters_ever;
   /**
    * How many this client has dropped for want of room.
    */

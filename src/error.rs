@@ -44,7 +44,7 @@ pub enum enos_status_code {
     /// The client holds a device secret that is in no storage yet.
     ENOS_ERR_UNSAVED_SECRET = -31,
     /// A durable message can never succeed, and is a dead letter (enos_client_outbox_each()).
-    ENOS_ERR_SET_ASIDE = -32,
+    ENOS_ERR_DEAD_LETTER = -32,
     /// The network or the broker went away, or never answered.
     ENOS_ERR_NETWORK = -40,
     /// TLS: a certificate or key cannot be used, or the handshake failed. The words say why.

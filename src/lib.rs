@@ -1,18 +1,21 @@
-//! libenos: puts a device on the EnOS cloud.
+//! libenos: puts a device on the EnOS cloud. What it offers are the C functions in [`ffi`].
 //!
 //! Data comes in at one end and leaves at the other; a floor knows only the floors below it:
 //! [`ffi`] over [`client`] over [`session`], [`transport`] and [`storage`], over [`protocol`].
 
-pub mod client;
-pub mod config;
-pub mod error;
-pub mod ffi;
-pub mod log;
-pub mod model;
-pub mod panic;
-pub mod protocol;
-pub mod session;
-pub mod sorted;
-pub mod storage;
-pub mod text;
-pub mod transport;
+mod client;
+mod config;
+mod error;
+mod ffi;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod log;
+mod model;
+mod panic;
+mod protocol;
+mod session;
+mod sorted;
+mod storage;
+mod text;
+mod transport;

@@ -170,14 +170,7 @@ pub fn warn(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Warn, target, message);
 }
 
-pub fn info(target: &'static str, message: fmt::Arguments<'_>) {
-    write(Level::Info, target, message);
-}
-
-pub fn debug(target: &'static str, message: fmt::Arguments<'_>) {
-    write(Level::Debug, target, message);
-}
-
+#[allow(dead_code, reason = "for the packets of the transport")]
 pub fn trace(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Trace, target, message);
 }

@@ -11,11 +11,11 @@ use crate::sync::{Arc, Mutex};
 use crate::wake::Waker;
 
 mod error {
-    pub use enos::error::{Error, Result};
+    pub use enos::internals::error::{Error, Result};
 }
 
 mod model {
-    pub use enos::model::link;
+    pub use enos::internals::model::link;
 }
 
 mod sync {

@@ -1,8 +1,8 @@
 //! One device in one outage, with the session of libenos, or with the policy that is common elsewhere.
 
-use enos::error::Status;
-use enos::protocol::{Identity, Secret, SignMethod};
-use enos::session::{Action, BudgetLimits, EventKind, Input, LinkEvent, Now, Session, Settings, State};
+use enos::internals::error::Status;
+use enos::internals::protocol::{Identity, Secret, SignMethod};
+use enos::internals::session::{Action, BudgetLimits, EventKind, Input, LinkEvent, Now, Session, Settings, State};
 
 /// The beginning of the outage on the clock of a session, which has been online for a long time then.
 const BEGINS_MS: u64 = 10_000_000;

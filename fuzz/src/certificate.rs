@@ -4,7 +4,7 @@ use crate::client::settle;
 use crate::input::Input;
 use crate::oracle::{check_log, check_words, listen};
 use crate::wire::Wires;
-use enos::error::Status;
+use enos::internals::error::Status;
 use enos_sim::ca::{Authority, KeyKind};
 use openssl::asn1::{Asn1Integer, Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::BigNum;

@@ -8,7 +8,7 @@ use crate::input::Input;
 use crate::oracle::{check_log, check_words, listen};
 use crate::stored;
 use crate::wire::Wires;
-use enos::error::Status::{self, *};
+use enos::internals::error::Status::{self, *};
 use openssl::ssl::SslContext;
 use serde_json::Value;
 use std::collections::BTreeMap;

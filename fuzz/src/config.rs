@@ -3,10 +3,10 @@
 use crate::certificate::other;
 use crate::input::Input;
 use crate::oracle::check_words;
-use enos::config::Server;
-use enos::error::Status;
-use enos::ffi::config::*;
-use enos::ffi::tls::enos_config_set_tls_server_name;
+use enos::internals::config::Server;
+use enos::internals::error::Status;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::tls::enos_config_set_tls_server_name;
 use std::ffi::CString;
 use std::net::SocketAddr;
 use support::host::{last_error, Setup, DEVICE_SECRET};

@@ -1,7 +1,7 @@
 //! The flash store of the examples, in C, which firmware copies. Its driver here is an image in memory.
 
 use crate::input::Input;
-use enos::storage::vtable::enos_storage;
+use enos::internals::storage::vtable::enos_storage;
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, CStr, CString};
 use std::mem::MaybeUninit;

@@ -21,12 +21,11 @@ pub use oracle::watch;
 pub type Target = fn(&[u8]);
 
 /// All targets, with their names.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("activation", protocol::activation),
     ("certificate", certificate::certificate),
     ("client_tcp", client::tcp),
     ("client_tls", client::tls),
-    ("command", protocol::command),
     ("config", config::config),
     ("example_flash", flash::store),
     ("example_json", example::json),

@@ -1,6 +1,6 @@
 //! Checks for all targets.
 
-use enos::ffi::log::{enos_log_record, enos_log_set};
+use enos::internals::ffi::log::{enos_log_record, enos_log_set};
 use std::ffi::c_void;
 use std::panic::PanicHookInfo;
 use std::ptr::null_mut;

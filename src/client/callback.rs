@@ -8,14 +8,9 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True while an event callback runs on this thread.
-pub fn in_event_callback() -> bool {
-    IN_CALLBACK.get()
-}
-
 /// For the calls that wait, or that would pull the ground from under the callback.
 pub fn refuse_in_callback(function: &str) -> Result<()> {
-    if in_event_callback() {
+    if IN_CALLBACK.get() {
         return Err(Error::new(
             Status::ENOS_ERR_IN_CALLBACK,
             format!("{function}() was called inside an event callback; nothing was done"),

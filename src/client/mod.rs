@@ -28,7 +28,6 @@ use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
-pub use callback::in_event_callback;
 pub use flags::check_flags;
 use perform::Runner;
 use run::LoopThread;

@@ -10,11 +10,11 @@ use super::stored::Stored;
 use super::{callback, now, Client};
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
-use crate::log;
+use crate::log::{self, Level};
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SecureMode, SignParams};
-use crate::session::{Action, Credential, Event, Input, MAX_ANSWERS};
+use crate::session::{Action, Credential, Event, EventKind, Input, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Arrival, Inbox};
 use crate::transport::link::{Link, LinkOptions, Traffic};
@@ -320,7 +320,11 @@ impl Client {
     }
 
     fn emit(self: &Arc<Self>, event: &Event) {
-        log::debug("event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
+        let level = match event.kind {
+            EventKind::Connected | EventKind::Disconnected | EventKind::Activated | EventKind::Stopped => Level::Info,
+            _ => Level::Debug,
+        };
+        log::write(level, "event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
         if let Some(sink) = &self.sink {
             callback::run(|| sink(self, event));
         }

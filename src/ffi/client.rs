@@ -207,8 +207,8 @@ pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
 /// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
 /// events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
 /// of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
-/// belongs together in the outbox (removing messages that are through, setting one aside) counts as one. What is left is
-/// for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
+/// belongs together in the outbox (removing messages that are through, storing a dead letter) counts as one. What is
+/// left is for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.

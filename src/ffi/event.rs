@@ -70,7 +70,7 @@ pub enum enos_event_type {
     ENOS_EVENT_ROOM = 11,
     /// The outbox has to wait, and nothing is lost meanwhile. status is
     ///
-    ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or does not take what is to be removed or set aside;
+    ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
     ///     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
     ///     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
     ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's

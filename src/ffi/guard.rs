@@ -95,8 +95,8 @@ pub(super) fn last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-/// Fails like a fault of the library inside an exported function would. For the tests: it is not exported itself.
-#[doc(hidden)]
+/// Fails as a fault of the library inside an exported function does.
+#[cfg(feature = "internals")]
 pub fn provoke_panic() -> enos_status {
     guard(|| panic!("provoked by a test"))
 }
@@ -105,7 +105,7 @@ pub fn provoke_panic() -> enos_status {
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
-#[doc(hidden)]
+#[cfg(feature = "internals")]
 pub unsafe fn provoke_panic_on(client: *const enos_client) -> enos_status {
     // SAFETY: the caller's promise.
     unsafe { on_client(client, |_| panic!("provoked by a test")) }

@@ -39,6 +39,7 @@ use super::output::Out;
 use super::status::enos_status;
 
 /// How a message is sent: bits of a uint32_t.
+#[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_publish_flags {

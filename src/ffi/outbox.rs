@@ -13,7 +13,7 @@
 //! the removal.
 //!
 //!     ENOS_OK                  through
-//!     ENOS_ERR_SET_ASIDE       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!     ENOS_ERR_DEAD_LETTER       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
 //!                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
 //!                              which are tried again. Or it failed three times in a row, and then twice more, each
 //!                              time right after another message that had passed on the same link. A failure is a lost
@@ -68,8 +68,8 @@ pub struct enos_outbox_info {
     pub messages: u64,
     /// Bytes that they take up in the storage, near enough.
     pub bytes: u64,
-    /// How many were ever set aside.
-    pub set_aside: u64,
+    /// How many messages have ever become dead letters.
+    pub dead_letters_ever: u64,
     /// How many this client has dropped for want of room.
     pub dropped: u64,
     /// Dead letters that are there now.
@@ -202,7 +202,7 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
                 struct_size: size_of::<enos_outbox_info>(),
                 messages: counts.held.messages,
                 bytes: counts.held.bytes,
-                set_aside: counts.set_aside,
+                dead_letters_ever: counts.set_aside,
                 dropped: counts.dropped,
                 dead_letters: counts.dead_letters,
             });

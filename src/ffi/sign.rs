@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::protocol::{sign, Identity, Secret, SecureMode, SignMethod, SignParams};
 
 /// Which secret signs.
+#[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_secure_mode {
@@ -30,6 +31,7 @@ pub enum enos_secure_mode {
 }
 
 /// How the password is computed. Which one a cloud takes depends on its EnOS version.
+#[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_sign_method {

@@ -47,7 +47,7 @@ const ALL: [(Status, &CStr); 28] = [
     (Status::ENOS_ERR_IDENTITY_MISMATCH, c"the message or record belongs to another device"),
     (Status::ENOS_ERR_STORAGE, c"the storage failed, or holds a record that does not check"),
     (Status::ENOS_ERR_UNSAVED_SECRET, c"the client holds a device secret that is not stored yet"),
-    (Status::ENOS_ERR_SET_ASIDE, c"the durable message can never succeed and was set aside"),
+    (Status::ENOS_ERR_DEAD_LETTER, c"the durable message can never succeed and is a dead letter"),
     (Status::ENOS_ERR_NETWORK, c"the network or the broker went away or did not answer"),
     (Status::ENOS_ERR_TLS, c"TLS failed: the certificates in use, or the handshake"),
     (Status::ENOS_ERR_CREDENTIALS, c"the broker refused the device's credentials"),

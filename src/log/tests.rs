@@ -28,8 +28,8 @@ fn records_wait_for_deliver_and_keep_their_order() {
     let _one = alone();
     let (sink, got) = collector();
     set(Some(sink), Level::Info);
-    info("test", format_args!("first"));
-    debug("test", format_args!("too fine"));
+    write(Level::Info, "test", format_args!("first"));
+    write(Level::Debug, "test", format_args!("too fine"));
     error("test", format_args!("second"));
     assert!(got.try_recv().is_err(), "nothing runs before deliver()");
     deliver();
@@ -46,11 +46,11 @@ fn one_delivery_is_bounded_and_says_that_there_is_more() {
         Some(Box::new(move |record| {
             sink(record);
             // As other threads do while this one delivers.
-            info("test", format_args!("more"));
+            write(Level::Info, "test", format_args!("more"));
         })),
         Level::Info,
     );
-    info("test", format_args!("first"));
+    write(Level::Info, "test", format_args!("first"));
     for _ in 0..2 {
         assert!(deliver());
         assert!(got.try_iter().count() <= QUEUE_LEN + 1);

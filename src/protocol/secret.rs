@@ -81,6 +81,7 @@ impl Secret {
         [a, b, c, d, e, f, g, h]
     }
 
+    #[cfg(feature = "internals")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }

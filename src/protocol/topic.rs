@@ -74,6 +74,7 @@ pub enum Scope {
     /// `/ext/session/<product key>/<device key>/<path>`: the device's login.
     Session,
     /// `/sys/<product key>/<path>`: a channel that speaks for all devices of a product.
+    #[allow(dead_code, reason = "the table has no such message yet")]
     Integration,
     /// The path is the whole topic.
     Own,
@@ -123,22 +124,6 @@ pub fn validate_filter(filter: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a message on `topic` is one that `filter` asks for. Both are taken to be valid.
-pub fn filter_matches(filter: &str, topic: &str) -> bool {
-    // A broker's own topics ($SYS/...) are not meant by a wildcard in front.
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
-    loop {
-        match (filter.next(), topic.next()) {
-            (Some("#"), _) | (None, None) => return true,
-            (Some(wanted), Some(level)) if wanted == "+" || wanted == level => {}
-            _ => return false,
-        }
-    }
 }
 
 fn validate_text(field: &str, text: &str) -> Result<()> {
@@ -236,20 +221,6 @@ mod tests {
         }
         for filter in ["", "a\0", "a+", "+a/b", "++", "a#", "#/a", "a/#/b", "##", "a/b#", &"x".repeat(MAX_BYTES + 1)] {
             assert!(validate_filter(filter).unwrap_err().message.starts_with("filter "), "{filter}");
-        }
-    }
-
-    #[test]
-    fn filters_match_as_mqtt_has_it() {
-        let yes =
-            [("a/b", "a/b"), ("a/+", "a/b"), ("a/+", "a/"), ("+/+", "/a"), ("/+", "/a"), ("#", "a/b"), ("a/#", "a")];
-        let more = [("a/#", "a/b/c"), ("$SYS/#", "$SYS/x"), ("+/b/#", "a/b"), ("a//b", "a//b")];
-        for (filter, topic) in yes.into_iter().chain(more) {
-            assert!(filter_matches(filter, topic), "{filter} {topic}");
-        }
-        let no = [("a/b", "a"), ("a", "a/b"), ("+", "/a"), ("+", "a/b"), ("a/+", "a"), ("a/#", "ab"), ("a/B", "a/b")];
-        for (filter, topic) in no.into_iter().chain([("#", "$SYS/x"), ("+/x", "$SYS/x"), ("a", "")]) {
-            assert!(!filter_matches(filter, topic), "{filter} {topic}");
         }
     }
 }

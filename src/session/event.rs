@@ -19,6 +19,7 @@ pub enum State {
 }
 
 impl State {
+    #[cfg(test)]
     pub const ALL: [State; 6] =
         [State::Idle, State::Activating, State::Persisting, State::Connecting, State::Online, State::Waiting];
 
@@ -54,6 +55,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    #[cfg(test)]
     pub const ALL: [EventKind; 15] = [
         EventKind::Connected,
         EventKind::Disconnected,

@@ -74,13 +74,8 @@ impl Records {
     ///
     /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
     /// library's is not: it may be the only copy of a secret.
-    pub fn store_verified(&self, role: Role, data: &[u8]) -> Result<()> {
-        let mut storing = self.storing(role, data)?;
-        while !storing.step(self)? {}
-        Ok(())
-    }
-
-    /// As [`store_verified`](Self::store_verified), one call of the host's at a time.
+    ///
+    /// One call of the host's at a time: see [`Storing::step`].
     pub fn storing(&self, role: Role, data: &[u8]) -> Result<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(Storing { role, record, stage: Stage::Look })

@@ -25,9 +25,7 @@ pub struct StoredSecrets {
 }
 
 impl StoredSecrets {
-    pub const MAX: usize = MAX;
-
-    /// `ENOS_ERR_TOO_LARGE` for more than [`StoredSecrets::MAX`], and for an asset id of more than 65535 bytes.
+    /// `ENOS_ERR_TOO_LARGE` above [`MAX`].
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
         if self.secrets.len() > MAX {
             let words = format!("{} device secrets, {MAX} is the limit", self.secrets.len());

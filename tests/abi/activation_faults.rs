@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::ends::End;
 use support::gate::Gate;

@@ -1,7 +1,7 @@
 //! The activation message in every form that JSON allows, and in invalid forms.
 
-use enos::error::{Error, Status};
-use enos::protocol::{topic, Activation, Identity};
+use enos::internals::error::{Error, Status};
+use enos::internals::protocol::{topic, Activation, Identity};
 
 const TOPIC: &[u8] = b"/ext/session/pk/dk/thing/activate/info";
 const SECRET: &str = "s3cr3t-/\"é";

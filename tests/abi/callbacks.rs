@@ -1,6 +1,6 @@
 //! What a callback may do, and who waits for it.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -1,6 +1,6 @@
 //! Calls and their outcomes: publish, subscribe, unsubscribe, reply; and received messages.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

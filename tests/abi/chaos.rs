@@ -2,7 +2,7 @@
 //! that breaks connections at any packet. No call hangs, each accepted call has one outcome, and when the broker works
 //! again the device comes online.
 
-use enos::error::Status::{self, *};
+use enos::internals::error::Status::{self, *};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

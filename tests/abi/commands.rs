@@ -1,6 +1,6 @@
 //! Commands and their answers.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use serde_json::{json, Value};
 use support::broker::*;
 use support::scene::Scene;

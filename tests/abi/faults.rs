@@ -1,8 +1,8 @@
 //! A client with a failing broker: refusals, silence, and ends at each moment of a session. Each accepted call has one
 //! outcome, and when the broker works again the device is online again.
 
-use enos::error::Status::*;
-use enos::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::ends::End;

@@ -1,7 +1,7 @@
 //! The cost of an idle client, and of a client whose loop nobody runs. One test at a time, because they measure the
 //! process.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::fs;
 use std::time::{Duration, Instant};
 use support::alone::alone;

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use enos::error::Status::*;
-use enos::ffi::guard::provoke_panic;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::guard::provoke_panic;
+use enos::internals::ffi::log::enos_log_level;
 use support::alone::alone;
 use support::broker::*;
 use support::host::{last_error, Setup, Store, DEVICE_SECRET, ONLINE, PATIENCE_MS, PRODUCT_SECRET};
@@ -21,7 +22,7 @@ fn the_log_is_delivered_by_the_loop() {
             assert_eq!(log::listen(level), ENOS_ERR_INVALID_ARG as i32);
             assert!(last_error().contains("max_level"), "{}", last_error());
         }
-        assert_eq!(log::listen(enos::ffi::log::enos_log_level::ENOS_LOG_ERROR as i32), 0);
+        assert_eq!(log::listen(enos_log_level::ENOS_LOG_ERROR as i32), 0);
         let ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
         let before = ms();
         assert_eq!(provoke_panic(), ENOS_ERR_PANIC as i32);
@@ -35,6 +36,27 @@ fn the_log_is_delivered_by_the_loop() {
         assert!(record.message.contains("src/ffi/guard.rs:"), "{}", record.message);
         assert!(written.contains(&record.time_ms), "{} is when it was delivered, or nothing", record.time_ms);
         log::stop();
+    });
+}
+
+#[test]
+fn an_operator_sees_the_connections_at_info_and_not_each_message() {
+    alone(|| {
+        assert_eq!(log::listen(enos_log_level::ENOS_LOG_INFO as i32), 0);
+        let broker = Broker::bind();
+        let mut host = Setup::device(broker.address()).start();
+        host.connect();
+        let mut peer = broker.accept_mqtt();
+        host.until("CONNECTED");
+        peer.send(&publish(b"in", b"", None));
+        host.until("MESSAGE");
+        drop(peer);
+        host.until("DISCONNECTED");
+        drop(host);
+        log::stop();
+        let log = log::said();
+        assert!(log.contains("3 event: CONNECTED") && log.contains("3 event: DISCONNECTED"), "{log}");
+        assert!(!log.contains("MESSAGE"), "{log}");
     });
 }
 

@@ -1,6 +1,6 @@
 //! Who runs the loop, who waits, and what a callback may do.
 
-use enos::error::Status::{self, *};
+use enos::internals::error::Status::{self, *};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
@@ -315,7 +315,7 @@ fn after_a_fault_of_the_library_every_call_says_so_and_nobody_waits() {
     assert_eq!((result.recv().unwrap(), looping.join().unwrap()), (ENOS_ERR_PANIC, ENOS_ERR_PANIC));
     thread.join().unwrap();
     // SAFETY: a handle.
-    let connected = unsafe { enos::ffi::client::enos_client_connect(host.handle()) };
+    let connected = unsafe { enos::internals::ffi::client::enos_client_connect(host.handle()) };
     assert_eq!((connected, host.state()), (ENOS_ERR_PANIC as i32, ENOS_ERR_PANIC as i32));
     let calls: [fn(&Host) -> Status; 3] =
         [|host| host.run_loop(FOREVER), |host| host.wait(ONLINE, FOREVER), |host| host.loop_start()];

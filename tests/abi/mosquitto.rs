@@ -1,6 +1,6 @@
 //! Clients of Mosquitto, an independent broker: tests with its own tools, its death under load, many clients at once.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! Posts and their replies.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 use support::broker::*;

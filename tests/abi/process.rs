@@ -1,7 +1,7 @@
 //! What a client costs its process, and what it leaves behind: time to destroy, descriptors, threads, memory. One test
 //! at a time, because they measure the process.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Information for an operator: why a connection ended, and the client's counters.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::{Setup, Told, ONLINE, PATIENCE_MS};
 use support::scene::Scene;
@@ -9,7 +9,7 @@ use support::scene::Scene;
 fn told_of(broker: Broker, end: impl FnOnce(Broker)) -> Told {
     let server = std::ffi::CString::new(format!("tcp://localhost:{}", broker.address().port())).unwrap();
     // SAFETY: a config and a text.
-    let named = |config| unsafe { enos::ffi::config::enos_config_set_server(config, server.as_ptr()) };
+    let named = |config| unsafe { enos::internals::ffi::config::enos_config_set_server(config, server.as_ptr()) };
     let mut host = Setup::device(broker.address()).set(named).connect_timeout(500).start();
     let worked = std::thread::spawn(move || host_told(&mut host));
     end(broker);

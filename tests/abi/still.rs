@@ -1,6 +1,6 @@
 //! A connection whose receiving direction is stalled, while the sending direction makes progress.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use support::broker::*;

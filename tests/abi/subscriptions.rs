@@ -1,6 +1,6 @@
 //! Subscriptions: accepted in any state, requested on each link, until they are unsubscribed.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::{exactly_once, Setup, Told, PATIENCE_MS};
 use support::scene::Scene;

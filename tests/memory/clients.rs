@@ -1,7 +1,7 @@
 //! The memory of an idle client, and after a burst.
 
 use crate::held::{held, NO_CACHES};
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::alone::alone_with;
 use support::host::*;
 use support::mosquitto::Mosquitto;

@@ -1,7 +1,7 @@
 //! Memory does not grow with the backlog.
 
 use crate::held::{held, NO_CACHES};
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::path::Path;
 use support::alone::alone_with;
 use support::host::*;

@@ -4,7 +4,7 @@
 use std::env;
 use std::process::Command;
 
-use enos::ffi::guard::provoke_panic;
+use enos::internals::ffi::guard::provoke_panic;
 
 const INSIDE: &str = "ENOS_TEST_INSIDE";
 

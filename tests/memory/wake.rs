@@ -5,8 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
-use enos::ffi::client::*;
-use enos::ffi::config::*;
+use enos::internals::ffi::client::*;
+use enos::internals::ffi::config::*;
 
 struct Counting;
 

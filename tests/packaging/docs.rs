@@ -23,8 +23,16 @@ fn docs() -> Vec<String> {
 }
 
 fn pages() -> Vec<String> {
-    let others =
-        ["README.md", "CHANGELOG.md", "NOTICE", "c_examples/README.md", "paho/README.md", "simulator/README.md"];
+    let others = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "NOTICE",
+        "c_examples/README.md",
+        "paho/README.md",
+        "simulator/README.md",
+    ];
     others.map(str::to_owned).into_iter().chain(docs()).collect()
 }
 

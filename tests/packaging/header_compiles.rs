@@ -1,8 +1,10 @@
 //! include/enos.h, and enos.hpp, as compilers see them. In C it is included alone, twice, and in several files of one
 //! program by c_examples, in every standard.
 
+use std::process::Command;
+
 use support::native::{
-    c_compilers, cpp_compilers, functions, header, root, succeed, Workshop, CPP_STANDARDS, C_STANDARDS,
+    c_compilers, code, cpp_compilers, functions, header, root, succeed, words, Workshop, CPP_STANDARDS, C_STANDARDS,
 };
 
 #[test]
@@ -46,30 +48,77 @@ fn the_cover_for_cplusplus_has_a_member_for_each_setter() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// A result that is thrown away is warned of, where that can cost a secret or a message.
+/// The names of the functions that carry this mark.
+fn marked<'a>(declarations: &'a str, mark: &str) -> Vec<&'a str> {
+    let heads = declarations.split(mark).skip(1).map(|rest| rest.split_once('(').unwrap().0);
+    heads.map(|head| words(head).last().unwrap()).collect()
+}
+
+/// A program that ignores the results of these calls, one a line, gets a warning for each.
+#[track_caller]
+fn warned_of(
+    workshop: &Workshop,
+    compilers: Vec<&str>,
+    standards: &[&str],
+    source: &str,
+    opening: &str,
+    calls: &[&str],
+) {
+    let lines: String = calls.iter().map(|call| format!("{call};\n")).collect();
+    let source = workshop.write(source, &format!("{opening}\n{lines}}}\n"));
+    let first = opening.lines().count() + 1;
+    for compiler in compilers {
+        for standard in standards {
+            let mut build = Command::new(compiler);
+            build
+                .arg(format!("-std={standard}"))
+                .args(["-c", "-o", "/dev/null", "-I"])
+                .arg(root().join("include"))
+                .arg(&source);
+            let said = String::from_utf8(build.output().unwrap().stderr).unwrap();
+            assert!(!said.contains("error"), "{compiler}, {standard}: {said}");
+            for (number, call) in (first..).zip(calls) {
+                let warns = |line: &str| line.contains(&format!(":{number}:")) && line.contains("unused-result");
+                assert!(said.lines().any(warns), "{compiler}, {standard}: nothing for {call}: {said}");
+            }
+        }
+    }
+}
+
+/// Where that can cost a secret or a message.
 #[test]
-fn results_that_must_be_looked_at_are() {
+fn results_that_are_ignored_are_warned_of() {
     let workshop = Workshop::new();
     let calls = [
+        "enos_storage_directory(0, 0)",
+        "enos_storage_directory_create(0, 0)",
+        "enos_config_set_storage(0, 0)",
         "enos_client_create(0, 0)",
         "enos_client_destroy(0)",
         "enos_client_activation_saved(0)",
         "enos_client_publish(0, 0, 0, 0, 1, ENOS_PUBLISH_DURABLE, 0)",
-        "enos_client_publish_batch(0, 0, 0, 0, 0)",
         "enos_client_post_measurepoints(0, 0, 0, ENOS_PUBLISH_DURABLE, 0)",
-        "enos_config_set_storage(0, 0)",
-        "enos_storage_directory(0, 0)",
-        "enos_storage_directory_create(0, 0)",
+        "enos_client_publish_batch(0, 0, 0, 0, 0)",
     ];
-    for call in calls {
-        let source = workshop.write("must_use.c", &format!("#include <enos.h>\nint main(void)\n{{\n    {call};\n}}\n"));
-        for compiler in c_compilers() {
-            let mut build = std::process::Command::new(compiler);
-            build.args(["-std=c99", "-Wall", "-c", "-o", "/dev/null", "-I"]).arg(root().join("include")).arg(&source);
-            let said = String::from_utf8_lossy(&build.output().unwrap().stderr).into_owned();
-            assert!(said.contains("unused-result"), "{compiler}, {call}: {said}");
-        }
-    }
+    let names = calls.map(|call| call.split_once('(').unwrap().0);
+    assert_eq!(marked(&code(&header()), "ENOS_MUST_USE"), names);
+    let opening = "#include <enos.h>\nint main(void)\n{";
+    warned_of(&workshop, c_compilers(), &C_STANDARDS, "ignores.c", opening, &calls);
+    warned_of(&workshop, cpp_compilers(), &CPP_STANDARDS, "ignores.cpp", opening, &calls);
+
+    let members = [
+        "client.wait(ENOS_STATE_ONLINE, 0)",
+        "client.flush(0)",
+        "client.publish(\"t\", \"p\")",
+        "client.post_measurepoints(\"{}\")",
+        "client.reply(command, \"1\", 200)",
+        "client.end(0)",
+    ];
+    let names = members.map(|call| call.strip_prefix("client.").unwrap().split_once('(').unwrap().0);
+    let cover = std::fs::read_to_string(root().join("include/enos.hpp")).unwrap();
+    assert_eq!(marked(&code(&cover), "ENOS_NODISCARD"), names);
+    let opening = "#include <enos.hpp>\nvoid ignore(enos::client &client, const enos_event &command)\n{";
+    warned_of(&workshop, cpp_compilers(), &CPP_STANDARDS, "ignores_members.cpp", opening, &members);
 }
 
 /// The program in the header's opening.

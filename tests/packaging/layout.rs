@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::fs;
 use std::mem::offset_of;
 
-use enos::ffi::batch::enos_message;
-use enos::ffi::event::enos_event;
-use enos::ffi::log::enos_log_record;
-use enos::ffi::outbox::{enos_outbox_info, enos_outbox_message};
-use enos::ffi::sign::enos_sign_params;
-use enos::ffi::stats::enos_stats;
-use enos::storage::vtable::{enos_storage, enos_storage_change};
+use enos::internals::ffi::batch::enos_message;
+use enos::internals::ffi::event::enos_event;
+use enos::internals::ffi::log::enos_log_record;
+use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
+use enos::internals::ffi::sign::enos_sign_params;
+use enos::internals::ffi::stats::enos_stats;
+use enos::internals::storage::vtable::{enos_storage, enos_storage_change};
 use generate::layout::{read, structs, Struct, PATH};
 use support::native::{c_compilers, header, root, succeed, Workshop};
 
@@ -49,7 +49,7 @@ fn the_library_has_the_layout_of_the_table() {
         last_connack round_trip_ms
     });
     layout_of!(ours, enos_message { struct_size kind flags topic payload len });
-    layout_of!(ours, enos_outbox_info { struct_size messages bytes set_aside dropped dead_letters });
+    layout_of!(ours, enos_outbox_info { struct_size messages bytes dead_letters_ever dropped dead_letters });
     layout_of!(ours, enos_outbox_message { struct_size token code reserved topic payload len });
 
     let column = if cfg!(target_pointer_width = "64") { 0 } else { 1 + usize::from(cfg!(target_arch = "arm")) };

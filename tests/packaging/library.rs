@@ -58,6 +58,19 @@ fn it_is_hardened() {
     assert!(needs("_chk"), "no _FORTIFY_SOURCE: {needed}");
 }
 
+/// Neither the feature for tests, nor what it adds.
+#[test]
+fn it_has_no_hook_for_tests() {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "--offline", "--package=enos", "--edges=normal", "--depth=0", "--format={p} {f}"]);
+    let features = succeed(tree.current_dir(root()));
+    assert!(features.starts_with("enos ") && !features.contains("internals"), "{features}");
+    let debug = built().join(format!("{}.debug", library().file_name().unwrap().to_str().unwrap()));
+    let symbols = succeed(Command::new("nm").arg(debug));
+    assert!(symbols.contains("5panic6caught"), "no function of the library's own: {symbols}");
+    assert!(!symbols.contains("provoke"), "{symbols}");
+}
+
 /// A panic message names a file: with a path in the sources, not on the build machine.
 #[test]
 fn it_does_not_tell_where_it_was_built() {

@@ -7,9 +7,9 @@ use std::mem::transmute_copy;
 use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 
-use enos::ffi::activation::enos_activation;
-use enos::ffi::config::enos_config;
-use enos::ffi::sign::enos_sign_params;
+use enos::internals::ffi::activation::enos_activation;
+use enos::internals::ffi::config::enos_config;
+use enos::internals::ffi::sign::enos_sign_params;
 use support::alone::alone_with;
 use support::memory::{Runs, PADS};
 use support::native;

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-use enos::storage::directory::directory_create;
-use enos::storage::key_value::KeyValue;
-use enos::storage::record::Role;
-use enos::storage::records::Records;
-use enos::storage::vtable::{enos_storage, HostStorage};
+use enos::internals::storage::directory::directory_create;
+use enos::internals::storage::key_value::KeyValue;
+use enos::internals::storage::record::Role;
+use enos::internals::storage::records::Records;
+use enos::internals::storage::vtable::{enos_storage, HostStorage};
+
+use crate::records::StoreVerified;
 
 /// Opens `path`, makes it if it is missing, and takes over the storage.
 pub fn open(path: &Path) -> Arc<HostStorage> {

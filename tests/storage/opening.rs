@@ -6,9 +6,9 @@ use std::os::unix::fs::{chown, symlink, DirBuilderExt, MetadataExt, PermissionsE
 use std::path::Path;
 use std::{fs, io, ptr};
 
-use enos::error::Status;
-use enos::storage::directory::{directory, directory_create};
-use enos::storage::key_value::{Change, KeyValue};
+use enos::internals::error::Status;
+use enos::internals::storage::directory::{directory, directory_create};
+use enos::internals::storage::key_value::{Change, KeyValue};
 use support::alone::alone;
 use support::log;
 
@@ -158,7 +158,7 @@ fn a_parent_that_its_group_can_write_is_a_warning() {
         let path = root.path().join("enos");
         assert_eq!(log::listen(log::TRACE), 0);
         let warnings = || {
-            enos::log::deliver();
+            enos::internals::log::deliver();
             log::records().into_iter().filter(|record| record.message.contains("its parent")).count()
         };
         for (bits, warned) in [(0o755, 0), (0o1775, 0), (0o775, 1)] {

@@ -1,12 +1,12 @@
 //! Records: the round trip, refusals, and the bytes that devices have on flash.
 
-use enos::error::Status;
-use enos::model::storage::StorageError;
-use enos::protocol::{DeviceSecret, Secret, Standing};
-use enos::storage::contents::{StoredBudget, StoredSign};
-use enos::storage::record::{decode, encode, RecordError, Role};
-use enos::storage::records::Records;
-use enos::storage::secrets::{self, decode_pending, StoredSecrets};
+use enos::internals::error::Status;
+use enos::internals::model::storage::StorageError;
+use enos::internals::protocol::{DeviceSecret, Secret, Standing};
+use enos::internals::storage::contents::{StoredBudget, StoredSign};
+use enos::internals::storage::record::{decode, encode, RecordError, Role};
+use enos::internals::storage::records::Records;
+use enos::internals::storage::secrets::{self, decode_pending, StoredSecrets};
 use zeroize::Zeroizing;
 
 use support::host::{Asked, Store};
@@ -17,6 +17,19 @@ const DIGEST: &str = "0123456789abcdef";
 
 fn records(store: &Store) -> Records {
     Records::new(store.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
+}
+
+/// Stores as a client does, whose loop makes one call of the host's at a time.
+pub trait StoreVerified {
+    fn store_verified(&self, role: Role, data: &[u8]) -> Result<(), StorageError>;
+}
+
+impl StoreVerified for Records {
+    fn store_verified(&self, role: Role, data: &[u8]) -> Result<(), StorageError> {
+        let mut storing = self.storing(role, data)?;
+        while !storing.step(self)? {}
+        Ok(())
+    }
 }
 
 fn stored(text: &str, asset_id: Option<&str>) -> DeviceSecret {

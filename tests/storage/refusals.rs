@@ -1,13 +1,13 @@
 //! The directory store when the system refuses: disk full, worn flash, read-only, out of descriptors.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::thread;
 
-use enos::model::storage::StorageError;
-use enos::storage::directory::directory_create;
+use enos::internals::model::storage::StorageError;
+use enos::internals::storage::directory::directory_create;
 
 use crate::directory::open;
 

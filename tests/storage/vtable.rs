@@ -1,12 +1,12 @@
 //! A host's vtable that lies, fails, or is called from several places.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use enos::model::storage::StorageError;
-use enos::storage::vtable::{enos_storage, HostStorage};
+use enos::internals::model::storage::StorageError;
+use enos::internals::storage::vtable::{enos_storage, HostStorage};
 use support::host::{Store, NOT_FOUND, TOO_SMALL};
 
 const LIMIT: usize = 64 * 1024;

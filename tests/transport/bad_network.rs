@@ -1,7 +1,7 @@
 //! A network that is bad in every way: slow, in single bytes, with small windows, cut at each byte, stalled in either
 //! direction. Over TCP and TLS, and every message is accounted for.
 
-use enos::model::link::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,7 +1,7 @@
 //! Both directions of a connection go on by themselves: what comes is read while a write waits for room, and every
 //! acknowledgement goes out.
 
-use enos::model::link::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::io::Write;
 use std::time::{Duration, Instant};
 use support::broker::{puback, publish, Peer, PUBACK, PUBLISH};

@@ -1,7 +1,7 @@
 //! Publish and subscribe: each call has its one outcome, against a scripted broker; and messages that come in.
 
-use enos::error::Status;
-use enos::model::link::LinkEvent;
+use enos::internals::error::Status;
+use enos::internals::model::link::LinkEvent;
 use support::broker::*;
 use support::online::{online, online_with};
 use support::rig::{options, Rig};

@@ -1,8 +1,8 @@
 //! Connecting: each outcome, against a scripted broker.
 
-use enos::error::Status;
-use enos::model::link::LinkEvent;
-use enos::transport::link::{Link, LinkOptions};
+use enos::internals::error::Status;
+use enos::internals::model::link::LinkEvent;
+use enos::internals::transport::link::{Link, LinkOptions};
 use std::time::{Duration, Instant};
 use support::alone::alone;
 use support::broker::*;

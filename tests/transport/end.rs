@@ -1,6 +1,6 @@
 //! How a link ends: lost, closed or dropped, against a scripted broker.
 
-use enos::model::link::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::online::{online, online_with};

@@ -1,8 +1,8 @@
 //! Who sees to a link: the thread in its loop, and while nobody is there, the keeper. It takes over within the time
 //! that is set, and gives back at once.
 
-use enos::model::link::LinkEvent;
-use enos::transport::link::Link;
+use enos::internals::model::link::LinkEvent;
+use enos::internals::transport::link::Link;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

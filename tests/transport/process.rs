@@ -1,6 +1,6 @@
 //! What a link does not do to its process: no SIGPIPE, nothing from the environment.
 
-use enos::model::link::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use support::alone::{alone, alone_with};
 use support::rig::Rig;
 use support::wire::Wires;

@@ -1,8 +1,8 @@
 //! Name look-ups: literals, names, a name server that never answers, and what that does to others: nothing.
 
-use enos::error::Error;
-use enos::transport::inbox::Arrival;
-use enos::transport::resolve::Resolver;
+use enos::internals::error::Error;
+use enos::internals::transport::inbox::Arrival;
+use enos::internals::transport::resolve::Resolver;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{channel, Sender};

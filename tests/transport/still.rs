@@ -1,8 +1,8 @@
 //! A connection in which one direction stands still is lost after 2.5 keep-alives, whatever the other one does; one
 //! that moves slowly is kept.
 
-use enos::error::Status;
-use enos::model::link::LinkEvent;
+use enos::internals::error::Status;
+use enos::internals::model::link::LinkEvent;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use support::broker::{puback, publish, Peer, PUBLISH};

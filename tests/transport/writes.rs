@@ -1,6 +1,6 @@
 //! Each way in which a write can end, over TCP and TLS, under valgrind: nothing is lost, and nothing is used that is freed.
 
-use enos::model::link::LinkEvent;
+use enos::internals::model::link::LinkEvent;
 use std::io::Read;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;

@@ -201,7 +201,7 @@ impl Outbox {
             Ok(()) => {
                 self.storage_backoff.reset();
                 if let Some(slot) = self.window.pop() {
-                    Outbox::tell(slot.token, &slot.message, Status::ENOS_ERR_SET_ASIDE, answer, around.actions);
+                    Outbox::tell(slot.token, &slot.message, Status::ENOS_ERR_DEAD_LETTER, answer, around.actions);
                     self.leave_page(slot.page);
                 }
             }

@@ -184,7 +184,7 @@ fn a_message_that_the_broker_hangs_up_on_is_a_dead_letter_after_six_connections(
         world.publish_durable(3, false, 0).unwrap();
         world.connect();
         let began = world.now;
-        while !world.events.iter().any(|event| event.status == S::ENOS_ERR_SET_ASIDE) {
+        while !world.events.iter().any(|event| event.status == S::ENOS_ERR_DEAD_LETTER) {
             world.step(began + 24 * 60 * MINUTE);
         }
         assert_eq!(world.cloud.connects.len(), 6, "seed {seed}");

@@ -3,6 +3,8 @@
 //! Files are read anew for each link, so a renewed certificate counts from the next CONNECT on. The system's authorities
 //! are kept, and loaded anew when they have changed.
 
+#![cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only OpenSSL reads the settings"))]
+
 use crate::error::Result;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use std::ffi::{c_char, CStr};
 use std::ptr::{null, null_mut};
 
-use enos::error::Status::*;
-use enos::ffi::activation::*;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::activation::*;
 
 use super::*;
 

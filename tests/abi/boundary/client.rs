@@ -2,12 +2,12 @@
 
 use std::ptr::{null, null_mut};
 
-use enos::error::Status::*;
-use enos::ffi::batch::enos_client_publish_batch;
-use enos::ffi::client::*;
-use enos::ffi::config::*;
-use enos::ffi::handle::enos_client;
-use enos::ffi::message::*;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::batch::enos_client_publish_batch;
+use enos::internals::ffi::client::*;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::message::*;
 
 use support::alone::alone;
 use support::broker::nobody;

@@ -3,11 +3,11 @@
 use std::mem::zeroed;
 use std::ptr::{null, null_mut};
 
-use enos::error::Status::*;
-use enos::ffi::config::*;
-use enos::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
-use enos::ffi::tls::*;
-use enos::storage::vtable::enos_storage;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
+use enos::internals::ffi::tls::*;
+use enos::internals::storage::vtable::enos_storage;
 
 use support::host::Setup;
 

@@ -10,8 +10,8 @@ mod tls;
 
 use std::ffi::c_char;
 
-use enos::error::Status;
-use enos::ffi::status::enos_strerror;
+use enos::internals::error::Status;
+use enos::internals::ffi::status::enos_strerror;
 use support::host::{last_error, text, NUL_TERMINATED};
 
 const BAD_UTF8: *const c_char = c"ab\xFF".as_ptr();

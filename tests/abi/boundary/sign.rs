@@ -4,8 +4,8 @@ use std::ffi::c_char;
 use std::mem::size_of;
 use std::ptr::{null, null_mut};
 
-use enos::error::Status::*;
-use enos::ffi::sign::*;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::sign::*;
 
 use super::*;
 

@@ -2,12 +2,12 @@
 
 use std::ptr::{null, null_mut};
 
-use enos::error::Status::*;
-use enos::ffi::activation::*;
-use enos::ffi::client::*;
-use enos::ffi::event::*;
-use enos::ffi::guard::provoke_panic;
-use enos::ffi::status::*;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::activation::*;
+use enos::internals::ffi::client::*;
+use enos::internals::ffi::event::*;
+use enos::internals::ffi::guard::provoke_panic;
+use enos::internals::ffi::status::*;
 
 use super::*;
 

@@ -5,10 +5,10 @@ use std::mem::{size_of, zeroed};
 use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
 
-use enos::error::Status::*;
-use enos::ffi::config::*;
-use enos::ffi::storage::*;
-use enos::storage::vtable::enos_storage;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::storage::*;
+use enos::internals::storage::vtable::enos_storage;
 use support::broker::nobody;
 use support::host::{Setup, Store};
 

@@ -2,9 +2,9 @@
 
 use std::ptr::null;
 
-use enos::error::Status::*;
-use enos::ffi::config::*;
-use enos::ffi::tls::*;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::tls::*;
 
 use support::host::Setup;
 

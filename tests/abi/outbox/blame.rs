@@ -1,7 +1,7 @@
 //! Which message becomes a dead letter when links are lost or answers do not come: the message that is the cause, and
 //! no other.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::*;
 
@@ -75,14 +75,14 @@ fn a_message_at_which_the_link_is_lost_behind_another_that_passes_is_a_dead_lett
     // The fifth loss ends it, not what passes later.
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status, told[1].detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status, told[1].detail_code), (tokens[1], ENOS_ERR_DEAD_LETTER, 0), "{told:#?}");
     assert!(told[1].detail.contains("the link was lost 5 times"), "{told:#?}");
     let mut peer = broker.accept_mqtt();
     assert_eq!([peer.answer_publish().payload()[0], peer.answer_publish().payload()[0]], [2, 3]);
     assert_eq!(host.until("DELIVERED").token, tokens[3]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(host.dead_letters(), [Kept { token: tokens[1], code: 0, topic: Some("t".into()), payload: vec![1] }]);
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1);
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1);
 }
 
 /// Whatever the number of losses is, the link holds after them.
@@ -103,7 +103,7 @@ fn a_link_that_holds_in_the_end_blames_nobody() {
         let told = host.outcomes(&tokens);
         assert!(told.values().all(|told| told.status == ENOS_OK), "after {losses} losses: {told:#?}");
         assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-        assert_eq!(host.outbox_info().unwrap().set_aside, 0);
+        assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 0);
     }
 }
 
@@ -121,7 +121,7 @@ fn a_message_that_passes_after_another_one_is_not_blamed_for_earlier_losses() {
     assert_eq!(numbers, [1, 0, 1]);
     assert!(host.outcomes(&tokens).values().all(|told| told.status == ENOS_OK));
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!(host.outbox_info().unwrap().set_aside, 0);
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 0);
 }
 
 /// As many losses as make no difference: good messages, a link that is not.
@@ -141,7 +141,7 @@ fn a_bad_link_makes_no_dead_letters() {
         assert_eq!((told.token, told.status), (*token, ENOS_OK), "{told:?}");
     }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((host.outbox_info().unwrap().set_aside, host.dead_letters().len()), (0, 0));
+    assert_eq!((host.outbox_info().unwrap().dead_letters_ever, host.dead_letters().len()), (0, 0));
 }
 
 #[test]
@@ -154,12 +154,12 @@ fn two_bad_messages_in_a_row_are_both_found() {
     end_links_behind(&broker, 2, 0, 2);
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (tokens[2], ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_DEAD_LETTER), "{told:#?}");
     // The one between them may be good, so it has its turn.
     assert_eq!(end_links(&broker, 3), [1; 3]);
     end_links_behind(&broker, 2, 1, 2);
     let told = host.until("DELIVERED");
-    assert_eq!((told.token, told.status), (tokens[1], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told.token, told.status), (tokens[1], ENOS_ERR_DEAD_LETTER), "{told:#?}");
     let mut peer = broker.accept_mqtt();
     assert_eq!(peer.answer_publish().payload(), [2]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
@@ -187,7 +187,7 @@ fn the_only_message_is_retried_until_there_is_another_to_compare() {
     end_links_behind(&broker, 1, 0, 1);
     let told = [host.until("DELIVERED"), host.until("DELIVERED")];
     assert_eq!((told[0].token, told[0].status), (second, ENOS_OK), "{told:#?}");
-    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_SET_ASIDE), "{told:#?}");
+    assert_eq!((told[1].token, told[1].status), (tokens[0], ENOS_ERR_DEAD_LETTER), "{told:#?}");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_post_that_goes_unanswered_behind_another_that_is_answered_is_a_dead_letter(
     }
     assert_eq!(host.waiting(), 3, "but goes out once more behind it, so that the order is kept");
     let told = host.until("REPLY");
-    assert_eq!((told.token, told.status, told.detail_code), (tokens[1], ENOS_ERR_SET_ASIDE, 0), "{told:?}");
+    assert_eq!((told.token, told.status, told.detail_code), (tokens[1], ENOS_ERR_DEAD_LETTER, 0), "{told:?}");
     assert!(told.detail.contains("no answer 5 times"), "{told:?}");
     for number in [2, 3] {
         let request = Request::next(&mut peer);

@@ -1,7 +1,7 @@
 //! Mosquitto under `kill -9` and restart, while a device publishes durable messages: the broker's own log accounts for
 //! each of them. 20 cycles, or 2,000 with ENOS_SOAK.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;

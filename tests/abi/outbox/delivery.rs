@@ -1,7 +1,7 @@
 //! Durable messages through the ABI: accepted in any state, delivered in order, with one event each in a process,
 //! across losses and restarts.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::sync::{Arc, Mutex};
 use support::broker::*;
 use support::host::*;

@@ -1,6 +1,6 @@
 //! The outbox as the host sees it: listing and dropping messages, and a message that EnOS cannot read.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use serde_json::Value;
 use support::broker::*;
 use support::gate::Gate;
@@ -69,7 +69,7 @@ fn in_flight_messages_can_be_dropped_and_later_ones_go_on() {
     request.answer(&mut peer, 200);
     assert_eq!(host.until("REPLY").token, tokens[1]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((host.take(), host.outbox_info().unwrap().set_aside), (None, 0));
+    assert_eq!((host.take(), host.outbox_info().unwrap().dead_letters_ever), (None, 0));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_refusal_during_a_drop_makes_no_dead_letter() {
     Request::next(&mut peer).answer(&mut peer, 200);
     assert_eq!(host.until("REPLY").token, next[0]);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((tokens(&host.dead_letters()), host.outbox_info().unwrap().set_aside), (vec![], 0));
+    assert_eq!((tokens(&host.dead_letters()), host.outbox_info().unwrap().dead_letters_ever), (vec![], 0));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn dead_letters_keep_to_the_limits_and_each_removal_is_reported() {
         dead.extend(posts(&host, 0..1));
         let request = Request::next(&mut peer);
         request.answer(&mut peer, 1206);
-        assert_eq!(host.until("REPLY").status, ENOS_ERR_SET_ASIDE);
+        assert_eq!(host.until("REPLY").status, ENOS_ERR_DEAD_LETTER);
     }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(tokens(&host.dead_letters()), dead, "more than a few");
@@ -162,8 +162,8 @@ fn a_refusal_without_an_id_counts_when_one_message_waits_and_has_them_sent_one_b
     while host.take().is_some() {}
     exactly_once(&tokens, &host.seen);
     let told = host.seen.iter().find(|told| told.token == tokens[1]).unwrap();
-    assert_eq!((told.status, told.detail_code), (ENOS_ERR_SET_ASIDE, 1220), "{told:?}");
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1);
+    assert_eq!((told.status, told.detail_code), (ENOS_ERR_DEAD_LETTER, 1220), "{told:?}");
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn the_simulated_cloud_cannot_read_a_message_of_an_earlier_library_and_the_rest_
     let outcomes: Vec<_> =
         host.seen.iter().filter(|told| told.name == "REPLY").map(|told| (told.token, told.status)).collect();
     assert_eq!(outcomes.len(), 5, "{outcomes:?}");
-    assert!(outcomes.contains(&(bad, ENOS_ERR_SET_ASIDE)), "{outcomes:?}");
+    assert!(outcomes.contains(&(bad, ENOS_ERR_DEAD_LETTER)), "{outcomes:?}");
     assert!(good.iter().all(|token| outcomes.contains(&(*token, ENOS_OK))), "{outcomes:?}");
 }
 

@@ -1,6 +1,6 @@
 //! How much the outbox holds, what happens when it is full, and how it shares the link.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::host::*;

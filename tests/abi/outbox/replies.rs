@@ -1,7 +1,7 @@
 //! Posts that stay until EnOS has answered 200: which are sent again, which become dead letters, which are sent as late
 //! data.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::Event;
 use support::broker::*;
 use support::desk::Desk;
@@ -89,11 +89,11 @@ fn a_final_refusal_makes_a_dead_letter_and_the_next_posts_go_on() {
     }
     let told: Vec<_> = (0..3).map(|_| host.until("REPLY")).collect();
     let outcomes: Vec<_> = told.iter().map(|told| (told.token, told.status, told.detail_code)).collect();
-    let expected = [(tokens[0], ENOS_OK, 200), (tokens[1], ENOS_ERR_SET_ASIDE, 1206), (tokens[2], ENOS_OK, 200)];
+    let expected = [(tokens[0], ENOS_OK, 200), (tokens[1], ENOS_ERR_DEAD_LETTER, 1206), (tokens[2], ENOS_OK, 200)];
     assert_eq!(outcomes, expected);
     assert_eq!(told[1].detail, "EnOS answered 1206: as told");
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1);
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1);
     let letter = Kept { token: tokens[1], code: 1206, topic: Some(String::new()), payload: params(1).into() };
     assert_eq!(host.dead_letters(), std::slice::from_ref(&letter));
     assert_eq!(host.dead_letters(), [letter], "it is kept");
@@ -102,7 +102,7 @@ fn a_final_refusal_makes_a_dead_letter_and_the_next_posts_go_on() {
     assert_eq!(host.drop_message(tokens[1]), ENOS_OK);
     assert_eq!(host.drop_message(tokens[1]), ENOS_ERR_NOT_FOUND, "it is gone");
     assert_eq!((host.dead_letters(), host.outbox_info().unwrap().dead_letters), (vec![], 0));
-    assert_eq!(host.outbox_info().unwrap().set_aside, 1, "how many ever");
+    assert_eq!(host.outbox_info().unwrap().dead_letters_ever, 1, "how many ever");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The outbox and its storage: the cost of a message, and a storage that fails, fills up or damages values.
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::*;
 
@@ -209,7 +209,7 @@ fn a_message_that_only_a_later_version_knows_is_a_dead_letter_and_the_rest_goes_
     while host.take().is_some() {}
     exactly_once(&tokens, &host.seen);
     let told = host.seen.iter().find(|told| told.token == tokens[1]).unwrap();
-    assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_ERR_SET_ASIDE), "{told:?}");
+    assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_ERR_DEAD_LETTER), "{told:?}");
     assert!(told.detail.contains("operation 99"), "{told:?}");
     let letters = host.dead_letters();
     assert_eq!((letters.len(), letters[0].token, &letters[0].topic), (1, tokens[1], &None), "{letters:?}");

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use support::desk::Desk;
 use support::host::{Host, Setup, Store, DEVICE_KEY, ONLINE, PERSISTING};
 use support::parallel;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use enos::error::Status::*;
-use enos::protocol::{DeviceSecret, Identity, Secret, Standing};
-use enos::storage::record::{encode, Role};
-use enos::storage::secrets::{self, StoredSecrets};
+use enos::internals::error::Status::*;
+use enos::internals::protocol::{DeviceSecret, Identity, Secret, Standing};
+use enos::internals::storage::record::{encode, Role};
+use enos::internals::storage::secrets::{self, StoredSecrets};
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY};
 use support::parallel;

@@ -1,10 +1,10 @@
 //! The effect of the stored time stamps of earlier CONNECTs on the next process.
 
-use enos::error::Status::*;
-use enos::protocol::Identity;
-use enos::storage::contents::StoredBudget;
-use enos::storage::record::{encode, Role};
-use enos::transport::clock::{boot_id, boottime_ms};
+use enos::internals::error::Status::*;
+use enos::internals::protocol::Identity;
+use enos::internals::storage::contents::StoredBudget;
+use enos::internals::storage::record::{encode, Role};
+use enos::internals::transport::clock::{boot_id, boottime_ms};
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY, WAITING};
 

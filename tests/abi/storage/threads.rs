@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use enos::error::Status::*;
-use enos::ffi::config::enos_config_new;
-use enos::ffi::sign::enos_sign_username;
-use enos::ffi::storage::enos_storage_directory;
+use enos::internals::error::Status::*;
+use enos::internals::ffi::config::enos_config_new;
+use enos::internals::ffi::sign::enos_sign_username;
+use enos::internals::ffi::storage::enos_storage_directory;
 use support::desk::Desk;
 use support::gate::Gate;
 use support::host::{Client, Host, Store, CONNECTING, DEVICE_KEY, ONLINE, PATIENCE_MS, PERSISTING};
@@ -131,7 +131,10 @@ fn a_callback_that_calls_the_library_is_refused() {
         // SAFETY: a handle.
         seen.extend(unsafe {
             let handle = client.handle();
-            [enos::ffi::client::enos_client_connect(handle), enos::ffi::client::enos_client_disconnect(handle)]
+            [
+                enos::internals::ffi::client::enos_client_connect(handle),
+                enos::internals::ffi::client::enos_client_disconnect(handle),
+            ]
         });
         seen.insert(client.publish("t", b"", 0).unwrap_err() as i32);
         None

@@ -1,6 +1,6 @@
 //! The faults of a storage.
 
-use enos::storage::record::{encode, Role};
+use enos::internals::storage::record::{encode, Role};
 use support::host::{Asked, Request, NOT_FOUND, TOO_SMALL};
 
 /// The code of a failing call.

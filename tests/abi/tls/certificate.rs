@@ -1,7 +1,7 @@
 //! The device's own certificate: brokers that require one, and the errors when they refuse.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::ca::{Authority, Files, KeyKind, Profile};
 use enos_sim::{Event, TlsConfig};
 use openssl::ssl::SslVersion;

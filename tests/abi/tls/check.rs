@@ -1,7 +1,7 @@
 //! The checks of the broker's certificate, and the errors when a check or the handshake fails.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::ca::{Authority, Certified, KeyKind, Profile, Validity};
 use openssl::ssl::{NameType, SslContextBuilder, SslOptions, SslVersion};
 use openssl::x509::X509;

@@ -2,7 +2,7 @@
 //! changed.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use openssl::ssl::SslVersion;
 use std::io::Read;
 use support::broker::{connack, Broker};
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// The device's next attempt: the status of its first event, its text, and the forwarded bytes.
-    fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::error::Status, String, Vec<u8>) {
+    fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::internals::error::Status, String, Vec<u8>) {
         self.proxy.cut_at(cut);
         host.connect();
         let told = host.next();

@@ -2,7 +2,7 @@
 //! asks for a password.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::{self, *};
+use enos::internals::error::Status::{self, *};
 use enos_sim::ca::{Authority, KeyKind, Profile, Validity};
 use openssl::x509::X509;
 use std::fs;

@@ -2,7 +2,7 @@
 //! no secret. The test has its own process, because a process has one log callback.
 #![cfg(feature = "tls")]
 
-use enos::error::Status::*;
+use enos::internals::error::Status::*;
 use enos_sim::ca::{Authority, KeyKind, Profile};
 use std::fs;
 use support::alone::alone;

@@ -3,7 +3,7 @@
 #![cfg(feature = "tls")]
 
 use super::check::{accepts, refuses};
-use enos::error::Status::ENOS_ERR_TLS;
+use enos::internals::error::Status::ENOS_ERR_TLS;
 use enos_sim::ca::{Authority, Certified, Files, KeyKind, Profile};
 use openssl::asn1::Asn1Time;
 use openssl::base64;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use enos::protocol::Identity;
-use enos::storage::directory::directory;
-use enos::storage::record::Role;
-use enos::storage::records::Records;
-use enos::storage::secrets::StoredSecrets;
-use enos::storage::vtable::HostStorage;
+use enos::internals::protocol::Identity;
+use enos::internals::storage::directory::directory;
+use enos::internals::storage::record::Role;
+use enos::internals::storage::records::Records;
+use enos::internals::storage::secrets::StoredSecrets;
+use enos::internals::storage::vtable::HostStorage;
 use enos_sim::ca::KeyKind;
 use enos_sim::{Activation, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
 use enos_sim::{TlsConfig, TlsVersion};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use enos::error::Status;
+use enos::internals::error::Status;
 
 use super::outage::{check_budget, hurried, within_budget, Device, Row, ENOS_WINDOW};
 use support::mosquitto::Mosquitto;

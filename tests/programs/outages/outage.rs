@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use enos::error::Status;
+use enos::internals::error::Status;
 
 use support::host::{Host, Setup, Told, DEVICE_SECRET, IDLE, PATIENCE};
 use support::mosquitto::Mosquitto;

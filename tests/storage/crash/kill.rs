@@ -1,6 +1,6 @@
 //! SIGKILL before and after every system call: the next process finds the old value or the new one.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use support::alone::alone;
 
-use enos::storage::directory::directory_create;
+use enos::internals::storage::directory::directory_create;
 
 use super::open;
 use super::tracer::trace;

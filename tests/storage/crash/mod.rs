@@ -11,8 +11,8 @@ mod tracer;
 use std::path::Path;
 use std::sync::Arc;
 
-use enos::storage::directory::directory_create;
-use enos::storage::vtable::HostStorage;
+use enos::internals::storage::directory::directory_create;
+use enos::internals::storage::vtable::HostStorage;
 
 /// Opens `path`, makes it if it is missing, and takes over the storage.
 fn open(path: &Path) -> Arc<HostStorage> {

@@ -3,7 +3,7 @@
 //! The real system calls of a store are recorded, and replayed on a model of a disk: data that was not synced may be
 //! there, or not, or partly. Every disk that a cut could leave is then built and opened.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use support::alone::alone;
 use tempfile::TempDir;
 
-use enos::storage::directory::directory;
+use enos::internals::storage::directory::directory;
 
 use super::kill::store_or_erase;
 use super::open;

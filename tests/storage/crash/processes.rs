@@ -1,11 +1,11 @@
 //! Several processes and one directory.
 
-use enos::storage::key_value::KeyValue;
+use enos::internals::storage::key_value::KeyValue;
 use std::fs;
 use support::alone::alone;
 
-use enos::error::Status;
-use enos::storage::directory::directory;
+use enos::internals::error::Status;
+use enos::internals::storage::directory::directory;
 
 use super::open;
 use super::tracer::Child;

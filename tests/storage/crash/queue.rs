@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
-use enos::protocol::outbox::PageFound;
-use enos::protocol::request::PostTime;
-use enos::protocol::{Operation, Request, Totals};
-use enos::storage::queue::{Queue, QueueLimits};
-use enos::storage::records::Records;
+use enos::internals::protocol::outbox::PageFound;
+use enos::internals::protocol::request::PostTime;
+use enos::internals::protocol::{Operation, Request, Totals};
+use enos::internals::storage::queue::{Queue, QueueLimits};
+use enos::internals::storage::records::Records;
 
 use super::open;
 use super::power_cut::{build, Disk, Files, Op, Recorder};

@@ -1,7 +1,7 @@
 //! The ways in which a broker can end a connection.
 
 use crate::broker::Peer;
-use enos::error::Status::{self, *};
+use enos::internals::error::Status::{self, *};
 
 /// How a connection ends.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-use enos::ffi::log::{enos_log_record, enos_log_set};
+use enos::internals::ffi::log::{enos_log_record, enos_log_set};
 
 use crate::host::text;
 

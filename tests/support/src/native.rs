@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
-use enos::ffi::status::enos_abi_version;
+use enos::internals::ffi::status::enos_abi_version;
 use tempfile::TempDir;
 
 pub const C_STANDARDS: [&str; 3] = ["c99", "c11", "c17"];

@@ -2,7 +2,7 @@
 
 use crate::broker::{Broker, Peer};
 use crate::rig::{options, Rig};
-use enos::transport::link::{Link, LinkOptions};
+use enos::internals::transport::link::{Link, LinkOptions};
 
 /// A connected link, and its peer.
 pub fn online(rig: &mut Rig) -> (Link, Peer) {

@@ -1,10 +1,10 @@
 //! Does what a client's loop does with a link: an inbox, its waker, and the events in order.
 
 use crate::broker::PATIENCE;
-use enos::model::link::LinkEvent;
-use enos::transport::inbox::{Arrival, Inbox, InboxLimits, Welcome};
-use enos::transport::link::{Link, LinkOptions};
-use enos::transport::wake::Waker;
+use enos::internals::model::link::LinkEvent;
+use enos::internals::transport::inbox::{Arrival, Inbox, InboxLimits, Welcome};
+use enos::internals::transport::link::{Link, LinkOptions};
+use enos::internals::transport::wake::Waker;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use crate::broker::{connack, Broker, Peer, CONNECT};
 use crate::host::{Host, Setup, Told, DEVICE_SECRET};
-use enos::error::Status;
-use enos::ffi::tls::*;
+use enos::internals::error::Status;
+use enos::internals::ffi::tls::*;
 use enos_sim::ca::{Authority, Certified, KeyKind, Profile};
 use enos_sim::TlsConfig;
 use openssl::pkey::PKey;

@@ -3,8 +3,8 @@
 use crate::broker::Peer;
 use crate::rig::{options, Rig};
 use crate::tls::{local, server_context, Pki};
-use enos::transport::link::{Link, LinkOptions};
-use enos::transport::tls::{Pem, Tls, TlsSettings};
+use enos::internals::transport::link::{Link, LinkOptions};
+use enos::internals::transport::tls::{Pem, Tls, TlsSettings};
 use openssl::ssl::{Ssl, SslContext, SslStream};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

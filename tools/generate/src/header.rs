@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use cbindgen::{Builder, Config};
-use enos::ffi::status::enos_abi_version;
+use enos::internals::ffi::status::enos_abi_version;
 use support::native::root;
 
 /// The chapters in the order in which a reader needs them. The last file of each has the chapter's heading as its doc

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::fs;
 
-use enos::protocol::operations::{Durability, Params, Reply, Row, Senders, TABLE};
-use enos::protocol::topic::{self, Scope};
-use enos::protocol::Identity;
+use enos::internals::protocol::operations::{Durability, Params, Reply, Row, Senders, TABLE};
+use enos::internals::protocol::topic::{self, Scope};
+use enos::internals::protocol::Identity;
 use support::native::root;
 
 pub const PATH: &str = "docs/messages.md";

@@ -279,9 +279,9 @@ impl World {
                 self.violate(format!("number {number} is told to be through, and the cloud does not have it"));
             }
             Status::ENOS_OK => {}
-            Status::ENOS_ERR_SET_ASIDE | Status::ENOS_ERR_QUEUE_FULL => {
+            Status::ENOS_ERR_DEAD_LETTER | Status::ENOS_ERR_QUEUE_FULL => {
                 self.ledger.excused.insert(number);
-                if event.status == Status::ENOS_ERR_SET_ASIDE {
+                if event.status == Status::ENOS_ERR_DEAD_LETTER {
                     self.check_blame(number, event);
                 }
             }

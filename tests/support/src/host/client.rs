@@ -4,13 +4,13 @@ use std::ffi::{c_void, CStr, CString};
 use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
-use enos::error::Status;
-use enos::ffi::batch::*;
-use enos::ffi::client::*;
-use enos::ffi::handle::enos_client;
-use enos::ffi::message::*;
-use enos::ffi::outbox::*;
-use enos::ffi::stats::{enos_client_stats, enos_stats};
+use enos::internals::error::Status;
+use enos::internals::ffi::batch::*;
+use enos::internals::ffi::client::*;
+use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::message::*;
+use enos::internals::ffi::outbox::*;
+use enos::internals::ffi::stats::{enos_client_stats, enos_stats};
 
 use super::{ok, status, text};
 
@@ -122,7 +122,7 @@ impl Client {
 
     /// Provokes a panic of the library in the middle of a call.
     pub fn provoke_fault(self) -> Status {
-        status(unsafe { enos::ffi::guard::provoke_panic_on(self.0) })
+        status(unsafe { enos::internals::ffi::guard::provoke_panic_on(self.0) })
     }
 
     /// A call that has to be refused. If it succeeds, no other call may follow.
@@ -182,7 +182,7 @@ impl Client {
             struct_size: size_of::<enos_outbox_info>(),
             messages: 0,
             bytes: 0,
-            set_aside: 0,
+            dead_letters_ever: 0,
             dropped: 0,
             dead_letters: 0,
         };

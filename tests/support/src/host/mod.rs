@@ -21,11 +21,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use enos::error::Status;
-use enos::ffi::activation::enos_activation_device_secret;
-use enos::ffi::event::{enos_event, enos_event_name};
-use enos::ffi::handle::enos_client;
-use enos::ffi::status::enos_last_error;
+use enos::internals::error::Status;
+use enos::internals::ffi::activation::enos_activation_device_secret;
+use enos::internals::ffi::event::{enos_event, enos_event_name};
+use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::status::enos_last_error;
 
 pub use client::{Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use setup::Setup;
@@ -313,7 +313,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_IDENTITY_MISMATCH,
         ENOS_ERR_STORAGE,
         ENOS_ERR_UNSAVED_SECRET,
-        ENOS_ERR_SET_ASIDE,
+        ENOS_ERR_DEAD_LETTER,
         ENOS_ERR_NETWORK,
         ENOS_ERR_TLS,
         ENOS_ERR_CREDENTIALS,

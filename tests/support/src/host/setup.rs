@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::ptr::null_mut;
 use std::sync::{Arc, Condvar, Mutex};
 
-use enos::error::Status;
-use enos::ffi::client::enos_client_create;
-use enos::ffi::config::*;
-use enos::ffi::outbox::*;
-use enos::storage::directory::directory_create;
+use enos::internals::error::Status;
+use enos::internals::ffi::client::enos_client_create;
+use enos::internals::ffi::config::*;
+use enos::internals::ffi::outbox::*;
+use enos::internals::storage::directory::directory_create;
 
 use super::*;
 

@@ -6,7 +6,7 @@ use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use enos::storage::vtable::{enos_storage, HostStorage};
+use enos::internals::storage::vtable::{enos_storage, HostStorage};
 
 use super::text;
 
