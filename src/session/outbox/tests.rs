@@ -156,7 +156,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
                         None => {}
                     }
                 }
-                Action::SetAside { token, .. } => {
+                Action::KeepDeadLetter { token, .. } => {
                     return assert_eq!(token, outbox::token(1, 0));
                 }
                 _ => {}

@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::protocol::outbox::{self, Message, PageFound};
 use crate::protocol::request::{Moment, PostTime};
-use crate::protocol::{outbox, Operation};
+use crate::protocol::{Operation, Request};
 use crate::storage::key_value::{Change, KeyValue};
+use crate::storage::records::Value;
 
 /// A store in memory that stops working after so many changes.
 #[derive(Default)]
@@ -15,6 +17,9 @@ struct Cells {
     left: Option<u64>,
     /// A key that cannot be loaded.
     bad: Option<String>,
+    loads: u64,
+    /// How many changes came in each batch.
+    batches: Vec<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -22,7 +27,13 @@ struct Memory(Arc<Mutex<Cells>>);
 
 impl Memory {
     fn queue(&self, limits: QueueLimits) -> Queue {
-        Queue::new(Records::new(Arc::new(self.clone()), "pk", "dk", "0123456789abcdef"), limits)
+        let storage: Arc<dyn KeyValue> = Arc::new(self.clone());
+        Memory::queue_of(&storage, "0123456789abcdef", limits)
+    }
+
+    /// Of the device with this digest.
+    fn queue_of(storage: &Arc<dyn KeyValue>, digest: &str, limits: QueueLimits) -> Queue {
+        Queue::new(Records::new(Arc::clone(storage), "pk", "dk", digest), limits)
     }
 
     fn cells(&self) -> std::sync::MutexGuard<'_, Cells> {
@@ -35,14 +46,15 @@ impl Memory {
 }
 
 impl KeyValue for Memory {
-    fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+    fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        self.cells().loads += 1;
         if self.cells().bad.as_deref().is_some_and(|bad| key.starts_with(bad)) {
             return Err(StorageError::new(-5, "a bad block"));
         }
         Ok(self.cells().values.get(key).cloned().map(Zeroizing::new))
     }
 
-    fn store(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
+    fn store(&self, key: &str, value: &[u8]) -> Result<()> {
         let mut cells = self.cells();
         if let Some(left) = &mut cells.left {
             *left = left.checked_sub(1).ok_or(StorageError::new(-9, "dead"))?;
@@ -51,7 +63,7 @@ impl KeyValue for Memory {
         Ok(())
     }
 
-    fn erase(&self, key: &str) -> Result<(), StorageError> {
+    fn erase(&self, key: &str) -> Result<()> {
         let mut cells = self.cells();
         if cells.left == Some(0) {
             return Err(StorageError::new(-9, "dead"));
@@ -60,7 +72,8 @@ impl KeyValue for Memory {
         Ok(())
     }
 
-    fn change(&self, changes: &[Change]) -> Result<(), StorageError> {
+    fn change(&self, changes: &[Change]) -> Result<()> {
+        self.cells().batches.push(changes.len());
         changes.iter().try_for_each(|change| match change.value() {
             Some(value) => self.store(change.key(), value),
             None => self.erase(change.key()),
@@ -83,8 +96,8 @@ fn known(message: Message) -> Request {
     }
 }
 
-fn set_aside(queue: &mut Queue, token: u64, code: i32, request: Request) {
-    queue.set_aside(token, code, &Message::Request(request)).unwrap();
+fn bury(queue: &mut Queue, token: u64, code: i32, request: Request) {
+    queue.keep_dead_letter(token, code, &Message::Request(request)).unwrap();
 }
 
 /// All that is in the queue, from its head on.
@@ -203,6 +216,43 @@ fn a_bad_block_costs_what_stands_in_it_and_no_more() {
     }
 }
 
+#[test]
+fn a_batch_over_the_queues_of_several_devices_is_one_call_of_the_storage() {
+    let digests = ["0000000000000001", "0000000000000002", "0000000000000003"];
+    let batches = [vec![message(1, 10)], vec![message(2, 10), message(3, 10)], vec![message(4, 150_000)]];
+    for left in 0.. {
+        let memory = Memory::default();
+        let storage: Arc<dyn KeyValue> = Arc::new(memory.clone());
+        let queues = || digests.map(|digest| Memory::queue_of(&storage, digest, WIDE));
+        let mut live = queues();
+        // Opened, and with an index.
+        live.iter_mut().for_each(|queue| drop(queue.append(&[message(0, 1)]).unwrap()));
+        memory.cells().left = Some(left);
+        memory.cells().batches.clear();
+        let mut all: Vec<_> = live.iter_mut().zip(&batches).map(|(queue, batch)| (queue, batch.as_slice())).collect();
+        let accepted = Queue::append_to_all(&mut all).is_ok();
+        assert_eq!(memory.cells().batches[0], 5, "three of them are of the large message");
+        memory.cells().left = None;
+        for (queue, batch) in queues().iter_mut().zip(&batches) {
+            let found = contents(queue);
+            assert!(found[1..] == batch[..] || (found.len() == 1 && !accepted), "after {left} stores");
+        }
+        if accepted {
+            return;
+        }
+    }
+}
+
+/// A gateway may have many sub-devices that keep nothing.
+#[test]
+fn a_queue_that_was_never_used_costs_two_loads_to_open_and_nothing_before() {
+    let memory = Memory::default();
+    let mut queue = memory.queue(WIDE);
+    assert_eq!(memory.cells().loads, 0);
+    queue.open().unwrap();
+    assert_eq!(memory.cells().loads, 2);
+}
+
 /// All dead letters.
 fn letters(queue: &Queue) -> Vec<DeadLetter> {
     queue.dead_letters().filter_map(|number| queue.dead_letter(number).unwrap()).collect()
@@ -216,7 +266,7 @@ fn dead_letters_stay_until_they_are_dropped() {
     // Large ones take several values.
     let len = |number: u64| if number % 10 == 0 { 70_000 } else { 5 };
     for number in 0..30 {
-        set_aside(&mut queue, number, 1206, message(number as u32, len(number)));
+        bury(&mut queue, number, 1206, message(number as u32, len(number)));
     }
     let mut queue = memory.queue(WIDE);
     queue.open().unwrap();
@@ -230,7 +280,7 @@ fn dead_letters_stay_until_they_are_dropped() {
     }
     let mut queue = memory.queue(WIDE);
     queue.open().unwrap();
-    assert_eq!(queue.counts().unwrap(), Counts { dead_letters: 10, set_aside: 30, ..queue.counts().unwrap() });
+    assert_eq!(queue.counts().unwrap(), Counts { dead_letters: 10, dead_letters_ever: 30, ..queue.counts().unwrap() });
     for number in (0..30).step_by(3) {
         assert!(queue.drop_dead_letter(number).unwrap());
     }
@@ -246,7 +296,7 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
     let mut queue = memory.queue(limits);
     for number in 0..4 {
         let appended = queue.append(&[message(number, 1)]).unwrap();
-        set_aside(&mut queue, u64::from(number), 0, message(number, 1));
+        bury(&mut queue, u64::from(number), 0, message(number, 1));
         queue.finish(appended.next, appended.after).unwrap();
     }
     for number in 4..10 {
@@ -260,7 +310,7 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
     assert_eq!(queue.append(&[message(14, 1)]).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
     // By themselves they keep to the limits as well.
     for number in 100..200 {
-        set_aside(&mut queue, number, 0, message(1, 1000));
+        bury(&mut queue, number, 0, message(1, 1000));
     }
     assert_eq!((letters(&queue).len(), queue.take_dropped_dead().len()), (3, 97), "none goes untold");
 }
@@ -272,7 +322,7 @@ fn a_message_that_is_refused_costs_no_dead_letter() {
     for number in 0..8 {
         queue.append(&[message(number, 1)]).unwrap();
     }
-    set_aside(&mut queue, 0, 0, message(1, 1));
+    bury(&mut queue, 0, 0, message(1, 1));
     let three = [message(8, 1), message(9, 1), message(10, 1)];
     assert_eq!(queue.append(&three).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
     assert_eq!((queue.take_dropped_dead().len(), letters(&queue).len()), (0, 1));
@@ -317,12 +367,12 @@ fn a_torn_index_costs_no_dead_letter() {
         let memory = Memory::default();
         let mut queue = memory.queue(WIDE);
         queue.append(&[message(1, 1)]).unwrap();
-        (0..3).for_each(|number| set_aside(&mut queue, number, 0, message(1, 1)));
+        (0..3).for_each(|number| bury(&mut queue, number, 0, message(1, 1)));
         let key = format!("{slot}.0123456789abcdef");
         memory.cells().values.get_mut(&key).unwrap().truncate(9);
         let mut queue = memory.queue(WIDE);
         queue.open().unwrap();
-        set_aside(&mut queue, 3, 0, message(1, 1));
+        bury(&mut queue, 3, 0, message(1, 1));
         let tokens: Vec<u64> = letters(&queue).iter().map(|letter| letter.token).collect();
         assert_eq!(tokens, [0, 1, 2, 3], "without {slot}");
     }
@@ -367,7 +417,7 @@ fn totals_that_make_no_sense_do_not_switch_the_limits_off() {
         for (page, total) in [(1, first), (4, last)] {
             let before = Totals { messages: total, bytes: total };
             let data = page::encode(before, &[message(page, 1)], 1000).unwrap().remove(0);
-            records.store(Role::Outbox(page.into()), &data).unwrap();
+            records.store(Role::Page(page.into()), &data).unwrap();
         }
         let mut queue = memory.queue(limits);
         let taken = (0..100).take_while(|number| queue.append(&[message(*number, 1)]).is_ok()).count();
@@ -389,7 +439,7 @@ fn the_bytes_are_those_of_the_golden_file() {
     let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
     let late = Request { operation: Operation::ENOS_OP_MEASUREPOINT_RESUME, resume: false, time, ..old_post() };
     queue.append(&[message(1, 2), old_post(), late, message(2, 1)]).unwrap();
-    set_aside(&mut queue, 1 << 62, -2, old_post());
+    bury(&mut queue, 1 << 62, -2, old_post());
     assert!(queue.drop_waiting(outbox::token(1, 3)).unwrap());
     let cells = memory.cells();
     let line = |(key, value): (&String, &Vec<u8>)| {
@@ -431,12 +481,12 @@ fn a_message_of_a_later_version_costs_the_others_nothing() {
     let mut queue = memory.queue(WIDE);
     queue.append(&[message(1, 1), message(2, 1), message(3, 1)]).unwrap();
     let records = Records::new(Arc::new(memory.clone()), "pk", "dk", "0123456789abcdef");
-    let Value::Whole(page) = records.look(Role::Outbox(1)).unwrap() else { panic!() };
+    let Value::Whole(page) = records.look(Role::Page(1)).unwrap() else { panic!() };
     let at = page.windows(4).position(|bytes| bytes == b"/n/2").unwrap() - 5;
     let mut page = page.to_vec();
     assert_eq!(page[at], Operation::ENOS_OP_PUBLISH as u8);
     page[at] = 99;
-    records.store(Role::Outbox(1), &page).unwrap();
+    records.store(Role::Page(1), &page).unwrap();
     let PageFound::Messages { messages, .. } = queue.read(1, false).unwrap() else { panic!() };
     let [first, Some(unknown @ Message::Unknown { words, bytes }), third] = &messages[..] else {
         panic!("{messages:?}")
@@ -445,7 +495,7 @@ fn a_message_of_a_later_version_costs_the_others_nothing() {
     assert_eq!((first, third), (&known(1), &known(3)));
     assert!(words.contains("operation 99"), "{words}");
     // It stays as it is, for the version that knows it.
-    queue.set_aside(outbox::token(1, 1), 0, unknown).unwrap();
+    queue.keep_dead_letter(outbox::token(1, 1), 0, unknown).unwrap();
     let letter = queue.dead_letter(0).unwrap().unwrap();
     assert_eq!((letter.token, letter.request), (outbox::token(1, 1), None));
     assert!(memory.cells().values["aside.0.0.0123456789abcdef"].windows(bytes.len()).any(|part| part == bytes));
