@@ -1,4 +1,4 @@
-//! Records: what comes back, what is refused, and the bytes that devices have on flash.
+//! Records: the round trip, refusals, and the bytes that devices have on flash.
 
 use enos::error::Status;
 use enos::model::storage::StorageError;
@@ -60,7 +60,7 @@ struct Golden {
     data: Zeroizing<Vec<u8>>,
 }
 
-/// Each file in tests/golden, and what it means. A format that changes gets files of its own; these stay.
+/// Each file in tests/golden, and its meaning. A new format gets new files; these stay.
 fn golden() -> Vec<Golden> {
     let budget = StoredBudget {
         boot_id: "6f1e1a5c-2b7e-4c0e-9f39-0d1c2b3a4f5e".to_owned(),
@@ -127,7 +127,7 @@ fn no_truncation_and_no_flipped_bit_reads_as_anything() {
     }
 }
 
-/// A checksum is not a signature: whatever is under a right one must be read without a panic as well.
+/// A checksum is not a signature: any bytes with a right checksum must be read without a panic.
 #[test]
 fn damage_under_a_right_checksum_does_no_harm() {
     let random = fastrand::Rng::with_seed(7);
@@ -163,7 +163,7 @@ fn a_record_says_whose_it_is_and_what() {
     let record = encode(Role::Secret, PRODUCT_KEY, DEVICE_KEY, b"data").unwrap();
     assert_eq!(decode(Role::Secret, PRODUCT_KEY, "pump-08", &record), Err(RecordError::OtherIdentity));
     assert_eq!(decode(Role::Secret, "XMXD7Wo4", DEVICE_KEY, &record), Err(RecordError::OtherIdentity));
-    // The same letters, divided otherwise, are another device.
+    // The same letters, split differently, are another device.
     assert_eq!(decode(Role::Secret, "XMXD7Wo3p", "ump-07", &record), Err(RecordError::OtherIdentity));
     assert_eq!(decode(Role::Pending, PRODUCT_KEY, DEVICE_KEY, &record), Err(RecordError::OtherRole));
 
@@ -229,7 +229,7 @@ fn contents_come_back_as_they_went_in() {
     }
     let sign = StoredSign { method: 3, fingerprint: Secret::new(b"secret").unwrap().fingerprint() };
     assert_eq!(StoredSign::decode(&sign.encode()), Ok(sign));
-    // SHA-256("secret") begins so.
+    // The beginning of SHA-256("secret").
     assert_eq!(hex::encode(sign.fingerprint), "2bb80d537b1da3e3");
 }
 
@@ -293,7 +293,7 @@ fn a_whole_record_of_somebody_else_is_not_overwritten() {
         records.store_verified(Role::Pending, b"new").unwrap_err();
         assert_eq!(store.records()[&key], value);
     }
-    // What a power cut left half-written must not keep a secret from being stored.
+    // A half-written value must not keep a secret from being stored.
     store.records().insert(key.clone(), vec![1, 2, 3]);
     records.store_verified(Role::Pending, b"new").unwrap();
     assert_eq!(records.load(Role::Pending).unwrap().unwrap().as_slice(), b"new");
@@ -301,7 +301,7 @@ fn a_whole_record_of_somebody_else_is_not_overwritten() {
 
 #[test]
 fn stored_means_read_back() {
-    // A store that says OK and does nothing, one that cuts, flips a bit, adds or forgets, one that fails.
+    // Stores that return OK and do nothing, truncate, flip a bit, append or forget, and one that fails.
     let store = Store::new();
     store.on_calls(1, 0, 0);
     assert!(records(&store).store_verified(Role::Secret, b"new").unwrap_err().message.contains("does not find"));
@@ -328,10 +328,10 @@ fn stored_means_read_back() {
     assert_eq!(records(&store).store(Role::Budget, &[0; 70_000]).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
 }
 
-/// Whichever load fails, the secret was handed to the store, and the caller is told unless it was read back.
+/// Whichever load fails, the secret was passed to the store, and the caller gets an error unless it was read back.
 #[test]
 fn a_load_that_fails_neither_stops_nor_confirms_a_store() {
-    // The first looks at what is there, the second reads back, and there is no third.
+    // The first load reads the old value, the second one reads back, and there is no third.
     for (failing, code) in [(1, None), (3, Some(-5)), (4, None)] {
         let store = Store::new();
         store.answer(move |request| (request.is_load() && request.number == failing).then_some(-5));

@@ -120,12 +120,12 @@ impl World {
 
     /// The host ends its process as the header has it.
     pub(super) fn destroy(&mut self) {
-        if self.session.is_activating() {
+        if self.session.connection().is_activating() {
             self.performing = true;
             self.take_in();
             self.performing = false;
         }
-        if !self.session.has_unsaved_secret() {
+        if !self.session.connection().has_unsaved_secret() {
             self.check_unread();
             self.end = Some(End::Destroyed);
         }
@@ -155,7 +155,9 @@ impl World {
             Action::Open { attempt, credential, .. } => self.open(attempt, &credential),
             Action::Abandon { attempt, reason } => {
                 self.take_in();
-                if self.wire.as_ref().is_some_and(|wire| wire.is_product) && self.session.wants_link(attempt) {
+                if self.wire.as_ref().is_some_and(|wire| wire.is_product)
+                    && self.session.connection().wants_link(attempt)
+                {
                     return None;
                 }
                 self.check_unread();
@@ -168,7 +170,7 @@ impl World {
             }
             Action::Withdraw { attempt, reason } => {
                 let sent = self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt && wire.connect_sent);
-                if !sent && self.session.is_withdrawn(attempt) {
+                if !sent && self.session.connection().is_withdrawn(attempt) {
                     self.wire.take_if(|wire| wire.attempt == attempt);
                     let status = Status::ENOS_ERR_NETWORK;
                     let what = LinkEvent::Failed { status, reason, connect_sent: false };
@@ -235,7 +237,7 @@ impl World {
         if mode == SecureMode::Device && unsaved {
             self.violate(format!("a login with a secret that is not stored: {credential}"));
         }
-        if mode == SecureMode::Product && self.session.has_unsaved_secret() {
+        if mode == SecureMode::Product && self.session.connection().has_unsaved_secret() {
             self.violate("a login as product with a secret unsaved".into());
         }
         if mode == SecureMode::Product && self.load_failed {
@@ -286,7 +288,7 @@ impl World {
         }
         if event.kind == EventKind::Stopped {
             self.stopped += 1;
-            if event.status == Status::ENOS_OK && self.session.has_unsaved_secret() {
+            if event.status == Status::ENOS_OK && self.session.connection().has_unsaved_secret() {
                 self.violate("STOPPED with a secret unsaved".into());
             }
         }

@@ -49,8 +49,10 @@ pub struct Ledger {
     told: BTreeMap<u64, u64>,
     /// Not taken, and told so.
     excused: BTreeSet<u64>,
-    /// How often each has been sent.
-    sent: BTreeMap<u64, u32>,
+    /// How often each has been sent, and how often right behind another one that had passed on the same link.
+    sent: BTreeMap<u64, (u32, u32)>,
+    /// What was sent last: in which life, over which link, whether it has passed.
+    last_sent: Option<(u64, u64, u64, bool)>,
     /// Somebody on the path has said that he has it.
     forged: BTreeSet<u64>,
     /// Pages that were dropped.
@@ -66,8 +68,17 @@ pub struct Ledger {
 
 impl Ledger {
     /// It is on its way.
-    pub(super) fn send(&mut self, number: u64) {
-        *self.sent.entry(number).or_default() += 1;
+    pub(super) fn send(&mut self, attempt: u64, number: u64) {
+        let last = self.last_sent.replace((self.life, attempt, number, false));
+        let behind = last.is_some_and(|last| last.2 != number && last == (self.life, attempt, last.2, true));
+        let (times, behind_another) = self.sent.entry(number).or_default();
+        *times += 1;
+        *behind_another += u32::from(behind);
+    }
+
+    /// The broker has acknowledged it.
+    fn acknowledge(&mut self, number: u64) {
+        self.last_sent = self.last_sent.map(|last| (last.0, last.1, last.2, last.3 || last.2 == number));
     }
 
     pub(super) fn one_untold(&self, which: usize) -> Option<u64> {
@@ -210,6 +221,7 @@ impl World {
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
+            self.ledger.acknowledge(number);
             self.later(1, Due::Link(attempt, LinkEvent::Delivered { token }));
         }
         let Some(id) = id else {
@@ -288,17 +300,19 @@ impl World {
 
     /// A message pays for itself, and for nothing else.
     fn check_blame(&mut self, number: u64, event: &Event) {
-        let sent = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        let (sent, behind) = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        // Chance may have anyone fail so often, even right behind others that pass.
+        let proven = sent >= 5 && behind >= 2;
         let guilty = match event.detail_code {
-            // Chance may hang up on anyone three times, and then let another one pass.
-            0 if event.detail.contains("the link was lost") => is_deadly(number) || sent >= 3,
-            // Anyone may be left without an answer, and lose the link instead of it.
-            0 if event.detail.contains("no answer") => sent >= 5,
+            0 | 429 | 500 | 503 => proven && event.detail.contains("right after another one had passed"),
             1206 => is_poison(number),
             _ => false,
         };
         if !guilty {
-            self.violate(format!("number {number}, sent {sent} times, is a dead letter: {}", event.detail));
+            self.violate(format!(
+                "number {number}, sent {sent} times, {behind} of them behind another, is a dead letter: {}",
+                event.detail
+            ));
         }
     }
 
