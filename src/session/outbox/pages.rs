@@ -188,7 +188,7 @@ impl Outbox {
         }
     }
 
-    pub fn aside_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
+    pub fn dead_letter_kept(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
         self.busy = false;
         let Some(slot) = self.window.front_mut().filter(|slot| slot.token == token) else { return };
         let State::Leaving(answer) = &mut slot.state else { return };
@@ -228,7 +228,7 @@ impl Outbox {
             return;
         };
         let action = if let Some((token, code, message)) = self.leave() {
-            Action::SetAside { token, code, message }
+            Action::KeepDeadLetter { token, code, message }
         } else if let (true, Some((through, after))) = (tidy, self.finished) {
             Action::FinishPages { through, after }
         } else if self.online && next_read < tail && self.has_room_to_read() {
