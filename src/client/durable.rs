@@ -179,7 +179,7 @@ impl Client {
             // While another thread had the queue, the host has dropped it, or new messages needed its room.
             Place::Waiting | Place::Through => Ok(()),
         };
-        Input::SetAside { token, result: self.with_queue(set_aside) }
+        Input::DeadLetterStored { token, result: self.with_queue(set_aside) }
     }
 
     pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {

@@ -284,7 +284,7 @@ impl Client {
             Action::OpenOutbox => return Some(self.open_outbox()),
             Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
             Action::FinishPages { through, after } => return Some(self.finish_pages(through, after)),
-            Action::SetAside { token, code, message } => return Some(self.set_aside(token, code, &message)),
+            Action::StoreDeadLetter { token, code, message } => return Some(self.set_aside(token, code, &message)),
             Action::StoreSuspect(suspect) => self.store_suspect(suspect),
             Action::Emit(event) => self.emit(&event),
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),

@@ -32,7 +32,7 @@ pub enum Input {
         through: u64,
         result: std::result::Result<Totals, StorageFailure>,
     },
-    SetAside {
+    DeadLetterStored {
         token: u64,
         result: std::result::Result<(), StorageFailure>,
     },
@@ -131,8 +131,8 @@ pub enum Action {
         through: u64,
         after: Totals,
     },
-    /// Answered by [`Input::SetAside`].
-    SetAside {
+    /// Answered by [`Input::DeadLetterStored`].
+    StoreDeadLetter {
         token: u64,
         code: i32,
         message: Message,
@@ -162,7 +162,7 @@ impl Action {
             | Action::OpenOutbox
             | Action::ReadPage { .. }
             | Action::FinishPages { .. }
-            | Action::SetAside { .. }
+            | Action::StoreDeadLetter { .. }
             | Action::StoreSuspect(_) => Burden::Storage,
             // These two only begin.
             Action::Load | Action::StoreSecrets(_) => Burden::None,

@@ -198,9 +198,9 @@ impl World {
                 let result = self.queue.finish(through, after).map_err(failure);
                 Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
             }
-            Action::SetAside { token, code, message } => {
+            Action::StoreDeadLetter { token, code, message } => {
                 let result = self.queue.set_aside(token, code, &message).map_err(failure);
-                Some(Input::SetAside { token, result })
+                Some(Input::DeadLetterStored { token, result })
             }
             Action::StoreSuspect(suspect) => {
                 let _ = self.queue.suspect(suspect);
