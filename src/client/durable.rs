@@ -173,13 +173,13 @@ impl Client {
         Input::PagesFinished { through, result }
     }
 
-    pub(super) fn keep_dead_letter(&self, token: u64, code: i32, message: &Message) -> Input {
+    pub(super) fn store_dead_letter(&self, token: u64, code: i32, message: &Message) -> Input {
         let keep = |queue: &mut Queue| match self.session()?.place(token) {
-            Place::Leaving => queue.keep_dead_letter(token, code, message),
+            Place::Leaving => queue.store_dead_letter(token, code, message),
             // While another thread had the queue, the host has dropped it, or new messages needed its room.
             Place::Waiting | Place::Through => Ok(()),
         };
-        Input::DeadLetterKept { token, result: self.with_queue(keep) }
+        Input::DeadLetterStored { token, result: self.with_queue(keep) }
     }
 
     pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {

@@ -182,7 +182,7 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
+        self.accept(accepted, |session, now| session.answer(now, &topic::reply_topic(command_topic), payload))
     }
 
     pub fn stats(&self) -> Stats {

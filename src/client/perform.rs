@@ -285,8 +285,8 @@ impl Client {
             Action::OpenOutbox => return Some(self.open_outbox()),
             Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
             Action::FinishPages { through, after } => return Some(self.finish_pages(through, after)),
-            Action::KeepDeadLetter { token, code, message } => {
-                return Some(self.keep_dead_letter(token, code, &message))
+            Action::StoreDeadLetter { token, code, message } => {
+                return Some(self.store_dead_letter(token, code, &message))
             }
             Action::StoreSuspect(suspect) => self.store_suspect(suspect),
             Action::Emit(event) => self.emit(&event),

@@ -56,7 +56,7 @@ impl Dead {
 
 impl Queue {
     /// Keeps a message that can never succeed. It stays in the queue as well until its page is finished.
-    pub fn keep_dead_letter(&mut self, token: u64, code: i32, message: &Message) -> Result<()> {
+    pub fn store_dead_letter(&mut self, token: u64, code: i32, message: &Message) -> Result<()> {
         match message {
             Message::Request(request) => self.keep(token, code, MESSAGE, &message::encode(request)),
             Message::Unknown { bytes, .. } => self.keep(token, code, MESSAGE, bytes),

@@ -100,7 +100,7 @@ fn known(message: Message) -> Request {
 }
 
 fn bury(queue: &mut Queue, token: u64, code: i32, request: Request) {
-    queue.keep_dead_letter(token, code, &Message::Request(request)).unwrap();
+    queue.store_dead_letter(token, code, &Message::Request(request)).unwrap();
 }
 
 /// All that is in the queue, from its head on.

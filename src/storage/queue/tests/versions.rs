@@ -66,7 +66,7 @@ fn a_message_of_a_later_version_costs_the_others_nothing() {
     assert_eq!((first, third), (&known(1), &known(3)));
     assert!(words.contains("operation 99"), "{words}");
     // It stays as it is, for the version that knows it.
-    queue.keep_dead_letter(outbox::token(1, 1), 0, unknown).unwrap();
+    queue.store_dead_letter(outbox::token(1, 1), 0, unknown).unwrap();
     let letter = queue.dead_letter(0).unwrap().unwrap();
     assert_eq!((letter.token, letter.request), (outbox::token(1, 1), None));
     assert!(memory.cells().values["aside.0.0.0123456789abcdef"].windows(bytes.len()).any(|part| part == bytes));
