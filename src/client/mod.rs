@@ -10,6 +10,7 @@ mod durable;
 mod flags;
 mod perform;
 mod run;
+mod runner;
 mod stats;
 mod stored;
 
@@ -28,8 +29,8 @@ use crate::transport::wake::Waker;
 
 pub use callback::in_event_callback;
 pub use flags::check_flags;
-use perform::Runner;
 use run::LoopThread;
+use runner::Runner;
 use stats::Counters;
 pub use stats::Stats;
 
