@@ -1,14 +1,14 @@
-# What can be done here. Each target is a line or two that can be run by hand as well.
+# The targets of this project. Each runs a few commands, which you can also run by hand.
 
 PREFIX ?= /usr/local
 WORLDS ?= 1000000
 TARGET ?=
 TIME ?= 60
-# enos-sim needs OpenSSL's headers, which a build without TLS must not ask for.
+# enos-sim needs OpenSSL's headers, which a build without TLS must not require.
 SIMULATOR = $(if $(shell grep -s ENOS_WITH_TLS:BOOL=OFF build/CMakeCache.txt),OFF,ON)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header layout install clean
+.PHONY: help build demo check test soak worlds fuzz bench fleet outages docs cross deb header layout messages install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): .*## /    make \1\t/p' Makefile | expand -t 20
@@ -77,7 +77,10 @@ header: ## writes include/enos.h from the sources
 layout: ## writes tests/golden/abi-layout.txt, the sizes and values of the ABI, from the header
 	cargo run --locked --quiet -p enos-generate -- layout
 
-# By sudo there may be no Rust on PATH: what was built before is installed then.
+messages: ## writes docs/messages.md, a page on each EnOS message, from the table of operations
+	cargo run --locked --quiet -p enos-generate -- messages
+
+# With sudo, Rust may not be on PATH: then install what was built before.
 install: $(if $(shell command -v cargo),build) ## installs the library, the header, files for CMake and pkg-config, and enos-sim; PREFIX=/usr/local
 	cmake --install build --prefix "$(PREFIX)"
 

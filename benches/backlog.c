@@ -1,8 +1,8 @@
-/* Measures libenos with a backlog, durable messages that wait in a storage of files:
+/* Measures libenos with a backlog of durable messages in a storage of files:
  *
- *     backlog fill <directory> <messages> <accepted together>     makes one
- *     backlog open <directory>                                    how long a device that starts looks for it
- *     backlog drain <directory> <port> <name of the measure>      how fast it goes out, with what memory
+ *     backlog fill <directory> <messages> <accepted together>     makes a backlog
+ *     backlog open <directory>                                    how long a starting device takes to find it
+ *     backlog drain <directory> <port> <name of the measure>      how fast it is sent, and with how much memory
  */
 
 #include "bench.h"
@@ -18,7 +18,7 @@ static uint64_t connected_at;
 static size_t most_heap;
 static unsigned delivered;
 
-/* In bytes, of the whole process. */
+/* In bytes, for the whole process. */
 static size_t heap_now(void)
 {
     struct mallinfo2 info = mallinfo2();
@@ -26,7 +26,7 @@ static size_t heap_now(void)
     return info.uordblks + info.hblkhd;
 }
 
-/* In KiB: "VmRSS", what is in memory now, or "VmHWM", the most that ever was. */
+/* In KiB: "VmRSS", the present resident set, or "VmHWM", its maximum. */
 static double resident(const char *which)
 {
     FILE *file = fopen("/proc/self/status", "r");
@@ -48,7 +48,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     need(event->status == ENOS_OK, event->detail);
     if (event->type == ENOS_EVENT_CONNECTED)
         connected_at = now_ns();
-    /* Looking takes a while. */
+    /* Measuring the heap takes a while, so it is done rarely. */
     if (event->type == ENOS_EVENT_DELIVERED && delivered++ % 64 == 0) {
         size_t heap = heap_now();
 
@@ -74,7 +74,7 @@ static enos_client *create(const char *directory, int port)
              enos_config_set_inflight(config, WINDOW) == ENOS_OK &&
              enos_config_set_storage(config, &storage) == ENOS_OK &&
              enos_config_set_outbox_limits(config, 10000000, (uint64_t)1 << 40, ENOS_OUTBOX_REFUSE) == ENOS_OK &&
-             /* EnOS's limits for throughput and for CONNECTs would be all that is measured. */
+             /* Otherwise EnOS's limits for throughput and CONNECTs would determine the result. */
              enos_config_set_outbox_rate(config, 0) == ENOS_OK &&
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
              enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&
@@ -84,7 +84,7 @@ static enos_client *create(const char *directory, int port)
     return client;
 }
 
-/* The first use of the outbox, which looks for it. */
+/* The first use of the outbox opens it. */
 static uint64_t waiting(enos_client *client)
 {
     enos_outbox_info info;
@@ -155,7 +155,7 @@ static void measure_drain(const char *directory, int port, const char *name)
     need(messages > 0, "there is no backlog");
     need(enos_client_connect(client) == ENOS_OK && enos_client_flush(client, ENOS_FOREVER) == ENOS_OK,
          enos_last_error());
-    /* What is through is removed before the end, too. */
+    /* Messages that are through are also removed before the end. */
     while (waiting(client) > 0)
         need(enos_client_loop(client, ENOS_FOREVER) == ENOS_OK, enos_last_error());
     report(name, (double)messages / ((double)(now_ns() - connected_at) / 1e9));

@@ -1,4 +1,4 @@
-/* What every measurement here uses: clocks, a median, and a line a result for scripts/bench to read. */
+/* Shared by all measurements: clocks, a median, and one line of output for each result, which scripts/bench reads. */
 
 #ifndef BENCH_H
 #define BENCH_H
@@ -21,7 +21,7 @@ static inline uint64_t now_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-/* Of all threads of the process. */
+/* The CPU time of all threads of the process. */
 static inline uint64_t cpu_ns(void)
 {
     return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -45,7 +45,7 @@ static inline void report(const char *measure, double value)
     printf("%s\t%g\n", measure, value);
 }
 
-/* A measurement that does not work out is none. */
+/* A measurement that fails ends the program. */
 static inline void need(int ok, const char *what)
 {
     if (!ok) {

@@ -1,7 +1,7 @@
 /* Measures libenos against enos-sim: cloud <port>
  *
- * Its product "bench-product" takes any device key, with the product secret "bench-secret". The storage is in memory, so
- * that no disk is measured. */
+ * Its product "bench-product" accepts any device key, with the product secret "bench-secret". The storage is in memory,
+ * so that the disk does not affect the result. */
 
 #include "bench.h"
 
@@ -19,7 +19,7 @@ static struct value {
 } values[KEYS];
 
 static enos_client *client;
-/* 0: not yet. */
+/* 0: not yet reached. */
 static uint64_t activated_at, connected_at;
 static unsigned to_post, to_be_replied;
 
@@ -99,7 +99,7 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
     }
 }
 
-/* A device that is new to the cloud. */
+/* A device that the cloud does not know yet. */
 static void open_device(int port)
 {
     static unsigned number;
@@ -120,7 +120,7 @@ static void open_device(int port)
              enos_config_set_product_secret(config, "bench-secret", ENOS_NUL_TERMINATED) == ENOS_OK &&
              enos_config_set_storage(config, &storage) == ENOS_OK &&
              enos_config_set_inflight(config, 1000) == ENOS_OK &&
-             /* The cloud's login a second apart, which a real one asks for, would be all that is measured. */
+             /* Otherwise EnOS's limit of one login a second would determine the result. */
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
              enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&
              enos_client_create(config, &client) == ENOS_OK,

@@ -1,6 +1,6 @@
-# Reads what `nm --demangle --print-size` says of a library; prints for each crate, and for what is C, the KiB of its code.
+# Reads the output of `nm --demangle --print-size` for a library; prints the KiB of code for each crate and for C.
 
-# In hexadecimal, which awk does not read by itself.
+# Converts hexadecimal, which awk does not read by itself.
 function number(digits,    i, value) {
     for (i = 1; i <= length(digits); i++) value = value * 16 + index("0123456789abcdef", substr(digits, i, 1)) - 1
     return value
@@ -17,7 +17,7 @@ NF >= 4 && $3 ~ /^[tTwW]$/ {
 
 END {
     for (crate in bytes) {
-        # What the standard library symbolises its backtraces with.
+        # Used by the standard library to symbolise backtraces.
         if (crate ~ /^(gimli|addr2line|miniz_oxide|rustc_demangle|object|adler2)$/) into = "std (backtraces)"
         else if (bytes[crate] < 2048) into = "others"
         else into = crate

@@ -1,5 +1,4 @@
-/* Measures how fast messages go out that a program has at hand, as many as a backlog in backlog.c:
- * drain_<library> <port> */
+/* Measures how fast messages in memory are sent, as many as a backlog in backlog.c: drain_<library> <port> */
 
 #include "bench.h"
 #include "mqtt.h"

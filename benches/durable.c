@@ -1,12 +1,12 @@
-/* Measures what it costs to keep messages until they can be sent: durable_<how> <directory>
+/* Measures the cost of storing messages until they can be sent: durable_<how> <directory>
  *
- * On the directory's own disk: nothing is connected, and nothing is sent. */
+ * It uses the disk of the directory. There is no connection, and nothing is sent. */
 
 #include "durable.h"
 
 #include "bench.h"
 
-/* In all, or as many as a second allows. */
+/* This many in total, or as many as fit into a second. */
 enum { MESSAGES = 20000, WARM_UP = 3 };
 
 static void measure_keeping(const char *measure, unsigned together)

@@ -1,13 +1,15 @@
-/* One way to keep messages on a disk, for durable.c to measure. */
+/* One way to store messages on a disk, which durable.c measures. */
 
 #ifndef DURABLE_H
 #define DURABLE_H
 
-/* In this directory, which is empty. */
+/* Prepares the storage in this empty directory. */
 void keep_open(const char *directory);
 
-/* Keeps so many messages (TOPIC and PAYLOAD of mqtt.h), together where there is a way to. When it returns, they are as
- * safe as they ever will be. */
+/*
+ * Stores this many messages (TOPIC and PAYLOAD of mqtt.h), together if possible. When it returns, they are as safe as
+ * this way makes them.
+ */
 void keep(unsigned count);
 
 #endif

@@ -1,4 +1,4 @@
-/* The least that a disk can be asked for: what is kept together is appended to one file, and its data is synced. */
+/* The minimum for a disk: messages that are stored together are appended to one file, and its data is synced. */
 
 #include "durable.h"
 

@@ -1,5 +1,7 @@
-/* What a file system asks for: a new file, written and synced, renamed, and the directory synced, for what is kept
- * together. */
+/*
+ * The minimum for a file system: messages that are stored together are written to a new file, which is synced and
+ * renamed, and the directory is synced.
+ */
 
 #include "durable.h"
 

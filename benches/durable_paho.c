@@ -1,5 +1,7 @@
-/* Paho C's asynchronous client with its own file persistence: messages that wait for a connection are files, written
- * when they are sent, and not synced. It has no batches. */
+/*
+ * Paho C's asynchronous client with its own file persistence. Messages that wait for a connection are files, which are
+ * written when the message is published, and not synced. It has no batches.
+ */
 
 #include "durable.h"
 

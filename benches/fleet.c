@@ -1,4 +1,4 @@
-/* Measures what clients cost that are connected and do nothing: fleet_<library> <port> <clients, at most> */
+/* Measures the cost of connected, idle clients: fleet_<library> <port> <clients, at most> */
 
 #include "mqtt.h"
 
@@ -39,12 +39,12 @@ static struct cost cost(void)
     fclose(file);
     cost.resident_kib = (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
     cost.heap_kib = (double)mallinfo2().uordblks / 1024;
-    cost.descriptors = entries("/proc/self/fd") - 1; /* but for the one that reads this */
+    cost.descriptors = entries("/proc/self/fd") - 1; /* without the one that reads the directory */
     cost.threads = entries("/proc/self/task");
     return cost;
 }
 
-/* How often the threads of this process have gone to sleep. */
+/* The number of times that the threads of this process went to sleep. */
 static double sleeps(void)
 {
     struct rusage usage;

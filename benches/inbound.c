@@ -1,4 +1,4 @@
-/* Measures how late a message comes in while its receiver publishes at a window of 10: inbound_<library> <port> */
+/* Measures the latency of received messages while the receiver publishes at a window of 10: inbound_<library> <port> */
 #define _GNU_SOURCE
 
 #include "packets.h"
@@ -25,7 +25,7 @@ static void on_message(const void *payload, size_t length)
     late_us[heard++] = (double)(now_ns() - sent) / 1e3;
 }
 
-/* Another client: a message a millisecond, each with the time at which it was sent. */
+/* The other client sends a message each millisecond, which contains the time of sending. */
 static void *send_probes(void *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*(uint16_t *)port)};

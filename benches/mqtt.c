@@ -9,7 +9,7 @@
 
 enum { CONNECTS = 500, WINDOW = 100 };
 
-/* As many as that, or as 3 seconds allow. */
+/* This many, or as many as fit into 3 seconds. */
 static void measure_connects(void)
 {
     static double us[CONNECTS];

@@ -1,4 +1,4 @@
-/* libenos, looped by the thread that uses it. */
+/* libenos, with its loop on the thread that uses it. */
 
 #include "mqtt.h"
 
@@ -47,7 +47,7 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
     }
 }
 
-/* In the library's loop or, for the programs that measure that, in a loop of poll(). */
+/* Uses the library's loop or, with POLLED, a loop of poll(). */
 static void loop(void)
 {
     uint32_t timeout = ENOS_FOREVER;
@@ -84,7 +84,7 @@ void client_open(int port, const char *certificates)
              enos_config_set_keep_alive(config, KEEP_ALIVE_S) == ENOS_OK &&
              enos_config_set_inflight(config, 1000) == ENOS_OK &&
              (certificates == NULL || set_certificates(config, certificates) == ENOS_OK) &&
-             /* EnOS allows few CONNECTs; this broker does not count them. */
+             /* EnOS allows few CONNECTs; this broker has no limit. */
              enos_config_set_connect_budget(config, 0, 0, 0) == ENOS_OK &&
              enos_config_set_event_cb(config, on_event, NULL) == ENOS_OK &&
              enos_client_create(config, &client) == ENOS_OK,

@@ -1,4 +1,4 @@
-/* libmosquitto, looped by the thread that uses it. */
+/* libmosquitto, with its loop on the thread that uses it. */
 
 #include "mqtt.h"
 
@@ -67,7 +67,7 @@ static void on_message(struct mosquitto *m, void *ctx, const struct mosquitto_me
     client_heard(message->payload, (size_t)message->payloadlen);
 }
 
-/* In the library's loop or, for the programs that measure that, in a loop of poll(). */
+/* Uses the library's loop or, with POLLED, a loop of poll(). */
 static void loop(void)
 {
 #ifdef POLLED
@@ -115,9 +115,9 @@ void client_open(int port, const char *certificates)
     need(certificates == NULL || set_certificates(certificates) == MOSQ_ERR_SUCCESS, "mosquitto_tls_set");
     need(mosquitto_username_pw_set(client, user, "DCF3F4B8D77D78B6598BDCC65A0A65C8BB3C1B08") == MOSQ_ERR_SUCCESS,
          "mosquitto_username_pw_set");
-    /* Paho and libenos do so by themselves; without it, this library is the slower one. */
+    /* Paho and libenos set this by default; without it, libmosquitto is slower. */
     mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
-    /* The window is kept here. */
+    /* This program itself keeps the window. */
     mosquitto_max_inflight_messages_set(client, 0);
     mosquitto_connect_callback_set(client, on_connect);
     mosquitto_disconnect_callback_set(client, on_disconnect);

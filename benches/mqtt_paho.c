@@ -1,4 +1,4 @@
-/* Paho C's asynchronous client: its threads call back, and the callback sends the next message. */
+/* Paho C's asynchronous client: its threads run the callbacks, which send the next message. */
 
 #include "mqtt.h"
 
@@ -9,13 +9,13 @@
 
 static MQTTAsync client;
 static char device[32];
-/* Each empty without TLS. */
+/* All are empty without TLS. */
 static char ca[256], certificate[256], key[256];
 static uint64_t connected_at;
-/* The callbacks' thread posts it, the program waits. */
+/* The thread of the callbacks posts it, and the program waits for it. */
 static sem_t done;
 static int qos;
-/* Only the callbacks' thread touches these while messages are on their way. */
+/* Only the thread of the callbacks uses these while messages are in flight. */
 static unsigned to_send, to_be_done;
 
 static void on_failure(void *ctx, MQTTAsync_failureData *failure)

@@ -1,4 +1,4 @@
-/* A socket and packets made by hand, looped by the thread that uses them: the limit that a library can come near. */
+/* A socket and packets made by hand, on one thread: the limit for a library. */
 #define _GNU_SOURCE
 
 #include "mqtt.h"
@@ -19,7 +19,7 @@ static char device[32], user[64];
 static unsigned char in[65536];
 static size_t held;
 
-/* Waits for more; how many acknowledgements have come, each of four bytes. */
+/* Waits for input; returns how many acknowledgements have come, each of four bytes. */
 static unsigned acknowledged(void)
 {
     ssize_t came = recv(client, in + held, sizeof in - held, 0);

@@ -1,4 +1,4 @@
-/* Sockets and MQTT packets made by hand, for what stands beside a client. */
+/* Sockets and MQTT packets made by hand, for the peers of a client. */
 
 #ifndef PACKETS_H
 #define PACKETS_H

@@ -17,7 +17,7 @@ int main(void)
     static double per_call[BATCHES];
     char out[65];
 
-    /* The warm-up, too. */
+    /* This is also the warm-up. */
     for (int i = 0; i < BATCH; i++)
         parse(TOPIC, PAYLOAD, sizeof PAYLOAD - 1, out);
     need(strcmp(out, "0123456789abcdefghij") == 0, "the secret is wrong");

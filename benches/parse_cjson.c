@@ -1,4 +1,4 @@
-/* The same as a firmware writes it with cJSON. Nothing is wiped. */
+/* The same, as a firmware would do it with cJSON. It does not wipe memory. */
 
 #include "parse.h"
 

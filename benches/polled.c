@@ -1,4 +1,4 @@
-/* Measures a client in the program's own loop of poll(): polled_<library> <port> */
+/* Measures a client in the program's own poll() loop: polled_<library> <port> */
 
 #include "publishing.h"
 

@@ -1,4 +1,4 @@
-/* How publishing is measured. */
+/* Measures publishing. */
 
 #ifndef PUBLISHING_H
 #define PUBLISHING_H
@@ -8,7 +8,7 @@
 
 enum { MESSAGES = 20000, WARM_UP = 1000 };
 
-/* An acknowledged message behind those that are not shows that the broker has read them all. */
+/* After unacknowledged messages, one acknowledged message shows that the broker has read them all. */
 static inline void publish(int qos, unsigned window, unsigned count)
 {
     client_publish(qos, window, count);

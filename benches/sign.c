@@ -13,7 +13,7 @@ static double measure(enum method method, const char *expected)
     static double per_call[BATCHES];
     char out[65];
 
-    /* The same job: both implementations have to come to the same password. This is the warm-up, too. */
+    /* Both implementations must compute the same password. This is also the warm-up. */
     for (int i = 0; i < BATCH; i++)
         sign(method, 1524448722000u, out);
     need(strcmp(out, expected) == 0, "the password is wrong");

@@ -1,4 +1,4 @@
-/* One implementation of signing a CONNECT (secure mode 2), for sign.c to measure. */
+/* One implementation of signing a CONNECT (secure mode 2), which sign.c measures. */
 
 #ifndef SIGN_H
 #define SIGN_H
@@ -13,7 +13,7 @@ enum method { HMAC_SHA1, PLAIN_SHA256 };
 #define PRODUCT_KEY "bench-product"
 #define SECRET "0123456789abcdefghij"
 
-/* Writes the password, upper-case hexadecimal and a NUL. */
+/* Writes the password in upper-case hexadecimal, with a NUL. */
 void sign(enum method method, uint64_t timestamp_ms, char out[65]);
 
 #endif

@@ -1,4 +1,6 @@
-/* The same as a firmware writes it with OpenSSL: one buffer, one call. Nothing is checked and nothing wiped. */
+/*
+ * The same, as a firmware would do it with OpenSSL: one buffer, one call. It does not check arguments or wipe memory.
+ */
 
 #include "sign.h"
 

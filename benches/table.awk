@@ -1,5 +1,5 @@
-# Reads measures.tsv, then samples (peer, measure, value); prints each measure's medians with their spread, and for each
-# peer how many times as good libenos is. A line "peers" in measures.tsv has the peers of those below it.
+# Reads measures.tsv, then samples (peer, measure, value). Prints each measure's medians with their spread, and for each
+# peer how many times as good libenos is. A line "peers" in measures.tsv has the peers of the measures below it.
 
 BEGIN { FS = "\t" }
 
@@ -19,13 +19,13 @@ function median(who, what,    n, i, j, value) {
     return n % 2 ? sorted[(n + 1) / 2] : (sorted[n / 2] + sorted[n / 2 + 1]) / 2
 }
 
-# Of what median() has sorted last: half the way from the lowest to the highest.
+# Half the difference between the highest and the lowest of the values that median() has sorted last.
 function spread(value,    n) {
     n = length(sorted)
     return n < 2 || !value ? "" : sprintf("±%.0f%%", 50 * (sorted[n] - sorted[1]) / value)
 }
 
-# sprintf() of some versions of awk counts bytes.
+# sprintf() in some versions of awk counts bytes instead of characters.
 function right(text, width,    characters) {
     characters = length(text) - (text ~ /^±/ && length("±") > 1)
     while (characters++ < width) text = " " text

@@ -1,7 +1,7 @@
-/* Measures clients on threads of their own, each thread on a core of its own: threads_<library>
+/* Measures clients on several threads, each on its own core: threads_<library>
  *
- * The broker of each client is a thread on the same core that acknowledges, so that a client on each core has as much as
- * one on one core. */
+ * The broker of each client is a thread on the same core that acknowledges. So with a client on each core, each has the
+ * same resources as a single client on one core. */
 #define _GNU_SOURCE
 
 #include "packets.h"
@@ -32,7 +32,7 @@ static void stay_on(int core)
     need(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
 }
 
-/* How long the packet at the beginning is; 0: not all of it is there. */
+/* The length of the first packet; 0: it is not complete. */
 static size_t whole(const unsigned char *at, size_t held)
 {
     size_t length = 0, i = 0;
@@ -45,7 +45,7 @@ static size_t whole(const unsigned char *at, size_t held)
     return i + 1 + length <= held ? i + 1 + length : 0;
 }
 
-/* Answers a packet: a CONNECT, or a PUBLISH at QoS 1, whose id stands behind the topic. */
+/* Answers a packet: a CONNECT, or a PUBLISH at QoS 1, whose id follows the topic. */
 static size_t answer(const unsigned char *packet, unsigned char *out)
 {
     size_t body = 1;
@@ -126,7 +126,7 @@ static void listen_for(struct pair *pair)
     pair->port = ntohs(address.sin_port);
 }
 
-/* Messages a second of so many clients together. */
+/* The total messages a second of this many clients. */
 static double rate_of(int clients)
 {
     struct pair pairs[MOST];

@@ -1,4 +1,4 @@
-/* Measures a client library over TLS, certificates both ways:
+/* Measures a client library over TLS with client certificates:
  *
  *     tls_<library> <port> <directory of certificates> <name of the measure of handshakes>, or memory
  */
@@ -12,7 +12,7 @@
 
 enum { HANDSHAKES = 300, CLIENTS = 100 };
 
-/* From the call to CONNACK, each handshake a full one. As many as that, or as 3 seconds allow. */
+/* The time from the call to CONNACK, with full handshakes. This many, or as many as fit into 3 seconds. */
 static void measure_handshakes(int port, const char *certificates, const char *measure)
 {
     static double us[HANDSHAKES];
@@ -46,7 +46,7 @@ static double resident_kib(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-/* The first client also pays for the libraries and for what all share; the others show what one costs. */
+/* The first client includes the cost of the libraries and of shared data; the others show the cost of a client. */
 static void measure_memory(int port, const char *certificates)
 {
     double one = 0;

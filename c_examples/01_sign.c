@@ -1,12 +1,12 @@
 /*
- * Signing alone, for a firmware that has an MQTT stack of its own: what its CONNECT has to hold, by each of the three
- * methods. A product takes one of them; which one depends on the EnOS version (see the README).
+ * Signing alone, for a firmware that has its own MQTT stack: the fields of its CONNECT, by each of the three methods. A
+ * product accepts one of them; which one depends on the EnOS version (see the README).
  *
  *     ENOS_SECRET=... 01_sign device|product PRODUCT_KEY DEVICE_KEY [CLIENT_ID [TIMESTAMP_MS]]
  *
- * device: the secret is the device's own; product: it is the product's, and the cloud answers with the activation. The
- * secret comes in the environment because every user of a machine can read command lines. What this prints is as good
- * as the secret: a firmware wipes it after CONNECT.
+ * device: the secret is the device secret. product: it is the product secret, and the cloud answers with the
+ * activation. The secret comes from the environment because every user of a machine can read command lines. Treat the
+ * output like the secret: a firmware wipes it after CONNECT.
  */
 #include <enos.h>
 #include <inttypes.h>

@@ -1,13 +1,14 @@
 /*
- * A device from its first start on: activated with the product secret, back with its own secret at each later start,
- * reporting measure points and answering commands. One thread, and a storage of the firmware's own (flash_store.c).
+ * A complete device. It is activated with the product secret at its first start and logs in with its own secret at each
+ * later start. It reports measure points and answers commands. It has one thread, and its own storage (flash_store.c).
  *
  *     ENOS_PRODUCT_SECRET=... 02_activate_and_report SERVER PRODUCT_KEY DEVICE_KEY STORE [POSTS]
  *
- * SERVER is tcp://host:port or ssl://host:port, STORE the file that stands for the flash partition. It ends after so many
- * acknowledged posts, or at SIGINT or SIGTERM. The secret comes in the environment because every user can read command
- * lines. So do the settings for ssl://, paths of PEM files: ENOS_CA is whom to trust (if not set, the system's
- * authorities), ENOS_CERT and ENOS_KEY are the device's own certificate and its key (if not set, it shows none).
+ * SERVER is tcp://host:port or ssl://host:port, STORE the file that is used as the flash partition. The program ends
+ * after POSTS acknowledged posts, or at SIGINT or SIGTERM. The secret comes from the environment because every user can
+ * read command lines. The settings for ssl:// come from there as well, as paths of PEM files: ENOS_CA has the
+ * authorities to trust (by default the system's), ENOS_CERT and ENOS_KEY are the device's own certificate and its key
+ * (by default none).
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define REPORT_EVERY_MS 1000 /* for a desk; a device in the field is content with a minute or more */
+#define REPORT_EVERY_MS 1000 /* for a demonstration; in the field a minute or more is enough */
 
 typedef struct device {
     int online;
@@ -58,7 +59,7 @@ static int fail(const char *what)
     return 1;
 }
 
-/* Stands for a sensor. */
+/* In place of a sensor. */
 static double temperature(void)
 {
     return 20.0 + (double)(clock_ms(CLOCK_MONOTONIC) / 100 % 50) / 10.0;
@@ -72,11 +73,11 @@ static void report(void)
              (long long)clock_ms(CLOCK_REALTIME));
     if (enos_client_post_measurepoints(client, params, ENOS_NUL_TERMINATED, 0, NULL) == ENOS_OK)
         printf("report %s\n", params);
-    else /* the link was lost just now, or too many posts wait for their replies: the next report is due soon */
+    else /* the link was just lost, or too many posts wait for their replies; the next report is due soon */
         fprintf(stderr, "not reported: %s\n", enos_last_error());
 }
 
-/* Answers every command, also one that it does not know: EnOS holds the next one back until then. */
+/* Answers every command, also an unknown one, because EnOS sends the next command only after the answer. */
 static void answer(const enos_event *event)
 {
     static const char set[] = "/thing/service/measurepoint/set";
@@ -108,7 +109,7 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         self->online = 0;
         if (event->status == ENOS_OK) /* this program asked for it */
             printf("DISCONNECTED: %s\n", event->detail);
-        else /* the library tries again by itself; the words are for whoever reads the log */
+        else /* the library tries again by itself; the text is for the log */
             printf("DISCONNECTED: %s; %s; next attempt in %u ms\n", enos_strerror(event->status), event->detail,
                    (unsigned)event->retry_in_ms);
         break;
@@ -117,14 +118,14 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         break;
     case ENOS_EVENT_PERSIST_FAILED:
         /*
-         * The cloud sends the secret once, and only this process has it: keep the device powered and the process running,
-         * and make the flash work; the library tries on. Or save what enos_activation_device_secret() returns in another
-         * place, safe from a power cut, and then call enos_client_activation_saved().
+         * The cloud sends the secret once, and only this process has it. Keep the device powered and the process
+         * running, and repair the flash; the library tries again. Or save the result of enos_activation_device_secret()
+         * in another place, safe from a power cut, and then call enos_client_activation_saved().
          */
         printf("NOT STORED YET, do not switch off: %s (%d); next attempt in %u ms\n", event->detail,
                (int)event->detail_code, (unsigned)event->retry_in_ms);
         break;
-    case ENOS_EVENT_MESSAGE: /* nothing but commands: this program subscribes to nothing */
+    case ENOS_EVENT_MESSAGE: /* always a command: this program subscribes to nothing */
         answer(event);
         break;
     case ENOS_EVENT_REPLY:
@@ -144,7 +145,7 @@ static enos_status set_tls(enos_config *config)
     const char *ca = getenv("ENOS_CA"), *cert = getenv("ENOS_CERT"), *key = getenv("ENOS_KEY");
 
     if (ca == NULL && cert == NULL && key == NULL)
-        return ENOS_OK; /* ssl:// is checked nevertheless: with the system's authorities */
+        return ENOS_OK; /* ssl:// is checked nevertheless, with the system's authorities */
     return enos_config_set_tls(config, ca, cert, key);
 }
 
@@ -167,7 +168,7 @@ static enos_status create(char **argv, const enos_storage *storage, device *self
     return status;
 }
 
-/* Runs until it is told to stop, or `posts` reports are acknowledged. */
+/* Runs until a signal arrives, or `posts` reports are acknowledged. */
 static enos_status run(device *self, long posts)
 {
     int64_t next = 0;

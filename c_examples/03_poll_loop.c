@@ -1,8 +1,8 @@
 /*
- * The firmware's own event loop: one poll() over the client's descriptor and those of the firmware, here a timer and the
- * signals. It needs no thread, no lock and no timeout, and sleeps while there is nothing to do. epoll and select() work
- * likewise, and so do the loops of frameworks (GLib, libuv, sd-event): watch the descriptor for input, and call
- * enos_client_loop(client, 0) when there is some.
+ * The firmware's own event loop: one poll() over the client's descriptor and the firmware's own descriptors, here a
+ * timer and the signals. It needs no thread, no lock and no timeout, and sleeps while there is nothing to do. epoll and
+ * select() work in the same way, and so do the loops of frameworks (GLib, libuv, sd-event): watch the descriptor for
+ * input, and call enos_client_loop(client, 0) when there is some.
  *
  *     ENOS_PRODUCT_SECRET=... 03_poll_loop SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY
  *
@@ -20,7 +20,7 @@
 
 typedef struct device {
     const char *key;
-    int timer; /* runs only while the device is online: a board that waits for its network is not woken by it */
+    int timer; /* runs only while the device is online, so that it does not wake a board that waits for its network */
 } device;
 
 static void set_timer(int timer, time_t every)
@@ -31,7 +31,7 @@ static void set_timer(int timer, time_t every)
         perror("timer");
 }
 
-/* Runs inside enos_client_loop(), on this program's one thread: it may touch all that the rest of the program does. */
+/* Runs inside enos_client_loop(), on this program's only thread, so it needs no locks. */
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
     device *self = ctx;
@@ -49,7 +49,7 @@ static void on_timer(const device *self, enos_client *client)
     uint64_t expirations;
 
     if (read(self->timer, &expirations, sizeof expirations) != sizeof expirations)
-        return; /* it was stopped in this very moment */
+        return; /* it was stopped just now */
     if (post(client, "temperature", temperature(), NULL) != ENOS_OK)
         fprintf(stderr, "not reported: %s\n", enos_last_error());
 }
@@ -66,7 +66,7 @@ static int run(device *self, enos_client *client, int signals)
     if (fds[CLOUD].fd < 0 || enos_client_connect(client) != ENOS_OK)
         return fail("connect");
     for (;;) {
-        /* No timeout: what the library waits for, its timers included, makes its descriptor readable. */
+        /* No timeout: the library's timers make its descriptor readable as well. */
         if (poll(fds, COUNT, -1) < 0) {
             if (errno == EINTR)
                 continue;
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
         return 1;
 
     result = run(&self, client, signals);
-    ended = finish(client); /* events come until here: the timer has to be there */
+    ended = finish(client); /* events come until here, and they use the timer */
     close(self.timer);
     close(signals);
     return result != 0 ? result : ended;

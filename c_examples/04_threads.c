@@ -1,11 +1,11 @@
 /*
- * Threads: the library's own loops and runs the callback, two of the firmware's publish, and the main one waits for the
- * end. Each worker posts one measure point and waits for what became of it, which the callback hands over.
+ * Threads: the library's thread runs the loop and the callback, two worker threads publish, and the main thread waits
+ * for the end. Each worker posts one measure point and waits for its outcome, which the callback passes on.
  *
  *     ENOS_PRODUCT_SECRET=... 04_threads SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY
  *
- * The one rule: no lock that the callback takes is held around an enos_* call. An end in order has four steps: tell the
- * workers, disconnect (whoever waits for an outcome gets it now), join them, stop the loop.
+ * The one rule: hold no lock around an enos_* call if the callback takes that lock. An orderly shutdown has four steps:
+ * tell the workers, disconnect (each waiting worker gets its outcome now), join the workers, stop the loop.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,7 +20,7 @@
 #define WORKERS 2
 
 typedef struct outcome {
-    uint64_t token; /* 0: this place is free */
+    uint64_t token; /* 0: this entry is free */
     enos_status status;
     int32_t code;
 } outcome;
@@ -28,10 +28,10 @@ typedef struct outcome {
 typedef struct device {
     const char *key;
     enos_client *client;
-    pthread_mutex_t lock; /* for what follows */
+    pthread_mutex_t lock; /* protects the following members */
     pthread_cond_t changed;
     int online, stop;
-    outcome outcomes[WORKERS]; /* not yet fetched: a worker has one post under way at a time, so there is always room */
+    outcome outcomes[WORKERS]; /* not yet fetched; a worker has one post in flight at a time, so there is always room */
 } device;
 
 typedef struct worker {
@@ -40,7 +40,7 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-/* On the library's thread. It only notes what happened: while it runs, no other event is delivered. */
+/* Runs on the library's thread. It only records the event, because no other event is delivered while it runs. */
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
     device *self = ctx;
@@ -59,7 +59,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     pthread_mutex_unlock(&self->lock);
 }
 
-/* Waits until the device is online and a report is due. 0: it is to end. */
+/* Waits until the device is online and a report is due. Returns 0 when the worker has to end. */
 static int wait_until_due(device *self)
 {
     struct timespec due;
@@ -77,7 +77,7 @@ static int wait_until_due(device *self)
     return go;
 }
 
-/* Every call that was accepted has exactly one outcome, so this comes to an end: at the latest with the reply timeout. */
+/* Every accepted call has exactly one outcome, so this wait ends, at the latest after the reply timeout. */
 static outcome wait_for(device *self, uint64_t token)
 {
     outcome found = {0, ENOS_OK, 0};
@@ -104,7 +104,7 @@ static void *work(void *arg)
 
     while (wait_until_due(self->device)) {
         if (post(self->device->client, self->point, temperature(), &token) != ENOS_OK) {
-            fprintf(stderr, "%s: not reported: %s\n", self->point, enos_last_error()); /* the words are this thread's */
+            fprintf(stderr, "%s: not reported: %s\n", self->point, enos_last_error()); /* this thread's text */
             continue;
         }
         outcome got = wait_for(self->device, token);
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     self.key = argv[3];
-    pthread_condattr_init(&monotonic); /* a clock that is set must not stretch the waits */
+    pthread_condattr_init(&monotonic); /* setting the wall clock must not change the waits */
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&self.changed, &monotonic);
     if ((signals = catch_signals()) < 0)
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
         return 1;
 
     result = run(&self, signals);
-    ended = finish(self.client); /* what is left to do is done on this thread */
+    ended = finish(self.client); /* this thread runs the loop for the rest */
     close(signals);
     return result != 0 ? result : ended;
 }

@@ -1,15 +1,15 @@
 /*
- * Answering commands: measure points are set and read, a service is invoked, and what the device does not know is
- * refused. Each command gets an answer, with the id that the command has: EnOS holds the next one back until then.
+ * Answering commands: measure points are set and read, a service is invoked, and unknown commands are refused. Each
+ * command gets an answer with the id of the command, because EnOS sends the next command only after the answer.
  *
  *     ENOS_PRODUCT_SECRET=... 05_commands SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY
  *
- * A command is a MESSAGE on /sys/{product key}/{device key}/thing/service/{service}; nothing has to be subscribed to.
- * Its caller waits 30 seconds unless told otherwise. Work that takes long belongs on a thread of its own, which copies
- * topic and id and calls enos_client_reply() when it is done. The program ends at SIGINT or SIGTERM.
+ * A command is a MESSAGE on /sys/{product key}/{device key}/thing/service/{service}; you need not subscribe to it. Its
+ * caller waits 30 seconds by default. For work that takes long, copy topic and id to another thread, which calls
+ * enos_client_reply() when it is done. The program ends at SIGINT or SIGTERM.
  *
- * The library acknowledges a command to the broker when it has queued it, before on_event() sees it. If the process ends
- * in between, MQTT does not send the command again; EnOS does, for it has had no answer.
+ * The library acknowledges a command to the broker when it has queued it, before on_event() sees it. If the process
+ * ends in between, MQTT does not send the command again. EnOS does, because it got no answer.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -23,12 +23,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* EnOS leaves the codes from 2000 on to the device. */
+/* The codes from 2000 on are for the device's own use. */
 enum { DONE = 200, NO_HANDLER = 1101, NO_SUCH_POINT = 2001, OUT_OF_RANGE = 2002 };
 
 static double setpoint = 20.0;
 
-/* A number in an object. */
+/* Reads a number from an object. */
 static int number(const char *json, size_t len, const char *name, double *out)
 {
     char text[32], *rest;

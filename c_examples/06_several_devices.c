@@ -1,12 +1,12 @@
 /*
- * Several devices in one process: a client each, one storage directory and one poll() for all. A client costs four
- * descriptors when it is online (one of them is the connection), and no thread.
+ * Several devices in one process: one client for each device, one storage directory and one poll() for all. An online
+ * client has four descriptors (one of them is the connection), and no thread.
  *
  *     ENOS_PRODUCT_SECRET=... 06_several_devices SERVER PRODUCT_KEY DIRECTORY DEVICE_KEY...
  *
- * Each device is activated for itself; the keys in the storage hold a digest of its identity, so that they do not meet.
- * Whoever has devices of several products makes one config for each: the secret is the product's. The devices report
- * together, once a second, and the program ends at SIGINT or SIGTERM.
+ * Each device is activated by itself. The keys in the storage contain a digest of its identity, so the devices do not
+ * collide. For devices of several products, make one config for each product, because the product secrets differ. All
+ * devices report once a second, and the program ends at SIGINT or SIGTERM.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -25,7 +25,7 @@ typedef struct device {
     int online;
 } device;
 
-/* One callback for all; its ctx says which of them it is. */
+/* One callback for all devices; ctx is the device. */
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
     device *self = ctx;
@@ -51,7 +51,7 @@ static void report(const device *devices, size_t count)
             fprintf(stderr, "%s not reported: %s\n", devices[i].key, enos_last_error());
 }
 
-/* fds has a place for each device, in their order, and behind them one for the signals. */
+/* fds has an entry for each device, in order, and a last one for the signals. */
 static int run(device *devices, size_t count, struct pollfd *fds, int signals)
 {
     int64_t due = now_ms();
@@ -104,14 +104,14 @@ int main(int argc, char **argv)
     for (; made < count; made++) {
         device *self = &devices[made];
         self->key = argv[4 + made];
-        /* The same storage for all: it is released with the last client. */
+        /* All share one storage, which is released with the last client. */
         if (create(argv[1], argv[2], self->key, &storage, on_event, self, &self->client) != ENOS_OK)
             break;
     }
     if (made == count)
         result = run(devices, count, fds, signals);
     for (size_t i = 0; i < made; i++)
-        enos_client_disconnect(devices[i].client); /* all at once; finish() then waits for each */
+        enos_client_disconnect(devices[i].client); /* all together; finish() then waits for each */
     for (size_t i = 0; i < made; i++)
         if (finish(devices[i].client) != 0)
             result = 1;

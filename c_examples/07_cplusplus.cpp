@@ -1,5 +1,5 @@
 /*
- * C++: enos.hpp on top of enos.h. Objects free what they hold, what must not fail throws, and the handler of the events
+ * C++: enos.hpp on top of enos.h. Objects free their resources, calls that must not fail throw, and the event handler
  * is a member of an object, without std::function and without an allocation.
  *
  *     ENOS_PRODUCT_SECRET=... 07_cplusplus SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY
@@ -28,7 +28,7 @@ extern "C" void on_signal(int)
     enos_client_wake(to_wake); /* the loop may be waiting; NULL is fine */
 }
 
-/* Lets the signals wake a client for as long as there is one, also when an exception ends it. */
+/* Lets the signals wake a client during its lifetime, also when an exception ends it. */
 struct waking {
     explicit waking(enos::client_ref client) { to_wake = client.get(); }
     ~waking() { to_wake = nullptr; }
@@ -36,7 +36,7 @@ struct waking {
 
 class device {
 public:
-    /* Inside loop(), on the thread that called it. It must not throw, so it looks at what a post returns. */
+    /* Runs inside loop(), on the thread that called it. It must not throw, so it checks the result of a post. */
     void operator()(enos::client_ref, const enos_event &event)
     {
         std::cout << enos_event_name(event.type) << ": " << enos_strerror(event.status) << "; " << event.detail << '\n';
@@ -50,14 +50,14 @@ public:
 
     bool stopped() const { return stopped_; }
 
-    /* Reports when that is due. Returns how long to wait, in milliseconds. */
+    /* Reports when that is due. Returns the time until the next report in milliseconds. */
     uint32_t work(enos::client_ref client)
     {
         if (!online_)
             return ENOS_FOREVER;
         const auto now = steady::now();
         if (now >= due_) {
-            due_ = now + seconds(1); /* for a desk */
+            due_ = now + seconds(1); /* for a demonstration */
             if (!client.post_measurepoints(params()))
                 std::cerr << "not reported: " << enos_last_error() << '\n';
         }
@@ -79,7 +79,7 @@ private:
 
 void run(char **argv, const char *secret)
 {
-    device self; /* before the client, which calls it until its own end */
+    device self; /* declared before the client, which calls it until it is destroyed */
     enos::config config;
     config.server(argv[1]).identity(argv[2], argv[3]).product_secret(secret);
     config.storage(enos::directory(argv[4])).on_event(self);
@@ -91,7 +91,7 @@ void run(char **argv, const char *secret)
         client.loop(self.work(client));
 
     client.disconnect();
-    while (!self.stopped()) /* until the device is offline, and a device secret that has arrived is stored */
+    while (!self.stopped()) /* until the device is offline and no secret is unsaved */
         client.loop();
 }
 

@@ -1,13 +1,13 @@
 /*
- * Nothing is lost: a device that measures all the time and goes on the air now and then. What it measures is in its
- * flash before the call returns, and leaves it when EnOS has answered 200, through outages, restarts and power cuts.
+ * Durable publishing: a device that measures all the time and connects now and then. Each value is in the flash before
+ * the call returns, and stays there until EnOS has answered 200, across outages, restarts and power cuts.
  *
  *     ENOS_PRODUCT_SECRET=... 08_durable SERVER PRODUCT_KEY DEVICE_KEY FLASH [OFFLINE_S]
  *
- * It publishes in bursts, each for the price of one write and one removal. When it was offline for OFFLINE_S seconds
- * (60), it connects, stays until the outbox is empty, and disconnects. EnOS allows three CONNECTs in two minutes; the
- * library keeps to that, whatever is asked of it. The program ends at SIGINT or SIGTERM, when what it has is through,
- * or after FLUSH_MS: then the next start goes on with it.
+ * It publishes in bursts; each burst costs one write and one removal. When it was offline for OFFLINE_S seconds (60 by
+ * default), it connects, stays until the outbox is empty, and disconnects. EnOS allows three CONNECTs in two minutes;
+ * the library keeps to that in any case. The program ends at SIGINT or SIGTERM, when all messages are through, or after
+ * FLUSH_MS. The next start then sends the rest.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -29,7 +29,7 @@
 #define FLUSH_MS 10000
 #endif
 #define STORAGE_AGAIN_MS 1000
-/* What the flash store has room for, with some left for the device's own records: see flash_store.h. */
+/* The capacity of the flash store, less some space for the device's own records: see flash_store.h. */
 #ifndef OUTBOX_MESSAGES
 #define OUTBOX_MESSAGES 2000
 #endif
@@ -38,12 +38,12 @@
 typedef struct device {
     const char *key;
     enos_client *client;
-    int64_t offline_ms, connect_at; /* 0: it is on the air, or about to be */
+    int64_t offline_ms, connect_at; /* 0: it is connected, or about to be */
     int online;
-    int full;             /* the outbox took no more, and ROOM has not come yet */
-    int64_t publish_at;   /* not before: the storage failed */
-    int dead_letters;     /* there are messages that can never succeed */
-    size_t count, missed; /* samples in this burst; samples for which there was no room */
+    int full;             /* the outbox was full, and ROOM has not come yet */
+    int64_t publish_at;   /* the storage failed: do not publish before this time */
+    int dead_letters;     /* there are dead letters */
+    size_t count, missed; /* samples in this burst; samples that did not fit */
     char samples[BURST][96];
 } device;
 
@@ -55,14 +55,14 @@ static int64_t clock_ms(clockid_t clock)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Each post has one outcome, also those of the process before this one: what a token was for, the firmware knows. */
+/* Each post has one outcome, also the posts of an earlier process. The firmware knows what a token was for. */
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
     device *self = ctx;
 
     (void)client;
     switch (event->type) {
-    case ENOS_EVENT_REPLY: /* ENOS_OK: it is through, and there are many of them */
+    case ENOS_EVENT_REPLY: /* not printed for ENOS_OK, because there are many of them */
         if (event->status == ENOS_OK)
             return;
         self->dead_letters |= event->status == ENOS_ERR_SET_ASIDE;
@@ -70,7 +70,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     case ENOS_EVENT_ROOM:
         self->full = 0;
         break;
-    case ENOS_EVENT_OUTBOX_FAILED: /* an alarm for whoever looks after the device: the library goes on trying */
+    case ENOS_EVENT_OUTBOX_FAILED: /* raise an alarm; the library goes on trying */
         fprintf(stderr, "the flash cannot be read or written: code %d\n", (int)event->detail_code);
         break;
     case ENOS_EVENT_CONNECTED:
@@ -83,10 +83,10 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     tell(self->key, event);
 }
 
-/* A message that can never succeed. It is looked at, noted, and given up; else it would stay in the flash. */
+/* A dead letter is printed and dropped; otherwise it would stay in the flash. */
 static int32_t on_dead_letter(void *ctx, const enos_outbox_message *letter)
 {
-    device *self = ctx; /* letter->topic is NULL when it cannot be read any more, "" for a post */
+    device *self = ctx; /* letter->topic is NULL if the letter cannot be read, "" for a post */
 
     printf("given up: token %" PRIu64 ", code %d, %.*s\n", letter->token, (int)letter->code, (int)letter->len,
            (const char *)letter->payload);
@@ -95,7 +95,7 @@ static int32_t on_dead_letter(void *ctx, const enos_outbox_message *letter)
     return 0;
 }
 
-/* All of the burst, or nothing: what is refused stays in RAM, and is tried again when that can help. */
+/* Publishes all of the burst, or nothing. If it is refused, it stays in RAM, and is tried again when that can help. */
 static void publish(device *self)
 {
     enos_message messages[BURST];
@@ -122,7 +122,7 @@ static void publish(device *self)
 static void sample(device *self)
 {
     if (self->count == BURST) {
-        self->missed++; /* a device may also overwrite the oldest, or measure less often */
+        self->missed++; /* alternatives: overwrite the oldest, or measure less often */
     } else {
         snprintf(self->samples[self->count++], sizeof self->samples[0],
                  "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%" PRId64 "}", temperature(),
@@ -132,7 +132,7 @@ static void sample(device *self)
         publish(self);
 }
 
-/* On the air only until all is through. */
+/* Stays connected only until all messages are through. */
 static void radio(device *self)
 {
     enos_outbox_info info;
@@ -144,7 +144,7 @@ static void radio(device *self)
             self->connect_at = 0;
     } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, &info) == ENOS_OK &&
                info.messages == 0) {
-        printf("all is through, %" PRIu64 " set aside so far\n", info.set_aside);
+        printf("all is through, %" PRIu64 " dead letters so far\n", info.set_aside);
         enos_client_disconnect(self->client);
         self->connect_at = now + self->offline_ms;
     }
@@ -182,7 +182,7 @@ static int run(device *self, int signals)
     }
 }
 
-/* The last samples into the flash, and out of it what goes out within FLUSH_MS. */
+/* Stores the last samples, and sends what can be sent within FLUSH_MS. */
 static void flush(device *self)
 {
     enos_outbox_info info;

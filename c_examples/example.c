@@ -80,7 +80,9 @@ int finish(enos_client *client)
 
     enos_client_disconnect(client);
     enos_client_wait(client, ENOS_STATE_IDLE, 5000);
-    /* The cloud sends a device secret once: while one is in no storage, the program stays (PERSIST_FAILED tells why). */
+    /*
+     * The cloud sends a device secret once, so the program must not end while a secret is unsaved (see PERSIST_FAILED).
+     */
     while ((status = enos_client_destroy(client)) == ENOS_ERR_UNSAVED_SECRET)
         if (enos_client_loop(client, 1000) != ENOS_OK)
             return fail("loop");

@@ -1,20 +1,20 @@
 /*
- * What the examples from 03 on share, so that each shows its own subject: a client from the command line, events in
- * words, a post, signals, an end in order. 02_activate_and_report.c has the same at length.
+ * Shared by the examples from 03 on: a client from the command line, events as text, a post, signals, an orderly
+ * shutdown. 02_activate_and_report.c shows the same in full.
  */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 
 #include <enos.h>
 
-#define REPORT_EVERY_S 1 /* for a desk; a device in the field is content with a minute or more */
+#define REPORT_EVERY_S 1 /* for a demonstration; in the field a minute or more is enough */
 
-/* Says what failed, in the library's words. Returns the exit status that goes with it. */
+/* Prints what failed, with the library's text. Returns the exit status. */
 int fail(const char *what);
 
 /*
- * Makes a client. Without a stored device secret it is activated with the product secret, which comes from the
- * environment (ENOS_PRODUCT_SECRET) because every user of a machine can read command lines.
+ * Creates a client. Without a stored device secret it is activated with the product secret. That comes from the
+ * environment (ENOS_PRODUCT_SECRET), because every user of a machine can read command lines.
  */
 enos_status create(const char *server, const char *product_key, const char *device_key, const enos_storage *storage,
                    enos_event_cb on_event, void *ctx, enos_client **client);
@@ -22,19 +22,20 @@ enos_status create(const char *server, const char *product_key, const char *devi
 /* Prints an event. */
 void tell(const char *device_key, const enos_event *event);
 
-/* Posts one measure point, with the time of now. */
+/* Posts one measure point with the present time. */
 enos_status post(enos_client *client, const char *point, double value, uint64_t *token);
 
-/* Stands for a sensor. */
+/* In place of a sensor. */
 double temperature(void);
 
 /*
- * From here on SIGINT and SIGTERM no longer end the program: they make a descriptor readable, which is returned, or -1
- * with words on stderr. To be called before the first thread is started: signals are blocked for each thread.
+ * Makes SIGINT and SIGTERM readable from a descriptor, which is returned; they no longer end the program. On failure it
+ * prints the reason and returns -1. Call it before the first thread is started, because it blocks the signals for the
+ * calling thread and the threads that it starts.
  */
 int catch_signals(void);
 
-/* Logs out and destroys a client whose loop runs on this thread, or on none. Returns an exit status. */
+/* Logs out and destroys a client whose loop runs on this thread, or on no thread. Returns an exit status. */
 int finish(enos_client *client);
 
 #endif

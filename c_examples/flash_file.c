@@ -20,7 +20,7 @@ int flash_read(int flash, uint32_t at, uint8_t *data, size_t len)
             continue;
         if (n < 0)
             return -errno;
-        if (n == 0) { /* behind the end of the file */
+        if (n == 0) { /* beyond the end of the file */
             memset(data, ERASED, len);
             return 0;
         }
@@ -58,7 +58,7 @@ int flash_erase(int flash, uint32_t at, size_t len)
     return result < 0 ? result : flash_sync(flash);
 }
 
-/* A new file is there after a power cut once its directory is synced. */
+/* A new file survives a power cut only after its directory is synced. */
 static int sync_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -74,7 +74,7 @@ static int sync_directory(const char *path)
     return result;
 }
 
-/* One process at a time: the lock goes when the file is closed, or the process dies. */
+/* One process at a time: the lock is released when the file is closed, or the process dies. */
 int flash_open(const char *path, int *flash)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -1,23 +1,24 @@
 /*
- * The partition is a ring of sectors. Records are appended to the newest; all but one of the others hold older ones:
+ * The partition is a ring of sectors. Records are appended to the newest sector; all other sectors except one hold
+ * older records:
  *
  *     sector  magic (4)  sequence (4)  end of the sector before (4)  CRC (4)  record  record  ...  erased
  *     record  CRC (4)  key length (1)  0 (1)  value length (2)  key  value  padding to UNIT      (little endian)
  *
- * The newest record of a key counts; one without a value says that the key is erased. An index in RAM has their places.
- * When the newest sector is full, the log goes on in the next of the ring: that is erased, what still counts of the one
- * after it, the oldest, is copied to it, and its header is written last. With the header it is the newest, and the
- * oldest counts no more. So at whatever byte the power goes, what was stored before is there, and the record that was
- * being written is there as a whole or does not count.
+ * The newest record of a key is valid; a record without a value means that the key is erased. An index in RAM has the
+ * offsets of the valid records. When the newest sector is full, the log continues in the next sector of the ring: it is
+ * erased, the valid records of the sector after it, the oldest, are copied to it, and its header is written last. With
+ * the header it becomes the newest sector, and the oldest is not used any more. So after a power cut at any byte all
+ * stored records are there, and the record that was being written is either complete or ignored.
  *
- * Every sector is erased in its turn: the counts differ by one, whatever is stored how often; a power cut may cost one
- * more. Data that never changes is moved once a round. Three quarters of the room are given out, and to a record no more
- * than a quarter of a sector: so a round always finds room, and a key can be erased when the store is full.
+ * Every sector is erased in turn, so the erase counts differ by one, whatever is stored; a power cut may add one. Data
+ * that never changes is moved once a round. Valid records use at most three quarters of the space, and one record at
+ * most a quarter of a sector. So a round always finds space, and a key can be erased when the store is full.
  *
- * What a power cut left is never written on: the next change goes to the next sector, whose header says where the log
- * ended in the one before. So a record that does not check, with good ones behind it, is no power cut but damage.
- * Damage to the newest record, or to the newest header, looks like a power cut: that is for the flash driver's ECC to
- * find; let flash_read() fail then.
+ * Space that was in use during a power cut is never programmed again: the next change goes to the next sector, whose
+ * header says where the log ended in the sector before. So a record with a wrong CRC that has good records behind it is
+ * damaged, and not the result of a power cut. Damage to the newest record, or to the newest header, looks like a power
+ * cut. The flash driver's ECC has to find that, and flash_read() has to fail then.
  */
 #include "flash_store.h"
 
@@ -27,30 +28,30 @@
 #include <stdlib.h>
 
 #ifndef SECTOR
-#define SECTOR 16384u /* what the flash erases at once, or a multiple */
-#define SECTORS 16u   /* of the partition: 4 or more */
+#define SECTOR 16384u /* the erase size of the flash, or a multiple */
+#define SECTORS 16u   /* in the partition: 4 or more */
 #endif
-#define KEYS_MAX 1024u /* of the index: 12 bytes of RAM each */
-#define UNIT 16u       /* what the flash programs at once: a record begins at a multiple */
+#define KEYS_MAX 1024u /* in the index: 12 bytes of RAM each */
+#define UNIT 16u       /* the programming size of the flash: records begin at multiples */
 #define SECTOR_HEADER 16u
 #define RECORD_HEADER 8u
-#define KEY_MAX 64u /* libenos has no longer keys */
+#define KEY_MAX 64u /* the longest key of libenos */
 #define RECORD_MAX ((SECTOR - SECTOR_HEADER) / 4 / UNIT * UNIT)
 #define LIVE_MAX ((SECTORS - 1) * ((SECTOR - SECTOR_HEADER) / 4 * 3))
 #define ERASED 0xFF
 static const uint8_t MAGIC[4] = {'E', 'F', 'S', '2'};
 
 typedef struct entry {
-    uint32_t hash, at, size; /* of a key; where its newest record is, and what that takes in the log */
+    uint32_t hash, at, size; /* hash of the key; offset of its newest record, and its size in the log */
 } entry;
 
 typedef struct flash_store {
     int flash;
     uint32_t sequence; /* of the newest sector */
-    uint32_t end;      /* where its log ends: the next record goes there */
-    int dirty;         /* what lies at the end is not erased, or nobody knows */
-    uint32_t live;     /* what all that counts takes */
-    uint32_t keys;     /* in the index, in no order */
+    uint32_t end;      /* end of its log: offset of the next record */
+    int dirty;         /* the space at the end may not be erased */
+    uint32_t live;     /* the size of all valid records */
+    uint32_t keys;     /* in the index, which has no order */
     entry index[KEYS_MAX];
     uint8_t record[RECORD_MAX];
 } flash_store;
@@ -68,7 +69,9 @@ static void put32(uint8_t *p, uint32_t value)
         p[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* Four bits at a time: a table of 64 bytes saves most of the time that a start and a store take. */
+/*
+ * Four bits at a time, with a table of 64 bytes: bit by bit, this would take most of the time of a start and a store.
+ */
 static uint32_t crc32(const uint8_t *p, size_t len)
 {
     static const uint32_t table[16] = {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
@@ -97,13 +100,13 @@ static size_t record_len(const uint8_t *record)
     return RECORD_HEADER + key_len(record) + value_len(record);
 }
 
-/* What a record of this length takes in the log. */
+/* The size of a record of this length in the log. */
 static uint32_t padded(size_t len)
 {
     return (uint32_t)((len + UNIT - 1) / UNIT * UNIT);
 }
 
-/* Where the sector of this sequence number lies. */
+/* The offset of the sector with this sequence number. */
 static uint32_t place(uint32_t sequence)
 {
     return (sequence - 1) % SECTORS * SECTOR;
@@ -116,7 +119,10 @@ static int is_in(const entry *known, uint32_t sector)
 
 /* ---------------------------------------------------------------- the log */
 
-/* Reads the record at a place, which ends before `limit`. 1: it checks, 0: it does not, negative: the flash failed. */
+/*
+ * Reads the record at `at`, which ends before `limit`. Returns 1 if its CRC is right, 0 if not, negative if the flash
+ * failed.
+ */
 static int read_record(flash_store *s, uint32_t at, uint32_t limit)
 {
     size_t space = limit - at < RECORD_MAX ? limit - at : RECORD_MAX;
@@ -134,14 +140,14 @@ static int read_record(flash_store *s, uint32_t at, uint32_t limit)
     return get32(record) == crc32(record + 4, record_len(record) - 4);
 }
 
-/* As read_record(), of what is in the index: it did check when it got there. */
+/* As read_record(), for a record in the index. Its CRC was right when it was indexed. */
 static int reread_record(flash_store *s, const entry *known)
 {
     int result = read_record(s, known->at, known->at + known->size);
     return result == 1 ? 0 : result == 0 ? -EIO : result;
 }
 
-/* Where in the index a key is; s->keys if it is not there. */
+/* Sets *i to the index entry of a key; to s->keys if there is none. */
 static int find(flash_store *s, const void *key, size_t len, uint32_t *i)
 {
     uint8_t there[RECORD_HEADER + KEY_MAX];
@@ -160,7 +166,7 @@ static int find(flash_store *s, const void *key, size_t len, uint32_t *i)
     return 0;
 }
 
-/* The record in s->record, which stands at this place, is the newest of its key. */
+/* Indexes the record in s->record, at this offset, as the newest of its key. */
 static int take(flash_store *s, uint32_t at)
 {
     const uint8_t *key = s->record + RECORD_HEADER;
@@ -176,13 +182,13 @@ static int take(flash_store *s, uint32_t at)
     if (value_len(s->record) == 0)
         return 0;
     if (s->keys == KEYS_MAX)
-        return -ENOSPC; /* the partition is of a build with more */
+        return -ENOSPC; /* the partition was written with a larger KEYS_MAX */
     s->index[s->keys] = (entry){crc32(key, key_len(s->record)), at, padded(record_len(s->record))};
     s->live += s->index[s->keys++].size;
     return 0;
 }
 
-/* Puts a sector with its records in place into use. */
+/* Writes the header of a sector whose records are in place. */
 static int begin_sector(flash_store *s, uint32_t sequence, uint32_t end)
 {
     uint8_t header[SECTOR_HEADER];
@@ -201,13 +207,15 @@ static int begin_sector(flash_store *s, uint32_t sequence, uint32_t end)
     return 0;
 }
 
-/* Goes on in the next sector, with what counts of the oldest. Until its header stands, nothing has changed. */
+/*
+ * Continues in the next sector, with the valid records of the oldest. Until its header is written, nothing has changed.
+ */
 static int advance(flash_store *s)
 {
     uint32_t next = s->sequence + 1, oldest = place(next + 1), begin = place(next) + SECTOR_HEADER, to = begin;
     int result;
 
-    s->dirty = 1; /* should this fail at its end, that sector may count already: write nothing more to this one */
+    s->dirty = 1; /* if this fails at its end, the next sector may already be valid: write nothing more to this one */
     result = flash_erase(s->flash, place(next), SECTOR);
     for (uint32_t i = 0; i < s->keys && result == 0; i++) {
         const entry *known = &s->index[i];
@@ -229,7 +237,7 @@ static int advance(flash_store *s)
     return 0;
 }
 
-/* Whether nothing but these two bytes stands there. 1, 0, or negative. */
+/* Whether a range contains only these two byte values. Returns 1, 0, or negative. */
 static int all_are(flash_store *s, uint32_t from, uint32_t to, uint8_t one, uint8_t other)
 {
     for (uint32_t at = from; at < to; at += UNIT) {
@@ -244,19 +252,19 @@ static int all_are(flash_store *s, uint32_t from, uint32_t to, uint8_t one, uint
     return 1;
 }
 
-/* Makes the partition ready on its first use. What a power cut left of this may be all that there is. */
+/* Formats the partition on its first use. It may contain the beginning of a format that a power cut ended. */
 static int format(flash_store *s)
 {
     int result = all_are(s, SECTOR_HEADER, SECTORS * SECTOR, ERASED, 0);
 
     if (result == 0)
-        return -EINVAL; /* somebody's data */
+        return -EINVAL; /* other data */
     if (result < 0 || (result = flash_erase(s->flash, 0, SECTOR)) < 0)
         return result;
     return begin_sector(s, 1, SECTOR_HEADER);
 }
 
-/* Takes a sector's records into the index, up to `limit` or the first that does not check: s->end is there. */
+/* Indexes a sector's records, up to `limit` or the first record with a wrong CRC, and sets s->end there. */
 static int scan(flash_store *s, uint32_t sequence, uint32_t limit)
 {
     int result = 1;
@@ -267,10 +275,10 @@ static int scan(flash_store *s, uint32_t sequence, uint32_t limit)
     return result < 0 ? result : 0;
 }
 
-/* Finds the sectors that count, and the end of the log. */
+/* Finds the valid sectors, and the end of the log. */
 static int mount(flash_store *s)
 {
-    uint32_t sequences[SECTORS], ends[SECTORS], oldest, limit = 0; /* by place */
+    uint32_t sequences[SECTORS], ends[SECTORS], oldest, limit = 0; /* by position */
     uint8_t header[SECTOR_HEADER];
     int result;
 
@@ -308,7 +316,7 @@ static int mount(flash_store *s)
     return result < 0 ? result : 0;
 }
 
-/* Appends a record, which is in the index when the flash has it. */
+/* Appends a record, and indexes it when it is on the flash. */
 static int append(flash_store *s, const char *key, const uint8_t *data, size_t len, int sync)
 {
     size_t length = RECORD_HEADER + strlen(key) + len;
@@ -326,11 +334,11 @@ static int append(flash_store *s, const char *key, const uint8_t *data, size_t l
     if (result == 0 && (result = take(s, s->end)) == 0)
         s->end += padded(length);
     else
-        s->dirty = 1; /* nobody knows how far it came */
+        s->dirty = 1; /* part of it may be on the flash */
     return result;
 }
 
-/* A change: of length 0, the key is erased. */
+/* Stores a value; if its length is 0, the key is erased. */
 static int change(flash_store *s, const char *key, const uint8_t *data, size_t len, int sync)
 {
     uint32_t need = padded(RECORD_HEADER + strlen(key) + len), i, freed;
@@ -338,20 +346,20 @@ static int change(flash_store *s, const char *key, const uint8_t *data, size_t l
 
     if (strlen(key) > KEY_MAX || len > RECORD_MAX || need > RECORD_MAX)
         return -EFBIG;
-    if (s->dirty && (result = advance(s)) < 0) /* also to erase: what failed to be written must not come back */
+    if (s->dirty && (result = advance(s)) < 0) /* also for an erase: a record whose write failed must not come back */
         return result;
     if ((result = find(s, key, strlen(key), &i)) < 0 || (len == 0 && i == s->keys))
         return result;
     freed = i < s->keys ? s->index[i].size : 0;
     if (len > 0 && (i == KEYS_MAX || s->live - freed + need > LIVE_MAX))
         return -ENOSPC;
-    for (uint32_t n = 0; need > place(s->sequence) + SECTOR - s->end; n++) /* a round is always enough */
+    for (uint32_t n = 0; need > place(s->sequence) + SECTOR - s->end; n++) /* one round is always enough */
         if ((result = n < SECTORS ? advance(s) : -ENOSPC) < 0)
             return result;
     return append(s, key, data, len, sync);
 }
 
-/* ---------------------------------------------------------------- what libenos calls */
+/* ---------------------------------------------------------------- the functions that libenos calls */
 
 static int32_t load(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len)
 {
@@ -380,7 +388,7 @@ static int32_t erase(void *ctx, const char *key)
     return change(ctx, key, NULL, 0, 1);
 }
 
-/* One sync for all. */
+/* One sync for all changes. */
 static int32_t batch(void *ctx, const enos_storage_change *changes, size_t count)
 {
     flash_store *s = ctx;

@@ -18,7 +18,7 @@ static int take(scanner *s, char c)
     return next_is(s, c) ? (s->at++, 1) : 0;
 }
 
-/* Past a string, from its opening quote on. */
+/* Skips a string, starting at its opening quote. */
 static int skip_string(scanner *s)
 {
     if (!take(s, '"'))
@@ -29,7 +29,7 @@ static int skip_string(scanner *s)
     return take(s, '"');
 }
 
-/* Past a value: to the comma or the bracket behind it that is not inside it. */
+/* Skips a value, up to the comma or closing bracket after it. */
 static int skip_value(scanner *s)
 {
     size_t depth = 0;
@@ -51,7 +51,7 @@ static int skip_value(scanner *s)
     return 0;
 }
 
-/* The length of a value without the blanks behind it. */
+/* The length of a value without trailing blanks. */
 static size_t trimmed(const char *begin, const char *end)
 {
     while (end > begin && strchr(" \t\r\n", end[-1]) != NULL)

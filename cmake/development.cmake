@@ -1,4 +1,4 @@
-# What is installed for those who build firmware, beside the library that it runs with.
+# Installs the files for building firmware.
 
 include(CMakePackageConfigHelpers)
 
@@ -9,7 +9,7 @@ configure_package_config_file(cmake/enos-config.cmake.in enos-config.cmake
 # Before 1.0 a minor version may change the ABI.
 write_basic_package_version_file(enos-config-version.cmake COMPATIBILITY SameMinorVersion)
 
-# Paths relative to the file itself, so that an installed tree can be moved.
+# Paths are relative to the file itself, so that an installed tree can be moved.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/enos.pc.in enos.pc @ONLY)
 
@@ -20,7 +20,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/enos-config.cmake ${CMAKE_CURRENT_BINA
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/enos.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 install(FILES cmake/valgrind.supp DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/enos COMPONENT dev)
 
-# The pages and the examples lie to one another as they do in the sources, so that links lead on.
+# The pages and the examples have the same relative paths as in the sources, so that links work.
 install(DIRECTORY docs c_examples DESTINATION ${doc_dir} COMPONENT dev)
 install(FILES README.md CHANGELOG.md DESTINATION ${doc_dir} COMPONENT dev)
 foreach(part paho simulator)

@@ -1,5 +1,5 @@
-# Gives Doxygen what include/enos.h has for readers of the file itself: its opening becomes the main page, each chapter
-# a group of its members.
+# Prepares include/enos.h for Doxygen: the opening comment becomes the main page, and each chapter a group of its
+# members.
 
 /^ \* @file enos\.h$/ {
     print " * @mainpage libenos"
@@ -25,7 +25,7 @@ chapter && / -+ \*\/$/ {
     next
 }
 
-# Its first line begins with its name.
+# The first line of a chapter begins with its name.
 chapter == 1 {
     end = match($0, /[.:]/)
     print (grouped ? "/** @} */ " : "") "/** @name " substr($0, 4, end - 4)

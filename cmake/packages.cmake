@@ -2,8 +2,8 @@
 #
 #     make deb      or, from a build with -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON:      cpack -G DEB
 #
-# What each needs is found out by dpkg-shlibdeps; what is linked with libenos1 gets its own need of it from the shlibs
-# file.
+# dpkg-shlibdeps finds the dependencies of each package. Packages that link with libenos1 get their dependency on it
+# from the shlibs file.
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME libenos)

@@ -286,6 +286,8 @@ public:
     }
     /** enos_config_set_inflight() */
     config &inflight(uint32_t messages) { return set(enos_config_set_inflight(config_, messages)); }
+    /** enos_config_set_subscribe_batch() */
+    config &subscribe_batch(uint32_t filters) { return set(enos_config_set_subscribe_batch(config_, filters)); }
     /** enos_config_set_queue_limits() */
     config &queue_limits(uint32_t inbound_messages, size_t inbound_bytes)
     {

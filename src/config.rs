@@ -24,6 +24,7 @@ const BUDGET_CONNECTS: RangeInclusive<u32> = 0..=16;
 const BUDGET_WINDOW_MS: RangeInclusive<u32> = 1000..=3_600_000;
 const BUDGET_SPACING_MS: RangeInclusive<u32> = 0..=60_000;
 const INFLIGHT: RangeInclusive<u32> = 1..=10_000;
+const SUBSCRIBE_BATCH: RangeInclusive<u32> = 1..=256;
 const INBOUND_MESSAGES: RangeInclusive<u32> = 1..=1_000_000;
 const INBOUND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// The protocol's own limit is 256 MiB - 1.
@@ -73,6 +74,7 @@ pub struct Config {
     pub(crate) budget: Budget,
     pub(crate) reply_timeout_ms: u32,
     pub(crate) inflight: u32,
+    pub(crate) subscribe_batch: u32,
     pub(crate) inbound_messages: u32,
     pub(crate) inbound_bytes: usize,
     pub(crate) max_message: usize,
@@ -101,6 +103,7 @@ impl Default for Config {
             budget: Budget { connects: 3, window_ms: 125_000, spacing_ms: 1100 },
             reply_timeout_ms: 30_000,
             inflight: 100,
+            subscribe_batch: 100,
             inbound_messages: 1000,
             inbound_bytes: 4 << 20,
             max_message: 1 << 20,
@@ -201,6 +204,11 @@ impl Config {
 
     pub fn set_inflight(&mut self, messages: u32) -> Result<()> {
         self.inflight = in_range("inflight", messages, INFLIGHT, "messages")?;
+        Ok(())
+    }
+
+    pub fn set_subscribe_batch(&mut self, filters: u32) -> Result<()> {
+        self.subscribe_batch = in_range("subscribe_batch", filters, SUBSCRIBE_BATCH, "filters")?;
         Ok(())
     }
 

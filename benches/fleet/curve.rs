@@ -1,10 +1,10 @@
-//! What a fleet's outage looks like to the cloud.
+//! A fleet's outage, as the cloud sees it.
 
 use std::thread;
 
 use super::device::{live, Life, Outage, Policy};
 
-/// In seconds since the loss: longer than any device takes.
+/// In seconds since the loss; longer than any device takes.
 pub const SPAN: usize = 3_600;
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Curve {
         }
     }
 
-    /// One device after the other, on two threads: a fleet takes no more memory than a device.
+    /// Simulates one device after the other, on two threads, so that a fleet takes no more memory than a device.
     pub fn of(policy: Policy, outage: Outage, devices: u64) -> Curve {
         let part = |seeds: std::ops::Range<u64>| {
             let mut curve = Curve::new(outage);
@@ -60,17 +60,17 @@ impl Curve {
         add(&mut self.back, &other.back);
     }
 
-    /// The most CONNECTs in a second, of those from this one on.
+    /// The most CONNECTs in one second, from this second on.
     pub fn peak(&self, from: usize) -> u64 {
         self.connects[from..].iter().copied().max().unwrap_or(0)
     }
 
-    /// The same, until the cloud returns.
+    /// The same, but only until the cloud returns.
     pub fn peak_until(&self, from: usize) -> u64 {
         self.connects[from..self.returns].iter().copied().max().unwrap_or(0)
     }
 
-    /// Seconds from the cloud's return until so many hundredths of the fleet are back.
+    /// Seconds from the cloud's return until this percentage of the fleet is back.
     pub fn back_after(&self, hundredths: u64) -> usize {
         let mut back = 0;
         let reached = self.back.iter().position(|more| {

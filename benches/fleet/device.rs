@@ -1,21 +1,21 @@
-//! One device through one outage: with the session that libenos runs, or with the policy that is common elsewhere.
+//! One device in one outage, with the session of libenos, or with the policy that is common elsewhere.
 
 use enos::error::Status;
 use enos::protocol::{Identity, Secret, SignMethod};
 use enos::session::{Action, BudgetLimits, EventKind, Input, LinkEvent, Now, Session, Settings, State};
 
-/// When the outage begins on the clock of a session: it has been online for long by then.
+/// The beginning of the outage on the clock of a session, which has been online for a long time then.
 const BEGINS_MS: u64 = 10_000_000;
-/// A packet's time on the way is somewhere between these.
+/// The range of a packet's latency.
 const LATENCY_MS: std::ops::RangeInclusive<u64> = 5..=100;
 const CONNECT_TIMEOUT_MS: u64 = 30_000;
 
 /// What the cloud does while it is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nobody listens: a connection is refused at once, and no CONNECT goes out.
+    /// Nobody listens: a connection is refused at once, and no CONNECT is sent.
     Refuses,
-    /// It takes connections and never answers the CONNECT, as behind a load balancer.
+    /// It accepts connections and never answers the CONNECT, as a load balancer does.
     Hangs,
 }
 
@@ -33,18 +33,18 @@ pub enum Policy {
     Doubling,
 }
 
-/// What came of it, in milliseconds since the link was lost.
+/// The result; times are in milliseconds since the link was lost.
 pub struct Life {
     /// When each CONNECT arrived at the cloud.
     pub connects: Vec<u64>,
-    /// When the host was told, and when it was told that the device is back.
+    /// When the host was told of the loss, and of the new connection.
     pub told: u64,
     pub back: u64,
-    /// Whether EnOS barred the device.
+    /// Whether EnOS banned the device.
     pub banned: bool,
 }
 
-/// EnOS's rule: the 4th CONNECT within 2 minutes bars the device for 5 minutes.
+/// EnOS's rule: the 4th CONNECT within 2 minutes bans the device for 5 minutes.
 #[derive(Default)]
 struct Gate {
     connects: Vec<u64>,
@@ -53,7 +53,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// A CONNECT arrives; whether it may be answered.
+    /// A CONNECT arrives; returns whether it may be answered.
     fn take(&mut self, now: u64) -> bool {
         self.connects.push(now);
         if now < self.barred_until {
@@ -108,7 +108,7 @@ struct World {
     now: u64,
     /// When the host was told of the first loss.
     told: Option<u64>,
-    /// What the session hears next of its attempt, and when.
+    /// The next event of the session's attempt, and its time.
     due: Option<(u64, u64, LinkEvent)>,
 }
 
@@ -135,7 +135,7 @@ impl World {
         self.session.handle(self.now(), Input::Link { attempt, what });
     }
 
-    /// Lets time pass until the session is online, by the attempt that is returned.
+    /// Runs until the session is online, and returns the attempt.
     fn go_online(&mut self) -> u64 {
         loop {
             self.perform();
@@ -195,7 +195,7 @@ fn failed(reason: String, connect_sent: bool) -> LinkEvent {
     LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason, connect_sent }
 }
 
-/// The defaults of the library, for a device with its secret.
+/// The library's default configuration, for a device with a secret.
 fn settings() -> Settings {
     Settings {
         identity: Identity::new("pk", "dk", None).unwrap(),
@@ -210,6 +210,7 @@ fn settings() -> Settings {
         reconnect_max_ms: 120_000,
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
+        subscribe_batch: 100,
         outbox: None,
     }
 }

@@ -1,5 +1,5 @@
-//! A million devices lose the cloud at once, and it returns after 10 minutes. Prints what that is like for the cloud,
-//! and writes docs/fleet.md and docs/fleet.svg.
+//! A million devices lose the cloud at once, and it returns after 10 minutes. Prints the load of the cloud, and writes
+//! docs/fleet.md and docs/fleet.svg.
 
 mod curve;
 #[allow(dead_code, reason = "the table of outages has more of it")]
@@ -14,7 +14,7 @@ use device::{Kind, Outage, Policy};
 
 const DEVICES: u64 = 1_000_000;
 
-/// A way for the cloud to be away, and the fleet's curve by each policy.
+/// A kind of outage, and the fleet's curve with each policy.
 pub struct Scene {
     title: &'static str,
     enos: Curve,

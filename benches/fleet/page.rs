@@ -1,9 +1,9 @@
-//! docs/fleet.md: the figures, and what they say.
+//! docs/fleet.md: the figures, and their explanation.
 
 use crate::plot::thousands;
 use crate::{Curve, Scene};
 
-/// From here on the first attempts, which nobody answers, are over.
+/// By this time the first attempts, which nobody answers, are over.
 const SETTLED_S: usize = 120;
 
 pub fn table(scenes: &[Scene]) -> String {

@@ -8,7 +8,7 @@ use crate::Scene;
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 20.0;
-/// Of a panel: its title, its plot, and what stands below that.
+/// The height of a panel's title, of its plot, and of the space below.
 const HEAD: f64 = 40.0;
 const HEIGHT: f64 = 220.0;
 const FOOT: f64 = 50.0;
@@ -58,7 +58,7 @@ fn x(second: usize) -> f64 {
     LEFT + second as f64 / SECONDS as f64 * (WIDTH - LEFT - RIGHT)
 }
 
-/// Below the top of a panel's plot. Less than one is none.
+/// The distance from the top of a panel's plot; values below 1 count as 0.
 fn y(connects: u64) -> f64 {
     HEIGHT * (1.0 - (connects.max(1) as f64).log10() / f64::from(DECADES))
 }

@@ -1,11 +1,11 @@
-//! The message that carries a device secret, sound and spoilt.
+//! The message that carries a device secret, correct or faulty.
 
 use mqttbytes::v4::Publish;
 use serde_json::{json, Value};
 
 use crate::{config::Spelling, packet, Device, Secret};
 
-/// The activation of a device, to be sent unasked.
+/// The activation message of a device.
 pub fn message(device: &Device, secret: &Secret, spelling: Spelling, id: u64, qos: u8) -> Publish {
     let topic = device.id.session() + spelling.suffix();
     let body = json!({
@@ -22,7 +22,7 @@ pub fn message(device: &Device, secret: &Secret, spelling: Spelling, id: u64, qo
     Publish::new(topic, packet::qos(qos), body.to_string())
 }
 
-/// What a fault makes of an activation.
+/// Faults of an activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoil {
     /// The params name another device.
@@ -33,11 +33,11 @@ pub enum Spoil {
     NoSecret,
     /// `deviceSecret` is "".
     EmptySecret,
-    /// The method is another.
+    /// Another method.
     OtherMethod,
     /// The payload ends in the middle.
     Truncated,
-    /// The secret is so many bytes long.
+    /// A secret of this many bytes.
     Huge(usize),
 }
 

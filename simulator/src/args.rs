@@ -13,18 +13,18 @@ use std::{
 
 use crate::make_ca;
 
-/// What the program shall do.
+/// What the program has to do.
 #[derive(Debug, Default)]
 pub struct Options {
     pub config: Config,
     pub json: bool,
     pub summary: bool,
     pub interactive: bool,
-    /// Ends when so many events of this name have been seen.
+    /// Ends after this many events of this name.
     pub exit_when: Vec<(String, u64)>,
-    /// Ends when so many posts were accepted.
+    /// Ends after this many accepted posts.
     pub exit_after_posts: Option<u64>,
-    /// Ends, as a failure if an end was asked for, after so long.
+    /// Ends after this time; with one of the conditions above, as a failure.
     pub timeout: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ pub enum Request {
     MakeCa(make_ca::Options),
 }
 
-/// What was said of TLS.
+/// The options for TLS.
 #[derive(Default)]
 struct Tls {
     listen: Option<SocketAddr>,
@@ -48,7 +48,7 @@ struct Tls {
     max: Option<TlsVersion>,
 }
 
-/// The words of an error say what is wrong with which argument, and repeat no secret.
+/// The text of an error says what is wrong with which argument, and contains no secret.
 pub fn parse(mut parser: Parser) -> Result<Request, String> {
     let mut options = Options::default();
     let mut after_posts = 0;
@@ -76,7 +76,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
             "require-client-cert" => tls.require_client_certificate = true,
             _ => {
                 if !VALUED.contains(&name.as_str()) {
-                    return Err(format!("there is no --{name}; see --help"));
+                    return Err(format!("unknown option --{name}; see --help"));
                 }
                 let value = parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
                 let understood = match name.as_str() {
@@ -143,12 +143,12 @@ impl Tls {
             "tls-client-ca" => self.client_ca = Some(value.into()),
             "tls-min" => self.min = Some(one_of(value, &TlsVersion::ALL)?),
             "tls-max" => self.max = Some(one_of(value, &TlsVersion::ALL)?),
-            _ => return Err("it is not known".into()),
+            _ => return Err("unknown option".into()),
         }
         Ok(())
     }
 
-    /// None: nothing was said.
+    /// None: there was no option for TLS.
     fn config(self) -> Result<Option<TlsConfig>, String> {
         let (certificate, key) = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => (certificate, key),
@@ -178,7 +178,7 @@ fn address(value: &str) -> Result<SocketAddr, String> {
     addresses.next().ok_or_else(|| "no such address".into())
 }
 
-/// The devices of a simulator that was told of none; --help names them.
+/// The default devices, which --help names.
 fn built_in() -> (Device, Product) {
     let product = Product { product_key: "demo".into(), product_secret: "demo-product-secret".into() };
     let device = Device {
@@ -197,7 +197,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
     match name {
         "device" => config.devices.push(device(value)?),
         "product" => {
-            let (key, secret) = value.split_once(',').ok_or("it is PRODUCT_KEY,PRODUCT_SECRET")?;
+            let (key, secret) = value.split_once(',').ok_or("expected PRODUCT_KEY,PRODUCT_SECRET")?;
             config.products.push(Product { product_key: key.into(), product_secret: secret.into() });
         }
         "devices" => {
@@ -229,7 +229,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
         "push-qos" => config.push_qos = number(value, 0, 1)? as u8,
         "refuse-subscription" => config.refused_filters.push(value.into()),
         "command" => {
-            let (suffix, params) = value.split_once(',').ok_or("it is TOPIC_SUFFIX,JSON")?;
+            let (suffix, params) = value.split_once(',').ok_or("expected TOPIC_SUFFIX,JSON")?;
             let params = serde_json::from_str(params).map_err(|error| format!("the params are not JSON: {error}"))?;
             config.commands.push(Command { suffix: suffix.into(), params, after_posts: *after_posts });
         }
@@ -246,7 +246,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
         "exit-after-posts" => options.exit_after_posts = Some(number(value, 1, u64::MAX)?),
         "exit-when" => options.exit_when.push(exit_when(value)?),
         "timeout" => options.timeout = Some(ms(value)?),
-        _ => return Err("it is not known".into()),
+        _ => return Err("unknown option".into()),
     }
     Ok(())
 }
@@ -255,7 +255,7 @@ fn activation(config: &mut Config) -> &mut Activation {
     &mut config.activation
 }
 
-/// `PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]`; what ends in a device secret is active.
+/// `PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]`; a device with a device secret is active.
 fn device(value: &str) -> Result<Device, String> {
     let parts: Vec<_> = value.split(',').collect();
     let some = |secret: &str| (!secret.is_empty()).then(|| secret.into());
@@ -264,7 +264,7 @@ fn device(value: &str) -> Result<Device, String> {
         [product_key, device_key, product_secret, device_secret] => {
             (product_key, device_key, product_secret, device_secret)
         }
-        _ => return Err("it is PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]".into()),
+        _ => return Err("expected PRODUCT_KEY,DEVICE_KEY,PRODUCT_SECRET[,DEVICE_SECRET]".into()),
     };
     if product_key.is_empty() || device_key.is_empty() {
         return Err("a product key and a device key are needed".into());
@@ -294,10 +294,10 @@ pub fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
 
 fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
     let number = value.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| format!("\"{value}\" is no number from {least} to {most}"))
+    number.ok_or_else(|| format!("\"{value}\" is not a number from {least} to {most}"))
 }
 
 fn ms(value: &str) -> Result<Duration, String> {
-    // A year: beyond it, sums of times could overflow.
+    // A year. With more, sums of times could overflow.
     number(value, 0, 365 * 24 * 3600 * 1000).map(Duration::from_millis)
 }

@@ -1,4 +1,4 @@
-//! The cloud as a whole: the ports, the connections, and what they share.
+//! The whole cloud: the ports, the connections, and what they share.
 
 use bytes::Bytes;
 use openssl::ssl::SslContext;
@@ -25,18 +25,18 @@ use crate::{
     Device, DeviceId,
 };
 
-/// Enough for a JSON text of the deepest nesting that the parser takes.
+/// Enough for a JSON text with the deepest nesting that the parser accepts.
 pub const STACK: usize = 512 * 1024;
-/// Connections that may wait to be accepted: a fleet that comes online at once.
+/// The backlog of connections to accept; a whole fleet may connect at once.
 const BACKLOG: i32 = 4096;
 
-/// A running cloud; it stops when it is dropped.
+/// A running cloud. It stops when it is dropped.
 pub struct Cloud {
     shared: Arc<Shared>,
     ports: Vec<Port>,
 }
 
-/// One that is listened on.
+/// A listening port.
 struct Port {
     address: SocketAddr,
     is_tls: bool,
@@ -46,9 +46,9 @@ struct Port {
 /// Why a command was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// The device is not logged in, or only to be activated.
+    /// The device is not logged in, or only for an activation.
     Offline,
-    /// Its connection has too much to do.
+    /// The queue of its connection is full.
     Busy,
 }
 
@@ -64,8 +64,8 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {}
 
 impl Cloud {
-    /// Opens the ports and serves them. `sink` is told every event, in order, one at a time, from the threads of the
-    /// connections: it must not wait, and must not call the cloud.
+    /// Opens the ports and serves them. `sink` gets every event, in order, one at a time, on the threads of the
+    /// connections. It must not block or call the cloud.
     pub fn start(config: Config, sink: impl FnMut(&Record) + Send + 'static) -> io::Result<Cloud> {
         let registry = Registry::open(&config)?;
         let plain = config.plain.then(|| listen(config.listen)).transpose()?;
@@ -97,18 +97,18 @@ impl Cloud {
         Ok(())
     }
 
-    /// Where it listens: the plain port, unless there is none.
+    /// The address of the plain port, or of the TLS port if there is no other.
     pub fn address(&self) -> SocketAddr {
         self.ports.first().map_or(self.shared.config.listen, |port| port.address)
     }
 
-    /// Where it listens with TLS.
+    /// The address of the TLS port.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.ports.iter().find(|port| port.is_tls).map(|port| port.address)
     }
 
-    /// Sends a command to a device that is online; the id is the one that its [`Event::Command`] and
-    /// [`Event::CommandReply`] name. `suffix` is as in [`Command`](crate::Command).
+    /// Sends a command to an online device and returns its id, as in [`Event::Command`] and [`Event::CommandReply`].
+    /// `suffix` is as in [`Command`](crate::Command).
     pub fn command(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<String, CommandError> {
         match self.shared.find_online(device) {
             Some((_, Mode::Device)) => {}
@@ -118,7 +118,7 @@ impl Cloud {
         self.tell(device, Input::Command { id: id.clone(), suffix: suffix.to_owned(), params }).map(|()| id)
     }
 
-    /// Publishes to whoever has subscribed to `topic`.
+    /// Publishes to all subscribers of `topic`.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8) {
         self.shared.route(topic, &Bytes::copy_from_slice(payload), qos.min(1), 0);
     }
@@ -138,7 +138,7 @@ impl Cloud {
         self.shared.devices_online()
     }
 
-    /// A device as the console knows it now.
+    /// The present state of a device.
     pub fn device(&self, id: &DeviceId) -> Option<Device> {
         self.shared.registry().find(id)
     }
@@ -148,14 +148,14 @@ impl Cloud {
         self.shared.registry().put(device)
     }
 
-    /// Deletes a device, as in the console: its credentials are void. The result says whether there was one.
+    /// Deletes a device, as in the console: its credentials become invalid. False if there was none.
     pub fn remove_device(&self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.shared.registry().remove(id);
         let _ = self.kick(id);
         removed
     }
 
-    /// What the cloud saw until now.
+    /// The counts until now.
     pub fn summary(&self) -> Summary {
         self.shared.summary()
     }
@@ -166,12 +166,12 @@ impl Cloud {
         self.shared.report(None, None, Event::Summary { summary });
     }
 
-    /// Closes the ports and the connections. What was being answered is answered first.
+    /// Closes the ports and the connections, after answers in progress were sent.
     pub fn stop(mut self) {
         self.end();
     }
 
-    /// Stops, and then reports the summary as the last event.
+    /// Stops, and reports the summary as the last event.
     pub fn stop_with_summary(mut self) {
         self.end();
         self.report_summary();
@@ -188,7 +188,7 @@ impl Cloud {
         }
         self.shared.stop();
         for port in self.ports.drain(..) {
-            // The acceptor waits for a connection: this is one. If it cannot be made, the thread is left to the process.
+            // This connection wakes the thread that accepts. If it fails, the thread is left to the end of the process.
             if TcpStream::connect_timeout(&reachable(port.address), Duration::from_secs(1)).is_ok() {
                 let _ = port.acceptor.join();
             }
@@ -203,7 +203,7 @@ impl Drop for Cloud {
     }
 }
 
-/// An address of this machine for one that may mean all of its addresses.
+/// An address to connect to, for one that may be the wildcard address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -214,11 +214,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The words of an error name the address.
+/// The text of an error names the address.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let bound = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // A restart must not wait for the last run's connections to be forgotten.
+        // A restart must not have to wait for connections in TIME_WAIT.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -233,7 +233,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&SslContext>
         if shared.is_stopping() {
             return;
         }
-        // Out of descriptors, or of memory, most likely: give the connections time to end.
+        // Probably out of descriptors or memory: give the connections time to end.
         let session = tls.map(Session::new).transpose();
         let (Ok((stream, _)), Ok(session)) = (accepted, session) else {
             shared.pause(Duration::from_millis(50));
@@ -242,7 +242,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&SslContext>
         let serving = shared.clone();
         let number = shared.next_connection();
         let name = format!("sim-{number}");
-        // Without a thread for it the stream is dropped, and so closed.
+        // If there is no thread, the stream is dropped, which closes it.
         let _ = thread::Builder::new().name(name).stack_size(STACK).spawn(move || {
             connection::serve(&serving, stream, number, session.map(Tls::new));
         });

@@ -1,16 +1,16 @@
-//! What a simulated cloud is told before it starts.
+//! The configuration of a simulated cloud.
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{tls::TlsConfig, Device, Fault, Product};
 
-/// Everything that can be set; the defaults are a cloud without devices on EnOS's plain port, on this machine only.
+/// All settings. The default is a cloud without devices on EnOS's plain port, on this machine only.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Port 0 takes a free one, see [`Cloud::address`](crate::Cloud::address).
+    /// Port 0 means any free one, see [`Cloud::address`](crate::Cloud::address).
     pub listen: SocketAddr,
-    /// Whether `listen` is opened; without it there is TLS only.
+    /// Whether `listen` is opened; if not, there is TLS only.
     pub plain: bool,
     /// A port with TLS.
     pub tls: Option<TlsConfig>,
@@ -18,7 +18,7 @@ pub struct Config {
     pub devices: Vec<Device>,
     /// The products whose devices register themselves.
     pub products: Vec<Product>,
-    /// What the label `hmacsha1` stands for, unless the device says otherwise.
+    /// The meaning of the label `hmacsha1`, unless the device has its own.
     pub hmacsha1: HmacSha1,
     /// Whether the labels `md5` and `hmacmd5` (both plain MD5) are accepted.
     pub md5: bool,
@@ -26,25 +26,25 @@ pub struct Config {
     pub refusal_code: Option<u8>,
     /// How dynamic activation goes.
     pub activation: Activation,
-    /// QoS (0 or 1) of what the cloud sends on its own: activations and commands.
+    /// QoS (0 or 1) of activations and commands.
     pub push_qos: u8,
     /// Filters whose subscription is refused with 0x80.
     pub refused_filters: Vec<String>,
-    /// Commands that the devices are sent without being asked for, in this order.
+    /// Commands that are sent to each device, in this order.
     pub commands: Vec<Command>,
-    /// How long the answer to a command is waited for.
+    /// How long to wait for the answer to a command.
     pub command_timeout: Duration,
-    /// None: as many CONNECTs as the device likes.
+    /// None: no limit for CONNECTs.
     pub throttle: Option<ThrottleConfig>,
-    /// What goes wrong, and when.
+    /// The faults.
     pub faults: Vec<Fault>,
-    /// Where devices and their secrets are kept across restarts (in clear text, mode 0600).
+    /// The file that stores devices and their secrets across restarts (in clear text, mode 0600).
     pub state: Option<PathBuf>,
     /// Makes generated secrets and garbage repeatable.
     pub seed: Option<u64>,
-    /// How closely the `method` of a request is looked at.
+    /// How strictly the `method` of a request is checked.
     pub methods: Methods,
-    /// What a client may cost.
+    /// Limits for clients.
     pub limits: Limits,
 }
 
@@ -87,28 +87,28 @@ pub enum HmacSha1 {
     Either,
 }
 
-/// How closely the `method` of a request is looked at.
+/// How strictly the `method` of a request is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Methods {
-    /// It is the topic's, as the documents read.
+    /// It must match the topic, as in the documents.
     #[default]
     Strict,
-    /// Any text: Envision's Python SDK has slips in some.
+    /// Any text, because some methods of Envision's Python SDK are wrong.
     Lax,
 }
 
 /// How dynamic activation goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Activation {
-    /// Where the secret is sent.
+    /// The topic on which the secret is sent.
     pub spelling: Spelling,
-    /// When product-secret logins end.
+    /// When the device counts as active.
     pub completed: Completed,
-    /// What another one gets before that.
+    /// What another product-secret login gets before that.
     pub second_login: SecondLogin,
 }
 
-/// The spelling of the activation's topic.
+/// The spelling of the activation topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spelling {
     /// `thing/activate/info`
@@ -138,37 +138,38 @@ pub enum Completed {
     Push,
 }
 
-/// What a product-secret login gets when a secret was sent before, but the device is not active yet.
+/// What a product-secret login gets if a secret was sent before, but the device is not active yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecondLogin {
-    /// The secret that was sent before.
+    /// The same secret.
     #[default]
     SameSecret,
-    /// A new secret; the old one is void.
+    /// A new secret; the old one becomes invalid.
     NewSecret,
 }
 
-/// A command that every device gets in each session in which it logged in with its device secret.
+/// A command for every device, in each session with a device-secret login.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// The topic after `/sys/{pk}/{dk}/`, or, for `combine/...`, after `/ext/session/{pk}/{dk}/`.
     pub suffix: String,
     /// The request's `params`.
     pub params: serde_json::Value,
-    /// It is sent after so many posts of the session; 0: at once.
+    /// It is sent after this many posts of the session; 0: at once.
     pub after_posts: u64,
 }
 
-/// EnOS's limit on CONNECTs, for each device.
+/// EnOS's limit of CONNECTs for each device.
 #[derive(Clone, Copy, Debug)]
 pub struct ThrottleConfig {
-    /// The CONNECT that brings the count within `window` to this is refused, and so are all until `ban` is over.
+    /// The CONNECT that raises the count within `window` to this number is refused, and so are all others until `ban`
+    /// is over.
     pub limit: usize,
     /// How long a CONNECT counts.
     pub window: Duration,
-    /// How long the device is barred.
+    /// How long the device is banned.
     pub ban: Duration,
-    /// A CONNECT that comes sooner than this after the one before is refused.
+    /// A CONNECT that comes sooner than this after the last one is refused.
     pub spacing: Duration,
     /// How a CONNECT is refused.
     pub block: Block,
@@ -186,30 +187,31 @@ impl Default for ThrottleConfig {
     }
 }
 
-/// What a device that connects too often meets.
+/// How a device that connects too often is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Block {
     /// CONNACK 5.
     #[default]
     Refuse,
-    /// The link is closed without a word.
+    /// The link is closed without an answer.
     Drop,
 }
 
-/// What keeps a hostile client from growing the process.
+/// Limits for hostile clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; more are closed at once.
+    /// Connections at a time; further ones are closed at once.
     pub connections: usize,
-    /// Bytes in a packet; a larger one closes the link. Above EnOS's 512 KB, so that these can be answered with 1008.
+    /// Bytes in a packet; a larger one closes the link. Above EnOS's 512 KB, so that messages of that size get the
+    /// answer 1008.
     pub packet: usize,
-    /// Subscriptions in a session; more are refused with 0x80.
+    /// Subscriptions in a session; further ones are refused with 0x80.
     pub subscriptions: usize,
     /// Devices that product-secret logins may register.
     pub devices: usize,
-    /// How long a connection may go without a CONNECT.
+    /// How long a connection may take to send CONNECT.
     pub connect_wait: Duration,
-    /// How long the peer may take to read what is sent to it.
+    /// How long the peer may take to read data that was sent.
     pub write_wait: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The lines that `--interactive` takes from standard input.
+//! The commands that `--interactive` reads from standard input.
 
 use enos_sim::{Cloud, DeviceId};
 use serde_json::Value;
@@ -13,7 +13,7 @@ summary                what the cloud saw
 quit                   end
 ";
 
-/// What a line comes to, beside what it does.
+/// The result of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
@@ -21,7 +21,7 @@ pub enum Outcome {
     Quit,
 }
 
-/// Does what a line says.
+/// Performs a line.
 pub fn perform(cloud: &Cloud, line: &str) -> Outcome {
     attempt(cloud, line.trim()).unwrap_or_else(|error| Outcome::Say(format!("{error}\n")))
 }
@@ -31,7 +31,7 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
     let (device, rest) = match rest.strip_prefix('@') {
         Some(rest) => {
             let (device, rest) = split(rest);
-            let (product_key, device_key) = device.split_once('/').ok_or("a device is written @PK/DK")?;
+            let (product_key, device_key) = device.split_once('/').ok_or("write a device as @PK/DK")?;
             (Some(DeviceId::new(product_key, device_key)), rest)
         }
         None => (None, rest),
@@ -54,7 +54,7 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
             })?;
         }
         "raw" => {
-            let bytes = hex::decode(rest).map_err(|error| format!("that is no hex: {error}"))?;
+            let bytes = hex::decode(rest).map_err(|error| format!("that is not hex: {error}"))?;
             each(&|device| cloud.send_raw(device, &bytes).map_err(|error| format!("{device}: {error}")))?;
         }
         "kick" => each(&|device| cloud.kick(device).map_err(|error| format!("{device}: {error}")))?,
@@ -100,7 +100,7 @@ mod tests {
         assert!(said("command thing/x {").contains("not JSON"));
         assert!(said("command thing/x {}").contains("no device is online"));
         assert!(said("command @pk/dk thing/x {}").contains("pk/dk: the device is not online"));
-        assert!(said("raw 3").contains("no hex"));
+        assert!(said("raw 3").contains("not hex"));
         assert_eq!(perform(&cloud, "publish /a b c"), Outcome::Done);
         assert_eq!(perform(&cloud, "  "), Outcome::Done);
         assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);

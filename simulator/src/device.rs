@@ -1,4 +1,4 @@
-//! Who a device is, and what the cloud keeps about it.
+//! A device's identity, and what the cloud stores about it.
 
 use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -49,7 +49,7 @@ impl Serialize for DeviceId {
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The secret itself. Keep it out of every output.
+    /// The secret itself. Do not write it to any output.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -69,10 +69,10 @@ impl From<&str> for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The error of a wrong type would repeat the value.
+        // The error of a wrong type would contain the value.
         String::deserialize(deserializer)
             .map(Secret::from)
-            .map_err(|_| D::Error::custom("a secret is a text in quotes"))
+            .map_err(|_| D::Error::custom("a secret is a string in quotes"))
     }
 }
 
@@ -82,36 +82,36 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A product whose devices need no registration: the first product-secret login of a device key registers it.
+/// A product whose devices are registered at their first product-secret login.
 #[derive(Clone, Debug)]
 pub struct Product {
     /// Names it.
     pub product_key: String,
-    /// What its devices are activated with.
+    /// The secret for the activation of its devices.
     pub product_secret: Secret,
 }
 
-/// A device as the console knows it.
+/// A device as in the console.
 #[derive(Clone, Debug)]
 pub struct Device {
     /// Names it.
     pub id: DeviceId,
     /// Without one the device cannot be activated dynamically.
     pub product_secret: Option<Secret>,
-    /// Given, or made by an activation.
+    /// Configured, or made by an activation.
     pub device_secret: Option<Secret>,
-    /// None: made from the device's name.
+    /// None: derived from the device's name.
     pub asset_id: Option<String>,
     /// An active device's product-secret logins are refused.
     pub active: bool,
     /// A disabled device is refused in both secure modes.
     pub enabled: bool,
-    /// What the label `hmacsha1` means for this device; None: what the configuration says.
+    /// The meaning of the label `hmacsha1` for this device; None: that of the configuration.
     pub hmacsha1: Option<HmacSha1>,
 }
 
 impl Device {
-    /// Registered, not yet active: it has to ask for its device secret with the product secret.
+    /// Registered, but not active: it has to get its device secret with the product secret.
     pub fn inactive(id: DeviceId, product_secret: impl Into<Secret>) -> Self {
         let product_secret = Some(product_secret.into());
         Device { id, product_secret, device_secret: None, asset_id: None, active: false, enabled: true, hmacsha1: None }

@@ -7,21 +7,21 @@ use sha2::Sha256;
 
 use crate::config::HmacSha1;
 
-/// A way to compute a password, with or without a place among those that EnOS accepts.
+/// A way to compute a password, accepted by EnOS or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     Sha1,
     Sha256,
     Md5,
     HmacSha1,
-    /// Never accepted, but what a reader of the document easily computes: told apart to be named in a refusal.
+    /// Never accepted, but a likely mistake of a reader of the document, so a refusal names it.
     HmacSha256,
     /// HMAC-SHA1 over the content without the secret; never accepted.
     HmacSha1WithoutSecret,
 }
 
 impl Algorithm {
-    /// All, for finding out what a wrong password is.
+    /// All algorithms, to find out how a wrong password was computed.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::Sha1,
         Algorithm::Sha256,
@@ -42,8 +42,8 @@ impl Algorithm {
         }
     }
 
-    /// Those that a label of `signmethod` stands for; empty for an unknown one. Envision's SDKs write the labels in
-    /// several cases, and with and without "hmac", for the same plain digests.
+    /// The algorithms of a label of `signmethod`; empty for an unknown label. Envision's SDKs write the labels in upper
+    /// and lower case, and with and without "hmac", for the same plain digests.
     pub fn of_label(label: &str, hmacsha1: HmacSha1, md5: bool) -> &'static [Algorithm] {
         match label.to_ascii_lowercase().as_str() {
             "hmacsha1" => match hmacsha1 {
@@ -77,7 +77,7 @@ fn hash<D: Digest>(content: &[u8], secret: &[u8]) -> String {
 }
 
 fn finish<M: Mac, E>(mac: Result<M, E>, parts: &[&[u8]]) -> String {
-    // HMAC takes a key of any length; an empty password, which never matches, stands for what cannot happen.
+    // HMAC accepts a key of any length, so this cannot fail; an empty password never matches.
     let Ok(mut mac) = mac else { return String::new() };
     for part in parts {
         mac.update(part);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_in_the_spellings_that_are_sent() {
+    fn labels_in_all_spellings_that_sdks_send() {
         let of = |label| Algorithm::of_label(label, HmacSha1::Plain, false);
         assert_eq!(of("hmacSha256"), of("Sha256"));
         assert_eq!(of("hmacsha1"), [Algorithm::Sha1]);

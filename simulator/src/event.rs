@@ -1,11 +1,11 @@
-//! What the cloud saw and did, for a program: each [`Record`] is one JSON object. `text.rs` says the same to a person.
+//! The events of the cloud, for a program: each [`Record`] is one JSON object. `text.rs` writes the same for a person.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{DeviceId, Payload, Summary};
 
-/// An event, when it was, and whose.
+/// An event, its time, and its connection and device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
     #[serde(flatten)]
@@ -15,12 +15,12 @@ pub struct Record {
     /// Connections are counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
-    /// `pk/dk`, as soon as the CONNECT has named it.
+    /// `pk/dk`; known from the CONNECT on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
 }
 
-/// What happened. The variants' names in snake case are the values of `event`, their fields the other members.
+/// In JSON, the variant's name in snake case is the value of `event`, and its fields are the other members.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -30,8 +30,8 @@ pub enum Event {
         address: String,
         tls: bool,
     },
-    /// A TLS handshake is done. `server_name` is the one that the client has asked for (SNI), `client_certificate`
-    /// the subject of the certificate that it has shown and that was verified.
+    /// A TLS handshake is done. `server_name` is the SNI of the client, `client_certificate` the subject of its
+    /// verified certificate.
     Tls {
         version: String,
         cipher: String,
@@ -40,14 +40,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         client_certificate: Option<String>,
     },
-    /// A TLS handshake came to nothing.
+    /// A TLS handshake failed.
     TlsFailed {
         peer: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         server_name: Option<String>,
         reason: String,
     },
-    /// A CONNECT came.
+    /// A CONNECT was received.
     Connect {
         peer: String,
         client_id: String,
@@ -56,18 +56,18 @@ pub enum Event {
         keep_alive_s: u16,
         clean_session: bool,
     },
-    /// The answer to it; `reason` says why it is not 0.
+    /// The answer to a CONNECT; `reason` says why the code is not 0.
     Connack {
         code: u8,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The device came too often; it is refused for so long.
+    /// The device has sent too many CONNECTs; it is refused for this time.
     Banned {
         rule: Rule,
         for_ms: u64,
     },
-    /// A device secret went out, or what a fault made of it.
+    /// A device secret was sent, or what a fault made of it.
     ActivationPushed {
         topic: String,
         qos: u8,
@@ -78,16 +78,16 @@ pub enum Event {
         topic: String,
         code: Option<i64>,
     },
-    /// The device is active from now on.
+    /// The device has become active.
     Activated,
-    /// A SUBSCRIBE came; `code` of each filter is what SUBACK says: 0, 1 or 128.
+    /// A SUBSCRIBE was received; `code` of each filter is that of the SUBACK: 0, 1 or 128.
     Subscribe {
         filters: Vec<Filter>,
     },
     Unsubscribe {
         filters: Vec<String>,
     },
-    /// A PUBLISH came.
+    /// A PUBLISH was received.
     Publish {
         topic: String,
         qos: u8,
@@ -97,15 +97,15 @@ pub enum Event {
         #[serde(flatten)]
         payload: Payload,
     },
-    /// A PUBACK went out.
+    /// A PUBACK was sent.
     Puback {
         packet_id: u16,
     },
-    /// The device's PUBACK came.
+    /// A PUBACK was received.
     PubackReceived {
         packet_id: u16,
     },
-    /// A request of the device was judged. `unsent` is there when the reply did not go out, and says why.
+    /// A request of the device was checked. `unsent` is the reason why the reply was not sent, if it was not.
     Reply {
         topic: String,
         id: String,
@@ -115,19 +115,19 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         unsent: Option<Unsent>,
     },
-    /// A message went to a device because it has subscribed to its topic.
+    /// A message was sent to a device that has subscribed to its topic.
     Delivered {
         topic: String,
         qos: u8,
         bytes: usize,
     },
-    /// A command went out.
+    /// A command was sent.
     Command {
         topic: String,
         id: String,
         params: Value,
     },
-    /// The device answered a command, or did not in time: then `code` and `payload` are missing.
+    /// The device answered a command, or did not answer in time; then `code` and `payload` are missing.
     CommandReply {
         topic: String,
         id: String,
@@ -138,15 +138,15 @@ pub enum Event {
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         payload: Option<Payload>,
     },
-    /// A PINGREQ came.
+    /// A PINGREQ was received.
     Ping,
-    /// A DISCONNECT came.
+    /// A DISCONNECT was received.
     Disconnect,
     /// The link is closed.
     Closed {
         reason: String,
     },
-    /// A fault was committed.
+    /// A fault was applied.
     Fault {
         fault: String,
     },
@@ -154,14 +154,14 @@ pub enum Event {
     StateNotSaved {
         reason: String,
     },
-    /// What the cloud saw, all in all.
+    /// The counts of all events.
     Summary {
         summary: Summary,
     },
 }
 
 impl Event {
-    /// The values that the member `event` can have.
+    /// The possible values of the member `event`.
     pub const NAMES: [&'static str; 24] = [
         "listening",
         "tls",
@@ -196,21 +196,21 @@ impl Event {
 pub enum Rule {
     /// Too many within the window.
     Window,
-    /// Too soon after the one before.
+    /// Too soon after the last one.
     Spacing,
 }
 
-/// Why a reply did not go out.
+/// Why a reply was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsent {
     /// The device has not subscribed to its topic.
     NotSubscribed,
-    /// A fault has silenced it.
+    /// A fault has suppressed it.
     Fault,
 }
 
-/// A filter of a SUBSCRIBE and what became of it.
+/// A filter of a SUBSCRIBE and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Filter {
     pub filter: String,

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use crate::activation::Spoil;
 
-/// A moment, what goes wrong then, and in which of a device's connections.
+/// A moment, the action at that moment, and the connections of a device to which this applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     phase: Phase,
@@ -15,7 +15,7 @@ pub struct Fault {
     text: String,
 }
 
-/// Why a text is no fault.
+/// Why a text is not a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultError(String);
 
@@ -29,17 +29,17 @@ impl std::error::Error for FaultError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// A packet came and was not acted upon yet.
+    /// A packet was received, and is not processed yet.
     Got,
-    /// Something is about to be sent.
+    /// A packet is about to be sent.
     Before,
-    /// Something was sent.
+    /// A packet was sent.
     After,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// The link itself, before a byte was read.
+    /// The link itself, before any byte was read.
     Accept,
     /// A record, and a byte, of a TLS handshake.
     Record,
@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     PingReq,
     PingResp,
     Disconnect,
-    /// The three publications of the cloud's own, each of which is a `Publish`, too.
+    /// The three kinds of publications that the cloud makes. Each is a `Publish` as well.
     Activation,
     Reply,
     Command,
@@ -114,7 +114,7 @@ impl Kind {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It is not sent, or was never received.
+    /// It is not sent, or is treated as not received.
     Silence,
     Delay(Duration),
     Twice,
@@ -124,7 +124,7 @@ pub(crate) enum Action {
     Code(i64),
     /// Another payload.
     Payload(String),
-    /// So many random bytes as payload.
+    /// This many random bytes as payload.
     Garbage(usize),
     Spoil(Spoil),
 }
@@ -158,7 +158,7 @@ impl Span {
 }
 
 impl Fault {
-    /// Whether it is to be committed at the `n`-th such moment of a device's connection.
+    /// Whether it applies to the `n`-th such moment of a device's connection.
     pub(crate) fn applies(&self, phase: Phase, kind: Kind, n: u64, connection: u64) -> bool {
         self.phase == phase && self.kind == kind && self.nth.contains(n) && self.connections.contains(connection)
     }
@@ -179,16 +179,16 @@ impl FromStr for Fault {
 }
 
 fn parse(text: &str) -> Result<Fault, String> {
-    let (when, what) = text.split_once(':').ok_or("there is no \":\"; it is WHEN:WHAT[@CONNECTIONS]")?;
+    let (when, what) = text.split_once(':').ok_or("there is no \":\"; expected WHEN:WHAT[@CONNECTIONS]")?;
     let (what, connections) = match what.rsplit_once('@').map(|(what, span)| (what, Span::parse(span))) {
         Some((what, Some(span))) => (what, span),
         Some((_, None)) if !what.starts_with("payload=") => {
-            return Err("what follows \"@\" is no number or range".into())
+            return Err("what follows \"@\" is not a number or range".into())
         }
         _ => (what, Span::ALL),
     };
     let (when, nth) = match when.split_once('=') {
-        Some((when, nth)) => (when, Span::parse(nth).ok_or_else(|| format!("\"{nth}\" is no number or range"))?),
+        Some((when, nth)) => (when, Span::parse(nth).ok_or_else(|| format!("\"{nth}\" is not a number or range"))?),
         None => (when, Span::ALL),
     };
     let (phase, name) = match when.split_once('-') {
@@ -199,7 +199,7 @@ fn parse(text: &str) -> Result<Fault, String> {
         None => (if when == "accept" { Phase::Got } else { Phase::Before }, when),
     };
     let kind = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-    let kind = kind.ok_or_else(|| format!("\"{name}\" is no packet: {}", KINDS.map(|(name, _)| name).join(", ")))?;
+    let kind = kind.ok_or_else(|| format!("\"{name}\" is not a packet: {}", KINDS.map(|(name, _)| name).join(", ")))?;
     let possible = match (phase, kind) {
         (Phase::Got, kind) => kind.is_received() || kind == Kind::Accept,
         (_, kind) => kind.is_sent(),
@@ -223,9 +223,9 @@ fn parse_action(what: &str) -> Result<Action, String> {
     let number = || value.and_then(|value| value.parse::<u32>().ok()).ok_or(format!("{name}= needs a number"));
     let size = |default: usize| match value {
         None => Ok(default),
-        Some(_) => number().map(|n| n as usize).and_then(|n| {
-            (n <= 16 * 1024 * 1024).then_some(n).ok_or_else(|| "more than 16 MiB are not sent".to_owned())
-        }),
+        Some(_) => number()
+            .map(|n| n as usize)
+            .and_then(|n| (n <= 16 * 1024 * 1024).then_some(n).ok_or_else(|| "the limit is 16 MiB".to_owned())),
     };
     let alone = |action: Action| match value {
         None => Ok(action),
@@ -248,7 +248,7 @@ fn parse_action(what: &str) -> Result<Action, String> {
         "no-secret" => alone(Action::Spoil(Spoil::NoSecret)),
         "empty-secret" => alone(Action::Spoil(Spoil::EmptySecret)),
         "truncated" => alone(Action::Spoil(Spoil::Truncated)),
-        _ => Err(format!("\"{name}\" is nothing that can be done")),
+        _ => Err(format!("\"{name}\" is not an action")),
     }
 }
 
@@ -292,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_words() {
+    fn invalid_faults_are_refused_with_a_reason() {
         for (text, word) in [
             ("connack", "WHEN:WHAT"),
             ("connect:close", "got-connect"),
             ("got-connack:close", "never received"),
             ("later-connack:close", "got-, before- or after-"),
-            ("connak:close", "no packet"),
-            ("connack=0:close", "no number"),
+            ("connak:close", "not a packet"),
+            ("connack=0:close", "not a number"),
             ("connack:close@x", "follows"),
             ("connack:code=300", "cannot be done"),
             ("suback:no-secret", "cannot be done"),
@@ -310,7 +310,7 @@ mod tests {
             ("connack:delay", "number"),
             ("connack:close=1", "no value"),
             ("activation:huge=99999999", "16 MiB"),
-            ("connack:explode", "nothing"),
+            ("connack:explode", "not an action"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

@@ -1,11 +1,11 @@
-//! The small file in which devices, products and faults may stand (TOML; `enos-sim --help` has an example).
+//! The file with devices, products and faults (TOML; `enos-sim --help` has an example).
 
 use serde::Deserialize;
 use std::{fs, path::Path};
 
 use crate::{config::HmacSha1, Device, DeviceId, Fault, Product, Secret};
 
-/// What stood in it.
+/// The content of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
     pub devices: Vec<Device>,
@@ -44,14 +44,14 @@ struct ProductEntry {
     product_secret: Secret,
 }
 
-/// Reads it; the words of an error name the file.
+/// Reads the file; the text of an error names it.
 pub fn read(path: &Path) -> Result<Contents, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn parse(text: &str) -> Result<Contents, String> {
-    // The message alone: the whole error would quote the line, and with it a secret.
+    // The message alone, because the whole error would quote the line, which may contain a secret.
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
         format!("line {}: {}", line.unwrap_or(1), error.message())

@@ -18,7 +18,7 @@
 //! assert!(seen.iter().count() > 0);
 //! ```
 //!
-//! Everything here is the simulator's own reading of the protocol: it shares no code with the library that it tests.
+//! The simulator has its own implementation of the protocol. It shares no code with the library that it tests.
 #![forbid(unsafe_code)]
 
 mod activation;

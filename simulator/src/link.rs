@@ -1,4 +1,4 @@
-//! The way out of a connection: everything that is sent passes the faults first.
+//! The sending half of a connection: everything that is sent passes the faults first.
 
 mod handshake;
 
@@ -23,23 +23,23 @@ use crate::{
     shared::Reporter,
 };
 
-/// Bytes read at once. With the inbox's length it limits what waits for a busy connection.
+/// Bytes in one read. With the inbox's length this limits the input that waits for a busy connection.
 const CHUNK: usize = 4096;
 
-/// Packets that a fault may hold back in a connection.
+/// The limit of packets that a fault delays in a connection.
 const DELAYED: usize = 1024;
 
-/// The connection is over; the words say why.
+/// The connection has ended; the text is the reason.
 #[derive(Debug)]
 pub struct Closed(pub String);
 
 impl From<io::Error> for Closed {
     fn from(error: io::Error) -> Closed {
-        Closed(format!("the peer does not take what is sent ({error})"))
+        Closed(format!("the peer does not read ({error})"))
     }
 }
 
-/// Something to send, and what is reported when it goes out.
+/// A packet to send, and the event that is reported when it is sent.
 #[derive(Debug)]
 pub struct Item {
     pub kind: Kind,
@@ -55,7 +55,7 @@ impl Item {
     }
 }
 
-/// Passes on what arrives until the link ends, as it is: [`Link::receive`] deciphers.
+/// Passes on received data unchanged until the link ends; [`Link::receive`] decrypts it.
 pub fn read_into(mut stream: &TcpStream, inbox: &SyncSender<Input>) {
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -72,18 +72,18 @@ pub fn read_into(mut stream: &TcpStream, inbox: &SyncSender<Input>) {
     }
 }
 
-/// A connection's sending half and its count of moments.
+/// The sending half of a connection, and its counters for faults.
 pub struct Link {
     stream: Arc<TcpStream>,
     faults: Arc<[Fault]>,
     moments: HashMap<(Phase, Kind), u64>,
-    /// What a fault holds back, in the order in which it was to be sent.
+    /// Packets that faults delay, in the order in which they were to be sent.
     delayed: VecDeque<(Instant, Item)>,
-    /// Which of its device's connections this is, from 1.
+    /// The number of this connection among those of its device, from 1.
     pub ordinal: u64,
     pub reporter: Reporter,
     tls: Option<Tls>,
-    /// The peer has not taken what was sent: nothing more is tried.
+    /// The peer does not read, so nothing more is sent.
     is_broken: bool,
 }
 
@@ -99,12 +99,12 @@ impl Link {
         Link { stream, faults, moments, delayed, ordinal, reporter, tls, is_broken: false }
     }
 
-    /// Commits the faults of a packet's arrival; false when the packet is to be ignored.
+    /// Applies the faults of a received packet; false if the packet has to be ignored.
     pub fn got(&mut self, kinds: &[Kind]) -> Result<bool, Closed> {
         self.pass(Phase::Got, kinds)
     }
 
-    /// Commits the faults of a moment that is no packet's on its way out; false when one of them is silence.
+    /// Applies the faults of a moment other than sending a packet; false if one of them is silence.
     fn pass(&mut self, phase: Phase, kinds: &[Kind]) -> Result<bool, Closed> {
         let faults = self.faults_at(phase, kinds);
         self.commit_all(faults)
@@ -122,19 +122,19 @@ impl Link {
         Ok(heard)
     }
 
-    /// Commits the faults of something that is to be sent. What comes back is as it shall be transmitted now; nothing
-    /// comes back of what a fault swallows or holds.
+    /// Applies the faults of a packet that is to be sent. Returns what is to be sent now; nothing if a fault drops or
+    /// delays it.
     pub fn clear(&mut self, mut item: Item) -> Result<Option<Item>, Closed> {
         item.to_do = self.faults_at(Phase::Before, &kinds_of(&item)).into();
         self.go_on(item)
     }
 
-    /// When the next thing that was held is due.
+    /// When the next delayed packet is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.delayed.iter().map(|(due, _)| *due).min()
     }
 
-    /// What was held long enough and is to be transmitted now, one thing at a time.
+    /// The next delayed packet that is due.
     pub fn clear_due(&mut self) -> Result<Option<Item>, Closed> {
         let now = Instant::now();
         let next = self.delayed.iter().position(|(due, _)| *due <= now);
@@ -144,7 +144,7 @@ impl Link {
         }
     }
 
-    /// Sends what was cleared.
+    /// Sends a packet that has passed the faults.
     pub fn transmit(&mut self, item: &Item) -> Result<(), Closed> {
         let bytes = item.packet.encode();
         for _ in 0..item.copies {
@@ -159,7 +159,7 @@ impl Link {
             return Ok(());
         }
         if self.is_broken {
-            return Err(Closed("the peer does not take what is sent".into()));
+            return Err(Closed("the peer does not read".into()));
         }
         let put = (&*self.stream).write_all(bytes);
         self.is_broken = put.is_err();
@@ -175,7 +175,7 @@ impl Link {
             self.reporter.report(Event::Fault { fault: fault.to_string() });
             match &fault.action {
                 Action::Silence => {
-                    // A request was judged even if its device is not told.
+                    // The request was checked, even if the device gets no reply.
                     if let Some(Event::Reply { topic, id, code, message, .. }) = item.event.take() {
                         let unsent = Some(Unsent::Fault);
                         self.reporter.report(Event::Reply { topic, id, code, message, sent: false, unsent });
@@ -197,7 +197,7 @@ impl Link {
         Ok(Some(item))
     }
 
-    /// Counts a moment and finds its faults. The counts of all kinds go on, whatever a fault does.
+    /// Counts a moment and finds its faults. All counters go on, whatever a fault does.
     fn faults_at(&mut self, phase: Phase, kinds: &[Kind]) -> Vec<Fault> {
         let mut found = Vec::new();
         for kind in kinds {
@@ -208,7 +208,7 @@ impl Link {
         found
     }
 
-    /// What can be done at any moment.
+    /// Applies an action that is possible at any moment.
     fn commit(&mut self, action: &Action) -> Result<(), Closed> {
         match action {
             Action::Raw(bytes) => self.write(bytes),
@@ -226,10 +226,10 @@ impl Link {
     }
 }
 
-/// The reason of a link that a fault resets; it must not be shut down in an orderly way.
+/// The reason of a link that a fault resets; it must not be shut down normally.
 pub const RESET: &str = "by a fault, with a reset";
 
-/// Closing will then send RST instead of FIN.
+/// Makes close() send RST instead of FIN.
 fn set_reset_on_close(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
@@ -241,7 +241,7 @@ fn kinds_of(item: &Item) -> Vec<Kind> {
     }
 }
 
-/// Changes what is about to be sent, and what will be said about it.
+/// Changes a packet that is about to be sent, and its event.
 fn spoil(item: &mut Item, change: &Action, random: &mut fastrand::Rng) {
     match (&mut item.packet, change) {
         (Outgoing::ConnAck(code), Action::Code(new)) => {

@@ -1,4 +1,4 @@
-//! The three texts of a CONNECT, read as EnOS reads them.
+//! The client id, user name and password of a CONNECT, as EnOS interprets them.
 
 use mqttbytes::v4::Connect;
 
@@ -13,17 +13,17 @@ use crate::{
 pub enum Mode {
     /// 2: the device secret.
     Device,
-    /// 3: the product secret, to be sent the device secret.
+    /// 3: the product secret, for an activation.
     Product,
 }
 
-/// `<client id>|securemode=<n>,signmethod=<label>,timestamp=<text>|`, taken apart.
+/// The parts of `<client id>|securemode=<n>,signmethod=<label>,timestamp=<text>|`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientId {
     pub id: String,
     pub secure_mode: Option<String>,
     pub sign_method: Option<String>,
-    /// As text: it is signed as it is written, in whatever form a device writes it.
+    /// As text, because it is signed exactly as the device writes it.
     pub timestamp: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl ClientId {
     }
 }
 
-/// Who wants in, before anything was looked up or computed.
+/// The claims of a CONNECT, before they are verified.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub device: DeviceId,
@@ -62,10 +62,10 @@ pub struct Claim {
     password: String,
 }
 
-/// The longest key that is listened to, in bytes: 64 characters of four bytes.
+/// The longest accepted key in bytes: 64 characters of four bytes.
 const LONGEST_KEY: usize = 256;
 
-/// The device that the user name speaks of: `deviceKey&productKey`.
+/// The device in the user name: `deviceKey&productKey`.
 pub fn device_of(connect: &Connect) -> Option<DeviceId> {
     let (device_key, product_key) = connect.login.as_ref()?.username.rsplit_once('&')?;
     let is_key = |key: &str| (1..=LONGEST_KEY).contains(&key.len());
@@ -73,7 +73,7 @@ pub fn device_of(connect: &Connect) -> Option<DeviceId> {
 }
 
 impl Claim {
-    /// What a CONNECT claims; the words say what is wrong with its form.
+    /// Parses the claims of a CONNECT; the text of an error says what is wrong with its form.
     pub fn read(connect: &Connect) -> Result<Claim, String> {
         let client_id = ClientId::parse(&connect.client_id)?;
         let device = device_of(connect).ok_or("the user name is not deviceKey&productKey, or a key is too long")?;
@@ -93,7 +93,7 @@ impl Claim {
         Ok(Claim { device, mode, client_id, wire_client_id: connect.client_id.clone(), label, content, password })
     }
 
-    /// Whether the password is right; the words say what it is instead, as far as that can be found out.
+    /// Verifies the password. The text of an error says how it was computed, if that can be found out.
     pub fn verify(&self, device: &Device, config: &Config) -> Result<(), String> {
         let hmacsha1 = device.hmacsha1.unwrap_or(config.hmacsha1);
         let accepted = Algorithm::of_label(&self.label, hmacsha1, config.md5);

@@ -21,14 +21,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A line of standard input longer than this is not read on.
+/// The longest line of standard input that is read.
 const LONGEST_LINE: u64 = 1024 * 1024;
 
-/// What the program's main thread waits for.
+/// Events for the main thread.
 enum Wake {
-    /// SIGINT or SIGTERM, or nobody reads the output any more.
+    /// SIGINT, SIGTERM, or the output was closed.
     Stop,
-    /// What it was to run for has happened.
+    /// A condition for the end is true.
     Reached,
     /// A line of standard input.
     Line(String),
@@ -36,7 +36,7 @@ enum Wake {
 
 fn main() -> ExitCode {
     match args::parse(lexopt::Parser::from_env()) {
-        // Whoever closes the pipe has read enough: printing does not fail.
+        // A closed pipe is not an error: the reader has read enough.
         Ok(Request::Help) => {
             let _ = io::stdout().write_all(include_bytes!("help.txt"));
             ExitCode::SUCCESS
@@ -85,7 +85,7 @@ fn run(options: Options) -> Result<ExitCode, String> {
     Ok(if in_time || !waits_for_something { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Does what standard input says until the program is to end; false when its time was over before.
+/// Performs the commands from standard input until the program has to end; false if it timed out.
 fn wait(cloud: &Cloud, woken: &Receiver<Wake>, timeout: Option<Duration>) -> bool {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     loop {
@@ -93,7 +93,7 @@ fn wait(cloud: &Cloud, woken: &Receiver<Wake>, timeout: Option<Duration>) -> boo
         match woken.recv_timeout(left) {
             Ok(Wake::Line(line)) => match console::perform(cloud, &line) {
                 Outcome::Done => {}
-                // Apart from the events, which a program may be reading.
+                // On stderr, because a program may read the events from stdout.
                 Outcome::Say(words) => drop(io::stderr().write_all(words.as_bytes())),
                 Outcome::Quit => return true,
             },
@@ -114,7 +114,7 @@ fn read_lines(wake: &Sender<Wake>) {
     }
 }
 
-/// Prints events and looks for the one that ends the program.
+/// Prints events, and finds the one that ends the program.
 struct Watch {
     json: bool,
     exit_when: HashMap<String, u64>,
@@ -147,7 +147,7 @@ impl Watch {
         }
     }
 
-    /// Whether this event is the last that one of the conditions was waiting for.
+    /// Whether this event makes one of the conditions true.
     fn was_awaited(&mut self, record: &Record) -> bool {
         let event = serde_json::to_value(&record.event).unwrap_or_default();
         let left = event["event"].as_str().and_then(|name| self.exit_when.get_mut(name));

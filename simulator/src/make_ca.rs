@@ -1,4 +1,4 @@
-//! `enos-sim ca DIR`: a CA and what it has certified, as files.
+//! `enos-sim ca DIR`: a CA and its certificates, as files.
 
 use enos_sim::ca::{self, Authority, Files, KeyKind, Profile, Validity};
 use lexopt::{Arg, Parser, ValueExt};
@@ -10,7 +10,7 @@ use std::{
 
 use crate::args::one_of;
 
-/// What shall be made.
+/// The files to make.
 #[derive(Debug)]
 pub struct Options {
     directory: PathBuf,
@@ -22,7 +22,7 @@ pub struct Options {
     days: u32,
 }
 
-/// The rest of the command line.
+/// Parses the rest of the command line.
 pub fn parse(mut parser: Parser) -> Result<Options, String> {
     let mut options = Options {
         directory: PathBuf::new(),
@@ -56,7 +56,7 @@ pub fn parse(mut parser: Parser) -> Result<Options, String> {
                 let days = value()?.parse().ok().filter(|days| (1..=36_500).contains(days));
                 options.days = days.ok_or("--days: it is a number from 1 to 36500")?;
             }
-            _ => return Err(format!("there is no --{name} for ca; see --help")),
+            _ => return Err(format!("unknown option --{name} for ca; see --help")),
         }
     }
     if options.directory.as_os_str().is_empty() {
@@ -65,7 +65,7 @@ pub fn parse(mut parser: Parser) -> Result<Options, String> {
     Ok(options)
 }
 
-/// A client's name is also that of its files.
+/// A client's name is also the name of its files.
 fn file_name(name: String) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let is_taken = name == "ca" || name == "server";
@@ -75,7 +75,7 @@ fn file_name(name: String) -> Result<String, String> {
     Ok(name)
 }
 
-/// Makes it; what comes back tells a person where it is.
+/// Makes the files, and returns a text that lists them.
 pub fn make(options: &Options) -> io::Result<String> {
     let directory = &options.directory;
     fs::create_dir_all(directory)
@@ -117,7 +117,7 @@ pub fn make(options: &Options) -> io::Result<String> {
     Ok(report)
 }
 
-/// For this machine, unless names or addresses were given.
+/// The default is this machine.
 fn server(options: &Options) -> (Profile, String) {
     let (mut names, mut addresses) = (options.names.clone(), options.addresses.clone());
     if names.is_empty() && addresses.is_empty() {

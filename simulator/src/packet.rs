@@ -1,16 +1,16 @@
-//! Packets, in and out: the codec's, with what it leaves unchecked.
+//! Packets, in and out: those of the codec, with the checks that it lacks.
 
 use bytes::{BufMut, BytesMut};
 use mqttbytes::{v4, Error, QoS};
 
-/// The protocol level of the CONNECT is not 3.1.1's: answered with CONNACK 1, everything else with closing.
+/// The protocol level of the CONNECT is not that of 3.1.1: answered with CONNACK 1. Everything else closes the link.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Malformed {
     Level,
     Packet(String),
 }
 
-/// The next whole packet of `buffer`, if there is one.
+/// The next complete packet of `buffer`, if there is one.
 pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<v4::Packet>, Malformed> {
     let flags = buffer.first().copied().unwrap_or_default();
     let packet = match v4::read(buffer, limit) {
@@ -39,10 +39,10 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<v4::Packet>,
 /// What a broker sends.
 #[derive(Clone, Debug)]
 pub enum Outgoing {
-    /// Any code, also one that MQTT does not know.
+    /// Any code, also one that MQTT does not define.
     ConnAck(u8),
     PubAck(u16),
-    /// One code a filter: 0, 1 or 0x80; a fault may choose others.
+    /// One code for each filter: 0, 1 or 0x80, or what a fault has chosen.
     SubAck(u16, Vec<u8>),
     UnsubAck(u16),
     PingResp,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_codec_lets_pass_is_refused() {
+    fn invalid_packets_that_the_codec_accepts_are_refused() {
         let decode = |bytes: &[u8]| decode(&mut BytesMut::from(bytes), 100);
         assert!(decode(&[0x80, 6, 0, 1, 0, 1, b'a', 0]).is_err(), "flags");
         assert!(decode(&[0x82, 2, 0, 1]).is_err(), "no filter");

@@ -1,4 +1,4 @@
-//! Payloads as they came, fit to be shown: with secrets and signatures masked.
+//! Payloads for the output: unchanged, except that secrets and signatures are masked.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,17 +8,17 @@ use serde_json::Value;
 const SHOWN_BYTES: usize = 1024;
 const MASK: &str = "***";
 
-/// A payload fit to be shown: secrets and signatures in it are masked.
+/// A payload with masked secrets and signatures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Payload {
     pub bytes: usize,
-    /// The payload, when it is JSON, taken apart: of members with the same name the last one.
+    /// The parsed payload, if it is JSON; of members with the same name the last one.
     #[serde(skip)]
     pub json: Option<Value>,
-    /// Its text as it came (numbers, order and members with the same name included), on one line.
+    /// Its original text (including numbers, order and members with the same name), on one line.
     #[serde(rename = "payload", skip_serializing_if = "Option::is_none")]
     pub text: Option<Box<RawValue>>,
-    /// If it is not JSON, its first kilobyte in hex.
+    /// Its first kilobyte in hex, if it is not JSON.
     #[serde(rename = "payload_hex", skip_serializing_if = "Option::is_none")]
     pub hex: Option<String>,
 }
@@ -48,7 +48,7 @@ fn is_secret(name: &str) -> bool {
     name.ends_with("secret") || name == "sign" || name == "password"
 }
 
-/// Replaces what must not be shown, at any depth (which the parser has limited).
+/// Masks secrets at any depth (which the parser has limited).
 fn mask(json: &mut Value) {
     match json {
         Value::Object(members) => {
@@ -64,7 +64,7 @@ fn mask(json: &mut Value) {
     }
 }
 
-/// The same in the text of a JSON value: all else stays as it is, but for the ends of lines.
+/// The same in the text of a JSON value. Everything else is unchanged, except line ends.
 fn masked(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
@@ -77,7 +77,7 @@ fn masked(json: &str) -> String {
         let (text, after) = rest.split_at(text_len(rest));
         shown.push_str(text);
         rest = after;
-        // A text before a colon is a member's name.
+        // A string before a colon is a member's name.
         let Some(value) = after.trim_start().strip_prefix(':') else { continue };
         if serde_json::from_str::<String>(text).is_ok_and(|name| is_secret(&name)) {
             shown.push_str(&format!(":\"{MASK}\""));
@@ -87,7 +87,7 @@ fn masked(json: &str) -> String {
     shown
 }
 
-/// How long the text is that begins here with its quote.
+/// The length of the string that begins here with its quote.
 fn text_len(json: &str) -> usize {
     let mut escaped = false;
     let end = json.char_indices().skip(1).find(|(_, c)| {
@@ -98,7 +98,7 @@ fn text_len(json: &str) -> usize {
     end.map_or(json.len(), |(at, _)| at + 1)
 }
 
-/// How long the value is that begins here, white space included.
+/// The length of the value that begins here, including white space.
 fn value_len(json: &str) -> usize {
     let (mut at, mut depth) = (0, 0u32);
     while let Some(c) = json.get(at..).and_then(|rest| rest.chars().next()) {

@@ -1,4 +1,4 @@
-//! The console's side: which devices there are, which are active, and what their secrets are.
+//! The devices as the console has them: which exist, which are active, and what their secrets are.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use crate::{
     Device, DeviceId, Secret,
 };
 
-/// Upper-case letters and digits, as the console makes its secrets.
+/// Upper-case letters and digits, as in the secrets that the console makes.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub struct Registry {
 #[derive(Debug)]
 struct Entry {
     device: Device,
-    /// How many secrets were made for it; each is another.
+    /// How many secrets were made for it; all differ.
     issued: u32,
 }
 
-/// A device's line in the state file.
+/// A device's entry in the state file.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     product_key: String,
@@ -52,7 +52,7 @@ fn yes() -> bool {
 }
 
 impl Registry {
-    /// The configured devices, as the state file has left them.
+    /// The configured devices, with the state from the state file.
     pub fn open(config: &Config) -> io::Result<Registry> {
         let products = config.products.iter().map(|p| (p.product_key.clone(), p.product_secret.clone())).collect();
         let devices =
@@ -78,8 +78,8 @@ impl Registry {
         self.devices.values().map(|entry| &entry.device)
     }
 
-    /// A device as a product-secret login sees it: one of a [`Product`](crate::Product) is registered when it is new.
-    /// The caller has the login verified before it keeps the device with [`put`](Self::put).
+    /// The device of a product-secret login. A new device of a [`Product`](crate::Product) is created; the caller
+    /// verifies the login before it registers the device with [`put`](Self::put).
     pub fn find_or_prepare(&self, id: &DeviceId) -> Option<Device> {
         self.find(id).or_else(|| {
             let secret = self.products.get(&id.product_key)?;
@@ -96,13 +96,13 @@ impl Registry {
         self.save()
     }
 
-    /// Deletes a device; the result says whether there was one.
+    /// Deletes a device; false if there was none.
     pub fn remove(&mut self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.devices.remove(id).is_some();
         self.save().map(|()| removed)
     }
 
-    /// The device secret that an activation sends; made when there is none, or when each login gets a new one.
+    /// The device secret that an activation sends. A new one is made if there is none, or if each login gets a new one.
     pub fn issue(&mut self, id: &DeviceId, second_login: SecondLogin) -> Option<(Secret, io::Result<()>)> {
         let seed = self.seed;
         let entry = self.devices.get_mut(id)?;
@@ -115,7 +115,7 @@ impl Registry {
         Some((secret, self.save()))
     }
 
-    /// Marks a device as active; true when it was not.
+    /// Marks a device as active; true if it was not.
     pub fn activate(&mut self, id: &DeviceId) -> io::Result<bool> {
         match self.devices.get_mut(id) {
             Some(entry) if !entry.device.active => {
@@ -149,7 +149,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes the state file anew, beside the old one and then in its place.
+    /// Writes a new state file, and renames it over the old one.
     fn save(&self) -> io::Result<()> {
         let Some(path) = &self.state else { return Ok(()) };
         let saved: Vec<_> = self.devices.values().map(Entry::saved).collect();
@@ -176,7 +176,7 @@ impl Entry {
     }
 }
 
-/// Depends on nothing but the seed and whose and which secret it is, so that a seed repeats it in any order of events.
+/// Depends only on the seed, the device and the number of the secret, so that it is the same in any order of events.
 fn make_secret(seed: u64, id: &DeviceId, issued: u32) -> Secret {
     let digest = Sha256::new()
         .chain_update(seed.to_be_bytes())

@@ -1,4 +1,4 @@
-//! What the connections of a cloud share.
+//! State that the connections of a cloud share.
 
 use bytes::Bytes;
 use std::{
@@ -24,20 +24,19 @@ use crate::{
     DeviceId,
 };
 
-/// How long connections may take to end by themselves when the cloud stops.
+/// How long connections may take to end when the cloud stops.
 const STOPPING: Duration = Duration::from_secs(1);
 
 const FIRST_ID: u64 = 7_000_000_001;
 
-/// Who is told the events.
+/// The receiver of the events.
 pub type Sink = Box<dyn FnMut(&Record) + Send>;
 
-/// A lock is never held across code that could panic half-way through a change.
+/// Poisoning can be ignored: no code under a lock can panic in the middle of a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the connections share.
 pub struct Shared {
     pub config: Config,
     pub faults: Arc<[Fault]>,
@@ -66,7 +65,8 @@ impl Shared {
             throttle: Mutex::default(),
             log: Mutex::new((sink, Tally::default())),
             random: Mutex::new(config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
-            // Far from the ids that devices count up from 1: an SDK may take a command with such an id for a reply.
+            // Far from the ids that devices count up from 1, because an SDK may mistake a command with such an id for a
+            // reply.
             ids: AtomicU64::new(FIRST_ID),
             upgrades: Mutex::default(),
             numbers: AtomicU64::new(1),
@@ -87,12 +87,12 @@ impl Shared {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Connections are counted from 1, whichever port they come to.
+    /// Connections on all ports are counted together, from 1.
     pub fn next_connection(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whose upgrade has come how far. Of devices that were logged in, so there are no more than are registered.
+    /// The state of each device's upgrade. Only for devices that were logged in, so registration limits their number.
     pub fn upgrades(&self) -> MutexGuard<'_, HashMap<DeviceId, Upgrade>> {
         lock(&self.upgrades)
     }
@@ -110,7 +110,7 @@ impl Shared {
         lock(&self.log).1.summary(&devices, &online)
     }
 
-    /// Whether a login is let in; a refusal has its CONNACK code and its reason.
+    /// Verifies a login. A refusal has its CONNACK code and its reason.
     pub fn admit(&self, claim: &Claim) -> Result<(), (u8, String)> {
         let mut registry = self.registry();
         let device = match claim.mode {
@@ -135,7 +135,7 @@ impl Shared {
         lock(&self.throttle).connect(device, config, Instant::now())
     }
 
-    /// Counts a registered device's connections from 1; others have no count of their own.
+    /// Counts a registered device's connections from 1; unregistered devices are not counted.
     pub fn ordinal(&self, device: &DeviceId) -> Option<u64> {
         self.registry().find_or_prepare(device)?;
         let mut ordinals = lock(&self.ordinals);
@@ -147,7 +147,7 @@ impl Shared {
         Some(*ordinal)
     }
 
-    /// Adds a connection; false when there are too many.
+    /// Adds a connection; false if there are too many.
     pub fn enlist(&self, handle: Handle) -> bool {
         let number = handle.number;
         {
@@ -157,7 +157,7 @@ impl Shared {
             }
             connections.insert(number, handle);
         }
-        // Asked last, so that a cloud that stops has either told this connection or is seen here.
+        // Checked last: a cloud that stops has either told this connection, or is noticed here.
         if self.is_stopping() {
             self.forget(number);
             return false;
@@ -171,10 +171,10 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// A device is logged in; an earlier connection of its is closed.
+    /// A device has logged in; its earlier connection is closed.
     pub fn online(&self, device: &DeviceId, handle: Handle, mode: Mode) {
         if let Some((earlier, _)) = lock(&self.online).insert(device.clone(), (handle, mode)) {
-            earlier.close("the device has connected anew");
+            earlier.close("the device has connected again");
         }
     }
 
@@ -189,14 +189,14 @@ impl Shared {
         lock(&self.online).get(device).cloned()
     }
 
-    /// In order.
+    /// Sorted.
     pub fn devices_online(&self) -> Vec<DeviceId> {
         let mut devices: Vec<_> = lock(&self.online).keys().cloned().collect();
         devices.sort();
         devices
     }
 
-    /// Offers a publication to every session but its sender's; one that has too much to do misses it.
+    /// Offers a publication to every session except the sender's. A session with a full inbox misses it.
     pub fn route(&self, topic: &str, payload: &Bytes, qos: u8, sender: u64) {
         for (handle, _) in lock(&self.online).values().filter(|(handle, _)| handle.number != sender) {
             let _ = handle.inbox.try_send(Input::Deliver { topic: topic.to_owned(), payload: payload.clone(), qos });
@@ -207,7 +207,7 @@ impl Shared {
         *lock(&self.stopping)
     }
 
-    /// Waits, but not beyond the end of the cloud.
+    /// Waits, at most until the cloud stops.
     pub fn pause(&self, time: Duration) {
         let stopping = lock(&self.stopping);
         drop(self.changed.wait_timeout_while(stopping, time, |stopping| !*stopping));
@@ -243,7 +243,7 @@ impl Shared {
     }
 }
 
-/// Reports in the name of a connection.
+/// Reports the events of a connection.
 pub struct Reporter {
     shared: Arc<Shared>,
     connection: u64,

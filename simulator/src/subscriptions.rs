@@ -1,4 +1,4 @@
-//! What a session has subscribed to. The matching of the codec's crate is not used: it panics on a topic whose first
+//! The subscriptions of a session. The codec's own matching is not used, because it panics on a topic whose first
 //! character is longer than a byte.
 
 /// A session's filters, each with its granted QoS.
@@ -6,7 +6,7 @@
 pub struct Subscriptions(Vec<(String, u8)>);
 
 impl Subscriptions {
-    /// False when there are `limit` already.
+    /// False if there are `limit` already.
     pub fn add(&mut self, filter: &str, qos: u8, limit: usize) -> bool {
         if let Some(known) = self.0.iter_mut().find(|(known, _)| known == filter) {
             known.1 = qos;
@@ -22,13 +22,13 @@ impl Subscriptions {
         self.0.retain(|(known, _)| known != filter);
     }
 
-    /// The best QoS of the filters that match.
+    /// The highest QoS of the filters that match.
     pub fn qos_for(&self, topic: &str) -> Option<u8> {
         self.0.iter().filter(|(filter, _)| matches(filter, topic)).map(|(_, qos)| *qos).max()
     }
 }
 
-/// `+` stands for one level, `#` for the rest and for the level above it; neither for a first level with `$`.
+/// `+` matches one level, `#` the rest and the level above it; neither matches a first level with `$`.
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
@@ -46,7 +46,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
-/// Wildcards are whole levels, `#` only the last; no NUL.
+/// A wildcard must be a whole level, and `#` the last one; no NUL.
 pub fn is_valid_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').rev();
     let last = levels.next().unwrap_or_default();

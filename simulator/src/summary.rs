@@ -1,4 +1,4 @@
-//! What the cloud saw, all in all: counted from the events.
+//! The summary, counted from the events.
 
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
@@ -8,13 +8,13 @@ use crate::{
     DeviceId,
 };
 
-/// Devices that are counted one by one; user names come from outside.
+/// The limit of devices that are counted one by one, because user names come from outside.
 const COUNTED: usize = 16_384;
 
 /// The counts of all devices together, and of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// CONNECTs, those of unknown devices included.
+    /// CONNECTs, including those of unknown devices.
     pub connects: u64,
     /// Answers to them, by CONNACK code.
     pub connacks: BTreeMap<u8, u64>,
@@ -32,7 +32,7 @@ pub struct DeviceSummary {
     pub counts: Counts,
 }
 
-/// What is counted.
+/// The counts of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub connects: u64,
@@ -41,7 +41,7 @@ pub struct Counts {
     /// CONNECTs that the throttle refused.
     pub banned: u64,
     pub activations_pushed: u64,
-    /// Requests that were answered with 200, whether the device has subscribed to the reply or not.
+    /// Requests that were accepted with 200, even if the device has not subscribed to the reply.
     pub posts_accepted: u64,
     pub posts_refused: u64,
     pub commands: u64,
@@ -80,7 +80,7 @@ impl Tally {
         }
     }
 
-    /// The counts of these devices, each with whether it is active.
+    /// Adds whether each of these devices is active.
     pub fn summary(&self, devices: &[(DeviceId, bool)], online: &[DeviceId]) -> Summary {
         let devices = devices.iter().map(|(id, active)| DeviceSummary {
             device: id.to_string(),

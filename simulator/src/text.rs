@@ -1,4 +1,4 @@
-//! Events in words: one line for each.
+//! Events as text, one line for each.
 
 use serde_json::Value;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use crate::event::{Event, Record, Rule, Unsent};
 use crate::payload::Payload;
 
-/// Payloads are cut after this many characters.
+/// Payloads are truncated after this many characters.
 const SHOWN_CHARS: usize = 240;
 
 impl fmt::Display for Record {
@@ -132,7 +132,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What a client sends must not steer the reader's terminal, forge a line, or change the order of what is read.
+/// Text from a client must not control the terminal, forge a line, or change the direction of the text.
 fn printable(text: &str) -> String {
     let steers = |c: char| {
         let separates = matches!(c, '\u{2028}' | '\u{2029}');
@@ -148,7 +148,7 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn what_steers_a_terminal_or_turns_words_is_replaced() {
+    fn terminal_controls_and_direction_marks_are_replaced() {
         assert_eq!(printable("é\n\u{1b}[2J\u{85}\u{2028}\u{202e}\u{2066}温"), "é��[2J����温");
     }
 }

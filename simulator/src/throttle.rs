@@ -1,4 +1,4 @@
-//! EnOS's limit on CONNECTs: the fourth within two minutes bars the device for five, and one a second is the most.
+//! EnOS's limit of CONNECTs: at most one a second, and the fourth within two minutes bans the device for five minutes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{config::ThrottleConfig, event::Rule, DeviceId};
 
-/// Devices whose CONNECTs are remembered; user names come from outside.
+/// The limit of devices whose CONNECTs are counted, because user names come from outside.
 const REMEMBERED: usize = 16_384;
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ struct History {
     banned_until: Option<Instant>,
 }
 
-/// A CONNECT came too often.
+/// The device has sent too many CONNECTs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ban {
     pub rule: Rule,

@@ -42,13 +42,14 @@ impl Client {
 
     fn abandon(&self, runner: &mut Runner, attempt: u64, reason: &str) -> Option<Input> {
         // What has arrived may be a reason to keep the link.
-        let is_wanted = self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt));
+        let is_wanted =
+            self.take_in(runner) && self.session().is_ok_and(|session| session.connection().wants_link(attempt));
         (!is_wanted).then(|| runner.abandon(attempt, reason))
     }
 
     fn withdraw(&self, runner: &mut Runner, attempt: u64, reason: &str) -> Option<Input> {
         let sent = runner.link(attempt).is_some_and(Link::connect_sent);
-        let is_withdrawn = !sent && self.session().is_ok_and(|session| session.is_withdrawn(attempt));
+        let is_withdrawn = !sent && self.session().is_ok_and(|session| session.connection().is_withdrawn(attempt));
         is_withdrawn.then(|| runner.abandon(attempt, reason))
     }
 

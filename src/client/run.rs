@@ -99,7 +99,7 @@ impl Client {
             if reached(&session) {
                 return Ok(());
             }
-            if let Some(error) = session.blocked_by() {
+            if let Some(error) = session.connection().blocked_by() {
                 return Err(error);
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
@@ -323,7 +323,7 @@ impl Client {
 }
 
 fn timed_out(session: &Session, not_reached: &str) -> Error {
-    let last_attempt = match session.last_error() {
+    let last_attempt = match session.connection().last_error() {
         "" => String::new(),
         words => format!("; the last attempt: {words}"),
     };

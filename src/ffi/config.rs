@@ -338,6 +338,21 @@ pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, mess
     unsafe { set(config, |c| c.config.set_inflight(messages)) }
 }
 
+/// Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
+/// filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet, does not
+/// answer it, or ends the connection, the client halves the number, down to 1, and tries again. enos_client_subscribe()
+/// while ONLINE sends a packet of its own.
+///
+/// @param config   the config.
+/// @param filters  1 to 256. Default: 100.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_subscribe_batch(config: *mut enos_config, filters: u32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_subscribe_batch(filters)) }
+}
+
 /// Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
 /// many; an activation that is awaited is never dropped.
 ///

@@ -1,7 +1,11 @@
 //! The host's calls that move messages.
 
+use super::exchange::{Kind, Outgoing, Owner};
 use super::*;
-use crate::protocol::{envelope, Operation};
+use crate::protocol::{envelope, topic, Operation};
+
+const MESSAGE: Owner = Owner::Host(Kind::Message);
+const ANSWER: Owner = Owner::Host(Kind::Answer);
 
 impl Session {
     /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
@@ -11,7 +15,7 @@ impl Session {
         // Checked before it is copied: then it is no longer than a topic can be.
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
-        let token = self.requests.publish(topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
+        let token = self.exchange.publish(MESSAGE, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)
     }
@@ -22,7 +26,7 @@ impl Session {
         envelope::check_size(payload.len())?;
         topic::validate_publish_topic(&topic)?;
         let bytes = topic.len() + payload.len();
-        let token = self.requests.answer(topic, payload, now.ms, &mut self.actions)?;
+        let token = self.exchange.publish(ANSWER, topic, payload, 1, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)
     }
@@ -31,21 +35,27 @@ impl Session {
     pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
         topic::validate_filter(filter)?;
         let online = self.connection.is_online();
-        self.requests.subscribe(filter.to_owned(), qos, online, now.ms, &mut self.actions)
+        self.exchange.subscribe(filter.to_owned(), qos, online, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is UNSUBSCRIBED.
     pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
         topic::validate_filter(filter)?;
         let online = self.connection.is_online();
-        self.requests.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
+        self.exchange.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is REPLY.
     pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
         self.check_online()?;
-        let (operation, identity) = (Operation::ENOS_OP_MEASUREPOINT_POST, &self.settings.identity);
-        let token = self.requests.post(operation, identity, params_json, now.ms, &mut self.actions)?;
+        let request = Outgoing {
+            operation: Operation::ENOS_OP_MEASUREPOINT_POST,
+            identity: &self.settings.identity,
+            name: "",
+            params: params_json,
+            until_reply: true,
+        };
+        let token = self.exchange.request(MESSAGE, request, now.ms, &mut self.actions)?;
         self.count_live(now, params_json.len());
         Ok(token)
     }

@@ -51,15 +51,15 @@ impl Session {
 
     /// Every accepted call has had its outcome, and every durable message is through.
     pub fn is_flushed(&self) -> bool {
-        self.requests.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
+        self.exchange.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
     }
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.requests.is_quiet() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
+        self.exchange.is_quiet() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
     }
 
-    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {
+    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageError>) {
         self.with_outbox(now, |outbox, around| match result {
             Ok(ends) => outbox.opened(ends, around),
             Err(failure) => outbox.not_opened(failure, around),
@@ -67,8 +67,8 @@ impl Session {
     }
 
     pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
-        let Session { outbox: Some(outbox), requests, actions, rng, .. } = self else { return };
-        f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, requests, actions, rng });
+        let Session { outbox: Some(outbox), exchange, actions, rng, .. } = self else { return };
+        f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, exchange, actions, rng });
     }
 
     /// What goes out beside the outbox comes out of the same throughput.
@@ -80,8 +80,8 @@ impl Session {
 
     /// Tells the outbox what its requests came to, and lets it go on.
     pub(super) fn run_outbox(&mut self, now: Now, tidy: bool) {
-        for (request, outcome) in self.requests.take_outcomes() {
-            self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+        for (token, outcome) in self.exchange.take_outcomes() {
+            self.with_outbox(now, |outbox, around| outbox.outcome(token, outcome, around));
         }
         let mut stalled = false;
         self.with_outbox(now, |outbox, around| stalled = outbox.pump(tidy, around));

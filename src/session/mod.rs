@@ -2,10 +2,10 @@
 //! a thread or a callback, so that tests can try every order of events at every time without a broker.
 //!
 //! Calls of the host and [`Input`]s go in, and [`Action`]s come out. The session itself is only a router. The rooms behind
-//! it do the work, and do not know each other, except that the outbox sends its messages through [`requests`]:
+//! it do the work, and do not know each other, except that the outbox sends its messages through [`exchange`]:
 //!
 //! - [`connection`]: logging in, activation, waiting and retrying. Its states are documented there.
-//! - [`requests`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
+//! - [`exchange`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
 //!   unsubscribe() are accepted in every state, and each new link begins by asking for every filter.
 //! - [`outbox`]: durable messages, which are accepted in every state and sent when the device is online.
 //!
@@ -17,9 +17,9 @@ mod calls;
 mod connection;
 mod durable;
 pub mod event;
+mod exchange;
 mod io;
 mod outbox;
-mod requests;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -30,25 +30,26 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 pub use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::topic;
+pub use crate::model::storage::StorageError;
+use crate::protocol::outbox::OutboxEnds;
+use crate::protocol::topic::Inbound;
 
-pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
+pub use connection::{Accepted, BudgetLimits, Credential};
 pub use event::{Event, EventKind, State};
-pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use exchange::MAX_ANSWERS;
+pub use io::{Action, Burden, Input, Loaded, Now};
 pub use outbox::{OutboxSettings, Place};
-pub use requests::MAX_ANSWERS;
 pub use settings::Settings;
 
-use connection::{Change, Connection, Context};
-use io::Outcome;
+use connection::{Change, Connection, Context, LinkEnd};
+use exchange::{Exchange, Reply};
 use outbox::Outbox;
-use requests::{Replied, Requests};
 
 pub struct Session {
     settings: Settings,
     rng: fastrand::Rng,
     connection: Connection,
-    requests: Requests,
+    exchange: Exchange,
     /// `None`: there is no storage to keep messages in.
     outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
@@ -60,7 +61,7 @@ impl Session {
         let first_id = rng.u64(1..1 << 48);
         Session {
             connection: Connection::new(&mut settings),
-            requests: Requests::new(settings.inflight, settings.reply_timeout_ms, first_id),
+            exchange: Exchange::new(&settings, first_id),
             outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
             settings,
@@ -69,7 +70,7 @@ impl Session {
     }
 
     pub fn connect(&mut self, now: Now) {
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         connection.connect(&mut cx);
     }
 
@@ -79,46 +80,19 @@ impl Session {
 
     /// The host has saved a device secret by hand.
     pub fn activation_saved(&mut self, now: Now) -> Result<()> {
-        let mut result = Ok(());
-        self.with_connection(now, |connection, cx| {
-            let saved = connection.activation_saved(cx);
-            saved.map_err(|error| result = Err(error)).ok().flatten()
-        });
-        result
+        let (connection, mut cx) = self.parts(now);
+        let change = connection.activation_saved(&mut cx)?;
+        self.with_connection(now, |_, _| change);
+        Ok(())
+    }
+
+    /// What can be asked of it at any time.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub fn state(&self) -> State {
         self.connection.state()
-    }
-
-    /// Why the last attempt failed; "" if none has.
-    pub fn last_error(&self) -> &str {
-        self.connection.last_error()
-    }
-
-    /// Why it makes no sense to wait for a state now: only a long wait is left, or nothing is under way.
-    pub fn blocked_by(&self) -> Option<Error> {
-        self.connection.blocked_by()
-    }
-
-    /// A device secret is in memory that is not stored yet.
-    pub fn has_unsaved_secret(&self) -> bool {
-        self.connection.has_unsaved_secret()
-    }
-
-    /// The device secret, which is sent once, may be on its way on the present link.
-    pub fn is_activating(&self) -> bool {
-        self.connection.is_activating()
-    }
-
-    /// Whether the link of this attempt is wanted after all, because of what has come on it after [`Action::Abandon`].
-    pub fn wants_link(&self, attempt: u64) -> bool {
-        self.connection.wants_link(attempt)
-    }
-
-    /// Whether the host wants to be offline while this attempt logs in.
-    pub fn is_withdrawn(&self, attempt: u64) -> bool {
-        self.connection.is_withdrawn(attempt)
     }
 
     /// How many actions wait for somebody to run the loop, or will.
@@ -145,7 +119,7 @@ impl Session {
         let rests = self.actions.is_empty() && self.is_quiet();
         if rests {
             self.actions = VecDeque::new();
-            self.requests.release();
+            self.exchange.release();
         }
         rests
     }
@@ -153,29 +127,29 @@ impl Session {
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
-        [self.connection.deadline(), self.requests.deadline(), outbox].into_iter().flatten().min()
+        [self.connection.deadline(), self.exchange.deadline(), outbox].into_iter().flatten().min()
     }
 
     pub fn handle(&mut self, now: Now, input: Input) {
         let tidy = matches!(input, Input::Tick);
         self.route(now, input);
         self.run_outbox(now, tidy);
-        self.requests.tell_room(&mut self.actions);
+        self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
     }
 
     fn route(&mut self, now: Now, input: Input) {
         match input {
             Input::Tick => {
-                self.requests.expire(now.ms, &mut self.actions);
+                self.exchange.expire(now.ms, &mut self.actions);
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(loaded) => {
-                let (connection, mut cx) = self.connection(now);
+                let (connection, mut cx) = self.parts(now);
                 connection.loaded(*loaded, &mut cx);
             }
             Input::SecretsStored(result) => {
-                self.with_connection(now, |connection, cx| connection.secrets_stored(result, cx));
+                self.with_connection(now, |connection, cx| connection.secrets_stored(result.err(), cx));
             }
             Input::Dropped(count) => self.actions.push_back(Action::Emit(Event::dropped(count))),
             Input::Link { attempt, what } if attempt == self.connection.attempt => self.on_link(now, what),
@@ -194,44 +168,42 @@ impl Session {
     }
 
     fn on_link(&mut self, now: Now, what: LinkEvent) {
-        let (requests, actions) = (&mut self.requests, &mut self.actions);
+        let (exchange, actions) = (&mut self.exchange, &mut self.actions);
         match what {
-            LinkEvent::Delivered { token } => requests.delivered(token, actions),
-            LinkEvent::NotDelivered { token, reason } => requests.not_delivered(token, &reason, actions),
+            LinkEvent::Delivered { token } => exchange.delivered(token, actions),
+            LinkEvent::NotDelivered { token, reason } => exchange.not_delivered(token, &reason, actions),
             LinkEvent::Subscribed { token, granted } => {
-                // A request has one filter so far.
-                requests.subscribed(token, granted.first().copied().flatten(), actions);
+                exchange.subscribed(token, granted, now.ms, actions);
             }
-            LinkEvent::Unsubscribed { token } => requests.unsubscribed(token, actions),
+            LinkEvent::Unsubscribed { token } => exchange.done(token, actions),
             LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
             other => self.with_connection(now, |connection, cx| connection.link_event(other, cx)),
         }
     }
 
-    /// Every inbound message comes here, and its topic decides who gets it.
+    /// Each inbound message goes where its topic says. What nobody here waits for is a message to the host.
     fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
-        if topic::is_activation_topic(&topic) {
-            // Not to the host, whatever it is: there may be a secret in it, and hosts log what they are given.
-            let (connection, mut cx) = self.connection(now);
-            return connection.activation_message(&topic, &payload, &mut cx);
-        }
-        let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
-        event.qos = i32::from(qos);
-        match self.requests.reply(&topic, &payload) {
-            Some(Replied::Call(reply)) => event = reply,
-            Some(Replied::Kept { request, code, words }) => {
-                let outcome = Outcome::Reply { code, words, topic, payload: payload.to_vec() };
-                return self.with_outbox(now, |outbox, around| outbox.outcome(request, outcome, around));
+        match Inbound::of(&topic) {
+            // Never to the host: there may be a secret in it, and hosts log what they are given.
+            Inbound::Activation => {
+                let (connection, mut cx) = self.parts(now);
+                return connection.activation_message(&topic, &payload, &mut cx);
             }
-            // The host gets it as a message, and may know more.
-            Some(Replied::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
-            None => {}
+            Inbound::Reply => match self.exchange.find(&topic, &payload) {
+                Some(Reply::To { token, code, words }) => {
+                    return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
+                }
+                // The host may know more, so it gets the message, too.
+                Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
+                None => {}
+            },
+            Inbound::Other => {}
         }
-        (event.topic, event.payload) = (topic, payload);
-        self.actions.push_back(Action::Emit(event));
+        let event = Event::new(EventKind::Message, Status::ENOS_OK, "");
+        self.actions.push_back(Action::Emit(Event { topic, payload, qos: i32::from(qos), ..event }));
     }
 
-    fn connection(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
+    fn parts(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
         let Session { connection, settings, rng, actions, .. } = self;
         (connection, Context { now, settings, rng, actions })
     }
@@ -239,11 +211,11 @@ impl Session {
     /// Calls the connection, and tells the others what that has changed for them.
     fn with_connection(&mut self, now: Now, call: impl FnOnce(&mut Connection, &mut Context) -> Option<Change>) {
         let before = self.actions.len();
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         match call(connection, &mut cx) {
             None => {}
             Some(Change::Online) => {
-                self.requests.link_up(now.ms, &mut self.actions);
+                self.exchange.link_up(now.ms, &mut self.actions);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
             Some(Change::Closing) => {
@@ -254,7 +226,7 @@ impl Session {
                 // The outcomes of calls come before DISCONNECTED.
                 let later = self.actions.split_off(before);
                 self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
-                self.requests.link_down(&reason, &mut self.actions);
+                self.exchange.link_down(&reason, end != LinkEnd::Planned, &mut self.actions);
                 self.actions.extend(later);
             }
         }
@@ -263,7 +235,7 @@ impl Session {
     /// A link that is to be closed waits for what is in flight.
     fn end_drained_link(&mut self, now: Now) {
         if self.connection.is_draining() && self.is_quiet() {
-            let (connection, mut cx) = self.connection(now);
+            let (connection, mut cx) = self.parts(now);
             connection.end_link(&mut cx);
         }
     }

@@ -1,4 +1,4 @@
-//! Subscriptions: taken in any state, asked for on each link, until they are taken back.
+//! Subscriptions: accepted in any state, requested on each link, until they are unsubscribed.
 
 use enos::error::Status::*;
 use support::broker::*;
@@ -45,14 +45,12 @@ fn flush_waits_for_the_answer_to_a_subscription() {
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
 }
 
-/// A SUBSCRIBE for each of these, in any order, granted.
+/// One SUBSCRIBE with these filters, granted.
 #[track_caller]
 fn expect_renewed(scene: &mut Scene, filters: &[(&str, u8)]) {
-    let mut asked: Vec<_> = filters.iter().map(|_| scene.peer.answer_subscribe(1)).collect();
-    asked.sort();
     let filters: Vec<_> = filters.iter().map(|(filter, qos)| (filter.to_string(), *qos)).collect();
-    assert_eq!(asked, filters);
-    // And nothing else, before what is asked for now.
+    assert_eq!(scene.peer.answer_filters(&vec![1; filters.len()]), filters);
+    // No other packet comes before the next request.
     scene.host.publish("marker", b"", 0).unwrap();
     assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker");
     scene.host.until("DELIVERED");
@@ -75,22 +73,18 @@ fn subscriptions_are_renewed_on_each_link_and_only_those_that_hold() {
         scene.reconnect();
         expect_renewed(&mut scene, &[("a/#", 1), ("b", 0), ("c", 1)]);
     }
-    // That "c" is granted at last is told once.
+    // The late grant of "c" is reported once.
     let told: Vec<_> = scene.host.seen.iter().filter(|told| told.name == "SUBSCRIBED").skip(4).collect();
     assert_eq!(told.len(), 1, "renewing is not told: {told:?}");
     assert_eq!((told[0].token, told[0].status, &told[0].topic[..]), (0, ENOS_OK, &b"c"[..]));
 
-    // What is refused when renewed is told, and asked for on the next link all the same.
+    // A refusal of a renewal is reported, and the filter is requested on the next link nevertheless.
     scene.reconnect();
-    for _ in 0..3 {
-        let packet = scene.peer.expect(SUBSCRIBE);
-        let refused = packet.body.windows(3).any(|bytes| bytes == b"a/#");
-        scene.peer.send(&suback(packet.id(), &[if refused { 0x80 } else { 0 }]));
-    }
+    scene.peer.answer_filters(&[0x80, 0, 0]);
     let told = scene.host.expect("SUBSCRIBED");
     assert_eq!((told.token, told.status, &told.topic[..]), (0, ENOS_ERR_REFUSED, &b"a/#"[..]));
     assert_eq!(told.detail_code, 0x80);
-    // Also across a disconnect that was asked for.
+    // Also after a requested disconnect.
     scene.host.go_offline();
     scene.host.connect();
     scene.peer = scene.broker.accept_mqtt();
@@ -133,7 +127,8 @@ fn there_are_256_filters_at_most_and_all_of_them_are_renewed() {
     scene.peer.answer_subscribe(0);
     scene.host.expect("SUBSCRIBED");
     scene.reconnect();
-    let mut renewed: Vec<_> = (0..256).map(|_| scene.peer.answer_subscribe(1).0).collect();
+    let mut renewed: Vec<_> =
+        [100, 100, 56].iter().flat_map(|&size| scene.peer.answer_filters(&vec![1; size])).collect();
     renewed.sort();
     renewed.dedup();
     assert_eq!(renewed.len(), 256);
@@ -142,4 +137,65 @@ fn there_are_256_filters_at_most_and_all_of_them_are_renewed() {
     scene.peer.send(&unsuback(packet.id()));
     scene.host.expect("UNSUBSCRIBED");
     assert!(scene.host.subscribe("f/256", 1).is_ok(), "there is room again");
+}
+
+/// Online, with these filters of the host, after the subscriptions of the link.
+fn renewing(filters: &[&str], batch: u32) -> Scene {
+    let broker = Broker::bind();
+    let mut host = Setup::device(broker.address()).subscribe_batch(batch).start();
+    for filter in filters {
+        host.subscribe(filter, 1).unwrap();
+    }
+    host.connect();
+    let peer = broker.accept_mqtt();
+    host.until("CONNECTED");
+    Scene { host, peer, broker }
+}
+
+fn names(filters: Vec<(String, u8)>) -> String {
+    filters.into_iter().map(|(filter, _)| filter).collect()
+}
+
+#[test]
+fn a_packet_has_as_many_filters_as_are_set_and_fewer_if_the_broker_refuses_it() {
+    let mut scene = renewing(&["a", "b", "c", "d", "e"], 4);
+    assert_eq!(names(scene.peer.answer_filters(&[0x80; 4])), "abcd");
+    assert_eq!(scene.peer.answer_subscribe(1).0, "e");
+    // If a packet is not refused as a whole, each code concerns only its filter.
+    assert_eq!(names(scene.peer.answer_filters(&[0x80, 0])), "ab");
+    assert_eq!(names(scene.peer.answer_filters(&[0x80; 2])), "cd");
+    assert_eq!(["c", "d"].map(|_| scene.peer.answer_subscribe(1).0), ["c", "d"]);
+    let mut told: Vec<_> = (0..5).map(|_| scene.host.expect("SUBSCRIBED")).collect();
+    told.sort_by_key(|told| told.topic.clone());
+    let statuses: Vec<_> = told.iter().map(|told| told.status).collect();
+    assert_eq!(statuses, [ENOS_ERR_REFUSED, ENOS_OK, ENOS_OK, ENOS_OK, ENOS_OK]);
+    assert_eq!(scene.host.flush(PATIENCE_MS), ENOS_OK);
+}
+
+#[test]
+fn a_broker_that_hangs_up_on_large_packets_gets_smaller_ones() {
+    let mut scene = renewing(&["a", "b", "c"], 100);
+    assert_eq!(names(scene.peer.expect(SUBSCRIBE).filters()), "abc");
+    scene.reconnect();
+    for filter in ["a", "b", "c"] {
+        assert_eq!(scene.peer.answer_subscribe(1).0, filter);
+        assert_eq!(scene.host.until("SUBSCRIBED").status, ENOS_OK);
+    }
+}
+
+/// Reply topics are requested again on each link, and a request does not wait for other topics.
+#[test]
+fn a_post_on_a_new_link_waits_for_its_own_topic_only() {
+    let mut scene = renewing(&["a", "b"], 100);
+    scene.peer.answer_filters(&[1, 1]);
+    scene.host.post("{}").unwrap();
+    let topic = scene.peer.answer_subscribe(1).0;
+    scene.peer.answer_publish();
+    scene.reconnect();
+    let others = scene.peer.expect(SUBSCRIBE);
+    assert_eq!(names(others.filters()), "ab");
+    scene.host.post("{}").unwrap();
+    assert_eq!(scene.peer.answer_subscribe(1).0, topic, "it is asked for once");
+    scene.peer.answer_publish();
+    scene.peer.send(&suback(others.id(), &[1, 1]));
 }

@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! The contents of a certificate.
 
 use openssl::{
     asn1::Asn1Time,
@@ -47,7 +47,7 @@ impl KeyKind {
     }
 }
 
-/// From when until when, counted from now.
+/// The validity period, relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     from_s: i64,
@@ -55,7 +55,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// In days from now; what lies in the past is negative.
+    /// In days from now; negative in the past.
     pub const fn days(from: i32, to: i32) -> Validity {
         Validity::seconds(from as i64 * 86_400, to as i64 * 86_400)
     }
@@ -73,7 +73,7 @@ enum Role {
     Client,
 }
 
-/// What a certificate is made for.
+/// What a certificate is for.
 #[derive(Clone, Debug)]
 pub struct Profile {
     role: Role,
@@ -95,29 +95,29 @@ impl Profile {
         Profile::new(Role::Authority, name)
     }
 
-    /// A server's: it is for the names and addresses that are added to it. Valid from yesterday on, for a year.
+    /// A server certificate for the names and addresses that are added to it. Valid from yesterday on, for a year.
     pub fn server() -> Profile {
         Profile::new(Role::Server, "enos-sim")
     }
 
-    /// A client's, valid from yesterday on, for a year.
+    /// A client certificate, valid from yesterday on, for a year.
     pub fn client(common_name: &str) -> Profile {
         Profile::new(Role::Client, common_name)
     }
 
-    /// With another common name; default: the name that it was made with, or `enos-sim`.
+    /// With another common name; default: the client's name, or `enos-sim`.
     pub fn common_name(mut self, name: &str) -> Profile {
         self.common_name = name.into();
         self
     }
 
-    /// For this DNS name, too.
+    /// Adds a DNS name.
     pub fn dns(mut self, name: &str) -> Profile {
         self.dns.push(name.into());
         self
     }
 
-    /// For this address, too.
+    /// Adds an address.
     pub fn ip(mut self, address: impl Into<IpAddr>) -> Profile {
         self.ips.push(address.into());
         self
@@ -129,13 +129,13 @@ impl Profile {
         self
     }
 
-    /// Valid at other times.
+    /// With another validity period.
     pub fn valid(mut self, validity: Validity) -> Profile {
         self.validity = validity;
         self
     }
 
-    /// Signed with its own new key: nobody vouches for it.
+    /// Self-signed with its own new key.
     pub fn self_signed(&self) -> io::Result<Certified> {
         let key = self.kind.generate()?;
         let subject = self.subject()?;
@@ -158,7 +158,7 @@ impl Profile {
         Ok(self.build(subject, key, Some(issuer.certificate()?), &issuer.key)?)
     }
 
-    /// Signed by `issuer`, whose key `signer` is; without one by itself.
+    /// Signed by `issuer` with its key `signer`; self-signed if there is no issuer.
     fn build(
         &self,
         subject: &X509NameRef,

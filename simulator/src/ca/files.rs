@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a certificate and its key were written.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// PEM: the certificate, then what leads to the root.
+    /// PEM: the certificate, then the intermediates.
     pub certificate: PathBuf,
     /// PEM, mode 0600.
     pub key: PathBuf,
@@ -37,7 +37,7 @@ impl Files {
     }
 }
 
-/// Writes a file beside its place and moves it there: a reader finds the old one or the new one.
+/// Writes a new file and renames it, so that a reader finds the old content or the new one.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let written = || {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -50,29 +50,29 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     written().map_err(|error| named(path, error))
 }
 
-/// The certificates of a PEM file, of which there must be one.
+/// The certificates of a PEM file; at least one.
 pub(crate) fn read_certificates(path: &Path) -> io::Result<Vec<X509>> {
     let certificates = X509::stack_from_pem(&read(path)?).unwrap_or_default();
     if certificates.is_empty() {
-        return Err(named(path, io::Error::other("it holds no PEM certificate")));
+        return Err(named(path, io::Error::other("it contains no PEM certificate")));
     }
     Ok(certificates)
 }
 
 fn read_key(path: &Path) -> io::Result<PKey<Private>> {
     let mut is_encrypted = false;
-    // Without this function OpenSSL would ask the terminal.
+    // Without this function OpenSSL would ask for a password on the terminal.
     let key = PKey::private_key_from_pem_callback(&read(path)?, |_| {
         is_encrypted = true;
         Ok(0)
     });
     key.map_err(|_| {
-        let reason = if is_encrypted { "the key is encrypted" } else { "it holds no PEM private key" };
+        let reason = if is_encrypted { "the key is encrypted" } else { "it contains no PEM private key" };
         named(path, io::Error::other(reason))
     })
 }
 
-/// The words of an error name the file.
+/// Adds the file's name to an error.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| named(path, error))
 }

@@ -1,5 +1,5 @@
-//! A certificate authority for tests and desks: made on the spot, trusted by nobody else, and as careless with its keys
-//! as a thing that lives for an afternoon may be.
+//! A certificate authority for tests and desks. It is short-lived, is trusted by nobody else, and does not protect its
+//! keys.
 //!
 //! ```
 //! # fn main() -> std::io::Result<()> {
@@ -29,9 +29,9 @@ use openssl::{
 };
 use std::{io, path::Path};
 
-/// A certificate with what leads to the root, and its key.
+/// A certificate with its intermediates, and its key.
 pub struct Certified {
-    /// From the certificate itself upwards; without the root, unless it is the root's own.
+    /// The certificate itself first; without the root, unless this is the root certificate.
     chain: Vec<X509>,
     key: PKey<Private>,
 }
@@ -50,7 +50,7 @@ impl Authority {
         Ok(Authority { own, root })
     }
 
-    /// One whose certificate this one has signed. What it issues comes with its certificate.
+    /// An intermediate that this authority has signed. Certificates that it issues include its own certificate.
     pub fn intermediate(&self, name: &str) -> io::Result<Authority> {
         let own = self.issue(&Profile::authority(name))?;
         Ok(Authority { own, root: self.root.clone() })
@@ -64,31 +64,31 @@ impl Authority {
         Ok(Certified { chain: self.below(certificate)?, key })
     }
 
-    /// The certificate (PEM, with its chain) that a request (PEM) asks for. Subject and key are the request's; the rest
-    /// is the profile's: what a request says beyond them is not taken over.
+    /// The certificate (PEM, with its chain) for a request (PEM). Subject and key come from the request, everything
+    /// else from the profile; other contents of the request are ignored.
     pub fn certify(&self, request_pem: &[u8], profile: &Profile) -> io::Result<Vec<u8>> {
         let request = X509Req::from_pem(request_pem)?;
         let key = request.public_key()?;
         if !request.verify(&key)? {
-            return Err(io::Error::other("the request is not signed with the key that it names"));
+            return Err(io::Error::other("the request is not signed with its own key"));
         }
         let certificate = profile.certificate(request.subject_name(), &key, &self.own)?;
         to_pem(&self.below(certificate)?)
     }
 
-    /// The root's certificate (PEM): what the other side has to trust.
+    /// The root's certificate (PEM), which the other side has to trust.
     pub fn certificate_pem(&self) -> io::Result<Vec<u8>> {
         Ok(self.root.to_pem()?)
     }
 
-    /// Writes `ca.pem`, the root's certificate, and `ca.key`, which [`open`](Self::open) takes up again.
+    /// Writes `ca.pem`, the root's certificate, and `ca.key`. [`open`](Self::open) reads them.
     pub fn write(&self, directory: &Path) -> io::Result<Files> {
         let files = Files::of(directory, "ca");
         files.write(&self.certificate_pem()?, &self.own.key_pem()?)?;
         Ok(files)
     }
 
-    /// The root that was written there.
+    /// Reads the root from its files.
     pub fn open(directory: &Path) -> io::Result<Authority> {
         let (chain, key) = Files::of(directory, "ca").read()?;
         let own = Certified { chain, key };
@@ -96,7 +96,7 @@ impl Authority {
         Ok(Authority { own, root })
     }
 
-    /// A certificate that this authority has signed, and what stands between it and the root.
+    /// A certificate that this authority has signed, and the intermediates between it and the root.
     fn below(&self, certificate: X509) -> io::Result<Vec<X509>> {
         let root = self.root.to_der()?;
         let mut chain = vec![certificate];
@@ -132,7 +132,7 @@ impl Certified {
         Ok(files)
     }
 
-    /// As [`write`](Self::write), the key encrypted.
+    /// Like [`write`](Self::write), with an encrypted key.
     pub fn write_encrypted(&self, directory: &Path, name: &str, password: &str) -> io::Result<Files> {
         let files = Files::of(directory, name);
         files.write(&self.certificate_pem()?, &self.encrypted_key_pem(password)?)?;

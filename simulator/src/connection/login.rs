@@ -1,4 +1,4 @@
-//! From CONNECT to being online: who it is, whether it is let in, and what that sets going.
+//! From CONNECT to online: identifies the device, verifies the login, and starts the session.
 
 use mqttbytes::v4::Connect;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Connection {
-    /// Says who connects, and finds out which of the device's connections this is.
+    /// Reports the CONNECT, and counts the device's connections.
     pub(super) fn identify(&mut self, connect: &Connect) {
         if let Some(device) = login::device_of(connect) {
             self.link.ordinal = self.shared.ordinal(&device).unwrap_or(self.link.ordinal);
@@ -43,7 +43,7 @@ impl Connection {
                 };
             }
         }
-        // One and a half keepalives, as MQTT has it; 0 is none.
+        // One and a half keepalives, as MQTT says; 0 means no limit.
         let keep_alive = Duration::from_millis(1500) * u32::from(connect.keep_alive);
         self.keep_alive = (!keep_alive.is_zero()).then_some(keep_alive);
         let admitted = match Claim::read(connect) {
@@ -72,7 +72,7 @@ impl Connection {
         match self.link.clear(item)? {
             Some(item) => self.transmit(item),
             None => {
-                // A CONNACK that is only late will be transmitted yet.
+                // A delayed CONNACK is sent later.
                 if kind == Kind::ConnAck && self.link.next_due().is_none() {
                     self.stage = Stage::Deaf;
                 }
@@ -81,7 +81,8 @@ impl Connection {
         }
     }
 
-    /// Reports it, lets it take effect, and sends it, in this order: whoever has received it finds it done.
+    /// Reports it, lets it take effect, and sends it, in this order, so that everything is done when the client
+    /// receives it.
     pub(super) fn transmit(&mut self, mut item: Item) -> Result<(), Closed> {
         if let Some(event) = item.event.take() {
             self.report(event);
@@ -130,7 +131,7 @@ impl Connection {
             let issued = registry.issue(id, settings.second_login);
             (registry.find(id), issued)
         };
-        // Deleted in the console in this very moment.
+        // It was just deleted in the console.
         let (Some(device), Some((secret, saved))) = (device, issued) else { return Ok(()) };
         if let Err(error) = saved {
             self.report(Event::StateNotSaved { reason: error.to_string() });

@@ -1,4 +1,4 @@
-//! What a session exchanges: subscriptions, posts and their replies, commands and their answers.
+//! The messages of a session: subscriptions, posts and their replies, commands and their answers.
 
 use bytes::Bytes;
 use mqttbytes::{
@@ -20,7 +20,7 @@ use crate::{
     thing::{self, Place, Session, Upgrade},
 };
 
-/// Commands that may wait for an answer; EnOS keeps no more for a device, either.
+/// The limit of commands that wait for an answer, as in EnOS.
 const PENDING_COMMANDS: usize = 50;
 /// The longest topic that MQTT can carry.
 const LONGEST_TOPIC: usize = 65_535;
@@ -45,10 +45,10 @@ impl Connection {
 
     pub(super) fn publish(&mut self, publish: Publish) -> Result<(), Closed> {
         if publish.qos == QoS::ExactlyOnce {
-            return Err(Closed("after a PUBLISH with QoS 2, which EnOS does not take".into()));
+            return Err(Closed("after a PUBLISH with QoS 2, which EnOS does not accept".into()));
         }
         if !is_valid_topic(&publish.topic) {
-            return Err(Closed("after a PUBLISH on a topic that is none".into()));
+            return Err(Closed("after a PUBLISH on an invalid topic".into()));
         }
         let qos = publish.qos as u8;
         self.report(Event::Publish {
@@ -72,7 +72,7 @@ impl Connection {
         self.route(publish, &place)
     }
 
-    /// Judges a request; the reply goes out if it is subscribed to, as EnOS has it.
+    /// Checks a request. As in EnOS, the reply is sent only if the device has subscribed to it.
     fn reply(&mut self, publish: &Publish, place: &Place) -> Result<(), Closed> {
         let Some(device) = self.device().cloned() else { return Ok(()) };
         let session = Session {
@@ -106,10 +106,10 @@ impl Connection {
         Ok(())
     }
 
-    /// An answer of the device's: to a command, or to its activation.
+    /// An answer of the device to a command, or to its activation.
     fn answered(&mut self, publish: &Publish, place: &Place) {
         let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
-        // Envision's Python SDK sends a text.
+        // Envision's Python SDK sends a string.
         let code = body.get("code").and_then(|code| code.as_i64().or_else(|| code.as_str()?.parse().ok()));
         let topic = publish.topic.clone();
         if matches!(place.suffix(), "thing/activate/info_reply" | "thing/activated/info_reply") {
@@ -118,7 +118,7 @@ impl Connection {
         }
         let answers = |pending: &Pending| thing::answer_topic(&pending.topic) == topic;
         let id = match body.get("id") {
-            // Raw data has no id: it answers what has waited for longest.
+            // Raw data has no id: it answers the oldest command.
             _ if place.suffix().starts_with(thing::DOWN_RAW) => {
                 let waiting = self.pending.iter().filter(|(_, pending)| answers(pending));
                 waiting.min_by_key(|(_, pending)| pending.sent).map(|(id, _)| id.clone())
@@ -142,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Publications reach whoever has subscribed to them; those of a device's own topics only that device.
+    /// Publications go to all subscribers; on a device's own topics, only to that device.
     fn route(&mut self, publish: Publish, place: &Place) -> Result<(), Closed> {
         let qos = publish.qos as u8;
         if place.owner().is_none() {
@@ -153,7 +153,7 @@ impl Connection {
         self.deliver(Kind::Publish, publish.topic, publish.payload, qos, None).map(drop)
     }
 
-    /// Sends a publication if it is subscribed to; the result says whether it is.
+    /// Sends a publication if the device has subscribed to it; false if it has not.
     pub(super) fn deliver(
         &mut self,
         kind: Kind,
@@ -162,7 +162,7 @@ impl Connection {
         qos: u8,
         event: Option<Event>,
     ) -> Result<bool, Closed> {
-        // A reply's topic is longer than the one it answers.
+        // The topic of a reply is longer than that of the request.
         let subscribed = self.subscriptions.qos_for(&topic).filter(|_| topic.len() <= LONGEST_TOPIC);
         let Some(granted) = subscribed else { return Ok(false) };
         let qos = qos.min(granted);
@@ -188,7 +188,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Commands come unasked, without a subscription.
+    /// Commands need no subscription.
     pub(super) fn command(&mut self, id: String, suffix: &str, params: Value) -> Result<(), Closed> {
         let Some(device) = self.device() else { return Ok(()) };
         if self.pending.len() >= PENDING_COMMANDS {
@@ -225,7 +225,7 @@ impl Connection {
     }
 }
 
-/// What is sent as raw data: a text of hex digits stands for these bytes, anything else is sent as it is written.
+/// The bytes of raw data: a string of hex digits is decoded, anything else is sent as it is.
 fn raw(params: &Value) -> Vec<u8> {
     let text = params.as_str().map_or_else(|| params.to_string(), str::to_owned);
     hex::decode(&text).unwrap_or_else(|_| text.into_bytes())

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last: one thread decides and sends, another one reads.
+//! One connection. One thread decides and sends, another one reads.
 
 mod login;
 mod messages;
@@ -28,19 +28,19 @@ use crate::{
     thing, DeviceId,
 };
 
-/// What may wait for a connection: with the reader's chunks at most 128 KiB.
+/// The length of a connection's inbox; with the size of the reader's chunks at most 128 KiB.
 const INBOX: usize = 32;
-/// How long the peer may take to notice that the link is closed, before what it still sends is answered with a reset.
+/// How long the peer may take to notice that the link is closed. Then its data is answered with a reset.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// How a TLS handshake begins; MQTT has no such packet.
+/// The beginning of a TLS handshake; MQTT has no such packet.
 const CLIENT_HELLO: [u8; 2] = [0x16, 3];
 
-/// What a connection is told, by its reader and by the cloud.
+/// Inputs of a connection, from its reader and from the cloud.
 #[derive(Debug)]
 pub enum Input {
     Bytes(Bytes),
-    /// Nothing more will come.
+    /// The reader has reached the end.
     End(String),
     /// Close the link.
     Close(String),
@@ -50,7 +50,7 @@ pub enum Input {
         suffix: String,
         params: Value,
     },
-    /// Send this if it is subscribed to.
+    /// Send this if the device has subscribed to it.
     Deliver {
         topic: String,
         payload: Bytes,
@@ -64,14 +64,14 @@ pub enum Input {
 enum Stage {
     /// No CONNECT yet.
     Fresh,
-    /// CONNACK is on its way; what the login came to takes effect when it goes out.
+    /// CONNACK waits to be sent; the result of the login takes effect when it is sent.
     Answering(Option<Mode>),
     Online(Mode),
-    /// Nothing is heard any more: a fault.
+    /// A fault: all input is ignored.
     Deaf,
 }
 
-/// A way for others to reach a connection.
+/// A handle for other threads to reach a connection.
 #[derive(Clone)]
 pub struct Handle {
     pub number: u64,
@@ -80,7 +80,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Has the connection closed when it has dealt with what it was told before, or at once if that is much.
+    /// Closes the connection after its earlier inputs, or at once if its inbox is full.
     pub fn close(&self, reason: &str) {
         if self.inbox.try_send(Input::Close(reason.into())).is_err() {
             let _ = self.stream.shutdown(Shutdown::Both);
@@ -94,9 +94,9 @@ struct Connection {
     inbox: Receiver<Input>,
     handle: Handle,
     peer: String,
-    /// Its last byte is in the buffer.
+    /// The last byte of the peer is in the buffer.
     peer_has_ended: bool,
-    /// And so it has said, in TLS.
+    /// The peer has ended its TLS session.
     peer_has_said_goodbye: bool,
     buffer: BytesMut,
     stage: Stage,
@@ -110,13 +110,13 @@ struct Connection {
     pending: HashMap<String, Pending>,
 }
 
-/// A command without an answer yet.
+/// A command that waits for its answer.
 struct Pending {
     topic: String,
     sent: Instant,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until its end.
 pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<Tls>) {
     let limits = shared.config.limits;
     let peer = stream.peer_addr().map_or_else(|_| "unknown".into(), |peer| peer.to_string());
@@ -143,7 +143,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<T
     });
 }
 
-/// A connection's place among those of the cloud; given up even if its thread should panic.
+/// Registers a connection, and unregisters it even if its thread panics.
 struct Place<'a> {
     shared: &'a Shared,
     number: u64,
@@ -153,7 +153,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            // The reader would wait for the peer.
+            // Otherwise the reader would wait for the peer.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
         self.shared.forget(self.number);
@@ -195,7 +195,7 @@ impl Connection {
         let reset = reason == link::RESET;
         self.link.reporter.report(Event::Closed { reason });
         if reset {
-            // A reset goes out when the last owner closes; ending the reader must not send FIN before that.
+            // A reset is sent when the last owner closes. Ending the reader must not send FIN before that.
             let _ = self.handle.stream.shutdown(Shutdown::Read);
         } else {
             self.link.say_goodbye();
@@ -207,8 +207,8 @@ impl Connection {
         }
     }
 
-    /// Takes what the peer still sends, within limits: unread bytes would turn the close into a reset, which could cost
-    /// it the last packet that it was sent.
+    /// Reads and discards what the peer still sends, within limits. Unread bytes would turn the close into a reset,
+    /// which could cost the peer the last packet.
     fn part(&self) {
         let deadline = Instant::now() + PARTING;
         let mut taken = 0;
@@ -242,7 +242,7 @@ impl Connection {
         }
     }
 
-    /// Sends what is due, acts upon what is there, waits for more.
+    /// Sends what is due, processes the input, and waits for more.
     fn step(&mut self) -> Result<(), Closed> {
         while let Some(item) = self.link.clear_due()? {
             self.transmit(item)?;
@@ -262,9 +262,9 @@ impl Connection {
 
     fn act_upon_packets(&mut self) -> Result<(), Closed> {
         if self.stage == Stage::Fresh && self.buffer.starts_with(&CLIENT_HELLO) {
-            return Err(Closed("it speaks TLS, which this port does not".into()));
+            return Err(Closed("it speaks TLS, but this port has no TLS".into()));
         }
-        // Nothing is read ahead of a CONNACK that is held back.
+        // No packet is processed before a delayed CONNACK is sent.
         while matches!(self.stage, Stage::Fresh | Stage::Online(_)) {
             match packet::decode(&mut self.buffer, self.shared.config.limits.packet) {
                 Ok(Some(packet)) => self.received(packet)?,
@@ -290,7 +290,7 @@ impl Connection {
                     Heard::Goodbye => self.peer_has_said_goodbye = true,
                     Heard::Silence => self.stage = Stage::Deaf,
                 }
-                // The packet limit holds for what is decoded; this one for what waits behind a delayed CONNACK.
+                // The packet limit applies to decoded packets; this limit applies to data behind a delayed CONNACK.
                 if self.buffer.len() > 2 * self.shared.config.limits.packet {
                     return Err(Closed("the peer sends without waiting for CONNACK".into()));
                 }
@@ -343,7 +343,7 @@ impl Connection {
             }
             self.identify(connect);
         } else if self.stage == Stage::Fresh {
-            return Err(Closed("the first packet is no CONNECT".into()));
+            return Err(Closed("the first packet is not a CONNECT".into()));
         }
         let Some(kind) = kind_of(&packet) else {
             return Err(Closed("a client does not send that packet, or only with QoS 2".into()));
@@ -379,7 +379,7 @@ impl Connection {
     }
 }
 
-/// None for what a client of EnOS's never sends.
+/// None for packets that a client of EnOS never sends.
 fn kind_of(packet: &Packet) -> Option<Kind> {
     Some(match packet {
         Packet::Connect(_) => Kind::Connect,

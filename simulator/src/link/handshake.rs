@@ -1,5 +1,5 @@
-//! A link's TLS: the handshake, record by record and byte by byte, so that a fault can cut it anywhere, and what is
-//! enciphered after it.
+//! The TLS of a link: the handshake, record by record and byte by byte, so that a fault can cut it anywhere, and the
+//! encrypted data after it.
 
 use bytes::BytesMut;
 
@@ -11,29 +11,29 @@ use crate::{
 
 /// A record's header: type, version, length.
 const HEADER: usize = 5;
-/// The longest record that TLS allows, and more than OpenSSL takes.
+/// The longest record that TLS allows; OpenSSL accepts less.
 const LONGEST: usize = HEADER + 16 * 1024 + 2048;
 /// The first byte of an MQTT CONNECT.
 const CONNECT: u8 = 0x10;
 
-/// What has come of bytes that arrived.
+/// The result of received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// What there was to be read was appended.
+    /// The data was appended.
     Bytes,
-    /// So it was, and the peer has said that nothing more will come.
+    /// The data was appended, and the peer has ended its TLS session.
     Goodbye,
-    /// A fault swallowed something: from now on nothing is heard.
+    /// A fault dropped a record: from now on all input is ignored.
     Silence,
 }
 
-/// What a TLS link is beyond a plain one.
+/// The additional state of a TLS link.
 pub struct Tls {
     session: Session,
-    /// The beginning of a record of the handshake.
+    /// An incomplete record of the handshake.
     arriving: Vec<u8>,
     first_byte: Option<u8>,
-    /// The handshake is done, and all that belongs to it sent.
+    /// The handshake is done, and all of its records are sent.
     is_open: bool,
     failure: Option<String>,
 }
@@ -43,7 +43,7 @@ impl Tls {
         Tls { session, arriving: Vec::new(), first_byte: None, is_open: false, failure: None }
     }
 
-    /// OpenSSL's words, or better ones.
+    /// OpenSSL's text, or a better one.
     fn fail(&mut self, reason: String) -> Closed {
         self.failure =
             Some(if self.first_byte == Some(CONNECT) { "it speaks MQTT without TLS".into() } else { reason });
@@ -52,7 +52,7 @@ impl Tls {
 }
 
 impl Link {
-    /// Reads what has arrived: as it is, or deciphered.
+    /// Reads received data, and decrypts it on a TLS link.
     pub fn receive(&mut self, bytes: &[u8], into: &mut BytesMut) -> Result<Heard, Closed> {
         let Some(tls) = &self.tls else {
             into.extend_from_slice(bytes);
@@ -77,7 +77,7 @@ impl Link {
         }
     }
 
-    /// Bytes, enciphered if the link is; what a fault sends into a handshake goes out as it is.
+    /// Encrypts bytes on a TLS link; bytes that a fault inserts into a handshake stay as they are.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Closed> {
         match self.tls.as_mut().filter(|tls| tls.is_open) {
             None => self.put(bytes),
@@ -98,14 +98,14 @@ impl Link {
         }
     }
 
-    /// A handshake that the link's end has cut short: the name that was asked for, and why it failed.
+    /// The SNI and the failure of a handshake that the end of the link has interrupted.
     pub fn failed_handshake(&mut self, end: &str) -> Option<(Option<String>, String)> {
         let tls = self.tls.as_mut().filter(|tls| !tls.is_open)?;
         let reason = tls.failure.take().unwrap_or_else(|| format!("the link was closed: {end}"));
         Some((tls.session.server_name(), reason))
     }
 
-    /// Goes on with the handshake. What comes back is left of the bytes when it is finished; None: a fault silenced it.
+    /// Continues the handshake. Returns the bytes that are left when it is finished; None: a fault silenced it.
     fn shake_hands<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, Closed> {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
@@ -139,7 +139,8 @@ impl Link {
         Ok(Some(rest))
     }
 
-    /// Sends records of the handshake, with the faults of each and of its bytes; false when one of them is silence.
+    /// Sends records of the handshake, with the faults of each record and of its bytes; false if one of them is
+    /// silence.
     fn put_records(&mut self, bytes: &[u8]) -> Result<bool, Closed> {
         let (mut sent, mut next_record) = (0, 0);
         for n in 0..bytes.len() {
@@ -169,19 +170,19 @@ impl Link {
         Ok(true)
     }
 
-    /// A peer that does not take it has gone, and has most likely said why: that is read before the link ends.
+    /// If this fails, the peer has gone, and has probably sent an alert: read that before the link ends.
     fn put_flight(&mut self, bytes: &[u8]) {
         let _ = self.put(bytes);
     }
 }
 
-/// The length that a record's header says.
+/// The length in a record's header.
 fn length(bytes: &[u8]) -> Option<usize> {
     let length = bytes.get(3..HEADER)?.try_into().map(u16::from_be_bytes).ok()?;
     Some(HEADER + usize::from(length))
 }
 
-/// Whether this can be handed over. What is no record, or too long for one, is for OpenSSL to refuse.
+/// Whether the record is complete. OpenSSL refuses data that is no record, or a record that is too long.
 fn is_whole(bytes: &[u8]) -> bool {
     let is_record = bytes.first().is_some_and(|kind| (20..=23).contains(kind));
     !is_record || length(bytes).is_some_and(|length| length > LONGEST || bytes.len() >= length)

@@ -1,4 +1,4 @@
-//! The thing model: topics, and what the cloud says to a request on one.
+//! The thing model: topics, and the cloud's answers to requests.
 
 mod params;
 
@@ -7,19 +7,19 @@ use serde_json::{json, Map, Value};
 use crate::{config::Methods, DeviceId};
 use params::Verdict;
 
-/// What EnOS takes at most is one byte less.
+/// EnOS accepts at most one byte less.
 pub const TOO_LARGE: usize = 512 * 1024;
 
-/// What a judgement depends on, beside the request itself.
+/// The state that an answer depends on, apart from the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Session {
-    /// It was logged in with the device secret.
+    /// The login was with the device secret.
     pub may_publish: bool,
     pub methods: Methods,
     pub upgrade: Upgrade,
 }
 
-/// How far a device's upgrade has come.
+/// The state of a device's upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upgrade {
     #[default]
@@ -30,14 +30,14 @@ pub enum Upgrade {
     Started,
 }
 
-/// Where in EnOS's tree of topics a topic lies.
+/// The place of a topic in EnOS's tree of topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
     /// `/sys/{pk}/{dk}/suffix`
     Sys(DeviceId, &'a str),
     /// `/ext/session/{pk}/{dk}/suffix`
     Session(DeviceId, &'a str),
-    /// No device's.
+    /// Not a topic of a device.
     Free,
 }
 
@@ -71,14 +71,14 @@ impl Place<'_> {
         }
     }
 
-    /// Whether EnOS answers a request there.
+    /// Whether EnOS answers requests on this topic.
     pub fn is_request(&self) -> bool {
         let suffix = self.suffix();
         let heads = ["thing/", "ota/device/", "network/status/report", "connection/state/post", "combine/"];
         heads.iter().any(|head| suffix.starts_with(head)) && !self.is_answer()
     }
 
-    /// Whether a device answers the cloud there.
+    /// Whether devices answer the cloud on this topic.
     pub fn is_answer(&self) -> bool {
         let suffix = self.suffix();
         suffix.ends_with("_reply") || suffix.starts_with("rrpc/response/") || suffix == TRAFFIC
@@ -102,10 +102,10 @@ pub fn answer_topic(topic: &str) -> String {
     }
 }
 
-/// What the cloud has to say to a request.
+/// The cloud's answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// As it was sent, text or number; null when it could not be found.
+    /// As it was sent, string or number; null if it could not be found.
     pub id: Value,
     pub code: i64,
     pub message: String,
@@ -123,7 +123,7 @@ impl Judgement {
     }
 }
 
-/// Judges a request of `device` on `place`.
+/// Checks a request of `device` on `place`.
 pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8]) -> Judgement {
     let parsed = serde_json::from_slice::<Value>(payload);
     let id = parsed.as_ref().ok().and_then(|body| body.get("id")).cloned().unwrap_or_default();
@@ -132,13 +132,13 @@ pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8])
     } else if payload.is_empty() {
         Err((1251, "the payload is empty".to_owned()))
     } else if place.owner() != Some(device) {
-        Err((1009, "the topic is another device's".to_owned()))
+        Err((1009, "the topic belongs to another device".to_owned()))
     } else if !session.may_publish {
         Err((1009, "this session is for activation: log in with the device secret".to_owned()))
     } else if !params::is_known(place) {
         Err((1009, "EnOS documents no request on this topic".to_owned()))
     } else if place.suffix() == "thing/model/up_raw" {
-        // Raw data has no envelope; a script of the product's would decode it and write the answer.
+        // Raw data has no envelope; in EnOS a script of the product decodes it and makes the answer.
         return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() };
     } else {
         match parsed {
@@ -155,11 +155,11 @@ pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8])
 
 fn check_envelope(device: &DeviceId, session: Session, body: &Map<String, Value>, place: &Place) -> Verdict {
     match body.get("id") {
-        // It is answered without one, too.
+        // A request without an id is answered as well.
         None => {}
         Some(Value::String(id)) if !id.is_empty() => {}
         Some(Value::Number(_)) => {}
-        _ => return Err((1220, "the \"id\" is neither a text nor a number".to_owned())),
+        _ => return Err((1220, "the \"id\" is neither a string nor a number".to_owned())),
     }
     let expected = place.suffix().replace('/', ".");
     match body.get("method") {

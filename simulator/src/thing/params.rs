@@ -1,14 +1,14 @@
-//! What a request asks for: whether there is such a request, and whether its params have the shape that EnOS documents.
+//! Checks whether a request exists, and whether its params have the shape that EnOS documents.
 
 use serde_json::{json, Map, Value};
 
 use super::{Place, Session, Upgrade};
 use crate::DeviceId;
 
-/// Attributes or tags in one request.
+/// The limit of attributes or tags in one request.
 const MOST: usize = 200;
 
-/// What a gateway asks for its sub-devices. Saying yes without having any would be a lie.
+/// Requests of a gateway for its sub-devices. They are refused, because sub-devices are not simulated.
 const SUB_DEVICES: [&str; 3] = ["thing/topo/add", "thing/topo/delete", "thing/device/register"];
 
 const KNOWN: [&str; 19] = [
@@ -33,10 +33,10 @@ const KNOWN: [&str; 19] = [
     "connection/state/post",
 ];
 
-/// The answer's data, or EnOS's code and words.
+/// The data of the answer, or EnOS's code and text.
 pub type Verdict<T = Value> = Result<T, (i64, String)>;
 
-/// Whether EnOS documents a request there.
+/// Whether EnOS documents a request on this topic.
 pub fn is_known(place: &Place) -> bool {
     let suffix = place.suffix();
     match place {
@@ -52,7 +52,7 @@ fn is_event(suffix: &str) -> bool {
     id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
-/// Judges the params of a request that is known.
+/// Checks the params of a known request.
 pub fn check(device: &DeviceId, session: Session, place: &Place, body: &Map<String, Value>) -> Verdict {
     let Some(params) = body.get("params") else { return Err((1220, "there is no \"params\"".to_owned())) };
     match place.suffix() {
@@ -76,7 +76,7 @@ pub fn check(device: &DeviceId, session: Session, place: &Place, body: &Map<Stri
         }
         "thing/topo/get" | "ota/device/getversion" => return Ok(json!([])),
         "ota/device/inform" if !params.get("version").is_some_and(Value::is_string) => {
-            return Err((1220, "\"version\" in the params is no text".to_owned()));
+            return Err((1220, "\"version\" in the params is not a string".to_owned()));
         }
         "ota/device/progress" => progress(params, session.upgrade)?,
         suffix if is_event(suffix) => {
@@ -115,10 +115,10 @@ fn at_most(code: i64, count: usize) -> Verdict<()> {
     }
 }
 
-/// Optional: EnOS then takes its own.
+/// Optional: by default EnOS uses its own time.
 fn time(code: i64, params: &Value) -> Verdict<()> {
     match params.get("time") {
-        Some(time) if !time.is_u64() => Err((code, format!("the time is {time}, which are no milliseconds"))),
+        Some(time) if !time.is_u64() => Err((code, format!("the time {time} is not a number of milliseconds"))),
         _ => Ok(()),
     }
 }
@@ -126,12 +126,12 @@ fn time(code: i64, params: &Value) -> Verdict<()> {
 fn points(params: &Value) -> Verdict<()> {
     for (name, point) in members(1206, params, "measurepoints")? {
         let quality = match point.as_object() {
-            // A struct may have a member of this name, too.
+            // A struct may have a member of this name as well.
             Some(point) if point.len() == 2 && point.contains_key("value") => point.get("quality"),
             _ => None,
         };
         if quality.is_some_and(|quality| quality.as_u64().is_none_or(|quality| quality > 9)) {
-            return Err((1206, format!("the quality of \"{name}\" is no number from 0 to 9")));
+            return Err((1206, format!("the quality of \"{name}\" is not a number from 0 to 9")));
         }
     }
     time(1206, params)
@@ -148,7 +148,7 @@ fn batch(device: &DeviceId, body: &Map<String, Value>, params: &Value) -> Verdic
         let is = |name: &str, own: &str| item.get(name).is_none_or(|key| key == own);
         let own = is("productKey", &device.product_key) && is("deviceKey", &device.device_key);
         if !own && !offline {
-            return Err((1212, "an item is of another device, which is no sub-device of this one".to_owned()));
+            return Err((1212, "an item is for another device, which is not a sub-device of this one".to_owned()));
         }
         match points(item) {
             Err(_) if skip => {}
@@ -168,16 +168,18 @@ fn tags(params: &Value) -> Verdict<()> {
     };
     match tags.iter().all(is_tag) {
         true => Ok(()),
-        false => Err((1220, "a tag is no \"tagKey\", which begins with a letter or _, with a \"tagValue\"".to_owned())),
+        false => {
+            Err((1220, "a tag needs a \"tagKey\", which begins with a letter or _, and a \"tagValue\"".to_owned()))
+        }
     }
 }
 
-/// `step` is a percentage, or a negative number for a failure; as a text or as a number.
+/// `step` is a percentage, or a negative number for a failure; as a string or as a number.
 fn progress(params: &Value, upgrade: Upgrade) -> Verdict<()> {
     let step = params.get("step");
     let number = step.and_then(|step| step.as_i64().or_else(|| step.as_str()?.parse().ok()));
     if number.is_none_or(|step| step > 100) {
-        return Err((1220, "\"step\" in the params is no number up to 100".to_owned()));
+        return Err((1220, "\"step\" in the params is not a number up to 100".to_owned()));
     }
     match upgrade {
         Upgrade::None => Err((764, "there is no such task: no ota/device/upgrade was sent to the device".to_owned())),
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_documented_nowhere_is_refused() {
+    fn undocumented_requests_are_refused() {
         for suffix in ["thing/measurepoint/put", "thing/event/post", "thing/event/a/b/post", "ota/device/request"] {
             assert_eq!(code(suffix, json!({})), 1009, "{suffix}");
         }

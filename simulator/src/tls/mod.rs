@@ -1,4 +1,4 @@
-//! TLS, as a broker on EnOS's port 18883 has it: what a listener is set up with. [`session`] is one connection's.
+//! The TLS configuration of a port, as on EnOS's port 18883. [`session`] is the TLS of one connection.
 
 mod refusal;
 pub mod session;
@@ -15,17 +15,17 @@ use crate::ca::{files, Files};
 /// A second port, with TLS.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
-    /// EnOS's port is 18883; 0 takes a free one, see [`Cloud::tls_address`](crate::Cloud::tls_address).
+    /// EnOS's port is 18883; 0 means any free one, see [`Cloud::tls_address`](crate::Cloud::tls_address).
     pub listen: SocketAddr,
-    /// The server's certificate and its key. It may be expired, or another server's: nobody looks here.
+    /// The server's certificate and its key. Its dates and names are not checked here.
     pub files: Files,
-    /// The CA (PEM) of the clients' certificates; None: clients are not asked for one.
+    /// The CA (PEM) of the clients' certificates; None: clients are not asked for a certificate.
     pub client_ca: Option<PathBuf>,
     /// Whether a client without a certificate is refused; needs `client_ca`.
     pub require_client_certificate: bool,
-    /// The oldest version that is spoken. Below 1.2, OpenSSL's security level is lowered to 0.
+    /// The oldest version. Below 1.2, OpenSSL's security level is lowered to 0.
     pub min: TlsVersion,
-    /// The newest one.
+    /// The newest version.
     pub max: TlsVersion,
 }
 
@@ -67,7 +67,7 @@ impl TlsVersion {
     }
 }
 
-/// What the connections of a TLS port share.
+/// State that the connections of a TLS port share.
 pub fn context(config: &TlsConfig) -> io::Result<SslContext> {
     if config.min > config.max {
         return Err(invalid("the oldest TLS version is newer than the newest one"));
@@ -84,7 +84,7 @@ pub fn context(config: &TlsConfig) -> io::Result<SslContext> {
     }
     builder
         .set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_COMPRESSION | SslOptions::CIPHER_SERVER_PREFERENCE);
-    // Sessions are resumed by ticket; nothing is kept here for a client that may not come again.
+    // Sessions are resumed by ticket, so nothing is kept here for a client that may not return.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_session_id_context(b"enos-sim")?;
     Ok(builder.build())
@@ -95,7 +95,7 @@ fn set_versions(builder: &mut SslContextBuilder, config: &TlsConfig) -> io::Resu
     builder.set_min_proto_version(Some(config.min.known_to_openssl())).map_err(unknown)?;
     builder.set_max_proto_version(Some(config.max.known_to_openssl())).map_err(unknown)?;
     if config.min < TlsVersion::V1_2 {
-        // Their signatures are SHA-1's, which OpenSSL 3 takes at its lowest level only.
+        // Their signatures use SHA-1, which OpenSSL 3 accepts only at its lowest level.
         builder.set_cipher_list("DEFAULT:@SECLEVEL=0")?;
     }
     Ok(())
@@ -106,8 +106,8 @@ fn set_certificate(builder: &mut SslContextBuilder, chain: &[X509], key: &PKey<P
         builder.set_certificate(own)?;
         issuers.iter().try_for_each(|issuer| builder.add_extra_chain_cert(issuer.to_owned()))?;
     }
-    builder.set_private_key(key).map_err(|_| invalid("the key is not the certificate's"))?;
-    builder.check_private_key().map_err(|_| invalid("the key is not the certificate's"))
+    builder.set_private_key(key).map_err(|_| invalid("the key does not match the certificate"))?;
+    builder.check_private_key().map_err(|_| invalid("the key does not match the certificate"))
 }
 
 fn set_client_ca(builder: &mut SslContextBuilder, authorities: &[X509], required: bool) -> io::Result<()> {
@@ -116,7 +116,7 @@ fn set_client_ca(builder: &mut SslContextBuilder, authorities: &[X509], required
         store.add_cert(authority.to_owned())?;
         builder.add_client_ca(authority)?;
     }
-    // Not as the context's own store: from there OpenSSL would complete the chain that the server sends.
+    // Not the context's own store, because OpenSSL would use that to complete the chain that the server sends.
     builder.set_verify_cert_store(store.build())?;
     let demanded = if required { SslVerifyMode::FAIL_IF_NO_PEER_CERT } else { SslVerifyMode::NONE };
     builder.set_verify(SslVerifyMode::PEER | demanded);

@@ -1,29 +1,29 @@
-//! Why a handshake failed, in words that name the side which refused.
+//! The reason of a failed handshake, as a text that names the side which refused.
 
 use openssl::{ssl::Error, x509::X509NameRef};
 
-/// OpenSSL's reason codes of alerts that came from the peer: this and the alert's number.
+/// OpenSSL's reason code of an alert from the peer is this plus the alert's number.
 const ALERT: i32 = 1000;
 
-/// What a peer most likely means by an alert.
+/// The most likely meaning of an alert.
 const MEANINGS: [(i32, &str); 8] = [
-    (40, "it found nothing that both sides can do"),
+    (40, "it found no parameters that both sides support"),
     (42, "it does not accept this server's certificate: for another name, most likely, or not valid yet"),
     (43, "it cannot use this server's kind of certificate"),
-    (45, "to its clock this server's certificate has expired"),
+    (45, "by its clock this server's certificate has expired"),
     (46, "it does not accept this server's certificate"),
     (48, "it does not know the CA of this server's certificate"),
     (70, "it does not speak any of this server's TLS versions"),
     (116, "it wants a certificate"),
 ];
 
-/// OpenSSL's reason codes for what it finds wrong itself, where its words need others.
+/// OpenSSL's own reason codes whose text is not clear enough.
 const FINDINGS: [(i32, &str); 5] = [
     (156, "it speaks HTTP without TLS"),
     (193, "the client offers no cipher that the server has"),
     (199, "the client shows no certificate"),
     (258, "the client speaks no TLS version that the server does"),
-    (267, "what it sends is no TLS"),
+    (267, "it does not send TLS"),
 ];
 
 pub fn describe(error: &Error) -> String {
@@ -43,7 +43,7 @@ pub fn describe(error: &Error) -> String {
     }
 }
 
-/// A name from outside is cut after so many characters.
+/// Names from outside are truncated after this many characters.
 const SHOWN_CHARS: usize = 256;
 
 /// `C=DE, CN=dk`

@@ -1,5 +1,5 @@
-//! TLS without a socket: the peer's bytes go in, the connection's bytes come out. A connection's one thread holds it, so
-//! reading and writing cannot wait for each other.
+//! TLS without a socket: the peer's bytes go in, the connection's bytes come out. Only the connection's thread uses it,
+//! so reading and writing cannot wait for each other.
 
 use bytes::BytesMut;
 use openssl::{
@@ -15,13 +15,13 @@ use std::{
 use super::refusal;
 use crate::event::Event;
 
-/// Read at once; a record holds no more.
+/// The size of a read; a record holds no more.
 const RECORD: usize = 16 * 1024;
 
 /// One end of a TLS connection.
 pub struct Session {
     stream: SslStream<Wires>,
-    /// The client's certificate that was not accepted, and why.
+    /// The client certificate that was not accepted, and why.
     rejected: Arc<Mutex<Option<String>>>,
 }
 
@@ -40,18 +40,18 @@ impl Session {
         Ok(Session { stream: SslStream::new(ssl, Wires::default())?, rejected })
     }
 
-    /// What the peer has sent.
+    /// Adds bytes from the peer.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.stream.get_mut().incoming.extend_from_slice(bytes);
     }
 
-    /// What is to be sent to the peer.
+    /// Takes the bytes for the peer.
     pub fn take_outgoing(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.stream.get_mut().outgoing)
     }
 
-    /// Goes on with the handshake as far as what was fed allows; when it is done, what it came to. Also after a failure there may be something to send:
-    /// the alert that tells the peer.
+    /// Continues the handshake as far as the received bytes allow, and returns its result when it is done. After a
+    /// failure there may be an alert to send.
     pub fn shake_hands(&mut self) -> Result<Option<Event>, String> {
         match self.stream.accept() {
             Ok(()) => {
@@ -71,12 +71,12 @@ impl Session {
         }
     }
 
-    /// The name that the client has asked for.
+    /// The SNI of the client.
     pub fn server_name(&self) -> Option<String> {
         self.stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned)
     }
 
-    /// Appends what was fed, deciphered; true when the peer has said that nothing more will come.
+    /// Appends the decrypted data; true if the peer has ended its TLS session.
     pub fn read(&mut self, into: &mut BytesMut) -> Result<bool, String> {
         let mut chunk = [0; RECORD];
         loop {
@@ -89,14 +89,14 @@ impl Session {
         }
     }
 
-    /// Enciphers.
+    /// Encrypts data.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Says that nothing more will come.
+    /// Ends the TLS session.
     pub fn say_goodbye(&mut self) {
-        // It does not wait for the peer's answer.
+        // There is no need to wait for the peer's answer.
         let _ = self.stream.shutdown();
     }
 }
@@ -110,7 +110,7 @@ fn describe_rejected(chain: &X509StoreContextRef) -> String {
     format!("the client's certificate {subject}: {}", chain.error().error_string())
 }
 
-/// Stands for the socket.
+/// In place of the socket.
 #[derive(Debug, Default)]
 struct Wires {
     incoming: BytesMut,

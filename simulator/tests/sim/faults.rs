@@ -1,4 +1,4 @@
-//! Misbehaviour on demand: each thing that can go wrong does so, and only when it was told to.
+//! Misbehaviour on demand: each fault happens, and only when it was requested.
 
 use crate::common::*;
 use enos_sim::{Command, Config, Event};
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The publication that a product-secret login is sent under this fault.
+/// The publication that a product-secret login gets with this fault.
 fn push(fault: &str) -> Publish {
     let sim = Sim::start(faulty(config(), &[fault]));
     let mut client = sim.product();
@@ -65,7 +65,7 @@ fn a_late_activation_does_not_hold_up_the_rest() {
     let sim = Sim::start(faulty(config(), &["activation:delay=300"]));
     let start = Instant::now();
     let mut client = Client::open(sim.address());
-    // In one piece, so that no stall of this machine can bring the activation in between.
+    // In one write, so that the activation cannot come in between on a slow machine.
     client.send(|out| {
         Login::product().connect().write(out)?;
         Subscribe { pkid: 3, ..Subscribe::new("a", QoS::AtMostOnce) }.write(out)?;
@@ -80,7 +80,7 @@ fn a_late_activation_does_not_hold_up_the_rest() {
 
 #[test]
 fn connack_codes_for_the_first_connections() {
-    // The last of them is none that MQTT knows.
+    // MQTT does not define the last code.
     for code in [1, 2, 3, 4, 5, 200] {
         let sim = Sim::start(faulty(active(), &[&format!("connack:code={code}@-2")]));
         let outcome = |secret: &str| {
@@ -102,7 +102,7 @@ fn connack_codes_for_the_first_connections() {
 fn a_late_connack_takes_effect_when_it_is_sent() {
     let sim = Sim::start(faulty(config(), &["connack:delay=100"]));
     let mut client = Client::open(sim.address());
-    // What is sent ahead of the CONNACK is dealt with after it.
+    // Packets that are sent before the CONNACK are processed after it.
     client.send(|out| Login::product().connect().write(out).and_then(|_| PingReq.write(out)));
     assert_eq!(client.connack(), 0);
     assert!(params(&client.next_publish())["deviceSecret"].is_string());
@@ -110,7 +110,7 @@ fn a_late_connack_takes_effect_when_it_is_sent() {
 }
 
 #[test]
-fn silence_where_an_answer_is_due() {
+fn silence_instead_of_an_answer() {
     let quiet = ["connack:silence@1", "pingresp:silence@2", "puback:silence@3", "suback:silence@4", "reply:silence@5"];
     let sim = Sim::start(faulty(active(), &quiet));
     let mut client = Client::open(sim.address());
@@ -150,7 +150,7 @@ fn a_packet_that_was_never_received() {
     assert!(matches!(client.next(), Packet::PubAck(ack) if ack.pkid == 2));
 }
 
-/// Goes through a session, one answer after the other; how many came, and how the link ended.
+/// Runs a session, one answer after the other. Returns how many came, and how the link ended.
 fn play(sim: &Sim) -> (usize, ErrorKind) {
     let mut client = Client::open(sim.address());
     let connect = Login::device(DEVICE_SECRET).bytes();
@@ -158,7 +158,7 @@ fn play(sim: &Sim) -> (usize, ErrorKind) {
         [&connect, &[0x82, 6, 0, 1, 0, 1, b'a', 0], &[0x32, 6, 0, 1, b'b', 0, 2, b'x'], &[0xc0, 0], &[0xe0, 0]];
     let mut answers = 0;
     for request in requests {
-        // A link that was closed is noticed when reading, one that was reset by whoever comes first.
+        // A close is noticed when reading, a reset when reading or writing.
         match client.stream.write_all(request) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return (answers, error.kind()),
             _ => {}

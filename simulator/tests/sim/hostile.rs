@@ -1,4 +1,4 @@
-//! Clients that mean no good: the cloud neither falls nor grows, and serves the others.
+//! Hostile clients: the cloud does not crash or grow, and serves the others.
 
 use crate::common::*;
 use enos_sim::{Config, Device, DeviceId, Limits, Product};
@@ -18,7 +18,7 @@ fn assert_sound(sim: &Sim) {
 /// Sends bytes and waits for the link to end.
 fn throw(sim: &Sim, bytes: &[u8]) {
     let mut stream = connect(sim.address());
-    // The cloud may close before all is written.
+    // The cloud may close before everything is written.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let end = stream.read_to_end(&mut Vec::new());
@@ -38,7 +38,7 @@ fn garbage_before_and_after_a_login() {
         let packet = bytes.len();
         bytes.extend((0..random.usize(1..80)).map(|_| random.u8(..)));
         if round % 4 > 1 {
-            // A frame that is sound, around a content that is not.
+            // A valid frame around invalid content.
             bytes[packet] = random.u8(1..15) << 4 | random.u8(..16);
             let rest = bytes.len() - packet;
             if rest >= 2 {
@@ -63,7 +63,7 @@ fn a_login_with_a_byte_changed() {
 }
 
 #[test]
-fn packets_that_only_a_broker_sends_or_that_enos_does_not_take() {
+fn packets_of_a_broker_and_packets_that_enos_refuses() {
     let sim = Sim::start(active());
     let packets: [&[u8]; 10] = [
         &[0x20, 2, 0, 0],
@@ -105,13 +105,13 @@ fn other_protocols_are_told_so() {
 #[test]
 fn large_packets_are_limited() {
     let (sim, mut client) = Sim::online(active());
-    // 256 MB on a header's word.
+    // A header that announces 256 MB.
     client.write(&[0x30, 0xff, 0xff, 0xff, 0x7f]);
     client.end();
     let mut client = Client::open(sim.address());
     client.write(&[0x10, 0xff, 0xff, 0xff, 0xff, 0x01]);
     client.end();
-    // A CONNECT as large as it may be: names and will of 64 KB.
+    // The largest valid CONNECT: names and will of 64 KB.
     let mut connect = Connect::new("c".repeat(65_535));
     connect.last_will = Some(LastWill::new("w".repeat(65_535), vec![0; 65_535], QoS::AtMostOnce, false));
     connect.set_login(format!("{}&pk", "d".repeat(60_000)), "p".repeat(65_535));
@@ -126,7 +126,7 @@ fn deep_json_and_topics_of_any_characters() {
     let (sim, mut client) = Sim::online(active());
     client.subscribe("#", QoS::AtMostOnce);
     client.subscribe("é/+", QoS::AtMostOnce);
-    // A device's own topics and free ones come back to who has subscribed to all, others' do not.
+    // A subscriber to all topics gets its own device's topics and free topics, but not those of other devices.
     for (topic, comes_back) in [
         ("é", true),
         ("$x", false),
@@ -171,7 +171,7 @@ fn subscriptions_are_limited() {
 }
 
 #[test]
-fn connections_are_limited_and_come_free_again() {
+fn connections_are_limited_and_released() {
     let limits = Limits { connections: 5, ..Limits::default() };
     let sim = Sim::start(Config { limits, devices: many(5), ..config() });
     let mut held: Vec<_> = (0..5).map(|n| held_open(&sim, n)).collect();
@@ -184,7 +184,7 @@ fn connections_are_limited_and_come_free_again() {
     }
 }
 
-/// A connection that is being served: logged in, as a device of its own.
+/// A connection that is logged in as a device of its own.
 fn held_open(sim: &Sim, n: usize) -> Client {
     let id = DeviceId::new("pk", format!("d{n}"));
     sim.log_in(&Login { id, ..Login::device(DEVICE_SECRET) })
@@ -197,7 +197,7 @@ fn try_login(sim: &Sim) -> Result<Packet, ErrorKind> {
     client.try_next()
 }
 
-/// Active devices `pk/d0` and on.
+/// Active devices from `pk/d0` on.
 fn many(n: usize) -> Vec<Device> {
     (0..n).map(|n| Device::active(DeviceId::new("pk", format!("d{n}")), DEVICE_SECRET)).collect()
 }
@@ -212,14 +212,14 @@ fn product_logins_register_no_more_than_the_limit() {
         sim.answer(&Login { id, ..Login::product() })
     });
     assert_eq!(outcomes, [0, 0, 5, 0]);
-    // Those that are registered are devices like any other.
+    // The registered devices work like any other.
     let id = DeviceId::new("pk", "b");
     let secret = sim.cloud.device(&id).unwrap().device_secret.unwrap().expose().to_owned();
     assert_eq!(sim.answer(&Login { id, ..Login::device(&secret) }), 0);
 }
 
 #[test]
-fn whoever_says_nothing_is_not_kept() {
+fn silent_clients_are_closed() {
     let limits = Limits { connect_wait: Duration::from_millis(50), ..Limits::default() };
     let sim = Sim::start(Config { limits, ..active() });
     let mut silent = Client::open(sim.address());
@@ -230,14 +230,14 @@ fn whoever_says_nothing_is_not_kept() {
 }
 
 #[test]
-fn whoever_does_not_read_is_not_kept() {
+fn clients_that_do_not_read_are_closed() {
     let limits = Limits { write_wait: Duration::from_millis(100), ..Limits::default() };
     let (sim, mut client) = Sim::online(Config { limits, ..active() });
     client.subscribe("#", QoS::AtMostOnce);
     client.stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut publish = bytes::BytesMut::new();
     mqttbytes::v4::Publish::new("a", QoS::AtMostOnce, vec![0; 500_000]).write(&mut publish).unwrap();
-    // Each comes back, until nothing fits between the two any more.
+    // Each publication is returned, until the buffers between the two are full.
     let failed = (0..1000).any(|_| client.stream.write_all(&publish).is_err());
     assert!(failed, "500 MB were taken from a client that does not read");
     assert_sound(&sim);

@@ -1,4 +1,4 @@
-//! What a device goes through on a good day: activation, login, posts, commands.
+//! The normal life of a device: activation, login, posts, commands.
 
 use crate::common::*;
 use enos_sim::{Activation, Command, Completed, Config, Event, HmacSha1, SecondLogin, Spelling};
@@ -6,7 +6,7 @@ use mqttbytes::{v4::Packet, QoS};
 use serde_json::{json, Value};
 use std::time::Duration;
 
-/// Logs in with the product secret; the device secret that is pushed.
+/// Logs in with the product secret, and returns the device secret that is pushed.
 fn activate(sim: &Sim) -> (Client, String, Value) {
     let mut client = sim.product();
     let (topic, body) = client.next_json();
@@ -72,7 +72,7 @@ fn a_second_product_login_gets_the_same_secret_or_a_new_one() {
 }
 
 #[test]
-fn a_push_can_be_all_that_activation_needs() {
+fn a_push_can_complete_the_activation() {
     let activation = Activation { completed: Completed::Push, ..Activation::default() };
     let sim = Sim::start(Config { activation, ..config() });
     let secret = activate(&sim).1;
@@ -81,7 +81,7 @@ fn a_push_can_be_all_that_activation_needs() {
 }
 
 #[test]
-fn all_that_real_sdks_sign_with() {
+fn all_signatures_of_real_sdks_are_accepted() {
     let sim = Sim::start(active());
     let good = Login::device(DEVICE_SECRET);
     let lower: fn(&str, &str) -> String = |content, secret| sha256_plain(content, secret).to_lowercase();
@@ -141,7 +141,7 @@ fn refusals_say_why() {
 }
 
 #[test]
-fn replies_need_a_subscription_and_judge_the_post() {
+fn replies_need_a_subscription_and_check_the_post() {
     let (sim, mut client) = Sim::online(active());
     client.post("1");
     assert_eq!(sim.wait_for("reply")["sent"], false);
@@ -223,7 +223,7 @@ fn a_command_without_an_answer_times_out() {
 }
 
 #[test]
-fn more_commands_than_a_device_may_owe_are_not_sent() {
+fn unanswered_commands_are_limited() {
     let (sim, mut client) = Sim::online(active());
     for _ in 0..50 {
         sim.cloud.command(&dk(), "thing/service/x", json!({})).unwrap();

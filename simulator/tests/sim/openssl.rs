@@ -1,4 +1,4 @@
-//! The port with TLS, the CA and the certificates as OpenSSL's own program sees them.
+//! The port with TLS, the CA and the certificates, tested with OpenSSL's own program.
 
 use crate::common::{program::Program, *};
 use enos_sim::ca::{Authority, KeyKind, Profile, Validity};
@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// A client behind `openssl s_client`, whose standard input and output are the session; it ends with this client.
+/// A client that uses the standard input and output of `openssl s_client`, which ends with it.
 fn s_client(port: u16, args: &[&str], directory: &Path) -> Client<UnixStream> {
     let (ours, its) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -36,14 +36,14 @@ fn enos_sim(args: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_enos-sim")).args(args).current_dir(directory).output().unwrap()
 }
 
-/// Makes a CA and more with the subcommand; what it tells.
+/// Makes a CA and more with the subcommand; returns its output.
 fn make_ca(args: &[&str], directory: &Path) -> String {
     let output = enos_sim(&[&["ca", "."], args].concat(), directory);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What OpenSSL says, and whether it was content.
+/// The output of OpenSSL, and whether it succeeded.
 fn openssl(args: &str, directory: &Path) -> (bool, String) {
     let output = Command::new("openssl").args(args.split(' ')).current_dir(directory).output().unwrap();
     let words = [output.stdout, output.stderr].concat();
@@ -53,7 +53,7 @@ fn openssl(args: &str, directory: &Path) -> (bool, String) {
 const TLS: [&str; 6] = ["--tls-listen", "127.0.0.1:0", "--tls-cert", "server.pem", "--tls-key", "server.key"];
 const DEMANDING: [&str; 3] = ["--tls-client-ca", "ca.pem", "--require-client-cert"];
 
-/// A program with both ports, and that with TLS.
+/// A program with both ports, and the address of the TLS port.
 fn program(args: &[&str], directory: &Path) -> (Program, u16) {
     let mut program = Program::start_in(directory, &[&TLS, args].concat());
     let listening = program.event();
@@ -109,7 +109,7 @@ fn nothing_is_renegotiated() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Kept open: it would end at the end of its input, before it has an answer.
+    // The input stays open, because s_client would end with it, before it has an answer.
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"R\n").unwrap();
     let output = child.wait_with_output().unwrap();
@@ -182,7 +182,7 @@ fn a_request_is_certified_for_its_own_key_and_subject() {
         let of_key = openssl(&format!("pkey -in {name}.key -pubout"), directory).1;
         assert_eq!(openssl(&format!("x509 -in {name}.pem -noout -pubkey"), directory).1, of_key);
     }
-    // The signature shows who has the key: one byte of the subject changed.
+    // One changed byte of the subject makes the signature invalid.
     let pem = fs::read(directory.join("ec.csr")).unwrap();
     let mut der = openssl::x509::X509Req::from_pem(&pem).unwrap().to_der().unwrap();
     let at = der.windows(5).position(|bytes| bytes == b"Works").unwrap();
@@ -213,7 +213,7 @@ fn the_subcommand_says_what_is_wrong() {
     assert!(fails(&["ca", ".", "--colour"]).contains("--colour"));
     assert!(fails(&["ca", "/dev/null/x"]).contains("/dev/null/x"));
     fs::write(directory.path().join("ca.pem"), "nonsense").unwrap();
-    assert!(fails(&["ca", "."]).contains("ca.pem: it holds no PEM certificate"), "and it is not replaced");
+    assert!(fails(&["ca", "."]).contains("ca.pem: it contains no PEM certificate"), "and it is not replaced");
     assert!(fails(&["--tls-cert", "a.pem"]).contains("enos-sim ca DIR"));
     assert!(fails(&["--require-client-cert"]).contains("--tls-cert"));
     assert!(fails(&["--tls-min", "3"]).contains("1.0, 1.1, 1.2, 1.3"));

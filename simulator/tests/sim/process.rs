@@ -1,4 +1,4 @@
-//! The program as a person or a script starts it.
+//! The program, as a person or a script starts it.
 
 use crate::common::{
     program::{self, Program},
@@ -52,7 +52,7 @@ fn a_reply_that_ends_the_program_is_still_sent() {
 }
 
 #[test]
-fn waiting_in_vain_is_a_failure_and_a_mere_timeout_is_not() {
+fn a_missed_condition_is_a_failure_and_a_timeout_alone_is_not() {
     Program::start(&["--exit-when", "publish=3", "--timeout", "50"]).exits(1);
     Program::start(&["--timeout", "50"]).exits(0);
 }
@@ -145,7 +145,7 @@ fn the_help_knows_every_option_and_event() {
     for name in enos_sim::Event::NAMES {
         assert!(help.contains(name), "{name}");
     }
-    // An option stands in quotes in the program's source exactly where it is matched.
+    // In the program's source, an option is in quotes only where it is matched.
     let source = [include_str!("../../src/args.rs"), include_str!("../../src/make_ca.rs")].concat();
     let options = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
     let options: Vec<_> = options.map(|(option, _)| option).collect();
@@ -155,7 +155,7 @@ fn the_help_knows_every_option_and_event() {
     }
 }
 
-/// Opens connections, and more, to a program that must be as large after them as before.
+/// Opens connections, and checks that the program is as large after them as before.
 fn leaves_nothing_behind(program: Program, rounds: usize, open: impl Fn(&Program, usize)) {
     let round = |program: &Program| {
         (0..rounds).for_each(|n| open(program, n));
@@ -167,7 +167,7 @@ fn leaves_nothing_behind(program: Program, rounds: usize, open: impl Fn(&Program
         }
         program.resident_kb()
     };
-    // Stacks and arenas of threads are kept by the C library: the first round fills them.
+    // The C library keeps stacks and arenas of threads, which the first round fills.
     let before = round(&program);
     let after = round(&program);
     assert!(after < before + 4096, "{before} kB have become {after} kB");
@@ -213,7 +213,7 @@ fn a_silenced_connection_costs_no_time() {
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     };
-    // The keepalive is over after 1.5 s; silence goes on after it.
+    // The keepalive ends after 1.5 s; the silence goes on after it.
     client.stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
     assert_eq!(client.try_next(), Err(std::io::ErrorKind::WouldBlock));
     let before = ticks();

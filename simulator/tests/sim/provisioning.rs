@@ -1,4 +1,4 @@
-//! The commands of docs/provisioning.md, run as they stand there.
+//! Runs the commands of docs/provisioning.md unchanged.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ fn commands<'a>(chapters: &'a [(String, String)], heading: &str) -> &'a str {
     found.map(|(_, commands)| commands.as_str()).filter(|commands| !commands.is_empty()).expect(heading)
 }
 
-/// The whole page, as it is printed: once more where its text asks for that, and then the old pair goes.
+/// The whole page in order. The steps of a renewal run again where the text says so, and then the old pair is removed.
 fn script(chapters: &[(String, String)]) -> String {
     let chapter = |heading: &str| commands(chapters, heading);
     let provision = [
@@ -75,7 +75,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// In an empty directory, with the files elsewhere than the page has them, and for the user that runs the test.
+/// In an empty directory, with other paths than on the page, and for the user that runs the test.
 #[test]
 fn a_device_is_provisioned_and_renewed() {
     let root = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ fn a_device_is_provisioned_and_renewed() {
     let program = Path::new(env!("CARGO_BIN_EXE_enos-sim")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let mine = |what| String::from_utf8(Command::new("id").arg(what).output().unwrap().stdout).unwrap();
-    // Freed before it is used: that another takes it in between is one chance in thousands.
+    // The port is free until it is used; it is very unlikely that another process takes it in between.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut shell = Command::new("sh");
     shell.args(["-c", &script(&chapters())]).current_dir(&work).env("PATH", path).env("TLS", &tls).env("STORE", &store);
@@ -108,8 +108,8 @@ fn a_device_is_provisioned_and_renewed() {
     assert!(!log.contains("FAILED"), "{log}");
 }
 
-/// A system of its own in the directory `$1`, with this machine's programs and nothing else: no user but root, no group,
-/// no name but localhost. `$2` is enos-sim, `$3` the page's commands, `$4` those that make the key.
+/// A system of its own in the directory `$1`, with only this machine's programs: no user except root, no group, no name
+/// except localhost. `$2` is enos-sim, `$3` the page's commands, `$4` the commands that make the key.
 const CONTAINER: &str = r#"
 set -eu
 mount -t tmpfs tmpfs "$1"
@@ -148,8 +148,7 @@ fn the_page_makes_what_it_needs_in_a_system_that_has_nothing() {
         unshare.args(["--mount", "--net"]).args(command).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         unshare
     };
-    // Groups can be made, and files given to them, by root alone.
-    // SAFETY: asks who runs this.
+    // Only root can make groups and change the group of files. SAFETY: asks who runs this.
     let refusal = match unsafe { libc::geteuid() } {
         0 => unshare(&["true"]).output().ok().filter(|output| !output.status.success()).map(|_| "no namespaces"),
         _ => Some("the test is not run by root"),

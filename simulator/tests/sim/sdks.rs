@@ -1,4 +1,4 @@
-//! What Envision's SDKs send and expect, beyond a good day.
+//! Peculiarities of what Envision's SDKs send and expect.
 
 use crate::common::*;
 use enos_sim::{Config, Device, DeviceId};
@@ -18,7 +18,7 @@ fn keys_may_have_64_characters_of_any_kind() {
     assert_eq!(sim.wait_for("reply")["code"], 200);
 }
 
-/// An SDK that counts its requests from 1 takes a command with such an id for a reply.
+/// An SDK that counts its requests from 1 mistakes a command with such an id for a reply.
 #[test]
 fn ids_of_commands_are_far_from_those_that_devices_count() {
     let (sim, _client) = Sim::online(active());

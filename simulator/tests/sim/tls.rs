@@ -1,4 +1,4 @@
-//! The port with TLS, as a device with a correct client meets it, and one with the wrong certificate.
+//! The port with TLS, for a device with a correct client, and for one with a wrong certificate.
 
 use crate::common::{tls::*, *};
 use enos_sim::{
@@ -18,7 +18,7 @@ fn reason(sim: &Sim) -> String {
 }
 
 #[test]
-fn both_ports_are_of_one_cloud() {
+fn both_ports_belong_to_one_cloud() {
     let pki = Pki::new();
     let sim = Sim::start(Config { plain: true, ..secure(pki.port(), active()) });
     assert_eq!(sim.wait_for("listening")["tls"], false);
@@ -27,7 +27,7 @@ fn both_ports_are_of_one_cloud() {
     assert_ne!(listening["port"], sim.address().port());
     let mut plain = sim.device(DEVICE_SECRET);
     let _client = log_in(&sim, &pki);
-    assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected anew");
+    assert_eq!(plain.end(), ErrorKind::UnexpectedEof, "the device has connected again");
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn large_messages_come_through_unchanged() {
 }
 
 #[test]
-fn the_end_is_announced() {
+fn the_end_sends_close_notify() {
     let pki = Pki::new();
     let sim = Sim::start(secure(pki.port(), active()));
     let mut client = log_in(&sim, &pki);
     sim.cloud.kick(&dk()).unwrap();
-    // With OpenSSL 3 an end without close_notify would be another error.
+    // With OpenSSL 3, an end without close_notify is another error.
     assert_eq!(client.end(), ErrorKind::UnexpectedEof);
 
     let mut client = log_in(&sim, &pki);
@@ -72,7 +72,7 @@ fn a_client_certificate_is_demanded() {
         let reasons = [SslVersion::TLS1_2, SslVersion::TLS1_3].map(|version| {
             let mut builder = certified.map_or_else(|| trusting(&pki), |certified| trusting_with(&pki, certified));
             speak(&mut builder, version);
-            // In TLS 1.3 the client is done before it is judged.
+            // In TLS 1.3 the client finishes the handshake before its certificate is checked.
             assert!(try_open(&sim, builder).map_or(true, |mut client| client.try_next().is_err()));
             reason(&sim)
         });
@@ -93,7 +93,7 @@ fn a_client_certificate_is_demanded() {
     let words = twice(Some(&Profile::client("me").self_signed().unwrap()));
     assert!(words.contains("self-signed"), "{words}");
 
-    // An intermediate comes with the certificate.
+    // The client sends an intermediate with its certificate.
     let intermediate = pki.root.intermediate("Test intermediate").unwrap();
     let certificate = intermediate.issue(&Profile::client("dk")).unwrap();
     let mut client = open(&sim, trusting_with(&pki, &certificate));
@@ -102,21 +102,21 @@ fn a_client_certificate_is_demanded() {
 }
 
 #[test]
-fn a_client_certificate_may_be_left_to_the_client() {
+fn a_client_certificate_may_be_optional() {
     let pki = Pki::new();
     let mut config = secure(pki.demanding(), active());
     config.tls.as_mut().unwrap().require_client_certificate = false;
     let sim = Sim::start(config);
     log_in(&sim, &pki);
     assert!(sim.wait_for("tls").get("client_certificate").is_none());
-    // But what is shown must be right.
+    // But if a certificate is shown, it must be right.
     let certificate = Profile::client("dk").self_signed().unwrap();
     assert!(try_open(&sim, trusting_with(&pki, &certificate)).map_or(true, |mut client| client.try_next().is_err()));
     assert!(reason(&sim).contains("CN=dk"));
 }
 
 #[test]
-fn a_client_that_refuses_the_server_is_understood() {
+fn the_alert_of_a_client_that_refuses_is_explained() {
     let pki = Pki::new();
     let issue = |profile: Profile| pki.root.issue(&profile).unwrap();
     let cases = [
@@ -134,7 +134,7 @@ fn a_client_that_refuses_the_server_is_understood() {
         assert_eq!((&failed["server_name"], &failed["connection"]), (&"localhost".into(), &1.into()));
         assert!(failed["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
     }
-    // A chain is sent as it stands in the file.
+    // A chain is sent as it is in the file.
     let intermediate = pki.root.intermediate("Test intermediate").unwrap();
     let sim = Sim::start(showing(&pki, &intermediate.issue(&local()).unwrap(), active()));
     log_in(&sim, &pki);
@@ -162,7 +162,7 @@ fn versions_are_as_configured() {
 }
 
 #[test]
-fn what_is_no_tls_is_named() {
+fn data_without_tls_is_reported() {
     let pki = Pki::new();
     let sim = Sim::start(Config { plain: true, ..secure(pki.port(), active()) });
     let say = |bytes: &[u8]| {
@@ -173,12 +173,12 @@ fn what_is_no_tls_is_named() {
     };
     assert_eq!(say(&Login::device(DEVICE_SECRET).bytes()), "it speaks MQTT without TLS");
     assert_eq!(say(b"GET / HTTP/1.1\r\n\r\n"), "it speaks HTTP without TLS");
-    assert_eq!(say(b"hello, server"), "what it sends is no TLS");
+    assert_eq!(say(b"hello, server"), "it does not send TLS");
     assert_eq!(say(b""), "the link was closed: by the peer");
 
     let plain = connect(sim.address());
     assert!(handshake(plain, trusting(&pki)).is_err());
-    // The others were closed, too.
+    // The other ports were closed as well.
     while !sim.wait_for("closed")["reason"].as_str().unwrap().contains("it speaks TLS") {}
 }
 
@@ -192,15 +192,15 @@ fn a_port_that_cannot_be_set_up_is_not_opened() {
     };
     let key = pki.root.issue(&local()).unwrap();
     let other = key.write(pki.directory.path(), "mismatched").unwrap();
-    assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key is not the certificate's");
+    assert_eq!(fails(&|tls| tls.files.key = other.key.clone()), "the key does not match the certificate");
     let locked = key.write_encrypted(pki.directory.path(), "locked", "opensesame").unwrap();
     let words = fails(&|tls| tls.files = locked.clone());
     assert!(words.ends_with("locked.key: the key is encrypted"), "{words}");
     assert!(fails(&|tls| tls.files.certificate = "/nowhere.pem".into()).starts_with("/nowhere.pem: "));
     let words = fails(&|tls| tls.files.certificate = tls.files.key.clone());
-    assert!(words.ends_with("server.key: it holds no PEM certificate"), "{words}");
+    assert!(words.ends_with("server.key: it contains no PEM certificate"), "{words}");
     let words = fails(&|tls| tls.files.key = tls.files.certificate.clone());
-    assert!(words.ends_with("server.pem: it holds no PEM private key"), "{words}");
+    assert!(words.ends_with("server.pem: it contains no PEM private key"), "{words}");
     assert!(fails(&|tls| tls.require_client_certificate = true).contains("only when there is a CA"));
     assert!(fails(&|tls| tls.max = TlsVersion::V1_1).contains("newer than the newest"));
     let nothing = Config { plain: false, ..active() };

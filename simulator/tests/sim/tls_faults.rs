@@ -1,4 +1,4 @@
-//! Handshakes that go wrong on demand, and clients that mean harm before there is a session.
+//! Handshakes that fail on demand, and clients that are hostile before there is a session.
 
 use crate::common::{tls::*, *};
 use enos_sim::{Config, Limits};
@@ -10,7 +10,7 @@ use std::{
 };
 use support::tls::Pki;
 
-/// The connection's next outcome of a handshake.
+/// The next result of a handshake.
 fn outcome(sim: &Sim) -> Value {
     loop {
         let event = sim.next();
@@ -20,8 +20,8 @@ fn outcome(sim: &Sim) -> Value {
     }
 }
 
-/// Commits `fault` with each N in turn, one connection for each, until a handshake is none the worse for it. What comes
-/// back is the N from which on it was not, and the events of those before.
+/// Applies `fault` with each N in turn, one connection for each, until it does not affect the handshake any more.
+/// Returns that N, and the events of the connections before it.
 fn at_each(pki: &Pki, version: SslVersion, fault: &str, step: usize) -> usize {
     let faults: Vec<_> = (0..).step_by(step).take(1000).map(|n| fault.replace("=N", &format!("={}", n + 1))).collect();
     let faults: Vec<_> = faults.iter().zip(1..).map(|(fault, connection)| format!("{fault}@{connection}")).collect();
@@ -49,8 +49,8 @@ fn at_each(pki: &Pki, version: SslVersion, fault: &str, step: usize) -> usize {
 #[test]
 fn a_handshake_is_cut_at_every_record() {
     let pki = Pki::new();
-    // ClientHello; ServerHello, change of cipher, four that are enciphered, two tickets; Finished behind a change of
-    // cipher. How they are packed is OpenSSL's affair.
+    // ClientHello; ServerHello, change of cipher, four encrypted records, two tickets; Finished after a change of
+    // cipher. OpenSSL decides how they are packed.
     for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
         for (fault, least) in [("got-record=N:close", 3), ("record=N:close", 4), ("after-record=N:close", 3)] {
             let records = at_each(&pki, version, fault, 1);
@@ -67,17 +67,17 @@ fn a_handshake_is_cut_between_bytes() {
     let steps = at_each(&pki, SslVersion::TLS1_3, "got-byte=N:close", 97);
     assert!((3..30).contains(&steps), "{steps}");
 
-    // Exactly so many, and no word more.
+    // Exactly this many bytes, and nothing more.
     let sim = Sim::start(faulty(secure(pki.port(), active()), &["after-byte=42:close"]));
     let mut raw = connect(sim.cloud.tls_address().unwrap());
     raw.write_all(&client_hello(&pki)).unwrap();
     let mut got = Vec::new();
-    // What has not been read when a connection is closed may make it a reset.
+    // Unread data may turn the close into a reset.
     let _ = raw.read_to_end(&mut got);
     assert_eq!(got.len(), 42);
 }
 
-/// What a client begins with.
+/// The first bytes of a client.
 fn client_hello(pki: &Pki) -> Vec<u8> {
     let broker = support::broker::Broker::bind();
     let (address, builder) = (broker.address(), trusting(pki));
@@ -96,7 +96,7 @@ fn a_reset_and_foreign_bytes_hit_the_handshake() {
     let error = try_open(&sim, trusting(&pki)).err().unwrap();
     assert!(error.contains("reset"), "{error}");
     assert_eq!(outcome(&sim)["reason"], "the link was closed: by a fault, with a reset");
-    // A CONNACK in the clear.
+    // An unencrypted CONNACK.
     let error = try_open(&sim, trusting(&pki)).err().unwrap();
     assert!(error.contains("wrong version number"), "{error}");
     assert_eq!(outcome(&sim)["event"], "tls_failed");
@@ -151,12 +151,12 @@ fn the_faults_of_packets_are_the_same_under_tls() {
 }
 
 #[test]
-fn who_does_not_finish_is_put_out() {
+fn unfinished_handshakes_are_closed() {
     let pki = Pki::new();
     let limits = Limits { connect_wait: Duration::from_millis(200), ..Limits::default() };
     let sim = Sim::start(Config { limits, ..secure(pki.port(), active()) });
     let address = sim.cloud.tls_address().unwrap();
-    // Nothing; the beginning of a record; a handshake without a CONNECT after it.
+    // No bytes; the beginning of a record; a handshake without a CONNECT after it.
     for beginning in [&b""[..], &[22, 3, 1, 2, 0, 1]] {
         let mut stream = connect(address);
         stream.write_all(beginning).unwrap();
@@ -177,16 +177,16 @@ fn garbage_is_refused_at_every_step() {
         bytes.extend(std::iter::repeat_with(|| random.u8(..)).take(n));
         bytes
     };
-    // No TLS; a handshake's record of nonsense; an alert; enciphered data too soon; a record longer than any.
+    // No TLS; a handshake record with garbage; an alert; encrypted data too early; a record that is too long.
     let heads: [&[u8]; 5] = [&[], &[22, 3, 1, 0, 200], &[21, 3, 3, 0, 2], &[23, 3, 3, 0, 100], &[22, 3, 1, 0xff, 0xff]];
     for head in heads {
         let mut stream = connect(address);
         stream.write_all(&garbage(head, 300)).unwrap();
-        // An alert, an end or a reset: nothing more.
+        // An alert, an end or a reset, and nothing more.
         let _ = stream.read_to_end(&mut Vec::new());
         assert_eq!(outcome(&sim)["event"], "tls_failed", "{head:?}");
     }
-    // In the midst of a session.
+    // In the middle of a session.
     let mut client = log_in(&sim, &pki);
     client.stream.get_ref().write_all(&garbage(&[23, 3, 3, 0, 100], 100)).unwrap();
     let _ = client.try_next();

@@ -21,14 +21,15 @@ use std::collections::VecDeque;
 
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
-use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
-use super::requests::Requests;
+use super::exchange::{Exchange, Outgoing, Owner};
+use super::io::Outcome;
 use super::Action;
 use crate::error::Status;
-use crate::protocol::outbox::{self, Message};
-use crate::protocol::{envelope, Identity, Totals};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound};
+use crate::protocol::{envelope, Identity, Request, Totals};
 
-use doubt::Doubt;
+use doubt::{Doubt, Fault};
 use flow::Flow;
 pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
@@ -107,7 +108,7 @@ pub struct Outbox {
 pub struct Around<'a> {
     pub now: u64,
     pub wall_ms: u64,
-    pub requests: &'a mut Requests,
+    pub exchange: &'a mut Exchange,
     pub actions: &'a mut VecDeque<Action>,
     pub rng: &'a mut fastrand::Rng,
 }
@@ -171,15 +172,15 @@ impl Outbox {
         self.online = false;
     }
 
-    fn rewind(&mut self, at: usize, requests: &mut Requests) {
-        self.window.rewind(at).into_iter().for_each(|request| requests.forget(request));
+    fn rewind(&mut self, at: usize, exchange: &mut Exchange) {
+        self.window.rewind(at).into_iter().for_each(|request| exchange.forget(request));
     }
 
     /// The one event of a message.
     fn tell(token: u64, message: &Message, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if message.until_reply() { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
-        event.payload = answer.payload.into();
+        event.payload = answer.payload;
         actions.push_back(Action::Emit(event));
     }
 
@@ -191,7 +192,6 @@ impl Outbox {
         let Some(at) = self.window.find(request) else { return };
         self.progress = around.now;
         let Some(slot) = self.window.get_mut(at) else { return };
-        let token = slot.token;
         let passed = match outcome {
             Outcome::Delivered if slot.message.until_reply() => {
                 slot.state = State::Sent { request, acknowledged: Some(around.now) };
@@ -202,12 +202,12 @@ impl Outbox {
                 true
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
-                around.requests.forget(request);
+                around.exchange.forget(request);
                 slot.get_through(outcome.into(), around);
                 true
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
-                around.requests.forget(request);
+                around.exchange.forget(request);
                 // It had been through before it was sent again, for the sake of the order.
                 slot.state = if slot.told { State::Through } else { State::Refused(outcome.into()) };
                 true
@@ -217,10 +217,9 @@ impl Outbox {
                 self.again(at, around);
                 false
             }
-            Outcome::Reply { .. } => {
-                self.doubt.answered(token);
-                self.again(at, around);
-                true
+            Outcome::Reply { code, .. } => {
+                self.not_answered(at, Fault::Busy(code), around);
+                false
             }
         };
         if passed && self.window.stepped_aside() > 0 {
@@ -230,7 +229,7 @@ impl Outbox {
 
     /// The message there, and all behind it, are sent again after a while.
     fn again(&mut self, at: usize, around: &mut Around) {
-        self.rewind(at, around.requests);
+        self.rewind(at, around.exchange);
         self.careful = true;
         self.pause(around);
     }
@@ -267,9 +266,10 @@ impl Outbox {
         }
         if let Some((at, since)) = self.window.first_awaiting() {
             if since.saturating_add(self.settings.timeout_ms) <= around.now {
-                self.unanswered(at, around);
+                self.not_answered(at, Fault::Silent, around);
             }
         }
+        self.judge();
         self.settle();
         if self.is_quiet() {
             self.progress = around.now;
@@ -318,15 +318,18 @@ impl Outbox {
                 Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
                 Message::Request(message) => {
                     let operation = message.sent_as(slot.page < self.live_from);
-                    if message.until_reply {
-                        let topic = operation.reply_topic(&self.identity, &message.name);
-                        self.asking = around.requests.can_reply(topic, around.now, around.actions).err();
-                        if self.asking.is_some() {
-                            return;
-                        }
+                    let Request { name, params, until_reply, .. } = message;
+                    if *until_reply && self.asking.is_none() {
+                        let topic = operation.reply_topic(&self.identity, name);
+                        self.asking = around.exchange.can_reply(topic, around.now, around.actions).err();
+                    }
+                    if *until_reply && self.asking.is_some() {
+                        return;
                     }
                     self.flow.spend(message.size(), around.now);
-                    match around.requests.keep(operation, &self.identity, message, around.actions) {
+                    let identity = &self.identity;
+                    let request = Outgoing { operation, identity, name, params, until_reply: *until_reply };
+                    match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
                         Ok(request) => State::Sent { request, acknowledged: None },
                         Err(error) => State::Refused(Answer::words(&error.message)),
                     }

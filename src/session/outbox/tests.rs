@@ -1,14 +1,15 @@
 use super::*;
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{Operation, Request};
-use crate::session::requests::Replied;
+use crate::session::exchange::{Kind, Outgoing, Reply};
+use crate::session::tests::world;
 use crate::session::LinkRequest;
 
 const LIMITS: Totals = Totals { messages: 10, bytes: 10_000 };
 
-fn outbox(limits: Totals) -> (Outbox, Requests) {
+fn outbox(limits: Totals) -> (Outbox, Exchange) {
     let settings = OutboxSettings { window: 10, bytes_per_s: 0, timeout_ms: 30_000, boot: 7, limits };
-    (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Requests::new(10, 30_000, 1))
+    (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Exchange::new(&world::settings(), 1))
 }
 
 fn post(time: PostTime) -> Request {
@@ -17,17 +18,17 @@ fn post(time: PostTime) -> Request {
 }
 
 /// What it wants done.
-fn actions(outbox: &mut Outbox, requests: &mut Requests, f: impl FnOnce(&mut Outbox, &mut Around)) -> VecDeque<Action> {
+fn actions(outbox: &mut Outbox, exchange: &mut Exchange, f: impl FnOnce(&mut Outbox, &mut Around)) -> VecDeque<Action> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    let mut around = Around { now: 5_000, wall_ms: 0, requests, actions: &mut actions, rng: &mut rng };
+    let mut around = Around { now: 5_000, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
     f(outbox, &mut around);
     actions
 }
 
 /// What goes out of it at this moment.
-fn sent(outbox: &mut Outbox, requests: &mut Requests, now: u64, wall_ms: u64) -> Vec<String> {
+fn sent(outbox: &mut Outbox, exchange: &mut Exchange, now: u64, wall_ms: u64) -> Vec<String> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    outbox.pump(false, &mut Around { now, wall_ms, requests, actions: &mut actions, rng: &mut rng });
+    outbox.pump(false, &mut Around { now, wall_ms, exchange, actions: &mut actions, rng: &mut rng });
     let payload = |action| match action {
         Action::Send(LinkRequest::Publish { payload, .. }) => Some(String::from_utf8(payload).unwrap()),
         _ => None,
@@ -37,51 +38,51 @@ fn sent(outbox: &mut Outbox, requests: &mut Requests, now: u64, wall_ms: u64) ->
 
 #[test]
 fn a_post_waits_for_the_clock_and_gets_the_time_at_which_it_was_accepted() {
-    let (mut outbox, mut requests) = outbox(LIMITS);
+    let (mut outbox, mut exchange) = outbox(LIMITS);
     let message = |boot| post(PostTime::Stamp(Moment { boot, ms: 1_000 }));
     outbox.ends = Some((1, 1));
     outbox.appended(1, 2, LIMITS, vec![message(7)]);
     outbox.appended(2, 3, LIMITS, vec![message(6)]);
     outbox.link_up(5_000);
-    assert!(sent(&mut outbox, &mut requests, 5_000, 1_000_000).is_empty(), "the clock stands in 1970");
+    assert!(sent(&mut outbox, &mut exchange, 5_000, 1_000_000).is_empty(), "the clock stands in 1970");
     let again = outbox.deadline().unwrap();
     assert!((6_000..=15_000).contains(&again), "{again}");
-    let sent = sent(&mut outbox, &mut requests, 21_000, 1_700_000_000_000);
+    let sent = sent(&mut outbox, &mut exchange, 21_000, 1_700_000_000_000);
     assert!(sent[0].contains(r#""params":{"time":1699999980000,"measurepoints":{"t":1}}"#), "{sent:?}");
     assert!(sent[1].contains(r#""params":{"measurepoints":{"t":1}}"#), "of an earlier boot: {sent:?}");
 }
 
 #[test]
 fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
-    let (mut outbox, mut requests) = outbox(LIMITS);
+    let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 2));
     outbox.link_up(5_000);
     let read = |action: &Action| matches!(action, Action::ReadPage { page: 1, .. });
-    let pump = |outbox: &mut Outbox, requests: &mut Requests| {
-        actions(outbox, requests, |outbox, around| {
+    let pump = |outbox: &mut Outbox, exchange: &mut Exchange| {
+        actions(outbox, exchange, |outbox, around| {
             outbox.pump(false, around);
         })
     };
-    assert!(pump(&mut outbox, &mut requests).iter().any(read));
+    assert!(pump(&mut outbox, &mut exchange).iter().any(read));
     // The storage was read before the host dropped the message, and is heard of after that.
     let before = PageFound::Messages {
         next: 2,
         after: LIMITS,
         messages: vec![Some(Message::Request(post(PostTime::Without))); 2],
     };
-    actions(&mut outbox, &mut requests, |outbox, around| {
+    actions(&mut outbox, &mut exchange, |outbox, around| {
         outbox.forget(outbox::token(1, 0), around);
         outbox.page_read(1, Ok(before), around);
     });
-    let wanted = pump(&mut outbox, &mut requests);
+    let wanted = pump(&mut outbox, &mut exchange);
     assert!(wanted.iter().all(read) && wanted.len() == 1, "it is read once more");
     let found = PageFound::Messages {
         next: 2,
         after: LIMITS,
         messages: vec![None, Some(Message::Request(post(PostTime::Without)))],
     };
-    actions(&mut outbox, &mut requests, |outbox, around| outbox.page_read(1, Ok(found), around));
-    let sent = pump(&mut outbox, &mut requests);
+    actions(&mut outbox, &mut exchange, |outbox, around| outbox.page_read(1, Ok(found), around));
+    let sent = pump(&mut outbox, &mut exchange);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
 }
 
@@ -89,77 +90,154 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
 fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
     for messages in [1, 7, 8, 100] {
         let limits = Totals { messages, bytes: 10_000 };
-        let (mut outbox, mut requests) = outbox(limits);
+        let (mut outbox, mut exchange) = outbox(limits);
         outbox.refused();
         let mut told = |messages| {
             let held = Totals { messages, bytes: 0 };
-            !actions(&mut outbox, &mut requests, |outbox, around| outbox.tell_room(held, around)).is_empty()
+            !actions(&mut outbox, &mut exchange, |outbox, around| outbox.tell_room(held, around)).is_empty()
         };
         assert!(!told(messages) && told(messages - messages.div_ceil(8)), "of {messages}");
     }
 }
 
-/// A reply that never came leaves it open for ever whose a refusal without an id is.
-#[test]
-fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
-    let (mut outbox, mut requests) = outbox(LIMITS);
-    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
-    let identity = outbox.identity.clone();
-    let topic = operation.reply_topic(&identity, "");
-    outbox.ends = Some((1, 1));
-    let until_reply = |text: &str| {
-        let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-        Request { params, until_reply: true, ..post(PostTime::Without) }
-    };
-    outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
-    outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
-    outbox.link_up(0);
+/// A post that waits for its reply.
+fn until_reply(text: &str) -> Request {
+    let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
+    Request { params, until_reply: true, ..post(PostTime::Without) }
+}
+
+/// Runs for so many hours with a cloud that answers a post at a time, or never (`None`). Returns what becomes a dead
+/// letter, and its code.
+fn dead_letters(
+    outbox: &mut Outbox,
+    exchange: &mut Exchange,
+    hours: u64,
+    mut answer: impl FnMut(&str, u64) -> Option<String>,
+) -> Vec<(u64, i32)> {
+    let topic = Operation::ENOS_OP_MEASUREPOINT_POST.reply_topic(&outbox.identity, "");
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    // The host's own post, whose reply never comes.
-    requests.post(operation, &identity, br#"{"measurepoints":{"own":1}}"#, 0, &mut actions).unwrap();
-    for now in (0..60 * 60_000).step_by(1_000) {
-        requests.expire(now, &mut actions);
-        for (request, outcome) in requests.take_outcomes() {
-            let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
-            outbox.outcome(request, outcome, around);
-        }
-        let around = &mut Around { now, wall_ms: 0, requests: &mut requests, actions: &mut actions, rng: &mut rng };
-        outbox.pump(false, around);
-        for action in std::mem::take(&mut actions) {
+    let mut found = Vec::new();
+    for now in (0..hours * 3_600_000).step_by(500) {
+        exchange.expire(now, &mut actions);
+        loop {
+            let outcomes = exchange.take_outcomes();
+            let around = &mut Around { now, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
+            outcomes.into_iter().for_each(|(request, outcome)| outbox.outcome(request, outcome, around));
+            outbox.pump(false, around);
+            let Some(action) = around.actions.pop_front() else { break };
             match action {
                 Action::Send(LinkRequest::Subscribe { token, .. }) => {
-                    requests.subscribed(token, Some(1), &mut actions);
+                    around.exchange.subscribed(token, vec![Some(1)], now, around.actions);
                 }
                 Action::Send(LinkRequest::Publish { token, payload, .. }) => {
-                    requests.delivered(token, &mut actions);
-                    let text = String::from_utf8(payload).unwrap();
-                    let answer = match text {
-                        text if text.contains("own") => continue,
-                        text if text.contains("bad") => r#"{"id":null,"code":1220}"#.to_owned(),
-                        text => format!(r#"{{"id":{},"code":200}}"#, text.split([':', ',']).nth(1).unwrap()),
-                    };
-                    for (request, outcome) in requests.take_outcomes() {
-                        let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
-                        outbox.outcome(request, outcome, &mut Around { now, wall_ms: 0, requests, actions, rng });
+                    around.exchange.delivered(token, around.actions);
+                    for (request, outcome) in around.exchange.take_outcomes() {
+                        outbox.outcome(request, outcome, around);
                     }
-                    let replied = requests.reply(topic.as_bytes(), answer.as_bytes());
-                    let (requests, actions, rng) = (&mut requests, &mut actions, &mut rng);
-                    let around = &mut Around { now, wall_ms: 0, requests, actions, rng };
-                    match replied {
-                        Some(Replied::Unclear) => outbox.send_one_by_one(around),
-                        Some(Replied::Kept { request, code, words }) => {
-                            let (topic, payload) = (Vec::new(), Vec::new());
-                            outbox.outcome(request, Outcome::Reply { code, words, topic, payload }, around);
+                    let Some(answer) = answer(&String::from_utf8(payload).unwrap(), now) else { continue };
+                    match around.exchange.find(topic.as_bytes(), answer.as_bytes()) {
+                        Some(Reply::Unclear) => outbox.send_one_by_one(around),
+                        Some(Reply::To { token, code, words }) => {
+                            let (topic, payload) = (Vec::new(), Vec::new().into());
+                            around.exchange.replied(token, code, words, topic, payload, around.actions);
                         }
-                        _ => {}
+                        None => {}
                     }
                 }
-                Action::SetAside { token, .. } => {
-                    return assert_eq!(token, outbox::token(1, 0));
+                Action::SetAside { token, code, .. } => {
+                    found.push((token, code));
+                    outbox.aside_stored(token, Ok(()), around);
                 }
+                Action::FinishPages { through, after } => outbox.pages_finished(through, Ok(after), around),
                 _ => {}
             }
         }
     }
-    panic!("after an hour the other one waits still");
+    found
+}
+
+/// An answer to a post, by its own id.
+fn reply(post: &str, code: i32) -> Option<String> {
+    Some(format!(r#"{{"id":{},"code":{code}}}"#, post.split([':', ',']).nth(1)?))
+}
+
+/// An outbox with such posts, each accepted by itself.
+fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
+    let (mut outbox, exchange) = outbox(LIMITS);
+    outbox.ends = Some((1, 1));
+    for (page, text) in (1..).zip(texts) {
+        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)]);
+    }
+    outbox.link_up(0);
+    (outbox, exchange)
+}
+
+/// A reply that never came leaves it open for ever whose a refusal without an id is.
+#[test]
+fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
+    let (mut outbox, mut exchange) = with_posts(&["bad", "good"]);
+    // The host's own post, whose reply never comes.
+    let (identity, params) = (outbox.identity.clone(), br#"{"measurepoints":{"own":1}}"#);
+    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
+    exchange.request(Owner::Host(Kind::Message), own, 0, &mut VecDeque::new()).unwrap();
+    let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| match post {
+        post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),
+        post => reply(post, 200),
+    });
+    assert_eq!(found, [(outbox::token(1, 0), 1220)]);
+    assert!(outbox.is_empty(), "after an hour the other one waits still");
+}
+
+/// An earlier version has accepted it, which did not look for such members.
+#[test]
+fn a_stored_post_with_a_member_twice_is_a_dead_letter_and_does_not_hold_up_the_rest() {
+    let (mut outbox, mut exchange) = with_posts(&[r#"a":1,"a"#, "good"]);
+    let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| reply(post, 200));
+    assert_eq!(found, [(outbox::token(1, 0), 0)]);
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
+    for code in [429, 500, 6305] {
+        let (mut outbox, mut exchange) = with_posts(&["bad", "good", "better"]);
+        let mut tries = 0;
+        let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| {
+            let is_bad = post.contains("bad");
+            tries += u32::from(is_bad);
+            reply(post, if is_bad { code } else { 200 })
+        });
+        assert_eq!((found, tries), (vec![(outbox::token(1, 0), code)], 12));
+        assert!(outbox.is_empty());
+    }
+}
+
+#[test]
+fn a_cloud_in_trouble_makes_no_dead_letters() {
+    // For some hours it has no good answer for anybody, whatever the hour at which it recovers.
+    for minutes in (1..300).step_by(23) {
+        for code in [Some(503), None] {
+            let (mut outbox, mut exchange) = with_posts(&["a", "b", "c"]);
+            let found = dead_letters(&mut outbox, &mut exchange, 6, |post, now| match code {
+                Some(code) if now < minutes * 60_000 => reply(post, code),
+                None if now < minutes * 60_000 => None,
+                _ => reply(post, 200),
+            });
+            assert!(found.is_empty() && outbox.is_empty(), "trouble for {minutes} minutes: {code:?}");
+        }
+    }
+    // It takes one message in so many seconds.
+    for seconds in [1, 3, 10, 30, 100] {
+        let (mut outbox, mut exchange) = with_posts(&["a", "b", "c", "d", "e", "f"]);
+        let mut free_at = 0;
+        let found = dead_letters(&mut outbox, &mut exchange, 2, |post, now| {
+            let is_free = now >= free_at;
+            if is_free {
+                free_at = now + seconds * 1_000;
+            }
+            reply(post, if is_free { 200 } else { 429 })
+        });
+        assert!(found.is_empty() && outbox.is_empty(), "one in {seconds} s");
+    }
 }

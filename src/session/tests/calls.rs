@@ -78,21 +78,21 @@ impl Desk {
         token
     }
 
-    /// The SUBSCRIBEs that have gone out since this was called last.
-    fn asked(&mut self) -> Vec<(u64, String)> {
+    /// The SUBSCRIBE packets that were sent since this was called last, each with its filters.
+    fn asked(&mut self) -> Vec<(u64, Vec<String>)> {
         let asked = std::mem::take(&mut self.sent).into_iter().filter_map(|request| match request {
             LinkRequest::Subscribe { token, filters } => {
-                Some(filters.into_iter().map(move |(filter, _)| (token, filter)))
+                Some((token, filters.into_iter().map(|(filter, _)| filter).collect()))
             }
             _ => None,
         });
-        asked.flatten().collect()
+        asked.collect()
     }
 
-    /// Grants, or refuses, the one SUBSCRIBE that has gone out.
+    /// Grants, or refuses, the one SUBSCRIBE that was sent, which has one filter.
     fn answer(&mut self, granted: Option<u8>) {
         let asked = self.asked();
-        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked.len() == 1 && asked[0].1.len() == 1, "{asked:?}");
         self.link(LinkEvent::Subscribed { token: asked[0].0, granted: vec![granted] });
     }
 
@@ -195,4 +195,19 @@ fn a_disconnect_does_not_wait_for_a_subscription_that_was_not_asked_for() {
     assert_eq!(desk.session.state(), State::Idle);
     desk.go_online();
     assert_eq!(desk.asked().len(), 1);
+}
+
+#[test]
+fn the_outcomes_of_calls_come_before_the_end_of_their_connection() {
+    for is_planned in [false, true] {
+        let mut desk = Desk::online();
+        let token = desk.session.publish(desk.time(), "topic", vec![1], 1).unwrap();
+        if is_planned {
+            desk.session.disconnect(desk.time());
+        }
+        desk.events.clear();
+        desk.link(LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: "reset".into() });
+        let told: Vec<_> = desk.events.iter().take(2).map(|event| (event.kind, event.token)).collect();
+        assert_eq!(told, [(Kind::Delivered, token), (Kind::Disconnected, 0)], "planned: {is_planned}");
+    }
 }

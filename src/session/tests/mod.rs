@@ -1,4 +1,4 @@
-//! The session in virtual time: single scenes, and random worlds that hold it to its promises.
+//! Tests of the session in virtual time: single scenes, and random worlds that check its promises.
 
 mod calls;
 mod hosts;
@@ -6,7 +6,7 @@ mod promises;
 mod rivals;
 mod scenes;
 mod secrets;
-mod world;
+pub mod world;
 
 use super::*;
 

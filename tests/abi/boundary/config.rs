@@ -43,6 +43,7 @@ fn every_setter_refuses_null_and_nonsense() {
             enos_config_set_connect_budget(nobody, 0, 0, 0),
             enos_config_set_reply_timeout(nobody, 1000),
             enos_config_set_inflight(nobody, 1),
+            enos_config_set_subscribe_batch(nobody, 1),
             enos_config_set_queue_limits(nobody, 1, 4096),
             enos_config_set_max_message(nobody, 4096),
             enos_config_set_bind_interface(nobody, s),
@@ -78,6 +79,10 @@ fn every_setter_refuses_null_and_nonsense() {
         refused(enos_config_set_connect_budget(c, 1, 0, 0), ENOS_ERR_INVALID_ARG, "window_ms");
         refused(enos_config_set_reply_timeout(c, 0), ENOS_ERR_INVALID_ARG, "reply_timeout");
         refused(enos_config_set_inflight(c, 0), ENOS_ERR_INVALID_ARG, "inflight");
+        for filters in [0, 257] {
+            refused(enos_config_set_subscribe_batch(c, filters), ENOS_ERR_INVALID_ARG, "subscribe_batch");
+        }
+        [1, 256].into_iter().for_each(|filters| accepted(enos_config_set_subscribe_batch(c, filters)));
         refused(enos_config_set_queue_limits(c, 0, 4096), ENOS_ERR_INVALID_ARG, "inbound_messages");
         refused(enos_config_set_queue_limits(c, 1, 0), ENOS_ERR_INVALID_ARG, "inbound_bytes");
         refused(enos_config_set_max_message(c, usize::MAX), ENOS_ERR_INVALID_ARG, "max_message");

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `make header` | include/enos.h |
 //! | `make layout` | tests/golden/abi-layout.txt |
+//! | `make messages` | docs/messages.md |
 
 pub mod header;
 pub mod layout;
+pub mod messages;
 
 use std::fs;
 
@@ -22,9 +24,10 @@ pub struct File {
 }
 
 /// All of them.
-pub const FILES: [File; 2] = [
+pub const FILES: [File; 3] = [
     File { target: "header", path: "include/enos.h", generate: |_| header::generate() },
     File { target: "layout", path: layout::PATH, generate: layout::generate },
+    File { target: "messages", path: messages::PATH, generate: |_| messages::generate() },
 ];
 
 /// What the text is for.

@@ -1,4 +1,4 @@
-//! A small MQTT client over the codec, and a cloud whose events can be waited for.
+//! A small MQTT client over the codec, and a cloud with a queue of its events.
 
 pub mod program;
 pub mod tls;
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Long enough for the busiest machine; nothing waits for it when all is well.
+/// Long enough for a busy machine; a passing test does not wait this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const PRODUCT_SECRET: &str = "Pr0ductS3cret";
@@ -30,7 +30,7 @@ pub fn dk() -> DeviceId {
     DeviceId::new("pk", "dk")
 }
 
-/// One device that is not active yet, on a free port.
+/// A cloud on a free port, with one device that is not active yet.
 pub fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -45,7 +45,7 @@ pub fn active() -> Config {
     Config { devices: vec![Device::active(dk(), DEVICE_SECRET)], ..config() }
 }
 
-/// With these faults.
+/// The same with these faults.
 pub fn faulty(config: Config, faults: &[&str]) -> Config {
     Config { faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(), ..config }
 }
@@ -71,7 +71,7 @@ impl Sim {
         serde_json::to_value(self.events.recv_timeout(PATIENCE).expect("an event")).unwrap()
     }
 
-    /// The next event of this name, as JSON; those before it are gone.
+    /// The next event of this name, as JSON; earlier events are discarded.
     pub fn wait_for(&self, name: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let mut passed = Vec::new();
@@ -86,13 +86,13 @@ impl Sim {
         }
     }
 
-    /// Stops the cloud; all that is left of its events.
+    /// Stops the cloud, and returns the rest of its events.
     pub fn stop(self) -> Vec<Record> {
         self.cloud.stop();
         self.events.iter().collect()
     }
 
-    /// With a device that is logged in.
+    /// The same, and a logged-in device.
     pub fn online(config: Config) -> (Sim, Client) {
         let sim = Sim::start(config);
         let client = sim.device(DEVICE_SECRET);
@@ -143,7 +143,7 @@ pub fn hmac_sha1(content: &str, secret: &str) -> String {
     hex::encode_upper(mac.finalize().into_bytes())
 }
 
-/// What a device connects with.
+/// The login of a device.
 #[derive(Clone)]
 pub struct Login {
     pub id: DeviceId,
@@ -170,7 +170,7 @@ impl Login {
         }
     }
 
-    /// The CONNECT as it goes over the wire.
+    /// The encoded CONNECT.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = BytesMut::new();
         self.connect().write(&mut out).unwrap();
@@ -203,7 +203,7 @@ pub struct Client<S = TcpStream> {
     packet_id: u16,
 }
 
-/// A TCP connection whose reads fail rather than hang.
+/// A TCP connection whose reads time out.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -320,13 +320,13 @@ impl<S: Read + Write> Client<S> {
         (publish.topic, serde_json::from_slice(&publish.payload).unwrap())
     }
 
-    /// A PINGREQ and its PINGRESP: all that was sent before has been dealt with.
+    /// Sends a PINGREQ and waits for its PINGRESP: all earlier packets have been processed then.
     pub fn ping(&mut self) {
         self.send(|out| v4::PingReq.write(out));
         assert_eq!(self.next(), Packet::PingResp);
     }
 
-    /// Waits for the end of the link, which must come before any further packet.
+    /// Waits for the end of the link; there must be no further packet.
     pub fn end(&mut self) -> io::ErrorKind {
         match self.try_next() {
             Ok(packet) => panic!("not the end, but {packet:?}"),

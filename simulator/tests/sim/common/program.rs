@@ -61,7 +61,7 @@ impl Program {
         self.process.say(&format!("{line}\n"));
     }
 
-    /// It ends with this status; the last event.
+    /// Waits for its end with this status; returns the last event.
     #[track_caller]
     pub fn exits(self, code: i32) -> Value {
         let seen = self.process.exits(code);

@@ -1,4 +1,4 @@
-//! A CA on a test's desk, and clients that speak TLS.
+//! A CA for tests, and clients with TLS.
 
 use enos_sim::{
     ca::{Certified, Files},
@@ -21,13 +21,13 @@ pub fn secure(tls: TlsConfig, config: Config) -> Config {
     Config { plain: false, tls: Some(tls), ..config }
 }
 
-/// It shows another certificate.
+/// The same with another certificate.
 pub fn showing(pki: &Pki, certified: &Certified, config: Config) -> Config {
     let [certificate, key] = pki.write("other", certified).map(Into::into);
     secure(TlsConfig { files: Files { certificate, key }, ..pki.port() }, config)
 }
 
-/// A client that trusts this CA, and none of the system's, which it would take long to read.
+/// A client that trusts only this CA, because reading the system's CAs takes long.
 pub fn trusting(pki: &Pki) -> SslContextBuilder {
     let mut builder = SslContextBuilder::new(SslMethod::tls_client()).unwrap();
     builder.set_verify(SslVerifyMode::PEER);
@@ -35,7 +35,7 @@ pub fn trusting(pki: &Pki) -> SslContextBuilder {
     builder
 }
 
-/// And has a certificate.
+/// The same with a client certificate.
 pub fn trusting_with(pki: &Pki, certified: &Certified) -> SslContextBuilder {
     let mut builder = trusting(pki);
     let chain = X509::stack_from_pem(&certified.certificate_pem().unwrap()).unwrap();
@@ -45,7 +45,7 @@ pub fn trusting_with(pki: &Pki, certified: &Certified) -> SslContextBuilder {
     builder
 }
 
-/// Speaks this version only, however old.
+/// The same with this TLS version only, however old.
 pub fn speak(builder: &mut SslContextBuilder, version: SslVersion) {
     builder.set_min_proto_version(Some(version)).unwrap();
     builder.set_max_proto_version(Some(version)).unwrap();
@@ -54,7 +54,7 @@ pub fn speak(builder: &mut SslContextBuilder, version: SslVersion) {
     }
 }
 
-/// A handshake that checks that the server is `localhost`.
+/// A handshake that verifies the server name `localhost`.
 pub fn handshake(
     stream: TcpStream,
     builder: SslContextBuilder,
@@ -65,7 +65,7 @@ pub fn handshake(
     ssl.connect(stream)
 }
 
-/// Connects; the words of an error are OpenSSL's.
+/// Connects; the text of an error is OpenSSL's.
 pub fn try_open_at(address: SocketAddr, builder: SslContextBuilder) -> Result<TlsClient, String> {
     handshake(connect(address), builder).map(Client::over).map_err(|error| match error {
         HandshakeError::Failure(failed) => format!("{} {}", failed.error(), failed.ssl().verify_result()),

@@ -20,6 +20,16 @@ pub struct Cloud {
     pub always_open: bool,
     pub issued: u32,
     pub connects: Vec<u64>,
+    /// How many filters a SUBSCRIBE packet may have, and what becomes of one that has more.
+    pub most_filters: usize,
+    pub dislikes: Dislikes,
+}
+
+#[derive(Clone, Copy)]
+pub enum Dislikes {
+    Refuses,
+    HangsUp,
+    SaysNothing,
 }
 
 impl Cloud {
@@ -32,6 +42,8 @@ impl Cloud {
             always_open: false,
             issued: 0,
             connects: Vec::new(),
+            most_filters: usize::MAX,
+            dislikes: Dislikes::Refuses,
         }
     }
 }
@@ -117,7 +129,7 @@ impl World {
         wire.open.insert(request.token());
         match &request {
             LinkRequest::Subscribe { filters, .. } => {
-                wire.asked.extend(filters.iter().map(|(filter, _)| filter.clone()))
+                wire.asked.extend(filters.iter().map(|(filter, _)| filter.clone()));
             }
             LinkRequest::Unsubscribe { filter, .. } => drop(wire.asked.remove(filter)),
             LinkRequest::Publish { .. } => {}
@@ -132,7 +144,7 @@ impl World {
         }
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
             if let Some((number, id)) = durable::number(topic, payload) {
-                self.ledger.send(number);
+                self.ledger.send(attempt, number);
                 if self.ledger.is_dropped(number) {
                     self.violate(format!("number {number} was dropped, and is sent"));
                 }
@@ -154,13 +166,31 @@ impl World {
                 }
                 LinkEvent::Delivered { token }
             }
-            LinkRequest::Subscribe { token, filters } => {
-                let granted = filters.into_iter().map(|(_, qos)| (!silent).then_some(qos)).collect();
-                LinkEvent::Subscribed { token, granted }
-            }
+            LinkRequest::Subscribe { token, filters } => match self.suback(token, filters, silent) {
+                Some(answer) => answer,
+                None => return,
+            },
             LinkRequest::Unsubscribe { token, .. } => LinkEvent::Unsubscribed { token },
         };
         self.later(delay, Due::Link(attempt, what));
+    }
+}
+
+impl World {
+    /// What answers a SUBSCRIBE packet. `None`: nothing does.
+    fn suback(&mut self, token: u64, filters: Vec<(String, u8)>, silent: bool) -> Option<LinkEvent> {
+        if filters.len() > self.cloud.most_filters {
+            return match self.cloud.dislikes {
+                Dislikes::Refuses => Some(LinkEvent::Subscribed { token, granted: vec![None; filters.len()] }),
+                Dislikes::HangsUp => Some(lost("too many filters")),
+                Dislikes::SaysNothing => None,
+            };
+        }
+        if silent {
+            return None;
+        }
+        let granted = filters.into_iter().map(|(_, qos)| (!self.happens(self.rates.filter_refused)).then_some(qos));
+        Some(LinkEvent::Subscribed { token, granted: granted.collect() })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::protocol::{Secret, SecureMode, SignMethod};
 use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
-pub use cloud::{activation, Cloud};
+pub use cloud::{activation, Cloud, Dislikes};
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
@@ -66,6 +66,8 @@ pub struct Rates {
     /// EnOS has trouble that passes.
     pub busy: u64,
     pub ack_lost: u64,
+    /// A filter of a SUBSCRIBE is refused.
+    pub filter_refused: u64,
 }
 
 enum Due {

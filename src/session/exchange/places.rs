@@ -1,4 +1,4 @@
-//! Room for calls of one kind, so that no kind takes that of another.
+//! The limit on the host's calls of one kind.
 
 use std::collections::VecDeque;
 
@@ -7,16 +7,16 @@ use super::super::Action;
 use crate::error::{Error, Result, Status};
 use crate::sorted::SortedMap;
 
-/// A call has a place until its outcome. A message also has one for as long as the transport holds it, even if its
-/// outcome came for being overdue: the places bound that memory, too.
+/// A call has a place until its outcome. A message has one until the transport lets go of it, even if it was overdue and
+/// had its outcome before: the limit is also one on that memory.
 pub struct Places {
-    /// What the calls are, in words.
+    /// What the calls are called in messages.
     of: &'static str,
     limit: usize,
     /// Calls without their outcome.
     pub calls: usize,
     held: SortedMap<u64, ()>,
-    /// A call was refused, and nobody was told yet that there is room.
+    /// A call was refused, and the host was not told yet that there is room.
     refused: bool,
 }
 
@@ -29,7 +29,6 @@ impl Places {
         self.calls.max(self.held.len())
     }
 
-    /// Takes a place.
     pub fn take(&mut self) -> Result<()> {
         if self.taken() >= self.limit {
             self.refused = true;
@@ -43,27 +42,26 @@ impl Places {
         Ok(())
     }
 
-    /// The transport gets the message.
+    /// The transport gets a message.
     pub fn hold(&mut self, token: u64) {
         self.held.insert(token, ());
     }
 
-    /// The transport has let go of it.
     pub fn let_go(&mut self, token: u64) {
         self.held.remove(&token);
     }
 
-    /// Gives back memory that nothing stands in.
+    /// Gives back the memory of what is empty.
     pub fn release(&mut self) {
         self.held.release();
     }
 
-    /// The link is gone, and the transport with all that it held.
+    /// The link is gone, with all that the transport held.
     pub fn let_all_go(&mut self) {
         self.held.clear();
     }
 
-    /// After a refusal: there is room again. Tells it once.
+    /// Tells once after a refusal that there is room again.
     pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
         if self.refused && self.taken() < self.limit {
             self.refused = false;

@@ -1,0 +1,264 @@
+//! Topic filters: those of the host, and the topics on which replies come.
+//!
+//! A filter of the host is an intention. It holds from the call that subscribes until the one that unsubscribes, and is
+//! asked for on each link, whatever the broker has answered before. A reply topic is asked for when the first request
+//! needs it, and on each link from then on.
+
+use super::*;
+
+/// How many topic filters the host may have.
+const MAX_FILTERS: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Filter {
+    host: Option<HostFilter>,
+    /// Replies come on it.
+    is_reply_topic: bool,
+    /// The SUBSCRIBE packet that has asked for it last, and is not answered yet.
+    asked: Option<u64>,
+    pub(super) granted: bool,
+    /// How many replies are still to come on this link, wanted or not.
+    pub(super) owed: u32,
+}
+
+struct HostFilter {
+    qos: u8,
+    /// The host was told last that the filter was refused, or not answered.
+    in_trouble: bool,
+}
+
+/// The broker's answer for a filter: the QoS, or why there is none.
+type Answer<'a> = std::result::Result<u8, (Status, &'a str)>;
+
+impl Exchange {
+    /// The host subscribes. `online`: there is a link to ask on.
+    pub fn subscribe(
+        &mut self,
+        filter: String,
+        qos: u8,
+        online: bool,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let is_new = self.filters.get(&filter).is_none_or(|known| known.host.is_none());
+        if is_new && self.filters.values().filter(|known| known.host.is_some()).count() >= MAX_FILTERS {
+            return Err(Error::new(
+                Status::ENOS_ERR_QUEUE_FULL,
+                format!("{MAX_FILTERS} topic filters are subscribed; unsubscribe one first"),
+            ));
+        }
+        let owner = Owner::Host(Kind::Subscription);
+        self.admit(owner)?;
+        let known = self.filters.get_or_default(&filter);
+        known.host.get_or_insert(HostFilter { qos, in_trouble: false }).qos = qos;
+        let token = self.enter(owner, WaitsFor::Filter { filter: filter.clone(), request: None }, None);
+        if online {
+            self.ask(vec![filter], now, actions);
+        }
+        Ok(token)
+    }
+
+    /// The host unsubscribes. Without a link there is nothing to ask for: the outcome comes at once.
+    pub fn unsubscribe(
+        &mut self,
+        filter: String,
+        online: bool,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let owner = Owner::Host(Kind::Subscription);
+        self.admit(owner)?;
+        let is_reply_topic = match self.filters.get_mut(&filter) {
+            Some(known) if known.is_reply_topic => {
+                (known.host, known.asked, known.granted) = (None, None, false);
+                true
+            }
+            _ => {
+                self.filters.remove(&filter);
+                false
+            }
+        };
+        for token in self.waiting_for(&filter, |waiting| waiting == owner) {
+            let end = End::With(Status::ENOS_ERR_STATE, "taken back by enos_client_unsubscribe()".to_owned());
+            self.end(token, Some(end), actions);
+        }
+        let token = self.enter(owner, WaitsFor::Unsuback { filter: filter.clone() }, self.deadline_of(owner, now));
+        if !online {
+            let words = "there was no connection to end it on".to_owned();
+            self.end(token, Some(End::With(Status::ENOS_OK, words)), actions);
+            return Ok(token);
+        }
+        actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter: filter.clone() }));
+        if is_reply_topic {
+            self.ask(vec![filter], now, actions);
+        }
+        Ok(token)
+    }
+
+    pub(super) fn is_granted(&self, filter: &String) -> bool {
+        self.filters.get(filter).is_some_and(|known| known.granted)
+    }
+
+    pub(super) fn is_asked(&self, filter: &String) -> bool {
+        self.filters.get(filter).is_some_and(|known| known.asked.is_some())
+    }
+
+    /// Asks for the topic on which a reply is to come, unless that was done.
+    pub(super) fn ask_for_reply_topic(&mut self, topic: String, now: u64, actions: &mut VecDeque<Action>) {
+        let known = self.filters.get_or_default(&topic);
+        known.is_reply_topic = true;
+        if known.asked.is_none() {
+            self.ask(vec![topic], now, actions);
+        }
+    }
+
+    /// Asks for all filters on a new link: each CONNECT begins a new MQTT session, which has no subscriptions.
+    pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        let (host, reply_topics): (Vec<_>, Vec<_>) = self.filters.iter().partition(|(_, known)| known.host.is_some());
+        let names = |filters: Vec<(&String, &Filter)>| filters.into_iter().map(|(name, _)| name.clone()).collect();
+        let (host, reply_topics) = (names(host), names(reply_topics));
+        self.ask(host, now, actions);
+        self.ask(reply_topics, now, actions);
+    }
+
+    /// Sends SUBSCRIBE packets.
+    fn ask(&mut self, filters: Vec<String>, now: u64, actions: &mut VecDeque<Action>) {
+        for filters in filters.chunks(self.batch) {
+            let deadline = self.deadline_of(Owner::Exchange, now);
+            let token = self.enter(Owner::Exchange, WaitsFor::Suback { filters: filters.to_vec() }, deadline);
+            let ask = |filter: &String| {
+                let known = self.filters.get_or_default(filter);
+                known.asked = Some(token);
+                (filter.clone(), known.host.as_ref().map_or(1, |host| host.qos))
+            };
+            let filters = filters.iter().map(ask).collect();
+            actions.push_back(Action::Send(LinkRequest::Subscribe { token, filters }));
+        }
+    }
+
+    /// A packet as large as this was not taken by the broker, so the next ones have half as many filters.
+    fn halve(&mut self, filters: usize) {
+        self.batch = self.batch.min(filters / 2).max(1);
+    }
+
+    /// Removes the entry of a SUBSCRIBE packet, and returns its filters. Empty: the token is not that of a packet.
+    pub(super) fn take_packet(&mut self, token: u64) -> Vec<String> {
+        let Some(Entry { waits_for: WaitsFor::Suback { filters }, .. }) = self.entries.get_mut(&token) else {
+            return Vec::new();
+        };
+        let filters = std::mem::take(filters);
+        self.forget(token);
+        filters
+    }
+
+    /// SUBACK, with one answer for each filter: the QoS granted, or `None` for a refusal.
+    pub fn subscribed(&mut self, token: u64, granted: Vec<Option<u8>>, now: u64, actions: &mut VecDeque<Action>) {
+        let filters = self.take_packet(token);
+        let is_refused = granted.iter().all(Option::is_none);
+        if is_refused && filters.len() > 1 {
+            self.halve(filters.len());
+            let filters = filters.into_iter().filter(|filter| self.is_asked_by(token, filter)).collect();
+            return self.ask(filters, now, actions);
+        }
+        self.answered = self.answered.max(filters.len());
+        for (filter, granted) in filters.into_iter().zip(granted) {
+            if self.is_asked_by(token, &filter) {
+                let refusal = (Status::ENOS_ERR_REFUSED, "the broker refused the subscription");
+                self.tell(&filter, granted.ok_or(refusal), actions);
+            }
+        }
+    }
+
+    /// No SUBACK came for these, which were asked for in one packet.
+    pub(super) fn not_answered(&mut self, token: u64, filters: Vec<String>, now: u64, actions: &mut VecDeque<Action>) {
+        let count = filters.len();
+        let filters: Vec<_> = filters.into_iter().filter(|filter| self.is_asked_by(token, filter)).collect();
+        for filter in &filters {
+            self.tell(filter, Err((Status::ENOS_ERR_TIMEOUT, NO_ANSWER)), actions);
+        }
+        if count > 1 {
+            self.halve(count);
+            self.ask(filters, now, actions);
+        }
+    }
+
+    /// Not if it was taken back, or asked for once more.
+    fn is_asked_by(&self, token: u64, filter: &String) -> bool {
+        self.filters.get(filter).is_some_and(|known| known.asked == Some(token))
+    }
+
+    /// Passes the broker's answer on to all who wait for it. If the host does not wait, it is told of a failure, and of
+    /// the success that follows one.
+    fn tell(&mut self, filter: &String, answer: Answer, actions: &mut VecDeque<Action>) {
+        let Some(known) = self.filters.get_mut(filter) else { return };
+        (known.asked, known.granted) = (None, answer.is_ok());
+        let failed = answer.is_err();
+        let is_news = known.host.as_mut().map(|host| std::mem::replace(&mut host.in_trouble, failed) || failed);
+        let waiting = self.waiting_for(filter, |_| true);
+        let host = Owner::Host(Kind::Subscription);
+        let host_waits = waiting.iter().any(|token| self.entries.get(token).is_some_and(|entry| entry.owner == host));
+        for &token in &waiting {
+            self.tell_one(token, filter, answer, actions);
+        }
+        match is_news {
+            Some(true) if !host_waits => {
+                let nobody = WaitsFor::Filter { filter: filter.clone(), request: None };
+                actions.push_back(Action::Emit(event(0, nobody, end_of(answer))));
+            }
+            None if failed && waiting.is_empty() => {
+                let words = format!("{filter} brings no replies: {}", answer.err().map_or("", |(_, words)| words));
+                actions.push_back(Action::Log(Level::Warn, words));
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_one(&mut self, token: u64, filter: &String, answer: Answer, actions: &mut VecDeque<Action>) {
+        let Some(entry) = self.entries.get_mut(&token) else { return };
+        let WaitsFor::Filter { request, .. } = &mut entry.waits_for else { return };
+        match (answer, entry.owner) {
+            (Ok(_), owner) if request.is_some() => {
+                let request = request.take();
+                entry.waits_for = WaitsFor::Reply { topic: filter.clone() };
+                request.into_iter().for_each(|request| self.send(owner, request, actions));
+            }
+            (Err((status, words)), owner) if owner != Owner::Host(Kind::Subscription) => {
+                let words = format!("the topic of EnOS's replies: {words}");
+                self.end(token, Some(End::With(status, words)), actions);
+            }
+            (answer, _) => self.end(token, Some(end_of(answer)), actions),
+        }
+    }
+
+    /// The entries that wait for this filter, of these owners.
+    fn waiting_for(&self, filter: &String, of: impl Fn(Owner) -> bool) -> Vec<u64> {
+        let waits =
+            |entry: &Entry| matches!(&entry.waits_for, WaitsFor::Filter { filter: other, .. } if other == filter);
+        let waiting = self.entries.iter().filter(|(_, entry)| of(entry.owner) && waits(entry));
+        waiting.map(|(token, _)| *token).collect()
+    }
+
+    /// The link is gone, and the subscriptions with it. A broker that hangs up on a SUBSCRIBE packet may do so because of
+    /// its size, unless it has answered one as large on this link.
+    pub(super) fn lose_filters(&mut self, unplanned: bool) {
+        let unanswered = self.entries.values().map(|entry| match &entry.waits_for {
+            WaitsFor::Suback { filters } => filters.len(),
+            _ => 0,
+        });
+        let largest = unanswered.max().unwrap_or_default();
+        if unplanned && largest > self.answered.max(1) {
+            self.halve(largest);
+        }
+        self.answered = 0;
+        for known in self.filters.values_mut() {
+            (known.asked, known.granted, known.owed) = (None, false, 0);
+        }
+    }
+}
+
+fn end_of(answer: Answer) -> End {
+    match answer {
+        Ok(qos) => End::Granted(qos),
+        Err((status, words)) => End::With(status, words.to_owned()),
+    }
+}

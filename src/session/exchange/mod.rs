@@ -1,0 +1,399 @@
+//! The exchange: every accepted call, and every request of the outbox, is an entry that ends in exactly one outcome.
+//!
+//! [`Exchange::end`] is the only function that removes an entry. It tells the owner: the host by an event, the outbox by
+//! an [`Outcome`].
+
+mod filters;
+mod places;
+mod replies;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
+use super::event::{Event, EventKind};
+use super::io::Outcome;
+use super::settings::Settings;
+use super::{Action, LinkRequest};
+use crate::error::{Error, Result, Status};
+use crate::log::Level;
+use crate::protocol::{envelope, topic, Identity, Operation};
+use crate::sorted::SortedMap;
+
+use filters::Filter;
+use places::Places;
+pub use replies::Reply;
+
+/// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
+/// device can still answer while its posts have taken all places.
+pub const MAX_ANSWERS: usize = 100;
+/// How many calls that subscribe or unsubscribe may be without their outcome.
+const MAX_SUBSCRIPTION_CALLS: usize = 1_000;
+/// The return code of a refused filter in a SUBACK.
+const SUBACK_REFUSED: i32 = 0x80;
+const NO_ANSWER: &str = "no answer came in time";
+
+/// Who is told how an entry ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The host's call takes one of the places of its kind.
+    Host(Kind),
+    /// The outbox has timeouts of its own.
+    Outbox,
+    /// SUBSCRIBE packets. Their answer is passed on to whoever waits for one of the filters.
+    Exchange,
+}
+
+/// What the host has called. Each kind has a limit of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Message,
+    Answer,
+    Subscription,
+}
+
+/// A request to be sent.
+pub struct Outgoing<'a> {
+    pub operation: Operation,
+    pub identity: &'a Identity,
+    pub name: &'a str,
+    pub params: &'a [u8],
+    /// It ends with the reply, and not with the broker's acknowledgement.
+    pub until_reply: bool,
+}
+
+struct Entry {
+    owner: Owner,
+    waits_for: WaitsFor,
+    deadline: Option<u64>,
+}
+
+enum WaitsFor {
+    /// The acknowledgement of a publish.
+    Delivery,
+    /// The reply to a request that was sent. It comes on this topic.
+    Reply {
+        topic: String,
+    },
+    /// The broker's answer for this filter. If the filter is granted, the request is sent, and waits for its reply.
+    /// Without a request, the grant is the end. Other filters do not matter.
+    Filter {
+        filter: String,
+        request: Option<LinkRequest>,
+    },
+    /// The answer to a SUBSCRIBE packet with these filters.
+    Suback {
+        filters: Vec<String>,
+    },
+    Unsuback {
+        filter: String,
+    },
+}
+
+impl WaitsFor {
+    fn is_reply_on(&self, topic: &str) -> bool {
+        matches!(self, WaitsFor::Reply { topic: other } if other == topic)
+    }
+}
+
+/// How an entry ends.
+enum End {
+    /// Done, or failed.
+    With(Status, String),
+    Granted(u8),
+    Replied {
+        code: i32,
+        words: String,
+        topic: Vec<u8>,
+        payload: Zeroizing<Vec<u8>>,
+    },
+}
+
+pub struct Exchange {
+    next_token: u64,
+    /// The id of a request is its token plus this. It is random, so that a late reply to an earlier process matches
+    /// nothing.
+    first_id: u64,
+    timeout_ms: u64,
+    entries: SortedMap<u64, Entry>,
+    /// One for each [`Kind`].
+    places: [Places; 3],
+    /// The host's topic filters, and the topics on which replies come.
+    filters: SortedMap<String, Filter>,
+    /// How many filters a SUBSCRIBE packet may have. It is halved when the broker does not take a packet.
+    batch: usize,
+    /// The largest packet of filters that was answered on this link.
+    answered: usize,
+    /// What the outbox has not taken yet.
+    outcomes: Vec<(u64, Outcome)>,
+}
+
+impl Exchange {
+    pub fn new(settings: &Settings, first_id: u64) -> Exchange {
+        Exchange {
+            next_token: 1,
+            first_id,
+            timeout_ms: settings.reply_timeout_ms,
+            entries: SortedMap::new(),
+            places: [
+                Places::new("messages", settings.inflight as usize),
+                Places::new("answers to commands", MAX_ANSWERS),
+                Places::new("calls to subscribe and unsubscribe", MAX_SUBSCRIPTION_CALLS),
+            ],
+            filters: SortedMap::new(),
+            batch: (settings.subscribe_batch as usize).max(1),
+            answered: 0,
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Takes a place, if the owner has a limit.
+    fn admit(&mut self, owner: Owner) -> Result<()> {
+        match owner {
+            Owner::Host(kind) => self.places[kind as usize].take(),
+            Owner::Outbox | Owner::Exchange => Ok(()),
+        }
+    }
+
+    fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.entries.insert(token, Entry { owner, waits_for, deadline });
+        token
+    }
+
+    /// When an entry that begins now is overdue.
+    fn deadline_of(&self, owner: Owner, now: u64) -> Option<u64> {
+        (owner != Owner::Outbox).then(|| now.saturating_add(self.timeout_ms))
+    }
+
+    /// Publishes a message.
+    pub fn publish(
+        &mut self,
+        owner: Owner,
+        topic: String,
+        payload: Vec<u8>,
+        qos: u8,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        self.admit(owner)?;
+        let token = self.enter(owner, WaitsFor::Delivery, self.deadline_of(owner, now));
+        self.send(owner, LinkRequest::Publish { token, topic, payload, qos }, actions);
+        Ok(token)
+    }
+
+    /// Sends a request. EnOS replies only to a device that has subscribed to the reply topic, so the first request waits
+    /// for that.
+    pub fn request(
+        &mut self,
+        owner: Owner,
+        request: Outgoing,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<u64> {
+        let Outgoing { operation, identity, name, params, until_reply } = request;
+        let token = self.next_token;
+        let payload = operation.request(&(self.first_id + token).to_string(), name, params)?;
+        envelope::check_size(payload.len())?;
+        self.admit(owner)?;
+        let topic = operation.topic(identity, name);
+        let reply_topic = topic::reply_topic(&topic);
+        let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
+        let deadline = self.deadline_of(owner, now);
+        if !until_reply {
+            self.enter(owner, WaitsFor::Delivery, deadline);
+        } else if self.is_granted(&reply_topic) {
+            self.enter(owner, WaitsFor::Reply { topic: reply_topic }, deadline);
+        } else {
+            let waits_for = WaitsFor::Filter { filter: reply_topic.clone(), request: Some(request) };
+            self.enter(owner, waits_for, deadline);
+            self.ask_for_reply_topic(reply_topic, now, actions);
+            return Ok(token);
+        }
+        self.send(owner, request, actions);
+        Ok(token)
+    }
+
+    /// Whether replies on this topic come. If not yet, the outcome of the entry in `Err` is whether they do.
+    pub fn can_reply(
+        &mut self,
+        topic: String,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> std::result::Result<(), u64> {
+        if self.is_granted(&topic) {
+            return Ok(());
+        }
+        let token = self.enter(Owner::Outbox, WaitsFor::Filter { filter: topic.clone(), request: None }, None);
+        self.ask_for_reply_topic(topic, now, actions);
+        Err(token)
+    }
+
+    fn send(&mut self, owner: Owner, request: LinkRequest, actions: &mut VecDeque<Action>) {
+        if let Owner::Host(kind) = owner {
+            self.places[kind as usize].hold(request.token());
+        }
+        self.expect_reply(&request);
+        actions.push_back(Action::Send(request));
+    }
+
+    /// The owner does not want the outcome any more.
+    pub fn forget(&mut self, token: u64) {
+        self.end(token, None, &mut VecDeque::new());
+    }
+
+    /// The outcomes of the outbox's entries, by their tokens.
+    pub fn take_outcomes(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Every call of the host has had its outcome.
+    pub fn is_idle(&self) -> bool {
+        self.places.iter().all(|places| places.calls == 0)
+    }
+
+    /// The host waits for nothing that was sent on the present link.
+    pub fn is_quiet(&self) -> bool {
+        self.is_idle() || self.entries.values().all(|entry| !self.is_sent_by_host(entry))
+    }
+
+    fn is_sent_by_host(&self, entry: &Entry) -> bool {
+        match (entry.owner, &entry.waits_for) {
+            (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
+            (Owner::Host(_), _) => true,
+            (Owner::Outbox | Owner::Exchange, _) => false,
+        }
+    }
+
+    /// Gives back the memory of what is empty.
+    pub fn release(&mut self) {
+        self.entries.release();
+        self.filters.release();
+        self.places.iter_mut().for_each(Places::release);
+    }
+
+    /// Tells the host, if a call of it was refused, that there is room again.
+    pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
+        self.places.iter_mut().for_each(|places| places.tell_room(actions));
+    }
+
+    /// Ends what was sent on the link: nobody knows what has arrived, and nothing is sent again. `unplanned`: the broker
+    /// or the network has ended the link.
+    pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
+        self.lose_filters(unplanned);
+        self.places.iter_mut().for_each(Places::let_all_go);
+        for token in self.entries.keys().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.entries.get(&token) else { continue };
+            let end = match (entry.owner, &entry.waits_for) {
+                // It is asked for again on the next link.
+                (Owner::Host(Kind::Subscription), WaitsFor::Filter { .. }) => continue,
+                (_, WaitsFor::Suback { .. }) => None,
+                // The loss has ended the subscription as well.
+                (_, WaitsFor::Unsuback { .. }) => Some(Status::ENOS_OK),
+                _ => Some(Status::ENOS_ERR_NETWORK),
+            };
+            self.end(token, end.map(|status| End::With(status, reason.to_owned())), actions);
+        }
+    }
+
+    fn let_go(&mut self, token: u64) {
+        self.places.iter_mut().for_each(|places| places.let_go(token));
+    }
+
+    pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        self.let_go(token);
+        match self.entries.get(&token) {
+            Some(Entry { waits_for: WaitsFor::Delivery, .. }) => self.done(token, actions),
+            // Not its end, but the outbox wants to know whether the broker or EnOS does not answer.
+            Some(Entry { owner: Owner::Outbox, .. }) => self.outcomes.push((token, Outcome::Delivered)),
+            _ => {}
+        }
+    }
+
+    pub fn not_delivered(&mut self, token: u64, reason: &str, actions: &mut VecDeque<Action>) {
+        self.let_go(token);
+        match self.entries.get(&token).map(|entry| &entry.waits_for) {
+            // The loss of the link follows, and ends it. If it does not, the deadline does.
+            Some(WaitsFor::Suback { .. } | WaitsFor::Unsuback { .. }) => {}
+            _ => self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, reason.to_owned())), actions),
+        }
+    }
+
+    /// The broker has acknowledged it.
+    pub fn done(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        self.end(token, Some(End::With(Status::ENOS_OK, String::new())), actions);
+    }
+
+    /// The entries that have a deadline. The timeout is the same for all, so the first is due first.
+    fn timed(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.entries.iter().filter_map(|(token, entry)| Some((*token, entry.deadline?)))
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.timed().next().map(|(_, at)| at)
+    }
+
+    /// Ends what had no answer in time. It may have arrived all the same.
+    pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        let due: Vec<u64> = self.timed().take_while(|(_, at)| *at <= now).map(|(token, _)| token).collect();
+        for token in due {
+            let filters = self.take_packet(token);
+            if filters.is_empty() {
+                self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, NO_ANSWER.to_owned())), actions);
+            } else {
+                self.not_answered(token, filters, now, actions);
+            }
+        }
+    }
+
+    /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
+    /// there any more, so nothing has a second outcome.
+    fn end(&mut self, token: u64, end: Option<End>, actions: &mut VecDeque<Action>) {
+        let Some(Entry { owner, waits_for, .. }) = self.entries.remove(&token) else { return };
+        if let Owner::Host(kind) = owner {
+            self.places[kind as usize].calls -= 1;
+        }
+        match (owner, end) {
+            (Owner::Host(_), Some(end)) => actions.push_back(Action::Emit(event(token, waits_for, end))),
+            (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
+            (Owner::Exchange, _) | (_, None) => {}
+        }
+    }
+}
+
+/// What the host is told.
+fn event(token: u64, waits_for: WaitsFor, end: End) -> Event {
+    let (kind, topic) = match waits_for {
+        WaitsFor::Delivery | WaitsFor::Suback { .. } => (EventKind::Delivered, String::new()),
+        WaitsFor::Reply { topic } => (EventKind::Reply, topic),
+        WaitsFor::Filter { filter, request: Some(_) } => (EventKind::Reply, filter),
+        WaitsFor::Filter { filter, request: None } => (EventKind::Subscribed, filter),
+        WaitsFor::Unsuback { filter } => (EventKind::Unsubscribed, filter),
+    };
+    let event = Event::new(kind, Status::ENOS_OK, "").token(token).topic(topic);
+    match end {
+        End::With(status, detail) => {
+            let code = if status == Status::ENOS_ERR_REFUSED { SUBACK_REFUSED } else { 0 };
+            Event { status, detail, ..event }.code(code)
+        }
+        End::Granted(qos) => Event { qos: i32::from(qos), ..event },
+        End::Replied { code, words, topic, payload } => {
+            let is_ok = code == envelope::CODE_OK;
+            let status = if is_ok { Status::ENOS_OK } else { Status::ENOS_ERR_REFUSED };
+            let detail = envelope::in_words(code, words);
+            Event { status, detail, payload, ..event }.code(code).topic(topic)
+        }
+    }
+}
+
+/// What the outbox is told.
+fn outcome(end: End) -> Outcome {
+    match end {
+        End::With(Status::ENOS_OK, _) | End::Granted(_) => Outcome::Delivered,
+        End::With(status, reason) => Outcome::NotDelivered { status, reason },
+        End::Replied { code, words, topic, payload } => Outcome::Reply { code, words, topic, payload },
+    }
+}

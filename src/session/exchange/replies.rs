@@ -1,0 +1,70 @@
+//! Which request a reply answers. EnOS answers a request that it cannot read without an id, and then that is a guess.
+
+use super::*;
+
+/// Whose a message is.
+pub enum Reply {
+    /// It answers this entry.
+    To { token: u64, code: i32, words: String },
+    /// A refusal without an id, of one of several requests.
+    Unclear,
+}
+
+impl Exchange {
+    /// What this reply answers. `None`: nobody waits for it.
+    pub fn find(&mut self, topic: &[u8], payload: &[u8]) -> Option<Reply> {
+        let topic = std::str::from_utf8(topic).ok()?;
+        match envelope::parse_reply(payload) {
+            Ok(reply) => {
+                self.count_reply(topic);
+                let id = reply.id.parse().ok().filter(|id: &u64| id.to_string() == reply.id)?;
+                let token = id.checked_sub(self.first_id)?;
+                let is_awaited = self.entries.get(&token).is_some_and(|entry| entry.waits_for.is_reply_on(topic));
+                is_awaited.then_some(Reply::To { token, code: reply.code, words: reply.message })
+            }
+            Err(_) => self.find_without_id(topic, payload),
+        }
+    }
+
+    /// It counts only if it can be meant for one request and no other. A success is never taken for anyone's.
+    fn find_without_id(&mut self, topic: &str, payload: &[u8]) -> Option<Reply> {
+        let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
+        let owed = self.count_reply(topic);
+        let waiting = self.entries.iter().filter(|(_, entry)| entry.waits_for.is_reply_on(topic));
+        let waiting: Vec<u64> = waiting.map(|(token, _)| *token).take(2).collect();
+        Some(match waiting[..] {
+            [] => return None,
+            [token] if owed <= 1 => Reply::To { token, code, words },
+            _ => Reply::Unclear,
+        })
+    }
+
+    /// Ends the entry that a message [answers](Self::find).
+    pub fn replied(
+        &mut self,
+        token: u64,
+        code: i32,
+        words: String,
+        topic: Vec<u8>,
+        payload: Zeroizing<Vec<u8>>,
+        actions: &mut VecDeque<Action>,
+    ) {
+        self.end(token, Some(End::Replied { code, words, topic, payload }), actions);
+    }
+
+    /// A reply to this will come, if its topic is subscribed to.
+    pub(super) fn expect_reply(&mut self, request: &LinkRequest) {
+        let LinkRequest::Publish { topic, .. } = request else { return };
+        if let Some(known) = self.filters.get_mut(&topic::reply_topic(topic)) {
+            known.owed = known.owed.saturating_add(u32::from(known.granted));
+        }
+    }
+
+    /// One of them has come. Returns how many there were.
+    fn count_reply(&mut self, topic: &str) -> u32 {
+        let Some(known) = self.filters.get_mut(&topic.to_owned()) else { return 0 };
+        let owed = known.owed;
+        known.owed = owed.saturating_sub(1);
+        owed
+    }
+}

@@ -1,0 +1,344 @@
+//! SUBSCRIBE packets of many filters, and requests that wait for theirs.
+
+use super::*;
+use crate::session::tests::world;
+
+use {EventKind as Kinds, Status as S};
+
+const HOST: Owner = Owner::Host(Kind::Message);
+
+/// An exchange whose broker is the test.
+struct Desk {
+    exchange: Exchange,
+    actions: VecDeque<Action>,
+    now: u64,
+    /// Token, topic and payload.
+    published: Vec<(u64, String, String)>,
+    events: Vec<Event>,
+    logged: Vec<String>,
+}
+
+type Packet = (u64, Vec<String>);
+
+const POST: Operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+
+fn identity(device: usize) -> Identity {
+    Identity::new("pk", &format!("{device:03}"), None).unwrap()
+}
+
+fn reply_topic(device: usize) -> String {
+    POST.reply_topic(&identity(device), "")
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let settings = Settings { inflight: 1_000, ..world::settings() };
+        let exchange = Exchange::new(&settings, 1_000_000);
+        let (actions, published, events, logged) = (VecDeque::new(), Vec::new(), Vec::new(), Vec::new());
+        Desk { exchange, actions, now: 0, published, events, logged }
+    }
+
+    /// With so many filters of the host, and as many reply topics, on a new link.
+    fn with_filters(host: usize, reply_topics: usize) -> Desk {
+        let mut desk = Desk::new();
+        desk.subscribe(host);
+        (0..reply_topics).for_each(|device| {
+            desk.post(device);
+        });
+        desk.packets();
+        desk.lose_link(false);
+        desk.events.clear();
+        desk
+    }
+
+    fn subscribe(&mut self, filters: usize) -> Vec<u64> {
+        let subscribe =
+            |n| self.exchange.subscribe(format!("f/{n:03}"), 1, false, self.now, &mut self.actions).unwrap();
+        (0..filters).map(subscribe).collect()
+    }
+
+    fn post(&mut self, device: usize) -> u64 {
+        self.request(HOST, device, true)
+    }
+
+    fn request(&mut self, owner: Owner, device: usize, until_reply: bool) -> u64 {
+        let identity = &identity(device);
+        let request = Outgoing { operation: POST, identity, name: "", params: b"{}", until_reply };
+        self.exchange.request(owner, request, self.now, &mut self.actions).unwrap()
+    }
+
+    fn link_up(&mut self) -> Vec<Packet> {
+        self.exchange.link_up(self.now, &mut self.actions);
+        self.packets()
+    }
+
+    fn lose_link(&mut self, unplanned: bool) {
+        self.exchange.link_down("lost", unplanned, &mut self.actions);
+        self.packets();
+    }
+
+    /// The SUBSCRIBE packets that were sent since this was called last.
+    fn packets(&mut self) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        for action in self.actions.drain(..) {
+            match action {
+                Action::Send(LinkRequest::Subscribe { token, filters }) => {
+                    packets.push((token, filters.into_iter().map(|(filter, _)| filter).collect()));
+                }
+                Action::Send(LinkRequest::Publish { token, topic, payload, .. }) => {
+                    self.published.push((token, topic, String::from_utf8(payload).unwrap()));
+                }
+                Action::Emit(event) => self.events.push(event),
+                Action::Log(_, text) => self.logged.push(text),
+                _ => {}
+            }
+        }
+        packets
+    }
+
+    /// The broker answers a packet; then this is what is sent.
+    fn answer(&mut self, (token, filters): &Packet, granted: impl Fn(&str) -> bool) -> Vec<Packet> {
+        let granted = filters.iter().map(|filter| granted(filter).then_some(1)).collect();
+        self.exchange.subscribed(*token, granted, self.now, &mut self.actions);
+        self.packets()
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<Packet> {
+        self.now += ms;
+        self.exchange.expire(self.now, &mut self.actions);
+        self.packets()
+    }
+
+    /// A message comes. Whether it was the reply to a request.
+    fn reply(&mut self, device: usize, id: u64) -> bool {
+        let payload = format!(r#"{{"id":"{id}","code":200}}"#).into_bytes();
+        let topic = reply_topic(device).into_bytes();
+        let Some(Reply::To { token, code, words }) = self.exchange.find(&topic, &payload) else { return false };
+        self.exchange.replied(token, code, words, topic, payload.into(), &mut self.actions);
+        self.packets();
+        true
+    }
+
+    /// The events since this was called last.
+    fn told(&mut self) -> Vec<(EventKind, u64, Status)> {
+        self.events.drain(..).map(|event| (event.kind, event.token, event.status)).collect()
+    }
+}
+
+fn sizes(packets: &[Packet]) -> Vec<usize> {
+    packets.iter().map(|(_, filters)| filters.len()).collect()
+}
+
+#[test]
+fn a_new_link_asks_for_a_hundred_filters_a_packet() {
+    let mut desk = Desk::with_filters(256, 150);
+    let packets = desk.link_up();
+    assert_eq!(sizes(&packets), [100, 100, 56, 100, 50], "reply topics are apart from the host's filters");
+    let all: Vec<&String> = packets.iter().flat_map(|(_, filters)| filters).collect();
+    let expected = (0..256).map(|n| format!("f/{n:03}")).chain((0..150).map(reply_topic));
+    assert!(all.into_iter().cloned().eq(expected));
+    for packet in &packets {
+        assert!(desk.answer(packet, |_| true).is_empty());
+    }
+    let told = desk.told();
+    assert!(
+        told.len() == 256 && told.iter().all(|(kind, _, status)| (*kind, *status) == (Kinds::Subscribed, S::ENOS_OK))
+    );
+    assert!(desk.exchange.is_idle() && desk.exchange.entries.is_empty());
+}
+
+#[test]
+fn one_refused_filter_of_many_is_told_and_the_others_hold() {
+    let mut desk = Desk::new();
+    let tokens = desk.subscribe(50);
+    let packets = desk.link_up();
+    assert!(desk.answer(&packets[0], |filter| filter != "f/007").is_empty(), "it is not asked for again");
+    let mut told = desk.told();
+    assert_eq!(told.remove(7), (Kinds::Subscribed, tokens[7], S::ENOS_ERR_REFUSED));
+    assert!(told.iter().all(|(_, _, status)| *status == S::ENOS_OK) && told.len() == 49);
+    desk.lose_link(true);
+    assert_eq!(sizes(&desk.link_up()), [50], "it is no reason for smaller packets");
+}
+
+/// It takes 10, and refuses all filters of a larger packet.
+#[test]
+fn a_packet_that_is_refused_whole_is_asked_for_in_halves() {
+    let mut desk = Desk::with_filters(200, 0);
+    let mut packets = desk.link_up();
+    let mut seen = Vec::new();
+    while let Some(packet) = packets.pop() {
+        seen.push(packet.1.len());
+        packets.extend(desk.answer(&packet, |_| packet.1.len() <= 10));
+    }
+    assert!([100, 50, 25, 12, 6].iter().all(|size| seen.contains(size)), "{seen:?}");
+    let told = desk.told();
+    assert!(told.len() == 200 && told.iter().all(|(_, _, status)| *status == S::ENOS_OK), "{told:?}");
+    desk.lose_link(true);
+    assert!(sizes(&desk.link_up())[..33].iter().all(|size| *size == 6), "it is known from then on");
+}
+
+#[test]
+fn a_filter_that_is_refused_by_itself_is_told_in_the_end() {
+    let mut desk = Desk::new();
+    let tokens = desk.subscribe(3);
+    let mut packets = desk.link_up();
+    while let Some(packet) = packets.pop() {
+        packets.extend(desk.answer(&packet, |_| false));
+    }
+    let mut told = desk.told();
+    told.sort_by_key(|(_, token, _)| *token);
+    assert_eq!(told, tokens.iter().map(|token| (Kinds::Subscribed, *token, S::ENOS_ERR_REFUSED)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_broker_that_hangs_up_on_large_packets_gets_smaller_ones() {
+    let mut desk = Desk::with_filters(100, 0);
+    for size in [100, 50, 25, 12, 6, 3, 1, 1] {
+        assert_eq!(desk.link_up()[0].1.len(), size);
+        desk.lose_link(true);
+    }
+}
+
+#[test]
+fn a_link_that_ends_for_another_reason_leaves_the_packets_as_they_are() {
+    let mut desk = Desk::with_filters(200, 0);
+    desk.link_up();
+    desk.lose_link(false);
+    let packets = desk.link_up();
+    desk.answer(&packets[0], |_| true);
+    desk.lose_link(true);
+    assert_eq!(sizes(&desk.link_up()), [100, 100], "one as large was answered on that link");
+    let mut desk = Desk::with_filters(1, 0);
+    desk.link_up();
+    desk.lose_link(true);
+    desk.subscribe(100);
+    assert_eq!(sizes(&desk.link_up()), [100], "a single filter is as small as it gets");
+}
+
+#[test]
+fn a_packet_that_is_not_answered_is_told_and_asked_for_in_halves() {
+    let mut desk = Desk::new();
+    let tokens = desk.subscribe(4);
+    let late = desk.link_up().remove(0);
+    let packets = desk.wait(30_000);
+    assert_eq!(
+        desk.told(),
+        tokens.iter().map(|token| (Kinds::Subscribed, *token, S::ENOS_ERR_TIMEOUT)).collect::<Vec<_>>()
+    );
+    assert_eq!(sizes(&packets), [2, 2]);
+    desk.answer(&late, |_| true);
+    assert_eq!(desk.told(), [], "an answer that comes so late is not told");
+    desk.answer(&packets[0], |_| true);
+    assert_eq!(desk.told(), [(Kinds::Subscribed, 0, S::ENOS_OK); 2], "that they are granted now is news");
+    assert_eq!(sizes(&desk.wait(30_000)), [1, 1]);
+    assert_eq!(desk.told(), [(Kinds::Subscribed, 0, S::ENOS_ERR_TIMEOUT); 2]);
+    assert!(desk.wait(30_000).is_empty(), "a single filter is not asked for again on this link");
+}
+
+#[test]
+fn a_request_waits_for_its_own_filter_only() {
+    let mut desk = Desk::with_filters(256, 3);
+    let packets = desk.link_up();
+    let tokens: Vec<u64> = (0..4).map(|device| desk.post(device)).collect();
+    let own = desk.packets();
+    assert_eq!(own.iter().map(|(_, filters)| &filters[..]).collect::<Vec<_>>(), [[reply_topic(3)]]);
+    assert!(desk.published.is_empty());
+    desk.answer(&own[0], |_| true);
+    assert_eq!(desk.published.remove(0).0, tokens[3], "nobody else was answered yet");
+    // The host's own packets come before this one, and stay without an answer.
+    desk.answer(packets.last().unwrap(), |filter| filter != reply_topic(1));
+    let sent: Vec<u64> = desk.published.iter().map(|(token, ..)| *token).collect();
+    assert_eq!(sent, [tokens[0], tokens[2]]);
+    assert_eq!(desk.told(), [(Kinds::Reply, tokens[1], S::ENOS_ERR_REFUSED)]);
+    // It is asked for by the next request, and on the next link.
+    desk.post(1);
+    assert_eq!(sizes(&desk.packets()), [1]);
+    desk.lose_link(false);
+    assert_eq!(sizes(&desk.link_up()).last(), Some(&4));
+}
+
+#[test]
+fn a_reply_that_comes_before_the_suback_is_nobodys_or_counts() {
+    let mut desk = Desk::new();
+    let token = desk.post(0);
+    let packet = desk.packets().remove(0);
+    let id = 1_000_000 + token;
+    assert!(!desk.reply(0, id), "the request was not sent yet");
+    desk.answer(&packet, |_| true);
+    assert!(desk.published[0].2.contains(&format!(r#""id":"{id}""#)));
+    // The host subscribes to the topic as well. What comes before that is answered is a reply all the same.
+    desk.exchange.subscribe(reply_topic(0), 0, true, 0, &mut desk.actions).unwrap();
+    let packet = desk.packets().remove(0);
+    let second = desk.post(0);
+    assert!(desk.reply(0, id) && desk.published.len() == 2);
+    assert_eq!(desk.told(), [(Kinds::Reply, token, S::ENOS_OK)]);
+    desk.answer(&packet, |_| false);
+    assert!(desk.reply(0, 1_000_000 + second), "it was on its way before the refusal");
+    assert!(!desk.reply(0, 1_000_000 + second), "it has its outcome");
+}
+
+#[test]
+fn what_is_overdue_before_the_suback_is_not_sent() {
+    let mut desk = Desk::new();
+    let first = desk.post(0);
+    let packet = desk.packets().remove(0);
+    desk.wait(29_999);
+    let second = desk.post(0);
+    // The packet's own time is over, too, and it has one filter only.
+    desk.wait(1);
+    let told = [first, second].map(|token| (Kinds::Reply, token, S::ENOS_ERR_TIMEOUT));
+    assert_eq!(desk.told(), told);
+    desk.answer(&packet, |_| true);
+    assert!(desk.published.is_empty() && desk.exchange.is_idle());
+}
+
+#[test]
+fn a_reply_topic_that_the_host_unsubscribes_is_asked_for_again() {
+    let mut desk = Desk::with_filters(0, 1);
+    let packets = desk.link_up();
+    desk.answer(&packets[0], |_| true);
+    let token = desk.exchange.unsubscribe(reply_topic(0), true, 0, &mut desk.actions).unwrap();
+    let packets = desk.packets();
+    assert_eq!(packets[0].1, [reply_topic(0)]);
+    desk.exchange.done(token, &mut desk.actions);
+    desk.post(0);
+    assert!(desk.published.is_empty());
+    desk.answer(&packets[0], |_| true);
+    assert_eq!(desk.published.len(), 1);
+}
+
+#[test]
+fn a_refused_reply_topic_that_nobody_waits_for_is_logged() {
+    let mut desk = Desk::with_filters(0, 2);
+    let packets = desk.link_up();
+    desk.answer(&packets[0], |filter| filter == reply_topic(0));
+    assert!(desk.told().is_empty() && desk.logged.len() == 1 && desk.logged[0].contains(&reply_topic(1)));
+}
+
+#[test]
+fn the_outbox_gets_one_outcome_for_each_entry() {
+    let mut desk = Desk::new();
+    let Err(asking) = desk.exchange.can_reply(reply_topic(0), 0, &mut desk.actions) else { panic!("nobody has asked") };
+    let packet = desk.packets().remove(0);
+    desk.answer(&packet, |_| true);
+    let outcomes = desk.exchange.take_outcomes();
+    assert!(matches!(outcomes[..], [(token, Outcome::Delivered)] if token == asking));
+    let [plain, answered, lost] = [false, true, true].map(|until_reply| desk.request(Owner::Outbox, 0, until_reply));
+    for token in [plain, answered] {
+        desk.exchange.delivered(token, &mut desk.actions);
+    }
+    assert!(desk.reply(0, 1_000_000 + answered));
+    assert_eq!(desk.exchange.deadline(), None, "it has timeouts of its own");
+    desk.lose_link(true);
+    let outcomes = desk.exchange.take_outcomes().into_iter().map(|(token, outcome)| {
+        let what = match outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Reply { .. } => "reply",
+            Outcome::NotDelivered { .. } => "not delivered",
+        };
+        (token, what)
+    });
+    let outcomes = outcomes.collect::<Vec<_>>();
+    assert_eq!(outcomes, [(plain, "delivered"), (answered, "delivered"), (answered, "reply"), (lost, "not delivered")]);
+    assert!(desk.exchange.entries.is_empty() && desk.told().is_empty());
+}

@@ -1,0 +1,89 @@
+//! docs/messages.md, from the table of operations and the doc comments of its values.
+
+use std::fmt::Write;
+use std::fs;
+
+use enos::protocol::operations::{Durability, Params, Reply, Row, Senders, TABLE};
+use enos::protocol::topic::{self, Scope};
+use enos::protocol::Identity;
+use support::native::root;
+
+pub const PATH: &str = "docs/messages.md";
+const SOURCE: &str = "src/protocol/operations/mod.rs";
+
+const OPENING: &str = "\
+# Messages
+
+What a device can tell or ask EnOS. Each operation is a row of the table in
+[`src/protocol/operations`](../src/protocol/operations/mod.rs). `make messages` writes this page from that table.
+
+A program sends them with `enos_client_publish()`, `enos_client_post_measurepoints()` and `enos_client_publish_batch()`.
+The numbers are also in a device's storage, so they are never used again for another operation.
+";
+
+pub fn generate() -> String {
+    let source = fs::read_to_string(root().join(SOURCE)).unwrap();
+    let mut out = OPENING.to_owned();
+    for row in TABLE {
+        let name = format!("{:?}", row.operation);
+        write!(out, "\n## {name}\n\n{}\n\n| | |\n|---|---|\n", comment(&source, &name)).unwrap();
+        for (what, value) in cells(row) {
+            writeln!(out, "| {what} | {value} |").unwrap();
+        }
+    }
+    out
+}
+
+fn cells(row: &Row) -> Vec<(&'static str, String)> {
+    let code = |text: String| format!("`{text}`");
+    let none = || "none".to_owned();
+    let params = match row.params {
+        Params::Object => "a JSON object".to_owned(),
+        Params::Array { most } => format!("a JSON array of at most {most} items"),
+        Params::Bytes => "any bytes, which are the whole payload".to_owned(),
+    };
+    let reply = match row.reply {
+        Reply::None => none(),
+        Reply::Json => format!("{}: `id`, `code`, `data`, `message`", code(topic::reply_topic(&topic(row)))),
+        Reply::Bytes => format!("{}: any bytes", code(topic::reply_topic(&topic(row)))),
+    };
+    let durable = match row.durable {
+        Durability::Never => "no".to_owned(),
+        Durability::Kept => "yes".to_owned(),
+        Durability::KeptThenLate(late) => format!("yes; as `{late:?}` on a later link, with `ENOS_PUBLISH_RESUME`"),
+    };
+    let method = match row.params {
+        Params::Bytes => none(),
+        Params::Object | Params::Array { .. } => code(row.operation.method("{name}")),
+    };
+    vec![
+        ("number", (row.operation as i32).to_string()),
+        ("topic", code(topic(row))),
+        ("method", method),
+        ("params", params),
+        ("reply", reply),
+        ("durable", durable),
+        ("sender", senders(row.senders)),
+        ("QoS", row.qos.to_string()),
+    ]
+}
+
+fn topic(row: &Row) -> String {
+    let identity = Identity::new("{product key}", "{device key}", None).unwrap();
+    let name = if row.scope == Scope::Own { "{topic}" } else { "{name}" };
+    row.operation.topic(&identity, name)
+}
+
+fn senders(Senders { device, subdevice, gateway }: Senders) -> String {
+    let all = [(device, "a device"), (subdevice, "a gateway for a sub-device"), (gateway, "a gateway")];
+    let words: Vec<_> = all.into_iter().filter(|(may, _)| *may).map(|(_, who)| who).collect();
+    words.join(", ")
+}
+
+/// The doc comment of a value of the enumeration.
+fn comment(source: &str, name: &str) -> String {
+    let declaration = format!("    {name} = ");
+    let (before, _) = source.split_once(&declaration).unwrap_or_else(|| panic!("{SOURCE} has no {name}"));
+    let lines: Vec<_> = before.lines().rev().map_while(|line| line.trim().strip_prefix("///")).map(str::trim).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
