@@ -1,32 +1,25 @@
 //! One CONNECT and the connection that comes of it, as one Paho object.
 
 use super::callbacks;
-use super::context::{Context, Handle};
+use super::context::Context;
+use super::convert::{check, check_qos, create, string, too_large, topic_filter, OVERHEAD, PACKET, STRING};
 use super::inbox::Inbox;
 use super::keeper::{self, Attendance};
 use super::tls::{Secured, Tls};
 use super::trace;
 use super::wake::Waker;
 use crate::error::{Error, Result, Status};
+use crate::protocol::topic::validate_publish_topic;
 pub use paho_engine::link::Traffic;
 use paho_engine::link::{self as wire, Settings};
 use paho_engine::{enos_paho_pump, enos_paho_set_link, sys as paho};
 use std::ffi::{c_int, c_void, CString};
 use std::net::SocketAddr;
-use std::ptr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Bytes that an MQTT string can have.
-const STRING: usize = 65_535;
-/// Bytes that an MQTT packet can have after its header.
-const PACKET: usize = 268_435_455;
-/// Bytes of these in a PUBLISH beside topic and payload: the topic's length and the packet id.
-const OVERHEAD: usize = 2 + 2;
 /// Bytes of the name of a network interface.
 const INTERFACE: usize = 15;
-/// Calls that may wait in Paho beside the messages in flight: subscriptions, QoS 0.
-const QUEUE: c_int = 128;
 /// What Paho's own connect timeout is longer than the one that its caller keeps.
 const MARGIN_MS: u64 = 3_000;
 /// Packets that one step handles at most, so that a flood does not starve the loop: as many as it takes out then.
@@ -80,45 +73,15 @@ impl Link {
         if options.password.len() > STRING {
             return Err(too_large("the password", STRING));
         }
-        let interface = options.interface.as_deref().map(|name| string("the interface", name)).transpose()?;
-        if interface.as_ref().is_some_and(|name| name.as_bytes().len() > INTERFACE) {
-            return Err(too_large("the name of the interface", INTERFACE));
-        }
         let inflight = c_int::try_from(options.inflight).unwrap_or(c_int::MAX).clamp(1, STRING as c_int);
 
-        let prepared = options.tls.as_ref().map(Secured::prepare).transpose()?;
-        let (secured, tls) = prepared.map_or((None, None), |(secured, tls)| (Some(secured), Some(tls)));
-        if let Some(secured) = &secured {
-            secured.warn();
-        }
-        let mut wire = wire::Link::new(Settings {
-            address: options.address,
-            interface,
-            tls,
-            keep_alive_s: options.keep_alive_s,
-            max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
-            observe: trace::packet,
-        });
-        wire.count_in(Arc::clone(&options.traffic));
+        let (secured, wire) = connection(options)?;
         let handle = create(&client_id, inflight)?;
         let context = Arc::new(Context::new(handle, options, secured, wire, generation, Arc::clone(inbox)));
         let attendance = Arc::new(Attendance::new(options.unattended_ms));
         let waker = Arc::clone(inbox.waker());
-        let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
-        let address = Arc::as_ptr(&context).cast_mut().cast();
-        // Before CONNECT goes out: a message may follow CONNACK at once.
-        // SAFETY: the context, and the connection in it, live until destroy has returned (see Drop, and below).
-        let set_up = check(
-            unsafe {
-                context.enter(|handle| {
-                    enos_paho_set_link(handle, &wire::table::TABLE, context.wire());
-                    paho::MQTTAsync_setCallbacks(handle, address, lost, message, None)
-                })
-            },
-            "the connection",
-        );
         // The keeper may step it from here on.
-        match set_up.and_then(|()| keeper::enter(&context, &attendance)) {
+        match set_up(&context).and_then(|()| keeper::enter(&context, &attendance)) {
             Ok(place) => {
                 let link = Link { context, attendance, waker, place };
                 link.connect(options, &username, inflight)?;
@@ -191,10 +154,8 @@ impl Link {
 
     /// Publishes at QoS 0 or 1; not retained. The outcome is `Delivered` or `NotDelivered`.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8, token: u64) -> Result<()> {
+        validate_publish_topic(topic)?;
         let name = string("the topic", topic)?;
-        if topic.is_empty() || [b'+', b'#'].iter().any(|wildcard| topic.as_bytes().contains(wildcard)) {
-            return Err(Error::invalid("the topic to publish to is empty or has a wildcard (+ or #) in it"));
-        }
         let room = PACKET - OVERHEAD - topic.len();
         if payload.len() > room {
             return Err(too_large("the payload", room));
@@ -335,79 +296,40 @@ impl Drop for Link {
     }
 }
 
-/// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
-fn create(client_id: &CString, buffered: c_int) -> Result<Handle> {
-    let mut options = paho::MQTTAsync_createOptions {
-        sendWhileDisconnected: 0,
-        allowDisconnectedSendAtAnyTime: 0,
-        // Messages in flight count, too.
-        maxBufferedMessages: buffered.saturating_mul(2).saturating_add(QUEUE),
-        MQTTVersion: paho::MQTTVERSION_3_1_1 as c_int,
-        ..Default::default()
-    };
-    let mut handle = ptr::null_mut();
-    // SAFETY: the strings and the options live across the call, which copies them. The link knows the address.
+/// Makes the connection under Paho, which does nothing yet.
+fn connection(options: &LinkOptions) -> Result<(Option<Secured>, wire::Link)> {
+    let interface = options.interface.as_deref().map(|name| string("the interface", name)).transpose()?;
+    if interface.as_ref().is_some_and(|name| name.as_bytes().len() > INTERFACE) {
+        return Err(too_large("the name of the interface", INTERFACE));
+    }
+    let prepared = options.tls.as_ref().map(Secured::prepare).transpose()?;
+    let (secured, tls) = prepared.unzip();
+    if let Some(secured) = &secured {
+        secured.warn();
+    }
+    let mut wire = wire::Link::new(Settings {
+        address: options.address,
+        interface,
+        tls,
+        keep_alive_s: options.keep_alive_s,
+        max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
+        observe: trace::packet,
+    });
+    wire.count_in(Arc::clone(&options.traffic));
+    Ok((secured, wire))
+}
+
+/// Gives Paho the connection and the callbacks. This comes before the CONNECT, because a message may follow the CONNACK
+/// at once.
+fn set_up(context: &Arc<Context>) -> Result<()> {
+    let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
+    let address = Arc::as_ptr(context).cast_mut().cast();
+    // SAFETY: the context, and the connection in it, live until destroy has returned (see `open` and `Drop`).
     let rc = unsafe {
-        paho::MQTTAsync_createWithOptions(
-            &mut handle,
-            c"tcp://link".as_ptr(),
-            client_id.as_ptr(),
-            paho::MQTTCLIENT_PERSISTENCE_NONE as c_int,
-            ptr::null_mut(),
-            &mut options,
-        )
+        context.enter(|handle| {
+            enos_paho_set_link(handle, &wire::table::TABLE, context.wire());
+            paho::MQTTAsync_setCallbacks(handle, address, lost, message, None)
+        })
     };
-    check(rc, "the connection").map(|()| Handle(handle))
+    check(rc, "the connection")
 }
-
-fn check_qos(qos: u8) -> Result<c_int> {
-    match qos {
-        0 | 1 => Ok(c_int::from(qos)),
-        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "EnOS has QoS 0 and 1, not 2")),
-        _ => Err(Error::invalid("the QoS is neither 0 nor 1")),
-    }
-}
-
-/// An MQTT string, as C has it.
-fn string(name: &str, text: &str) -> Result<CString> {
-    if text.len() > STRING {
-        return Err(too_large(name, STRING));
-    }
-    CString::new(text).map_err(|_| Error::invalid(format!("{name} has a NUL character in it")))
-}
-
-/// A filter that a broker takes; many end the connection over another.
-fn topic_filter(filter: &str) -> Result<CString> {
-    let mut levels = filter.split('/').rev();
-    let last = levels.next().unwrap_or_default();
-    let fits = |level: &str, wildcards: &[&str]| wildcards.contains(&level) || !level.contains(['+', '#']);
-    if filter.is_empty() || !fits(last, &["+", "#"]) || !levels.all(|level| fits(level, &["+"])) {
-        return Err(Error::invalid(
-            "the topic filter is empty, or has a + that is not a whole level, or a # that is not the whole last level",
-        ));
-    }
-    string("the topic filter", filter)
-}
-
-fn too_large(name: &str, limit: usize) -> Error {
-    Error::new(Status::ENOS_ERR_TOO_LARGE, format!("{name} is longer than {limit} bytes"))
-}
-
-fn check(rc: c_int, what: &str) -> Result<()> {
-    let error = match rc {
-        0 => return Ok(()),
-        paho::MQTTASYNC_DISCONNECTED => Error::new(Status::ENOS_ERR_STATE, "there is no connection to the broker"),
-        paho::MQTTASYNC_BAD_UTF8_STRING => {
-            Error::invalid(format!("{what}: a string has characters that MQTT does not allow"))
-        }
-        paho::MQTTASYNC_MAX_BUFFERED_MESSAGES | paho::MQTTASYNC_NO_MORE_MSGIDS => {
-            Error::new(Status::ENOS_ERR_QUEUE_FULL, "too many messages are under way; wait for an outcome")
-        }
-        NO_MEMORY => Error::new(Status::ENOS_ERR_NO_MEMORY, format!("there is no memory for {what}")),
-        _ => Error::new(Status::ENOS_ERR_STATE, format!("{what} cannot be made (Paho's code {rc})")),
-    };
-    Err(error)
-}
-
-/// Paho's code for a failed allocation, which its header does not name.
-const NO_MEMORY: c_int = -99;
