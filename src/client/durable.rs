@@ -9,7 +9,7 @@ use std::sync::{MutexGuard, PoisonError};
 use super::{broken, check_backlog, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::outbox::{self, MAX_TOGETHER};
+use crate::protocol::outbox::{self, Message, MAX_TOGETHER};
 use crate::protocol::{Request, Suspect, Totals};
 use crate::session::{Input, OutboxEnds, PageFound, Place, Session, StorageFailure};
 use crate::storage::queue::{Counts, DeadLetter, Found, Opened, Queue};
@@ -57,8 +57,8 @@ impl Client {
         }
     }
 
-    /// Shows what waits, in order, until `look` returns false.
-    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, &Request) -> bool) -> Result<()> {
+    /// Shows what waits, in order, until `look` returns false. `None`: this version cannot read it.
+    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, Option<&Request>) -> bool) -> Result<()> {
         let mut page = 0;
         loop {
             let mut queue = self.opened_queue()?;
@@ -76,7 +76,7 @@ impl Client {
             for (index, message) in messages.iter().enumerate() {
                 let token = outbox::token(page, index);
                 let waits = self.session()?.place(token) != Place::Through;
-                if message.as_ref().is_some_and(|message| waits && !look(token, message)) {
+                if message.as_ref().is_some_and(|message| waits && !look(token, message.request())) {
                     return Ok(());
                 }
             }
@@ -173,7 +173,7 @@ impl Client {
         Input::PagesFinished { through, result }
     }
 
-    pub(super) fn set_aside(&self, token: u64, code: i32, message: &Request) -> Input {
+    pub(super) fn set_aside(&self, token: u64, code: i32, message: &Message) -> Input {
         let set_aside = |queue: &mut Queue| match self.session()?.place(token) {
             Place::Leaving => queue.set_aside(token, code, message),
             // While another thread had the queue, the host has dropped it, or new messages needed its room.

@@ -14,7 +14,7 @@ use crate::log;
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
 use crate::protocol::{Identity, SecureMode, SignParams};
-use crate::session::{Action, Candidate, Event, Input, MAX_ANSWERS};
+use crate::session::{Action, Credential, Event, Input, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Arrival, Inbox};
 use crate::transport::link::{Link, LinkOptions, Traffic};
@@ -61,7 +61,7 @@ struct LinkSettings {
 
 struct Attempt {
     number: u64,
-    candidate: Candidate,
+    credential: Credential,
     timestamp_ms: u64,
     addresses: VecDeque<SocketAddr>,
     link: Option<Link>,
@@ -129,9 +129,9 @@ impl Runner {
             self.generation += 1;
             let params = SignParams {
                 identity: &self.identity,
-                secret: &attempt.candidate.secret,
-                mode: attempt.candidate.mode(),
-                method: attempt.candidate.method,
+                secret: &attempt.credential.secret,
+                mode: attempt.credential.mode(),
+                method: attempt.credential.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
             let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
@@ -253,11 +253,11 @@ impl Client {
             Action::StoreSecrets(secrets) => return runner.stored.store_secrets(secrets),
             Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
-            Action::Open { attempt, candidate, timestamp_ms } => {
+            Action::Open { attempt, credential, timestamp_ms } => {
                 runner.drop_link();
                 self.counters.attempt();
                 let addresses = VecDeque::new();
-                runner.attempt = Some(Attempt { number: attempt, candidate, timestamp_ms, addresses, link: None });
+                runner.attempt = Some(Attempt { number: attempt, credential, timestamp_ms, addresses, link: None });
                 runner.resolver.start(&runner.server.host, runner.server.port, runner.generation, &self.inbox);
             }
             Action::Abandon { attempt, reason } => {
@@ -297,7 +297,7 @@ impl Client {
     pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
         let is_activating = |runner: &Runner| {
             let attempt = runner.attempt.as_ref();
-            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.candidate.mode() == SecureMode::Product)
+            attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.credential.mode() == SecureMode::Product)
         };
         if !is_activating(runner) {
             return false;

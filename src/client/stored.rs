@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::log;
 use crate::protocol::{Secret, SignMethod, Standing};
-use crate::session::{Accepted, Input, KeptSecret, Loaded, StorageFailure};
+use crate::session::{Accepted, DeviceSecret, Input, Loaded, StorageFailure};
 use crate::storage::contents::{StoredBudget, StoredSecret, StoredSign};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::{Records, RecordsError, Storing};
@@ -52,7 +52,7 @@ impl Stored {
     }
 
     /// Begins to store these, in the place of what is not the newest.
-    pub fn store_secrets(&mut self, secrets: Vec<KeptSecret>) -> Option<Input> {
+    pub fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> Option<Input> {
         let Some(records) = self.records.as_deref() else { return Some(Input::SecretsStored(Ok(()))) };
         let next = (1 - self.newest.0, self.newest.1.wrapping_add(1));
         let stored = StoredSecrets { number: next.1, secrets: secrets.into_iter().map(to_stored).collect() };
@@ -184,14 +184,14 @@ fn encoding(error: crate::error::Error) -> StorageFailure {
     StorageFailure { code: 0, message: error.message }
 }
 
-fn to_stored(kept: KeptSecret) -> (Standing, StoredSecret) {
+fn to_stored(kept: DeviceSecret) -> (Standing, StoredSecret) {
     let secret = Zeroizing::new(kept.secret.as_bytes().to_vec());
     (kept.standing, StoredSecret { secret, asset_id: kept.asset_id })
 }
 
-fn from_stored((standing, stored): (Standing, StoredSecret)) -> Outcome<KeptSecret> {
+fn from_stored((standing, stored): (Standing, StoredSecret)) -> Outcome<DeviceSecret> {
     match Secret::new(&stored.secret) {
-        Ok(secret) => Ok(KeptSecret { secret, asset_id: stored.asset_id, standing, brought_by: 0 }),
+        Ok(secret) => Ok(DeviceSecret { secret, asset_id: stored.asset_id, standing, brought_by: 0 }),
         Err(error) => Err(StorageFailure { code: 0, message: format!("a secret in the storage: {}", error.message) }),
     }
 }

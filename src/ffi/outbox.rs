@@ -102,7 +102,8 @@ pub struct enos_outbox_message {
     pub code: i32,
     /// 0.
     pub reserved: u32,
-    /// Where to; "" for a post of measure points. NULL: it cannot be read any more.
+    /// Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
+    /// of the library.
     pub topic: *const c_char,
     /// Its payload, or the post's "params"; never NULL.
     pub payload: *const u8,
@@ -234,10 +235,10 @@ pub unsafe extern "C" fn enos_client_outbox_each(
             let look = |token, code, message: Option<&Request>| show(token, code, message, |shown| cb(ctx, shown) == 0);
             match which {
                 w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
-                    client.each_waiting(&mut |token, message| look(token, 0, Some(message)))
+                    client.each_waiting(&mut |token, message| look(token, 0, message))
                 }
                 w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
-                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.message.as_ref()))
+                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.request.as_ref()))
                 }
                 w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
             }

@@ -1,5 +1,7 @@
 //! What the queue in the storage and the session's outbox say to each other: tokens, counts, and who is suspected.
 
+use super::Request;
+
 /// Messages that can be accepted together, and share a page of the queue.
 pub const MAX_TOGETHER: usize = 256;
 
@@ -14,6 +16,51 @@ pub fn token(page: u64, index: usize) -> u64 {
 /// Page and index of the message with this token. `None`: it is not the token of a durable message.
 pub fn place(token: u64) -> Option<(u64, usize)> {
     (token & TOKENS != 0 && token < TOKENS << 1).then_some(((token & !TOKENS) >> 8, (token & 0xFF) as usize))
+}
+
+/// A message of the outbox, as it is read back.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Message {
+    Request(Request),
+    /// A later version of the library accepted it, and this one cannot send it. It becomes a dead letter.
+    Unknown {
+        /// As they are stored.
+        bytes: Vec<u8>,
+        /// What is unknown about it.
+        words: String,
+    },
+}
+
+impl Message {
+    /// About as many bytes as it takes in memory.
+    pub fn size(&self) -> usize {
+        match self {
+            Message::Request(request) => request.size(),
+            Message::Unknown { bytes, .. } => bytes.len(),
+        }
+    }
+
+    /// Whether it is completed only by its reply.
+    pub fn until_reply(&self) -> bool {
+        self.request().is_some_and(|request| request.until_reply)
+    }
+
+    pub fn request(&self) -> Option<&Request> {
+        match self {
+            Message::Request(request) => Some(request),
+            Message::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Shows no params.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Message::Request(request) => request.fmt(f),
+            Message::Unknown { words, .. } => f.write_str(words),
+        }
+    }
 }
 
 /// Messages and bytes: how many the queue has ever held before some point, or the difference of two such counts.

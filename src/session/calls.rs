@@ -30,14 +30,14 @@ impl Session {
     /// From then on the filter is asked for on every link. The token's outcome is SUBSCRIBED.
     pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
         topic::validate_filter(filter)?;
-        let online = self.is_online();
+        let online = self.connection.is_online();
         self.requests.subscribe(filter.to_owned(), qos, online, now.ms, &mut self.actions)
     }
 
     /// The token's outcome is UNSUBSCRIBED.
     pub fn unsubscribe(&mut self, now: Now, filter: &str) -> Result<u64> {
         topic::validate_filter(filter)?;
-        let online = self.is_online();
+        let online = self.connection.is_online();
         self.requests.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
     }
 
@@ -50,12 +50,8 @@ impl Session {
         Ok(token)
     }
 
-    fn is_online(&self) -> bool {
-        matches!(self.phase, Phase::Online { .. })
-    }
-
     fn check_online(&self) -> Result<()> {
-        if self.is_online() {
+        if self.connection.is_online() {
             return Ok(());
         }
         Err(Error::new(

@@ -1,6 +1,6 @@
 //! The session's outbox: between it, the link and the host's storage.
 
-use super::outbox::{Around, LinkEnd, Place, UntilReply};
+use super::outbox::{Around, Place, UntilReply};
 use super::*;
 use crate::protocol::{Request, Totals};
 
@@ -20,7 +20,7 @@ impl Session {
     pub fn dead_letters_dropped(&mut self, tokens: Vec<u64>) {
         let words = "the outbox was full, and this was its oldest dead letter";
         let event = Event::new(EventKind::DeadLetterDropped, Status::ENOS_ERR_QUEUE_FULL, words);
-        tokens.into_iter().for_each(|token| self.emit(event.clone().token(token)));
+        self.actions.extend(tokens.into_iter().map(|token| Action::Emit(event.clone().token(token))));
     }
 
     /// Where a durable message stands.
@@ -71,17 +71,6 @@ impl Session {
         f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, requests, actions, rng });
     }
 
-    /// `conflict`: another client has probably ended it.
-    pub(super) fn end_outbox_link(&mut self, now: Now, conflict: bool) {
-        let end = match self.phase {
-            Phase::Closing { .. } => LinkEnd::Planned,
-            Phase::Online { stalled: true, .. } => LinkEnd::Stalled,
-            _ if conflict => LinkEnd::Conflict,
-            _ => LinkEnd::Lost,
-        };
-        self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
-    }
-
     /// What goes out beside the outbox comes out of the same throughput.
     pub(super) fn count_live(&mut self, now: Now, bytes: usize) {
         if let Some(outbox) = self.outbox.as_deref_mut() {
@@ -96,11 +85,8 @@ impl Session {
         }
         let mut stalled = false;
         self.with_outbox(now, |outbox, around| stalled = outbox.pump(tidy, around));
-        if let (true, Phase::Online { stalled, .. }) = (stalled, &mut self.phase) {
-            *stalled = true;
-            let reason = "the broker does not acknowledge what it is sent".to_owned();
-            self.actions.push_back(Action::Abandon { attempt: self.attempt, reason });
-            self.with_outbox(now, |outbox, _| outbox.stop());
+        if stalled {
+            self.with_connection(now, Connection::stalled);
         }
     }
 }

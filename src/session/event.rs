@@ -125,6 +125,16 @@ impl Event {
         }
     }
 
+    /// Inbound messages were dropped.
+    pub fn dropped(count: u64) -> Event {
+        let words = format!(
+            "{count} inbound messages were dropped: they were too large, the queue was full, or they came on the topic of \
+             an activation that is not awaited"
+        );
+        let code = i32::try_from(count).unwrap_or(i32::MAX);
+        Event::new(EventKind::Overflow, Status::ENOS_ERR_QUEUE_FULL, words).code(code)
+    }
+
     pub fn code(mut self, detail_code: i32) -> Event {
         self.detail_code = detail_code;
         self

@@ -1,12 +1,12 @@
 //! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
 
-use super::credentials::{Accepted, Candidate};
+use super::connection::{Accepted, Credential, DeviceSecret};
 use super::event::Event;
-use super::secrets::KeptSecret;
 use crate::error::Status;
 use crate::log::Level;
 use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::{Request, Suspect, Totals};
+use crate::protocol::outbox::Message;
+use crate::protocol::{Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -47,7 +47,7 @@ pub struct OutboxEnds {
 
 /// What stands at a page of it.
 pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Request>> },
+    Messages { next: u64, after: Totals, messages: Vec<Option<Message>> },
     Nothing { next: u64 },
     Lost { next: u64, words: String },
 }
@@ -72,7 +72,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Those that could be read, the oldest first.
-    pub secrets: Vec<KeptSecret>,
+    pub secrets: Vec<DeviceSecret>,
     /// Why that may not be all: only without it is there no other secret.
     pub failure: Option<StorageFailure>,
     pub accepted: Option<Accepted>,
@@ -92,13 +92,13 @@ pub enum Action {
     /// Read everything; answered by [`Input::Loaded`].
     Load,
     /// Store, load again, compare; answered by [`Input::SecretsStored`].
-    StoreSecrets(Vec<KeptSecret>),
+    StoreSecrets(Vec<DeviceSecret>),
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
     /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
     Open {
         attempt: u64,
-        candidate: Candidate,
+        credential: Credential,
         timestamp_ms: u64,
     },
     /// Drop the link at once; answered by Failed.
@@ -133,7 +133,7 @@ pub enum Action {
     SetAside {
         token: u64,
         code: i32,
-        message: Request,
+        message: Message,
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),

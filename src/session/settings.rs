@@ -1,6 +1,6 @@
 //! What a session is made from.
 
-use super::budget::BudgetLimits;
+use super::connection::BudgetLimits;
 use super::outbox::OutboxSettings;
 use crate::protocol::{Identity, Secret, SignMethod};
 

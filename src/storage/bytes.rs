@@ -34,6 +34,10 @@ impl Writer {
         self.bytes(&n.to_le_bytes());
     }
 
+    pub(super) fn u64(&mut self, n: u64) {
+        self.bytes(&n.to_le_bytes());
+    }
+
     /// The caller has checked that its length fits.
     pub(super) fn text(&mut self, text: &str) {
         debug_assert!(text.len() <= usize::from(u16::MAX));

@@ -25,13 +25,13 @@ use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
 use super::requests::Requests;
 use super::Action;
 use crate::error::Status;
-use crate::protocol::{envelope, outbox, Identity, Request, Totals};
+use crate::protocol::outbox::{self, Message};
+use crate::protocol::{envelope, Identity, Totals};
 
 use doubt::Doubt;
 use flow::Flow;
 pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
-pub use trial::LinkEnd;
 use trial::UnderWay;
 
 /// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
@@ -176,8 +176,8 @@ impl Outbox {
     }
 
     /// The one event of a message.
-    fn tell(token: u64, message: &Request, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
-        let kind = if message.until_reply { EventKind::Reply } else { EventKind::Delivered };
+    fn tell(token: u64, message: &Message, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
+        let kind = if message.until_reply() { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
         event.payload = answer.payload.into();
         actions.push_back(Action::Emit(event));
@@ -193,7 +193,7 @@ impl Outbox {
         let Some(slot) = self.window.get_mut(at) else { return };
         let token = slot.token;
         let passed = match outcome {
-            Outcome::Delivered if slot.message.until_reply => {
+            Outcome::Delivered if slot.message.until_reply() => {
                 slot.state = State::Sent { request, acknowledged: Some(around.now) };
                 false
             }
@@ -314,19 +314,23 @@ impl Outbox {
                 return;
             }
             let Some(slot) = self.window.next_waiting() else { return };
-            let message = &slot.message;
-            let operation = message.sent_as(slot.page < self.live_from);
-            if message.until_reply {
-                let topic = operation.reply_topic(&self.identity, &message.name);
-                self.asking = around.requests.can_reply(topic, around.now, around.actions).err();
-                if self.asking.is_some() {
-                    return;
+            let state = match &slot.message {
+                Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
+                Message::Request(message) => {
+                    let operation = message.sent_as(slot.page < self.live_from);
+                    if message.until_reply {
+                        let topic = operation.reply_topic(&self.identity, &message.name);
+                        self.asking = around.requests.can_reply(topic, around.now, around.actions).err();
+                        if self.asking.is_some() {
+                            return;
+                        }
+                    }
+                    self.flow.spend(message.size(), around.now);
+                    match around.requests.keep(operation, &self.identity, message, around.actions) {
+                        Ok(request) => State::Sent { request, acknowledged: None },
+                        Err(error) => State::Refused(Answer::words(&error.message)),
+                    }
                 }
-            }
-            self.flow.spend(message.size(), around.now);
-            let state = match around.requests.keep(operation, &self.identity, message, around.actions) {
-                Ok(request) => State::Sent { request, acknowledged: None },
-                Err(error) => State::Refused(Answer::words(&error.message)),
             };
             self.window.advance(state);
             self.given_back = None;

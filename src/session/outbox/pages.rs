@@ -1,6 +1,7 @@
 //! The outbox and the queue in the host's storage: which pages are read, what they hold, what has gone from them.
 
 use super::*;
+use crate::protocol::Request;
 
 /// Of each message of a page whether it waits for a reply, `None` for one that was gone; or why it cannot be read.
 pub type UntilReply = Result<Vec<Option<bool>>, String>;
@@ -47,11 +48,11 @@ impl Outbox {
             self.window.len() + messages.len() <= self.settings.window && self.window.bytes() + bytes <= WINDOW_BYTES;
         if *next_read == page && fits {
             *next_read = next;
-            self.take(page, next, after, messages.into_iter().map(Some).collect());
+            self.take(page, next, after, messages.into_iter().map(Message::Request).map(Some).collect());
         }
     }
 
-    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Request>>) {
+    fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Message>>) {
         self.last_after = after;
         self.pages.push_back(Page { next, after, left: messages.iter().flatten().count() });
         for (index, message) in messages.into_iter().enumerate() {
@@ -120,7 +121,7 @@ impl Outbox {
                 around.requests.forget(request);
             }
             if !slot.told {
-                drop_one(slot.token, slot.message.until_reply, around.actions);
+                drop_one(slot.token, slot.message.until_reply(), around.actions);
             }
         }
         while self.pages.front().is_some_and(|page| page.next <= next) {
@@ -241,7 +242,7 @@ impl Outbox {
     }
 
     /// The first message, when it is to be set aside.
-    fn leave(&mut self) -> Option<(u64, i32, Request)> {
+    fn leave(&mut self) -> Option<(u64, i32, Message)> {
         let slot = self.window.front_mut()?;
         let State::Refused(answer) = &mut slot.state else { return None };
         let (code, answer) = (answer.code, std::mem::take(answer));

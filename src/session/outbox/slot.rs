@@ -5,21 +5,22 @@ use std::collections::VecDeque;
 use super::super::io::Outcome;
 use super::{Around, Outbox};
 use crate::error::Status;
+use crate::protocol::outbox::Message;
 use crate::protocol::request::{stamped, PostTime, CLOCK_IS_SET_MS};
-use crate::protocol::{Request, Totals};
+use crate::protocol::Totals;
 
 /// A message, from being read until it is through.
 pub struct Slot {
     pub token: u64,
     pub page: u64,
-    pub message: Request,
+    pub message: Message,
     pub state: State,
     /// Its one event is out: where it is sent again after that, then for the sake of the order alone.
     pub told: bool,
 }
 
 impl Slot {
-    pub fn new(token: u64, page: u64, message: Request) -> Slot {
+    pub fn new(token: u64, page: u64, message: Message) -> Slot {
         Slot { token, page, message, state: State::Waiting, told: false }
     }
 
@@ -109,7 +110,7 @@ impl Window {
 
     pub fn push(&mut self, slot: Slot) {
         self.bytes += slot.message.size();
-        self.until_reply += usize::from(slot.message.until_reply);
+        self.until_reply += usize::from(slot.message.until_reply());
         self.slots.push_back(slot);
     }
 
@@ -131,7 +132,7 @@ impl Window {
     fn leave(&mut self, at: usize, slot: &Slot) {
         let size = slot.message.size();
         self.bytes -= size;
-        self.until_reply -= usize::from(slot.message.until_reply);
+        self.until_reply -= usize::from(slot.message.until_reply());
         if at < self.sent {
             self.sent -= 1;
             self.sent_bytes -= size;
@@ -145,17 +146,18 @@ impl Window {
     /// The first that waits gets its time, if it has none and somebody knows it. False: that may still come.
     pub fn stamp(&mut self, boot: u64, around: &Around) -> bool {
         let Some(slot) = self.slots.get_mut(self.sent) else { return true };
-        let PostTime::Stamp(moment) = slot.message.time else { return true };
+        let Message::Request(request) = &mut slot.message else { return true };
+        let PostTime::Stamp(moment) = request.time else { return true };
         if moment.boot == boot && boot != 0 {
             if around.wall_ms < CLOCK_IS_SET_MS {
                 return false;
             }
-            let params = &mut slot.message.params;
+            let params = &mut request.params;
             let before = params.len();
             *params = stamped(params, around.wall_ms.saturating_sub(around.now.saturating_sub(moment.ms)));
             self.bytes += params.len() - before;
         }
-        slot.message.time = PostTime::Own;
+        request.time = PostTime::Own;
         true
     }
 

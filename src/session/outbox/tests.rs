@@ -1,6 +1,6 @@
 use super::*;
 use crate::protocol::request::{Moment, PostTime};
-use crate::protocol::Operation;
+use crate::protocol::{Operation, Request};
 use crate::session::requests::Replied;
 use crate::session::LinkRequest;
 
@@ -64,14 +64,22 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     };
     assert!(pump(&mut outbox, &mut requests).iter().any(read));
     // The storage was read before the host dropped the message, and is heard of after that.
-    let before = PageFound::Messages { next: 2, after: LIMITS, messages: vec![Some(post(PostTime::Without)); 2] };
+    let before = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![Some(Message::Request(post(PostTime::Without))); 2],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| {
         outbox.forget(outbox::token(1, 0), around);
         outbox.page_read(1, Ok(before), around);
     });
     let wanted = pump(&mut outbox, &mut requests);
     assert!(wanted.iter().all(read) && wanted.len() == 1, "it is read once more");
-    let found = PageFound::Messages { next: 2, after: LIMITS, messages: vec![None, Some(post(PostTime::Without))] };
+    let found = PageFound::Messages {
+        next: 2,
+        after: LIMITS,
+        messages: vec![None, Some(Message::Request(post(PostTime::Without)))],
+    };
     actions(&mut outbox, &mut requests, |outbox, around| outbox.page_read(1, Ok(found), around));
     let sent = pump(&mut outbox, &mut requests);
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);

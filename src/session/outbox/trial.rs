@@ -2,21 +2,10 @@
 
 use super::doubt::OTHERS;
 use super::*;
+use crate::session::connection::LinkEnd;
 
 /// In memory of those that are tried in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;
-
-/// How a link came to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum LinkEnd {
-    /// The host wanted it so.
-    Planned,
-    /// The broker had taken nothing for too long.
-    Stalled,
-    /// Another client is probably logged in as this device.
-    Conflict,
-    Lost,
-}
 
 /// What a link had of the outbox at its end.
 #[derive(Clone, Copy)]
@@ -140,8 +129,8 @@ impl Outbox {
     /// Where those are that can be tried in the place of the first message.
     fn others(&self) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
-        let answered = front.message.until_reply && self.doubt.wants_answer(front.token);
-        self.window.positions(|slot| slot.message.until_reply || !answered)
+        let answered = front.message.until_reply() && self.doubt.wants_answer(front.token);
+        self.window.positions(|slot| slot.message.until_reply() || !answered)
     }
 
     /// EnOS has refused one of several messages and does not say which: all go again, each by itself. One that is alone

@@ -48,7 +48,7 @@ impl Desk {
     }
 
     fn link(&mut self, what: LinkEvent) {
-        self.feed(Input::Link { attempt: self.session.attempt, what });
+        self.feed(Input::Link { attempt: self.session.connection.attempt, what });
     }
 
     fn go_online(&mut self) {

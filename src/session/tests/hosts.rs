@@ -28,7 +28,7 @@ fn attempts(settings: Settings, until: u64, answer: impl Fn(&Action) -> Option<L
     session.connect(at(now));
     while now < until {
         while let Some(action) = session.next_action() {
-            let attempt = session.attempt;
+            let attempt = session.connection.attempt;
             if let Some(what) = answer(&action) {
                 tries += 1;
                 session.handle(at(now), Input::Link { attempt, what });
@@ -75,7 +75,7 @@ fn a_disconnect_that_is_taken_back_while_loading_is_told_as_that() {
     session.connect(at(1_000));
     session.handle(at(1_000), empty());
     assert_eq!(session.state(), State::Activating);
-    let attempt = session.attempt;
+    let attempt = session.connection.attempt;
     session.handle(at(1_100), Input::Link { attempt, what: LinkEvent::Connected });
     session.handle(at(1_200), Input::Link { attempt, what: super::world::activation("device-secret") });
     session.handle(at(1_200), Input::SecretsStored(Ok(())));
@@ -107,7 +107,7 @@ fn a_device_secret_is_tried_again_when_an_activation_brings_none() {
     world.connect();
     assert!(world.run_to(State::Activating, 130 * MINUTE));
     world.run_until(world.now + MINUTE);
-    assert_eq!(world.session.standing().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
+    assert_eq!(world.session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
     // Somebody mends the cloud.
     world.cloud.secret = Some("device-secret".into());
     assert!(world.run_to(State::Online, 130 * MINUTE), "{:?}", world.kinds());

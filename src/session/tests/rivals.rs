@@ -238,7 +238,7 @@ fn a_rival_that_never_gives_way_does_not_draw_the_client_into_a_fight() {
     let losses = cloud.losses(client);
     assert!(losses[..2].iter().all(|event| event.status == S::ENOS_ERR_NETWORK));
     assert!(losses[2..].iter().all(|event| event.status == S::ENOS_ERR_CONFLICT));
-    assert_eq!(cloud.clients[client].session.standing().map(|error| error.status), Some(S::ENOS_ERR_CONFLICT));
+    assert_eq!(cloud.clients[client].session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_CONFLICT));
     for hour in 0..10 {
         let connects = cloud.connects_between(client, hour * HOUR, (hour + 1) * HOUR);
         assert!((1..=10).contains(&connects), "{connects} CONNECTs in hour {hour}");
@@ -255,7 +255,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
     cloud.leave(rival);
     cloud.run_for(20 * MINUTE);
     assert_eq!(cloud.clients[client].session.state(), State::Online, "no wait is longer than 16 minutes");
-    assert!(cloud.clients[client].session.standing().is_none());
+    assert!(cloud.clients[client].session.blocked_by().is_none());
     cloud.run_for(HOUR);
     let told = cloud.losses(client).len();
     cloud.end_link();

@@ -32,7 +32,7 @@ fn a_refused_product_secret_is_told_at_once_and_tried_again_much_later() {
     assert_eq!((last.kind, last.status), (Kind::Disconnected, S::ENOS_ERR_ACTIVATION_REFUSED));
     assert!((590_000..=3_600_000).contains(&last.retry_in_ms));
     assert!(last.detail.contains("HMACSHA1") && last.detail.contains("SHA1") && last.detail.contains("SHA256"));
-    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_ACTIVATION_REFUSED);
+    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_REFUSED);
     assert_eq!(world.cloud.connects.len(), 2);
     world.run_until(world.now + 62 * MINUTE);
     assert!(world.cloud.connects.len() >= 4);
@@ -87,11 +87,11 @@ fn no_retry_when_the_host_wants_none() {
     let mut world = World::new(7, settings, SignMethod::Sha1);
     world.connect();
     assert!(world.run_to(State::Online, 30_000), "the steps of an activation are no retries");
-    let attempt = world.session.attempt;
+    let attempt = world.session.connection.attempt;
     world.feed(Input::Link { attempt, what: lost("reset") });
     assert_eq!(world.session.state(), State::Idle);
     assert_eq!(world.events.last().unwrap().retry_in_ms, 0);
-    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_NETWORK);
+    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_NETWORK);
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
     let mut world = static_world(SignMethod::Sha256);
     world.connect();
     assert!(!world.run_to(State::Online, 5_000));
-    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_CREDENTIALS);
+    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_CREDENTIALS);
     world.rates.no_answer = 1000;
     assert!(world.run_to(State::Connecting, 70 * MINUTE));
-    assert!(world.session.standing().is_none(), "an attempt is under way");
+    assert!(world.session.blocked_by().is_none(), "an attempt is under way");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn silence_says_nothing_against_a_method_that_has_worked() {
             world.connect();
             if activated {
                 assert!(world.run_to(State::Online, MINUTE));
-                let attempt = world.session.attempt;
+                let attempt = world.session.connection.attempt;
                 world.feed(Input::Link { attempt, what: lost("reset") });
             } else {
                 while world.disk.secrets.is_empty() {
@@ -139,7 +139,7 @@ fn a_clock_that_was_never_set_signs_with_a_constant() {
         session.connect(now);
         session.handle(now, Input::Loaded(Box::default()));
         let opened = std::iter::from_fn(|| session.next_action()).find_map(|action| match action {
-            Action::Open { timestamp_ms, candidate, .. } => Some((timestamp_ms, candidate.mode())),
+            Action::Open { timestamp_ms, credential, .. } => Some((timestamp_ms, credential.mode())),
             _ => None,
         });
         assert_eq!(opened, Some((signed, SecureMode::Product)));

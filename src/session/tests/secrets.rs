@@ -17,7 +17,7 @@ use {EventKind as Kind, Status as S};
 fn what_could_not_be_read_is_not_overwritten() {
     let mut world = world();
     let secret = Secret::new(b"device-secret").unwrap();
-    let kept = KeptSecret { secret, asset_id: None, standing: Standing::Unproven, brought_by: 0 };
+    let kept = DeviceSecret { secret, asset_id: None, standing: Standing::Unproven, brought_by: 0 };
     world.cloud.secret = Some("device-secret".into());
     let now = world.now();
     world.session.connect(now);
@@ -37,7 +37,7 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 1_000);
     world.rates.store_fails = 1000;
-    let (now, attempt) = (world.now(), world.session.attempt);
+    let (now, attempt) = (world.now(), world.session.connection.attempt);
     world.session.handle(now, Input::Link { attempt, what: activation("device-secret-1") });
     assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
     assert!(world.session.has_unsaved_secret());
@@ -83,7 +83,7 @@ fn a_login_that_could_not_be_noted_is_noted_at_the_next_one() {
     assert!(world.run_to(State::Online, MINUTE));
     assert_eq!(world.disk.secrets[0].standing, Standing::Unproven);
     world.rates.store_fails = 0;
-    let attempt = world.session.attempt;
+    let attempt = world.session.connection.attempt;
     world.feed(Input::Link { attempt, what: lost("reset") });
     assert!(world.run_to(State::Online, 3 * MINUTE));
     assert_eq!(world.disk.secrets[0].standing, Standing::First);
@@ -127,11 +127,11 @@ fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     world.connect();
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 29_000);
-    assert!(world.session.standing().is_none());
+    assert!(world.session.blocked_by().is_none());
     world.run_until(world.now + 3_000);
     assert_eq!(world.kinds(), [(Kind::ActivationLate, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
     assert_eq!(world.events[0].retry_in_ms, 600_000);
-    assert_eq!(world.session.standing().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
+    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
     assert_eq!(world.session.state(), State::Activating, "stays connected");
     world.rates.push_lost = 0;
     world.run_until(world.now + 9 * MINUTE);
@@ -149,7 +149,7 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     world.run_until(world.now + 1_000);
     world.disconnect();
     assert!(world.run_to(State::Waiting, 3_000));
-    let attempt = world.session.attempt;
+    let attempt = world.session.connection.attempt;
     world.feed(Input::Link { attempt, what: activation("device-secret-1") });
     assert!(world.disk.holds("device-secret-1"));
     assert!(world.run_to(State::Idle, 5_000));
@@ -249,7 +249,7 @@ fn what_is_no_activation_of_this_device_is_not_handed_over_and_told_of_later() {
     world.connect();
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 1_000);
-    let attempt = world.session.attempt;
+    let attempt = world.session.connection.attempt;
     for (device, secret) in [("dk", ""), ("another", "his-secret")] {
         let payload = format!(
             r#"{{"method":"thing.activate.info","params":{{"productKey":"pk","deviceKey":"{device}","deviceSecret":"{secret}"}}}}"#
@@ -272,7 +272,7 @@ fn no_activation_is_taken_from_a_link_that_has_not_asked_for_one() {
     let mut world = world();
     world.connect();
     assert!(world.run_to(State::Online, MINUTE));
-    let (attempt, told) = (world.session.attempt, world.events.len());
+    let (attempt, told) = (world.session.connection.attempt, world.events.len());
     world.feed(Input::Link { attempt, what: activation("forged") });
     assert_eq!((world.session.state(), world.events.len()), (State::Online, told));
     assert!(!world.disk.holds("forged") && !world.session.has_unsaved_secret());
@@ -285,7 +285,7 @@ fn a_second_secret_that_comes_while_the_link_of_the_first_is_being_closed_is_kep
     world.connect();
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 1_000);
-    let attempt = world.session.attempt;
+    let attempt = world.session.connection.attempt;
     world.rates.store_fails = 1000;
     world.feed(Input::Link { attempt, what: activation("forged") });
     world.disconnect();

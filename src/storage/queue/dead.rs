@@ -6,9 +6,10 @@
 
 use zeroize::Zeroizing;
 
-use super::page::{decode_message, encode_message};
+use super::message;
 use super::{Done, Queue};
-use crate::protocol::{outbox, Request, Totals};
+use crate::protocol::outbox::{self, Message};
+use crate::protocol::{Request, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::Value;
@@ -24,8 +25,8 @@ pub struct DeadLetter {
     pub token: u64,
     /// EnOS's code; 0 for other reasons.
     pub code: i32,
-    /// `None`: what is there cannot be read.
-    pub message: Option<Request>,
+    /// `None`: this version cannot read what is there.
+    pub request: Option<Request>,
 }
 
 /// Where dead letters are, and how many. Between the two ends some may be gone.
@@ -51,8 +52,11 @@ impl Dead {
 
 impl Queue {
     /// Keeps a message that cannot succeed. It is still in the queue, until that is told that it is through.
-    pub fn set_aside(&mut self, token: u64, code: i32, message: &Request) -> Done<()> {
-        self.keep(token, code, MESSAGE, &encode_message(Some(message)))
+    pub fn set_aside(&mut self, token: u64, code: i32, message: &Message) -> Done<()> {
+        match message {
+            Message::Request(request) => self.keep(token, code, MESSAGE, &message::encode(request)),
+            Message::Unknown { bytes, .. } => self.keep(token, code, MESSAGE, bytes),
+        }
     }
 
     /// Keeps what stands where a page should.
@@ -183,8 +187,12 @@ fn decode(bytes: &[u8]) -> std::result::Result<DeadLetter, RecordError> {
     let mut reader = Reader::new(bytes);
     let (token, code) = (reader.u64()?, reader.u32()? as i32);
     let message = match reader.u8()? {
-        MESSAGE => decode_message(reader.rest())?,
+        MESSAGE => message::decode(reader.rest())?,
         _ => None,
     };
-    Ok(DeadLetter { token, code, message })
+    let request = message.and_then(|message| match message {
+        Message::Request(request) => Some(request),
+        Message::Unknown { .. } => None,
+    });
+    Ok(DeadLetter { token, code, request })
 }

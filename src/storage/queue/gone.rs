@@ -1,6 +1,6 @@
 //! Messages that the host drops while they wait: what is left of their page stays where it is.
 
-use super::page::{self, Page};
+use super::page;
 use super::{Done, Found, Queue};
 use crate::log;
 use crate::protocol::outbox;
@@ -15,19 +15,8 @@ impl Queue {
             return Ok(false);
         }
         let Value::Whole(data) = self.records.look(Role::Outbox(at))? else { return Ok(false) };
-        let (before, messages) = match page::decode(&data) {
-            Ok(Page::Whole { before, mut messages }) => match messages.get_mut(index) {
-                Some(message @ Some(_)) => {
-                    *message = None;
-                    (before, messages)
-                }
-                _ => return Ok(false),
-            },
-            // Its other parts say nothing without the first.
-            Ok(Page::Part { before, part }) if part.index == 0 && index == 0 => (before, vec![None]),
-            _ => return Ok(false),
-        };
-        self.records.store(Role::Outbox(at), &page::encode_rest(before, &messages))?;
+        let Ok(Some(rest)) = page::without(&data, index) else { return Ok(false) };
+        self.records.store(Role::Outbox(at), &rest)?;
         // It is gone. A page that cannot be removed now is removed in its turn.
         if let Err(error) = self.finish_gone() {
             log::warn("storage", format_args!("room for others comes later: {error}"));

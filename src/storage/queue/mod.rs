@@ -11,13 +11,14 @@
 mod dead;
 mod gone;
 mod index;
+mod message;
 mod open;
 mod page;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Status};
-use crate::protocol::outbox::MAX_TOGETHER;
+use crate::protocol::outbox::{Message, MAX_TOGETHER};
 use crate::protocol::{Request, Suspect, Totals};
 use crate::storage::record::Role;
 use crate::storage::records::{Records, RecordsError, Value};
@@ -123,7 +124,7 @@ pub enum Found {
         next: u64,
         after: Totals,
         /// `None`: the host has dropped it.
-        messages: Vec<Option<Request>>,
+        messages: Vec<Option<Message>>,
     },
     /// It was through already.
     Nothing { next: u64 },
@@ -196,7 +197,7 @@ impl Queue {
             }
             let gone = match self.find_at(page, true)? {
                 Found::Messages { next, after, messages } => {
-                    let until_reply = messages.iter().map(|one| one.as_ref().map(|one| one.until_reply)).collect();
+                    let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
                     Dropped { page, next, after, until_reply: Ok(until_reply) }
                 }
                 Found::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::protocol::request::PostTime;
+use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{outbox, Operation};
 use crate::storage::key_value::{Change, KeyValue};
 use crate::storage::vtable::StorageError;
@@ -77,6 +77,17 @@ fn message(number: u32, len: usize) -> Request {
     Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own }
 }
 
+fn known(message: Message) -> Request {
+    match message {
+        Message::Request(request) => request,
+        Message::Unknown { words, .. } => panic!("{words}"),
+    }
+}
+
+fn set_aside(queue: &mut Queue, token: u64, code: i32, request: Request) {
+    queue.set_aside(token, code, &Message::Request(request)).unwrap();
+}
+
 /// All that is in the queue, from its head on.
 fn contents(queue: &mut Queue) -> Vec<Request> {
     let opened = queue.open().unwrap();
@@ -84,7 +95,7 @@ fn contents(queue: &mut Queue) -> Vec<Request> {
     while at < opened.tail {
         at = match queue.read(at, false).unwrap() {
             Found::Messages { next, messages, .. } => {
-                all.extend(messages.into_iter().flatten());
+                all.extend(messages.into_iter().flatten().map(known));
                 next
             }
             Found::Nothing { next } => next,
@@ -206,13 +217,13 @@ fn dead_letters_stay_until_they_are_dropped() {
     // Large ones take several values.
     let len = |number: u64| if number % 10 == 0 { 70_000 } else { 5 };
     for number in 0..30 {
-        queue.set_aside(number, 1206, &message(number as u32, len(number))).unwrap();
+        set_aside(&mut queue, number, 1206, message(number as u32, len(number)));
     }
     let mut queue = memory.queue(WIDE);
     queue.open().unwrap();
     for (number, letter) in (0..).zip(letters(&queue)) {
         assert_eq!((letter.token, letter.code), (number, 1206));
-        assert_eq!(letter.message, Some(message(number as u32, len(number))));
+        assert_eq!(letter.request, Some(message(number as u32, len(number))));
     }
     for number in (0..30).filter(|number| number % 3 > 0).rev() {
         assert!(queue.drop_dead_letter(number).unwrap());
@@ -236,7 +247,7 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
     let mut queue = memory.queue(limits);
     for number in 0..4 {
         let appended = queue.append(&[message(number, 1)]).unwrap();
-        queue.set_aside(u64::from(number), 0, &message(number, 1)).unwrap();
+        set_aside(&mut queue, u64::from(number), 0, message(number, 1));
         queue.finish(appended.next, appended.after).unwrap();
     }
     for number in 4..10 {
@@ -250,7 +261,7 @@ fn dead_letters_share_the_limits_and_make_room_for_what_is_new() {
     assert_eq!(queue.append(&[message(14, 1)]).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
     // By themselves they keep to the limits as well.
     for number in 100..200 {
-        queue.set_aside(number, 0, &message(1, 1000)).unwrap();
+        set_aside(&mut queue, number, 0, message(1, 1000));
     }
     assert_eq!((letters(&queue).len(), queue.take_dropped_dead().len()), (3, 97), "none goes untold");
 }
@@ -262,7 +273,7 @@ fn a_message_that_is_refused_costs_no_dead_letter() {
     for number in 0..8 {
         queue.append(&[message(number, 1)]).unwrap();
     }
-    queue.set_aside(0, 0, &message(1, 1)).unwrap();
+    set_aside(&mut queue, 0, 0, message(1, 1));
     let three = [message(8, 1), message(9, 1), message(10, 1)];
     assert_eq!(queue.append(&three).err().unwrap().status, Status::ENOS_ERR_QUEUE_FULL);
     assert_eq!((queue.take_dropped_dead().len(), letters(&queue).len()), (0, 1));
@@ -307,12 +318,12 @@ fn a_torn_index_costs_no_dead_letter() {
         let memory = Memory::default();
         let mut queue = memory.queue(WIDE);
         queue.append(&[message(1, 1)]).unwrap();
-        (0..3).for_each(|number| queue.set_aside(number, 0, &message(1, 1)).unwrap());
+        (0..3).for_each(|number| set_aside(&mut queue, number, 0, message(1, 1)));
         let key = format!("{slot}.0123456789abcdef");
         memory.cells().values.get_mut(&key).unwrap().truncate(9);
         let mut queue = memory.queue(WIDE);
         queue.open().unwrap();
-        queue.set_aside(3, 0, &message(1, 1)).unwrap();
+        set_aside(&mut queue, 3, 0, message(1, 1));
         let tokens: Vec<u64> = letters(&queue).iter().map(|letter| letter.token).collect();
         assert_eq!(tokens, [0, 1, 2, 3], "without {slot}");
     }
@@ -371,30 +382,74 @@ fn old_post() -> Request {
     Request { operation, name: String::new(), params, until_reply: true, resume: true, time: PostTime::Own }
 }
 
-/// It is on flash for years.
+/// What is on flash stays there for years.
 #[test]
-fn the_bytes_are_those_of_version_1() {
+fn the_bytes_are_those_of_the_golden_file() {
     let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    queue.append(&[message(1, 2), old_post()]).unwrap();
-    queue.set_aside(1 << 62, -2, &old_post()).unwrap();
+    let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
+    let late = Request { operation: Operation::ENOS_OP_MEASUREPOINT_RESUME, resume: false, time, ..old_post() };
+    queue.append(&[message(1, 2), old_post(), late, message(2, 1)]).unwrap();
+    set_aside(&mut queue, 1 << 62, -2, old_post());
+    assert!(queue.drop_waiting(outbox::token(1, 3)).unwrap());
     let cells = memory.cells();
     let line = |(key, value): (&String, &Vec<u8>)| {
         format!("{} {}", key.trim_end_matches(".0123456789abcdef"), hex::encode(value))
     };
     let lines: Vec<String> = cells.values.iter().map(line).collect();
-    assert_eq!(lines, include_str!("../../../tests/golden/queue-v1.txt").lines().collect::<Vec<_>>());
+    assert_eq!(lines, include_str!("../../../tests/golden/queue-v2.txt").lines().collect::<Vec<_>>());
 }
 
 #[test]
-fn what_an_earlier_library_has_stored_is_read() {
-    let memory = Memory::default();
-    for line in include_str!("../../../tests/golden/queue-v0.1.txt").lines() {
-        let (key, value) = line.split_once(' ').unwrap();
-        memory.store(&format!("{key}.0123456789abcdef"), &hex::decode(value).unwrap()).unwrap();
+fn what_earlier_versions_have_stored_is_read_and_drains() {
+    for golden in
+        [include_str!("../../../tests/golden/queue-v0.1.txt"), include_str!("../../../tests/golden/queue-v1.txt")]
+    {
+        let memory = Memory::default();
+        for line in golden.lines() {
+            let (key, value) = line.split_once(' ').unwrap();
+            memory.store(&format!("{key}.0123456789abcdef"), &hex::decode(value).unwrap()).unwrap();
+        }
+        let mut queue = memory.queue(WIDE);
+        assert_eq!(contents(&mut queue), [message(1, 2), old_post()]);
+        let letters: Vec<_> =
+            letters(&queue).into_iter().map(|letter| (letter.token, letter.code, letter.request)).collect();
+        assert_eq!(letters, [(1 << 62, -2, Some(old_post()))]);
+        // A page of an earlier version from which one is gone, and one of this version.
+        queue.append(&[message(2, 2)]).unwrap();
+        assert!(queue.drop_waiting(outbox::token(1, 0)).unwrap());
+        assert_eq!(contents(&mut memory.queue(WIDE)), [old_post(), message(2, 2)]);
+        let opened = queue.open().unwrap();
+        queue.finish(opened.tail, Totals::default()).unwrap();
+        assert_eq!((contents(&mut memory.queue(WIDE)), memory.pages().len()), (Vec::new(), 0));
     }
+}
+
+/// As a firmware finds it that was rolled back.
+#[test]
+fn a_message_of_a_later_version_costs_the_others_nothing() {
+    let memory = Memory::default();
     let mut queue = memory.queue(WIDE);
-    assert_eq!(contents(&mut queue), [message(1, 2), old_post()]);
-    let letters = queue.dead_letters().filter_map(|number| queue.dead_letter(number).unwrap()).collect::<Vec<_>>();
-    assert_eq!(letters.iter().map(|letter| (letter.token, letter.code)).collect::<Vec<_>>(), [(1 << 62, -2)]);
+    queue.append(&[message(1, 1), message(2, 1), message(3, 1)]).unwrap();
+    let records = Records::new(Arc::new(memory.clone()), "pk", "dk", "0123456789abcdef");
+    let Value::Whole(page) = records.look(Role::Outbox(1)).unwrap() else { panic!() };
+    let at = page.windows(4).position(|bytes| bytes == b"/n/2").unwrap() - 5;
+    let mut page = page.to_vec();
+    assert_eq!(page[at], Operation::ENOS_OP_PUBLISH as u8);
+    page[at] = 99;
+    records.store(Role::Outbox(1), &page).unwrap();
+    let Found::Messages { messages, .. } = queue.read(1, false).unwrap() else { panic!() };
+    let [first, Some(unknown @ Message::Unknown { words, bytes }), third] = &messages[..] else {
+        panic!("{messages:?}")
+    };
+    let known = |number| Some(Message::Request(message(number, 1)));
+    assert_eq!((first, third), (&known(1), &known(3)));
+    assert!(words.contains("operation 99"), "{words}");
+    // It stays as it is, for the version that knows it.
+    queue.set_aside(outbox::token(1, 1), 0, unknown).unwrap();
+    let letter = queue.dead_letter(0).unwrap().unwrap();
+    assert_eq!((letter.token, letter.request), (outbox::token(1, 1), None));
+    assert!(memory.cells().values["aside.0.0.0123456789abcdef"].windows(bytes.len()).any(|part| part == bytes));
+    assert!(queue.drop_waiting(outbox::token(1, 1)).unwrap());
+    assert_eq!(contents(&mut queue), [message(1, 1), message(3, 1)]);
 }

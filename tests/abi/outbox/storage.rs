@@ -186,6 +186,37 @@ fn a_record_that_is_garbled_is_skipped_told_and_kept_apart() {
     }
 }
 
+/// As a firmware finds it that was rolled back: a later version of the library has accepted an operation that this one
+/// does not know.
+#[test]
+fn a_message_that_only_a_later_version_knows_is_a_dead_letter_and_the_rest_goes_on() {
+    let (broker, store) = (Broker::bind(), Store::new());
+    let host = device(&broker, &store).start();
+    let message = |payload| Durable { topic: Some("t"), payload, flags: 0 };
+    let mut tokens = host.publish_batch(&[message(b"one"), message(b"two"), message(b"three")]).unwrap();
+    tokens.push(host.publish_durable("t", b"four").unwrap());
+    host.destroy();
+    store.garble(&store.keys("out")[0], |record| {
+        let text = record.windows(6).position(|bytes| bytes == b"\x01\0ttwo").unwrap();
+        // The operation's number and the flags are before the topic.
+        record[text - 3] = 99;
+        let end = record.len() - 4;
+        let crc = crc32fast::hash(&record[..end]);
+        record[end..].copy_from_slice(&crc.to_le_bytes());
+    });
+    let (mut host, thread) = obliged(device(&broker, &store), &broker);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    while host.take().is_some() {}
+    exactly_once(&tokens, &host.seen);
+    let told = host.seen.iter().find(|told| told.token == tokens[1]).unwrap();
+    assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_ERR_SET_ASIDE), "{told:?}");
+    assert!(told.detail.contains("operation 99"), "{told:?}");
+    let letters = host.dead_letters();
+    assert_eq!((letters.len(), letters[0].token, &letters[0].topic), (1, tokens[1], &None), "{letters:?}");
+    assert_eq!(published(host, thread), [&b"one"[..], b"three", b"four"]);
+    assert!(!store.has("out"));
+}
+
 /// The bound at the first use: both indexes, the pages around both ends, and no more, however long the queue is.
 #[test]
 fn a_long_backlog_is_opened_without_reading_it() {

@@ -108,7 +108,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
         at = match queue.read(at, false).map_err(|e| e.to_string())? {
             Found::Messages { next, messages, .. } => {
                 for message in messages.into_iter().flatten() {
-                    let payload = &message.params;
+                    let payload = &message.request().unwrap().params;
                     let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
                     assert!(payload[4..].iter().all(|byte| *byte == number as u8), "not whole");
                     found.push(number);

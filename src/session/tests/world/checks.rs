@@ -20,16 +20,20 @@ impl World {
     /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
     pub(super) fn check_in_hand(&mut self, secret: &str) {
         let valid = self.cloud.secret.as_deref() == Some(secret);
-        let in_hand = self.session.secrets_in_hand().iter().any(|held| held == secret) || self.disk.holds(secret);
+        let in_hand = self.is_in_memory(secret) || self.disk.holds(secret);
         if valid && !in_hand && self.end.is_none() {
             self.violate(format!("the secret arrived and was lost, in {}", self.session.state().name()));
         }
     }
 
+    fn is_in_memory(&self, secret: &str) -> bool {
+        self.session.connection.credentials.device.all().iter().any(|device| device.secret.as_str() == secret)
+    }
+
     /// A secret that would die with the process is one that `destroy` warns of.
     pub(super) fn check_unsaved(&mut self) {
         let Some(valid) = self.cloud.secret.clone() else { return };
-        let held = self.session.secrets_in_hand().contains(&valid);
+        let held = self.is_in_memory(&valid);
         if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
             self.violate("a secret is in memory only, and destroy would not say so".into());
         }
@@ -46,7 +50,7 @@ impl World {
     }
 
     /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
-    pub(super) fn check_what_went(&mut self, before: &[KeptSecret]) {
+    pub(super) fn check_what_went(&mut self, before: &[DeviceSecret]) {
         let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
         let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
         let wrong = went.filter(|kept| match kept.standing {

@@ -31,22 +31,22 @@ pub fn settings() -> Settings {
 }
 
 /// A secret in the storage that has logged in at some time.
-pub fn proven(secret: &str) -> KeptSecret {
+pub fn proven(secret: &str) -> DeviceSecret {
     let secret = Secret::new(secret.as_bytes()).unwrap();
-    KeptSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
+    DeviceSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
 }
 
 /// What survives a power cut: the host's storage.
 #[derive(Clone, Default)]
 pub struct Disk {
-    pub secrets: Vec<KeptSecret>,
+    pub secrets: Vec<DeviceSecret>,
     pub accepted: Option<Accepted>,
     /// With the boot that they are of.
     pub budget: Option<(Vec<u64>, u64)>,
 }
 
 impl Disk {
-    pub fn find(&self, secret: &str) -> Option<&KeptSecret> {
+    pub fn find(&self, secret: &str) -> Option<&DeviceSecret> {
         self.secrets.iter().find(|kept| kept.secret.as_str() == secret)
     }
 
@@ -151,7 +151,7 @@ impl World {
                 true => self.uncounted_until = self.now + 160_000,
                 false => self.disk.budget = Some((stamps, self.boot)),
             },
-            Action::Open { attempt, candidate, .. } => self.open(attempt, &candidate),
+            Action::Open { attempt, credential, .. } => self.open(attempt, &credential),
             Action::Abandon { attempt, reason } => {
                 self.take_in();
                 if self.wire.as_ref().is_some_and(|wire| wire.is_product) && self.session.wants_link(attempt) {
@@ -199,7 +199,7 @@ impl World {
         // Some of them may be there all the same.
         let readable = if failure.is_some() { self.rng.usize(..=self.disk.secrets.len()) } else { usize::MAX };
         let secrets = self.disk.secrets.iter().take(readable);
-        let secrets = secrets.map(|kept| KeptSecret { brought_by: 0, ..kept.clone() }).collect();
+        let secrets = secrets.map(|kept| DeviceSecret { brought_by: 0, ..kept.clone() }).collect();
         let accepted = if self.happens(self.rates.hint_fails) { None } else { self.disk.accepted };
         self.load_failed = failure.is_some();
         let boot = self.boot;
@@ -211,7 +211,7 @@ impl World {
         Loaded { secrets, failure, accepted, budget }
     }
 
-    fn store_secrets(&mut self, secrets: Vec<KeptSecret>) -> std::result::Result<(), StorageFailure> {
+    fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageFailure> {
         if self.happens(self.rates.store_fails) {
             return Err(StorageFailure { code: -5, message: "the flash is full".into() });
         }
@@ -225,14 +225,14 @@ impl World {
         Ok(())
     }
 
-    fn open(&mut self, attempt: u64, candidate: &Candidate) {
-        let mode = candidate.mode();
+    fn open(&mut self, attempt: u64, credential: &Credential) {
+        let mode = credential.mode();
         // One that has given way to another may be in memory still.
-        let unsaved = !self.keeps(candidate.secret.as_str())
-            && !self.stored.contains(candidate.secret.as_str())
-            && self.settings.device_secret.as_ref() != Some(&candidate.secret);
+        let unsaved = !self.keeps(credential.secret.as_str())
+            && !self.stored.contains(credential.secret.as_str())
+            && self.settings.device_secret.as_ref() != Some(&credential.secret);
         if mode == SecureMode::Device && unsaved {
-            self.violate(format!("a login with a secret that is not stored: {candidate}"));
+            self.violate(format!("a login with a secret that is not stored: {credential}"));
         }
         if mode == SecureMode::Product && self.session.has_unsaved_secret() {
             self.violate("a login as product with a secret unsaved".into());
@@ -263,7 +263,7 @@ impl World {
                 LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
             return self.later(delay, Due::Link(attempt, what));
         }
-        self.later(delay, Due::Connect(attempt, mode, candidate.secret.clone(), candidate.method));
+        self.later(delay, Due::Connect(attempt, mode, credential.secret.clone(), credential.method));
     }
 
     fn emit(&mut self, event: Event) {

@@ -156,7 +156,7 @@ impl World {
             }
         };
         let online = self.session.state() == State::Online;
-        let link = online.then_some((self.ledger.life, self.session.attempt));
+        let link = online.then_some((self.ledger.life, self.session.connection.attempt));
         for (index, number) in numbers.enumerate() {
             let token = outbox::token(taken.page, index);
             if self.ledger.accepted.insert(token, Accepted { number, link, until_reply }).is_some() {

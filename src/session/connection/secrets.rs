@@ -1,38 +1,37 @@
-//! The device secrets that are kept: several, for on a connection without TLS anyone on the way can refuse the genuine
-//! one, send another, and accept that. None of it may cost the device the genuine one. Two wrong clouds that a device is
-//! pointed at by mistake, one after the other, are the same case.
+//! The device secrets. There are several, because on a connection without TLS anyone on the path can refuse the genuine
+//! secret, send another one and accept that. The device must not lose the genuine one by this. Nor must it when it is
+//! pointed at two wrong clouds by mistake, one after the other.
 //!
-//! So the first secret that has logged in stays for good. Of the others the oldest goes when there is no room: of those
-//! that have not logged in, before one that has.
+//! So the first secret that has logged in is never removed. If there is no room, the oldest of the others is removed,
+//! and one that has not logged in before one that has.
 
 use crate::protocol::{Activation, Secret, Standing};
 
-/// So many are kept.
-pub const MAX_SECRETS: usize = 8;
-/// So many of them have logged in at most: those that are new have room, too.
+const MAX_SECRETS: usize = 8;
+/// At most so many of them have logged in, so that new ones have room, too.
 const MAX_PROVEN: usize = 6;
 
-/// A device secret as it is kept in the host's storage.
+/// A device secret as it is in the host's storage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptSecret {
+pub struct DeviceSecret {
     pub secret: Secret,
     pub asset_id: Option<String>,
     pub standing: Standing,
-    /// The login of this process that has brought it, as long as the device has not logged in since; 0: none.
+    /// The login of this process that has brought it, if the device has not logged in since; 0: none. It is not stored.
     pub brought_by: u64,
 }
 
 /// In the order in which they came or last logged in, the oldest first.
 #[derive(Debug, Default)]
-pub struct Secrets(Vec<KeptSecret>);
+pub struct DeviceSecrets(Vec<DeviceSecret>);
 
-impl Secrets {
-    /// What was stored. More than there is room for can only be what version 0.1 has left.
-    pub fn new(stored: Vec<KeptSecret>) -> Secrets {
-        let mut secrets = Secrets::default();
-        for kept in stored {
-            if secrets.place_of(&kept.secret).is_none() && secrets.make_room(u64::MAX) {
-                secrets.0.push(kept);
+impl DeviceSecrets {
+    /// The stored ones. Only version 0.1 can have stored too many.
+    pub fn new(stored: Vec<DeviceSecret>) -> DeviceSecrets {
+        let mut secrets = DeviceSecrets::default();
+        for device in stored {
+            if secrets.place_of(&device.secret).is_none() && secrets.make_room(u64::MAX) {
+                secrets.0.push(device);
             }
         }
         secrets
@@ -43,12 +42,17 @@ impl Secrets {
     }
 
     /// The oldest first.
-    pub fn all(&self) -> &[KeptSecret] {
+    pub fn all(&self) -> &[DeviceSecret] {
         &self.0
     }
 
-    /// Takes in the secret of an activation that this login has brought. False when this login has brought it before, or
-    /// has brought as many as there is room for: of one login, what came first stays.
+    /// This login has brought one.
+    pub fn has_any_from(&self, login: u64) -> bool {
+        self.0.iter().any(|device| device.brought_by == login)
+    }
+
+    /// Adds the secret of an activation that this login has brought. False if this login has brought the secret before,
+    /// or has brought as many as there is room for.
     pub fn add(&mut self, activation: &Activation, login: u64) -> bool {
         let secret = activation.device_secret();
         if let Some(known) = self.place_of(secret) {
@@ -62,7 +66,7 @@ impl Secrets {
         if !self.make_room(login) {
             return false;
         }
-        self.0.push(KeptSecret {
+        self.0.push(DeviceSecret {
             secret: secret.clone(),
             asset_id: activation.asset_id().map(str::to_owned),
             standing: Standing::Unproven,
@@ -71,19 +75,19 @@ impl Secrets {
         true
     }
 
-    /// The device has logged in, with this secret or with one that is not among these. True when that is to be stored.
+    /// The device has logged in with this secret, which need not be one of these. True if that is to be stored.
     pub fn logged_in(&mut self, secret: &Secret) -> bool {
-        self.0.iter_mut().for_each(|kept| kept.brought_by = 0);
+        self.0.iter_mut().for_each(|device| device.brought_by = 0);
         let Some(place) = self.place_of(secret) else { return false };
         let before = self.0[place].standing;
         if before == Standing::Unproven {
-            let is_first = !self.0.iter().any(|kept| kept.standing == Standing::First);
+            let is_first = !self.0.iter().any(|device| device.standing == Standing::First);
             self.0[place].standing = if is_first { Standing::First } else { Standing::Proven };
         }
         self.0[place..].rotate_left(1);
-        let proven = self.0.iter().filter(|kept| kept.standing != Standing::Unproven).count();
+        let proven = self.0.iter().filter(|device| device.standing != Standing::Unproven).count();
         if proven > MAX_PROVEN {
-            if let Some(oldest) = self.0.iter().position(|kept| kept.standing == Standing::Proven) {
+            if let Some(oldest) = self.0.iter().position(|device| device.standing == Standing::Proven) {
                 self.0.remove(oldest);
             }
         }
@@ -91,25 +95,25 @@ impl Secrets {
     }
 
     fn place_of(&self, secret: &Secret) -> Option<usize> {
-        self.0.iter().position(|kept| kept.secret == *secret)
+        self.0.iter().position(|device| device.secret == *secret)
     }
 
-    /// False when all that could go has come with this login.
+    /// False if this login has brought all that could be removed.
     fn make_room(&mut self, login: u64) -> bool {
         if self.0.len() < MAX_SECRETS {
             return true;
         }
         let may_go = |&place: &usize| {
-            let kept = &self.0[place];
-            kept.standing == Standing::Unproven && kept.brought_by != login && !self.is_pinned(place)
+            let device = &self.0[place];
+            device.standing == Standing::Unproven && device.brought_by != login && !self.is_pinned(place)
         };
         let place = (0..self.0.len()).find(may_go);
         place.map(|place| self.0.remove(place)).is_some()
     }
 
-    /// The first that has logged in; as long as none has, the first that came.
+    /// It is the first that has logged in. If none has, it is the first that came.
     fn is_pinned(&self, place: usize) -> bool {
-        match self.0.iter().position(|kept| kept.standing == Standing::First) {
+        match self.0.iter().position(|device| device.standing == Standing::First) {
             Some(first) => first == place,
             None => place == 0,
         }
@@ -134,18 +138,18 @@ mod tests {
     }
 
     /// An activation in a login of its own, and then a login as the device.
-    fn activate(secrets: &mut Secrets, text: &str, login: u64) {
+    fn activate(secrets: &mut DeviceSecrets, text: &str, login: u64) {
         assert!(secrets.add(&activation(text), login));
         assert!(secrets.logged_in(&secret(text)));
     }
 
-    fn texts(secrets: &Secrets) -> Vec<&str> {
-        secrets.0.iter().map(|kept| kept.secret.as_str()).collect()
+    fn texts(secrets: &DeviceSecrets) -> Vec<&str> {
+        secrets.0.iter().map(|device| device.secret.as_str()).collect()
     }
 
     #[test]
     fn the_first_that_logged_in_stays_whatever_logs_in_later() {
-        let mut secrets = Secrets::default();
+        let mut secrets = DeviceSecrets::default();
         activate(&mut secrets, "genuine", 1);
         for login in 2..100 {
             activate(&mut secrets, &format!("forged-{login}"), login);
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn no_number_of_activations_puts_out_one_that_has_logged_in_nor_the_first_that_came() {
-        let mut secrets = Secrets::default();
+        let mut secrets = DeviceSecrets::default();
         secrets.add(&activation("came-first"), 1);
         for login in 2..50 {
             assert!(secrets.add(&activation(&format!("forged-{login}")), login));
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     fn of_one_login_what_came_first_stays_and_what_comes_again_is_the_newest() {
-        let mut secrets = Secrets::default();
+        let mut secrets = DeviceSecrets::default();
         for (secret, login) in [("a", 1), ("b", 2), ("c", 3), ("b", 4)] {
             assert!(secrets.add(&activation(secret), login));
         }
@@ -191,10 +195,11 @@ mod tests {
 
     #[test]
     fn what_was_stored_is_each_there_once_and_not_too_many() {
-        let kept = |text: &str, standing| KeptSecret { secret: secret(text), asset_id: None, standing, brought_by: 0 };
-        let mut stored = vec![kept("first", Standing::First), kept("proven", Standing::Proven)];
-        stored.extend(["first", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"].map(|p| kept(p, Standing::Unproven)));
-        let secrets = Secrets::new(stored);
+        let device =
+            |text: &str, standing| DeviceSecret { secret: secret(text), asset_id: None, standing, brought_by: 0 };
+        let mut stored = vec![device("first", Standing::First), device("proven", Standing::Proven)];
+        stored.extend(["first", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"].map(|p| device(p, Standing::Unproven)));
+        let secrets = DeviceSecrets::new(stored);
         assert_eq!(texts(&secrets), ["first", "proven", "p3", "p4", "p5", "p6", "p7", "p8"]);
     }
 }

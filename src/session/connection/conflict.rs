@@ -1,14 +1,12 @@
 //! The same device logged in twice: the broker ends the older connection for the newer one, so that two clients that
-//! both come back at once throw each other out for ever. One cannot see the other. What it sees is that its links end
-//! soon after their logins, one after the other, while the broker can be reached every time.
+//! both return at once throw each other out for ever. A client cannot see the other one. It only sees that its links end
+//! soon after their logins, one after the other, although the broker can be reached every time.
 
-use super::{Phase, Session};
-
-/// So many in a row, and it is told.
+/// After so many early ends in a row, another client is assumed.
 const ENOUGH: u32 = 3;
-/// A link that ends this soon after its login has ended early.
+/// A link that ends sooner than this after its login has ended early.
 const EARLY_MS: u64 = 60_000;
-/// Waits of 1 to 2 minutes at first, of 8 to 16 in the end.
+/// The first wait takes 1 to 2 minutes, the longest 8 to 16.
 const WAIT_MS: u64 = 120_000;
 const WAIT_DOUBLINGS: u32 = 3;
 
@@ -18,9 +16,9 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// A link has ended that nobody here wanted ended. How long to give way, when another client is probably behind it.
+    /// A link has ended unexpectedly. Returns how long to give way, if another client is the probable reason.
     pub fn link_ended(&mut self, lived_ms: u64, rng: &mut fastrand::Rng) -> Option<u64> {
-        // After two early ends the other may be giving way already: then the next comes later, and counts all the same.
+        // After two early ends the other client may be giving way, and come back later. Such an end counts, too.
         let early = lived_ms < EARLY_MS || (self.early_ends + 1 >= ENOUGH && lived_ms < self.others_patience());
         self.early_ends = if early { self.early_ends.saturating_add(1) } else { 0 };
         let beyond = self.early_ends.checked_sub(ENOUGH)?;
@@ -28,33 +26,19 @@ impl Conflict {
         Some(rng.u64(bound / 2..=bound))
     }
 
-    /// How long the other one may be giving way, which is one step ahead at most.
+    /// How long the other client may be giving way. It is at most one step ahead.
     fn others_patience(&self) -> u64 {
         wait((self.early_ends + 2).saturating_sub(ENOUGH)) + EARLY_MS
     }
 
-    /// The last link ended early: a refusal that follows may be the ban that two clients have earned together.
-    pub fn suspected(&self) -> bool {
+    /// The last link ended early. A refusal that follows may be EnOS's ban, for the CONNECTs of two clients.
+    pub fn is_suspected(&self) -> bool {
         self.early_ends > 0
     }
 
-    /// The broker could not be reached: that is the network's doing, and so may the early ends have been.
+    /// The broker could not be reached. The network may be the reason for the early ends as well.
     pub fn unreachable(&mut self) {
         self.early_ends = 0;
-    }
-}
-
-impl Session {
-    /// How long to give way to another client, when one is probably the reason that a link of this age was lost.
-    pub(super) fn rival(&mut self, lived_ms: u64) -> Option<u64> {
-        match self.phase {
-            Phase::Online { stalled: false, .. } => {
-                let wait = self.conflict.link_ended(lived_ms, &mut self.rng);
-                // Without a limit on its CONNECTs a client is a test's, which cuts links as it likes.
-                wait.filter(|_| self.settings.budget.connects > 0)
-            }
-            _ => None,
-        }
     }
 }
 
@@ -68,7 +52,7 @@ mod tests {
 
     const MINUTE: u64 = 60_000;
 
-    /// What follows from links that lived so long, one after the other.
+    /// The waits after links that lived so long, one after the other.
     fn waits(lived: &[u64]) -> Vec<Option<u64>> {
         let (mut conflict, mut rng) = (Conflict::default(), fastrand::Rng::with_seed(1));
         lived.iter().map(|&lived| conflict.link_ended(lived, &mut rng)).collect()

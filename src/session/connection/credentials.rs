@@ -1,11 +1,11 @@
-//! The secrets in hand, and the order in which they are tried.
+//! The known secrets, and the order in which they are tried.
 
 use std::fmt;
 
-use super::secrets::Secrets;
+use super::secrets::DeviceSecrets;
 use crate::protocol::{Secret, SecureMode, SignMethod};
 
-/// What worked last: the method, and which secret it was. Kept in the host's storage.
+/// The last login that was accepted: the method, and which secret it was. It is in the host's storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub method: SignMethod,
@@ -14,23 +14,23 @@ pub struct Accepted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From an activation of this process; the device has not logged in since.
+    /// It came with an activation, and the device has not logged in since.
     New,
     Configured,
-    /// Number so many of the stored ones, of which there are so many; the one used last is the first.
+    /// Its number among the stored ones, from 1 for the last used, and how many there are.
     Stored(usize, usize),
     Product,
 }
 
-/// One pair to sign with.
+/// A secret and the method to sign with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct Credential {
     pub origin: Origin,
     pub secret: Secret,
     pub method: SignMethod,
 }
 
-impl Candidate {
+impl Credential {
     pub fn mode(&self) -> SecureMode {
         match self.origin {
             Origin::Product => SecureMode::Product,
@@ -43,7 +43,7 @@ impl Candidate {
     }
 }
 
-impl fmt::Display for Candidate {
+impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = match self.origin {
             Origin::New => "the newly activated device secret",
@@ -62,31 +62,31 @@ impl fmt::Display for Candidate {
 pub struct Credentials {
     pub configured: Option<Secret>,
     pub product: Option<Secret>,
-    pub kept: Secrets,
+    pub device: DeviceSecrets,
     pub last_accepted: Option<Accepted>,
     method: Option<SignMethod>,
 }
 
 impl Credentials {
     pub fn new(configured: Option<Secret>, product: Option<Secret>, method: Option<SignMethod>) -> Credentials {
-        Credentials { configured, product, kept: Secrets::default(), last_accepted: None, method }
+        Credentials { configured, product, device: DeviceSecrets::default(), last_accepted: None, method }
     }
 
     pub fn has_device_secret(&self) -> bool {
-        self.configured.is_some() || !self.kept.is_empty()
+        self.configured.is_some() || !self.device.is_empty()
     }
 
-    /// The device secrets, each once, with both methods where AUTO has two: the newest activation first (one was only
-    /// made because the others were refused), then the pair that worked last, then the others.
-    pub fn device_rotation(&self) -> Vec<Candidate> {
-        let all = self.kept.all();
-        let kept = all.iter().rev().zip(1..).map(|(kept, number)| {
-            let is_new = kept.brought_by != 0;
-            (if is_new { Origin::New } else { Origin::Stored(number, all.len()) }, &kept.secret)
+    /// The device secrets, each once and with every method to try. The newest activation comes first, because it was only
+    /// made after the others were refused. Then comes what worked last, then the rest.
+    pub fn of_device(&self) -> Vec<Credential> {
+        let all = self.device.all();
+        let stored = all.iter().rev().zip(1..).map(|(device, number)| {
+            let is_new = device.brought_by != 0;
+            (if is_new { Origin::New } else { Origin::Stored(number, all.len()) }, &device.secret)
         });
         let configured = self.configured.iter().map(|secret| (Origin::Configured, secret));
         let mut secrets: Vec<(Origin, &Secret)> = Vec::new();
-        for (origin, secret) in configured.chain(kept) {
+        for (origin, secret) in configured.chain(stored) {
             if !secrets.iter().any(|(_, known)| *known == secret) {
                 secrets.push((origin, secret));
             }
@@ -100,21 +100,21 @@ impl Credentials {
         self.with_methods(secrets.into_iter())
     }
 
-    /// The product secret, with both methods where AUTO has two.
-    pub fn product_rotation(&self) -> Vec<Candidate> {
+    /// The product secret, with every method to try.
+    pub fn of_product(&self) -> Vec<Credential> {
         self.with_methods(self.product.iter().map(|secret| (Origin::Product, secret)))
     }
 
-    fn with_methods<'a>(&self, secrets: impl Iterator<Item = (Origin, &'a Secret)>) -> Vec<Candidate> {
+    fn with_methods<'a>(&self, secrets: impl Iterator<Item = (Origin, &'a Secret)>) -> Vec<Credential> {
         let methods = self.methods();
         secrets
             .flat_map(|(origin, secret)| {
-                methods.iter().map(move |&method| Candidate { origin, secret: secret.clone(), method })
+                methods.iter().map(move |&method| Credential { origin, secret: secret.clone(), method })
             })
             .collect()
     }
 
-    /// AUTO's two, the one that worked last first; or the one that was chosen.
+    /// The one that was chosen, or the two of AUTO: first the one that worked last.
     fn methods(&self) -> Vec<SignMethod> {
         match (self.method, self.last_accepted.map(|accepted| accepted.method)) {
             (Some(chosen), _) => vec![chosen],
@@ -126,7 +126,7 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secrets::KeptSecret;
+    use super::super::secrets::DeviceSecret;
     use super::*;
     use crate::protocol::Standing;
 
@@ -134,28 +134,28 @@ mod tests {
         Secret::new(text.as_bytes()).unwrap()
     }
 
-    fn kept(text: &str, brought_by: u64) -> KeptSecret {
-        KeptSecret { secret: secret(text), asset_id: None, standing: Standing::Proven, brought_by }
+    fn stored(text: &str, brought_by: u64) -> DeviceSecret {
+        DeviceSecret { secret: secret(text), asset_id: None, standing: Standing::Proven, brought_by }
     }
 
     fn order(credentials: &Credentials) -> Vec<(Origin, SignMethod)> {
-        credentials.device_rotation().into_iter().map(|candidate| (candidate.origin, candidate.method)).collect()
+        credentials.of_device().into_iter().map(|credential| (credential.origin, credential.method)).collect()
     }
 
     #[test]
     fn auto_tries_both_methods_and_begins_with_what_worked() {
         let mut credentials = Credentials::new(Some(secret("a")), None, None);
-        credentials.kept = Secrets::new(vec![kept("b", 0)]);
+        credentials.device = DeviceSecrets::new(vec![stored("b", 0)]);
         use {Origin::*, SignMethod::*};
-        let stored = Stored(1, 1);
+        let of_storage = Stored(1, 1);
         assert_eq!(
             order(&credentials),
-            [(Configured, HmacSha1), (Configured, Sha1), (stored, HmacSha1), (stored, Sha1)]
+            [(Configured, HmacSha1), (Configured, Sha1), (of_storage, HmacSha1), (of_storage, Sha1)]
         );
         credentials.last_accepted = Some(Accepted { method: Sha1, fingerprint: secret("b").fingerprint() });
         assert_eq!(
             order(&credentials),
-            [(stored, Sha1), (stored, HmacSha1), (Configured, Sha1), (Configured, HmacSha1)]
+            [(of_storage, Sha1), (of_storage, HmacSha1), (Configured, Sha1), (Configured, HmacSha1)]
         );
     }
 
@@ -169,13 +169,13 @@ mod tests {
     #[test]
     fn a_new_activation_comes_first_then_what_worked_and_no_secret_twice() {
         let mut credentials = Credentials::new(Some(secret("a")), None, Some(SignMethod::Sha1));
-        let stored = [("oldest", 0), ("worked", 0), ("a", 0), ("newest", 0), ("activated", 7)];
-        credentials.kept = Secrets::new(stored.map(|(text, by)| kept(text, by)).to_vec());
+        let secrets = [("oldest", 0), ("worked", 0), ("a", 0), ("newest", 0), ("activated", 7)];
+        credentials.device = DeviceSecrets::new(secrets.map(|(text, by)| stored(text, by)).to_vec());
         let worked = secret("worked").fingerprint();
         credentials.last_accepted = Some(Accepted { method: SignMethod::Sha1, fingerprint: worked });
-        let candidates = credentials.device_rotation();
-        let secrets: Vec<_> = candidates.iter().map(|candidate| candidate.secret.as_str()).collect();
+        let order = credentials.of_device();
+        let secrets: Vec<_> = order.iter().map(|credential| credential.secret.as_str()).collect();
         assert_eq!(secrets, ["activated", "worked", "a", "newest", "oldest"]);
-        assert_eq!(candidates[4].to_string(), "SHA1 with stored device secret 5 of 5");
+        assert_eq!(order[4].to_string(), "SHA1 with stored device secret 5 of 5");
     }
 }

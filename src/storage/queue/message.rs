@@ -1,0 +1,189 @@
+//! How a message stands in a page, and in a dead letter. Integers are little-endian, texts are preceded by their length in
+//! bytes as u16.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | kind: 3, a request |
+//! | 4 | length of what follows |
+//! | 2 | number of the operation, see [`Operation`] |
+//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped |
+//! | 8, 8 | only if it is to be stamped: the boot in which it was accepted, and the milliseconds since its start |
+//! | 2 + n | name |
+//! | n | params |
+//!
+//! A message that the host has dropped is its kind alone, 2. Kinds that will be added are followed by their length as
+//! well, so that a version that does not know them can skip them. That version keeps the bytes of the message, and so it
+//! does where the operation or a flag is unknown to it.
+//!
+//! Earlier versions wrote other kinds (0: a publish, 1: a post of measure points), which are still read: `u8` kind, `u8`
+//! flags, the moment as above, the topic as a text (of a publish only), `u32` length of the payload, the payload.
+
+use zeroize::Zeroizing;
+
+use crate::protocol::outbox::Message;
+use crate::protocol::request::{Moment, PostTime};
+use crate::protocol::{Operation, Request};
+use crate::storage::bytes::{Reader, Writer};
+use crate::storage::record::RecordError;
+
+const EARLIER_PUBLISH: u8 = 0;
+const EARLIER_POST: u8 = 1;
+const GONE: u8 = 2;
+const REQUEST: u8 = 3;
+
+const UNTIL_REPLY: u8 = 1;
+const RESUME: u8 = 2;
+const STAMP: u8 = 4;
+
+type Decoded<T> = std::result::Result<T, RecordError>;
+pub type Bytes = Zeroizing<Vec<u8>>;
+
+/// A message that the host has dropped.
+pub const DROPPED: &[u8] = &[GONE];
+
+pub fn encode(request: &Request) -> Bytes {
+    let Request { operation, name, params, .. } = request;
+    let moment = match request.time {
+        PostTime::Stamp(Moment { boot, ms }) => Some([boot, ms]),
+        PostTime::Own | PostTime::Without => None,
+    };
+    let flags = (u8::from(request.until_reply) * UNTIL_REPLY)
+        | (u8::from(request.resume) * RESUME)
+        | (u8::from(moment.is_some()) * STAMP);
+    let len = 2 + 1 + moment.map_or(0, |_| 16) + 2 + name.len() + params.len();
+    let mut out = Writer::with_capacity(1 + 4 + len);
+    out.u8(REQUEST);
+    out.u32(len as u32);
+    out.u16(*operation as u16);
+    out.u8(flags);
+    moment.into_iter().flatten().for_each(|number| out.u64(number));
+    out.text(name);
+    out.bytes(params);
+    out.finish()
+}
+
+/// `None`: the host has dropped it.
+pub fn decode(bytes: &[u8]) -> Decoded<Option<Message>> {
+    let mut reader = Reader::new(bytes);
+    let unknown = |words| Message::Unknown { bytes: bytes.to_vec(), words };
+    Ok(Some(match reader.u8()? {
+        GONE => return Ok(None),
+        kind @ (EARLIER_PUBLISH | EARLIER_POST) => Message::Request(earlier(kind, &mut reader)?),
+        REQUEST => {
+            reader.u32()?;
+            request(reader).map_or_else(unknown, Message::Request)
+        }
+        kind => unknown(format!("a message of kind {kind} is unknown to this version of the library")),
+    }))
+}
+
+/// The first message of these bytes, and what follows it.
+pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
+    let mut reader = Reader::new(bytes);
+    match reader.u8()? {
+        GONE => {}
+        kind @ (EARLIER_PUBLISH | EARLIER_POST) => drop(earlier(kind, &mut reader)?),
+        _ => {
+            let len = reader.u32()?;
+            reader.bytes(len as usize)?;
+        }
+    }
+    Ok(bytes.split_at(bytes.len() - reader.rest().len()))
+}
+
+/// Or why this version cannot send it.
+fn request(mut reader: Reader) -> std::result::Result<Request, String> {
+    let words = |error: RecordError| error.to_string();
+    let number = reader.u16().map_err(words)?;
+    let operation = Operation::from_number(number.into())
+        .ok_or_else(|| format!("operation {number} is unknown to this version of the library"))?;
+    let flags = reader.u8().map_err(words)?;
+    if flags & !(UNTIL_REPLY | RESUME | STAMP) != 0 {
+        return Err(format!("one of its flags ({flags:#x}) is unknown to this version of the library"));
+    }
+    let time = time(flags, &mut reader).map_err(words)?;
+    let name = reader.text().map_err(words)?.to_owned();
+    let params = reader.rest().to_vec();
+    Ok(Request { operation, name, params, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time })
+}
+
+fn earlier(kind: u8, reader: &mut Reader) -> Decoded<Request> {
+    let flags = reader.u8()?;
+    let time = time(flags, reader)?;
+    let (operation, name) = match kind {
+        EARLIER_PUBLISH => (Operation::ENOS_OP_PUBLISH, reader.text()?),
+        _ => (Operation::ENOS_OP_MEASUREPOINT_POST, ""),
+    };
+    let len = reader.u32()? as usize;
+    let params = reader.bytes(len)?.to_vec();
+    let (until_reply, resume) = (flags & UNTIL_REPLY != 0, flags & RESUME != 0);
+    Ok(Request { operation, name: name.to_owned(), params, until_reply, resume, time })
+}
+
+fn time(flags: u8, reader: &mut Reader) -> Decoded<PostTime> {
+    Ok(match flags & STAMP {
+        0 => PostTime::Own,
+        _ => PostTime::Stamp(Moment { boot: reader.u64()?, ms: reader.u64()? }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post() -> Request {
+        let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_RESUME, b"{\"time\":1}".to_vec());
+        let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
+        Request { operation, name: String::new(), params, until_reply: true, resume: false, time }
+    }
+
+    fn unknown(bytes: &[u8]) -> String {
+        let Some(Message::Unknown { bytes: kept, words }) = decode(bytes).unwrap() else { panic!("it is known") };
+        assert_eq!(kept, bytes);
+        words
+    }
+
+    #[test]
+    fn comes_back_as_it_was() {
+        let publish = Request {
+            operation: Operation::ENOS_OP_PUBLISH,
+            name: "/a/b".into(),
+            until_reply: false,
+            resume: true,
+            time: PostTime::Own,
+            ..post()
+        };
+        for request in [post(), publish] {
+            assert_eq!(decode(&encode(&request)).unwrap(), Some(Message::Request(request)));
+        }
+        assert_eq!(decode(DROPPED).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_kept_as_it_is() {
+        let bytes = encode(&post());
+        let with = |at: usize, byte| {
+            let mut bytes = bytes.to_vec();
+            bytes[at] = byte;
+            bytes
+        };
+        assert!(unknown(&with(5, 99)).contains("operation 99 is unknown"));
+        assert!(unknown(&with(7, 0x41)).contains("flags (0x41)"));
+        assert!(unknown(&with(0, 9)).contains("kind 9"));
+    }
+
+    #[test]
+    fn any_bytes_are_words_or_a_message() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let whole = encode(&post());
+        for _ in 0..20_000 {
+            let mut bytes = whole[..random.usize(..=whole.len())].to_vec();
+            let from = random.usize(..=bytes.len());
+            bytes[from..].fill_with(|| random.u8(..));
+            if let Ok((first, rest)) = split(&bytes) {
+                assert_eq!([first, rest].concat(), bytes);
+                let _ = decode(first);
+            }
+        }
+    }
+}
