@@ -39,6 +39,11 @@ fn the_boundary_from_c() {
 }
 
 #[test]
+fn values_from_c() {
+    runs_and_leaks_nothing("test_values.c", c_compilers(), &["c99"]);
+}
+
+#[test]
 fn the_cover_for_cplusplus() {
     runs_and_leaks_nothing("test_hpp.cpp", cpp_compilers(), &CPP_STANDARDS);
 }
