@@ -25,9 +25,10 @@ static enos_value raw(const char *text, size_t len)
 
 static enos_value parsed(const char *text)
 {
-    enos_value value = {NULL, 0}, unchecked = raw(text, strlen(text));
+    enos_value value = {NULL, 0};
 
-    return enos_value_parse(unchecked.text, unchecked.len, &value) == ENOS_OK ? value : (enos_value){NULL, 0};
+    CHECK_STATUS(enos_value_parse(text, ENOS_NUL_TERMINATED, &value), ENOS_OK);
+    return value;
 }
 
 static int is(enos_value value, const char *expected)
@@ -38,7 +39,8 @@ static int is(enos_value value, const char *expected)
 
 static void reads(void)
 {
-    enos_value all = parsed(" {\"a\":{\"b/c\":[1,true,null,\"x\\u00e9\\u0000y\"]},\"n\":-0.5e1,\"big\":9007199254740993} ");
+    enos_value all =
+        parsed(" {\"a\":{\"b/c\":[1,true,null,\"x\\u00e9\\u0000y\"]},\"n\":-0.5e1,\"big\":9007199254740993} ");
     enos_value list = enos_value_at(all, "/a/b~1c"), key, value, text = enos_value_at(list, "/3"), nothing = {NULL, 0};
     int64_t number = 7;
     uint64_t whole = 7;
@@ -48,9 +50,10 @@ static void reads(void)
     char buffer[8];
 
     CHECK(enos_value_type(all) == ENOS_JSON_OBJECT && enos_value_count(all) == 3);
-    CHECK(is(enos_value_at(all, "/n"), "-0.5e1") && is(enos_value_at(all, ""), all.text ? "" : "x") == 0);
+    CHECK(is(enos_value_at(all, "/n"), "-0.5e1") && enos_value_at(all, "").len == all.len);
     CHECK(is(enos_value_at(enos_value_at(all, "/x/y"), "/z"), NULL) && is(enos_value_at(all, NULL), NULL));
-    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_JSON_NONE && enos_value_type(raw("?", 1)) == ENOS_ERR_PARSE);
+    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_JSON_NONE &&
+          enos_value_type(raw("?", 1)) == ENOS_ERR_PARSE);
 
     CHECK_STATUS(enos_value_int(enos_value_at(all, "/n"), &number), ENOS_OK);
     CHECK(number == -5);
@@ -75,7 +78,8 @@ static void reads(void)
     CHECK_STATUS(enos_value_text(text, NULL, 0, &len), ENOS_ERR_BUFFER_TOO_SMALL);
     CHECK_STATUS(enos_value_text(text, buffer, 6, &len), ENOS_OK);
     CHECK(len == 5 && memcmp(buffer, "x\xC3\xA9\0y", 6) == 0);
-    CHECK(enos_value_equals(text, "x\xC3\xA9\0y", 5) == 1 && enos_value_equals(text, "x\xC3\xA9", ENOS_NUL_TERMINATED) == 0);
+    CHECK(enos_value_equals(text, "x\xC3\xA9\0y", 5) == 1 &&
+          enos_value_equals(text, "x\xC3\xA9", ENOS_NUL_TERMINATED) == 0);
     CHECK_STATUS(enos_value_text(raw("\"\\ud800\"", 8), buffer, sizeof buffer, &len), ENOS_ERR_PARSE);
 
     CHECK(enos_value_next(list, &cursor, &key, &value) == 1 && is(value, "1") && is(key, NULL));
@@ -97,7 +101,8 @@ static void reads(void)
 /* Each reader on every beginning of a text, with the end of memory behind it. */
 static void reads_nothing_beyond(void)
 {
-    static const char text[] = "{\"a\\\"}\":[1e5,{\"id\":-2}] ,\"\\ud83d\\ude00\":\"x\\\\\",\"t\":[true,false,null,[[]],{}]}";
+    static const char text[] =
+        "{\"a\\\"}\":[1e5,{\"id\":-2}] ,\"\\ud83d\\ude00\":\"x\\\\\",\"t\":[true,false,null,[[]],{}]}";
     int total = 0;
 
     for (size_t len = 0; len <= sizeof text - 1; len++) {
@@ -162,18 +167,22 @@ static void writes(void)
                        "\"c\":18446744073709551615},\"time\":1700000000000}"));
     enos_json_begin_array(json, NULL);
     enos_json_text(json, NULL, "a\"\n\0\x7F", 5);
-    enos_json_text_lossy(json, NULL, "\xB0" "C", ENOS_NUL_TERMINATED);
+    enos_json_text_lossy(json, NULL,
+                         "\xB0"
+                         "C",
+                         ENOS_NUL_TERMINATED);
     enos_json_bool(json, NULL, 2);
     enos_json_null(json, NULL);
     enos_json_raw(json, NULL, " [1] ", ENOS_NUL_TERMINATED);
-    CHECK(enos_value_parse("{\"x\":{\"y\":1}}", ENOS_NUL_TERMINATED, &part) == ENOS_OK);
+    part = parsed("{\"x\":{\"y\":1}}");
     enos_json_value(json, NULL, enos_value_at(part, "/x"));
     enos_json_begin_object(json, NULL);
     enos_json_end(json);
     enos_json_double(json, NULL, DBL_MAX);
     enos_json_end(json);
     CHECK(enos_json_size(json) > 0 && enos_json_left_out(json) == 0);
-    CHECK(builds(json, "[\"a\\\"\\n\\u0000\x7F\",\"\xEF\xBF\xBD" "C\",true,null,[1],{\"y\":1},{},1.7976931348623157e308]"));
+    CHECK(builds(json, "[\"a\\\"\\n\\u0000\x7F\",\"\xEF\xBF\xBD"
+                       "C\",true,null,[1],{\"y\":1},{},1.7976931348623157e308]"));
 
     enos_json_begin_measurepoints(json, ENOS_NO_TIME);
     enos_json_double(json, "broken", NAN);
@@ -216,18 +225,17 @@ static void writes(void)
     CHECK_STATUS(enos_json_new(NULL), ENOS_ERR_NULL_ARG);
 }
 
-int main(void)
+/* Its arguments are the locales to try beside "C". */
+int main(int argc, char **argv)
 {
-    static const char *const locales[] = {"C", "de_DE.UTF-8", "tr_TR.UTF-8", "fa_IR.UTF-8"};
     long page = sysconf(_SC_PAGESIZE);
     char *pages = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (pages == MAP_FAILED || mprotect(pages + page, (size_t)page, PROT_NONE) != 0)
         return 1;
     page_end = pages + page;
-    for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
-        if (setlocale(LC_ALL, locales[i]) == NULL)
-            printf("# %s is not installed\n", locales[i]);
+    for (int i = 0; i < argc; i++) {
+        CHECK(setlocale(LC_ALL, i == 0 ? "C" : argv[i]) != NULL);
         reads();
         writes();
     }
