@@ -59,14 +59,6 @@ impl<K: Ord, V> SortedMap<K, V> {
         &mut self.0[at].1
     }
 
-    pub fn contains_key(&self, key: &K) -> bool {
-        self.find(key).is_ok()
-    }
-
-    pub fn first_key_value(&self) -> Option<(&K, &V)> {
-        self.0.front().map(|(key, value)| (key, value))
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
@@ -85,10 +77,6 @@ impl<K: Ord, V> SortedMap<K, V> {
 
     pub fn into_keys(self) -> impl Iterator<Item = K> {
         self.0.into_iter().map(|(key, _)| key)
-    }
-
-    pub fn into_values(self) -> impl Iterator<Item = V> {
-        self.0.into_iter().map(|(_, value)| value)
     }
 
     /// Gives the memory back, if nothing is in it.
@@ -145,12 +133,9 @@ mod tests {
                 6 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
                 _ => assert_eq!(ours.get(&key), theirs.get(&key)),
             }
-            assert_eq!(ours.contains_key(&key), theirs.contains_key(&key));
-            assert_eq!(ours.first_key_value(), theirs.first_key_value());
             assert!(ours.iter().eq(theirs.iter()) && ours.len() == theirs.len());
         }
         assert!(ours.keys().eq(theirs.keys()) && ours.values().eq(theirs.values()));
-        assert!(ours.into_values().eq(theirs.into_values()));
     }
 
     #[test]

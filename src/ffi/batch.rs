@@ -77,12 +77,16 @@ pub unsafe extern "C" fn enos_client_publish_batch(
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe {
-        on_client(client, |client| {
-            let mut bad = usize::MAX;
-            let messages = batch(messages, count, &mut bad);
+        let set_bad = |bad| {
             if let Some(out_bad) = Out::optional(out_bad) {
                 out_bad.set(bad);
             }
+        };
+        set_bad(usize::MAX);
+        on_client(client, |client| {
+            let mut bad = usize::MAX;
+            let messages = batch(messages, count, &mut bad);
+            set_bad(bad);
             let mut at = 0;
             client.publish_durable(messages?, &mut |token| {
                 if !out_tokens.is_null() {

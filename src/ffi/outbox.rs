@@ -13,11 +13,13 @@
 //! the removal.
 //!
 //!     ENOS_OK                  through
-//!     ENOS_ERR_DEAD_LETTER       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
-//!                              refused it for good (detail_code is its code: any but 200, 429, 5xx, 6205 and 6305, which
-//!                              are tried again). Or, with detail_code 0: the link was lost three times while it was under
-//!                              way, or it had no answer five times, and then another message passed in its place. Without
-//!                              another that passes, nobody is blamed, and it is tried again
+//!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
+//!                              which are tried again. Or it failed three times in a row, and then twice more, each
+//!                              time right after another message that had passed on the same link. A failure is a lost
+//!                              link or no answer (detail_code 0), or one of the codes that are tried again (detail_code
+//!                              is the code, and it takes ten of them in a row). Without another message that passes,
+//!                              nobody is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
 //!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
 //!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
@@ -29,7 +31,7 @@
 //! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
 //! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
 //! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
-//! messages under way is one store, a message that becomes a dead letter two. Memory does not grow with what waits. At
+//! messages under way is one store, and so is a post without a good answer; a message that becomes a dead letter is two. Memory does not grow with what waits. At
 //! the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
 //! the rest.
 

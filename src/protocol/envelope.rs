@@ -14,6 +14,15 @@ pub const MAX_PAYLOAD: usize = 512 * 1024 - 1;
 /// The code of a success; every other one is a failure, and its meaning the cloud's.
 pub const CODE_OK: i32 = 200;
 
+/// What EnOS has answered, for a person: a refusal has its code in the words, because EnOS may send none.
+pub fn in_words(code: i32, words: String) -> String {
+    match code {
+        CODE_OK => words,
+        code if words.is_empty() => format!("EnOS answered {code}"),
+        code => format!("EnOS answered {code}: {words}"),
+    }
+}
+
 /// The version of the envelope. EnOS takes 1.0 and 1.1 alike.
 const VERSION: &str = "1.0";
 

@@ -2,7 +2,7 @@
 
 use super::exchange::{Kind, Outgoing, Owner};
 use super::*;
-use crate::protocol::{envelope, Operation};
+use crate::protocol::{envelope, topic, Operation};
 
 const MESSAGE: Owner = Owner::Host(Kind::Message);
 const ANSWER: Owner = Owner::Host(Kind::Answer);

@@ -1,11 +1,11 @@
-//! What a host can tell an operator: why a connection ended, and what the client has counted.
+//! Information for an operator: why a connection ended, and the client's counters.
 
 use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::{Setup, Told, ONLINE, PATIENCE_MS};
 use support::scene::Scene;
 
-/// A host that knows its broker by name, and what it is told once `end` has done its work there.
+/// A host that knows its broker by name, and its event after `end` has run.
 fn told_of(broker: Broker, end: impl FnOnce(Broker)) -> Told {
     let server = std::ffi::CString::new(format!("tcp://localhost:{}", broker.address().port())).unwrap();
     // SAFETY: a config and a text.
@@ -37,6 +37,27 @@ fn a_reason_names_the_host_and_what_the_system_said() {
         let named = told.detail.starts_with("localhost: ") && told.detail.contains("127.0.0.1:");
         assert!(named && told.detail.contains(words), "{told:?}, without {words:?}");
     }
+}
+
+/// To the broadcast address of the loopback no connection can be made, and no packet for it leaves the machine.
+#[test]
+fn a_network_that_cannot_be_reached_is_told_as_such() {
+    let told = host_told(&mut Setup::device("127.255.255.255:1883".parse().unwrap()).start());
+    assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
+    assert!(told.detail.contains("127.255.255.255:1883"), "{told:?}");
+    assert!(told.detail.contains("unreachable (os error 101)"), "{told:?}");
+}
+
+#[test]
+fn a_keep_alive_that_is_not_answered_is_told_as_such() {
+    let broker = Broker::bind();
+    let mut host = Setup::device(broker.address()).keep_alive(10).start();
+    host.connect();
+    let mut peer = broker.accept_mqtt();
+    peer.expect(PINGREQ);
+    let told = host.until("DISCONNECTED");
+    assert_eq!(told.status, ENOS_ERR_NETWORK, "{told:?}");
+    assert!(told.detail.contains("no byte has come for 25"), "{told:?}");
 }
 
 #[test]
@@ -79,7 +100,7 @@ fn a_client_counts_what_it_does() {
     peer.send(&connack(4));
     scene.host.until("DISCONNECTED");
     assert_eq!(scene.host.stats().last_connack, 4);
-    // Were it gone at once, whoever waits might not see the moment.
+    // If the state ended at once, the waiting thread might miss it.
     let _peer = scene.broker.accept_mqtt();
     assert_eq!(scene.host.wait(ONLINE, PATIENCE_MS), ENOS_OK);
 }

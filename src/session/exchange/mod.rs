@@ -381,11 +381,9 @@ fn event(token: u64, waits_for: WaitsFor, end: End) -> Event {
         }
         End::Granted(qos) => Event { qos: i32::from(qos), ..event },
         End::Replied { code, words, topic, payload } => {
-            let (status, detail) = match code {
-                envelope::CODE_OK => (Status::ENOS_OK, words),
-                code if words.is_empty() => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}")),
-                code => (Status::ENOS_ERR_REFUSED, format!("EnOS answered {code}: {words}")),
-            };
+            let is_ok = code == envelope::CODE_OK;
+            let status = if is_ok { Status::ENOS_OK } else { Status::ENOS_ERR_REFUSED };
+            let detail = envelope::in_words(code, words);
             Event { status, detail, payload, ..event }.code(code).topic(topic)
         }
     }

@@ -1,52 +1,89 @@
-//! Which message is to blame, when the link is lost or no answer comes, again and again.
+//! Which message is to blame, when it fails again and again.
 //!
-//! A broker may hang up on a message each time, and EnOS may never answer one: such a message must not hold up the rest
-//! for ever. A link may be bad, a cloud may be silent, another client may log in as this device: no message must pay for
-//! that. So failures alone blame nobody. After some of them in a row the message steps aside, and another one goes
-//! alone. Only if that one passes, the message is the cause. Else it goes back to its place, and all is forgotten, except
-//! that the next time yet another one is tried: the one behind it may be of the same kind.
+//! A broker may hang up on a message each time, and EnOS may never give one a good answer: such a message must not hold up
+//! the rest for ever. A link may be bad, a cloud may be in trouble, another client may log in as this device: no message
+//! must pay for that. So failures alone blame nobody:
 //!
-//! A loss that is told as a conflict does not count. But a broker that hangs up on a message looks like a conflict. After
-//! two of those at the same message another one goes before it on the same link: if that one passes, and the link is lost
-//! under the message again, then this loss counts in full.
+//! 1. After some failures in a row the message steps aside, and another one goes before it.
+//! 2. If that one fails too, nobody is blamed: all is forgotten, and the next time yet another one goes first.
+//! 3. If that one passes, the message goes again, on the same link. If it fails again, that is a proof. After
+//!    [`PROOFS`] of them it is a dead letter.
+//!
+//! So the last word is always with the message itself: a link that holds from some moment on blames nobody.
 
 use crate::protocol::Suspect;
 
-/// So many losses of the link in a row, and the message steps aside.
-pub const LOSSES: u8 = 3;
-/// So many tries without an answer in a row.
-const SILENCES: u32 = 5;
-/// So many losses that were told as a conflict.
-const CONFLICTS: u32 = 2;
+/// So many failures in a row, and the message steps aside.
+pub const FAILURES: u8 = 3;
+/// Likewise, when the failures are answers that it may succeed later: a cloud in trouble gives them to everybody.
+pub const BUSY: u8 = 10;
+/// So many failures right behind another message that has passed, and the message is a dead letter.
+pub const PROOFS: u8 = 2;
 /// So many behind it are tried, each in its turn.
 pub const OTHERS: usize = 64;
 
+/// How a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The link was lost, and the broker had not acknowledged it.
+    Lost,
+    /// Likewise, and another client is probably the reason. A broker that hangs up on a message looks like that too.
+    Conflict,
+    /// It had no answer.
+    Silent,
+    /// EnOS has answered with this code that it may succeed later.
+    Busy(i32),
+}
+
+impl Fault {
+    /// So many in a row, and the message steps aside. This changes the order, so a conflict does not count in full.
+    fn limit(self) -> u8 {
+        match self {
+            Fault::Lost | Fault::Silent => FAILURES,
+            Fault::Conflict => FAILURES + 1,
+            Fault::Busy(_) => BUSY,
+        }
+    }
+
+    /// Only a message that is answered can show that the fault is not everybody's.
+    fn is_of_answer(self) -> bool {
+        matches!(self, Fault::Silent | Fault::Busy(_))
+    }
+}
+
 #[derive(Default)]
 pub struct Doubt {
-    /// What was under way when the link was lost. It is kept in the storage as well.
-    suspect: Option<Suspect>,
-    /// What else has happened at a message, by its token.
-    at: u64,
-    silences: u32,
-    conflicts: u32,
-    /// How many have been tried in its place and did not pass.
-    failed: usize,
-    /// On this link another has passed before it.
+    /// The first and the last of what was under way at the last failure.
+    suspects: Option<(u64, u64)>,
+    /// How often the first of them has failed in a row, and how often right behind one that had passed.
+    failures: u8,
+    proofs: u8,
+    /// How it failed last; `None`: in an earlier process.
+    fault: Option<Fault>,
+    /// On this link another one has passed, and the suspect goes next.
     passed: bool,
+    /// How many have been tried in its place and did not pass.
+    others_failed: usize,
 }
 
 impl Doubt {
     pub fn restore(&mut self, suspect: Option<Suspect>) {
-        self.suspect = suspect;
+        let Some(Suspect { first, last, losses }) = suspect else { return };
+        let failures = losses.min(FAILURES);
+        let proofs = (losses - failures).min(PROOFS);
+        *self = Doubt { suspects: Some((first, last)), failures, proofs, ..Doubt::default() };
     }
 
+    /// What the next process has to know. It counts from `FAILURES` at most: a message that has failed more often has
+    /// still to be proven to be at fault.
     pub fn suspect(&self) -> Option<Suspect> {
-        self.suspect
+        let (first, last) = self.suspects?;
+        Some(Suspect { first, last, losses: self.failures.min(FAILURES) + self.proofs })
     }
 
     /// How many others were tried in vain.
-    pub fn failed(&self) -> usize {
-        self.failed
+    pub fn others_failed(&self) -> usize {
+        self.others_failed
     }
 
     /// A new link.
@@ -54,105 +91,85 @@ impl Doubt {
         self.passed = false;
     }
 
-    /// The link was lost, with these messages under way: the first and the last.
-    pub fn lost(&mut self, first: u64, last: u64) {
-        if !self.convicts(first) {
-            let before = self.suspect.filter(|suspect| (suspect.first..=suspect.last).contains(&first));
-            let losses = before.map_or(0, |suspect| suspect.losses).saturating_add(1).min(LOSSES);
-            self.suspect = Some(Suspect { first, last, losses });
+    /// The first message has failed. Those up to the last were under way with it.
+    pub fn failed(&mut self, first: u64, last: u64, fault: Fault) {
+        let is_known = self.suspects.is_some_and(|(from, to)| (from..=to).contains(&first));
+        if !is_known {
+            (self.failures, self.fault) = (0, None);
         }
+        if !self.is_suspect(first) {
+            (self.proofs, self.passed) = (0, false);
+        }
+        let alike = self.fault.is_none_or(|before| before.is_of_answer() == fault.is_of_answer());
+        if self.passed && alike {
+            self.proofs = (self.proofs + 1).min(PROOFS);
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
+        (self.suspects, self.fault, self.passed) = (Some((first, last)), Some(fault), false);
     }
 
-    /// Likewise, and another client is probably the reason.
-    pub fn conflict(&mut self, first: u64) {
-        if !self.convicts(first) {
-            self.suspect = None;
-            self.look_at(first);
-            self.conflicts += 1;
-        }
-    }
-
-    /// Another one has passed on this very link, so it was neither the network nor another client.
-    fn convicts(&mut self, token: u64) -> bool {
-        let convicts = self.passed && self.at == token;
-        if convicts {
-            self.suspect = Some(Suspect { first: token, last: token, losses: LOSSES });
-        }
-        convicts
-    }
-
-    /// The first message had no answer, though it had all its time.
-    pub fn silent(&mut self, token: u64) {
-        self.look_at(token);
-        self.silences += 1;
-    }
-
-    /// It had an answer, if not a good one.
-    pub fn answered(&mut self, token: u64) {
-        if self.at == token {
-            self.silences = 0;
-        }
-    }
-
-    fn look_at(&mut self, token: u64) {
-        if self.at != token {
-            (self.at, self.silences, self.conflicts, self.passed) = (token, 0, 0, false);
-        }
+    fn is_suspect(&self, front: u64) -> bool {
+        self.suspects.is_some_and(|(first, _)| first == front)
     }
 
     /// Whether this message, the first of all, goes alone.
     pub fn is_alone(&self, front: u64) -> bool {
-        self.suspect.is_some_and(|suspect| front <= suspect.last)
+        self.suspects.is_some_and(|(_, last)| front <= last)
     }
 
     /// Whether it lets another one go first.
     pub fn steps_aside(&self, front: u64) -> bool {
-        self.is_lost(front) || self.is_silent(front) || (self.at == front && self.is_contested())
+        let limit = self.fault.map_or(FAILURES, Fault::limit);
+        self.is_suspect(front) && self.failures >= limit && !self.passed
     }
 
-    fn is_lost(&self, front: u64) -> bool {
-        self.suspect.is_some_and(|suspect| suspect.first == front && suspect.losses >= LOSSES)
+    /// Whether only one that is answered can be compared with it.
+    pub fn wants_answer(&self) -> bool {
+        self.fault.is_none_or(Fault::is_of_answer)
     }
 
-    fn is_contested(&self) -> bool {
-        self.conflicts >= CONFLICTS && !self.passed
+    /// Whether what failed may succeed after a pause.
+    pub fn wants_pause(&self) -> bool {
+        matches!(self.fault, Some(Fault::Busy(_)))
     }
 
-    /// Whether only one that is answered can show that it is to blame.
-    pub fn wants_answer(&self, front: u64) -> bool {
-        !self.is_lost(front) && self.is_silent(front)
-    }
-
-    fn is_silent(&self, front: u64) -> bool {
-        self.at == front && self.silences >= SILENCES
-    }
-
-    /// The one that went alone has not passed.
+    /// The one that went before it has not passed.
     pub fn trial_failed(&mut self) {
-        *self = Doubt { failed: self.failed + 1, ..Doubt::default() };
+        *self = Doubt { others_failed: self.others_failed + 1, ..Doubt::default() };
     }
 
-    /// Another one has passed, before which so many had stepped aside. Why the first of them is to blame; `None`: it is
-    /// its turn now.
-    pub fn trial_passed(&mut self, front: u64, stepped_aside: usize) -> Option<String> {
-        let what = if self.is_lost(front) {
-            format!("the link was lost {LOSSES} times while this message was under way")
-        } else if self.is_silent(front) {
-            format!("this message had no answer {SILENCES} times")
-        } else {
-            self.passed = true;
+    /// It has passed: the next on this link is the suspect.
+    pub fn trial_passed(&mut self) {
+        self.passed = true;
+    }
+
+    /// Whether this message, the first of all, is to blame: a code of EnOS's, and why. Then it leaves the outbox.
+    pub fn verdict(&mut self, front: u64) -> Option<(i32, String)> {
+        if !self.is_suspect(front) || self.proofs < PROOFS {
             return None;
+        }
+        let times = self.failures.saturating_add(self.proofs);
+        let (code, what) = match self.fault {
+            Some(Fault::Lost | Fault::Conflict) => {
+                (0, format!("the link was lost {times} times while this message was under way"))
+            }
+            Some(Fault::Silent) => (0, format!("this message had no answer {times} times")),
+            Some(Fault::Busy(code)) => {
+                (code, format!("EnOS has refused this message for the time being {times} times"))
+            }
+            None => (0, "this message failed again and again".to_owned()),
         };
-        // Those between the two have not been tried: for the next of them, this one is known to pass.
-        *self = Doubt { failed: stepped_aside.saturating_sub(2), ..Doubt::default() };
-        Some(format!("{what}, and another one passed in its place"))
+        // Those between it and the one that has passed were tried in vain, or were not comparable.
+        *self = Doubt { others_failed: self.others_failed.saturating_sub(1), ..Doubt::default() };
+        Some((code, format!("{what}, the last {PROOFS} times right after another one had passed on the same link")))
     }
 
     /// A message has left the outbox as it should; `front` is the first that is left.
     pub fn through(&mut self, front: Option<u64>) {
-        self.failed = 0;
-        if self.suspect.is_some_and(|suspect| front.is_some_and(|front| front > suspect.last)) {
-            self.suspect = None;
+        (self.others_failed, self.passed) = (0, false);
+        if self.suspects.is_some_and(|(_, last)| front.is_some_and(|front| front > last)) {
+            self.suspects = None;
         }
     }
 }

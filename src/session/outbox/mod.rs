@@ -22,13 +22,14 @@ use std::collections::VecDeque;
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
 use super::exchange::{Exchange, Outgoing, Owner};
-use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
+use super::io::Outcome;
 use super::Action;
 use crate::error::Status;
-use crate::protocol::outbox::{self, Message};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound};
 use crate::protocol::{envelope, Identity, Request, Totals};
 
-use doubt::Doubt;
+use doubt::{Doubt, Fault};
 use flow::Flow;
 pub use pages::{Place, UntilReply};
 use slot::{Answer, Page, Slot, State, Window};
@@ -191,7 +192,6 @@ impl Outbox {
         let Some(at) = self.window.find(request) else { return };
         self.progress = around.now;
         let Some(slot) = self.window.get_mut(at) else { return };
-        let token = slot.token;
         let passed = match outcome {
             Outcome::Delivered if slot.message.until_reply() => {
                 slot.state = State::Sent { request, acknowledged: Some(around.now) };
@@ -217,10 +217,9 @@ impl Outbox {
                 self.again(at, around);
                 false
             }
-            Outcome::Reply { .. } => {
-                self.doubt.answered(token);
-                self.again(at, around);
-                true
+            Outcome::Reply { code, .. } => {
+                self.not_answered(at, Fault::Busy(code), around);
+                false
             }
         };
         if passed && self.window.stepped_aside() > 0 {
@@ -267,9 +266,10 @@ impl Outbox {
         }
         if let Some((at, since)) = self.window.first_awaiting() {
             if since.saturating_add(self.settings.timeout_ms) <= around.now {
-                self.unanswered(at, around);
+                self.not_answered(at, Fault::Silent, around);
             }
         }
+        self.judge();
         self.settle();
         if self.is_quiet() {
             self.progress = around.now;

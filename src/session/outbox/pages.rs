@@ -34,7 +34,7 @@ impl Outbox {
     }
 
     /// The open failed.
-    pub fn not_opened(&mut self, failure: StorageFailure, around: &mut Around) {
+    pub fn not_opened(&mut self, failure: StorageError, around: &mut Around) {
         self.opening = false;
         self.storage_failed(failure, around);
     }
@@ -130,7 +130,7 @@ impl Outbox {
         self.ends = self.ends.map(|(next_read, tail)| (next_read.max(next), tail));
     }
 
-    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageFailure>, around: &mut Around) {
+    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageError>, around: &mut Around) {
         self.busy = false;
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
@@ -163,7 +163,7 @@ impl Outbox {
     }
 
     /// `held` is what the queue holds now.
-    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageFailure>, around: &mut Around) {
+    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageError>, around: &mut Around) {
         self.busy = false;
         match result {
             Err(failure) => self.storage_failed(failure, around),
@@ -188,7 +188,7 @@ impl Outbox {
         }
     }
 
-    pub fn aside_stored(&mut self, token: u64, result: Result<(), StorageFailure>, around: &mut Around) {
+    pub fn aside_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
         self.busy = false;
         let Some(slot) = self.window.front_mut().filter(|slot| slot.token == token) else { return };
         let State::Leaving(answer) = &mut slot.state else { return };
@@ -208,7 +208,7 @@ impl Outbox {
         }
     }
 
-    fn storage_failed(&mut self, failure: StorageFailure, around: &mut Around) {
+    fn storage_failed(&mut self, failure: StorageError, around: &mut Around) {
         let wait = self.storage_backoff.next(around.rng).max(AGAIN_MIN_MS);
         self.storage_at = Some(around.now.saturating_add(wait));
         let words = format!("{}; what is in the outbox waits for its storage", failure.message);

@@ -9,7 +9,7 @@ use super::{Around, Outbox};
 use crate::error::Status;
 use crate::protocol::outbox::Message;
 use crate::protocol::request::{stamped, PostTime, CLOCK_IS_SET_MS};
-use crate::protocol::Totals;
+use crate::protocol::{envelope, Totals};
 
 /// A message, from being read until it is through.
 pub struct Slot {
@@ -267,7 +267,9 @@ impl Window {
 impl From<Outcome> for Answer {
     fn from(outcome: Outcome) -> Answer {
         match outcome {
-            Outcome::Reply { code, words, topic, payload } => Answer { code, words, topic, payload },
+            Outcome::Reply { code, words, topic, payload } => {
+                Answer { code, words: envelope::in_words(code, words), topic, payload }
+            }
             Outcome::Delivered => Answer::default(),
             Outcome::NotDelivered { reason, .. } => Answer::words(&reason),
         }

@@ -100,68 +100,135 @@ fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
     }
 }
 
-/// A reply that never came leaves it open for ever whose a refusal without an id is.
-#[test]
-fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
-    let (mut outbox, mut exchange) = outbox(LIMITS);
-    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
-    let identity = outbox.identity.clone();
-    let topic = operation.reply_topic(&identity, "");
-    outbox.ends = Some((1, 1));
-    let until_reply = |text: &str| {
-        let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
-        Request { params, until_reply: true, ..post(PostTime::Without) }
-    };
-    outbox.appended(1, 2, LIMITS, vec![until_reply("bad")]);
-    outbox.appended(2, 3, LIMITS, vec![until_reply("good")]);
-    outbox.link_up(0);
+/// A post that waits for its reply.
+fn until_reply(text: &str) -> Request {
+    let params = format!(r#"{{"measurepoints":{{"{text}":1}}}}"#).into_bytes();
+    Request { params, until_reply: true, ..post(PostTime::Without) }
+}
+
+/// Runs for so many hours with a cloud that answers a post at a time, or never (`None`). Returns what becomes a dead
+/// letter, and its code.
+fn dead_letters(
+    outbox: &mut Outbox,
+    exchange: &mut Exchange,
+    hours: u64,
+    mut answer: impl FnMut(&str, u64) -> Option<String>,
+) -> Vec<(u64, i32)> {
+    let topic = Operation::ENOS_OP_MEASUREPOINT_POST.reply_topic(&outbox.identity, "");
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    // The host's own post, whose reply never comes.
-    let params = br#"{"measurepoints":{"own":1}}"#;
-    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
-    exchange.request(Owner::Host(Kind::Message), own, 0, &mut actions).unwrap();
-    for now in (0..60 * 60_000).step_by(1_000) {
+    let mut found = Vec::new();
+    for now in (0..hours * 3_600_000).step_by(500) {
         exchange.expire(now, &mut actions);
-        for (request, outcome) in exchange.take_outcomes() {
-            let around = &mut Around { now, wall_ms: 0, exchange: &mut exchange, actions: &mut actions, rng: &mut rng };
-            outbox.outcome(request, outcome, around);
-        }
-        let around = &mut Around { now, wall_ms: 0, exchange: &mut exchange, actions: &mut actions, rng: &mut rng };
-        outbox.pump(false, around);
-        for action in std::mem::take(&mut actions) {
+        loop {
+            let outcomes = exchange.take_outcomes();
+            let around = &mut Around { now, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
+            outcomes.into_iter().for_each(|(request, outcome)| outbox.outcome(request, outcome, around));
+            outbox.pump(false, around);
+            let Some(action) = around.actions.pop_front() else { break };
             match action {
                 Action::Send(LinkRequest::Subscribe { token, .. }) => {
-                    exchange.subscribed(token, vec![Some(1)], now, &mut actions);
+                    around.exchange.subscribed(token, vec![Some(1)], now, around.actions);
                 }
                 Action::Send(LinkRequest::Publish { token, payload, .. }) => {
-                    exchange.delivered(token, &mut actions);
-                    let text = String::from_utf8(payload).unwrap();
-                    let answer = match text {
-                        text if text.contains("own") => continue,
-                        text if text.contains("bad") => r#"{"id":null,"code":1220}"#.to_owned(),
-                        text => format!(r#"{{"id":{},"code":200}}"#, text.split([':', ',']).nth(1).unwrap()),
-                    };
-                    for (request, outcome) in exchange.take_outcomes() {
-                        let (exchange, actions, rng) = (&mut exchange, &mut actions, &mut rng);
-                        outbox.outcome(request, outcome, &mut Around { now, wall_ms: 0, exchange, actions, rng });
+                    around.exchange.delivered(token, around.actions);
+                    for (request, outcome) in around.exchange.take_outcomes() {
+                        outbox.outcome(request, outcome, around);
                     }
-                    match exchange.find(topic.as_bytes(), answer.as_bytes()) {
-                        Some(Reply::Unclear) => {
-                            let (exchange, actions, rng) = (&mut exchange, &mut actions, &mut rng);
-                            outbox.send_one_by_one(&mut Around { now, wall_ms: 0, exchange, actions, rng });
-                        }
+                    let Some(answer) = answer(&String::from_utf8(payload).unwrap(), now) else { continue };
+                    match around.exchange.find(topic.as_bytes(), answer.as_bytes()) {
+                        Some(Reply::Unclear) => outbox.send_one_by_one(around),
                         Some(Reply::To { token, code, words }) => {
-                            exchange.replied(token, code, words, Vec::new(), Vec::new().into(), &mut actions);
+                            let (topic, payload) = (Vec::new(), Vec::new().into());
+                            around.exchange.replied(token, code, words, topic, payload, around.actions);
                         }
                         None => {}
                     }
                 }
-                Action::SetAside { token, .. } => {
-                    return assert_eq!(token, outbox::token(1, 0));
+                Action::SetAside { token, code, .. } => {
+                    found.push((token, code));
+                    outbox.aside_stored(token, Ok(()), around);
                 }
+                Action::FinishPages { through, after } => outbox.pages_finished(through, Ok(after), around),
                 _ => {}
             }
         }
     }
-    panic!("after an hour the other one waits still");
+    found
+}
+
+/// An answer to a post, by its own id.
+fn reply(post: &str, code: i32) -> Option<String> {
+    Some(format!(r#"{{"id":{},"code":{code}}}"#, post.split([':', ',']).nth(1)?))
+}
+
+/// An outbox with such posts, each accepted by itself.
+fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
+    let (mut outbox, exchange) = outbox(LIMITS);
+    outbox.ends = Some((1, 1));
+    for (page, text) in (1..).zip(texts) {
+        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)]);
+    }
+    outbox.link_up(0);
+    (outbox, exchange)
+}
+
+/// A reply that never came leaves it open for ever whose a refusal without an id is.
+#[test]
+fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
+    let (mut outbox, mut exchange) = with_posts(&["bad", "good"]);
+    // The host's own post, whose reply never comes.
+    let (identity, params) = (outbox.identity.clone(), br#"{"measurepoints":{"own":1}}"#);
+    let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
+    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
+    exchange.request(Owner::Host(Kind::Message), own, 0, &mut VecDeque::new()).unwrap();
+    let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| match post {
+        post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),
+        post => reply(post, 200),
+    });
+    assert_eq!(found, [(outbox::token(1, 0), 1220)]);
+    assert!(outbox.is_empty(), "after an hour the other one waits still");
+}
+
+#[test]
+fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
+    for code in [429, 500, 6305] {
+        let (mut outbox, mut exchange) = with_posts(&["bad", "good", "better"]);
+        let mut tries = 0;
+        let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| {
+            let is_bad = post.contains("bad");
+            tries += u32::from(is_bad);
+            reply(post, if is_bad { code } else { 200 })
+        });
+        assert_eq!((found, tries), (vec![(outbox::token(1, 0), code)], 12));
+        assert!(outbox.is_empty());
+    }
+}
+
+#[test]
+fn a_cloud_in_trouble_makes_no_dead_letters() {
+    // For some hours it has no good answer for anybody, whatever the hour at which it recovers.
+    for minutes in (1..300).step_by(23) {
+        for code in [Some(503), None] {
+            let (mut outbox, mut exchange) = with_posts(&["a", "b", "c"]);
+            let found = dead_letters(&mut outbox, &mut exchange, 6, |post, now| match code {
+                Some(code) if now < minutes * 60_000 => reply(post, code),
+                None if now < minutes * 60_000 => None,
+                _ => reply(post, 200),
+            });
+            assert!(found.is_empty() && outbox.is_empty(), "trouble for {minutes} minutes: {code:?}");
+        }
+    }
+    // It takes one message in so many seconds.
+    for seconds in [1, 3, 10, 30, 100] {
+        let (mut outbox, mut exchange) = with_posts(&["a", "b", "c", "d", "e", "f"]);
+        let mut free_at = 0;
+        let found = dead_letters(&mut outbox, &mut exchange, 2, |post, now| {
+            let is_free = now >= free_at;
+            if is_free {
+                free_at = now + seconds * 1_000;
+            }
+            reply(post, if is_free { 200 } else { 429 })
+        });
+        assert!(found.is_empty() && outbox.is_empty(), "one in {seconds} s");
+    }
 }

@@ -1,7 +1,8 @@
 //! What is tried, and sent again, when a link is lost or an answer does not come: the outbox's part in [`doubt`].
 
-use super::doubt::OTHERS;
+use super::doubt::{Fault, OTHERS};
 use super::*;
+use crate::protocol::Suspect;
 use crate::session::connection::LinkEnd;
 
 /// In memory of those that are tried in the place of another, beyond the first of them.
@@ -24,29 +25,37 @@ impl Outbox {
             around.exchange.forget(asking);
         }
         let had = self.given_back.take().unwrap_or_else(|| self.under_way());
-        let suspect = self.doubt.suspect();
+        let before = self.doubt.suspect();
+        let fault = match end {
+            LinkEnd::Planned => None,
+            LinkEnd::Stalled => Some(Fault::Silent),
+            // The broker has acknowledged it.
+            LinkEnd::Conflict | LinkEnd::Lost if had.awaiting.is_some() => Some(Fault::Silent),
+            LinkEnd::Conflict => Some(Fault::Conflict),
+            LinkEnd::Lost => Some(Fault::Lost),
+        };
+        let unacknowledged = had.unacknowledged;
+        let first = had.awaiting.or(unacknowledged.map(|(first, _)| first));
+        let failed = fault.zip(first);
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
-            if end != LinkEnd::Planned && (had.unacknowledged.is_some() || had.awaiting.is_some()) {
+            if failed.is_some() {
                 self.doubt.trial_failed();
             }
         } else {
-            let front = self.window.front().map(|slot| slot.token);
-            let first = had.unacknowledged.filter(|_| end != LinkEnd::Planned);
-            match (end, first) {
-                (LinkEnd::Lost, Some((first, last))) => self.doubt.lost(first, last),
-                (LinkEnd::Conflict, Some((first, _))) => self.doubt.conflict(first),
-                (LinkEnd::Stalled, Some((first, _))) if front == Some(first) => self.doubt.silent(first),
-                _ => {}
-            }
-            // What the broker has acknowledged, it has not hung up on: but it had no answer.
-            if let (LinkEnd::Lost, Some(awaiting)) = (end, had.awaiting) {
-                self.doubt.silent(awaiting);
+            if let Some((fault, first)) = failed {
+                self.doubt.failed(first, unacknowledged.map_or(first, |(_, last)| last), fault);
             }
             self.rewind(0, around.exchange);
         }
-        if self.doubt.suspect() != suspect {
-            around.actions.push_back(Action::StoreSuspect(self.doubt.suspect()));
+        self.store_suspect(before, around);
+    }
+
+    /// When it is another one than before.
+    fn store_suspect(&mut self, before: Option<Suspect>, around: &mut Around) {
+        let suspect = self.doubt.suspect();
+        if suspect != before {
+            around.actions.push_back(Action::StoreSuspect(suspect));
         }
     }
 
@@ -69,15 +78,22 @@ impl Outbox {
     }
 
     pub(super) fn trial_passed(&mut self, around: &mut Around) {
-        let stepped_aside = self.window.stepped_aside();
-        let came_to = self.end_trial(around);
+        self.end_trial(around);
+        self.doubt.trial_passed();
+        if self.doubt.wants_pause() {
+            self.pause(around);
+        }
+    }
+
+    /// The first message leaves the outbox when it is to blame.
+    pub(super) fn judge(&mut self) {
+        if self.window.sent().0 > 0 || self.window.stepped_aside() > 0 {
+            return;
+        }
         let Some((front, told)) = self.window.front().map(|slot| (slot.token, slot.told)) else { return };
-        let Some(words) = self.doubt.trial_passed(front, stepped_aside) else { return };
-        around.actions.push_back(Action::StoreSuspect(None));
-        self.window.advance(if told { State::Through } else { State::Refused(Answer::words(&words)) });
-        // Right behind it, and so in its order.
-        if stepped_aside == 1 && matches!(came_to, State::Through | State::Refused(_)) {
-            self.window.advance(came_to);
+        if let Some((code, words)) = self.doubt.verdict(front) {
+            let answer = Answer { code, words, ..Answer::default() };
+            self.window.advance(if told { State::Through } else { State::Refused(answer) });
         }
     }
 
@@ -101,7 +117,7 @@ impl Outbox {
             }
             0 => true,
             count => {
-                self.window.step_aside(others[self.doubt.failed() % count]);
+                self.window.step_aside(others[self.doubt.others_failed() % count]);
                 true
             }
         }
@@ -125,13 +141,13 @@ impl Outbox {
             return false;
         }
         let others = self.others().len();
-        others == 0 || (others <= self.doubt.failed() && self.window.bytes() < OTHERS_BYTES)
+        others == 0 || (others <= self.doubt.others_failed() && self.window.bytes() < OTHERS_BYTES)
     }
 
     /// Where those are that can be tried in the place of the first message.
     fn others(&self) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
-        let answered = front.message.until_reply() && self.doubt.wants_answer(front.token);
+        let answered = front.message.until_reply() && self.doubt.wants_answer();
         self.window.positions(|slot| slot.message.until_reply() || !answered)
     }
 
@@ -144,18 +160,21 @@ impl Outbox {
         }
     }
 
-    /// Its reply has not come, and will not.
-    pub(super) fn unanswered(&mut self, at: usize, around: &mut Around) {
+    /// A message has had no answer, and will have none, or one that asks to try again.
+    pub(super) fn not_answered(&mut self, at: usize, fault: Fault, around: &mut Around) {
+        let before = self.doubt.suspect();
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
             self.doubt.trial_failed();
         } else if let (0, Some(front)) = (at, self.window.front()) {
-            self.doubt.silent(front.token);
-            if self.steps_aside_next() {
+            let front = front.token;
+            self.doubt.failed(front, front, fault);
+            if self.steps_aside_next() && !self.doubt.wants_pause() {
                 // It is not tried again soon, and the other one need not wait for it.
                 self.backoff.reset();
             }
         }
+        self.store_suspect(before, around);
         self.again(at, around);
     }
 }

@@ -17,6 +17,9 @@ use crate::storage::records::Value;
 /// A dead letter takes no more.
 const MAX_LETTER: u64 = 1 << 24;
 
+/// As many of the newest are looked at for one that is there already.
+const LOOK_BACK: usize = 100;
+
 const RAW: u8 = 0;
 const MESSAGE: u8 = 1;
 
@@ -61,7 +64,14 @@ impl Queue {
 
     /// Keeps what stands where a page should.
     pub(super) fn keep_raw(&mut self, page: u64, bytes: &[u8]) -> Done<()> {
-        self.keep(outbox::token(page, 0), 0, RAW, bytes)
+        let token = outbox::token(page, 0);
+        // An earlier process may have read that page as well, and have ended before it was removed.
+        for number in self.dead_letters().rev().take(LOOK_BACK) {
+            if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
+                return Ok(());
+            }
+        }
+        self.keep(token, 0, RAW, bytes)
     }
 
     fn keep(&mut self, token: u64, code: i32, kind: u8, bytes: &[u8]) -> Done<()> {

@@ -3,6 +3,7 @@
 use std::ptr::{null, null_mut};
 
 use enos::internals::error::Status::*;
+use enos::internals::ffi::batch::enos_client_publish_batch;
 use enos::internals::ffi::client::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::handle::enos_client;
@@ -65,6 +66,10 @@ fn every_client_function_refuses_null() {
         ] {
             refused(status, ENOS_ERR_NULL_ARG, "client is NULL");
         }
+        let mut bad = 7;
+        let status = enos_client_publish_batch(nobody, null(), 1, null_mut(), &mut bad);
+        refused(status, ENOS_ERR_NULL_ARG, "client is NULL");
+        assert_eq!(bad, usize::MAX, "none of the messages is at fault");
         assert_eq!(enos_client_state(nobody), ENOS_ERR_NULL_ARG as i32);
         assert_eq!(enos_client_fd(nobody), ENOS_ERR_NULL_ARG as i32);
         enos_client_wake(nobody);

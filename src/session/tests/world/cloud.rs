@@ -144,7 +144,7 @@ impl World {
         }
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
             if let Some((number, id)) = durable::number(topic, payload) {
-                self.ledger.send(number);
+                self.ledger.send(attempt, number);
                 if self.ledger.is_dropped(number) {
                     self.violate(format!("number {number} was dropped, and is sent"));
                 }

@@ -12,9 +12,8 @@ use super::flash::Flash;
 use super::{Due, World};
 use crate::protocol::request::PostTime;
 use crate::protocol::{outbox, Operation, Request};
-use crate::session::{OutboxEnds, PageFound};
-use crate::storage::queue::{Found, Queue, QueueLimits};
-use crate::storage::records::{Records, RecordsError};
+use crate::storage::queue::{Queue, QueueLimits};
+use crate::storage::records::Records;
 
 pub const LIMITS: QueueLimits = QueueLimits { messages: 200, bytes: 1 << 20, drop_oldest: false };
 
@@ -50,8 +49,10 @@ pub struct Ledger {
     told: BTreeMap<u64, u64>,
     /// Not taken, and told so.
     excused: BTreeSet<u64>,
-    /// How often each has been sent.
-    sent: BTreeMap<u64, u32>,
+    /// How often each has been sent, and how often right behind another one that had passed on the same link.
+    sent: BTreeMap<u64, (u32, u32)>,
+    /// What was sent last: in which life, over which link, whether it has passed.
+    last_sent: Option<(u64, u64, u64, bool)>,
     /// Somebody on the path has said that he has it.
     forged: BTreeSet<u64>,
     /// Pages that were dropped.
@@ -67,8 +68,17 @@ pub struct Ledger {
 
 impl Ledger {
     /// It is on its way.
-    pub(super) fn send(&mut self, number: u64) {
-        *self.sent.entry(number).or_default() += 1;
+    pub(super) fn send(&mut self, attempt: u64, number: u64) {
+        let last = self.last_sent.replace((self.life, attempt, number, false));
+        let behind = last.is_some_and(|last| last.2 != number && last == (self.life, attempt, last.2, true));
+        let (times, behind_another) = self.sent.entry(number).or_default();
+        *times += 1;
+        *behind_another += u32::from(behind);
+    }
+
+    /// The broker has acknowledged it.
+    fn acknowledge(&mut self, number: u64) {
+        self.last_sent = self.last_sent.map(|last| (last.0, last.1, last.2, last.3 || last.2 == number));
     }
 
     pub(super) fn one_untold(&self, which: usize) -> Option<u64> {
@@ -102,10 +112,6 @@ pub fn queue(flash: &Flash, limits: QueueLimits) -> Queue {
     Queue::new(Records::new(std::sync::Arc::new(flash.clone()), "pk", "dk", "0123456789abcdef"), limits)
 }
 
-fn failure(error: RecordsError) -> StorageFailure {
-    StorageFailure { code: error.code, message: error.message }
-}
-
 impl World {
     /// As the client does it: storage first, then the session.
     pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
@@ -137,8 +143,7 @@ impl World {
         }
         let now = self.now();
         if let (Ok(opened), false) = (opened, self.session.outbox_is_open()) {
-            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost };
-            self.session.handle(now, Input::OutboxOpened(Ok(ends)));
+            self.session.handle(now, Input::OutboxOpened(Ok(opened)));
         }
         for gone in dropped {
             self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
@@ -170,25 +175,16 @@ impl World {
 
     pub(super) fn outbox_action(&mut self, action: Action) -> Option<Input> {
         let answer = match action {
-            Action::OpenOutbox => {
-                let opened = self.queue.open().map_err(failure);
-                let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect, lost: o.lost });
-                Some(Input::OutboxOpened(ends))
-            }
+            Action::OpenOutbox => Some(Input::OutboxOpened(self.queue.open())),
             Action::ReadPage { page, last_try } => {
-                let result = self.queue.read(page, last_try).map_err(failure).map(|found| match found {
-                    Found::Messages { next, after, messages } => PageFound::Messages { next, after, messages },
-                    Found::Nothing { next } => PageFound::Nothing { next },
-                    Found::Lost { next, words } => PageFound::Lost { next, words },
-                });
-                Some(Input::PageRead { page, result })
+                Some(Input::PageRead { page, result: self.queue.read(page, last_try) })
             }
             Action::FinishPages { through, after } => {
-                let result = self.queue.finish(through, after).map_err(failure);
+                let result = self.queue.finish(through, after);
                 Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
             }
             Action::SetAside { token, code, message } => {
-                let result = self.queue.set_aside(token, code, &message).map_err(failure);
+                let result = self.queue.set_aside(token, code, &message);
                 Some(Input::SetAside { token, result })
             }
             Action::StoreSuspect(suspect) => {
@@ -225,6 +221,7 @@ impl World {
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
+            self.ledger.acknowledge(number);
             self.later(1, Due::Link(attempt, LinkEvent::Delivered { token }));
         }
         let Some(id) = id else {
@@ -303,17 +300,19 @@ impl World {
 
     /// A message pays for itself, and for nothing else.
     fn check_blame(&mut self, number: u64, event: &Event) {
-        let sent = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        let (sent, behind) = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        // Chance may have anyone fail so often, even right behind others that pass.
+        let proven = sent >= 5 && behind >= 2;
         let guilty = match event.detail_code {
-            // Chance may hang up on anyone three times, and then let another one pass.
-            0 if event.detail.contains("the link was lost") => is_deadly(number) || sent >= 3,
-            // Anyone may be left without an answer, and lose the link instead of it.
-            0 if event.detail.contains("no answer") => sent >= 5,
+            0 | 429 | 500 | 503 => proven && event.detail.contains("right after another one had passed"),
             1206 => is_poison(number),
             _ => false,
         };
         if !guilty {
-            self.violate(format!("number {number}, sent {sent} times, is a dead letter: {}", event.detail));
+            self.violate(format!(
+                "number {number}, sent {sent} times, {behind} of them behind another, is a dead letter: {}",
+                event.detail
+            ));
         }
     }
 
