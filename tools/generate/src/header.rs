@@ -16,10 +16,10 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/sign.rs"],
     &["src/ffi/activation.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
-    &["src/ffi/handle.rs", "src/ffi/event.rs"],
+    &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
     &["src/ffi/tls.rs"],
-    &["src/ffi/stats.rs", "src/ffi/client.rs"],
+    &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/ffi/message.rs"],
     &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
 ];
