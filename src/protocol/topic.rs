@@ -45,17 +45,12 @@ pub enum Inbound {
 impl Inbound {
     /// Cheap enough for every message. The topic is as it came, and may be any bytes.
     pub fn of(topic: &[u8]) -> Inbound {
-        let Address { scope, path, .. } = match split(topic) {
-            Some(address) => address,
-            None if topic.ends_with(REPLY.as_bytes()) => return Inbound::Reply,
-            None => return Inbound::Other,
-        };
-        if scope == Scope::Session && ACTIVATION_PATHS.iter().any(|known| known.as_bytes() == path) {
-            Inbound::Activation
-        } else if path.ends_with(REPLY.as_bytes()) || path.starts_with(RRPC_RESPONSE.as_bytes()) {
-            Inbound::Reply
-        } else {
-            Inbound::Other
+        let (scope, path) = split(topic).map_or((Scope::Own, topic), |address| (address.scope, address.path));
+        match scope {
+            Scope::Session if ACTIVATION_PATHS.iter().any(|known| known.as_bytes() == path) => Inbound::Activation,
+            _ if path.ends_with(REPLY.as_bytes()) => Inbound::Reply,
+            Scope::Thing | Scope::Session if path.starts_with(RRPC_RESPONSE.as_bytes()) => Inbound::Reply,
+            _ => Inbound::Other,
         }
     }
 }

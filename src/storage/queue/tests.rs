@@ -465,7 +465,7 @@ fn a_page_that_is_garbled_is_kept_once_however_often_it_is_read() {
         // A process that ends before the page is removed.
         let mut queue = memory.queue(WIDE);
         let head = queue.open().unwrap().head;
-        assert!(matches!(queue.read(head, false).unwrap(), Found::Lost { .. }));
+        assert!(matches!(queue.read(head, false).unwrap(), PageFound::Lost { .. }));
         let counts = queue.counts().unwrap();
         assert_eq!((counts.dead_letters, counts.set_aside), (1, 1));
     }
