@@ -19,7 +19,7 @@
 //!
 //! Only ENOS_STORAGE_NOT_FOUND means that there is no device secret: a storage that fails never leads to an activation.
 
-use std::ffi::{c_char, c_int, CStr};
+use std::ffi::{c_char, c_int};
 
 use super::config::enos_config;
 use super::guard::{getter, guard, on_client};
@@ -28,7 +28,7 @@ use super::output::Out;
 use super::status::enos_status;
 use crate::client::Client;
 use crate::error::{Error, Result, Status};
-use crate::session::event::State;
+use crate::model::state::State;
 
 /// As a timeout: none. `ENOS_FOREVER` in the header.
 const FOREVER: u32 = u32::MAX;
@@ -45,52 +45,6 @@ unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> Result<
 
 pub(super) fn timeout(ms: u32) -> Option<u32> {
     (ms != FOREVER).then_some(ms)
-}
-
-/// Where a client stands.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_state {
-    /// Not connected, and nothing is under way.
-    ENOS_STATE_IDLE = 0,
-    /// Logging in with the product secret, or waiting for the device secret.
-    ENOS_STATE_ACTIVATING = 1,
-    /// The device secret has arrived and is being stored.
-    ENOS_STATE_PERSISTING = 2,
-    /// Reading the storage, or logging in as the device.
-    ENOS_STATE_CONNECTING = 3,
-    /// Connected as the device.
-    ENOS_STATE_ONLINE = 4,
-    /// Between two attempts, or closing the connection.
-    ENOS_STATE_WAITING = 5,
-}
-
-const STATES: [(enos_state, State, &CStr); 6] = [
-    (enos_state::ENOS_STATE_IDLE, State::Idle, c"IDLE"),
-    (enos_state::ENOS_STATE_ACTIVATING, State::Activating, c"ACTIVATING"),
-    (enos_state::ENOS_STATE_PERSISTING, State::Persisting, c"PERSISTING"),
-    (enos_state::ENOS_STATE_CONNECTING, State::Connecting, c"CONNECTING"),
-    (enos_state::ENOS_STATE_ONLINE, State::Online, c"ONLINE"),
-    (enos_state::ENOS_STATE_WAITING, State::Waiting, c"WAITING"),
-];
-
-fn state_number(state: State) -> i32 {
-    let c = match state {
-        State::Idle => enos_state::ENOS_STATE_IDLE,
-        State::Activating => enos_state::ENOS_STATE_ACTIVATING,
-        State::Persisting => enos_state::ENOS_STATE_PERSISTING,
-        State::Connecting => enos_state::ENOS_STATE_CONNECTING,
-        State::Online => enos_state::ENOS_STATE_ONLINE,
-        State::Waiting => enos_state::ENOS_STATE_WAITING,
-    };
-    c as i32
-}
-
-fn state_from(number: i32) -> Result<State> {
-    STATES
-        .iter()
-        .find_map(|(c, state, _)| (*c as i32 == number).then_some(*state))
-        .ok_or_else(|| Error::invalid(format!("state is {number}, which is none of enum enos_state")))
 }
 
 /// Makes a client. No network, no storage, no thread and no callback yet.
@@ -192,7 +146,7 @@ pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) 
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_state(client: *const enos_client) -> i32 {
     // SAFETY: the header's contract.
-    unsafe { look(client, |client| client.state().map(state_number)) }
+    unsafe { look(client, |client| client.state().map(|state| state as i32)) }
 }
 
 /// A state's name, for logs.
@@ -201,7 +155,7 @@ pub unsafe extern "C" fn enos_client_state(client: *const enos_client) -> i32 {
 /// @return       static text, e.g. "ONLINE"; "UNKNOWN" for a value that is no state.
 #[no_mangle]
 pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
-    STATES.iter().find(|(c, _, _)| *c as i32 == state).map_or(c"UNKNOWN", |(_, _, name)| name).as_ptr()
+    getter(c"UNKNOWN", || State::from_number(state).map_or(c"UNKNOWN", State::c_name)).as_ptr()
 }
 
 /// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
@@ -241,7 +195,11 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, timeout_ms: u32) -> enos_status {
     // SAFETY: the header's contract.
-    unsafe { on_client(client, |client| client.wait(state_from(state)?, timeout(timeout_ms))) }
+    unsafe { on_client(client, |client| {
+            let state = State::from_number(state)
+                .ok_or_else(|| Error::invalid(format!("state is {state}, which is none of enum enos_state")))?;
+            client.wait(state, timeout(timeout_ms))
+        }) }
 }
 
 /// A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
@@ -298,20 +256,6 @@ pub unsafe extern "C" fn enos_client_loop_stop(client: *mut enos_client) -> enos
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_and_names_of_c_are_those_of_the_session() {
-        for state in State::ALL {
-            assert_eq!(state_number(state), state as i32);
-            assert_eq!(state_from(state as i32).unwrap(), state);
-            // SAFETY: a static text.
-            let name = unsafe { CStr::from_ptr(enos_state_name(state as i32)) };
-            assert_eq!(name.to_str().unwrap(), state.name());
-        }
-        assert!(state_from(6).is_err() && state_from(-1).is_err());
-        // SAFETY: as above.
-        assert_eq!(unsafe { CStr::from_ptr(enos_state_name(6)) }, c"UNKNOWN");
-    }
 
     #[test]
     fn forever_is_no_timeout() {

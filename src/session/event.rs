@@ -1,99 +1,13 @@
-//! What the host is told, and the states that it can ask for.
+//! What the host is told.
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::error::Status;
+pub use crate::model::event::EventKind;
+pub use crate::model::state::State;
 use crate::protocol::Activation;
-
-/// Where the session stands, as the host sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Idle = 0,
-    Activating = 1,
-    Persisting = 2,
-    Connecting = 3,
-    Online = 4,
-    Waiting = 5,
-}
-
-impl State {
-    #[cfg(test)]
-    pub const ALL: [State; 6] =
-        [State::Idle, State::Activating, State::Persisting, State::Connecting, State::Online, State::Waiting];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Idle => "IDLE",
-            State::Activating => "ACTIVATING",
-            State::Persisting => "PERSISTING",
-            State::Connecting => "CONNECTING",
-            State::Online => "ONLINE",
-            State::Waiting => "WAITING",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    Connected = 1,
-    Disconnected = 2,
-    Activated = 3,
-    PersistFailed = 4,
-    Message = 5,
-    Delivered = 6,
-    Subscribed = 7,
-    Unsubscribed = 8,
-    Reply = 9,
-    Overflow = 10,
-    Room = 11,
-    OutboxFailed = 12,
-    Stopped = 15,
-    ActivationLate = 16,
-    DeadLetterDropped = 19,
-}
-
-impl EventKind {
-    #[cfg(test)]
-    pub const ALL: [EventKind; 15] = [
-        EventKind::Connected,
-        EventKind::Disconnected,
-        EventKind::Activated,
-        EventKind::PersistFailed,
-        EventKind::Message,
-        EventKind::Delivered,
-        EventKind::Subscribed,
-        EventKind::Unsubscribed,
-        EventKind::Reply,
-        EventKind::Overflow,
-        EventKind::Room,
-        EventKind::OutboxFailed,
-        EventKind::DeadLetterDropped,
-        EventKind::Stopped,
-        EventKind::ActivationLate,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            EventKind::Connected => "CONNECTED",
-            EventKind::Disconnected => "DISCONNECTED",
-            EventKind::Activated => "ACTIVATED",
-            EventKind::PersistFailed => "PERSIST_FAILED",
-            EventKind::Message => "MESSAGE",
-            EventKind::Delivered => "DELIVERED",
-            EventKind::Subscribed => "SUBSCRIBED",
-            EventKind::Unsubscribed => "UNSUBSCRIBED",
-            EventKind::Reply => "REPLY",
-            EventKind::Overflow => "OVERFLOW",
-            EventKind::Room => "ROOM",
-            EventKind::OutboxFailed => "OUTBOX_FAILED",
-            EventKind::DeadLetterDropped => "DEAD_LETTER_DROPPED",
-            EventKind::Stopped => "STOPPED",
-            EventKind::ActivationLate => "ACTIVATION_LATE",
-        }
-    }
-}
 
 /// One thing that happened. `detail` is for a log and never holds a secret; a payload may, so none of this has Debug.
 #[derive(Clone)]

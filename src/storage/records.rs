@@ -75,7 +75,7 @@ impl Records {
     /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
     /// library's is not: it may be the only copy of a secret.
     ///
-    /// One call of the host's at a time: see [`Storing::step`].
+    /// [`Storing::step`] makes one call of the host's at a time.
     pub fn storing(&self, role: Role, data: &[u8]) -> Result<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(Storing { role, record, stage: Stage::Look })

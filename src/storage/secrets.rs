@@ -25,7 +25,7 @@ pub struct StoredSecrets {
 }
 
 impl StoredSecrets {
-    /// `ENOS_ERR_TOO_LARGE` above [`MAX`].
+    /// `ENOS_ERR_TOO_LARGE` for more than [`MAX`], and for an asset id of more than 65535 bytes.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
         if self.secrets.len() > MAX {
             let words = format!("{} device secrets, {MAX} is the limit", self.secrets.len());

@@ -19,7 +19,7 @@ fn records(store: &Store) -> Records {
     Records::new(store.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
 }
 
-/// Stores as a client does, whose loop makes one call of the host's at a time.
+/// Stores as a client does, which makes one call of the host's at a time.
 pub trait StoreVerified {
     fn store_verified(&self, role: Role, data: &[u8]) -> Result<(), StorageError>;
 }

@@ -18,10 +18,10 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/value.rs"],
     &["src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
-    &["src/ffi/handle.rs", "src/ffi/event.rs"],
+    &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
     &["src/ffi/tls.rs"],
-    &["src/ffi/stats.rs", "src/ffi/client.rs"],
+    &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/ffi/message.rs"],
     &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
 ];

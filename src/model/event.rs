@@ -1,0 +1,102 @@
+//! The types of events: their numbers, their documentation for C, and the names that the library uses.
+
+/// What an event tells. Later versions add types: ignore those that you do not know.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum enos_event_type {
+    /// Online as the device: publish from here on. All subscriptions have been asked for, ahead of what you publish.
+    ENOS_EVENT_CONNECTED = 1,
+    /// The link is gone, or an attempt failed. retry_in_ms says when the next attempt follows (0: none will, until you
+    /// call enos_client_connect()), detail what happened and what to do. status is
+    ///
+    ///   - ENOS_OK: you asked for it, with enos_client_disconnect();
+    ///   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
+    ///   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
+    ///   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
+    ///   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
+    ///     and has to be deleted and registered anew in the EnOS console;
+    ///   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
+    ///     detail_code is what it returned;
+    ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
+    ///     3.1.1 does not allow it to, or a message with QoS 2;
+    ///   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
+    ///     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
+    ///     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.
+    ///
+    /// For a CONNACK, detail_code is its return code.
+    ENOS_EVENT_DISCONNECTED = 2,
+    /// The device secret has arrived, is stored, and was read back. activation is set. CONNECTED follows.
+    ENOS_EVENT_ACTIVATED = 3,
+    /// The device secret has arrived and could not be stored. activation is set; status and detail say why, detail_code
+    /// is what your storage returned, retry_in_ms when it is tried again. The library tries for as long as the process
+    /// lives; you may also save it by hand and call enos_client_activation_saved().
+    ENOS_EVENT_PERSIST_FAILED = 4,
+    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
+    /// on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
+    ENOS_EVENT_MESSAGE = 5,
+    /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
+    /// reply: token, status.
+    ENOS_EVENT_DELIVERED = 6,
+    /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted). With
+    /// token 0: a subscription was refused or not answered on a later link, or is granted again after that.
+    ENOS_EVENT_SUBSCRIBED = 7,
+    /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
+    ENOS_EVENT_UNSUBSCRIBED = 8,
+    /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
+    /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
+    /// another code, or the broker refuses the topic of the replies (detail_code 128).
+    ENOS_EVENT_REPLY = 9,
+    /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
+    /// large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
+    /// detail_code says how many. Events of other types are never dropped.
+    ENOS_EVENT_OVERFLOW = 10,
+    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
+    /// (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
+    /// refusal.
+    ENOS_EVENT_ROOM = 11,
+    /// The outbox has to wait, and nothing is lost meanwhile. status is
+    ///
+    ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
+    ///     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
+    ///     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
+    ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
+    ///     replies come, and the first message waits for one.
+    ENOS_EVENT_OUTBOX_FAILED = 12,
+    /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
+    /// there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls but two: a subscribe that no
+    /// broker has answered yet, and a durable message that is not through. Theirs come on a later link. status is
+    ///
+    ///   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
+    ///     storage does not take a secret, this does not come;
+    ///   - ENOS_ERR_STATE: enos_client_connect() was called before that, and has taken the disconnect back.
+    ENOS_EVENT_STOPPED = 15,
+    /// The broker took the product secret, and has sent no device secret so far (enos_config_set_activation_timeout()).
+    /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
+    /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
+    ENOS_EVENT_ACTIVATION_LATE = 16,
+    /// A dead letter had to go, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The
+    /// outcome of its message was told before.
+    ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
+}
+
+/// The name under which Rust code knows [`enos_event_type`].
+pub use enos_event_type as EventKind;
+
+super::named!(EventKind, "ENOS_EVENT_" {
+    Connected = ENOS_EVENT_CONNECTED,
+    Disconnected = ENOS_EVENT_DISCONNECTED,
+    Activated = ENOS_EVENT_ACTIVATED,
+    PersistFailed = ENOS_EVENT_PERSIST_FAILED,
+    Message = ENOS_EVENT_MESSAGE,
+    Delivered = ENOS_EVENT_DELIVERED,
+    Subscribed = ENOS_EVENT_SUBSCRIBED,
+    Unsubscribed = ENOS_EVENT_UNSUBSCRIBED,
+    Reply = ENOS_EVENT_REPLY,
+    Overflow = ENOS_EVENT_OVERFLOW,
+    Room = ENOS_EVENT_ROOM,
+    OutboxFailed = ENOS_EVENT_OUTBOX_FAILED,
+    Stopped = ENOS_EVENT_STOPPED,
+    ActivationLate = ENOS_EVENT_ACTIVATION_LATE,
+    DeadLetterDropped = ENOS_EVENT_DEAD_LETTER_DROPPED,
+});
