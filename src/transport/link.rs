@@ -1,4 +1,4 @@
-//! One CONNECT and the connection that comes of it, as one Paho object.
+//! One CONNECT and its connection, as one Paho object.
 
 use super::callbacks;
 use super::context::Context;
@@ -20,43 +20,43 @@ use zeroize::Zeroizing;
 
 /// Bytes of the name of a network interface.
 const INTERFACE: usize = 15;
-/// What Paho's own connect timeout is longer than the one that its caller keeps.
+/// By how much Paho's own connect timeout is longer than the one that the caller keeps.
 const MARGIN_MS: u64 = 3_000;
-/// Packets that one step handles at most, so that a flood does not starve the loop: as many as it takes out then.
+/// How many packets one step handles at most, so that a flood does not starve the loop: as many as one drain returns.
 const STEP: c_int = super::inbox::DRAIN as c_int;
 /// Paho multiplies its timeout by 1000 in an int.
 const TIMEOUT_S: u64 = (c_int::MAX / 1000) as u64;
 
-/// What a link is made from. All of it is copied; Paho's copy of the password lives as long as the link.
+/// The options of a link. All of them are copied; Paho's copy of the password lives as long as the link.
 pub struct LinkOptions {
     /// Where the broker is.
     pub address: SocketAddr,
     pub client_id: String,
     pub username: String,
     pub password: Zeroizing<String>,
-    /// Seconds; 0 for none, and then a link that stands still is not noticed.
+    /// Seconds; 0 for none. Then a link that stands still is not noticed.
     pub keep_alive_s: u16,
-    /// How long the link may have nobody in its loop until the keeper sees to it; 0: the keeper does at once.
+    /// After how long without a thread in the loop the keeper steps the link; 0: at once.
     pub unattended_ms: u64,
-    /// The caller's timeout, which the caller keeps by dropping the link. Paho gets a longer one.
+    /// The caller's timeout. The caller drops the link when it is over; Paho gets a longer one.
     pub connect_timeout_ms: u64,
     /// QoS 1 messages without a PUBACK, at most; those beyond wait in Paho.
     pub inflight: u32,
-    /// Bytes of an inbound payload. A packet that cannot be within this closes the connection.
+    /// Bytes of an inbound payload. A packet that is certainly longer ends the connection.
     pub max_message: usize,
     /// Network interface to bind to (SO_BINDTODEVICE).
     pub interface: Option<String>,
-    /// TLS, or none. What it names is read when the link is opened.
+    /// TLS, or none. The files are read when the link is opened.
     pub tls: Option<Tls>,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
 }
 
-/// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
-/// happening is an event of the link's generation. Each token passed in has exactly one outcome, before the event that
-/// ends the link, unless the link is dropped first: then there is no event any more.
+/// A connection to a broker, or an attempt to connect. No call waits for the network; everything that happens later is an
+/// event with the link's generation. Each token has exactly one outcome, before the event that ends the link. If the link
+/// is dropped first, there is no event any more.
 ///
-/// It moves in [`step`](Self::step) only, and in the calls. Between [`attend`](Self::attend) and
+/// The link makes progress only in [`step`](Self::step) and in the calls. Between [`attend`](Self::attend) and
 /// [`leave`](Self::leave) the caller waits for its socket with the inbox's waker; otherwise the keeper steps it.
 pub struct Link {
     context: Arc<Context>,
@@ -99,13 +99,13 @@ impl Link {
     fn connect(&self, options: &LinkOptions, username: &CString, inflight: c_int) -> Result<()> {
         let timeout_s = (options.connect_timeout_ms.saturating_add(MARGIN_MS) / 1000).min(TIMEOUT_S);
         let connect = paho::MQTTAsync_connectOptions {
-            // The link has it.
+            // The link does the keep-alive.
             keepAliveInterval: c_int::from(options.keep_alive_s),
             cleansession: 1,
             maxInflight: inflight,
             connectTimeout: timeout_s as c_int,
             username: username.as_ptr(),
-            // With its length, straight from the caller's: no copy of ours to wipe.
+            // Directly from the caller's memory, so that there is no further copy to wipe.
             binarypwd: paho::MQTTAsync_connectOptions__bindgen_ty_1 {
                 len: options.password.len() as c_int,
                 data: options.password.as_ptr().cast(),
@@ -117,7 +117,7 @@ impl Link {
             context: self.context(),
             ..Default::default()
         };
-        // SAFETY: Paho copies what the options point to, but the context, which outlives it; entered.
+        // SAFETY: Paho copies what the options point to, except for the context, which lives longer than it; entered.
         self.entered(|handle| unsafe {
             check(paho::MQTTAsync_connect(handle, &connect), "the connection").map(|()| enos_paho_pump(handle))
         })?;
@@ -125,26 +125,26 @@ impl Link {
         Ok(())
     }
 
-    /// Somebody is in the loop from here on, and waits with the waker.
+    /// A thread is in the loop from here on, and waits with the waker.
     pub fn attend(&self) {
         if self.attendance.attend() {
             self.place.take_back();
         }
     }
 
-    /// Nobody waits for the socket any more.
+    /// The thread leaves the loop, and does not wait for the socket any more.
     pub fn leave(&self) {
         self.attendance.leave();
     }
 
-    /// Does what is due, and reads if the socket may be ready. `true`: there may be more to read at once.
+    /// Does what is due, and reads if the socket may be ready. `true` if there may be more to read immediately.
     pub fn step(&self, ready: bool) -> bool {
         // SAFETY: the link is borrowed, and no callback has it.
         let standing = unsafe { self.context.step(ready, STEP) };
         standing.more
     }
 
-    /// Makes the waker wait for what the link waits for. Returns when to step again if nothing happens before.
+    /// Registers with the waker what the link waits for. Returns when to step again if nothing happens before.
     pub fn rest(&self) -> Option<u64> {
         // SAFETY: as above.
         let standing = unsafe { self.context.standing() };
@@ -200,9 +200,9 @@ impl Link {
         })
     }
 
-    /// Begins an orderly end: what was accepted goes out first and has at most `linger_ms` to be answered, then
-    /// DISCONNECT follows, and `Closed`. Without a connection, `Closed` comes at once. A broker that does not read any
-    /// more can hold all of this up: the caller waits as long as it likes, and drops the link.
+    /// Begins an orderly end. What was accepted is sent first, and its answers have at most `linger_ms` to come. Then
+    /// DISCONNECT is sent, and `Closed` follows. Without a connection, `Closed` comes at once. A broker that does not read
+    /// any more can delay this without a limit: the caller keeps a timeout, and drops the link.
     pub fn disconnect(&self, linger_ms: u64) {
         if self.context.close() {
             // SAFETY: the link is borrowed; entered.
@@ -214,20 +214,20 @@ impl Link {
         }
     }
 
-    /// Where it connects to.
+    /// The address of the broker.
     pub fn address(&self) -> SocketAddr {
         self.context.address
     }
 
-    /// Whether the CONNECT packet, or a part of it, has gone out.
+    /// Whether the CONNECT, or a part of it, was sent.
     pub fn connect_sent(&self) -> bool {
         self.context.connect_sent()
     }
 
-    /// Drops the link, and says whether its CONNECT, or a part of it, has gone out by then.
+    /// Drops the link, and returns whether its CONNECT, or a part of it, was sent.
     pub fn end(self) -> bool {
         let context = Arc::clone(&self.context);
-        // The keeper may write at this very moment, and not after this.
+        // The keeper may be writing at this moment, but not after this.
         drop(self);
         context.connect_sent()
     }
@@ -239,7 +239,7 @@ impl Link {
         }
     }
 
-    /// A call of Paho's.
+    /// Calls Paho with the client's lock held.
     fn entered<R>(&self, call: impl FnOnce(paho::MQTTAsync) -> R) -> R {
         // SAFETY: the link is borrowed, and no callback has it.
         unsafe { self.context.enter(call) }
@@ -249,7 +249,7 @@ impl Link {
         Arc::as_ptr(&self.context).cast_mut().cast()
     }
 
-    /// Makes a call whose outcome comes later.
+    /// Makes a call whose outcome comes later. `filters` is the number of filters in a SUBSCRIBE, otherwise 0.
     fn call(
         &self,
         token: u64,
@@ -282,7 +282,7 @@ impl Link {
     }
 }
 
-/// Destroys Paho's object. A connection is closed with a DISCONNECT, a CONNECT under way is broken off; neither waits.
+/// Destroys Paho's object. A connection is closed with a DISCONNECT, and a CONNECT in progress is aborted; neither waits.
 impl Drop for Link {
     fn drop(&mut self) {
         self.context.mute();
@@ -290,8 +290,8 @@ impl Drop for Link {
         if self.attendance.was_attended() {
             self.waker.watch(self.context.generation, None);
         }
-        // SAFETY: the handle is valid, and this is no callback: no event owns a link. The keeper does not step it any
-        // more, so nobody else is in a call.
+        // SAFETY: the handle is valid, and this is not a callback, because no event owns a link. The keeper does not step
+        // it any more, so that no other thread is in a call.
         unsafe { paho::MQTTAsync_destroy(&mut self.context.handle.0.clone()) };
     }
 }

@@ -1,4 +1,4 @@
-//! What OpenSSL makes a link's TLS from.
+//! OpenSSL's object for the TLS of one link.
 
 use super::reason::failed;
 use super::verdict::Verdict;
@@ -10,7 +10,7 @@ use openssl::x509::verify::X509CheckFlags;
 use paho_engine::link;
 use std::net::IpAddr;
 
-/// What is known of a link's TLS.
+/// What is needed to explain a failure of a link's TLS.
 pub struct Secured {
     verdict: Verdict,
     wanted: String,
@@ -20,7 +20,7 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// Reads what the settings name, and judges it; makes what the link needs. `ENOS_ERR_TLS` with words for what is
+    /// Reads and checks what the settings name, and makes what the link needs. `ENOS_ERR_TLS` with words for what is
     /// wrong.
     pub fn prepare(tls: &Tls) -> Result<(Secured, link::Tls)> {
         let settings = &*tls.settings;
@@ -37,7 +37,7 @@ impl Secured {
         Ok((secured, link::Tls(ssl)))
     }
 
-    /// Tells the log of what is not checked.
+    /// Logs a warning about what is not checked.
     pub fn warn(&self) {
         if !self.check_name {
             log::warn(
