@@ -1967,9 +1967,9 @@ enos_status enos_client_reply(enos_client *client,
  * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
  * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
  * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
- * messages under way is one store, and so is a post without a good answer; a message that becomes a dead letter is two. Memory does not grow with what waits. At
- * the first use it looks for both ends of the queue, some 70 loads of keys that mostly do not exist, and reads none of
- * the rest.
+ * messages under way is one store, and so is a post without a good answer; a message that becomes a dead letter is
+ * two. Memory does not grow with what waits. At the first use it looks for both ends of the queue, some 70 loads of
+ * keys that mostly do not exist, and reads none of the rest.
  * ------------------------------------------------------------------------------------------------ */
 
 /**

@@ -1,5 +1,5 @@
-//! The inbox, and what spares a wake-up while the loop is at work, under loom, which tries every order in which threads can
-//! take their turns: the real sources, with loom's types in place of std's.
+//! The inbox, and the code that avoids wake-ups while the loop is running, under loom, which tries every interleaving
+//! of the threads. The sources are the real ones, with loom's types instead of std's.
 #![allow(dead_code)] // the models use a part of the source
 
 use loom::sync::Condvar;
@@ -23,8 +23,8 @@ mod sync {
     pub use loom::sync::{Arc, Mutex, MutexGuard};
 }
 
-/// The waker, with a flag behind a lock in place of the descriptor: a wake-up is kept until it is cleared, and any number
-/// of them is one. A lost one makes a model that never ends, which loom reports as a deadlock.
+/// The waker, with a flag behind a lock instead of the descriptor. A wake-up is kept until it is cleared, and any
+/// number of them count as one. A lost wake-up makes a model that never ends, which loom reports as a deadlock.
 mod wake {
     use super::{awake::Awake, error, Condvar, Mutex};
 
@@ -89,8 +89,8 @@ fn message(topic: &[u8]) -> LinkEvent {
     LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0 }
 }
 
-/// A turn of the client's loop: waits, clears, drains, rests, and looks for what is left. Until `enough` says that all has
-/// come; what came, and the drops.
+/// Turns of the client's loop: wait, clear, drain, rest, and check for more, until `enough` returns true. Returns the
+/// events and the drops.
 fn drain_until(inbox: &Inbox, waker: &Waker, enough: impl Fn(usize, u64) -> bool) -> (Vec<(u64, Arrival)>, u64) {
     let (mut events, mut dropped) = (Vec::new(), 0);
     while !enough(events.len(), dropped) {
@@ -106,7 +106,7 @@ fn drain_until(inbox: &Inbox, waker: &Waker, enough: impl Fn(usize, u64) -> bool
     (events, dropped)
 }
 
-/// Two threads push, as the keeper and a resolver do; no wake-up is lost, and each thread's events keep their order.
+/// Two threads push, like the keeper and a resolver. No wake-up is lost, and each thread's events keep their order.
 fn no_event_is_lost_and_each_threads_order_is_kept() {
     let (inbox, waker) = inbox(10);
     let push = |generation: u64| {
@@ -129,7 +129,7 @@ fn no_event_is_lost_and_each_threads_order_is_kept() {
     }
 }
 
-/// There is room for one message and one on a kept topic: each that is pushed comes out or is counted, never both.
+/// There is room for one message and one on a kept topic. Each pushed message is delivered or counted, never both.
 fn every_message_comes_out_or_is_counted() {
     let (inbox, waker) = inbox(1);
     let push = |topic: &'static [u8]| {
@@ -146,7 +146,7 @@ fn every_message_comes_out_or_is_counted() {
     assert!(kept == 1 && dropped <= 1, "{kept} kept, {dropped} dropped");
 }
 
-/// More than one drain takes: the rest is woken for, whoever pushes meanwhile.
+/// More events than one drain takes: there is a wake-up for the rest, whoever pushes meanwhile.
 fn what_one_drain_leaves_is_woken_for() {
     let (inbox, waker) = inbox(10);
     for token in 0..=DRAIN as u64 {
@@ -159,7 +159,7 @@ fn what_one_drain_leaves_is_woken_for() {
     assert!(events.iter().any(|(_, event)| matches!(event, Arrival::Link(LinkEvent::Connected))));
 }
 
-/// Not by the usual harness: the unit tests that stand in the source would not run under loom.
+/// Without the usual harness, because the unit tests in the sources would not run under loom.
 fn main() {
     let models: [(&str, fn()); 3] = [
         ("no_event_is_lost_and_each_threads_order_is_kept", no_event_is_lost_and_each_threads_order_is_kept),

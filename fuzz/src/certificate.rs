@@ -1,4 +1,4 @@
-//! A broker's certificate with whatever names, dates and issuer: the device refuses it, or not, in words.
+//! A broker's certificate with any names, dates and issuer: the device accepts or refuses it, with a printable text.
 
 use crate::client::settle;
 use crate::input::Input;
@@ -18,10 +18,10 @@ use std::sync::OnceLock;
 use support::broker::connack;
 use support::host::{Setup, DEVICE_SECRET};
 
-/// Common name, organisation, e-mail, and one that nobody knows.
+/// Common name, organisation, e-mail, and an unknown type.
 const ATTRIBUTES: [&[u8]; 4] =
     [&[0x55, 4, 3], &[0x55, 4, 10], &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1], &[0x2a, 3, 4]];
-/// UTF-8, printable, Teletex, IA5, universal, BMP, and an octet string, which is none.
+/// UTF-8, printable, Teletex, IA5, universal, BMP, and an octet string, which is not a string type.
 const TEXTS: [u8; 7] = [0x0c, 0x13, 0x14, 0x16, 0x1c, 0x1e, 0x04];
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
@@ -35,7 +35,7 @@ fn key() -> &'static PKey<Private> {
     })
 }
 
-/// An authority that has issued nothing.
+/// An authority that has not issued the certificate.
 pub fn other() -> &'static [u8] {
     static OTHER: OnceLock<Vec<u8>> = OnceLock::new();
     OTHER.get_or_init(|| Authority::root("other", KeyKind::EcP256).unwrap().certificate_pem().unwrap())
@@ -61,7 +61,7 @@ fn name(input: &mut Input) -> Option<X509Name> {
     X509Name::from_der(&der(SEQUENCE, &all)).ok()
 }
 
-/// The names that it is for. A tag says what it is: 0x82 a DNS name, 0x87 an address, 0x81 an e-mail address.
+/// The alternative names. The tag is the type: 0x82 a DNS name, 0x87 an address, 0x81 an e-mail address.
 fn alternatives(input: &mut Input) -> Option<X509Extension> {
     let mut all = Vec::new();
     for _ in 0..input.byte() % 12 {
@@ -77,7 +77,7 @@ fn alternatives(input: &mut Input) -> Option<X509Extension> {
 }
 
 fn date(input: &mut Input, by: i64) -> Option<Asn1Time> {
-    // 2020 or 2040, and 136 years from there.
+    // From 2020 or 2040, plus up to 136 years.
     Asn1Time::from_unix(by + i64::from(input.u16()) * 65_536).ok()
 }
 
@@ -87,7 +87,7 @@ fn made(input: &mut Input) -> Option<X509> {
     certificate.set_version(2).ok()?;
     let subject = name(input)?;
     certificate.set_subject_name(&subject).ok()?;
-    // By itself, or by somebody else whom nobody trusts.
+    // Self-signed, or issued by another untrusted authority.
     let issuer = if flags & 1 == 0 { subject } else { name(input)? };
     certificate.set_issuer_name(&issuer).ok()?;
     let serial = BigNum::from_u32(u32::from(input.u16())).ok().and_then(|number| Asn1Integer::from_bn(&number).ok());
@@ -117,7 +117,7 @@ pub fn certificate(bytes: &[u8]) {
     let mut wires = Wires::bind(Some(context));
     let flags = input.byte();
     let mut setup = Setup::to(&format!("ssl://{}", wires.address())).device_secret(DEVICE_SECRET).reconnect(0, 0);
-    // By its own authority, or by another one.
+    // Signed by its own authority, or by another one.
     setup = setup.tls_pem([Some(if flags & 1 == 0 { &pem } else { other() }), None, None]);
     setup = match flags & 6 {
         0 => setup,

@@ -1,8 +1,8 @@
-//! A whole client, through the C ABI, between a broker, a storage and a firmware that do what the input says.
+//! A whole client, through the C ABI, with a broker, a storage and a firmware that do what the input says.
 //!
-//! All of it happens in one thread, and nothing waits: a step is over when nobody has anything to do. What is checked: no
-//! call fails that may not, each accepted call has its one outcome, what the library says can be shown to a person, what
-//! comes in is within its limits, and the client always goes offline in the end, and can be destroyed.
+//! Everything runs in one thread, and nothing blocks: a step ends when there is nothing left to do. Checks: calls
+//! return only documented statuses, each accepted call has one outcome, all texts are printable, received messages are
+//! within the limits, and in the end the client goes offline and can be destroyed.
 
 use crate::input::Input;
 use crate::oracle::{check_log, check_words, listen};
@@ -19,9 +19,9 @@ use support::host::*;
 use support::tls::{server_context, Pki};
 
 const MAX_MESSAGE: usize = 1024;
-/// Tokens from here on are of durable messages.
+/// Tokens of durable messages begin here.
 const DURABLE_TOKENS: u64 = 1 << 62;
-/// Steps of one input.
+/// The most steps of one input.
 const STEPS: usize = 64;
 
 const TOPICS: [&str; 7] = [
@@ -101,7 +101,7 @@ fn run(mut input: Input, wires: Wires, to: impl FnOnce(&Wires) -> Setup, records
     run.end();
 }
 
-/// The client, offline at once.
+/// The client, without a moment to go offline.
 pub fn settle(host: &Host, wires: &mut Wires) {
     for _ in 0..500 {
         if !wires.work() && !host.readable(0) {
@@ -115,7 +115,7 @@ struct Run {
     host: Host,
     wires: Wires,
     store: Store,
-    /// Of calls that were accepted, and end with the link at the latest.
+    /// Accepted calls, which end with the link at the latest.
     tokens: Vec<u64>,
     outcomes: BTreeMap<u64, Told>,
     is_online: bool,
@@ -127,7 +127,7 @@ impl Run {
         self.hear();
     }
 
-    /// The events so far, each checked.
+    /// Takes the events, and checks each.
     fn hear(&mut self) {
         check_log();
         assert!(self.host.state() >= 0 && self.host.fd() >= 0);
@@ -187,7 +187,7 @@ impl Run {
             12 => {
                 let params = text(input.chunk());
                 let accepted = self.host.post_flags(&params, input.one_of(&[0, DURABLE]));
-                // What the cloud could not read is not taken.
+                // Params that the cloud could not read are not accepted.
                 assert!(accepted.is_err() || serde_json::from_str::<Value>(&params).is_ok(), "{params}");
                 self.accepted(accepted);
             }
@@ -196,7 +196,7 @@ impl Run {
                     0 => text(input.chunk()),
                     n => FILTERS[usize::from(n) % FILTERS.len()].to_owned(),
                 };
-                // An intention, which has no end.
+                // A subscription has no end.
                 fine(self.host.subscribe(&filter, 1).map(drop));
             }
             14 => {
@@ -218,7 +218,7 @@ impl Run {
                 0 => fine(into(self.host.activation_saved())),
                 1 => fine(into(self.host.flush(0))),
                 2 => fine(self.host.outbox_info().map(drop)),
-                // It asserts that it is not refused.
+                // The method asserts that the call is not refused.
                 _ if self.store.number() > 0 => match input.byte() % 3 {
                     0 => drop(self.host.dead_letters()),
                     1 => drop(self.host.show_waiting()),
@@ -248,7 +248,7 @@ impl Run {
         self.settle();
     }
 
-    /// The broker answers all that has come, as it ought to; with another code if one is given.
+    /// The broker answers all received packets correctly, or with the given code.
     fn oblige(&mut self, code: u8) {
         for _ in 0..8 {
             let mut answered = false;
@@ -269,7 +269,7 @@ impl Run {
         }
     }
 
-    /// EnOS answers the posts that have come, with codes of the input's.
+    /// EnOS answers the received posts, with codes from the input.
     fn answer_as_cloud(&mut self, input: &mut Input) {
         while let Some(packet) = self.wires.packet() {
             self.wires.send(&packet.answer());
@@ -291,7 +291,7 @@ impl Run {
         }
     }
 
-    /// The broker goes away for good, and the storage works.
+    /// The broker ends, and the storage works.
     fn end(mut self) {
         self.store.mend();
         self.host.disconnect();
@@ -312,12 +312,12 @@ impl Run {
     }
 }
 
-/// Whether it ends a durable message's way.
+/// Whether this is the outcome of a durable message.
 fn is_end(told: &Told) -> bool {
     matches!(told.name.as_str(), "DELIVERED" | "REPLY")
 }
 
-/// What a call may say, whatever the broker does.
+/// The statuses that a call may return, whatever the broker does.
 #[track_caller]
 fn fine(result: Result<(), Status>) {
     let Err(status) = result else { return };
@@ -355,7 +355,7 @@ fn payload<'a>(input: &mut Input<'a>) -> &'a [u8] {
     }
 }
 
-/// A text that C can have.
+/// A text without a NUL.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "")
 }

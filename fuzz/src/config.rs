@@ -1,4 +1,4 @@
-//! What a config is filled in with: texts, and PEM.
+//! The texts and the PEM data of a config.
 
 use crate::certificate::other;
 use crate::input::Input;
@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::net::SocketAddr;
 use support::host::{last_error, Setup, DEVICE_SECRET};
 
-/// The address of a broker, against the reader of std.
+/// The address of a broker, compared with the parser of std.
 pub fn server(bytes: &[u8]) {
     let Ok(uri) = std::str::from_utf8(bytes) else { return };
     let read = Server::parse(uri);
@@ -32,7 +32,7 @@ pub fn server(bytes: &[u8]) {
     }
 }
 
-/// Every text of a config, through the ABI; a client can be made from what it takes.
+/// Every text of a config, through the ABI; a client can be made from accepted texts.
 pub fn config(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let setup = Setup::empty();
@@ -76,14 +76,14 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Certificates and a key, which are judged when the client is made.
+/// Certificates and a key, which are checked when the client is created.
 pub fn pem(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let password = String::from_utf8_lossy(input.chunk()).into_owned();
     let pems = [input.long_chunk(), input.long_chunk(), input.rest()];
     let [ca, cert, key] = pems.map(|pem| (!pem.is_empty()).then_some(pem));
     let (cert, key) = cert.zip(key).unzip();
-    // To read the system's authorities each time would take most of the time.
+    // Reading the system's authorities each time would take too long.
     let ca = ca.or(Some(other()));
     let mut setup = Setup::to("ssl://127.0.0.1:1").device_secret(DEVICE_SECRET).tls_pem([ca, cert, key]);
     if !password.is_empty() {

@@ -1,4 +1,4 @@
-//! The reader of JSON that the examples have, in C: firmware copies it.
+//! The JSON reader of the examples, in C, which firmware copies.
 
 use crate::input::Input;
 use std::ffi::{c_char, c_int, CString};
@@ -15,7 +15,7 @@ pub fn json(bytes: &[u8]) {
     let (name, place) = (input.chunk(), input.byte());
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     let name = CString::new(&name[..end]).unwrap();
-    // Of its own, so that a byte too far is seen.
+    // A copy of exact size, so that an access beyond it is found.
     let json = input.rest().to_vec();
     let (start, mut value, mut text) = (json.as_ptr().cast::<c_char>(), null(), [0; 32]);
     let inside = |value: *const c_char, len: usize| {
@@ -26,14 +26,14 @@ pub fn json(bytes: &[u8]) {
     unsafe {
         let len = json_member(start, json.len(), name.as_ptr(), &mut value);
         inside(value, len);
-        // What one reads in a valid text, the other does.
+        // Both read the same from a valid text.
         if let Ok(serde_json::Value::Object(all)) = serde_json::from_slice(&json) {
             let plain = !json.contains(&b'\\');
             let known = name.to_str().ok().and_then(|name| all.get(name));
             if let Some(known) = known.filter(|_| plain && len > 0) {
                 let found = std::slice::from_raw_parts(value.cast::<u8>(), len);
                 let found: serde_json::Value = serde_json::from_slice(found).expect("a whole value");
-                // Of a key that is there twice, each takes another.
+                // They differ for a duplicate key.
                 let twice =
                     json.windows(name.count_bytes() + 2).filter(|w| w[1..w.len() - 1] == *name.as_bytes()).count() > 1;
                 assert!(twice || found == *known, "{found} and {known}");

@@ -1,4 +1,4 @@
-//! The flash store of the examples, in C: firmware copies it. Its driver here is an image in memory.
+//! The flash store of the examples, in C, which firmware copies. Its driver here is an image in memory.
 
 use crate::input::Input;
 use enos::storage::vtable::enos_storage;
@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::ffi::{c_char, c_int, CStr, CString};
 use std::mem::MaybeUninit;
 
-/// As build.rs has the C compiled.
+/// The values with which build.rs compiles the C code.
 const SECTOR: usize = 4096;
 const SECTORS: usize = 4;
 const UNIT: usize = 16;
@@ -63,7 +63,7 @@ extern "C" fn flash_erase(_flash: c_int, at: u32, len: usize) -> c_int {
     0
 }
 
-/// With its checksum, and without it now and then.
+/// With a right checksum, and sometimes without.
 fn record(input: &mut Input) -> Vec<u8> {
     let flags = input.byte();
     let key = match input.byte() {
@@ -103,7 +103,7 @@ fn image(input: &mut Input) -> Vec<u8> {
     image
 }
 
-/// The store, if it takes the flash for its own.
+/// The store, if it accepts the flash.
 fn open() -> Option<enos_storage> {
     let mut storage = MaybeUninit::uninit();
     // SAFETY: a path, and a place for the storage, which is there when it returns 0.
@@ -120,7 +120,7 @@ fn load(storage: &enos_storage, key: &CStr) -> Option<Vec<u8>> {
     Some(value)
 }
 
-/// Whatever is on the flash: the store refuses it, or works, and keeps what it is given.
+/// With any content of the flash, the store refuses it, or works and keeps the stored values.
 pub fn store(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     IMAGE.set(image(&mut input));

@@ -1,4 +1,4 @@
-//! Takes an input apart. Whatever the bytes are, they mean something, so that a fuzzer wastes none.
+//! Decodes an input. All bytes have a meaning, so that the fuzzer wastes none.
 
 pub struct Input<'a>(&'a [u8]);
 
@@ -22,18 +22,18 @@ impl<'a> Input<'a> {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// One of these.
+    /// One of these values.
     pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::from(self.byte()) % all.len()]
     }
 
-    /// Up to 255 bytes, as the next byte says.
+    /// Up to 255 bytes; the next byte is the length.
     pub fn chunk(&mut self) -> &'a [u8] {
         let len = usize::from(self.byte());
         self.take(len)
     }
 
-    /// As many as the next two bytes say.
+    /// The next two bytes are the length.
     pub fn long_chunk(&mut self) -> &'a [u8] {
         let len = usize::from(self.u16());
         self.take(len)

@@ -1,9 +1,8 @@
-//! What a fuzzer runs: each target is a function of the bytes that somebody else may have written. It panics at what
-//! ought not to be.
+//! The fuzz targets. Each is a function of bytes from an untrusted source, and panics when it finds a fault.
 //!
-//! `scripts/fuzz` runs them under libFuzzer, and `tests/replay.rs` runs them on what is kept in `corpus/` (the inputs that
-//! reach the most code) and in `faults/` (those that have found a fault), a line each. Targets go through the C ABI where they can: it
-//! stays when what is behind it is renamed.
+//! `scripts/fuzz` runs them under libFuzzer, and `tests/replay.rs` runs them with the inputs in `corpus/` (those that
+//! reach the most code) and in `faults/` (those that have found a fault), one on each line. Targets use the C ABI if
+//! possible, because it does not change when internals are renamed.
 
 mod certificate;
 mod client;
@@ -21,7 +20,7 @@ pub use oracle::watch;
 
 pub type Target = fn(&[u8]);
 
-/// All of them, by the names of their folders.
+/// All targets, with their names.
 pub const TARGETS: [(&str, Target); 16] = [
     ("activation", protocol::activation),
     ("certificate", certificate::certificate),

@@ -1,4 +1,4 @@
-//! libFuzzer's entrance. ENOS_FUZZ_TARGET names the target.
+//! The entry point for libFuzzer. ENOS_FUZZ_TARGET names the target.
 #![no_main]
 
 use std::sync::OnceLock;

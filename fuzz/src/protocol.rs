@@ -12,7 +12,8 @@ use support::host::last_error;
 
 const TOPIC: &str = "/ext/session/pk/dk/thing/activate/info";
 
-/// What serde_json writes of what it has read: no key twice, and no text that the two could read in different ways.
+/// The output of serde_json for its input: no duplicate keys, and nothing that the two readers could interpret
+/// differently.
 fn second_reader(json: &[u8]) -> Option<(Value, Vec<u8>)> {
     let value: Value = serde_json::from_slice(json).ok()?;
     let text = serde_json::to_vec(&value).ok()?;
@@ -27,7 +28,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// An id as the library reads it.
+/// An id, as the library reads it.
 fn id_of(value: &Value) -> Option<String> {
     let id = match value.get("id")? {
         Value::String(text) => text.clone(),
@@ -71,7 +72,7 @@ pub fn command(json: &[u8]) {
     assert_eq!(read.map(|command| (command.id, command.method)), expected, "{value}");
 }
 
-/// Params that a firmware passes on: what goes out is one JSON text, with the params as they are, and nothing beside them.
+/// Params from a firmware: the message is one JSON text, with the params unchanged, and nothing else.
 pub fn request(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let id = String::from_utf8_lossy(input.chunk()).into_owned();
@@ -90,7 +91,7 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-/// The status, and the secret and the answer of an activation that was read.
+/// The status, and the secret and the answer of a parsed activation.
 fn parse_activation(topic: &[u8], payload: &[u8]) -> (i32, Option<(String, Vec<u8>)>) {
     let mut activation = null_mut();
     // SAFETY: texts and bytes that live across the call, and a place for the activation.
@@ -144,7 +145,7 @@ pub fn activation(bytes: &[u8]) {
     };
     let json = input.rest();
     parse_activation(topic, json);
-    // What is whole and this device's is an activation, and its secret is the one that is in there.
+    // A complete message for this device is an activation, and its secret is the one in the message.
     let Some((value, text)) = second_reader(json) else { return };
     let params = &value["params"];
     let fits = value["method"] == "thing.activate.info" && params["productKey"] == "pk" && params["deviceKey"] == "dk";
@@ -156,7 +157,7 @@ pub fn activation(bytes: &[u8]) {
             let id = value.get("id").filter(|id| id.is_string() || id.is_number()).unwrap_or(&Value::Null);
             assert_eq!((&answer["id"], &answer["code"]), (id, &Value::from(200)), "{value}");
         }
-        // Which texts can be secrets is the library's to say; these can.
+        // The library decides which texts can be secrets; these can.
         None => assert!(
             !secret
                 .is_some_and(|secret| (1..=64).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic())),
@@ -177,14 +178,13 @@ fn matches(filter: &[&str], topic: &[&str]) -> bool {
 }
 
 pub fn topic(bytes: &[u8]) {
-    topics::is_activation_topic(bytes);
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Some(address) = topics::split(text) {
-        let head = text.strip_suffix(address.path).expect("the path ends the topic");
-        let head = head.strip_suffix(&format!("/{}/{}/", address.product_key, address.device_key));
-        assert!(matches!(head, Some("/sys" | "/ext/session")), "{text:?}");
+    if let Some(address) = topics::split(bytes) {
+        let head = bytes.strip_suffix(address.path).expect("the path ends the topic");
+        let keys = [b"/", address.product_key, b"/", address.device_key, b"/"].concat();
+        assert!(matches!(head.strip_suffix(&keys[..]), Some(b"/sys" | b"/ext/session")), "{bytes:?}");
     }
-    assert!(topics::is_reply(&topics::reply_topic(text)), "{text:?}");
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    assert_eq!(topics::Inbound::of(topics::reply_topic(text).as_bytes()), topics::Inbound::Reply, "{text:?}");
     let Some((filter, topic)) = text.split_once('\n') else { return };
     let (filter_is, topic_is) = (topics::validate_filter(filter), topics::validate_publish_topic(topic));
     for error in [&filter_is, &topic_is].into_iter().filter_map(|result| result.as_ref().err()) {

@@ -1,4 +1,4 @@
-//! What the simulator reads: its file, and what devices send.
+//! The simulator's inputs: its file, and packets of devices.
 
 use enos_sim::{read_file, Cloud, Config, Fault};
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::desk::device_id;
 use support::host::DEVICE_SECRET;
 
-/// The file of `--file`, and a fault by itself.
+/// The file of devices, and a single fault.
 pub fn file(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         if let Ok(fault) = text.parse::<Fault>() {
@@ -34,7 +34,7 @@ fn cloud() -> &'static Cloud {
     })
 }
 
-/// One connection, whatever a device sends: the simulator closes it when the device has, and stays.
+/// One connection with any packets: the simulator closes it when the device has closed it, and keeps running.
 pub fn packets(bytes: &[u8]) {
     let mut stream = TcpStream::connect(cloud().address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

@@ -1,11 +1,11 @@
-//! What stands in a device's storage.
+//! The content of a device's storage.
 
 use crate::input::Input;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use support::host::{Setup, Store, DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY};
 
-/// What every key of this device's ends in, learned from a device.
+/// The suffix of all keys of this device, taken from a real device.
 fn digest() -> &'static str {
     static DIGEST: OnceLock<String> = OnceLock::new();
     DIGEST.get_or_init(|| {
@@ -17,7 +17,8 @@ fn digest() -> &'static str {
     })
 }
 
-/// A whole record of this device's, as version 1 has it on flash: a checksum would keep a fuzzer from what is inside.
+/// A complete record of this device, as version 1 has it on flash, with a right checksum, which a fuzzer could not
+/// find.
 fn record(role: &str, data: &[u8]) -> Vec<u8> {
     let mut record = b"ENOS\x01\0\0\0\0\0".to_vec();
     for text in [role, PRODUCT_KEY, DEVICE_KEY] {
@@ -32,7 +33,7 @@ fn record(role: &str, data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Up to eleven values: the data of records, and what is none.
+/// Up to eleven values: records, and other data.
 pub fn records(input: &mut Input) -> BTreeMap<String, Vec<u8>> {
     let mut records = BTreeMap::new();
     for _ in 0..input.byte() % 12 {

@@ -1,4 +1,4 @@
-//! The broker's side of a client's connections, in the client's own thread: nothing here waits.
+//! The broker's side of a client's connections, in the client's own thread; nothing here blocks.
 
 use openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslStream};
 use std::io::{Cursor, Read, Write};
@@ -9,7 +9,7 @@ pub struct Wires {
     listener: TcpListener,
     secure: Option<SslContext>,
     stream: Option<Stream>,
-    /// What has come and was not taken yet.
+    /// Received bytes that were not processed yet.
     came: Vec<u8>,
 }
 
@@ -40,7 +40,7 @@ impl Wires {
         self.listener.local_addr().unwrap()
     }
 
-    /// Takes who connects, in place of the one before, and reads what has come. Whether anything has.
+    /// Accepts a new connection in place of the old one, and reads. Returns whether anything has come.
     pub fn work(&mut self) -> bool {
         let mut moved = false;
         if let Ok((stream, _)) = self.listener.accept() {
@@ -62,7 +62,7 @@ impl Wires {
         moved || self.came.len() > had
     }
 
-    /// The next packet of the client's, as far as it has come.
+    /// The next packet of the client, if it is complete.
     pub fn packet(&mut self) -> Option<Packet> {
         let mut peer = Peer { stream: Cursor::new(std::mem::take(&mut self.came)) };
         let packet = peer.try_read();
@@ -72,7 +72,7 @@ impl Wires {
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        // A client that is gone, or does not read, misses it.
+        // A client that has gone, or does not read, misses it.
         let _ = match &mut self.stream {
             Some(Stream::Plain(stream)) => stream.write(bytes).is_ok(),
             Some(Stream::Secure(stream)) => stream.write(bytes).is_ok(),
@@ -80,14 +80,14 @@ impl Wires {
         };
     }
 
-    /// Past TLS, if there is any.
+    /// After the TLS handshake, if there is one.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         if let Some(stream) = &self.stream {
             let _ = stream.socket().write(bytes);
         }
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection normally.
     pub fn close(&mut self) {
         if let Some(Stream::Secure(stream)) = &mut self.stream {
             let _ = stream.shutdown();
@@ -96,7 +96,7 @@ impl Wires {
         self.came.clear();
     }
 
-    /// Ends the connection with a RST, which leaves nothing of it in the system.
+    /// Ends the connection with a RST, so that nothing of it stays in the system.
     pub fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
             if let Ok(stream) = stream.socket().try_clone() {
@@ -118,7 +118,7 @@ fn shake_hands(result: Result<SslStream<TcpStream>, HandshakeError<TcpStream>>) 
         Ok(stream) => Some(Stream::Secure(stream)),
         Err(HandshakeError::WouldBlock(stream)) => Some(Stream::ShakesHands(stream)),
         Err(HandshakeError::Failure(stream)) => {
-            // The alert is on its way; a reset would overtake it.
+            // An alert is in flight, and a reset would overtake it.
             drop(stream);
             None
         }

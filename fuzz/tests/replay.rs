@@ -21,7 +21,7 @@ fn bytes(input: &str) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_that_is_kept_finds_a_fault() {
+fn stored_inputs_find_no_fault() {
     enos_fuzz::watch(|_| {
         PANICS.fetch_add(1, Ordering::SeqCst);
     });

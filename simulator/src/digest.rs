@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_in_the_spellings_that_are_sent() {
+    fn labels_in_all_spellings_that_sdks_send() {
         let of = |label| Algorithm::of_label(label, HmacSha1::Plain, false);
         assert_eq!(of("hmacSha256"), of("Sha256"));
         assert_eq!(of("hmacsha1"), [Algorithm::Sha1]);

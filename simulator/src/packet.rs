@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_codec_lets_pass_is_refused() {
+    fn invalid_packets_that_the_codec_accepts_are_refused() {
         let decode = |bytes: &[u8]| decode(&mut BytesMut::from(bytes), 100);
         assert!(decode(&[0x80, 6, 0, 1, 0, 1, b'a', 0]).is_err(), "flags");
         assert!(decode(&[0x82, 2, 0, 1]).is_err(), "no filter");

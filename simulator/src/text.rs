@@ -148,7 +148,7 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn what_steers_a_terminal_or_turns_words_is_replaced() {
+    fn terminal_controls_and_direction_marks_are_replaced() {
         assert_eq!(printable("é\n\u{1b}[2J\u{85}\u{2028}\u{202e}\u{2066}温"), "é��[2J����温");
     }
 }

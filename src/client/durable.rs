@@ -9,11 +9,11 @@ use std::sync::{MutexGuard, PoisonError};
 use super::{broken, check_backlog, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::outbox::{self, Message, MAX_TOGETHER};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound, MAX_TOGETHER};
 use crate::protocol::{Request, Suspect, Totals};
-use crate::session::{Input, OutboxEnds, PageFound, Place, Session, StorageFailure};
-use crate::storage::queue::{Counts, DeadLetter, Found, Opened, Queue};
-use crate::storage::records::RecordsError;
+use crate::session::{Input, Place, Session};
+use crate::storage::queue::{Counts, DeadLetter, Queue};
 
 impl Client {
     /// Takes the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
@@ -70,8 +70,8 @@ impl Client {
             let found = queue.peek(page)?;
             drop(queue);
             let (next, messages) = match found {
-                Found::Messages { next, messages, .. } => (next, messages),
-                Found::Nothing { next } | Found::Lost { next, .. } => (next, Vec::new()),
+                PageFound::Messages { next, messages, .. } => (next, messages),
+                PageFound::Nothing { next } | PageFound::Lost { next, .. } => (next, Vec::new()),
             };
             for (index, message) in messages.iter().enumerate() {
                 let token = outbox::token(page, index);
@@ -161,11 +161,11 @@ impl Client {
     }
 
     pub(super) fn open_outbox(&self) -> Input {
-        Input::OutboxOpened(self.with_queue(|queue| queue.open().map(ends)))
+        Input::OutboxOpened(self.with_queue(|queue| queue.open()))
     }
 
     pub(super) fn read_page(&self, page: u64, last_try: bool) -> Input {
-        Input::PageRead { page, result: self.with_queue(|queue| queue.read(page, last_try).map(found)) }
+        Input::PageRead { page, result: self.with_queue(|queue| queue.read(page, last_try)) }
     }
 
     pub(super) fn finish_pages(&self, through: u64, after: Totals) -> Input {
@@ -190,29 +190,17 @@ impl Client {
 
     fn with_queue<T>(
         &self,
-        call: impl FnOnce(&mut Queue) -> std::result::Result<T, RecordsError>,
-    ) -> std::result::Result<T, StorageFailure> {
-        let mut queue = self.queue().map_err(|error| StorageFailure { code: 0, message: error.message })?;
+        call: impl FnOnce(&mut Queue) -> std::result::Result<T, StorageError>,
+    ) -> std::result::Result<T, StorageError> {
+        let mut queue = self.queue()?;
         let result = call(&mut queue);
         self.note(&mut queue);
-        result.map_err(|error| StorageFailure { code: error.code, message: error.message })
+        result
     }
 }
 
-fn tell_opened(session: &mut Session, opened: Opened) {
+fn tell_opened(session: &mut Session, opened: OutboxEnds) {
     if !session.outbox_is_open() {
-        session.handle(now(), Input::OutboxOpened(Ok(ends(opened))));
-    }
-}
-
-fn ends(opened: Opened) -> OutboxEnds {
-    OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost }
-}
-
-fn found(found: Found) -> PageFound {
-    match found {
-        Found::Messages { next, after, messages } => PageFound::Messages { next, after, messages },
-        Found::Nothing { next } => PageFound::Nothing { next },
-        Found::Lost { next, words } => PageFound::Lost { next, words },
+        session.handle(now(), Input::OutboxOpened(Ok(opened)));
     }
 }

@@ -19,7 +19,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::{envelope, topic, Identity, Operation, Totals};
+use crate::protocol::topic::{self, Inbound};
+use crate::protocol::{envelope, Identity, Operation, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
@@ -217,7 +218,7 @@ impl Client {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
         check_saved(&session)?;
-        if !session.is_activating() {
+        if !session.connection().is_activating() {
             return Ok(());
         }
         drop(session);
@@ -283,7 +284,7 @@ impl Client {
 fn receive(identity: &Identity, activating: Arc<AtomicU64>) -> impl Fn(u64, &[u8]) -> Welcome {
     let own = topic::activation_topics(identity);
     move |link, topic| {
-        if !topic::is_activation_topic(topic) {
+        if Inbound::of(topic) != Inbound::Activation {
             return Welcome::Ordinary;
         }
         let is_awaited = activating.load(Ordering::Acquire) == link && own.iter().any(|own| own.as_bytes() == topic);
@@ -335,7 +336,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
 }
 
 fn check_saved(session: &Session) -> Result<()> {
-    if session.has_unsaved_secret() {
+    if session.connection().has_unsaved_secret() {
         return Err(Error::new(
             Status::ENOS_ERR_UNSAVED_SECRET,
             "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that fails, \

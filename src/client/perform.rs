@@ -262,14 +262,15 @@ impl Client {
             }
             Action::Abandon { attempt, reason } => {
                 // What has arrived may be a reason not to.
-                if self.take_in(runner) && self.session().is_ok_and(|session| session.wants_link(attempt)) {
+                if self.take_in(runner) && self.session().is_ok_and(|session| session.connection().wants_link(attempt))
+                {
                     return None;
                 }
                 return Some(runner.abandon(attempt, &reason));
             }
             Action::Withdraw { attempt, reason } => {
                 let sent = runner.link(attempt).is_some_and(Link::connect_sent);
-                if !sent && self.session().is_ok_and(|session| session.is_withdrawn(attempt)) {
+                if !sent && self.session().is_ok_and(|session| session.connection().is_withdrawn(attempt)) {
                     return Some(runner.abandon(attempt, &reason));
                 }
             }

@@ -102,13 +102,13 @@ impl Client {
             if reached(&session) {
                 return Ok(());
             }
-            if let Some(error) = session.blocked_by() {
+            if let Some(error) = session.connection().blocked_by() {
                 return Err(error);
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
                 let present = session.state().name();
-                let trouble = match session.last_error() {
+                let trouble = match session.connection().last_error() {
                     "" => String::new(),
                     words => format!("; the last attempt: {words}"),
                 };

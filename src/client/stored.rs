@@ -1,17 +1,16 @@
 //! Between what the session keeps and what lies in the host's storage.
 
-use zeroize::Zeroizing;
-
 use crate::log;
-use crate::protocol::{Secret, SignMethod, Standing};
-use crate::session::{Accepted, DeviceSecret, Input, Loaded, StorageFailure};
-use crate::storage::contents::{StoredBudget, StoredSecret, StoredSign};
+use crate::model::storage::StorageError;
+use crate::protocol::{DeviceSecret, SignMethod, Standing};
+use crate::session::{Accepted, Input, Loaded};
+use crate::storage::contents::{StoredBudget, StoredSign};
 use crate::storage::record::{RecordError, Role};
-use crate::storage::records::{Records, RecordsError, Storing};
-use crate::storage::secrets::{decode_pending, StoredSecrets};
+use crate::storage::records::{Records, Storing};
+use crate::storage::secrets::{self, StoredSecrets};
 use crate::transport::clock;
 
-type Outcome<T> = std::result::Result<T, StorageFailure>;
+type Outcome<T> = std::result::Result<T, StorageError>;
 
 /// One device's records, as the session wants them. Without a storage there is nothing to read, and nothing is kept.
 pub struct Stored {
@@ -55,9 +54,9 @@ impl Stored {
     pub fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> Option<Input> {
         let Some(records) = self.records.as_deref() else { return Some(Input::SecretsStored(Ok(()))) };
         let next = (1 - self.newest.0, self.newest.1.wrapping_add(1));
-        let stored = StoredSecrets { number: next.1, secrets: secrets.into_iter().map(to_stored).collect() };
-        let storing = stored.encode().map_err(encoding);
-        match storing.and_then(|data| records.storing(Role::Secrets(next.0), &data).map_err(failure)) {
+        let stored = StoredSecrets { number: next.1, secrets };
+        let storing = stored.encode().map_err(StorageError::from);
+        match storing.and_then(|data| records.storing(Role::Secrets(next.0), &data)) {
             Ok(storing) => self.job = Some(Job::Store(storing, next)),
             Err(failure) => return Some(Input::SecretsStored(Err(failure))),
         }
@@ -83,7 +82,7 @@ impl Stored {
                     self.newest = next;
                     return Some(Input::SecretsStored(Ok(())));
                 }
-                Err(error) => return Some(Input::SecretsStored(Err(failure(error)))),
+                Err(error) => return Some(Input::SecretsStored(Err(error))),
             },
         }
         None
@@ -96,12 +95,12 @@ impl Stored {
 
     pub fn store_budget(&self, stamps_ms: Vec<u64>) {
         let stored = StoredBudget { boot_id: clock::boot_id().unwrap_or_default().to_owned(), stamps_ms };
-        let data = stored.encode().map_err(encoding);
+        let data = stored.encode().map_err(StorageError::from);
         best_effort(data.and_then(|data| self.with(|records| records.store(Role::Budget, &data))));
     }
 
-    fn with(&self, call: impl FnOnce(&Records) -> std::result::Result<(), RecordsError>) -> Outcome<()> {
-        self.records.as_deref().map_or(Ok(()), call).map_err(failure)
+    fn with(&self, call: impl FnOnce(&Records) -> std::result::Result<(), StorageError>) -> Outcome<()> {
+        self.records.as_deref().map_or(Ok(()), call)
     }
 }
 
@@ -124,15 +123,13 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
             }
         }
         Role::Previous | Role::Secret => {
-            let stored = read(records, role, StoredSecret::decode);
             // Both have logged in, the previous one before the other.
             let standing = if loaded.secrets.is_empty() { Standing::First } else { Standing::Proven };
-            take(loaded, stored.map(|stored| stored.map(|stored| (standing, stored)).into_iter().collect()));
+            let stored = read(records, role, |data| secrets::decode(data, standing));
+            take(loaded, stored.map(Vec::from_iter));
         }
         Role::Pending => {
-            let stored = read(records, role, decode_pending).map(Option::unwrap_or_default);
-            let unproven = |stored| (Standing::Unproven, stored);
-            take(loaded, stored.map(|stored| stored.into_iter().map(unproven).collect()));
+            take(loaded, read(records, role, secrets::decode_pending).map(Option::unwrap_or_default));
         }
         Role::Sign => {
             loaded.accepted = best_effort(read(records, role, StoredSign::decode)).and_then(|stored| {
@@ -150,10 +147,9 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
     }
 }
 
-fn take(loaded: &mut Loaded, stored: Outcome<Vec<(Standing, StoredSecret)>>) {
-    let kept = stored.and_then(|stored| stored.into_iter().map(from_stored).collect::<Outcome<Vec<_>>>());
-    match kept {
-        Ok(kept) => loaded.secrets.extend(kept),
+fn take(loaded: &mut Loaded, stored: Outcome<Vec<DeviceSecret>>) {
+    match stored {
+        Ok(stored) => loaded.secrets.extend(stored),
         Err(failure) => drop(loaded.failure.get_or_insert(failure)),
     }
 }
@@ -163,10 +159,10 @@ fn read<T>(
     role: Role,
     decode: impl FnOnce(&[u8]) -> std::result::Result<T, RecordError>,
 ) -> Outcome<Option<T>> {
-    let data = records.load(role).map_err(failure)?;
+    let data = records.load(role)?;
     data.map(|data| decode(&data))
         .transpose()
-        .map_err(|error| StorageFailure { code: 0, message: format!("the record {role:?} in the storage: {error}") })
+        .map_err(|error| StorageError::new(0, format!("the record {role:?} in the storage: {error}")))
 }
 
 fn best_effort<T: Default>(outcome: Outcome<T>) -> T {
@@ -174,24 +170,4 @@ fn best_effort<T: Default>(outcome: Outcome<T>) -> T {
         log::warn("storage", format_args!("{} (code {})", failure.message, failure.code));
         T::default()
     })
-}
-
-fn failure(error: RecordsError) -> StorageFailure {
-    StorageFailure { code: error.code, message: error.message }
-}
-
-fn encoding(error: crate::error::Error) -> StorageFailure {
-    StorageFailure { code: 0, message: error.message }
-}
-
-fn to_stored(kept: DeviceSecret) -> (Standing, StoredSecret) {
-    let secret = Zeroizing::new(kept.secret.as_bytes().to_vec());
-    (kept.standing, StoredSecret { secret, asset_id: kept.asset_id })
-}
-
-fn from_stored((standing, stored): (Standing, StoredSecret)) -> Outcome<DeviceSecret> {
-    match Secret::new(&stored.secret) {
-        Ok(secret) => Ok(DeviceSecret { secret, asset_id: stored.asset_id, standing, brought_by: 0 }),
-        Err(error) => Err(StorageFailure { code: 0, message: format!("a secret in the storage: {}", error.message) }),
-    }
 }

@@ -2,3 +2,4 @@
 //! except for [`crate::error`].
 
 pub mod link;
+pub mod storage;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::identity::Identity;
 use super::json::{self, parse_error};
 use super::secret::Secret;
-use super::topic;
+use super::topic::{self, Inbound};
 use super::wipe;
 use crate::error::{Error, Result, Status};
 
@@ -113,7 +113,7 @@ fn own_topic(identity: &Identity, received: &[u8]) -> Result<String> {
     if let Some(own) = topic::activation_topics(identity).into_iter().find(|own| own.as_bytes() == received) {
         return Ok(own);
     }
-    Err(if topic::is_activation_topic(received) {
+    Err(if Inbound::of(received) == Inbound::Activation {
         Error::new(Status::ENOS_ERR_IDENTITY_MISMATCH, "the activation's topic names another device")
     } else {
         Error::new(Status::ENOS_ERR_NOT_ACTIVATION, "the message's topic is not one of an activation")

@@ -22,5 +22,5 @@ pub use identity::Identity;
 pub use operations::Operation;
 pub use outbox::{Suspect, Totals};
 pub use request::Request;
-pub use secret::{Secret, Standing};
+pub use secret::{DeviceSecret, Secret, Standing};
 pub use sign::{SecureMode, SignMethod, SignParams};

@@ -63,6 +63,33 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// Where the queue in the storage begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEnds {
+    /// The first page that is not completed.
+    pub head: u64,
+    /// The page that the next message will have.
+    pub tail: u64,
+    pub suspect: Option<Suspect>,
+    /// Why the messages of the queue cannot be found any more.
+    pub lost: Option<String>,
+}
+
+/// What is at a page of the queue. `next` is the page after it.
+pub enum PageFound {
+    Messages {
+        next: u64,
+        /// All that the queue has ever held, these messages included.
+        after: Totals,
+        /// `None`: the host has dropped it.
+        messages: Vec<Option<Message>>,
+    },
+    /// It was completed already.
+    Nothing { next: u64 },
+    /// It was accepted, and cannot be read any more; `words` say why.
+    Lost { next: u64, words: String },
+}
+
 /// Messages and bytes: how many the queue has ever held before some point, or the difference of two such counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {

@@ -29,6 +29,16 @@ impl Standing {
     }
 }
 
+/// A device secret, as the session keeps it and as it is in the host's storage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceSecret {
+    pub secret: Secret,
+    pub asset_id: Option<String>,
+    pub standing: Standing,
+    /// The login of this process that has brought it, if the device has not logged in since; 0: none. It is not stored.
+    pub brought_by: u64,
+}
+
 /// 1 to [`MAX_BYTES`] bytes of UTF-8 without NUL, kept exactly as given.
 ///
 /// A NUL follows the bytes in memory, so that C can read them where they are.

@@ -9,6 +9,8 @@ pub const MAX_BYTES: usize = 65_535;
 const THING: &str = "/sys/";
 const SESSION: &str = "/ext/session/";
 const REPLY: &str = "_reply";
+const RRPC_REQUEST: &str = "rrpc/request/";
+const RRPC_RESPONSE: &str = "rrpc/response/";
 
 /// The path of an activation, as EnOS SDKs and later documents spell it, and as the first document does.
 const ACTIVATION_PATHS: [&str; 2] = ["thing/activate/info", "thing/activated/info"];
@@ -29,30 +31,39 @@ pub fn activation_topics(identity: &Identity) -> [String; 2] {
     ACTIVATION_PATHS.map(|path| of(Scope::Session, identity, path))
 }
 
-/// Whether `topic` has the shape of an activation's, for whichever device. Cheap enough to ask of every message.
-pub fn is_activation_topic(topic: &[u8]) -> bool {
-    let Some(rest) = topic.strip_prefix(SESSION.as_bytes()) else { return false };
-    let mut levels = rest.splitn(3, |byte| *byte == b'/');
-    let mut level = || levels.next().unwrap_or_default();
-    let (product_key, device_key, path) = (level(), level(), level());
-    !product_key.is_empty() && !device_key.is_empty() && ACTIVATION_PATHS.iter().any(|known| known.as_bytes() == path)
+/// What an inbound message is, as far as its topic says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// An activation, of whichever device.
+    Activation,
+    /// The reply to a request.
+    Reply,
+    /// A command, or a message on a topic to which the host has subscribed.
+    Other,
+}
+
+impl Inbound {
+    /// Cheap enough for every message. The topic is as it came, and may be any bytes.
+    pub fn of(topic: &[u8]) -> Inbound {
+        let (scope, path) = split(topic).map_or((Scope::Own, topic), |address| (address.scope, address.path));
+        match scope {
+            Scope::Session if ACTIVATION_PATHS.iter().any(|known| known.as_bytes() == path) => Inbound::Activation,
+            _ if path.ends_with(REPLY.as_bytes()) => Inbound::Reply,
+            Scope::Thing | Scope::Session if path.starts_with(RRPC_RESPONSE.as_bytes()) => Inbound::Reply,
+            _ => Inbound::Other,
+        }
+    }
 }
 
 /// Where the answer to a message on `topic` goes: `<topic>_reply`, or `.../rrpc/response/<id>` for a synchronous
 /// service's `.../rrpc/request/<id>`.
 pub fn reply_topic(topic: &str) -> String {
-    if let Some(address) = split(topic) {
-        if let Some(id) = address.path.strip_prefix("rrpc/request/") {
-            let head = topic.get(..topic.len() - address.path.len()).unwrap_or_default();
-            return format!("{head}rrpc/response/{id}");
-        }
+    let path = split(topic.as_bytes()).map_or(0, |address| address.path.len());
+    let (head, path) = topic.split_at(topic.len() - path);
+    match path.strip_prefix(RRPC_REQUEST) {
+        Some(id) => format!("{head}{RRPC_RESPONSE}{id}"),
+        None => format!("{topic}{REPLY}"),
     }
-    format!("{topic}{REPLY}")
-}
-
-/// Whether `topic` carries an answer, and not a command that wants one.
-pub fn is_reply(topic: &str) -> bool {
-    topic.ends_with(REPLY) || split(topic).is_some_and(|address| address.path.starts_with("rrpc/response/"))
 }
 
 /// A family of topics.
@@ -72,22 +83,20 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address<'a> {
     pub scope: Scope,
-    pub product_key: &'a str,
-    pub device_key: &'a str,
+    pub product_key: &'a [u8],
+    pub device_key: &'a [u8],
     /// What follows the device key, without the `/` before it.
-    pub path: &'a str,
+    pub path: &'a [u8],
 }
 
-/// Takes an EnOS topic apart; `None` when it is none, or one of its parts is empty.
-pub fn split(topic: &str) -> Option<Address<'_>> {
-    let (scope, rest) = match topic.strip_prefix(THING) {
+/// Takes an EnOS topic apart. `None`: it is none, or one of its parts is empty.
+pub fn split(topic: &[u8]) -> Option<Address<'_>> {
+    let (scope, rest) = match topic.strip_prefix(THING.as_bytes()) {
         Some(rest) => (Scope::Thing, rest),
-        None => (Scope::Session, topic.strip_prefix(SESSION)?),
+        None => (Scope::Session, topic.strip_prefix(SESSION.as_bytes())?),
     };
-    let (product_key, rest) = rest.split_once('/')?;
-    let (device_key, path) = rest.split_once('/')?;
-    let whole = !product_key.is_empty() && !device_key.is_empty() && !path.is_empty();
-    whole.then_some(Address { scope, product_key, device_key, path })
+    let mut parts = rest.splitn(3, |byte| *byte == b'/').filter(|part| !part.is_empty());
+    Some(Address { scope, product_key: parts.next()?, device_key: parts.next()?, path: parts.next()? })
 }
 
 /// What MQTT 3.1.1 asks of a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
@@ -158,8 +167,8 @@ mod tests {
     fn both_spellings_of_the_activation() {
         let topics = activation_topics(&identity());
         assert_eq!(topics, ["/ext/session/pk/dk/thing/activate/info", "/ext/session/pk/dk/thing/activated/info"]);
-        assert!(topics.iter().all(|topic| is_activation_topic(topic.as_bytes())));
-        assert!(is_activation_topic(b"/ext/session/\xFF/other/thing/activate/info"));
+        assert!(topics.iter().all(|topic| Inbound::of(topic.as_bytes()) == Inbound::Activation));
+        assert_eq!(Inbound::of(b"/ext/session/\xFF/other/thing/activate/info"), Inbound::Activation);
         let others = [
             "",
             "/ext/session/",
@@ -174,7 +183,7 @@ mod tests {
             "ext/session/pk/dk/thing/activate/info",
         ];
         for topic in others {
-            assert!(!is_activation_topic(topic.as_bytes()), "{topic}");
+            assert_ne!(Inbound::of(topic.as_bytes()), Inbound::Activation, "{topic}");
         }
     }
 
@@ -186,22 +195,28 @@ mod tests {
         assert_eq!(reply_topic(&post), "/sys/pk/dk/thing/measurepoint/post_reply");
         assert_eq!(reply_topic("/sys/pk/dk/rrpc/request/17"), "/sys/pk/dk/rrpc/response/17");
         assert_eq!(reply_topic("rrpc/request/17"), "rrpc/request/17_reply");
-        assert!(is_reply("/sys/pk/dk/thing/measurepoint/post_reply"));
-        assert!(is_reply("/sys/pk/dk/rrpc/response/17"));
-        assert!(!is_reply("/sys/pk/dk/rrpc/request/17"));
-        assert!(!is_reply(&post));
+        for (topic, is) in [
+            ("/sys/pk/dk/thing/measurepoint/post_reply", Inbound::Reply),
+            ("/sys/pk/dk/rrpc/response/17", Inbound::Reply),
+            ("any/topic_reply", Inbound::Reply),
+            ("/sys/pk/dk/rrpc/request/17", Inbound::Other),
+            ("rrpc/response/17", Inbound::Other),
+            (&post, Inbound::Other),
+        ] {
+            assert_eq!(Inbound::of(topic.as_bytes()), is, "{topic}");
+        }
     }
 
     #[test]
     fn an_enos_topic_comes_apart() {
-        let address = split("/sys/pk/dk/thing/service/set").unwrap();
+        let address = split(b"/sys/pk/dk/thing/service/set").unwrap();
         assert_eq!(
             address,
-            Address { scope: Scope::Thing, product_key: "pk", device_key: "dk", path: "thing/service/set" }
+            Address { scope: Scope::Thing, product_key: b"pk", device_key: b"dk", path: b"thing/service/set" }
         );
-        assert_eq!(split("/ext/session/pk/dk/combine/login").unwrap().scope, Scope::Session);
+        assert_eq!(split(b"/ext/session/pk/dk/combine/login").unwrap().scope, Scope::Session);
         for topic in ["", "/sys/", "/sys/pk", "/sys/pk/dk", "/sys/pk/dk/", "/sys//dk/x", "/sys/pk//x", "sys/pk/dk/x"] {
-            assert_eq!(split(topic), None, "{topic}");
+            assert_eq!(split(topic.as_bytes()), None, "{topic}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Waiting longer after each failure, with jitter: anywhere between the minimum and a bound that grows, so that a fleet
-//! that lost the cloud together does not return together.
+//! Waits that grow with each failure. A wait is random, between the minimum and a bound that doubles, so that a fleet that
+//! has lost the cloud at one time does not return at one time.
 
 #[derive(Debug)]
 pub struct Backoff {

@@ -2,7 +2,7 @@
 
 use super::exchange::{Kind, Outgoing, Owner};
 use super::*;
-use crate::protocol::{envelope, Operation};
+use crate::protocol::{envelope, topic, Operation};
 
 impl Session {
     /// Publishes at QoS 0 or 1. The token's outcome is DELIVERED.

@@ -59,7 +59,7 @@ impl Session {
         self.exchange.is_quiet() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
     }
 
-    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageFailure>) {
+    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageError>) {
         self.with_outbox(now, |outbox, around| match result {
             Ok(ends) => outbox.opened(ends, around),
             Err(failure) => outbox.not_opened(failure, around),

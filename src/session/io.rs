@@ -2,56 +2,41 @@
 
 use zeroize::Zeroizing;
 
-use super::connection::{Accepted, Credential, DeviceSecret};
+use super::connection::{Accepted, Credential};
 use super::event::Event;
 use crate::error::Status;
 use crate::log::Level;
 use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::outbox::Message;
-use crate::protocol::{Suspect, Totals};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{Message, OutboxEnds, PageFound};
+use crate::protocol::{DeviceSecret, Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
     /// Nothing but time passed.
     Tick,
     Loaded(Box<Loaded>),
-    SecretsStored(std::result::Result<(), StorageFailure>),
+    SecretsStored(std::result::Result<(), StorageError>),
     Link {
         attempt: u64,
         what: LinkEvent,
     },
     /// Inbound messages that found the queue full.
     Dropped(u64),
-    OutboxOpened(std::result::Result<OutboxEnds, StorageFailure>),
+    OutboxOpened(std::result::Result<OutboxEnds, StorageError>),
     PageRead {
         page: u64,
-        result: std::result::Result<PageFound, StorageFailure>,
+        result: std::result::Result<PageFound, StorageError>,
     },
     /// With what the queue still holds.
     PagesFinished {
         through: u64,
-        result: std::result::Result<Totals, StorageFailure>,
+        result: std::result::Result<Totals, StorageError>,
     },
     DeadLetterStored {
         token: u64,
-        result: std::result::Result<(), StorageFailure>,
+        result: std::result::Result<(), StorageError>,
     },
-}
-
-/// Where the queue in the storage begins and ends.
-pub struct OutboxEnds {
-    pub head: u64,
-    pub tail: u64,
-    pub suspect: Option<Suspect>,
-    /// What was in it cannot be found any more: why.
-    pub lost: Option<String>,
-}
-
-/// What stands at a page of it.
-pub enum PageFound {
-    Messages { next: u64, after: Totals, messages: Vec<Option<Message>> },
-    Nothing { next: u64 },
-    Lost { next: u64, words: String },
 }
 
 /// What a request of the outbox came to.
@@ -76,17 +61,10 @@ pub struct Loaded {
     /// Those that could be read, the oldest first.
     pub secrets: Vec<DeviceSecret>,
     /// Why that may not be all: only without it is there no other secret.
-    pub failure: Option<StorageFailure>,
+    pub failure: Option<StorageError>,
     pub accepted: Option<Accepted>,
     /// Stamps of earlier CONNECTs, and whether they may be of this boot.
     pub budget: Option<(Vec<u64>, bool)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageFailure {
-    /// The host's own code, 0 when the fault lies elsewhere.
-    pub code: i32,
-    pub message: String,
 }
 
 /// What the session wants done, in this order.

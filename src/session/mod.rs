@@ -30,12 +30,14 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 pub use crate::model::link::{LinkEvent, LinkRequest};
-use crate::protocol::topic;
+pub use crate::model::storage::StorageError;
+use crate::protocol::outbox::OutboxEnds;
+use crate::protocol::topic::Inbound;
 
-pub use connection::{Accepted, BudgetLimits, Credential, DeviceSecret};
+pub use connection::{Accepted, BudgetLimits, Credential};
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
-pub use io::{Action, Burden, Input, Loaded, Now, OutboxEnds, PageFound, StorageFailure};
+pub use io::{Action, Burden, Input, Loaded, Now};
 pub use outbox::{OutboxSettings, Place};
 pub use settings::Settings;
 
@@ -68,7 +70,7 @@ impl Session {
     }
 
     pub fn connect(&mut self, now: Now) {
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         connection.connect(&mut cx);
     }
 
@@ -78,46 +80,19 @@ impl Session {
 
     /// The host has saved a device secret by hand.
     pub fn activation_saved(&mut self, now: Now) -> Result<()> {
-        let mut result = Ok(());
-        self.with_connection(now, |connection, cx| {
-            let saved = connection.activation_saved(cx);
-            saved.map_err(|error| result = Err(error)).ok().flatten()
-        });
-        result
+        let (connection, mut cx) = self.parts(now);
+        let change = connection.activation_saved(&mut cx)?;
+        self.with_connection(now, |_, _| change);
+        Ok(())
+    }
+
+    /// What can be asked of it at any time.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub fn state(&self) -> State {
         self.connection.state()
-    }
-
-    /// Why the last attempt failed; "" if none has.
-    pub fn last_error(&self) -> &str {
-        self.connection.last_error()
-    }
-
-    /// Why it makes no sense to wait for a state now: only a long wait is left, or nothing is under way.
-    pub fn blocked_by(&self) -> Option<Error> {
-        self.connection.blocked_by()
-    }
-
-    /// A device secret is in memory that is not stored yet.
-    pub fn has_unsaved_secret(&self) -> bool {
-        self.connection.has_unsaved_secret()
-    }
-
-    /// The device secret, which is sent once, may be on its way on the present link.
-    pub fn is_activating(&self) -> bool {
-        self.connection.is_activating()
-    }
-
-    /// Whether the link of this attempt is wanted after all, because of what has come on it after [`Action::Abandon`].
-    pub fn wants_link(&self, attempt: u64) -> bool {
-        self.connection.wants_link(attempt)
-    }
-
-    /// Whether the host wants to be offline while this attempt logs in.
-    pub fn is_withdrawn(&self, attempt: u64) -> bool {
-        self.connection.is_withdrawn(attempt)
     }
 
     /// How many actions wait for somebody to run the loop, or will.
@@ -170,11 +145,11 @@ impl Session {
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(loaded) => {
-                let (connection, mut cx) = self.connection(now);
+                let (connection, mut cx) = self.parts(now);
                 connection.loaded(*loaded, &mut cx);
             }
             Input::SecretsStored(result) => {
-                self.with_connection(now, |connection, cx| connection.secrets_stored(result, cx));
+                self.with_connection(now, |connection, cx| connection.secrets_stored(result.err(), cx));
             }
             Input::Dropped(count) => self.actions.push_back(Action::Emit(Event::dropped(count))),
             Input::Link { attempt, what } if attempt == self.connection.attempt => self.on_link(now, what),
@@ -206,28 +181,29 @@ impl Session {
         }
     }
 
-    /// Every inbound message comes here, and its topic decides who gets it.
+    /// Each inbound message goes where its topic says. What nobody here waits for is a message to the host.
     fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
-        if topic::is_activation_topic(&topic) {
-            // Not to the host, whatever it is: there may be a secret in it, and hosts log what they are given.
-            let (connection, mut cx) = self.connection(now);
-            return connection.activation_message(&topic, &payload, &mut cx);
-        }
-        let mut event = Event::new(EventKind::Message, Status::ENOS_OK, "");
-        event.qos = i32::from(qos);
-        match self.exchange.find(&topic, &payload) {
-            Some(Reply::To { token, code, words }) => {
-                return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
+        match Inbound::of(&topic) {
+            // Never to the host: there may be a secret in it, and hosts log what they are given.
+            Inbound::Activation => {
+                let (connection, mut cx) = self.parts(now);
+                return connection.activation_message(&topic, &payload, &mut cx);
             }
-            // The host gets it as a message, and may know more.
-            Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
-            None => {}
+            Inbound::Reply => match self.exchange.find(&topic, &payload) {
+                Some(Reply::To { token, code, words }) => {
+                    return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
+                }
+                // The host may know more, so it gets the message, too.
+                Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
+                None => {}
+            },
+            Inbound::Other => {}
         }
-        (event.topic, event.payload) = (topic, payload);
-        self.actions.push_back(Action::Emit(event));
+        let event = Event::new(EventKind::Message, Status::ENOS_OK, "");
+        self.actions.push_back(Action::Emit(Event { topic, payload, qos: i32::from(qos), ..event }));
     }
 
-    fn connection(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
+    fn parts(&mut self, now: Now) -> (&mut Connection, Context<'_>) {
         let Session { connection, settings, rng, actions, .. } = self;
         (connection, Context { now, settings, rng, actions })
     }
@@ -235,7 +211,7 @@ impl Session {
     /// Calls the connection, and tells the others what that has changed for them.
     fn with_connection(&mut self, now: Now, call: impl FnOnce(&mut Connection, &mut Context) -> Option<Change>) {
         let before = self.actions.len();
-        let (connection, mut cx) = self.connection(now);
+        let (connection, mut cx) = self.parts(now);
         match call(connection, &mut cx) {
             None => {}
             Some(Change::Online) => {
@@ -259,7 +235,7 @@ impl Session {
     /// A link that is to be closed waits for what is in flight.
     fn end_drained_link(&mut self, now: Now) {
         if self.connection.is_draining() && self.is_quiet() {
-            let (connection, mut cx) = self.connection(now);
+            let (connection, mut cx) = self.parts(now);
             connection.end_link(&mut cx);
         }
     }

@@ -3,68 +3,13 @@
 //! Integers are little-endian, texts are preceded by their length in bytes as u16. Each is read strictly: a byte too
 //! many or too few is [`RecordError::Broken`].
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
 use super::bytes::{Reader, Writer};
 use super::record::RecordError;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
-
-/// A device secret, and the asset id that the cloud sent with it: one item of `secrets`
-/// ([`StoredSecrets`](super::secrets::StoredSecrets)). In version 0.1, also one item of `pending`, and the data of
-/// `secret` and of `previous`.
-///
-/// `u8` asset id follows (0 or 1), its text, then the secret to the end.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredSecret {
-    /// 1 byte or more.
-    pub secret: Zeroizing<Vec<u8>>,
-    pub asset_id: Option<String>,
-}
-
-impl StoredSecret {
-    /// `ENOS_ERR_TOO_LARGE` for an asset id above 65535 bytes, `ENOS_ERR_INVALID_ARG` for an empty secret.
-    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
-        if self.secret.is_empty() {
-            return Err(Error::invalid("device secret: it is empty"));
-        }
-        let asset_id = self.asset_id.as_deref();
-        let asset_len = asset_id.map_or(0, str::len);
-        if asset_len > usize::from(u16::MAX) {
-            let words = format!("asset id: it is {asset_len} bytes long; {} is the limit", u16::MAX);
-            return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
-        }
-        let mut out = Writer::with_capacity(1 + 2 + asset_len + self.secret.len());
-        out.u8(asset_id.is_some().into());
-        if let Some(asset_id) = asset_id {
-            out.text(asset_id);
-        }
-        out.bytes(&self.secret);
-        Ok(out.finish())
-    }
-
-    pub fn decode(data: &[u8]) -> Decoded<StoredSecret> {
-        let mut reader = Reader::new(data);
-        let asset_id = match reader.u8()? {
-            0 => None,
-            1 => Some(reader.text()?.to_owned()),
-            _ => return Err(RecordError::broken("asset id: neither there nor absent")),
-        };
-        match reader.rest() {
-            [] => Err(RecordError::broken("it holds no secret")),
-            secret => Ok(StoredSecret { secret: Zeroizing::new(secret.to_vec()), asset_id }),
-        }
-    }
-}
-
-impl fmt::Debug for StoredSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredSecret").field("asset_id", &self.asset_id).finish_non_exhaustive()
-    }
-}
 
 /// The data of `sign`: what the cloud accepted last. `u8` method, 8 bytes fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::vtable::StorageError;
+use crate::model::storage::StorageError;
 
 /// One of several changes that are asked for together.
 #[derive(Clone, Copy)]

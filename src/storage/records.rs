@@ -1,14 +1,14 @@
 //! One device's records in the host's storage.
 
-use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::key_value::{Change, KeyValue};
 use super::record::{self, RecordError, Role};
-use super::vtable::{StorageError, MAX_VALUE_LEN};
-use crate::error::{Error, Status};
+use super::vtable::MAX_VALUE_LEN;
+use crate::error::Status;
+use crate::model::storage::StorageError;
 
 /// The records of one device. Cheap to make; holds a reference on the storage.
 #[derive(Clone)]
@@ -30,19 +30,7 @@ pub enum Value {
     },
 }
 
-/// Why a record could not be read or written. The words hold no data of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordsError {
-    /// `ENOS_ERR_STORAGE`; `ENOS_ERR_IDENTITY_MISMATCH` for another device's record, `ENOS_ERR_TOO_LARGE` for data that
-    /// does not fit into one.
-    pub status: Status,
-    /// The host's own negative number; 0 when it did not return one.
-    pub code: i32,
-    /// Which record, and what is the matter with it.
-    pub message: String,
-}
-
-type RecordsResult<T> = std::result::Result<T, RecordsError>;
+type Result<T> = std::result::Result<T, StorageError>;
 
 impl Records {
     /// `digest16`: 16 hex digits that stand for the two keys; part of each record's key.
@@ -57,7 +45,7 @@ impl Records {
 
     /// The data of a record. `None` only when the host says that there is none: a host that fails, and a record that
     /// is broken or another's, is an error.
-    pub fn load(&self, role: Role) -> RecordsResult<Option<Zeroizing<Vec<u8>>>> {
+    pub fn load(&self, role: Role) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let key = self.key(role);
         let Some(bytes) = self.storage.load(&key)? else { return Ok(None) };
         match self.decode(role, &bytes) {
@@ -67,7 +55,7 @@ impl Records {
     }
 
     /// As [`load`](Self::load), but a record that does not check is an answer, and only a host that fails an error.
-    pub fn look(&self, role: Role) -> RecordsResult<Value> {
+    pub fn look(&self, role: Role) -> Result<Value> {
         let key = self.key(role);
         let Some(bytes) = self.storage.load(&key)? else { return Ok(Value::None) };
         Ok(match self.decode(role, &bytes) {
@@ -86,43 +74,43 @@ impl Records {
     ///
     /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
     /// library's is not: it may be the only copy of a secret.
-    pub fn store_verified(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
+    pub fn store_verified(&self, role: Role, data: &[u8]) -> Result<()> {
         let mut storing = self.storing(role, data)?;
         while !storing.step(self)? {}
         Ok(())
     }
 
     /// As [`store_verified`](Self::store_verified), one call of the host's at a time.
-    pub fn storing(&self, role: Role, data: &[u8]) -> RecordsResult<Storing> {
+    pub fn storing(&self, role: Role, data: &[u8]) -> Result<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(Storing { role, record, stage: Stage::Look })
     }
 
     /// Stores without looking: for records that are a help and not a promise. Replaces whatever is there.
-    pub fn store(&self, role: Role, data: &[u8]) -> RecordsResult<()> {
+    pub fn store(&self, role: Role, data: &[u8]) -> Result<()> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
-        Ok(self.storage.store(&self.key(role), &record)?)
+        self.storage.store(&self.key(role), &record)
     }
 
     /// Stores several records, as [`store`](Self::store) does one; when it fails, some may have been stored.
-    pub fn store_all(&self, records: &[(Role, &[u8])]) -> RecordsResult<()> {
+    pub fn store_all(&self, records: &[(Role, &[u8])]) -> Result<()> {
         let encode = |&(role, data): &(Role, &[u8])| {
             Ok((self.key(role), record::encode(role, &self.product_key, &self.device_key, data)?))
         };
-        let records = records.iter().map(encode).collect::<RecordsResult<Vec<_>>>()?;
+        let records = records.iter().map(encode).collect::<Result<Vec<_>>>()?;
         let changes: Vec<Change> = records.iter().map(|(key, value)| Change::Store { key, value }).collect();
-        Ok(self.change(&changes)?)
+        self.change(&changes)
     }
 
     /// Removes several records; when it fails, some may have been removed.
-    pub fn erase_all(&self, roles: impl Iterator<Item = Role>) -> RecordsResult<()> {
+    pub fn erase_all(&self, roles: impl Iterator<Item = Role>) -> Result<()> {
         let keys: Vec<String> = roles.map(|role| self.key(role)).collect();
         let changes: Vec<Change> = keys.iter().map(|key| Change::Erase { key }).collect();
-        Ok(self.change(&changes)?)
+        self.change(&changes)
     }
 
     /// A single change needs no batch.
-    fn change(&self, changes: &[Change]) -> Result<(), StorageError> {
+    fn change(&self, changes: &[Change]) -> Result<()> {
         match changes {
             [] => Ok(()),
             [Change::Store { key, value }] => self.storage.store(key, value),
@@ -132,8 +120,8 @@ impl Records {
     }
 
     /// Removes a record; there being none is success.
-    pub fn erase(&self, role: Role) -> RecordsResult<()> {
-        Ok(self.storage.erase(&self.key(role))?)
+    pub fn erase(&self, role: Role) -> Result<()> {
+        self.storage.erase(&self.key(role))
     }
 
     fn key(&self, role: Role) -> String {
@@ -160,7 +148,7 @@ enum Stage {
 
 impl Storing {
     /// Makes the next call of the host's. `true`: it was the last one, and the record is there.
-    pub fn step(&mut self, records: &Records) -> RecordsResult<bool> {
+    pub fn step(&mut self, records: &Records) -> Result<bool> {
         let key = records.key(self.role);
         match self.stage {
             Stage::Look => {
@@ -192,40 +180,14 @@ impl Storing {
     }
 }
 
-fn refused(key: &str, why: &RecordError) -> RecordsError {
+fn refused(key: &str, why: &RecordError) -> StorageError {
     let status = match why {
         RecordError::OtherIdentity => Status::ENOS_ERR_IDENTITY_MISMATCH,
         _ => Status::ENOS_ERR_STORAGE,
     };
-    RecordsError { status, ..fault(key, &why.to_string()) }
+    StorageError { status, ..fault(key, &why.to_string()) }
 }
 
-fn fault(key: &str, words: &str) -> RecordsError {
-    RecordsError { status: Status::ENOS_ERR_STORAGE, code: 0, message: format!("record {key:?}: {words}") }
+fn fault(key: &str, words: &str) -> StorageError {
+    StorageError::new(0, format!("record {key:?}: {words}"))
 }
-
-impl From<StorageError> for RecordsError {
-    fn from(e: StorageError) -> RecordsError {
-        RecordsError { status: Status::ENOS_ERR_STORAGE, code: e.code, message: e.message }
-    }
-}
-
-impl From<Error> for RecordsError {
-    fn from(e: Error) -> RecordsError {
-        RecordsError { status: e.status, code: 0, message: e.message }
-    }
-}
-
-impl From<RecordsError> for Error {
-    fn from(e: RecordsError) -> Error {
-        Error::new(e.status, e.message)
-    }
-}
-
-impl fmt::Display for RecordsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for RecordsError {}

@@ -1,43 +1,44 @@
-//! The data of `secrets`: all device secrets that are kept. And that of `pending`, which version 0.1 wrote.
+//! The data of `secrets`: all device secrets that are kept. And what version 0.1 wrote in its place.
+//!
+//! A secret: `u8` whether an asset id follows (0 or 1), its text, then the secret to the end. In version 0.1 this was also
+//! the data of `secret` and of `previous`.
 
 use zeroize::Zeroizing;
 
 use super::bytes::{Reader, Writer};
-use super::contents::StoredSecret;
 use super::record::RecordError;
 use crate::error::{Error, Result, Status};
-use crate::protocol::Standing;
+use crate::protocol::{DeviceSecret, Secret, Standing};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
 /// So many secrets fit into one record.
 const MAX: usize = 8;
 
-/// `u64` number; `u8` how many; for each, `u8` its standing, `u32` its length and its data, as in [`StoredSecret`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `u64` number; `u8` how many; for each, `u8` its standing, `u32` its length and its data.
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredSecrets {
     /// One more than in the record before.
     pub number: u64,
     /// In the order in which they came or last logged in, the oldest first.
-    pub secrets: Vec<(Standing, StoredSecret)>,
+    pub secrets: Vec<DeviceSecret>,
 }
 
 impl StoredSecrets {
     pub const MAX: usize = MAX;
 
-    /// `ENOS_ERR_TOO_LARGE` above [`StoredSecrets::MAX`].
+    /// `ENOS_ERR_TOO_LARGE` for more than [`StoredSecrets::MAX`], and for an asset id of more than 65535 bytes.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
         if self.secrets.len() > MAX {
             let words = format!("{} device secrets, {MAX} is the limit", self.secrets.len());
             return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
         }
-        let encode = |(standing, secret): &(Standing, StoredSecret)| Ok((*standing as u8, secret.encode()?));
         let encoded = self.secrets.iter().map(encode).collect::<Result<Vec<_>>>()?;
-        let mut out = Writer::with_capacity(8 + 1 + encoded.iter().map(|(_, data)| 1 + 4 + data.len()).sum::<usize>());
-        out.bytes(&self.number.to_le_bytes());
+        let mut out = Writer::with_capacity(8 + 1 + encoded.iter().map(|data| 1 + 4 + data.len()).sum::<usize>());
+        out.u64(self.number);
         out.u8(self.secrets.len() as u8);
-        for (standing, data) in &encoded {
-            out.u8(*standing);
+        for (secret, data) in self.secrets.iter().zip(&encoded) {
+            out.u8(secret.standing as u8);
             out.u32(data.len() as u32);
             out.bytes(data);
         }
@@ -49,8 +50,7 @@ impl StoredSecrets {
         let number = reader.u64()?;
         let secrets = list(reader, |reader| {
             let standing = Standing::from_number(reader.u8()?);
-            let standing = standing.ok_or_else(|| RecordError::broken("a secret's standing is none that there is"))?;
-            Ok((standing, item(reader)?))
+            item(reader, standing.ok_or_else(|| RecordError::broken("a secret's standing is none that there is"))?)
         })?;
         Ok(StoredSecrets { number, secrets })
     }
@@ -61,9 +61,40 @@ impl StoredSecrets {
     }
 }
 
-/// The secrets of `pending`, as version 0.1 wrote it, oldest first: `u8` how many; for each, `u32` its length and its data.
-pub fn decode_pending(data: &[u8]) -> Decoded<Vec<StoredSecret>> {
-    list(Reader::new(data), item)
+/// `ENOS_ERR_TOO_LARGE` for an asset id of more than 65535 bytes.
+pub fn encode(device: &DeviceSecret) -> Result<Zeroizing<Vec<u8>>> {
+    let asset_id = device.asset_id.as_deref();
+    let asset_len = asset_id.map_or(0, str::len);
+    if asset_len > usize::from(u16::MAX) {
+        let words = format!("asset id: it is {asset_len} bytes long; {} is the limit", u16::MAX);
+        return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
+    }
+    let secret = device.secret.as_bytes();
+    let mut out = Writer::with_capacity(1 + 2 + asset_len + secret.len());
+    out.u8(asset_id.is_some().into());
+    if let Some(asset_id) = asset_id {
+        out.text(asset_id);
+    }
+    out.bytes(secret);
+    Ok(out.finish())
+}
+
+/// A secret of this standing.
+pub fn decode(data: &[u8], standing: Standing) -> Decoded<DeviceSecret> {
+    let mut reader = Reader::new(data);
+    let asset_id = match reader.u8()? {
+        0 => None,
+        1 => Some(reader.text()?.to_owned()),
+        _ => return Err(RecordError::broken("asset id: neither there nor absent")),
+    };
+    let secret = Secret::new(reader.rest()).map_err(|error| RecordError::broken(error.message))?;
+    Ok(DeviceSecret { secret, asset_id, standing, brought_by: 0 })
+}
+
+/// The secrets of `pending`, as version 0.1 wrote it, the oldest first: `u8` how many; for each, `u32` its length and its
+/// data. None of them has logged in.
+pub fn decode_pending(data: &[u8]) -> Decoded<Vec<DeviceSecret>> {
+    list(Reader::new(data), |reader| item(reader, Standing::Unproven))
 }
 
 fn list<'a, T>(mut reader: Reader<'a>, mut item: impl FnMut(&mut Reader<'a>) -> Decoded<T>) -> Decoded<Vec<T>> {
@@ -78,9 +109,9 @@ fn list<'a, T>(mut reader: Reader<'a>, mut item: impl FnMut(&mut Reader<'a>) -> 
     }
 }
 
-fn item(reader: &mut Reader<'_>) -> Decoded<StoredSecret> {
+fn item(reader: &mut Reader<'_>, standing: Standing) -> Decoded<DeviceSecret> {
     let len = reader.u32()? as usize;
-    StoredSecret::decode(reader.bytes(len)?)
+    decode(reader.bytes(len)?, standing)
 }
 
 #[cfg(test)]
@@ -89,9 +120,9 @@ mod tests {
 
     fn stored(texts: &[&str]) -> StoredSecrets {
         let secret = |(text, n): (&&str, usize)| {
-            let secret = Zeroizing::new(text.as_bytes().to_vec());
+            let secret = Secret::new(text.as_bytes()).unwrap();
             let standing = Standing::from_number((n % 3) as u8).unwrap();
-            (standing, StoredSecret { secret, asset_id: Some(format!("asset of {text}")) })
+            DeviceSecret { secret, asset_id: Some(format!("asset of {text}")), standing, brought_by: 0 }
         };
         StoredSecrets { number: 7, secrets: texts.iter().zip(0..).map(secret).collect() }
     }

@@ -1,7 +1,6 @@
 //! The host's storage: the struct as C fills it in, and the only code that calls through it.
 
 use std::ffi::{c_char, c_void, CString};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use zeroize::Zeroizing;
@@ -10,6 +9,7 @@ pub use super::callback::in_storage_callback;
 use super::callback::Running;
 use super::key_value::{Change, KeyValue};
 use crate::error::{Error, Result, Status};
+use crate::model::storage::StorageError;
 
 /// The longest value, in bytes.
 pub(crate) const MAX_VALUE_LEN: usize = 64 * 1024;
@@ -111,29 +111,6 @@ pub struct enos_storage {
     /// matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
     /// the call, each may have been made or not.
     pub batch: Option<unsafe extern "C" fn(ctx: *mut c_void, changes: *const enos_storage_change, count: usize) -> i32>,
-}
-
-/// A storage call that came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageError {
-    /// The host's own negative number; 0 when the host did not return one.
-    pub code: i32,
-    /// Which call, which key, and what happened.
-    pub message: String,
-}
-
-impl fmt::Display for StorageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StorageError {}
-
-impl From<StorageError> for Error {
-    fn from(e: StorageError) -> Error {
-        Error::new(Status::ENOS_ERR_STORAGE, e.message)
-    }
 }
 
 type StorageResult<T> = std::result::Result<T, StorageError>;
@@ -367,5 +344,5 @@ fn unknown_answer(operation: &str, key: &str, answer: i32) -> StorageError {
 }
 
 fn fault(operation: &str, key: &str, words: &str) -> StorageError {
-    StorageError { code: 0, message: format!("{operation} of {key:?}: {words}") }
+    StorageError::new(0, format!("{operation} of {key:?}: {words}"))
 }

@@ -1,5 +1,5 @@
-//! An activation whose broker fails it. The secret is sent once: whatever the moment at which the connection ends, a
-//! device that has been sent it keeps it, and one that has not asks again.
+//! An activation with a failing broker. The secret is sent once. At whatever moment the connection ends, a device that
+//! has received the secret keeps it, and a device that has not requests it again.
 
 use std::thread;
 use std::time::Duration;
@@ -15,14 +15,14 @@ fn activation(topic: &str) -> Vec<u8> {
     activation_of(topic, 0)
 }
 
-/// At least of this size.
+/// A message of at least this size.
 fn activation_of(topic: &str, size: usize) -> Vec<u8> {
     let payload = r#"{"id":"7","version":"1.0","method":"thing.activate.info","params":{"assetId":"a","productKey":"pk","deviceKey":"dk","deviceSecret":"fresh"}}"#;
     let topic = format!("/ext/session/pk/dk/thing/{topic}/info");
     publish(topic.as_bytes(), format!("{payload:size$}").as_bytes(), Some(1))
 }
 
-/// The next CONNECT is signed with this secret.
+/// The next CONNECT must be signed with this secret.
 #[track_caller]
 fn accept_mode(broker: &Broker, mode: u8) -> Peer {
     let mut peer = broker.accept();
@@ -33,9 +33,9 @@ fn accept_mode(broker: &Broker, mode: u8) -> Peer {
     peer
 }
 
-/// Before the push it is begun anew; after it, it is finished.
+/// If the connection ends before the push, the activation starts again; after it, it is completed.
 #[test]
-fn an_activation_that_ends_is_begun_anew_or_finished() {
+fn an_interrupted_activation_starts_again_or_is_completed() {
     let cases: Vec<_> = End::all().into_iter().flat_map(|end| [(end.clone(), false), (end, true)]).collect();
     parallel::each(&cases, |(end, pushed)| {
         let (broker, store) = (Broker::bind(), Store::new());
@@ -62,17 +62,17 @@ fn an_activation_that_ends_is_begun_anew_or_finished() {
 }
 
 #[test]
-fn an_activation_that_nobody_has_looked_at_yet_is_not_destroyed() {
+fn destroy_does_not_lose_an_unread_activation() {
     let (broker, store) = (Broker::bind(), Store::new());
     let host = Setup::product(broker.address(), &store).create();
     host.connect();
-    // Up to the CONNECT; from there on only the broker has something to do.
+    // Up to the CONNECT; after that only the broker has to act.
     while host.state() != ACTIVATING || host.readable(0) {
         assert_eq!(host.run_loop(PATIENCE_MS), ENOS_OK);
     }
     let mut peer = accept_mode(&broker, 3);
     peer.send(&activation("activate"));
-    // It is in the device's socket, and nobody loops.
+    // It is in the device's socket, and nobody runs the loop.
     assert_eq!(host.client().destroy(), ENOS_ERR_UNSAVED_SECRET);
     while !store.has("secrets.0") {
         assert_eq!(host.run_loop(PATIENCE_MS), ENOS_OK);
@@ -121,7 +121,7 @@ fn an_activation_is_never_crowded_out_by_other_messages_and_never_too_large_for_
         peer.send(&publish(b"noise", &[0; 100], Some(id)));
     }
     peer.send(&activation_of("activate", 2000));
-    // Acknowledged by the keeper: it is in the queue, behind what filled it.
+    // The keeper has acknowledged it: it is in the queue, behind the messages that filled it.
     while peer.expect(PUBACK).id() != 1 {}
     let told = host.until("ACTIVATED");
     assert_eq!(told.secret.as_deref(), Some("fresh"));
@@ -129,22 +129,22 @@ fn an_activation_is_never_crowded_out_by_other_messages_and_never_too_large_for_
     assert_eq!(host.seen.iter().filter(|told| told.name == "MESSAGE").count(), 5);
 }
 
-/// The storage holds up the loop for so long that the time which a disconnect has is over when the activation is read.
+/// The storage blocks the loop for so long that the time limit of a disconnect is over when the activation is read.
 #[test]
 fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_the_process() {
     #[derive(Debug)]
     enum End {
-        /// As the header has it: disconnect, loop until STOPPED, destroy.
+        /// As the header says: disconnect, loop until STOPPED, destroy.
         InOrder,
-        /// Disconnect, and destroy as soon as that is not refused.
+        /// Disconnect, and destroy as soon as it is not refused.
         AtOnce,
-        /// Destroy while the storage is still at it.
+        /// Destroy while the storage is still busy.
         Meanwhile,
     }
     parallel::each(&[End::InOrder, End::AtOnce, End::Meanwhile], |end| {
         let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
         let at = gate.clone();
-        // What is stored when the product secret has been accepted.
+        // The record that is stored when the product secret has been accepted.
         store.answer(move |request| {
             if request.is_store() && request.key.starts_with("sign") {
                 at.pass();
@@ -158,7 +158,7 @@ fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_
         host.disconnect();
         peer.send(&activation("activate"));
         let slow = || {
-            // It is the time itself that is waited for.
+            // The time itself has to pass.
             thread::sleep(Duration::from_millis(2_500));
             gate.open();
         };
@@ -178,7 +178,7 @@ fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_
             }),
         };
         if destroyed == Some(ENOS_OK) {
-            // The client is gone: it had time enough.
+            // The client is gone: it had enough time.
             std::mem::forget(host);
         } else {
             assert_eq!(destroyed.unwrap_or(ENOS_ERR_UNSAVED_SECRET), ENOS_ERR_UNSAVED_SECRET);
@@ -192,12 +192,12 @@ fn an_activation_that_came_while_the_storage_was_slow_is_not_lost_to_the_end_of_
     });
 }
 
-/// The secret that it asks for would come when nobody waits for it any more.
+/// The secret that it requests would come when nobody waits for it any more.
 #[test]
 fn no_activation_is_asked_for_after_a_disconnect() {
     let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
     let at = gate.clone();
-    // What is stored before the CONNECT goes out.
+    // The record that is stored before the CONNECT is sent.
     store.answer(move |request| {
         if request.is_store() && request.key.starts_with("budget") {
             at.pass();
@@ -215,9 +215,9 @@ fn no_activation_is_asked_for_after_a_disconnect() {
     }
 }
 
-/// Neither by its size nor by the topic that it comes on does a message get past max_message.
+/// Neither its size nor an activation topic lets a message bypass max_message.
 #[test]
-fn what_comes_as_an_activation_is_received_only_where_one_is_awaited() {
+fn activation_messages_are_received_only_when_one_is_expected() {
     let (broker, store) = (Broker::bind(), Store::new());
     let setup = Setup::product(broker.address(), &store).max_message(1024);
     let mut host = setup.start();
@@ -237,7 +237,7 @@ fn what_comes_as_an_activation_is_received_only_where_one_is_awaited() {
     peer.send(&activation("activate"));
     peer.send(&publish(b"last", b"", Some(2)));
     assert_eq!(host.until("MESSAGE").topic, b"last");
-    // One while it was awaited, of another device, and three after that.
+    // One for another device while an activation was expected, and three after that.
     while host.told("OVERFLOW").iter().map(|told| told.detail_code).sum::<i32>() < 4 {
         host.until("OVERFLOW");
     }

@@ -1,4 +1,4 @@
-//! The activation message in every form that JSON allows, and in those that it does not.
+//! The activation message in every form that JSON allows, and in invalid forms.
 
 use enos::error::{Error, Status};
 use enos::protocol::{topic, Activation, Identity};
@@ -89,7 +89,7 @@ fn an_unusable_asset_id_costs_no_secret() {
 }
 
 #[test]
-fn secrets_of_every_shape() {
+fn secrets_of_every_form() {
     let secret = |json: &str| parse(with_secret(json)).unwrap().device_secret().as_bytes().to_vec();
     assert_eq!(secret(r#""\u0073\t\ud83d\udd11 ""#), "s\t🔑 ".as_bytes());
     let longest = "x".repeat(1024);
@@ -107,7 +107,7 @@ fn secrets_of_every_shape() {
 }
 
 #[test]
-fn another_devices_is_refused() {
+fn an_activation_of_another_device_is_refused() {
     let mismatch = Status::ENOS_ERR_IDENTITY_MISMATCH;
     let good = with_secret(r#""s3cr3t""#);
     for topic in ["/ext/session/pk/dk2/thing/activate/info", "/ext/session/pK/dk/thing/activated/info"] {
@@ -167,7 +167,7 @@ fn a_field_that_appears_twice_is_refused() {
     for payload in twice {
         assert!(refused(payload, Status::ENOS_ERR_PARSE).contains("has a field twice"));
     }
-    // Fields that nobody reads may do as they like.
+    // Unused fields may appear twice.
     let extra = with_params(r#"{"x":1,"x":2,"productKey":"pk","deviceKey":"dk","deviceSecret":"s"}"#);
     assert_eq!(parse(extra).unwrap().device_secret().as_str(), "s");
 }
@@ -188,7 +188,7 @@ fn size_and_depth_are_limited() {
     refused(r#"{"a":"#.repeat(10_000), Status::ENOS_ERR_PARSE);
 }
 
-/// Writes one message in as many ways as JSON has.
+/// Writes one message in all the ways that JSON allows.
 struct Writer(fastrand::Rng);
 
 impl Writer {
@@ -257,7 +257,7 @@ impl Writer {
 }
 
 #[test]
-fn however_it_is_written_it_says_the_same() {
+fn all_ways_to_write_a_message_mean_the_same() {
     let mut writer = Writer(fastrand::Rng::with_seed(2));
     for _ in 0..3_000 {
         let payload = writer.message();
@@ -269,7 +269,7 @@ fn however_it_is_written_it_says_the_same() {
 }
 
 #[test]
-fn a_part_of_a_message_is_never_one() {
+fn a_truncated_message_is_never_an_activation() {
     let mut writer = Writer(fastrand::Rng::with_seed(3));
     for _ in 0..50 {
         let payload = writer.message();
@@ -281,7 +281,7 @@ fn a_part_of_a_message_is_never_one() {
 }
 
 #[test]
-fn damaged_messages_are_words_or_this_devices() {
+fn damaged_messages_are_errors_or_for_this_device() {
     let mut writer = Writer(fastrand::Rng::with_seed(4));
     let mut accepted = 0;
     for _ in 0..20_000 {
@@ -306,7 +306,7 @@ fn damaged_messages_are_words_or_this_devices() {
 }
 
 #[test]
-fn random_bytes_are_words() {
+fn random_bytes_are_errors() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..20_000 {
         let mut payload = vec![0; random.usize(..200)];

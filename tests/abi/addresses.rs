@@ -1,11 +1,11 @@
-//! Loopback is reached whatever other addresses the board has: of the other family only, link-local ones, or none. In
-//! a network namespace of the test's own, where the system allows that.
+//! Loopback is reached whatever other addresses the board has: only the other family, link-local ones, or none. The
+//! test uses its own network namespace, if the system allows that.
 
 use std::process::{Command, Stdio};
 use support::broker::Broker;
 use support::host::{Setup, DEVICE_SECRET};
 
-/// Set for the process that runs inside: the other addresses.
+/// Set for the process inside the namespace: the other addresses.
 const INSIDE: &str = "ENOS_ADDRESSES_INSIDE";
 
 fn ip(arguments: &str) -> bool {
@@ -37,7 +37,7 @@ fn loopback_is_reached_whatever_else_there_is() {
         }
         go_online("127.0.0.1", "127.0.0.1");
         go_online("localhost", "127.0.0.1");
-        // A kernel may have no IPv6.
+        // The kernel may have no IPv6.
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
             go_online("[::1]", "[::1]");
         }

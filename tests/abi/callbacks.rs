@@ -11,7 +11,7 @@ use support::host;
 use support::host::{last_error, Setup, ONLINE};
 use support::scene::Scene;
 
-/// A scene whose CONNECTED is held at the gate; the library's thread loops.
+/// A scene whose CONNECTED callback is blocked at the gate; the library's thread runs the loop.
 fn held() -> (Scene, Gate) {
     let gate = Gate::default();
     let at = gate.clone();
@@ -31,7 +31,7 @@ fn everybody_who_stops_the_loop_waits_for_its_callback() {
     let (scene, gate) = held();
     let client = scene.host.client();
     let stops: Vec<_> = (0..3).map(|_| thread::spawn(move || client.loop_stop())).collect();
-    // Nothing tells when they wait; that none is through is what can be seen.
+    // It is not visible when they wait; the test can only see that none has returned.
     thread::sleep(Duration::from_millis(100));
     assert!(stops.iter().all(|stop| !stop.is_finished()), "a callback is running yet");
     gate.open();
@@ -66,7 +66,7 @@ fn a_slow_callback_holds_up_neither_another_client_nor_its_own_calls() {
     peer.answer_publish();
     assert_eq!(host.expect("DELIVERED").token, token);
     assert!(host.destroy() < Duration::from_secs(10));
-    // Calls on the client itself are taken meanwhile, and done afterwards.
+    // Calls on the client itself are accepted meanwhile, and performed afterwards.
     let Scene { mut host, mut peer, broker: _slow_broker } = slow;
     assert_eq!((host.state(), host.wait(ONLINE, 0)), (ONLINE, ENOS_OK));
     let token = host.publish("t", b"", 1).unwrap();
@@ -120,7 +120,7 @@ fn a_callback_may_call_everything_that_does_not_wait() {
 }
 
 #[test]
-fn connect_in_the_callback_that_says_disconnected_comes_back_each_time() {
+fn connect_in_the_disconnected_callback_reconnects_each_time() {
     let Scene { mut host, mut peer, broker } = Scene::with(|setup| {
         setup.reconnect(0, 0).on_event(|client, told| {
             if told.name == "DISCONNECTED" {

@@ -1,4 +1,4 @@
-//! Calls and their one outcome each: publish, subscribe, unsubscribe, reply; and messages that come in.
+//! Calls and their outcomes: publish, subscribe, unsubscribe, reply; and received messages.
 
 use enos::error::Status::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -160,7 +160,7 @@ fn disconnect_gives_what_is_under_way_its_outcome_first() {
     peer.expect_end();
 }
 
-/// The broker does not answer what it got, and is not waited for long.
+/// The broker does not answer, and the client does not wait for it long.
 fn disconnect_without_answers() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::new();
     let tokens = [host.publish("t", b"", 1).unwrap(), host.post("{}").unwrap()];
@@ -173,7 +173,7 @@ fn disconnect_without_answers() {
     peer.expect_end();
 }
 
-/// A post whose reply does not come holds it up for a moment only.
+/// A post without a reply delays the disconnect only for a moment.
 fn disconnect_without_a_reply() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::new();
     assert_eq!(host.loop_stop(), ENOS_OK);
@@ -186,7 +186,7 @@ fn disconnect_without_a_reply() {
     host.disconnect();
     assert_eq!(host.run_loop(0), ENOS_OK);
     let start = Instant::now();
-    // The reply topic was granted at the last moment: both go out.
+    // The reply topic is granted at the last moment: both posts are sent.
     peer.answer_publish();
     peer.answer_publish();
     let outcomes = host.outcomes(&[post, publish]);
@@ -198,7 +198,7 @@ fn disconnect_without_a_reply() {
 }
 
 fn disconnect_while_connecting_and_waiting() {
-    // Nothing is under way: nothing but that is told.
+    // Nothing is in flight, so there is no other event.
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).start();
     host.disconnect();
@@ -219,7 +219,7 @@ fn disconnect_while_connecting_and_waiting() {
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
 }
 
-/// And again while it closes.
+/// And a second disconnect while it closes.
 fn disconnect_online() {
     let Scene { mut host, peer: _peer, broker: _broker } = Scene::new();
     let token = host.publish("t", b"", 1).unwrap();
@@ -242,7 +242,7 @@ fn disconnect_while_waiting_for_an_activation() {
     peer.expect_end();
 }
 
-/// Each of these takes seconds, which are the library's.
+/// Each of these takes some seconds, because of the library's timeouts.
 #[test]
 fn disconnect_in_each_state_comes_to_an_end() {
     let scenes: [(&str, fn()); 5] = [
@@ -294,14 +294,14 @@ fn messages_that_find_the_queue_full_are_counted_and_nothing_else_is_lost() {
         Scene::with(|setup| setup.queue_limits(10, 1 << 20).keep_alive(10));
     assert_eq!(host.loop_stop(), ENOS_OK);
     let token = host.publish("t", b"", 1).unwrap();
-    // Taken by Paho in one turn; its answer waits for the next.
+    // Paho reads it in one turn, and answers it in the next.
     assert_eq!(host.run_loop(0), ENOS_OK);
     peer.answer_publish();
     for id in 1..=100 {
         peer.send(&publish(b"m", &[id], Some(id.into())));
     }
     for id in 1..=100 {
-        // It is acknowledged once it is in the queue, or dropped: by the keeper, since nobody loops.
+        // It is acknowledged when it is in the queue or dropped; by the keeper, because nobody runs the loop.
         assert_eq!(peer.expect(PUBACK).id(), id);
     }
     let (mut messages, mut dropped, mut delivered) = (Vec::new(), 0, 0);
@@ -362,7 +362,7 @@ fn a_payload_over_max_message_is_dropped_or_ends_the_connection() {
     assert_eq!(host.expect("OVERFLOW").detail_code, 1);
     peer.send(&publish(&[b't'; LONGEST_TOPIC], &[1; LIMIT], Some(1)));
     assert_eq!(host.expect("MESSAGE").topic.len(), LONGEST_TOPIC, "the topic does not count");
-    // The length in its header alone is enough, before any of it has come.
+    // The length in its header is enough, before the payload has come.
     for header in [&[0x30, 0x90, 0x90, 0x04][..], &[0x30, 0xff, 0xff, 0xff, 0x7f]] {
         peer.send(header);
         assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);

@@ -1,6 +1,6 @@
-//! Everything at once: threads that call one client in any order, somebody who starts and stops its loop, and a broker
-//! that breaks connections at any packet. No call hangs, each that was accepted has its one outcome, and when the broker
-//! calms down the device is online.
+//! Everything at once: threads that call one client in any order, a thread that starts and stops its loop, and a broker
+//! that breaks connections at any packet. No call hangs, each accepted call has one outcome, and when the broker works
+//! again the device comes online.
 
 use enos::error::Status::{self, *};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use support::host::{exactly_once, Client, Setup, ONLINE, PATIENCE_MS};
 
 const SECONDS: u64 = 2;
 
-/// Takes whoever connects. While `wild`, it refuses, falls silent, sends rubbish and hangs up at random.
+/// Accepts connections. While `wild`, it randomly refuses, stops answering, sends garbage and hangs up.
 fn moody_broker(wild: Arc<AtomicBool>, seed: u64) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ fn serve(mut peer: Peer, wild: &AtomicBool, dice: &mut fastrand::Rng) {
     }
 }
 
-/// Calls in any order. A token is noted under the lock that the callback takes, too: its outcome may come at once.
+/// Makes calls in any order. A token is recorded under the callback's lock, because its outcome may come at once.
 fn call(client: Client, tokens: &Mutex<Vec<u64>>, end: Instant, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let fine = |status: Status| assert!(matches!(status, ENOS_OK | ENOS_ERR_STATE | ENOS_ERR_TIMEOUT), "{status:?}");
@@ -121,7 +121,7 @@ fn nothing_is_lost_and_nothing_hangs() {
         .inflight(50)
         .on_event(|client, told| {
             if told.name == "MESSAGE" {
-                // Whether it is accepted or not is for the others to see.
+                // It may be accepted or refused here.
                 client.connect();
             }
         })
@@ -138,11 +138,11 @@ fn nothing_is_lost_and_nothing_hangs() {
     wild.store(false, Ordering::SeqCst);
     assert!(matches!(host.loop_start(), ENOS_OK | ENOS_ERR_STATE));
     host.connect();
-    // A standing refusal may come from a connection that was made while it was wild.
+    // A refusal may still come from a connection that was made while it was wild.
     while host.wait(ONLINE, PATIENCE_MS) != ENOS_OK {
         host.connect();
     }
-    // Subscriptions have their outcome on this link, if not before.
+    // Subscriptions have their outcome on this link at the latest.
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     host.disconnect();
     assert_eq!(host.wait(host::IDLE, PATIENCE_MS), ENOS_OK);

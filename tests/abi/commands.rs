@@ -36,7 +36,7 @@ fn a_command_is_answered_on_its_reply_topic() {
     assert_eq!(scene.host.expect("DELIVERED").token, token);
 }
 
-/// The host's loop refills as soon as there is room, so half of the limit is never free.
+/// The host posts again as soon as there is room, so half of the limit is never free.
 #[test]
 fn a_device_that_posts_all_it_can_answers_its_commands_and_is_told_of_room() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::with(|setup| setup.inflight(4));
@@ -56,7 +56,7 @@ fn a_device_that_posts_all_it_can_answers_its_commands_and_is_told_of_room() {
         fill(host.client());
         assert_eq!(peer.expect(PUBLISH).topic(), "t");
     }
-    // Answers are bounded as well, and told of likewise.
+    // Answers have a limit and a ROOM event as well.
     while host.reply("c", "1", 200, None).is_ok() {}
     assert_eq!(host.reply("c", "1", 200, None), Err(ENOS_ERR_QUEUE_FULL));
     for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! A client whose broker fails it: refusals, silence, and ends at each moment of a session. Each call that was accepted
-//! has its one outcome, and when the broker behaves again the device is online again.
+//! A client with a failing broker: refusals, silence, and ends at each moment of a session. Each accepted call has one
+//! outcome, and when the broker works again the device is online again.
 
 use enos::error::Status::*;
 use enos::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
@@ -12,7 +12,7 @@ use support::parallel;
 const MINUTES_10: u32 = 600_000;
 const HOUR: u32 = 3_600_000;
 
-/// With one pair to sign with, so that a round is one CONNECT.
+/// With one credential and one sign method, so that a rotation is one CONNECT.
 fn one_pair(broker: &Broker) -> Setup {
     Setup::device(broker.address()).sign_method(ENOS_SIGN_SHA256 as i32)
 }
@@ -99,7 +99,7 @@ fn silence_ends_with_the_connect_timeout() {
     let mut host = Setup::device(broker.address()).connect_timeout(300).start();
     let start = Instant::now();
     host.connect();
-    // Before CONNECT was read, and after.
+    // Before CONNECT is read, and after.
     let silent = broker.accept();
     let told = host.expect("DISCONNECTED");
     assert_eq!(told.status, ENOS_ERR_NETWORK);
@@ -130,7 +130,7 @@ fn a_connack_that_comes_after_the_timeout_changes_nothing() {
 }
 
 #[test]
-fn nobody_there_is_tried_again_until_somebody_is() {
+fn an_absent_broker_is_tried_until_it_is_there() {
     let address = Broker::bind().address();
     let mut host = Setup::device(address).start();
     host.connect();
@@ -143,7 +143,7 @@ fn nobody_there_is_tried_again_until_somebody_is() {
 }
 
 #[test]
-fn an_attempt_of_which_nothing_got_through_is_no_connect_and_the_least_wait_is_kept() {
+fn an_attempt_without_a_sent_byte_does_not_count_and_the_shortest_wait_is_kept() {
     let full = Full::bind();
     let setup = Setup::device(full.address()).connect_timeout(200).connect_budget(1, 3_600_000, 0);
     let mut host = setup.reconnect(300, 300).start();
@@ -154,7 +154,7 @@ fn an_attempt_of_which_nothing_got_through_is_no_connect_and_the_least_wait_is_k
     }
 }
 
-/// The next connection is let in, and the device is online again; nothing of before comes after that.
+/// The next connection is accepted, and the device is online again; no earlier event comes after that.
 #[track_caller]
 fn comes_back(broker: &Broker, host: &mut Host) -> Peer {
     let peer = broker.accept_mqtt();
@@ -167,7 +167,7 @@ fn comes_back(broker: &Broker, host: &mut Host) -> Peer {
 fn an_end_before_connack_is_a_failed_attempt() {
     for end in End::all() {
         for read in [false, true] {
-            // An old CONNACK would be the one that is waited for.
+            // An old CONNACK must not count for the new attempt.
             if matches!(&end, End::Garbage(bytes) if bytes[0] == 0x20) {
                 continue;
             }
@@ -215,7 +215,8 @@ fn an_end_right_after_connack_is_a_loss() {
     }
 }
 
-/// Accepts calls of every kind, ends the connection when the broker has seen the packets `before`, and checks outcomes.
+/// Makes calls of every kind, ends the connection when the broker has received the packets `before`, and checks the
+/// outcomes.
 fn end_with_calls(end: &End, before: &[u8]) {
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).start();
@@ -233,10 +234,10 @@ fn end_with_calls(end: &End, before: &[u8]) {
     end.come(peer);
     let outcomes = host.outcomes(&tokens);
     for (token, told) in outcomes {
-        // Garbage may be taken for an answer: that is what it says then.
+        // Garbage may look like an answer with this status.
         let answered = matches!(end, End::Garbage(_)) && told.status != ENOS_ERR_NETWORK;
         let written = told.status == ENOS_OK && token == tokens[2];
-        // A subscription ends with its link.
+        // An unsubscribe succeeds, because a subscription ends with its link.
         let ended = told.status == ENOS_OK && token == tokens[1];
         assert!(answered || written || ended || told.status == ENOS_ERR_NETWORK, "{end:?}: {told:?}");
     }
@@ -264,7 +265,7 @@ fn end_with_calls(end: &End, before: &[u8]) {
     exactly_once(&tokens, &host.seen);
 }
 
-/// With nothing seen of them, during the first SUBSCRIBE, and with QoS 1 in flight.
+/// Before any packet of them, during the first SUBSCRIBE, and with QoS 1 in flight.
 #[test]
 fn an_end_with_calls_under_way_gives_each_its_outcome() {
     let seen: [&[u8]; 3] = [&[], &[SUBSCRIBE], &[SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH]];

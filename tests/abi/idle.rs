@@ -1,4 +1,4 @@
-//! What a client costs while it has nothing to do, and while nobody loops it. One test at a time, for they measure the
+//! The cost of an idle client, and of a client whose loop nobody runs. One test at a time, because they measure the
 //! process.
 
 use enos::error::Status::*;
@@ -16,7 +16,7 @@ pub fn status(path: &str, field: &str) -> u64 {
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// The one thread that loops a client. It gives itself its name when it begins.
+/// The thread that runs a client's loop. It sets its name when it starts.
 fn loops_task() -> String {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
@@ -31,7 +31,7 @@ fn loops_task() -> String {
     panic!("there is not one thread that loops");
 }
 
-/// How often that thread was woken during this time.
+/// How often that thread woke up during this time.
 fn wake_ups(time: Duration) -> u64 {
     let task = loops_task();
     let before = status(&task, "voluntary_ctxt_switches");
@@ -42,7 +42,7 @@ fn wake_ups(time: Duration) -> u64 {
 #[track_caller]
 fn sleeps_in(state: i32, host: &Host) {
     assert_eq!(host.wait(state, PATIENCE_MS), ENOS_OK);
-    // What brought the state about has its turns yet.
+    // The loop may still have work that led to this state.
     wake_ups(Duration::from_millis(100));
     let woken = wake_ups(Duration::from_millis(500));
     assert_eq!(host.state(), state);
@@ -66,7 +66,7 @@ fn the_loop_sleeps_in_every_state() {
         peer = broker.accept_mqtt();
         host.expect("CONNECTED");
         sleeps_in(ONLINE, &host);
-        // With calls whose answers do not come.
+        // With calls that get no answer.
         host.publish("t", b"", 1).unwrap();
         host.post("{}").unwrap();
         peer.expect(PUBLISH);

@@ -1,5 +1,5 @@
-//! The log: the loop delivers it, and it says, like the events, no secret, no password and no payload of whole sessions,
-//! failing and succeeding, at the finest level.
+//! The log: the loop delivers it. In whole sessions, failing and succeeding, at the finest level, neither the log nor
+//! the events contain a secret, a password or a payload.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,7 @@ fn the_log_is_delivered_by_the_loop() {
 }
 
 #[test]
-fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
+fn log_and_events_contain_no_secret_password_or_payload() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let (broker, store) = (Broker::bind(), Store::new());
@@ -53,7 +53,8 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
             peer
         };
 
-        // The product secret is refused; then it is not, and the secret comes in every wrong way before the right one.
+        // The product secret is refused, then accepted. The device secret comes in every wrong form before the right
+        // one.
         let mut host = Setup::product(broker.address(), &store).start();
         host.connect();
         drop((accept(4), accept(5)));
@@ -98,7 +99,7 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
         };
         drop(host);
 
-        // A secret of the device's own, refused with both methods.
+        // A configured device secret, refused with both methods.
         let host = Setup::device(broker.address()).start();
         host.connect();
         drop((accept(5), accept(5)));
@@ -121,7 +122,7 @@ fn nothing_that_is_said_holds_a_secret_a_password_or_a_payload() {
             for form in [secret.to_owned(), secret.to_lowercase(), hex.clone(), hex.to_uppercase()] {
                 assert!(!said.contains(&form), "{form} is in:\n{said}");
             }
-            // Not even a good part of it.
+            // Not even a part of it.
             for part in secret.as_bytes().windows(8).map(|part| std::str::from_utf8(part).unwrap()) {
                 assert!(!said.contains(part), "{part}, of {secret}, is in:\n{said}");
             }
@@ -151,7 +152,7 @@ fn trace_names_every_packet_in_both_directions_and_shows_no_payload() {
         host.until("UNSUBSCRIBED");
         peer.send(&[publish(b"zero", PAYLOAD.as_bytes(), None), publish(b"\n\xff", b"", Some(513))].concat());
         assert_eq!(peer.expect(PUBACK).id(), 513);
-        // It comes when nothing has been sent for a keep-alive.
+        // A PINGREQ comes when nothing has been sent for a keep-alive.
         peer.expect(PINGREQ);
         peer.send(&[pingresp(), publish(b"last", b"", None)].concat());
         for _ in ["zero", "?", "last"] {

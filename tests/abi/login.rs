@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use support::desk::{device_id, Desk};
 use support::host::{last_error, Host, Setup, Store, ACTIVATING, ONLINE, PATIENCE_MS, WAITING};
 
-/// Waits until it is online, and says what it was told meanwhile: name and status.
+/// Waits until it is online, and returns the events until then: name and status.
 #[track_caller]
 fn go_online(host: &mut Host) -> Vec<(String, Status)> {
     let before = host.seen.len();
@@ -57,7 +57,7 @@ fn auto_finds_out_in_two_connects_and_remembers() {
     assert_eq!(desk.connects(), 2);
     let retry = host.seen[0].retry_in_ms;
     assert!((1..60_000).contains(&retry), "the second method follows at once, not after {retry} ms");
-    // The same client again, then the next process with the same storage.
+    // First the same client again, then the next process with the same storage.
     host.go_offline();
     assert_eq!(go_online(&mut host), [told("CONNECTED", ENOS_OK)]);
     drop(host);
@@ -70,7 +70,7 @@ fn auto_finds_out_in_two_connects_and_remembers() {
 }
 
 #[test]
-fn auto_says_what_it_tried_when_nothing_fits() {
+fn auto_reports_what_it_tried_when_everything_is_refused() {
     let desk = Desk::active(|_| ());
     let host = Setup::at(desk.address()).device_secret("wrong").create();
     host.connect();
@@ -81,8 +81,8 @@ fn auto_says_what_it_tried_when_nothing_fits() {
 }
 
 #[test]
-fn two_hang_ups_do_not_keep_a_good_device_away() {
-    // The other method is tried, for some brokers refuse so; its refusal is not the end of the round.
+fn two_hang_ups_do_not_keep_a_device_with_a_good_secret_offline() {
+    // The other method is tried, because some brokers refuse by hanging up. Its refusal does not end the rotation.
     let desk = Desk::active(|config| {
         config.hmacsha1 = HmacSha1::Hmac;
         config.faults = vec!["got-connect:close@1-2".parse().unwrap()];
@@ -102,7 +102,7 @@ fn activation_stores_the_secret_answers_and_logs_in_as_the_device() {
                 config.push_qos = push_qos;
             });
             let store = Store::new();
-            // A login that comes at the heels of the activation would have the simulator drop what it has not read yet.
+            // A login right after the activation would make the simulator drop unread data.
             let mut host = Setup::product(desk.address(), &store).connect_budget(0, 0, 300).create();
             assert_eq!(go_online(&mut host), [told("ACTIVATED", ENOS_OK), told("CONNECTED", ENOS_OK)]);
             let device = desk.cloud.device(&device_id()).unwrap();
@@ -115,7 +115,7 @@ fn activation_stores_the_secret_answers_and_logs_in_as_the_device() {
             });
             assert!(store.has("secrets.0"));
             drop(host);
-            // The next process has what it needs, and needs the product secret no more.
+            // The next process does not need the product secret any more.
             let mut host = Setup::product(desk.address(), &store).create();
             assert_eq!(go_online(&mut host), [told("CONNECTED", ENOS_OK)]);
             assert_eq!(desk.modes(), [3, 2, 2]);
@@ -125,7 +125,7 @@ fn activation_stores_the_secret_answers_and_logs_in_as_the_device() {
 
 #[test]
 fn a_first_start_at_its_worst_keeps_to_the_connect_budget() {
-    // Plain SHA-1 and AUTO: a refusal, the activation, the login. EnOS bars at the fourth CONNECT.
+    // Plain SHA-1 and AUTO: a refusal, the activation, the login. EnOS bans the device at the fourth CONNECT.
     let desk = Desk::inactive(|config| {
         config.hmacsha1 = HmacSha1::Plain;
         config.throttle = Some(ThrottleConfig::default());
@@ -139,7 +139,7 @@ fn a_first_start_at_its_worst_keeps_to_the_connect_budget() {
     );
     assert!(start.elapsed() >= Duration::from_millis(2200), "{:?}", start.elapsed());
     assert_eq!((desk.modes(), desk.count(|event| matches!(event, Event::Banned { .. }))), (vec![3, 3, 2], 0));
-    // The next process knows of these three.
+    // The next process counts these three.
     drop(host);
     let mut host = Setup::product(desk.address(), &store).connect_budget(3, 125_000, 1100).create();
     host.connect();
@@ -184,7 +184,7 @@ fn a_product_secret_that_is_refused_is_told_at_once() {
     assert!(refusal.retry_in_ms >= 600_000);
     assert_eq!((host.state(), desk.modes()), (WAITING, vec![3, 3]));
 
-    // A device that is active already, whose secret was lost.
+    // A device that is active already, but has lost its secret.
     let desk = Desk::inactive(|_| ());
     let mut device = desk.cloud.device(&device_id()).unwrap();
     device.active = true;
@@ -205,14 +205,14 @@ fn an_activation_that_does_not_come_is_reported_and_waited_for() {
     assert_eq!((report.status, host.state()), (ENOS_ERR_ACTIVATION_TIMEOUT, ACTIVATING));
     assert!(report.retry_in_ms >= 500_000, "{report:?}");
     assert_eq!(desk.cloud.online(), [device_id()], "it stays connected");
-    // It comes late, and counts.
+    // It comes late, and is accepted.
     assert_eq!(host.expect("ACTIVATED").status, ENOS_OK);
     host.expect("CONNECTED");
     assert_eq!((host.wait(ONLINE, 0), desk.modes()), (ENOS_OK, vec![3, 2]));
 }
 
 #[test]
-fn an_activation_that_is_none_is_told_later_and_never_used_nor_handed_over() {
+fn an_unusable_activation_is_reported_later_and_never_used_or_delivered() {
     let faults = [
         ("other-device", "names another device"),
         ("other-topic", ""),
@@ -236,11 +236,10 @@ fn an_activation_that_is_none_is_told_later_and_never_used_nor_handed_over() {
         assert_eq!(late.status, ENOS_ERR_ACTIVATION_TIMEOUT, "{fault}");
         assert!(late.detail.contains(words) && late.secret.is_none() && late.payload.is_empty(), "{fault}: {late:?}");
         assert!(!store.has("secrets.0"), "{fault}");
-        // The host may try again at once.
         host.go_offline();
         assert_eq!(go_online(&mut host), [told("ACTIVATED", ENOS_OK), told("CONNECTED", ENOS_OK)], "{fault}");
     };
-    // Side by side: going offline waits a moment for a secret that may be on its way.
+    // In parallel, because going offline waits a moment for a secret that may be on its way.
     std::thread::scope(|scope| {
         for (fault, words) in faults {
             scope.spawn(move || run(fault, words));
@@ -249,7 +248,7 @@ fn an_activation_that_is_none_is_told_later_and_never_used_nor_handed_over() {
 }
 
 #[test]
-fn an_activation_that_comes_twice_is_one() {
+fn a_duplicate_activation_is_ignored() {
     let desk = Desk::inactive(|config| config.faults = vec!["activation:twice".parse().unwrap()]);
     let store = Store::new();
     let mut host = Setup::product(desk.address(), &store).create();

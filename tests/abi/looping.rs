@@ -12,7 +12,7 @@ use support::host::{
 };
 use support::scene::Scene;
 
-/// Waits for a condition that other threads bring about.
+/// Waits for a condition that other threads fulfil.
 #[track_caller]
 fn until(condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -22,7 +22,7 @@ fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// One turn of the loop on a thread of its own, which may meet another's turn first and be the one that is refused.
+/// Runs the loop once on a thread of its own. It may be refused, because another thread is in the loop.
 fn loop_beside(client: Client) -> thread::JoinHandle<Status> {
     thread::spawn(move || loop {
         match client.run_loop(FOREVER) {
@@ -74,7 +74,7 @@ fn a_signal_ends_the_loop() {
         client.run_loop(FOREVER)
     });
     let thread = thread.recv().unwrap();
-    // It may come before the wait begins, and would then end nothing.
+    // It may come before the wait begins, and then has no effect.
     while !looping.is_finished() {
         // SAFETY: the thread is not joined yet.
         assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR2) }, 0);
@@ -104,7 +104,7 @@ fn a_second_loop_is_refused() {
 }
 
 #[test]
-fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
+fn a_host_that_only_polls_the_descriptor_runs_a_session_and_then_sleeps() {
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).connect_timeout(1000).reply_timeout(200).create();
     let client = host.client();
@@ -121,7 +121,7 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
     assert!(!client.readable(0));
     client.connect();
     assert!(client.readable(0));
-    // Its timers are in it: the connect timeout, the wait after it, the reply timeout.
+    // The descriptor covers the timers: the connect timeout, the wait after it, the reply timeout.
     assert_eq!(next().name, "DISCONNECTED");
     let _silent = broker.accept();
     let accepting = thread::spawn(move || broker.accept_mqtt());
@@ -133,7 +133,7 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
     peer.answer_subscribe(1);
     assert_eq!(next().status, ENOS_ERR_TIMEOUT);
 
-    // Nothing to do, nothing to read; and not more than a turn or two until then.
+    // With nothing to do the descriptor is not readable, after at most one or two turns.
     let mut turns = 0;
     while client.readable(500) {
         assert_eq!(client.run_loop(0), ENOS_OK);
@@ -142,10 +142,10 @@ fn a_host_that_only_polls_the_descriptor_goes_all_the_way_and_idles_in_peace() {
     }
 }
 
-/// A callback that makes one event of another, and two messages that the broker does not acknowledge. The event of the first
-/// is one more than a call delivers, so that each call after it leaves one for the next.
+/// A callback that causes a new event for each event, and two messages that the broker does not acknowledge. The event
+/// of the first is one more than a call delivers, so that each later call leaves one for the next.
 #[test]
-fn events_without_an_end_do_not_stop_the_clock() {
+fn endless_events_do_not_stop_the_timers() {
     let broker = Broker::bind();
     let setup = Setup::device(broker.address()).inflight(1000).reply_timeout(100);
     let mut host = setup
@@ -195,13 +195,13 @@ fn the_loops_thread_has_a_name_hears_no_signal_and_ends_with_the_loop() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGALRM, libc::SIGUSR1, libc::SIGCHLD] {
         assert!(blocked & 1 << (signal - 1) != 0, "signal {signal} reaches the thread");
     }
-    // After the loop was stopped there is no such thread.
+    // After the loop was stopped, the thread is gone.
     assert_eq!(scene.host.loop_stop(), ENOS_OK);
     until(|| !std::path::Path::new(&task).exists());
 }
 
 #[test]
-fn a_wait_looks_loops_and_says_why_it_is_in_vain() {
+fn a_wait_checks_loops_and_reports_why_it_cannot_succeed() {
     let broker = Broker::bind();
     let host = Setup::device(broker.address()).create();
     assert_eq!(host.wait(IDLE, 0), ENOS_OK);
@@ -232,7 +232,7 @@ fn spawn_wait(client: Client, state: i32) -> (JoinHandle<()>, Receiver<Status>) 
 
 #[test]
 fn waits_beside_a_loop_end_with_the_state_and_take_over_when_the_loop_ends() {
-    // Beside the library's thread, several at once.
+    // Several waits beside the library's thread.
     let broker = Broker::bind();
     let host = Setup::device(broker.address()).start();
     host.connect();
@@ -242,14 +242,14 @@ fn waits_beside_a_loop_end_with_the_state_and_take_over_when_the_loop_ends() {
         assert_eq!(result.recv().unwrap(), ENOS_OK);
         thread.join().unwrap();
     }
-    // The library's thread ends under a wait.
+    // The library's thread ends during a wait.
     let (thread, result) = spawn_wait(host.client(), IDLE);
     assert_eq!(host.loop_stop(), ENOS_OK);
     host.disconnect();
     assert_eq!(result.recv().unwrap(), ENOS_OK);
     thread.join().unwrap();
 
-    // A thread of the host's loops once, and leaves while others wait.
+    // A thread of the host runs the loop once, and leaves while others wait.
     let host = Setup::device(broker.address()).create();
     let client = host.client();
     let looping = loop_beside(client);

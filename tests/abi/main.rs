@@ -1,4 +1,5 @@
-//! The library as firmware has it: through the functions of enos.h, against a broker that the test scripts, the simulator, or Mosquitto.
+//! The library as firmware uses it: through the functions of enos.h, with a scripted broker, the simulator, or
+//! Mosquitto.
 
 mod activation_faults;
 mod activation_message;

@@ -1,4 +1,4 @@
-//! Clients of a broker that nobody here wrote: what its own tools see, its death under load, many clients at once.
+//! Clients of Mosquitto, an independent broker: tests with its own tools, its death under load, many clients at once.
 
 use enos::error::Status::*;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ fn tool(name: &str, broker: SocketAddr) -> Command {
     command
 }
 
-/// mosquitto_sub, which ends after so many messages; each is a line: topic, QoS, payload in hex.
+/// mosquitto_sub, which ends after this many messages; each is a line: topic, QoS, payload in hex.
 fn listen(broker: &Mosquitto, filter: &str, count: usize) -> Child {
     let mut command = tool("mosquitto_sub", broker.address());
     command.args(["-i", "listener", "-t", filter, "-q", "1", "-C", &count.to_string(), "-F", "%t %q %x", "-W", "60"]);
@@ -66,10 +66,10 @@ fn mosquittos_tools_see_what_is_published_and_what_they_publish_is_seen() {
 #[test]
 fn a_broker_killed_under_load_and_restarted_loses_no_outcome_and_gets_the_device_back() {
     let mut broker = Mosquitto::start();
-    // Publishes from the callback as fast as outcomes come, and from another thread as well.
+    // Publishes from the callback at each outcome, and from another thread as well.
     let accepted = Arc::new(Mutex::new(HashSet::new()));
     let note = |accepted: &Mutex<HashSet<u64>>, client: Client| {
-        // Under the lock: its outcome may come at once.
+        // Under the lock, because its outcome may come at once.
         let mut accepted = accepted.lock().unwrap();
         match client.publish("load", &[7; 500], 1) {
             Ok(token) => assert!(accepted.insert(token)),
@@ -134,7 +134,8 @@ fn a_broker_killed_under_load_and_restarted_loses_no_outcome_and_gets_the_device
     assert_eq!(*accepted.lock().unwrap(), outcomes);
 }
 
-/// Loops these clients on this thread, by their descriptors, until each has had `events` events of this type.
+/// Runs the loops of these clients on this thread, by their descriptors, until each has had `events` events of this
+/// type.
 fn drive(hosts: &mut [Host], name: &str) {
     let mut waiting: HashSet<usize> = (0..hosts.len()).collect();
     let end = Instant::now() + 2 * PATIENCE;

@@ -18,7 +18,7 @@ fn reply(id: &Value, code: i64) -> Vec<u8> {
     publish(REPLY.as_bytes(), json!({"id": id, "code": code, "data": {}}).to_string().as_bytes(), None)
 }
 
-/// The first post on a link, past its SUBSCRIBE.
+/// The first post on a link, after its SUBSCRIBE.
 fn first_post(scene: &mut Scene) -> (u64, Value) {
     let token = scene.host.post(r#"{"measurepoints":{"t":1}}"#).unwrap();
     assert_eq!(scene.peer.answer_subscribe(1), (REPLY.to_owned(), 1));
@@ -31,7 +31,7 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
     let token = scene.host.post(r#" {"measurepoints":{"t":21.5,"deep":[{"a":null}]},"time":1524448722000} "#).unwrap();
     let subscribe = scene.peer.expect(SUBSCRIBE);
     let second = scene.host.post("[]").unwrap();
-    // Nothing is sent until the reply can come.
+    // The post is not sent until the reply topic is granted.
     scene.host.publish("marker", b"", 0).unwrap();
     assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker");
     scene.peer.send(&suback(subscribe.id(), &[1]));
@@ -50,7 +50,7 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
     assert_eq!(other["params"], json!([]));
     assert_ne!(other["id"], request["id"]);
 
-    // Out of order; the second as a number, as EnOS's tables have it.
+    // Out of order; the second id as a number, as in EnOS's tables.
     let number = other["id"].as_str().unwrap().parse::<u64>().unwrap();
     scene.peer.send(&reply(&number.into(), 200));
     let told = scene.host.until("REPLY");
@@ -62,7 +62,7 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
     let payload: Value = serde_json::from_slice(&told.payload).unwrap();
     assert_eq!(payload["id"], request["id"]);
 
-    // The same link's next post goes out at once.
+    // The next post on the same link is sent at once.
     scene.host.post("{}").unwrap();
     assert_eq!(scene.peer.expect(PUBLISH).topic(), POST);
 }
@@ -132,7 +132,7 @@ fn posts_that_wait_for_a_reply_topic_that_is_never_granted_end_and_are_not_sent_
     scene.peer.send(&suback(subscribe.id(), &[1]));
     scene.host.publish("marker", b"", 0).unwrap();
     let first = loop {
-        // The reply topic is asked for anew.
+        // The reply topic is requested again.
         let packet = scene.peer.read();
         if packet.kind != SUBSCRIBE {
             break packet;

@@ -1,5 +1,5 @@
-//! What a client costs its process, and leaves behind: time to destroy, descriptors, threads, memory. One test at a
-//! time, for they measure the process.
+//! What a client costs its process, and what it leaves behind: time to destroy, descriptors, threads, memory. One test
+//! at a time, because they measure the process.
 
 use enos::error::Status::*;
 use std::fs;
@@ -13,7 +13,7 @@ use support::scene::Scene;
 
 use super::idle::status;
 
-/// Destroys a client in this situation again and again. The peer, if there is one, lives until it is gone.
+/// Destroys a client in this situation repeatedly. The peer, if there is one, lives until the client is gone.
 fn time_destroy<T>(name: &str, rounds: usize, mut situation: impl FnMut() -> (Host, T)) {
     let mut times: Vec<Duration> = (0..rounds)
         .map(|_| {
@@ -104,7 +104,7 @@ fn entries(directory: &str) -> usize {
     fs::read_dir(directory).unwrap().count()
 }
 
-/// Waits until a count is among these: what ends in the background may take its time.
+/// Waits until a count is in this range, because threads may take time to end in the background.
 #[track_caller]
 fn comes_to(wanted: RangeInclusive<usize>, what: &str, count: impl Fn() -> usize) {
     let end = Instant::now() + host::PATIENCE;
@@ -114,16 +114,17 @@ fn comes_to(wanted: RangeInclusive<usize>, what: &str, count: impl Fn() -> usize
     }
 }
 
-/// malloc's caches of freed blocks count as given out, and grow for long. Without them the numbers are exact.
+/// Freed blocks in malloc's caches count as allocated, and the caches grow for a long time. Without them the numbers
+/// are exact.
 const NO_CACHES: (&str, &str) =
     ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.arena_max=1");
 
-/// What the process holds.
+/// The resources of the process.
 struct Held {
     descriptors: usize,
     threads: usize,
     resident_kib: usize,
-    /// That malloc has given out, where it tells.
+    /// Allocated by malloc, if malloc reports it.
     bytes: usize,
 }
 
@@ -141,7 +142,7 @@ impl Held {
         Held { descriptors, threads, resident_kib: status("/proc/self", "VmRSS") as usize, bytes }
     }
 
-    /// What the process holds is what it held; the bytes more that malloc has given out meanwhile.
+    /// Asserts that the resources have not grown; returns by how many bytes the allocated memory has.
     #[track_caller]
     fn is_held_still(&self, after: &str) -> usize {
         comes_to(0..=self.descriptors, "descriptors", || entries("/proc/self/fd"));
@@ -155,17 +156,17 @@ impl Held {
     }
 }
 
-/// What clients go through: nobody there; gone before, and in the middle of, connecting; a refusal, a session with
-/// calls, a loss, messages, and an end with calls under way.
+/// All situations of a client: nobody listens; destroyed before, and while, connecting; a refusal, a session with
+/// calls, a loss, messages, and an end with calls in progress.
 fn live() {
     let broker = Broker::bind();
-    // No broker listens at this address: another thread's could have got a port that was given back.
+    // An address that stays reserved, because another test's broker could get a released port.
     let mut host = Setup::to("tcp://127.0.0.2:9").device_secret(host::DEVICE_SECRET).start();
     host.connect();
     host.expect("DISCONNECTED");
     host.destroy();
     for gets_far in [false, true] {
-        // Who has gone at once may have come as far as its CONNECT.
+        // The client may have sent its CONNECT before it was destroyed.
         let name = if gets_far { "second" } else { "first" };
         let host = Setup::device(broker.address()).client_id(name).start();
         host.connect();
@@ -209,7 +210,7 @@ fn descriptors_threads_and_memory_are_flat_over_500_lives() {
                 }
             });
         };
-        // What stays for the process (threads, objects that are held for good) is made by the first.
+        // The first client makes what stays for the process (threads, static objects).
         lives(10);
         let before = Held::now();
         lives(if std::env::var_os("ENOS_SOAK").is_some() { 500 } else { 25 });
@@ -219,7 +220,8 @@ fn descriptors_threads_and_memory_are_flat_over_500_lives() {
     });
 }
 
-/// Cuts the link of each of these online devices so many times, a message through on each; in the end they are online.
+/// Cuts the link of each of these online devices this many times, with a message on each link; in the end they are
+/// online.
 fn reconnect(devices: &mut [(Host, Peer, Broker)], rounds: usize) {
     std::thread::scope(|scope| {
         for (host, peer, broker) in devices {
@@ -256,7 +258,7 @@ fn descriptors_threads_and_memory_are_flat_over_many_reconnects() {
         reconnect(&mut devices, 10);
         let before = Held::now();
         reconnect(&mut devices, rounds);
-        // 500 bytes in each reconnect of the full count would be 5 MiB.
+        // A leak of 500 bytes in each reconnect of the full count would be 5 MiB.
         before.is_held_still(&format!("{} reconnects", rounds * DEVICES));
     });
 }
@@ -277,7 +279,7 @@ fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online()
         host.connect();
         let accepting = std::thread::spawn(move || (broker.accept_mqtt(), broker));
         host.expect("CONNECTED");
-        // The broker's two are this test's own.
+        // The broker's two descriptors belong to the test.
         let _broker = accepting.join().unwrap();
         let online = before + 3 + 1 + 2;
         comes_to(online..=online, "descriptors online", || entries("/proc/self/fd"));
@@ -285,7 +287,7 @@ fn an_idle_client_has_three_descriptors_and_no_thread_and_one_more_when_online()
     });
 }
 
-/// The soft limit on descriptors; the former one comes back with the guard.
+/// Sets the soft limit of descriptors; dropping the guard restores the old one.
 struct DescriptorLimit(libc::rlimit);
 
 impl DescriptorLimit {

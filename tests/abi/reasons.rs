@@ -1,11 +1,11 @@
-//! What a host can tell an operator: why a connection ended, and what the client has counted.
+//! Information for an operator: why a connection ended, and the client's counters.
 
 use enos::error::Status::*;
 use support::broker::*;
 use support::host::{Setup, Told, ONLINE, PATIENCE_MS};
 use support::scene::Scene;
 
-/// A host that knows its broker by name, and what it is told once `end` has done its work there.
+/// A host that knows its broker by name, and its event after `end` has run.
 fn told_of(broker: Broker, end: impl FnOnce(Broker)) -> Told {
     let server = std::ffi::CString::new(format!("tcp://localhost:{}", broker.address().port())).unwrap();
     // SAFETY: a config and a text.
@@ -100,7 +100,7 @@ fn a_client_counts_what_it_does() {
     peer.send(&connack(4));
     scene.host.until("DISCONNECTED");
     assert_eq!(scene.host.stats().last_connack, 4);
-    // Were it gone at once, whoever waits might not see the moment.
+    // If the state ended at once, the waiting thread might miss it.
     let _peer = scene.broker.accept_mqtt();
     assert_eq!(scene.host.wait(ONLINE, PATIENCE_MS), ENOS_OK);
 }

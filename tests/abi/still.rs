@@ -1,4 +1,4 @@
-//! A way back on which nothing comes any more, while the way out moves all the time.
+//! A connection whose receiving direction is stalled, while the sending direction makes progress.
 
 use enos::error::Status::*;
 use std::thread::JoinHandle;
@@ -10,19 +10,19 @@ use support::proxy::{Proxy, Wire, TO_DEVICE};
 #[cfg(feature = "tls")]
 use support::tls::{Pki, TlsBroker};
 
-/// As small as it can be; and when a loss has to be told.
+/// The smallest keep-alive; and the time until a loss has to be reported.
 const KEEP_ALIVE_S: u32 = 10;
 const LIMIT: Duration = Duration::from_millis(KEEP_ALIVE_S as u64 * 2500);
 const LATE: Duration = Duration::from_secs(3);
 
-/// 20 messages of 4 kB each second go out, none of them is acknowledged: the loss that the host is told of, and when.
+/// Sends 20 messages of 4 kB each second, of which none is acknowledged; returns the event of the loss, and its time.
 fn black_holed(proxy: &Proxy, mut host: Host) -> (Told, Duration) {
     host.connect();
     host.expect("CONNECTED");
     proxy.swallow(TO_DEVICE, true);
     let start = Instant::now();
     loop {
-        // Later ones may find the queue full: those before still go out.
+        // Later messages may find the queue full; earlier ones are still sent.
         let _ = host.publish("t", &[7; 4000], 1);
         std::thread::sleep(Duration::from_millis(50));
         while let Some(told) = host.take() {
@@ -34,7 +34,7 @@ fn black_holed(proxy: &Proxy, mut host: Host) -> (Told, Duration) {
     }
 }
 
-/// A device that is to connect through a proxy to a broker that obliges it.
+/// A device that connects through a proxy to a broker that accepts everything.
 fn behind_proxy(secure: bool) -> (Proxy, Setup, JoinHandle<()>) {
     let between = |behind, wire| Proxy::bind("127.0.0.1:0".parse().unwrap(), behind, wire);
     #[cfg(feature = "tls")]
@@ -44,7 +44,7 @@ fn behind_proxy(secure: bool) -> (Proxy, Setup, JoinHandle<()>) {
         let proxy = between(broker.address(), Wire::Tls);
         let setup = Setup::secure(&format!("ssl://{}", proxy.address()), &pki.ca());
         let served = std::thread::spawn(move || {
-            // Its directory has the authority's file, which is read at each CONNECT.
+            // Keeps the directory with the authority's file, which is read at each CONNECT.
             let _pki = pki;
             broker.accept().oblige().join().unwrap();
         });
@@ -58,7 +58,7 @@ fn behind_proxy(secure: bool) -> (Proxy, Setup, JoinHandle<()>) {
 }
 
 #[test]
-fn a_way_back_that_swallows_everything_is_told_however_much_goes_out() {
+fn a_stalled_receiving_direction_is_reported_however_much_is_sent() {
     let kinds = if cfg!(feature = "tls") { &[false, true][..] } else { &[false] };
     parallel::each(kinds, |&secure| {
         let (proxy, setup, served) = behind_proxy(secure);

@@ -1,4 +1,4 @@
-//! Subscriptions: taken in any state, asked for on each link, until they are taken back.
+//! Subscriptions: accepted in any state, requested on each link, until they are unsubscribed.
 
 use enos::error::Status::*;
 use support::broker::*;
@@ -50,7 +50,7 @@ fn flush_waits_for_the_answer_to_a_subscription() {
 fn expect_renewed(scene: &mut Scene, filters: &[(&str, u8)]) {
     let filters: Vec<_> = filters.iter().map(|(filter, qos)| (filter.to_string(), *qos)).collect();
     assert_eq!(scene.peer.answer_filters(&vec![1; filters.len()]), filters);
-    // And nothing else, before what is asked for now.
+    // No other packet comes before the next request.
     scene.host.publish("marker", b"", 0).unwrap();
     assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker");
     scene.host.until("DELIVERED");
@@ -73,18 +73,18 @@ fn subscriptions_are_renewed_on_each_link_and_only_those_that_hold() {
         scene.reconnect();
         expect_renewed(&mut scene, &[("a/#", 1), ("b", 0), ("c", 1)]);
     }
-    // That "c" is granted at last is told once.
+    // The late grant of "c" is reported once.
     let told: Vec<_> = scene.host.seen.iter().filter(|told| told.name == "SUBSCRIBED").skip(4).collect();
     assert_eq!(told.len(), 1, "renewing is not told: {told:?}");
     assert_eq!((told[0].token, told[0].status, &told[0].topic[..]), (0, ENOS_OK, &b"c"[..]));
 
-    // What is refused when renewed is told, and asked for on the next link all the same.
+    // A refusal of a renewal is reported, and the filter is requested on the next link nevertheless.
     scene.reconnect();
     scene.peer.answer_filters(&[0x80, 0, 0]);
     let told = scene.host.expect("SUBSCRIBED");
     assert_eq!((told.token, told.status, &told.topic[..]), (0, ENOS_ERR_REFUSED, &b"a/#"[..]));
     assert_eq!(told.detail_code, 0x80);
-    // Also across a disconnect that was asked for.
+    // Also after a requested disconnect.
     scene.host.go_offline();
     scene.host.connect();
     scene.peer = scene.broker.accept_mqtt();
@@ -139,7 +139,7 @@ fn there_are_256_filters_at_most_and_all_of_them_are_renewed() {
     assert!(scene.host.subscribe("f/256", 1).is_ok(), "there is room again");
 }
 
-/// Online, with these filters of the host, and nothing asked for since the link came up.
+/// Online, with these filters of the host, after the subscriptions of the link.
 fn renewing(filters: &[&str], batch: u32) -> Scene {
     let broker = Broker::bind();
     let mut host = Setup::device(broker.address()).subscribe_batch(batch).start();
@@ -161,7 +161,7 @@ fn a_packet_has_as_many_filters_as_are_set_and_fewer_if_the_broker_refuses_it() 
     let mut scene = renewing(&["a", "b", "c", "d", "e"], 4);
     assert_eq!(names(scene.peer.answer_filters(&[0x80; 4])), "abcd");
     assert_eq!(scene.peer.answer_subscribe(1).0, "e");
-    // One code of a packet that is not refused as a whole is for its filter alone.
+    // If a packet is not refused as a whole, each code concerns only its filter.
     assert_eq!(names(scene.peer.answer_filters(&[0x80, 0])), "ab");
     assert_eq!(names(scene.peer.answer_filters(&[0x80; 2])), "cd");
     assert_eq!(["c", "d"].map(|_| scene.peer.answer_subscribe(1).0), ["c", "d"]);
@@ -183,7 +183,7 @@ fn a_broker_that_hangs_up_on_large_packets_gets_smaller_ones() {
     }
 }
 
-/// Reply topics are asked for again on each link, and a request does not wait for the rest.
+/// Reply topics are requested again on each link, and a request does not wait for other topics.
 #[test]
 fn a_post_on_a_new_link_waits_for_its_own_topic_only() {
     let mut scene = renewing(&["a", "b"], 100);

@@ -1,4 +1,4 @@
-//! What goes over the wire, and how a client finds, keeps and leaves its broker.
+//! The packets on the wire, and how a client finds, keeps and leaves its broker.
 
 use enos::error::Status::*;
 use enos::ffi::sign::enos_sign_method::{self, *};
@@ -10,7 +10,7 @@ use support::host;
 use support::host::{Setup, Store, ONLINE, PATIENCE_MS};
 use support::scene::Scene;
 
-/// The password that these make, by the function for hosts with an MQTT stack of their own.
+/// The password for these values, by the signing function.
 fn password(client_id: &str, secret: &str, mode: i32, method: enos_sign_method, timestamp_ms: u64) -> String {
     let [client_id, secret] = [client_id, secret].map(|text| CString::new(text).unwrap());
     let params = enos_sign_params {
@@ -42,7 +42,7 @@ fn connect_is_mqtt_3_1_1_clean_and_signed_anew_each_time() {
                 _ => Setup::product(broker.address(), &store),
             };
             let secret = if mode == 2 { host::DEVICE_SECRET } else { host::PRODUCT_SECRET };
-            // So far apart that the clock has moved on.
+            // So far apart that the clock has advanced.
             let setup = setup.connect_budget(0, 0, 10);
             let host = setup.client_id("serial-7 äöü").keep_alive(77).sign_method(method as i32).start();
             host.connect();
@@ -73,7 +73,7 @@ fn names_and_both_families_of_addresses_are_found() {
     let broker = Broker::bind();
     let port = broker.address().port();
     let mut uris = vec![(broker, format!("tcp://localhost:{port}"))];
-    // Not every machine has IPv6.
+    // The machine may have no IPv6.
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         let broker = Broker::bind_to("[::1]:0");
         let port = broker.address().port();
@@ -85,7 +85,7 @@ fn names_and_both_families_of_addresses_are_found() {
         let _peer = broker.accept_mqtt();
         host.expect("CONNECTED");
     }
-    // One that does not exist is no other failure than a broker that does not.
+    // An unknown name is the same failure as an unreachable broker.
     let mut host = Setup::to("tcp://no-such-name.invalid:1").device_secret("s").start();
     host.connect();
     let told = host.expect("DISCONNECTED");
@@ -105,7 +105,7 @@ fn an_interface_that_is_missing_shows_when_connecting() {
 #[test]
 fn qos_0_is_delivered_when_it_is_written_and_not_before() {
     let Scene { mut host, mut peer, broker: _broker } = Scene::new();
-    // More than the buffers of two sockets hold.
+    // More than the buffers of two sockets can hold.
     let tokens: Vec<u64> = (0..60).map(|_| host.publish("t", &[1; 500_000], 0).unwrap()).collect();
     let early = host.expect("DELIVERED");
     assert_eq!((early.token, early.status), (tokens[0], ENOS_OK));
@@ -138,7 +138,7 @@ fn a_broker_that_answers_nothing_has_each_call_end_with_the_timeout() {
     let outcomes = host.outcomes(&tokens);
     assert!(outcomes.values().all(|told| told.status == ENOS_ERR_TIMEOUT), "{outcomes:?}");
     assert!((Duration::from_millis(190)..Duration::from_secs(10)).contains(&start.elapsed()), "{:?}", start.elapsed());
-    // The link stays, and answers that come late are nobody's.
+    // The link stays, and late answers are ignored.
     while let Some(packet) = Some(peer.read()).filter(|packet| packet.kind != UNSUBSCRIBE) {
         if packet.kind == PUBLISH {
             peer.send(&puback(packet.id()));
@@ -157,10 +157,10 @@ fn a_broker_that_never_acknowledges_does_not_grow_the_client_without_bound() {
     let tokens: Vec<u64> = (0..4).map(|_| host.publish("t", &[1; 100], 1).unwrap()).collect();
     let outcomes = host.outcomes(&tokens);
     assert!(outcomes.values().all(|told| told.status == ENOS_ERR_TIMEOUT), "{outcomes:?}");
-    // They have had their outcome, but Paho holds them still: their places are taken.
+    // They have had their outcome, but Paho still holds them, so they count.
     assert_eq!(host.publish("t", b"", 1), Err(ENOS_ERR_QUEUE_FULL));
     assert_eq!(host.post("{}"), Err(ENOS_ERR_QUEUE_FULL));
-    // Answers make room again.
+    // Acknowledgements make room again.
     let mut acknowledged = 0;
     while acknowledged < 4 {
         let packet = peer.expect(PUBLISH);

@@ -10,7 +10,7 @@ static int check_count, check_failures;
 
 #define CHECK(condition) check_that((condition) ? 1 : 0, #condition, __FILE__, __LINE__)
 
-/* The call returns this status, and the thread's last error says so. */
+/* The call must return this status, which must also be that of the thread's last error. */
 #define CHECK_STATUS(call, expected) check_status((call), (expected), #call, __FILE__, __LINE__)
 
 static void check_that(int passed, const char *what, const char *file, int line)

@@ -1,7 +1,7 @@
-/* A device that is activated, comes online, goes offline and ends; or kills itself on the way.
+/* A device that is activated, comes online, goes offline and ends, or kills itself before.
  *
- * Before and after each storage call, and in each event, it passes a point; with CRASH_AT=n in the environment it raises
- * SIGKILL at the n-th. For ssl:// the environment names TLS_CA, TLS_CERT and TLS_KEY. */
+ * It passes a point before and after each storage call, and in each event. With CRASH_AT=n in the environment it raises
+ * SIGKILL at the n-th point. For ssl:// the environment has TLS_CA, TLS_CERT and TLS_KEY. */
 #include "device.h"
 
 static long crash_at, points;

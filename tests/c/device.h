@@ -1,5 +1,7 @@
-/* What the devices of these tests share: the end at the first call that fails, a client, and a storage that is the
- * library's directory behind a vtable of the test's own. */
+/*
+ * Shared by the devices of these tests: they end at the first call that fails; a client; a storage that is the
+ * library's directory behind a vtable of the test.
+ */
 #ifndef DEVICE_H
 #define DEVICE_H
 
@@ -20,7 +22,7 @@ static inline void must(enos_status status, const char *call)
     }
 }
 
-/* Secret, storage and the rest are for the test to add. */
+/* The test adds the secret, the storage and the rest. */
 static inline enos_config *configure(const char *uri, const char *product_key, const char *device_key,
                                      enos_event_cb on_event)
 {
@@ -51,7 +53,7 @@ static inline void end(enos_client *client)
 
 static enos_storage directory;
 
-/* Called before and after each storage call; a store is done only when it returns 0 before. */
+/* Called before and after each storage call; a store is performed only if it returns 0 before. */
 enum call { LOAD, STORE, ERASE };
 static int32_t (*around)(enum call call, int after, const char *key);
 

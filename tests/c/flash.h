@@ -1,4 +1,4 @@
-/* c_examples/flash_store.c on a flash in memory: its power can be cut within any write, and it can fail. */
+/* c_examples/flash_store.c on a flash in memory, which simulates power cuts within any write, and failures. */
 #ifndef FLASH_H
 #define FLASH_H
 
@@ -15,27 +15,27 @@
 #define SECTORS 4u
 #define IMAGE_SIZE (SECTORS * SECTOR)
 
-/* What a write leaves undone when the power goes in it. */
+/* A recorded write, which a power cut can interrupt. */
 enum tear { TAIL_MISSING, HEAD_MISSING, TAIL_GARBLED, TEARS };
 
 typedef struct written {
     uint32_t at, len;
-    int operation; /* the one that wrote it */
+    int operation; /* the operation that wrote it */
     uint8_t data[2048];
 } written;
 
 static uint8_t image[IMAGE_SIZE];
-static size_t image_len = IMAGE_SIZE; /* the file's length: what lies behind cannot be read */
-static long bytes_left = -1;          /* until the power goes; -1: it does not */
-static long calls_left = -1;          /* until the flash fails, once; -1: it does not */
-static int failures;                  /* of writes, so far */
-static int header_disowned;           /* a sector's header is written, but the flash says that it failed */
+static size_t image_len = IMAGE_SIZE; /* the file's length: data beyond it cannot be read */
+static long bytes_left = -1;          /* until the power cut; -1: none */
+static long calls_left = -1;          /* until the flash fails, once; -1: never */
+static int failures;                  /* failed writes so far */
+static int header_disowned;           /* a sector's header is written, but the flash reports a failure */
 static enum tear tear = TAIL_MISSING;
 static int programmed_twice; /* a byte was programmed that was not erased */
-static written *trace;       /* what is written, when somebody wants to know */
+static written *trace;       /* where writes are recorded, if not NULL */
 static size_t trace_len;
 static int operation;
-static unsigned erasures[SECTORS]; /* that were begun, so far */
+static unsigned erasures[SECTORS]; /* erasures begun so far */
 
 static int flash_fails(void)
 {
@@ -57,7 +57,7 @@ static ssize_t image_pread(int fd, void *data, size_t len, off_t at)
     return (ssize_t)n;
 }
 
-/* Writes the part of `data` that a power cut after `done` bytes leaves behind. */
+/* Writes the part of `data` that is there after a power cut after `done` bytes. */
 static void image_tear(size_t at, const uint8_t *data, size_t len, size_t done)
 {
     if (tear == HEAD_MISSING) {
@@ -82,7 +82,7 @@ static ssize_t image_pwrite(int fd, const void *data, size_t len, off_t at)
     for (size_t i = 0; i < len && !erasing; i++)
         programmed_twice |= image[(size_t)at + i] != 0xFF;
     if (flash_fails()) {
-        image_tear((size_t)at, bytes, len, len * (size_t)(failures++ % 3) / 2); /* it may have done nothing, or all */
+        image_tear((size_t)at, bytes, len, len * (size_t)(failures++ % 3) / 2); /* nothing, half, or all was written */
         return -1;
     }
     if (trace != NULL) {
@@ -115,7 +115,7 @@ static ssize_t image_pwrite(int fd, const void *data, size_t len, off_t at)
 
 #define FLASH_FILE "flash"
 
-/* A start of the device: 0, or what flash_store_open() says. */
+/* Starts the device; returns 0, or the error of flash_store_open(). */
 static int power_on(enos_storage *storage)
 {
     bytes_left = calls_left = -1;

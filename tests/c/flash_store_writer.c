@@ -1,4 +1,4 @@
-/* Stores the next number in a flash store for ever, and says each time that it is done: for a test that kills it. */
+/* Stores increasing numbers in a flash store for ever, and reports each one, for a test that kills it. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "../../c_examples/flash_store.h"
@@ -9,7 +9,7 @@
 
 static uint8_t value[FILLED];
 
-/* A number that is not whole is none. */
+/* An incomplete number does not count. */
 static int read_number(const enos_storage *storage, unsigned *number)
 {
     size_t len = 0;

@@ -1,7 +1,7 @@
-/* A device that is activated, posts, and is destroyed, and stops on the way for a look into its memory.
+/* A device that is activated, posts, and is destroyed, and stops several times so that its memory can be searched.
  *
- * The product secret comes on the standard input, a line: from nowhere else may it be in this process. Each stop is a
- * line on the standard output; a byte on the standard input ends it. */
+ * The product secret comes from standard input, one line, so that there is no other copy in this process. Each stop
+ * prints a line, and ends with a byte on standard input. */
 #include "device.h"
 
 static int online, replied, failing;
@@ -31,7 +31,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     replied |= event->type == ENOS_EVENT_REPLY;
 }
 
-/* Reads the secret to where it goes, and wipes it. */
+/* Reads the secret, passes it to the config, and wipes it. */
 static void set_product_secret(enos_config *config)
 {
     char secret[128];

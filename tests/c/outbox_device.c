@@ -1,10 +1,10 @@
-/* A device that publishes numbered durable messages, and dies on the way.
+/* A device that publishes numbered durable messages, and dies at a given point.
  *
- * Its storage is the library's directory behind a vtable of its own. Around and inside each storage call it passes a
- * point; with CRASH_AT=n in the environment the power fails at the n-th: of the call that is under way there is on the
- * disk what a power cut may leave of it (SEED chooses), and the process is gone. Each call that has returned is synced.
+ * Its storage is the library's directory behind its own vtable. It passes points before, in and after each storage
+ * call. With CRASH_AT=n in the environment the power fails at the n-th point: the disk has what a power cut may leave
+ * of the present call (SEED chooses), and the process ends. Each call that has returned is synced.
  *
- * It says "try N" before a message and "accepted N" after it. A fifth of the messages go in batches of three. */
+ * It prints "try N" before a message and "accepted N" after it. A fifth of the messages are in batches of three. */
 #include "device.h"
 
 static long crash_at, points;
@@ -28,7 +28,7 @@ static int chance(void)
     return (seed >> 16) & 1;
 }
 
-/* A file that was being written, and was not synced: a part of it, or its length with nothing in it. */
+/* A file that was being written and not synced: a part of it, or its length filled with zeros. */
 static void leave_torn(const char *key, const uint8_t *data, size_t len)
 {
     char name[512];
@@ -54,7 +54,7 @@ static int32_t cut_load(void *ctx, const char *key, uint8_t *buf, size_t cap, si
     return directory.load(directory.ctx, key, buf, cap, out_len);
 }
 
-/* The changes of one call, of which a power cut in it may leave any. */
+/* The changes of one call; a power cut in it may leave any of them. */
 static int32_t change(const enos_storage_change *changes, size_t count)
 {
     int32_t result = 0;

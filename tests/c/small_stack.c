@@ -1,5 +1,5 @@
 /*
- * A device over TLS whose every call is made on a thread with 64 KiB of stack, and a thread that is cancelled in a call:
+ * A device over TLS that makes every call on a thread with 64 KiB of stack, and a thread that is cancelled in a call:
  *
  *     small_stack URI CA CERT KEY
  */
@@ -69,7 +69,7 @@ static void *device(void *unused)
     return NULL;
 }
 
-/* Cancelled while it waits: that takes effect when the call has returned. */
+/* It is cancelled while it waits; that takes effect when the call has returned. */
 static void *loop(void *unused)
 {
     (void)unused;
@@ -102,7 +102,7 @@ static void run(void *(*body)(void *), int cancel)
         exit(3);
     if (cancel) {
         pthread_barrier_wait(&begun);
-        nanosleep(&moment, NULL); /* into the call; it is all the same if not */
+        nanosleep(&moment, NULL); /* so that the thread is probably in the call; it does not matter if it is not */
         pthread_cancel(thread);
     }
     pthread_join(thread, &result);

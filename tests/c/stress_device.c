@@ -1,5 +1,8 @@
-/* Eight threads and one client: two publish durable messages, two live ones, one subscribes, one flushes and looks, one
- * asks for the state and connects, one loops. In the end each accepted durable message has had its one event. */
+/*
+ * Eight threads and one client: two publish durable messages, two live ones, one subscribes, one flushes and lists the
+ * outbox, one asks for the state and connects, one runs the loop. In the end each accepted durable message has had one
+ * event.
+ */
 #include "device.h"
 
 #include <pthread.h>
@@ -10,12 +13,12 @@
 static enos_client *client;
 static long rounds;
 
-/* What the threads have counted, and the events. */
+/* The counters of the threads, and the events. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long durable, live, outcomes, durable_outcomes;
 static int running = 1;
 
-/* The storage: a table, one value a slot. The library promises to call it one at a time, from whatever thread. */
+/* The storage: a table with one value in each slot. The library promises one call at a time, from any thread. */
 static struct {
     char key[65];
     uint8_t *data;
@@ -102,7 +105,7 @@ static int32_t table_store(void *ctx, const char *key, const uint8_t *data, size
     return leave(-1);
 }
 
-/* Another answer than these is a fault. */
+/* Any other answer is a fault. */
 static int accepted(enos_status status, const char *what)
 {
     if (status == ENOS_OK)

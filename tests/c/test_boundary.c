@@ -1,4 +1,7 @@
-/* The ABI as a C program sees it. Structs lie on the heap at their exact size, so that valgrind sees one byte too many. */
+/*
+ * The ABI, as a C program uses it. Structs are on the heap with their exact size, so that valgrind finds an access
+ * beyond them.
+ */
 #include "check.h"
 
 #include <poll.h>
@@ -39,7 +42,7 @@ static void sign(void)
     size_t len = 0, size;
     void *other;
 
-    /* It evaluates its argument once. */
+    /* ENOS_INIT() evaluates its argument once. */
     {
         enos_message messages[2];
         size_t n = 0;
@@ -70,13 +73,13 @@ static void sign(void)
     CHECK_STATUS(enos_sign_username(&params, out, 8, &len), ENOS_ERR_BUFFER_TOO_SMALL);
     CHECK(out[0] == '\0' && len == 9);
 
-    /* A caller compiled against a later header, whose new fields it leaves alone or uses. */
+    /* A caller that was compiled with a later header, and does or does not set the new fields. */
     other = resized(&params, sizeof params, sizeof params + 24);
     CHECK_STATUS(enos_sign_username((enos_sign_params *)other, out, sizeof out, &len), ENOS_OK);
     ((char *)other)[sizeof params + 23] = 1;
     CHECK_STATUS(enos_sign_username((enos_sign_params *)other, out, sizeof out, &len), ENOS_ERR_STRUCT_SIZE);
     free(other);
-    /* Sizes that no struct has: nothing beyond them is read. */
+    /* Invalid sizes: nothing beyond them is read. */
     for (size = sizeof size; size < sizeof params; size += sizeof size) {
         other = resized(&params, sizeof params, size);
         CHECK_STATUS(enos_sign_username((enos_sign_params *)other, out, sizeof out, &len), ENOS_ERR_STRUCT_SIZE);
@@ -114,7 +117,7 @@ static void activation(void)
                                        ENOS_NUL_TERMINATED, &it),
                  ENOS_ERR_IDENTITY_MISMATCH);
     CHECK(it == NULL);
-    /* What a failed read() returns is no length. */
+    /* The result of a failed read() is not a length. */
     CHECK_STATUS(
         enos_activation_parse("pk", "dk", topic, ENOS_NUL_TERMINATED, (const uint8_t *)message, (size_t)-1, &it),
         ENOS_ERR_INVALID_ARG);

@@ -1,4 +1,4 @@
-/* The flash store of the examples: what it holds, and what is left of it after a power cut at any byte. */
+/* The flash store of the examples: its values, and its state after a power cut at any byte. */
 #include "flash.h"
 
 #define KEYS 4
@@ -17,7 +17,7 @@ static size_t value(int key, int version, uint8_t *out)
     return len;
 }
 
-/* Version 0 of a key is that it does not exist. */
+/* In version 0 a key does not exist. */
 static int32_t put(enos_storage *storage, int key, int version)
 {
     uint8_t data[LONGEST];
@@ -27,7 +27,7 @@ static int32_t put(enos_storage *storage, int key, int version)
                         : storage->store(storage->ctx, names[key], data, len);
 }
 
-/* Whether that is what a load brings. */
+/* Whether a load returns that value. */
 static int holds(enos_storage *storage, int key, int version)
 {
     uint8_t expected[LONGEST], got[LONGEST];
@@ -81,7 +81,7 @@ static void a_store_like_any_other(void)
     CHECK(storage.load(storage.ctx, "secret", buf, 3, &len) == 0 && len == 3 && memcmp(buf, "abc", 3) == 0);
     CHECK(storage.load(storage.ctx, "secre", buf, 3, &len) == ENOS_STORAGE_NOT_FOUND);
     CHECK(storage.store(storage.ctx, "secret", big, sizeof big) == -EFBIG);
-    for (size_t size = LONGEST; size >= 1; size /= 5) /* fill it, at last with the smallest values */
+    for (size_t size = LONGEST; size >= 1; size /= 5) /* fill it, in the end with the smallest values */
         for (result = 0; result == 0; count++) {
             snprintf(key, sizeof key, "out.%02d", count);
             result = storage.store(storage.ctx, key, big, size);
@@ -98,7 +98,7 @@ static void a_store_like_any_other(void)
     power_off(&storage);
 }
 
-/* Runs the history on a new flash; `recorded` then has every write of it. */
+/* Runs the history on a new flash, and records every write in `recorded`. */
 static written *recorded;
 static size_t records;
 
@@ -120,7 +120,7 @@ static void run_history(void)
     trace = NULL;
 }
 
-/* The flash as the power cut in the n-th write, after `done` bytes, leaves it. */
+/* Makes the flash as it is after a power cut in the n-th write, after `done` bytes. */
 static void replay(size_t n, size_t done)
 {
     new_flash();
@@ -129,7 +129,7 @@ static void replay(size_t n, size_t done)
     image_tear(recorded[n].at, recorded[n].data, recorded[n].len, done);
 }
 
-/* All is as before the operation that the power cut hit, or as after it. */
+/* All keys must be as before the interrupted operation, or as after it. */
 static int survives(size_t n, size_t done)
 {
     enos_storage storage;
@@ -140,7 +140,7 @@ static int survives(size_t n, size_t done)
         return 0;
     good = ((flash_store *)storage.ctx)->sequence < 100;
     good &= holds_all(&storage, history[op < 0 ? 0 : op]) || (op >= 0 && holds_all(&storage, history[op + 1]));
-    if (done % 8 == 0) { /* and the store goes on */
+    if (done % 8 == 0) { /* and the store still works */
         good &= put(&storage, 1, 501) == 0;
         power_off(&storage);
         good &= power_on(&storage) == 0 && holds(&storage, 1, 501);
@@ -154,7 +154,7 @@ static void the_power_goes_at_every_byte(void)
     int good[TEARS] = {1, 1, 1};
 
     for (size_t n = 0; n < records; n++) {
-        size_t step = recorded[n].len == BLANK ? 509 : 1; /* erasing: one byte is as the other */
+        size_t step = recorded[n].len == BLANK ? 509 : 1; /* an erase has only equal bytes */
         for (size_t done = 0; done < recorded[n].len; done += step)
             for (int kind = 0; kind < TEARS; kind++)
                 if (kind == TAIL_MISSING || done % 7 == 0) {
@@ -168,7 +168,7 @@ static void the_power_goes_at_every_byte(void)
     CHECK(good[TAIL_GARBLED]);
 }
 
-/* One device, thousands of power cuts, many of them while it recovers from the one before. */
+/* One device with thousands of power cuts, many of them during the recovery from the previous one. */
 static void a_life_of_power_cuts(void)
 {
     enos_storage storage;
@@ -197,7 +197,7 @@ static void a_life_of_power_cuts(void)
     CHECK(good && cuts > 1000);
 }
 
-/* The file ends at any byte: that is told, or a key has one of the values that it ever had, never another. */
+/* The file ends at any byte: that is reported, or a key has one of its former values, never another. */
 static void the_file_is_cut_off_at_every_byte(void)
 {
     enos_storage storage;
@@ -224,7 +224,7 @@ static void the_file_is_cut_off_at_every_byte(void)
     CHECK(good && newest > 0 && told > 0);
 }
 
-/* A flipped bit is told, costs at most the newest record, or lies where nothing counts; it never makes up a value. */
+/* A flipped bit is reported, or costs at most the newest record, or is in unused data; it never makes up a value. */
 static void a_bit_of_the_log_flips(void)
 {
     enos_storage storage;
@@ -236,7 +236,7 @@ static void a_bit_of_the_log_flips(void)
     for (uint32_t at = 0; at < IMAGE_SIZE; at++) {
         int newest = at >= last->at && at < last->at + last->len, result;
         if (at >= newest_header && at < newest_header + SECTOR_HEADER)
-            continue; /* as if it had never been written */
+            continue; /* the record counts as not written */
         image[at] ^= (uint8_t)(1 << at % 8);
         result = power_on(&storage);
         told += result == -EIO;
@@ -252,7 +252,7 @@ static void a_bit_of_the_log_flips(void)
     CHECK(good && told > 5000);
 }
 
-/* Any one read or write fails: so does the call, nothing is lost, and the next call is right again. */
+/* If a read or write fails, the call fails, nothing is lost, and the next call works again. */
 static void the_flash_fails_at_every_call(void)
 {
     enos_storage storage;
@@ -287,7 +287,7 @@ static void the_flash_fails_at_every_call(void)
     CHECK(good && failed > 100 && failures > 20);
 }
 
-/* Then the sector counts at the next start, and whatever else went to the one before would be lost. */
+/* The sector is then valid at the next start, so later records in the previous sector would be lost. */
 static void a_header_is_written_and_disowned(void)
 {
     enos_storage storage;
@@ -299,7 +299,7 @@ static void a_header_is_written_and_disowned(void)
     header_disowned = 1;
     while (storage.store(storage.ctx, "big", big, sizeof big) == 0)
         stored++;
-    good &= put(&storage, 3, 1) < 0; /* though there is room for it */
+    good &= put(&storage, 3, 1) < 0; /* although there is room for it */
     header_disowned = 0;
     good &= put(&storage, 3, 2) == 0;
     power_off(&storage);
@@ -308,7 +308,9 @@ static void a_header_is_written_and_disowned(void)
     CHECK(good && stored > 3);
 }
 
-/* A store that failed and had written all may be there after a power cut; but not when it was erased since. */
+/*
+ * A value whose store failed after writing everything may be there after a power cut, but not if it was erased since.
+ */
 static void what_failed_and_was_erased_stays_away(void)
 {
     enos_storage storage;
@@ -326,7 +328,7 @@ static void what_failed_and_was_erased_stays_away(void)
     CHECK(good);
 }
 
-/* The power goes at every byte of a batch: each of its changes is made or not, and nothing else happens. */
+/* A power cut at every byte of a batch: each of its changes is made or not, and nothing else changes. */
 static void a_batch_is_cut_at_every_byte(void)
 {
     static const int before[KEYS] = {11, 12, 13, 14}, after[KEYS] = {21, 0, 23, 14};
@@ -343,7 +345,7 @@ static void a_batch_is_cut_at_every_byte(void)
     new_flash();
     good &= power_on(&storage) == 0;
     flash = storage.ctx;
-    while (flash->sequence <= SECTORS || flash->end % SECTOR < SECTOR - 400) /* so that the log goes on in another */
+    while (flash->sequence <= SECTORS || flash->end % SECTOR < SECTOR - 400) /* the log continues in another sector */
         for (int key = 0; key < KEYS; key++)
             good &= put(&storage, key, before[key]) == 0;
     power_off(&storage);

@@ -1,4 +1,4 @@
-/* The flash store of the examples under an outbox: how its sectors wear, and how much it writes. */
+/* The flash store of the examples with an outbox: the wear of its sectors, and how much it writes. */
 #include "flash.h"
 
 #define OPERATIONS 15000
@@ -17,7 +17,7 @@ static const char *message_key(int number)
     return key;
 }
 
-/* Messages come in and go out in turn, a record changes now and then, and one never. */
+/* Messages are stored and erased in turn; one record changes now and then, and one never. */
 static void sectors_wear_evenly(void)
 {
     enos_storage storage;
@@ -55,10 +55,10 @@ static void sectors_wear_evenly(void)
     }
     CHECK(good && first > 5000);
     CHECK(least > 50 && most - least <= 1);
-    CHECK((uint64_t)all * (SECTOR - SECTOR_HEADER) < new_bytes * 3 / 2); /* little is moved when little waits */
+    CHECK((uint64_t)all * (SECTOR - SECTOR_HEADER) < new_bytes * 3 / 2); /* little data is moved if few messages wait */
 }
 
-/* However full it is: what waits can be removed, and then there is room. */
+/* However full it is, waiting messages can be removed, and then there is room. */
 static void a_full_store_drains(void)
 {
     enos_storage storage;

@@ -1,4 +1,4 @@
-// enos.hpp: what it throws, what it returns, that it frees what it holds, and who may be moved where.
+// enos.hpp: its exceptions, its results, the release of resources, and moves of objects.
 #include <enos.hpp>
 
 #include "check.h"
@@ -31,7 +31,7 @@ template <class Call> enos_status thrown(Call call)
     try {
         call();
     } catch (const enos::error &error) {
-        CHECK(error.what()[0] != '\0'); // its own: the thread's are gone by now, when a config was freed
+        CHECK(error.what()[0] != '\0'); // a copy of the text: freeing the config has replaced the thread's text
         return error.status();
     }
     return ENOS_OK;

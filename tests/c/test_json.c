@@ -1,4 +1,4 @@
-/* The reader of commands of the examples: what it finds, and that it never reads past the end. */
+/* The JSON reader of the examples: its results, and that it never reads past the end. */
 #define _GNU_SOURCE
 
 #include "../../c_examples/json.h"
@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char *page_end; /* nothing can be read from here on */
+static char *page_end; /* memory from here on is not readable */
 
-/* The text, without a NUL, up to the end of what can be read. */
+/* Copies the text, without a NUL, to the end of the readable memory. */
 static const char *at_the_end(const char *text, size_t len)
 {
     return memcpy(page_end - len, text, len);

@@ -1,8 +1,8 @@
 /*
- * A name server that never answers, beside a healthy client: the time of each is bounded, and so is destroying the
- * client that waits for the name. This program's own getaddrinfo() stands before the C library's.
+ * A name server that never answers, and a healthy client beside it: all times are bounded, including the time to
+ * destroy the client that waits for the name. This program overrides the C library's getaddrinfo().
  *
- * argv[1]: the port of a broker on 127.0.0.1 that takes whoever connects.
+ * argv[1]: the port of a broker on 127.0.0.1 that accepts everything.
  */
 #define _GNU_SOURCE
 #include "check.h"
@@ -61,7 +61,7 @@ static long now_ms(void)
     return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What the client of the black hole was told; its loop runs on this program's thread. */
+/* The events of the client of the black hole; its loop runs on this program's thread. */
 struct heard {
     int connected, failed;
 };
@@ -121,13 +121,13 @@ int main(int argc, char **argv)
     CHECK(now_ms() - start < 5000);
     wait_for(&asked, 1);
 
-    /* A healthy client beside it, whose name has to be looked up, too. */
+    /* A healthy client, whose name has to be looked up as well. */
     healthy = create("healthy.host", argv[1], &well);
     CHECK_STATUS(enos_client_loop_start(healthy), ENOS_OK);
     CHECK_STATUS(enos_client_connect(healthy), ENOS_OK);
     CHECK_STATUS(enos_client_wait(healthy, ENOS_STATE_ONLINE, 20000), ENOS_OK);
 
-    /* The time of the look-up counts; the next attempts share the one that is under way. */
+    /* The time of the look-up counts; the next attempts share the running look-up. */
     while (lost.failed < 3)
         if (enos_client_loop(hole, 5000) != ENOS_OK)
             break;
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
     CHECK_STATUS(enos_client_wait(hole_too, ENOS_STATE_IDLE, 20000), ENOS_OK);
     CHECK(now_ms() - start < 2000);
 
-    /* An answer that comes after all finds a client that is gone, and one that does not want it any more. */
+    /* A late answer finds a destroyed client, and one that does not need it any more. */
     failed = lost.failed;
     pthread_mutex_lock(&lock);
     open_hole = 1;

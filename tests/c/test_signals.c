@@ -1,8 +1,8 @@
 /*
- * A process that gets a signal each millisecond, whose handler wakes the client: every system call of the host's thread
- * is interrupted again and again, the library's own threads hear nothing of it, and a whole session goes as ever.
+ * A process that gets a signal each millisecond, whose handler wakes the client. System calls of the host's thread are
+ * interrupted all the time, the library's own threads get no signal, and a whole session works normally.
  *
- * argv[1]: the port of a broker on 127.0.0.1 that takes whoever connects and answers what asks for it.
+ * argv[1]: the port of a broker on 127.0.0.1 that accepts and answers everything.
  */
 #define _GNU_SOURCE
 #include "check.h"
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     action.sa_handler = on_signal;
     CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &each_ms, NULL) == 0);
 
-    /* Each signal ends a loop that has nothing to do. */
+    /* Each signal ends an idle loop. */
     for (i = 0; i < 20; ++i)
         if (enos_client_loop(client, ENOS_FOREVER) != ENOS_OK)
             break;
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     loop_until(&heard.delivered, MESSAGES);
     CHECK(heard.connected == 1 && heard.delivered == MESSAGES && heard.failed == 0);
 
-    /* With the library's thread, which hears none of them. */
+    /* With the library's thread, which gets none of them. */
     CHECK_STATUS(enos_client_loop_start(client), ENOS_OK);
     CHECK_STATUS(enos_client_disconnect(client), ENOS_OK);
     CHECK_STATUS(enos_client_wait(client, ENOS_STATE_IDLE, 30000), ENOS_OK);

@@ -1,8 +1,8 @@
 /*
- * A system that has no thread left: each call that needs one says so, nothing is lost by it, and the next one works when
- * there are threads again. This program's own pthread_create() stands before the C library's.
+ * A system that has no thread left: each call that needs one returns an error, nothing is lost, and the next one works
+ * when there are threads again. This program overrides the C library's pthread_create().
  *
- * argv[1]: the port of a broker on 127.0.0.1 that takes whoever connects.
+ * argv[1]: the port of a broker on 127.0.0.1 that accepts everything.
  */
 #define _GNU_SOURCE
 #include "check.h"
@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* How many calls are refused from here on; whether there is no thread at all. */
+/* How many of the next calls are refused; whether all are refused. */
 static int refused, none_left;
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
@@ -29,7 +29,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     return real(thread, attributes, start, argument);
 }
 
-/* What was told last of a failed attempt. */
+/* The last event of a failed attempt. */
 struct heard {
     int connected, failed;
     enos_status status;
@@ -82,7 +82,7 @@ static int descriptors(void)
     return count;
 }
 
-/* A client fails, again and again, while there is no thread of this name, and goes online when there is. */
+/* A client fails repeatedly while no thread of this name can be created, and goes online when one can. */
 static void attempts_fail_until_there_is(const char *thread, const char *host, const char *port)
 {
     struct heard heard = {0, 0, ENOS_OK, ""};
@@ -109,7 +109,7 @@ static void attempts_fail_until_there_is(const char *thread, const char *host, c
     CHECK(heard.connected == 1);
 }
 
-/* The loop's own thread: the call says it. */
+/* The thread of the loop: the call returns the error. */
 static void a_loop_starts_when_there_is_a_thread(const char *port)
 {
     struct heard heard = {0, 0, ENOS_OK, ""};

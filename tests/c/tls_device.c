@@ -1,10 +1,10 @@
 /*
- * A device that goes online over TLS, posts, and then ends in the way that it is told:
+ * A device that goes online over TLS, posts, and then ends in the given way:
  *
  *     tls_device URI CA CERT KEY destroy | exit | return | fail
  *
- * `exit` and `return` leave the client as it is, with its threads running: the process ends under them. `fail` expects
- * the handshake to fail.
+ * `exit` and `return` end the process while the client exists and its threads run. `fail` expects the handshake to
+ * fail.
  */
 #include "device.h"
 
@@ -19,7 +19,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     failed |= event->type == ENOS_EVENT_DISCONNECTED && event->status == ENOS_ERR_TLS;
 }
 
-/* Loops until it has happened. */
+/* Runs the loop until the event has come. */
 static void await(enos_client *client, const int *happened)
 {
     int turns = 0;

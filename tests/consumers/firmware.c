@@ -1,7 +1,7 @@
 #include <enos.h>
 #include <stdio.h>
 
-/* Says which libenos it runs with, and fails when that is not the one it was compiled for. */
+/* Prints the version of libenos at run time, and fails if it is not the one that it was compiled for. */
 int main(void)
 {
     enos_config *config = NULL;

@@ -1,4 +1,4 @@
-//! What a client takes while it rests, and after a burst.
+//! The memory of an idle client, and after a burst.
 
 use crate::held::{held, NO_CACHES};
 use enos::error::Status::*;
@@ -7,7 +7,7 @@ use support::host::*;
 use support::mosquitto::Mosquitto;
 
 const CLIENTS: usize = 40;
-/// For each, in bytes; what the test's own host takes for it is within that.
+/// For each client, in bytes, including the test's own host.
 const EACH: usize = 6_000;
 /// After a burst, in bytes.
 const SLACK: usize = 500;
@@ -16,7 +16,7 @@ fn broker() -> Mosquitto {
     Mosquitto::start_with("allow_anonymous true\nconnection_messages false\nlog_type error\n")
 }
 
-/// Online, and through with what that took.
+/// Online, with all events of the login processed.
 fn online(broker: &Mosquitto) -> Host {
     let mut host = Setup::device(broker.address()).create();
     host.online();
@@ -53,7 +53,7 @@ fn a_burst_takes_nothing_for_good() {
                 left -= host.take_all().iter().filter(|told| told.name == "DELIVERED").count();
             }
         };
-        // What is made once.
+        // Allocations that are made once.
         burst(1);
         let before = held();
         burst(100);

@@ -1,6 +1,6 @@
-//! What malloc has given out.
+//! The memory that malloc has allocated.
 
-/// malloc's caches of freed blocks count as held. Without them the numbers are exact.
+/// Freed blocks in malloc's caches count as allocated. Without the caches the numbers are exact.
 pub const NO_CACHES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
 
 /// In bytes.

@@ -1,4 +1,4 @@
-//! What stays in memory, and how much is taken. Each test is in a process of its own.
+//! The use of memory. Each test is in a process of its own.
 
 #[cfg(target_env = "gnu")] // mallinfo2
 mod clients;

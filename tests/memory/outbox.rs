@@ -1,4 +1,4 @@
-//! Memory does not grow with the backlog. Alone in its program: memory is the process's.
+//! Memory does not grow with the backlog.
 
 use crate::held::{held, NO_CACHES};
 use enos::error::Status::*;
@@ -9,17 +9,18 @@ use support::mosquitto::Mosquitto;
 
 const SMALL: usize = 100;
 const LARGE: usize = 20_000;
-/// What they may differ by, in bytes.
+/// The allowed difference in bytes.
 const SLACK: usize = 16 * 1024;
 
 #[test]
 fn a_long_backlog_takes_no_more_memory_than_a_short_one() {
     alone_with(&[NO_CACHES], || {
         let broker = Mosquitto::start_with("allow_anonymous true\nconnection_messages false\nlog_type error\n");
-        // In memory where the system has such a place: the syncs are not what is measured.
+        // In memory, if the system has such a directory, because the syncs are not measured.
         let shm = Path::new("/dev/shm");
         let directory = if shm.is_dir() { tempfile::tempdir_in(shm).unwrap() } else { tempfile::tempdir().unwrap() };
-        // What is made once in a process, and what grows to its size, the test's own lists among it.
+        // Allocations that are made once in a process, and buffers that grow to their size, including the test's own
+        // lists.
         drain(&broker, &directory.path().join("warm"), 2000);
         let (waiting_small, peak_small) = drain(&broker, &directory.path().join("small"), SMALL);
         let (waiting_large, peak_large) = drain(&broker, &directory.path().join("large"), LARGE);
@@ -30,12 +31,13 @@ fn a_long_backlog_takes_no_more_memory_than_a_short_one() {
     });
 }
 
-/// What a full window may take up more than one that is never full: messages, and Paho's copies of them.
+/// The additional memory of a full window: messages, and Paho's copies of them.
 fn window() -> usize {
     100 * 1024
 }
 
-/// Accepts so many, then sends them; what the process holds for it when they wait, and at most while they are sent.
+/// Accepts this many messages, then sends them. Returns the memory while they wait, and the maximum while they are
+/// sent.
 fn drain(broker: &Mosquitto, directory: &Path, messages: usize) -> (usize, usize) {
     let before = held();
     let mut host = Setup::device(broker.address()).directory(directory).outbox_rate(0).create();

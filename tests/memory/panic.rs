@@ -1,5 +1,5 @@
-//! A fault of the library prints nothing; a panic of a Rust host stays with the host's hook. Looked at from outside, in
-//! a process of its own.
+//! A panic of the library prints nothing; a panic of a Rust host still reaches the host's hook. The test checks the
+//! output of a process.
 
 use std::env;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! enos_client_wake() is for signal handlers, where an allocation can wait for ever: the signal may have come inside one.
+//! enos_client_wake() is for signal handlers. It must not allocate, because the signal may have interrupted an
+//! allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! The programs in tests/c against the library that ships, which is optimised and linked as a whole. tests/programs/c.rs
-//! runs them against the one of this test run, which checks its assertions.
+//! The programs in tests/c with the library that ships, which is optimised with link-time optimisation.
+//! tests/programs/c.rs runs them with the library of this test run, which has assertions.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Building and installing with CMake, and each way in which a firmware's build can take the result.
+//! Building and installing with CMake, and each way in which a firmware can use the result.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn a_firmware_has_it_as_a_part_with_add_subdirectory() {
     succeed(&mut configure(&sources().join("tests/consumers/add_subdirectory"), work.path()));
     build(work.path());
     runs(&work.path().join("firmware"), None);
-    // Its image: the firmware, and what it runs with.
+    // Its image: the firmware, and what it needs at run time.
     let image = |options: &[&str]| -> Vec<String> {
         succeed(cmake().args(options).arg(work.path()));
         let image = tempfile::tempdir().unwrap();
@@ -52,9 +52,9 @@ fn a_firmware_has_it_as_a_part_with_add_subdirectory() {
     }
 }
 
-/// What CMake says of a target for which there is no library, before anything is built.
+/// CMake's error for a target without a library, before anything is built.
 #[test]
-fn musl_is_refused_in_words_and_static_linking_is_warned_of() {
+fn musl_is_refused_with_a_reason_and_static_linking_causes_a_warning() {
     let configured = |option: &str| {
         let work = tempfile::tempdir().unwrap();
         let output = configure(&root(), work.path()).arg(option).output().unwrap();
@@ -104,7 +104,7 @@ fn the_examples_that_are_installed_find_it() {
 
 #[test]
 fn it_has_our_paho_where_the_system_has_one() {
-    // The linker that made the library finds Debian's.
+    // The linker of the library finds Debian's OpenSSL.
     let work = tempfile::tempdir().unwrap();
     let mut link = Command::new("cc");
     link.args(["-shared", "-Wl,--no-as-needed", "-lpaho-mqtt3as", "-lpaho-mqtt3a", "-o"]);
@@ -121,7 +121,7 @@ fn it_has_our_paho_where_the_system_has_one() {
     assert!(loaded.contains("libenos.so.") && !loaded.contains("paho"), "{loaded}");
 }
 
-/// What the library names as the file with its debug information leads a debugger to the source.
+/// A debugger finds the sources through the debug file that the library names.
 #[test]
 fn its_debug_information_is_a_file_of_its_own() {
     let sections = succeed(Command::new("readelf").args(["--sections", "--wide"]).arg(library()));

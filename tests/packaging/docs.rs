@@ -1,6 +1,6 @@
-//! The pages say what is so: links lead somewhere, names exist, tables are complete, and worked examples work out.
-//! The commands of docs/quick-start.md and docs/offline-build.md are run by other tests of this program, those of
-//! docs/provisioning.md by the simulator's.
+//! The pages are correct: links work, names exist, tables are complete, and worked examples are right. Other tests of
+//! this program run the commands of docs/quick-start.md and docs/offline-build.md; the simulator's tests run those of
+//! docs/provisioning.md.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ fn pages() -> Vec<String> {
     others.map(str::to_owned).into_iter().chain(docs()).collect()
 }
 
-/// What stands in the blocks of this language.
+/// The code blocks of this language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = read(page);
     let opening = format!("\n```{language}\n");
@@ -36,7 +36,7 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     blocks.map(|rest| format!("{}\n", rest.split_once("\n```").unwrap().0)).collect()
 }
 
-/// The cells of a page's tables, without their heads.
+/// The cells of a page's tables, without the separator lines.
 fn rows(page: &str) -> Vec<Vec<String>> {
     let text = read(page);
     let lines = text.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---"));
@@ -48,7 +48,7 @@ fn links_lead_somewhere() {
     let mut followed = 0;
     for page in pages() {
         let text = read(&page);
-        // A link may go on in the next line; code has none.
+        // A link may continue on the next line; code has no links.
         let prose = text.split("```").step_by(2).collect::<String>();
         for link in prose.split("](").skip(1).map(|rest| rest.split_once(')').unwrap().0) {
             if link.starts_with("https://") {
@@ -67,7 +67,7 @@ fn links_lead_somewhere() {
     assert!(followed > 40, "{followed}");
 }
 
-/// The headings of a page, as links name them.
+/// The anchors of a page's headings.
 fn headings(page: &PathBuf) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
     let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
@@ -75,7 +75,7 @@ fn headings(page: &PathBuf) -> BTreeSet<String> {
     titles.map(|title| plain(title).to_lowercase().replace(' ', "-")).collect()
 }
 
-/// They differ from build to build, and would differ from page to page.
+/// The sizes change with each build, and would differ between pages.
 #[test]
 fn the_librarys_size_stands_on_one_page() {
     for page in pages().iter().filter(|page| *page != "docs/benchmarks.md") {
@@ -95,7 +95,7 @@ fn the_index_has_every_page() {
     }
 }
 
-/// Functions, constants, options and variables that the pages name.
+/// Functions, constants, options and variables that the pages name must exist.
 #[test]
 fn what_they_name_exists() {
     let mut sources =
@@ -108,21 +108,21 @@ fn what_they_name_exists() {
     let known = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n");
     let known: BTreeSet<_> = words(&known).chain(["enos_sim"]).collect();
     for page in pages() {
-        // paho/README.md has an environment of its own.
+        // paho/README.md names variables of its own.
         if page == "paho/README.md" {
             continue;
         }
         let text = if page == "docs/migrating.md" { ours(&read(&page)) } else { read(&page) };
         for word in words(&text).filter(|word| word.starts_with("enos_") || word.starts_with("ENOS_")) {
-            // enos_client_ stands for all that begin so.
+            // enos_client_ means all names with this prefix.
             let exists = known.contains(word) || word.ends_with('_') && known.iter().any(|k| k.starts_with(word));
             assert!(exists, "{page}: {word}");
         }
     }
 }
 
-/// What a page about other SDKs says of this library: the last cells of its tables of calls, and the rest of its text but
-/// for the chapter about what there is only there.
+/// The parts of a page about other SDKs that are about this library: the last cells of its tables of calls, and the
+/// rest of its text, except the chapter about missing features.
 fn ours(text: &str) -> String {
     let chapters = text.split("\n## ").filter(|chapter| !chapter.starts_with("What is not there yet"));
     let mut out = String::new();
@@ -159,7 +159,7 @@ fn the_versions_are_those_of_this_library() {
     assert_eq!(now("version of the header"), env!("CARGO_PKG_VERSION"));
     assert_eq!(now("ABI of the header"), env!("ENOS_ABI_VERSION"));
     assert_eq!(now("SONAME"), concat!("libenos.so.", env!("ENOS_ABI_VERSION")));
-    // The Debian packages have it in their names.
+    // The names of the Debian packages contain it.
     for page in pages() {
         for named in ["libenos", "libenos.so."].iter().flat_map(|before| after(&read(&page), before)) {
             assert_eq!(named, env!("ENOS_ABI_VERSION"), "{page}");
@@ -167,13 +167,13 @@ fn the_versions_are_those_of_this_library() {
     }
 }
 
-/// The numbers that stand right behind these words.
+/// The numbers right after these words.
 fn after(text: &str, words: &str) -> Vec<String> {
     let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
     text.split(words).skip(1).map(number).filter(|number| !number.is_empty()).collect()
 }
 
-/// By OpenSSL, and by the library.
+/// Compares with OpenSSL, and with the library.
 #[test]
 fn the_signatures_are_right() {
     let [commands] = &blocks("docs/signing.md", "sh")[..] else { panic!() };

@@ -1,4 +1,4 @@
-//! The generated files are what the sources say.
+//! The generated files match the sources.
 
 use generate::File;
 

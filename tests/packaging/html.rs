@@ -1,4 +1,4 @@
-//! The headers' documentation as HTML: Doxygen has nothing to complain of, and everything is in it.
+//! The documentation of the headers as HTML: Doxygen has no warnings, and everything is in it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn it_is_complete_and_without_a_warning() {
         eprintln!("doxygen is not installed: nothing was tested");
         return;
     }
-    // A blank in the path is nothing special.
+    // A blank in the path must work.
     let build = tempfile::Builder::new().prefix("a build ").tempdir().unwrap();
     let mut configure = Command::new("cmake");
     configure.arg(format!("-DCARGO_EXECUTABLE={}", env!("CARGO")));

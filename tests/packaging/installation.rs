@@ -1,5 +1,5 @@
-//! libenos as it ships: built by CMake in the release profile from vendored crates, as docs/offline-build.md has it, and
-//! installed; and what uses it from there. It is the only build of this program, and nothing is fetched for it.
+//! libenos as it ships: built by CMake in the release profile from vendored crates, as in docs/offline-build.md, and
+//! installed; and its users. This program builds it only once, and fetches nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const ABI: &str = env!("ENOS_ABI_VERSION");
 
-/// A place that is kept from run to run. It has a blank in it, which is nothing special.
+/// A directory that is kept between runs. Its path has a blank, which must work.
 pub fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("the shipped").join(name)
 }
 
-/// The commands under a heading of docs/offline-build.md.
+/// The commands of a section of docs/offline-build.md.
 fn commands(heading: &str) -> String {
     let page = fs::read_to_string(root().join("docs/offline-build.md")).unwrap();
     let chapter = page.split("\n## ").find_map(|chapter| chapter.strip_prefix(heading)).expect(heading);
@@ -25,21 +25,21 @@ fn commands(heading: &str) -> String {
     block.split_once("\n```").unwrap().0.to_owned()
 }
 
-/// The command that runs them, as they stand there.
+/// The command that runs them unchanged.
 fn run(commands: &str, directory: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-euc", commands]).current_dir(directory);
     shell
 }
 
-/// The sources with their crates beside them.
+/// The sources with the vendored crates.
 pub fn sources() -> &'static Path {
     static SOURCES: OnceLock<PathBuf> = OnceLock::new();
     SOURCES.get_or_init(|| {
         let sources = place("sources");
         let _ = fs::remove_dir_all(&sources);
         fs::create_dir_all(&sources).unwrap();
-        // The files keep their times: Cargo compiles only what has changed since the last run.
+        // The files keep their time stamps, so that Cargo compiles only what has changed since the last run.
         let copy = "tar -c --exclude=./target --exclude=./build --exclude=./.git . | tar -x -C \"$TO\"";
         succeed(run(copy, &root()).env("TO", &sources));
         succeed(&mut run(&commands("With a network, once"), &sources));
@@ -83,12 +83,12 @@ pub fn target() -> PathBuf {
     place("target")
 }
 
-/// A home of Cargo's with nothing in it.
+/// An empty Cargo home.
 pub fn cargo_home() -> PathBuf {
     place("cargo-home")
 }
 
-/// The command that configures a build of libenos, or of what has it as a part.
+/// The command that configures a build of libenos, or of a project that contains it.
 pub fn configure(sources: &Path, build: &Path) -> Command {
     let mut command = cmake();
     command.arg("-S").arg(sources).arg("-B").arg(build);
@@ -101,14 +101,14 @@ pub fn build(directory: &Path) {
     succeed(cmake().arg("--build").arg(directory));
 }
 
-/// CMake, with nothing for Cargo to fetch from.
+/// CMake, without a registry for Cargo.
 pub fn cmake() -> Command {
     let mut command = Command::new("cmake");
     command.env("CARGO_NET_OFFLINE", "true").env("CARGO_HOME", cargo_home());
     command
 }
 
-/// Where the library lies below a prefix: lib, lib64 or lib/<triple>.
+/// The directory of the library below a prefix: lib, lib64 or lib/<triple>.
 pub fn libdir(prefix: &Path) -> PathBuf {
     let find = succeed(Command::new("find").arg(prefix).args(["-name", "libenos.so"]));
     let found: Vec<_> = find.lines().collect();
@@ -116,7 +116,7 @@ pub fn libdir(prefix: &Path) -> PathBuf {
     Path::new(library).parent().unwrap().to_owned()
 }
 
-/// A project of tests/consumers, copied, with the program beside it that all of them build.
+/// A copy of a project of tests/consumers, with the program that all of them build.
 pub struct Consumer(TempDir, &'static str);
 
 impl Consumer {
@@ -132,14 +132,15 @@ impl Consumer {
         self.0.path().join(self.1)
     }
 
-    /// Another path to the same place, without a blank: make and pkg-config's output know of none.
+    /// Another path to the same directory without a blank, because make and the output of pkg-config cannot have
+    /// blanks.
     pub fn link_to(&self, place: &Path) -> PathBuf {
         let link = self.0.path().join(place.file_name().unwrap());
         std::os::unix::fs::symlink(place, &link).unwrap();
         link
     }
 
-    /// Builds the one that asks find_package().
+    /// Builds the project that uses find_package().
     pub fn find_in(&self, prefix: &Path) -> PathBuf {
         let build_directory = self.path().join("build");
         let mut command = cmake();
@@ -149,7 +150,7 @@ impl Consumer {
         build_directory.join("firmware")
     }
 
-    /// Builds one that has a makefile.
+    /// Builds a project with a makefile.
     pub fn make(&self, set: impl FnOnce(&mut Command)) -> PathBuf {
         let mut make = Command::new("make");
         set(make.arg("-C").arg(self.path()));
@@ -158,7 +159,7 @@ impl Consumer {
     }
 }
 
-/// Runs a consumer's program, with the libraries in `libdir` when it does not know by itself where they are.
+/// Runs a consumer's program, with the libraries in `libdir` if it has no path to them.
 #[track_caller]
 pub fn runs(program: &Path, libdir: Option<&Path>) {
     let mut command = Command::new(program);

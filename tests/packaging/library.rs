@@ -1,4 +1,4 @@
-//! What the library that ships shows to a linker and a loader.
+//! Properties of the library that ships, for a linker and a loader.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -51,14 +51,14 @@ fn it_is_hardened() {
     assert!(segment("GNU_STACK").contains(" RW "), "an executable stack: {segments}");
     assert!(segment("GNU_RELRO").contains(" R "), "no RELRO: {segments}");
     assert!(!segments.lines().any(|line| line.contains(" RWE ")), "memory to write and to execute: {segments}");
-    // The C part: Rust has neither.
+    // Only in the C part: Rust has neither.
     let needed = succeed(Command::new("nm").args(["--dynamic", "--undefined-only"]).arg(library()));
     let needs = |name: &str| needed.lines().any(|line| line.split('@').next().is_some_and(|one| one.ends_with(name)));
     assert!(needs("__stack_chk_fail"), "no stack protector: {needed}");
     assert!(needs("_chk"), "no _FORTIFY_SOURCE: {needed}");
 }
 
-/// A message of a panic names a file. It is one of the sources, and not one of the machine that built them.
+/// A panic message names a file: with a path in the sources, not on the build machine.
 #[test]
 fn it_does_not_tell_where_it_was_built() {
     let strings = succeed(Command::new("strings").args(["--all", "--bytes=6"]).arg(library()));

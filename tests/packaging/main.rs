@@ -1,4 +1,4 @@
-//! What users get: the header, the library as it ships, the packages, and the pages.
+//! What users get: the header, the library that ships, the packages, and the pages.
 
 mod c_programs;
 mod consumers;

@@ -1,4 +1,4 @@
-//! The Debian packages: made, installed below a directory of their own with dpkg, used from there, and removed.
+//! The Debian packages: built, installed with dpkg below a root directory of the test, used from there, and removed.
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt};
@@ -42,7 +42,7 @@ impl Packages {
     }
 }
 
-/// A root for dpkg, which takes what this machine has for installed there.
+/// A root for dpkg, where the packages of this machine count as installed.
 struct Root(tempfile::TempDir);
 
 impl Root {
@@ -53,7 +53,7 @@ impl Root {
             fs::create_dir_all(database.join(directory)).unwrap();
         }
         fs::copy("/var/lib/dpkg/status", database.join("status")).unwrap();
-        // The packages' scripts call it, for the machine's own cache.
+        // The scripts of the packages call it for the machine's own cache.
         fs::create_dir(root.path().join("tools")).unwrap();
         symlink("/bin/true", root.path().join("tools/ldconfig")).unwrap();
         Root(root)
@@ -84,7 +84,7 @@ fn firmware_is_built_with_the_packages_alone() {
     let debug = format!("{runtime}-dbgsym");
     let names = [runtime.as_str(), "libenos-dev", "enos-sim", &debug];
 
-    // Each has what it is for; only the library that firmware runs with can be there in two versions at once.
+    // Each package has its files; only the run-time library can be installed in two versions at once.
     assert_eq!(packages.files(&runtime).iter().filter(|name| name.starts_with("libenos.so.")).count(), 2);
     assert!(!packages.files(&runtime).contains(&"libenos.so".to_owned()));
     for name in [

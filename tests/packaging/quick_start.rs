@@ -1,4 +1,4 @@
-//! docs/quick-start.md, followed to the letter: its files are written, its commands run, and what it shows is printed.
+//! docs/quick-start.md: the test writes its files, runs its commands, and compares the output.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// The sources beside the firmware; and a cmake that builds nothing twice, and fetches nothing.
+    /// The sources beside the firmware, and a cmake that builds nothing twice and fetches nothing.
     fn new() -> Desk {
         let work = tempfile::tempdir().unwrap();
         symlink(sources(), work.path().join("libenos")).unwrap();
@@ -73,7 +73,7 @@ impl Desk {
         assert!(output.status.success(), "{commands}\n{words}");
     }
 
-    /// Runs the firmware until a report was acknowledged, ends it as Ctrl-C does, and gives what it printed.
+    /// Runs the firmware until a report was acknowledged, ends it like Ctrl-C, and returns its output.
     fn run_firmware(&self, commands: &str) -> String {
         assert!(commands.contains("tcp://127.0.0.1:11883"));
         let address = self.cloud.address().to_string();
@@ -119,7 +119,7 @@ fn it_leads_to_a_firmware_that_reports() {
     assert!(printed.contains("another-device ACTIVATED: success"), "{printed}");
 }
 
-/// What the README promises as four lines is what this page's firmware is built with.
+/// The four lines of the README are those that build this page's firmware.
 #[test]
 fn the_readme_has_the_same_lines() {
     let (_, rest) = README.split_once("\n```cmake\n").unwrap();

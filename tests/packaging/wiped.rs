@@ -1,5 +1,5 @@
-//! No byte of a secret stays behind: every writable byte of the process is searched for it. Wiping has to survive what the
-//! compiler does, so it is tried with the library of this test run and with the one that ships.
+//! No byte of a secret stays in memory: every writable byte of the process is searched. Compiler optimisations must not
+//! remove the wiping, so the library of this test run and the one that ships are both tested.
 
 use std::ffi::{c_char, c_void, CString};
 use std::hint::black_box;
@@ -24,7 +24,7 @@ fn text(length: usize, random: &mut fastrand::Rng) -> Zeroizing<Vec<u8>> {
     text
 }
 
-/// Hands `usage` a secret, and looks for it once `usage` is through and the test's own copy is wiped.
+/// Passes a secret to `usage`, and searches for it when `usage` has returned and the test's own copy is wiped.
 fn assert_wiped(what: &str, length: usize, random: &mut fastrand::Rng, usage: impl FnOnce(&[u8])) {
     let secret = text(length, random);
     let runs = Runs::of(&secret, random);
@@ -33,7 +33,7 @@ fn assert_wiped(what: &str, length: usize, random: &mut fastrand::Rng, usage: im
     assert_eq!(runs.search("self"), [], "{what}, {length} bytes");
 }
 
-/// Calls `usage` so far down the stack that the search's own frames cover none of its traces.
+/// Calls `usage` deep enough in the stack that the frames of the search do not overwrite its traces.
 #[inline(never)]
 fn far_below(usage: impl FnOnce()) {
     let room = black_box([0u8; 1 << 18]);
@@ -41,7 +41,7 @@ fn far_below(usage: impl FnOnce()) {
     black_box(&room);
 }
 
-/// An activation whose secret has `escaped` of its characters escaped, in a buffer that is wiped.
+/// An activation message in which this many characters of the secret are escaped, in a buffer that is wiped.
 fn activation_message(secret: &[u8], escaped: usize, device_key: &str) -> Zeroizing<Vec<u8>> {
     let mut payload = Zeroizing::new(Vec::with_capacity(300 + secret.len() * 6));
     payload
@@ -60,7 +60,7 @@ fn activation_message(secret: &[u8], escaped: usize, device_key: &str) -> Zeroiz
     payload
 }
 
-/// The functions that take secrets, of a library that was loaded.
+/// The functions of a loaded library that take secrets.
 struct Api {
     config_new: unsafe extern "C" fn(*mut *mut enos_config) -> i32,
     config_free: unsafe extern "C" fn(*mut enos_config),
@@ -103,7 +103,7 @@ impl Api {
         }
     }
 
-    /// Has a configuration keep the secret.
+    /// Passes the secret to a configuration.
     fn keep(&self, secret: &[u8]) {
         let mut config = null_mut();
         // SAFETY: a place for the handle, and a secret with its length.
@@ -132,7 +132,7 @@ impl Api {
         assert!(length >= 40);
     }
 
-    /// Parses an activation, answers it, and frees it; whether it was this device's.
+    /// Parses an activation, answers it, and frees it; returns whether it was for this device.
     fn activate(&self, payload: &[u8]) -> bool {
         let topic = b"/ext/session/pk/dk/thing/activate/info";
         let mut activation = null_mut();
@@ -164,7 +164,7 @@ unsafe fn function<F: Copy>(library: *mut c_void, name: &str) -> F {
     unsafe { transmute_copy(&address) }
 }
 
-/// The search finds what is there, in each of the forms.
+/// The search finds a secret in each of its forms.
 fn assert_search_finds(random: &mut fastrand::Rng) {
     for pad in PADS {
         for turned in [0, 3] {
@@ -184,7 +184,7 @@ fn assert_search_finds(random: &mut fastrand::Rng) {
 fn assert_all_wiped(api: &Api) {
     let random = &mut fastrand::Rng::new();
     assert_search_finds(random);
-    // Shorter and longer than a block, than what fits a block beside the content, and than two blocks.
+    // Lengths below and above a block of the hash, the rest of a block after the content, and two blocks.
     for length in [8, 20, 55, 64, 65, 100, 128, 1024] {
         assert_wiped("kept", length, random, |secret| api.keep(secret));
         for method in 1..=3 {
@@ -206,7 +206,7 @@ fn assert_all_wiped(api: &Api) {
     }
 }
 
-/// Tells a process of the test's own which library to load.
+/// Tells the test's own process which library to load.
 const LIBRARY: &str = "ENOS_TEST_LIBRARY";
 
 fn library_to_load(library: impl FnOnce() -> PathBuf) -> String {

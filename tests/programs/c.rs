@@ -1,4 +1,4 @@
-//! The programs in tests/c, against the libenos.so of this test run: as they are, and under valgrind.
+//! The programs in tests/c with the libenos.so of this test run, normally and under valgrind.
 
 use std::net::TcpListener;
 use std::thread;
@@ -15,8 +15,8 @@ use {
     support::tls::{path, Pki},
 };
 
-/// Runs a program as each compiler and standard builds it; then the first of these once more under valgrind: no memory error,
-/// and nothing that is lost for good. Each run has a directory to create.
+/// Runs a program with each compiler and standard, and the first of these again under valgrind: no memory error, and no
+/// definitely lost memory. Each run has a directory to create.
 #[track_caller]
 fn runs_and_leaks_nothing(source: &str, compilers: Vec<&str>, standards: &[&str]) {
     let workshop = Workshop::new();
@@ -52,7 +52,7 @@ fn the_json_of_the_examples() {
     }
 }
 
-/// A broker that takes whoever connects, and obliges, for as long as this process lives.
+/// A broker that accepts and answers everything, until this process ends.
 fn broker() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -94,8 +94,8 @@ fn a_signal_each_millisecond_disturbs_nothing() {
     passes_with_a_broker("test_signals.c");
 }
 
-/// Eight threads on one client: as they are, and under DRD, which reports what they share without a lock. What it is not
-/// to report, and why, stands in tests/c/drd.supp.
+/// Eight threads on one client, normally and under DRD, which reports data that they share without a lock.
+/// tests/c/drd.supp has the exceptions, with reasons.
 #[test]
 fn eight_threads_get_each_outcome_once_and_drd_finds_no_race() {
     let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
@@ -119,7 +119,7 @@ struct Scene {
     program: std::path::PathBuf,
 }
 
-/// A device, and a cloud that demands certificates.
+/// A device, and a cloud that requires certificates.
 #[cfg(feature = "tls")]
 fn scene() -> Scene {
     let pki = Pki::new();
@@ -143,7 +143,7 @@ impl Scene {
 #[test]
 fn a_program_may_end_with_its_connection_up() {
     let scene = scene();
-    // What goes wrong at exit goes wrong at times.
+    // Several times, because a fault at exit may not occur each time.
     for _ in 0..10 {
         for end in ["exit", "return", "destroy"] {
             let arguments = scene.arguments(&scene.pki.ca(), end);
@@ -160,14 +160,14 @@ fn tls_under_valgrind() {
     let stranger = Authority::root("A stranger's CA", KeyKind::EcP256).unwrap();
     let strange = path(&stranger.write(scene.workshop.path()).unwrap().certificate);
     let run = |ca: &str, end: &str| {
-        // A client that is not destroyed is no leak of the library's.
+        // A client that is not destroyed is not a leak of the library.
         let command = match end {
             "return" => scene.workshop.valgrind_with(&["--leak-check=no"], &scene.program),
             _ => scene.workshop.valgrind(&scene.program),
         };
         command.map(|mut command| quiet(command.args(scene.arguments(ca, end)), ""))
     };
-    // Beside each other, but for those two that are the same device: they mostly wait.
+    // In parallel, because they mostly wait; except the two that are the same device.
     thread::scope(|scope| {
         scope.spawn(|| run(&strange, "fail"));
         run(&scene.pki.ca(), "destroy");
@@ -203,7 +203,7 @@ fn the_flash_store_survives_kill_9_in_the_middle_of_its_stores() {
         for round in 0..40 {
             let mut writer = start();
             let found = number(&writer.expect(""));
-            // What was said to be stored is; and one more may be, that nobody could be told of.
+            // Everything that was reported as stored is there; one more value may be there whose report did not come.
             assert!(found == last || found == last + 1, "{found} after {last}");
             let stop = found + 1 + round * 7 % 50;
             while number(&writer.expect("")) < stop {}

@@ -1,4 +1,4 @@
-//! Programs in C: the examples, the README's, and those in tests/c, as they are, under valgrind, and killed.
+//! Programs in C: the examples, the README's program, and those in tests/c; normally, under valgrind, and killed.
 
 mod c;
 mod examples;

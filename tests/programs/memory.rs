@@ -1,5 +1,5 @@
-//! A device's whole life in a process of its own, whose memory is searched for its secrets from outside: while it lives
-//! they are where they are needed, and once its client is destroyed they are nowhere.
+//! The life of a device in a process of its own, whose memory is searched for the secrets from outside. They are there
+//! only as long as they are needed, and when its client is destroyed they are gone.
 
 use enos_sim::Device;
 
@@ -8,24 +8,24 @@ use support::memory::{Runs, RUN};
 use support::native::{quiet, test_source, Workshop};
 use support::program::Program;
 
-/// As long as EnOS's.
+/// As long as the secrets of EnOS.
 const LENGTH: usize = 32;
 
-/// The program, and what it is searched for.
+/// The program, and the secrets to search for.
 struct Suspect {
     program: Program,
     product: Runs,
     device: Runs,
 }
 
-/// How many whole secrets the runs found would make; a part of one counts as one.
+/// The number of secrets that these runs correspond to; a part of a secret counts as one.
 fn copies(runs: &Runs, process: &str) -> usize {
     let found: usize = runs.search(process).iter().map(|(_, count)| count).sum();
     found.div_ceil(LENGTH - RUN + 1)
 }
 
 impl Suspect {
-    /// Runs the program to its next stop, and tells how many copies of product and device secret it has there.
+    /// Runs the program to its next stop, and returns how many copies of product and device secret it has there.
     #[track_caller]
     fn stopped_at(&mut self, stop: &str) -> (usize, usize) {
         assert_eq!(self.program.expect(""), stop);

@@ -1,6 +1,6 @@
-//! A device that publishes durable messages and loses its power: before, in and after each storage call in turn, then
-//! at random, with the directory left as a power cut may leave it (tests/c/outbox_device.c; that the directory loses no
-//! more than that is what tests/storage/crash shows). Mosquitto's log accounts for every message.
+//! A device that publishes durable messages, with power cuts: before, in and after each storage call in turn, then at
+//! random. tests/c/outbox_device.c leaves the directory as a power cut may leave it; tests/storage/crash shows that the
+//! directory loses no more. Mosquitto's log accounts for every message.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use support::account::Account;
 use support::mosquitto::Mosquitto;
 use support::native::{test_source, Workshop};
 
-/// Messages of a run.
+/// The messages of a run.
 const MESSAGES: u64 = 24;
 
 fn soaking() -> bool {
@@ -23,7 +23,7 @@ struct Device {
     seed: u64,
 }
 
-/// One storage, from its first run on.
+/// One storage, with all its runs.
 #[derive(Default)]
 struct Life {
     next: u64,
@@ -40,7 +40,7 @@ impl Device {
         Device { workshop, program, uri: format!("tcp://{}", broker.address()), seed }
     }
 
-    /// Runs it to its end, or to its `crash_at`-th point; 0: to its end. The points that it passed.
+    /// Runs it to its end, or to its `crash_at`-th point (0: to its end). Returns the number of points that it passed.
     #[track_caller]
     fn run(&self, store: &str, life: &mut Life, messages: u64, crash_at: u64) -> Option<u64> {
         let mut command = self.workshop.command(&self.program);
@@ -71,12 +71,12 @@ impl Device {
 fn a_power_cut_at_any_storage_call_loses_no_message_and_keeps_their_order() {
     let mut broker = Mosquitto::start();
     let device = Device::new(&broker);
-    // Undisturbed, to know how many points there are.
+    // Without a cut, to count the points.
     let points = device.run("measured", &mut Life::default(), MESSAGES, 0).unwrap();
     assert!(points > 3 * MESSAGES, "{points}");
     account_of(&mut broker);
     let (mut deaths, mut messages) = (0, 0);
-    // Each point in turn, on a storage of its own: the first life ends there, the second goes on to the end.
+    // Each point in turn, on a new storage: the first run ends there, the second runs to the end.
     let step = if soaking() { 1 } else { points / 25 + 1 };
     for crash_at in (1..=points).step_by(step as usize) {
         let (store, mut life) = (format!("at-{crash_at}"), Life::default());
@@ -103,7 +103,7 @@ fn one_power_cut_after_the_other_loses_no_message_and_keeps_their_order() {
     while life.deaths < deaths {
         device.run("store", &mut life, MESSAGES, dice.u64(1..120));
         if life.deaths % 100 == 99 {
-            // Its log does not have to be kept for ever.
+            // The broker's log must not grow for ever.
             account.read(&broker.kill_and_log());
             broker.restart();
         }
@@ -119,7 +119,7 @@ fn one_power_cut_after_the_other_loses_no_message_and_keeps_their_order() {
     account.check(&life.accepted);
 }
 
-/// What has arrived since the last look; the broker begins anew.
+/// Adds the messages that have arrived since the last call, and restarts the broker.
 fn account_of(broker: &mut Mosquitto) -> Account {
     let mut account = Account::default();
     account.read(&broker.kill_and_log());

@@ -1,5 +1,5 @@
-//! README.md and NOTICE say what is so: the program in the one runs, the other names every crate that is linked. And the
-//! program of docs/durable.md loses nothing.
+//! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The program
+//! of docs/durable.md loses nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ fn program(page: &str, desk: &Desk) -> String {
     })
 }
 
-/// Compiled by every compiler and standard, and linked by one.
+/// Compiles it with every compiler and standard, and links it with one.
 fn build(workshop: &Workshop, program: &str) -> PathBuf {
     let source = workshop.write("page.c", program);
     for compiler in c_compilers() {
@@ -61,7 +61,7 @@ fn its_program_activates_a_device_and_reports() {
     assert_eq!(desk.count(|event| matches!(event, Event::Reply { code: 200, .. })), 2);
 }
 
-/// Killed as soon as it has kept its messages, it sends them at its next start, with those of that one.
+/// It is killed when it has stored its messages, and sends them at its next start, with the new ones.
 #[test]
 fn the_durable_program_loses_nothing() {
     let workshop = Workshop::new();

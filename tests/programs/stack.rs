@@ -1,4 +1,4 @@
-//! A device in C over TLS, on threads with 64 KiB of stack, and on one that is cancelled in a call.
+//! A device in C over TLS, on threads with 64 KiB of stack, and on a thread that is cancelled in a call.
 #![cfg(feature = "tls")]
 
 use enos_sim::ca::{Files, KeyKind};
@@ -15,7 +15,7 @@ struct Scene {
     program: PathBuf,
 }
 
-/// The program, and a cloud that demands certificates.
+/// The program, and a cloud that requires certificates.
 fn scene() -> Scene {
     let pki = Pki::new();
     let [cert, key] = pki.write("desk", &pki.server());

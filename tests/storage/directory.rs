@@ -12,7 +12,7 @@ use enos::storage::record::Role;
 use enos::storage::records::Records;
 use enos::storage::vtable::{enos_storage, HostStorage};
 
-/// Opens `path`, makes it when it is missing, and takes it over.
+/// Opens `path`, makes it if it is missing, and takes over the storage.
 pub fn open(path: &Path) -> Arc<HostStorage> {
     // SAFETY: the vtable is the library's own.
     unsafe { HostStorage::new(&directory_create(path).unwrap()) }.unwrap()
@@ -50,7 +50,7 @@ fn what_a_dead_process_left_half_written_is_never_a_value() {
     assert!(!path.join("new.enos-tmp").exists() && path.join("notes").exists() && path.join("notes.tmp").exists());
     assert_eq!(storage.load("new"), Ok(None));
 
-    // One that appears later, whoever made it, is in nobody's way.
+    // A temporary file that appears later does no harm.
     symlink(path.join("notes"), path.join("new.enos-tmp")).unwrap();
     storage.store("new", b"value").unwrap();
     assert_eq!(fs::read(path.join("notes")).unwrap(), b"somebody's");
@@ -58,7 +58,7 @@ fn what_a_dead_process_left_half_written_is_never_a_value() {
 }
 
 #[test]
-fn what_is_not_a_file_is_a_failure_and_not_an_absence() {
+fn what_is_not_a_file_is_an_error_and_not_a_missing_key() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
     let storage = open(&path);
@@ -106,7 +106,7 @@ fn any_key_is_a_file_of_its_own_inside() {
 }
 
 #[test]
-fn called_by_hand_with_anything_it_answers() {
+fn it_answers_calls_with_any_arguments() {
     let root = tempfile::tempdir().unwrap();
     let storage = directory_create(&root.path().join("enos")).unwrap();
     let (load, store, erase) = (storage.load.unwrap(), storage.store.unwrap(), storage.erase.unwrap());
@@ -138,7 +138,7 @@ fn called_by_hand_with_anything_it_answers() {
     release(&storage);
 }
 
-/// A struct that is given again after its release, the easiest mistake there is, is an error and not a crash.
+/// Using a struct again after its release is an easy mistake. It is an error, and not a crash.
 #[test]
 fn a_released_one_says_so() {
     let root = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The storage room from outside: a host that misbehaves, records that must stay readable, a file system that refuses.
+//! The storage module: a host that misbehaves, records that must stay readable, a file system that refuses.
 
 mod crash;
 mod directory;

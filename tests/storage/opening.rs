@@ -1,4 +1,4 @@
-//! Which directory is opened and which is refused, and whether it is still in its place later.
+//! Which directories are opened and which are refused, and whether the directory is still in its place later.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
@@ -14,7 +14,7 @@ use support::log;
 
 use crate::directory::{open, release};
 
-/// Why it is not opened; nor is it with leave to create it.
+/// The reason why it is not opened, with or without permission to create it.
 fn refusal(path: &Path) -> (Status, String) {
     let [error, creating] = [directory, directory_create]
         .map(|open: fn(&Path) -> _| open(path).map(|storage| release(&storage)).unwrap_err());
@@ -62,7 +62,7 @@ fn a_directory_of_another_user_is_refused() {
             assert_eq!(status, Status::ENOS_ERR_STORAGE);
             assert!(message.contains(&(me + 1).to_string()), "{message}");
         }
-        // Only root can give a directory away; for anybody else this one is its own.
+        // Only root can change the owner of a directory; otherwise it belongs to the user.
         Err(e) => {
             assert_eq!(e.kind(), std::io::ErrorKind::PermissionDenied);
             drop(open(&path));
@@ -83,7 +83,7 @@ fn a_path_that_cannot_be_one_is_refused() {
     assert!(refusal(&missing).1.contains("parent"));
 }
 
-/// Where the file system is mounted later, an empty directory would say that the device has no secret.
+/// If the file system is mounted later, an empty directory would mean that the device has no secret.
 #[test]
 fn it_is_created_only_by_the_call_that_says_so() {
     let root = tempfile::tempdir().unwrap();
@@ -114,13 +114,13 @@ fn a_link_in_its_place_is_not_followed() {
         }
     }
     assert!(!root.path().join("nowhere").exists());
-    // One on the way there is the system's business.
+    // A link further up is allowed.
     let (above, below) = (root.path().join("above"), tempfile::tempdir().unwrap());
     symlink(below.path(), &above).unwrap();
     drop(open(&above.join("enos")));
 }
 
-/// As sshd with the directory of a user's keys.
+/// The same rules as those of sshd for the directory of a user's keys.
 #[test]
 fn a_parent_that_others_can_write_is_refused() {
     let root = tempfile::tempdir().unwrap();
@@ -143,7 +143,7 @@ fn a_parent_that_others_can_write_is_refused() {
     }
     fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
     let me = fs::metadata(&path).unwrap().uid();
-    // Only root can give a directory away.
+    // Only root can change the owner of a directory.
     if chown(&parent, Some(me + 1), None).is_ok() {
         let (status, message) = refusal(&path);
         assert_eq!(status, Status::ENOS_ERR_STORAGE);
@@ -170,7 +170,7 @@ fn a_parent_that_its_group_can_write_is_a_warning() {
     });
 }
 
-/// What is stored elsewhere would not be found after the next start.
+/// Values that are stored in another place would not be found after the next start.
 #[test]
 fn a_path_that_leads_elsewhere_is_noticed() {
     let root = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ fn a_path_that_leads_elsewhere_is_noticed() {
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
 }
 
-/// Mounts that nobody else sees; as root of a user namespace where it takes that.
+/// Private mounts; in a user namespace if that is necessary.
 fn mounts_of_its_own() -> io::Result<()> {
     let checked = |done| if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
     // SAFETY: plain system calls and constant texts, in a process of the test's own.
@@ -240,7 +240,7 @@ fn a_file_system_that_is_mounted_over_it_is_noticed() {
     });
 }
 
-/// A relative path means what it meant when it was given.
+/// A relative path keeps its meaning when the working directory changes.
 #[test]
 fn a_change_of_the_working_directory_changes_nothing() {
     alone(|| {

@@ -1,11 +1,12 @@
-//! Records: what comes back, what is refused, and the bytes that devices have on flash.
+//! Records: the round trip, refusals, and the bytes that devices have on flash.
 
 use enos::error::Status;
-use enos::protocol::{Secret, Standing};
-use enos::storage::contents::{StoredBudget, StoredSecret, StoredSign};
+use enos::model::storage::StorageError;
+use enos::protocol::{DeviceSecret, Secret, Standing};
+use enos::storage::contents::{StoredBudget, StoredSign};
 use enos::storage::record::{decode, encode, RecordError, Role};
-use enos::storage::records::{Records, RecordsError};
-use enos::storage::secrets::{decode_pending, StoredSecrets};
+use enos::storage::records::Records;
+use enos::storage::secrets::{self, decode_pending, StoredSecrets};
 use zeroize::Zeroizing;
 
 use support::host::{Asked, Store};
@@ -18,34 +19,37 @@ fn records(store: &Store) -> Records {
     Records::new(store.storage(), PRODUCT_KEY, DEVICE_KEY, DIGEST)
 }
 
-fn stored(text: &str, asset_id: Option<&str>) -> StoredSecret {
-    let secret = Zeroizing::new(text.as_bytes().to_vec());
-    StoredSecret { secret, asset_id: asset_id.map(str::to_owned) }
+fn stored(text: &str, asset_id: Option<&str>) -> DeviceSecret {
+    let (secret, asset_id) = (Secret::new(text.as_bytes()).unwrap(), asset_id.map(str::to_owned));
+    DeviceSecret { secret, asset_id, standing: Standing::Unproven, brought_by: 0 }
 }
 
 fn secret(text: &str, asset_id: Option<&str>) -> Zeroizing<Vec<u8>> {
-    stored(text, asset_id).encode().unwrap()
+    secrets::encode(&stored(text, asset_id)).unwrap()
 }
 
 /// As version 0.1 wrote them.
-fn pending(secrets: &[StoredSecret]) -> Zeroizing<Vec<u8>> {
-    let mut data = vec![secrets.len() as u8];
-    for secret in secrets {
-        let secret = secret.encode().unwrap();
+fn pending(pending: &[DeviceSecret]) -> Zeroizing<Vec<u8>> {
+    let mut data = vec![pending.len() as u8];
+    for secret in pending {
+        let secret = secrets::encode(secret).unwrap();
         data.extend((secret.len() as u32).to_le_bytes());
         data.extend_from_slice(&secret);
     }
     Zeroizing::new(data)
 }
 
-fn pending_secrets() -> [StoredSecret; 2] {
+fn pending_secrets() -> [DeviceSecret; 2] {
     [stored("密钥", Some("资产")), stored("n3w", None)]
 }
 
-fn secrets() -> StoredSecrets {
-    let first = (Standing::First, stored("s3cr3tOfThePump", Some("Zf9yQx2P")));
-    let others = [(Standing::Proven, stored("l8r", None)), (Standing::Unproven, stored("密钥", Some("资产")))];
-    StoredSecrets { number: 0x0102_0304_0506_0708, secrets: [first].into_iter().chain(others).collect() }
+fn all_secrets() -> StoredSecrets {
+    let secrets = vec![
+        DeviceSecret { standing: Standing::First, ..stored("s3cr3tOfThePump", Some("Zf9yQx2P")) },
+        DeviceSecret { standing: Standing::Proven, ..stored("l8r", None) },
+        stored("密钥", Some("资产")),
+    ];
+    StoredSecrets { number: 0x0102_0304_0506_0708, secrets }
 }
 
 struct Golden {
@@ -56,7 +60,7 @@ struct Golden {
     data: Zeroizing<Vec<u8>>,
 }
 
-/// Each file in tests/golden, and what it means. A format that changes gets files of its own; these stay.
+/// Each file in tests/golden, and its meaning. A new format gets new files; these stay.
 fn golden() -> Vec<Golden> {
     let budget = StoredBudget {
         boot_id: "6f1e1a5c-2b7e-4c0e-9f39-0d1c2b3a4f5e".to_owned(),
@@ -77,7 +81,7 @@ fn golden() -> Vec<Golden> {
         };
     }
     vec![
-        golden!("record-v1-secrets.bin", Role::Secrets(1), plain, secrets().encode().unwrap()),
+        golden!("record-v1-secrets.bin", Role::Secrets(1), plain, all_secrets().encode().unwrap()),
         golden!("record-v1-secret.bin", Role::Secret, plain, secret("s3cr3tOfThePump", None)),
         golden!("record-v1-previous.bin", Role::Previous, plain, secret("0ld", Some("Zf9yQx2P"))),
         golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], pending(&pending_secrets())),
@@ -99,8 +103,8 @@ fn golden_files_are_what_is_written_and_read() {
 
 #[test]
 fn secrets_are_read_as_they_were_written() {
-    let data = secrets().encode().unwrap();
-    assert_eq!(StoredSecrets::decode(&data), Ok(secrets()));
+    let data = all_secrets().encode().unwrap();
+    assert_eq!(StoredSecrets::decode(&data), Ok(all_secrets()));
     assert_eq!(decode_pending(&pending(&pending_secrets())), Ok(pending_secrets().to_vec()));
 }
 
@@ -123,7 +127,7 @@ fn no_truncation_and_no_flipped_bit_reads_as_anything() {
     }
 }
 
-/// A checksum is not a signature: whatever is under a right one must be read without a panic as well.
+/// A checksum is not a signature: any bytes with a right checksum must be read without a panic.
 #[test]
 fn damage_under_a_right_checksum_does_no_harm() {
     let random = fastrand::Rng::with_seed(7);
@@ -148,7 +152,7 @@ fn check_damage(mut random: fastrand::Rng) {
                 inner[at] = random.u8(..);
                 inner.truncate(random.usize(..=inner.len()));
             }
-            let _ = (StoredSecret::decode(&inner), StoredSecrets::decode(&inner), decode_pending(&inner));
+            let _ = (secrets::decode(&inner, Standing::First), StoredSecrets::decode(&inner), decode_pending(&inner));
             let _ = (StoredSign::decode(&inner), StoredBudget::decode(&inner));
         }
     }
@@ -159,7 +163,7 @@ fn a_record_says_whose_it_is_and_what() {
     let record = encode(Role::Secret, PRODUCT_KEY, DEVICE_KEY, b"data").unwrap();
     assert_eq!(decode(Role::Secret, PRODUCT_KEY, "pump-08", &record), Err(RecordError::OtherIdentity));
     assert_eq!(decode(Role::Secret, "XMXD7Wo4", DEVICE_KEY, &record), Err(RecordError::OtherIdentity));
-    // The same letters, divided otherwise, are another device.
+    // The same letters, split differently, are another device.
     assert_eq!(decode(Role::Secret, "XMXD7Wo3p", "ump-07", &record), Err(RecordError::OtherIdentity));
     assert_eq!(decode(Role::Pending, PRODUCT_KEY, DEVICE_KEY, &record), Err(RecordError::OtherRole));
 
@@ -210,8 +214,7 @@ fn contents_come_back_as_they_went_in() {
     let long = "a".repeat(65_535);
     for asset_id in [None, Some(""), Some("Zf9yQx2P"), Some(long.as_str())] {
         let data = secret("s", asset_id);
-        let back = StoredSecret::decode(&data).unwrap();
-        assert_eq!((back.secret.as_slice(), back.asset_id.as_deref()), (&b"s"[..], asset_id));
+        assert_eq!(secrets::decode(&data, Standing::Unproven), Ok(stored("s", asset_id)));
     }
     for budget in [
         StoredBudget::default(),
@@ -226,18 +229,16 @@ fn contents_come_back_as_they_went_in() {
     }
     let sign = StoredSign { method: 3, fingerprint: Secret::new(b"secret").unwrap().fingerprint() };
     assert_eq!(StoredSign::decode(&sign.encode()), Ok(sign));
-    // SHA-256("secret") begins so.
+    // The beginning of SHA-256("secret").
     assert_eq!(hex::encode(sign.fingerprint), "2bb80d537b1da3e3");
 }
 
 #[test]
 fn contents_that_make_no_sense_are_refused() {
-    let empty = StoredSecret { secret: Zeroizing::default(), asset_id: None };
-    assert_eq!(empty.encode().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
-    let long = StoredSecret { secret: Zeroizing::new(vec![1]), asset_id: Some("a".repeat(65_536)) };
-    assert_eq!(long.encode().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
-    for data in [&[][..], &[0], &[2, b's'], &[1, 9, 0, b's'], &[1, 0, 0], &[1, 1, 0, 0xFF, b's']] {
-        assert!(StoredSecret::decode(data).is_err(), "{data:?}");
+    let long = stored("s", Some(&"a".repeat(65_536)));
+    assert_eq!(secrets::encode(&long).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
+    for data in [&[][..], &[0], &[0, 0], &[0, 0xFF], &[2, b's'], &[1, 9, 0, b's'], &[1, 0, 0], &[1, 1, 0, 0xFF, b's']] {
+        assert!(secrets::decode(data, Standing::First).is_err(), "{data:?}");
     }
     let stamps = StoredBudget { boot_id: String::new(), stamps_ms: vec![0; 17] };
     assert_eq!(stamps.encode().unwrap_err().status, Status::ENOS_ERR_INVALID_ARG);
@@ -248,7 +249,7 @@ fn contents_that_make_no_sense_are_refused() {
 
 #[test]
 fn a_secret_is_not_printed() {
-    let stored = StoredSecret { secret: Zeroizing::new(b"hush".to_vec()), asset_id: Some("asset".into()) };
+    let stored = stored("hush", Some("asset"));
     let printed = format!("{stored:?}");
     assert!(printed.contains("asset") && !printed.contains("hush") && !printed.contains("104"), "{printed}");
 }
@@ -257,7 +258,7 @@ fn a_secret_is_not_printed() {
 fn only_not_found_means_that_there_is_none() {
     let store = Store::new();
     store.on_load(|_, _| -19);
-    let RecordsError { status, code, message } = records(&store).load(Role::Secret).unwrap_err();
+    let StorageError { status, code, message } = records(&store).load(Role::Secret).unwrap_err();
     assert_eq!((status, code), (Status::ENOS_ERR_STORAGE, -19));
     assert!(message.contains("secret.") && message.contains("-19"), "{message}");
 
@@ -292,7 +293,7 @@ fn a_whole_record_of_somebody_else_is_not_overwritten() {
         records.store_verified(Role::Pending, b"new").unwrap_err();
         assert_eq!(store.records()[&key], value);
     }
-    // What a power cut left half-written must not keep a secret from being stored.
+    // A half-written value must not keep a secret from being stored.
     store.records().insert(key.clone(), vec![1, 2, 3]);
     records.store_verified(Role::Pending, b"new").unwrap();
     assert_eq!(records.load(Role::Pending).unwrap().unwrap().as_slice(), b"new");
@@ -300,7 +301,7 @@ fn a_whole_record_of_somebody_else_is_not_overwritten() {
 
 #[test]
 fn stored_means_read_back() {
-    // A store that says OK and does nothing, one that cuts, flips a bit, adds or forgets, one that fails.
+    // Stores that return OK and do nothing, truncate, flip a bit, append or forget, and one that fails.
     let store = Store::new();
     store.on_calls(1, 0, 0);
     assert!(records(&store).store_verified(Role::Secret, b"new").unwrap_err().message.contains("does not find"));
@@ -327,10 +328,10 @@ fn stored_means_read_back() {
     assert_eq!(records(&store).store(Role::Budget, &[0; 70_000]).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
 }
 
-/// Whichever load fails, the secret was handed to the store, and the caller is told unless it was read back.
+/// Whichever load fails, the secret was passed to the store, and the caller gets an error unless it was read back.
 #[test]
 fn a_load_that_fails_neither_stops_nor_confirms_a_store() {
-    // The first looks at what is there, the second reads back, and there is no third.
+    // The first load reads the old value, the second one reads back, and there is no third.
     for (failing, code) in [(1, None), (3, Some(-5)), (4, None)] {
         let store = Store::new();
         store.answer(move |request| (request.is_load() && request.number == failing).then_some(-5));

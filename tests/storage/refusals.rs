@@ -6,15 +6,15 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::thread;
 
+use enos::model::storage::StorageError;
 use enos::storage::directory::directory_create;
-use enos::storage::vtable::StorageError;
 
 use crate::directory::open;
 
 const OLD: &[u8] = b"the old value";
 const NEW: &[u8] = b"the new value, which is longer";
 
-/// From here on, `call` fails with `errno` on this thread, and on this one only; with `on` for that descriptor only.
+/// From here on, `call` fails with `errno` on this thread only; with `on` only for that descriptor.
 fn refuse(call: libc::c_long, on: Option<RawFd>, errno: i32) {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let jump_if_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
@@ -41,7 +41,7 @@ fn refuse(call: libc::c_long, on: Option<RawFd>, errno: i32) {
     }
 }
 
-/// Does `work` on a thread of its own on which `call` is refused.
+/// Runs `work` on a thread of its own on which `call` is refused.
 fn refused<T: Send>(call: libc::c_long, on: Option<RawFd>, errno: i32, work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let worker = scope.spawn(move || {
@@ -52,7 +52,7 @@ fn refused<T: Send>(call: libc::c_long, on: Option<RawFd>, errno: i32, work: imp
     })
 }
 
-/// The descriptor that the store holds on its directory.
+/// The store's descriptor of its directory.
 fn descriptor(path: &Path) -> RawFd {
     let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
     let mut held = entries.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path));
@@ -92,7 +92,7 @@ fn a_store_that_is_refused_says_why_and_keeps_the_old_value() {
     }
 }
 
-/// The rename is done, but nobody can say whether it will last.
+/// The rename is done, but it may not survive a power cut.
 #[test]
 fn a_directory_that_cannot_be_synced_is_no_success() {
     let root = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ fn a_directory_that_cannot_be_synced_is_no_success() {
     assert!(error.message.contains(words), "{}", error.message);
     let error = refused(libc::SYS_fsync, Some(fd), libc::EIO, || storage.erase("key")).unwrap_err();
     check(&error, libc::EIO);
-    // Trying again makes it good, although there is nothing left to remove.
+    // Trying again makes it durable, although there is nothing left to remove.
     storage.erase("key").unwrap();
     assert_eq!(storage.load("key"), Ok(None));
 }
@@ -121,7 +121,7 @@ fn an_erase_that_is_refused_erases_nothing() {
 }
 
 #[test]
-fn a_load_that_is_refused_is_not_an_absence() {
+fn a_refused_load_does_not_mean_a_missing_key() {
     let root = tempfile::tempdir().unwrap();
     let storage = open(&root.path().join("enos"));
     storage.store("key", OLD).unwrap();
@@ -133,7 +133,7 @@ fn a_load_that_is_refused_is_not_an_absence() {
     ] {
         check(&refused(call, None, errno, || storage.load("key")).unwrap_err(), errno);
     }
-    // A read that ends before the file does.
+    // A read that ends before the end of the file.
     let error = refused(libc::SYS_read, None, 0, || storage.load("key")).unwrap_err();
     assert_eq!(error.code, -libc::EIO, "{}", error.message);
     assert_eq!(storage.load("key").unwrap().unwrap().as_slice(), OLD);

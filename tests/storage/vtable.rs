@@ -1,23 +1,24 @@
-//! A host that lies, fails or is called from everywhere.
+//! A host's vtable that lies, fails, or is called from several places.
 
 use enos::storage::key_value::KeyValue;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use enos::storage::vtable::{enos_storage, HostStorage, StorageError};
+use enos::model::storage::StorageError;
+use enos::storage::vtable::{enos_storage, HostStorage};
 use support::host::{Store, NOT_FOUND, TOO_SMALL};
 
 const LIMIT: usize = 64 * 1024;
 
-/// A host that loads so.
+/// A host with this load function.
 fn loading(load: impl Fn(&mut [u8], &mut usize) -> i32 + Send + Sync + 'static) -> Arc<HostStorage> {
     let store = Store::new();
     store.on_load(load);
     store.storage()
 }
 
-/// What loading, storing and erasing come to, which all fail.
+/// The results of loading, storing and erasing, which all fail.
 fn errors(storage: &HostStorage) -> [StorageError; 3] {
     [storage.load("k").unwrap_err(), storage.store("k", b"v").unwrap_err(), storage.erase("k").unwrap_err()]
 }
@@ -37,7 +38,7 @@ fn keeps_and_forgets_values() {
 }
 
 #[test]
-fn a_negative_number_comes_back_as_it_is_and_one_that_is_no_answer_is_a_fault() {
+fn a_negative_number_is_returned_and_an_invalid_one_is_a_fault() {
     let store = Store::new();
     store.on_calls(-5, i32::MIN, -1);
     let errors_of_the_host = errors(&store.storage());
@@ -68,7 +69,7 @@ fn a_length_beyond_the_buffer_is_a_fault() {
 
 #[test]
 fn too_small_for_ever_ends() {
-    // The size that the host names; how often it is asked.
+    // The size that the host returns; the number of its calls.
     for (named, calls) in [(0, 2), (1, 1), (1024, 1), (1025, 2), (LIMIT, 2), (LIMIT + 1, 1), (usize::MAX, 1)] {
         let store = Store::new();
         store.on_load(move |_, out_len| {
@@ -91,7 +92,7 @@ fn too_small_for_ever_ends() {
 
 #[test]
 fn a_value_that_changes_between_two_calls_is_no_fault() {
-    // It has another size at the second call, and one more at the third, or it is gone.
+    // It has another size at the second call, and another one at the third, or it is gone.
     let sizes: [([Option<usize>; 3], Option<usize>); 3] = [
         ([Some(2000), Some(4000), Some(4000)], Some(4000)),
         ([Some(5000), Some(3), Some(3)], Some(3)),
@@ -112,7 +113,7 @@ fn a_value_that_changes_between_two_calls_is_no_fault() {
 }
 
 #[test]
-fn a_host_that_cannot_tell_the_size_is_given_all_the_room() {
+fn a_host_that_does_not_return_the_size_gets_the_largest_buffer() {
     let storage = loading(|buffer, out_len| {
         if buffer.len() < 3000 {
             return TOO_SMALL;
@@ -156,7 +157,7 @@ fn one_call_at_a_time() {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                // Each config takes the same vtable over by itself; it is one store all the same.
+                // Each config takes over the same vtable separately, but it is one store.
                 let storage = store.storage();
                 start.wait();
                 for _ in 0..ROUNDS {

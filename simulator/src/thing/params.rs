@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_documented_nowhere_is_refused() {
+    fn undocumented_requests_are_refused() {
         for suffix in ["thing/measurepoint/put", "thing/event/post", "thing/event/a/b/post", "ota/device/request"] {
             assert_eq!(code(suffix, json!({})), 1009, "{suffix}");
         }

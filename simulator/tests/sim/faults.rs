@@ -110,7 +110,7 @@ fn a_late_connack_takes_effect_when_it_is_sent() {
 }
 
 #[test]
-fn silence_where_an_answer_is_due() {
+fn silence_instead_of_an_answer() {
     let quiet = ["connack:silence@1", "pingresp:silence@2", "puback:silence@3", "suback:silence@4", "reply:silence@5"];
     let sim = Sim::start(faulty(active(), &quiet));
     let mut client = Client::open(sim.address());

@@ -52,7 +52,7 @@ fn a_reply_that_ends_the_program_is_still_sent() {
 }
 
 #[test]
-fn waiting_in_vain_is_a_failure_and_a_mere_timeout_is_not() {
+fn a_missed_condition_is_a_failure_and_a_timeout_alone_is_not() {
     Program::start(&["--exit-when", "publish=3", "--timeout", "50"]).exits(1);
     Program::start(&["--timeout", "50"]).exits(0);
 }

@@ -16,7 +16,7 @@ fn connect(sim: &Sim) -> u8 {
 }
 
 #[test]
-fn the_fourth_connect_bars_the_device_for_a_while() {
+fn the_fourth_connect_bans_the_device_for_a_while() {
     let ban = Duration::from_millis(400);
     let sim = throttled(ThrottleConfig { spacing: Duration::ZERO, ban, ..ThrottleConfig::default() });
     assert_eq!([connect(&sim), connect(&sim), connect(&sim)], [0, 0, 0]);

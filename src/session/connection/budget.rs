@@ -1,9 +1,9 @@
-//! The connect budget: EnOS bars a device for 5 minutes at the 4th CONNECT within 2 minutes, and allows one a second
-//! (EnOS documentation, "limitations"). So a CONNECT goes out only when the budget has room for it.
+//! The connect budget. EnOS bars a device for 5 minutes at the 4th CONNECT within 2 minutes, and allows one a second
+//! (EnOS documentation, "limitations"). So a CONNECT is sent only when the budget has room for it.
 
 use std::collections::VecDeque;
 
-/// At most `connects` in any `window_ms`, at least `spacing_ms` apart. `connects` 0: no limit on the number.
+/// At most `connects` in any `window_ms`, and `spacing_ms` from one to the next. `connects` 0: any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
     pub connects: u32,
@@ -11,7 +11,8 @@ pub struct BudgetLimits {
     pub spacing_ms: u64,
 }
 
-/// Stamps are CLOCK_BOOTTIME milliseconds, oldest first. Each is the latest time at which its CONNECT can have gone out.
+/// A stamp is the latest time at which a CONNECT can have been sent, in CLOCK_BOOTTIME milliseconds. The oldest comes
+/// first.
 #[derive(Debug)]
 pub struct Budget {
     limits: BudgetLimits,
@@ -24,8 +25,8 @@ impl Budget {
         Budget { limits, stamps: VecDeque::new(), restored: false }
     }
 
-    /// Takes in, once, what an earlier process left. Stamps of an earlier boot are on another time line: all that is known
-    /// is that they lie before this boot, so they count as made at its start.
+    /// Adds the stamps of an earlier process, the first time that it is called. The times of an earlier boot are not
+    /// known in this one. They count as its start.
     pub fn restore(&mut self, stamps: &[u64], same_boot: bool, now: u64) {
         if std::mem::replace(&mut self.restored, true) {
             return;
@@ -37,7 +38,7 @@ impl Budget {
         self.prune(now);
     }
 
-    /// The earliest time at which the next CONNECT may go out.
+    /// The earliest time at which the next CONNECT may be sent.
     pub fn allowed_at(&self, now: u64) -> u64 {
         let spacing = self.stamps.back().map_or(0, |&last| last.saturating_add(self.limits.spacing_ms));
         let room = match self.stamps.len().checked_sub(self.limits.connects as usize) {
@@ -47,8 +48,8 @@ impl Budget {
         now.max(spacing).max(room)
     }
 
-    /// An attempt begins, and counts from here on. What it returns is to be stored before the CONNECT goes out: that may
-    /// be as late as `latest`, and a process that dies meanwhile cannot say when it was.
+    /// An attempt begins, and counts from now on. The returned stamps are to be stored before the CONNECT is sent. They
+    /// say `latest` for it, because a process that dies cannot store when it was.
     pub fn begin(&mut self, now: u64, latest: u64) -> Vec<u64> {
         self.prune(now);
         let stored = self.stamps.iter().copied().chain([latest]).collect();
@@ -56,7 +57,7 @@ impl Budget {
         stored
     }
 
-    /// The attempt is over. A CONNECT may have reached the broker as late as now; one that was never sent is none.
+    /// The attempt is over. If its CONNECT was sent, that may have been as late as now. Otherwise it does not count.
     pub fn end(&mut self, now: u64, connect_sent: bool) {
         if let Some(last) = self.stamps.pop_back() {
             if connect_sent {

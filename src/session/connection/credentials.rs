@@ -126,9 +126,8 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secrets::DeviceSecret;
     use super::*;
-    use crate::protocol::Standing;
+    use crate::protocol::{DeviceSecret, Standing};
 
     fn secret(text: &str) -> Secret {
         Secret::new(text.as_bytes()).unwrap()

@@ -17,7 +17,7 @@ impl Connection {
         match &self.phase {
             Phase::Idle => self.tell_disconnected(cx),
             Phase::Waiting { .. } => self.rest(cx),
-            Phase::LoggingIn { credential, .. } if credential.origin != Origin::Product => {
+            Phase::LoggingIn { credential, .. } if credential.mode() == SecureMode::Device => {
                 self.end_attempt(true, cx);
                 self.abandon("disconnected by the host".to_owned(), cx);
                 // Events of that link are ignored from now on.
@@ -49,12 +49,8 @@ impl Connection {
         if let Phase::Closing { deadline, draining, .. } = &mut self.phase {
             *draining = false;
             *deadline = Some(cx.now.ms + LINGER_MS + LINGER_GRACE_MS);
-            self.send_disconnect(cx);
+            cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
         }
-    }
-
-    pub(super) fn send_disconnect(&self, cx: &mut Context) {
-        cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
     }
 
     /// The broker does not acknowledge what it is sent: the link is dropped.
@@ -65,20 +61,14 @@ impl Connection {
         Some(Change::Closing)
     }
 
-    /// The link is gone, as it was told to.
-    pub(super) fn closed(&mut self, cx: &mut Context) {
-        if self.wanted {
-            self.tell_disconnected(cx);
-            self.log_in(cx);
-        } else {
-            self.rest(cx);
-        }
-    }
-
+    /// There is no link, as it was wanted. If the host has called connect() in the meantime, the device logs in again.
     pub(super) fn rest(&mut self, cx: &mut Context) {
         self.phase = Phase::Idle;
         self.rotation.reset();
         self.tell_disconnected(cx);
+        if self.wanted {
+            self.log_in(cx);
+        }
     }
 
     /// The device is offline.

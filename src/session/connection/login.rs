@@ -4,7 +4,7 @@ use super::retry::failure;
 use super::secrets::DeviceSecrets;
 use super::*;
 use crate::protocol::request::CLOCK_IS_SET_MS;
-use crate::session::{Loaded, StorageFailure};
+use crate::session::{Loaded, StorageError};
 
 /// After a failure, a host that calls connect() waits at least this long. Otherwise a host that calls it after each
 /// failure would try without a pause, and a failing storage would keep it in one turn of the loop for ever.
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    fn load_failed(&mut self, storage: StorageFailure, cx: &mut Context) {
+    fn load_failed(&mut self, storage: StorageError, cx: &mut Context) {
         let wait = self.backoff.next(cx.rng).max(STORE_AGAIN_MIN_MS);
         let words = format!("{}; the device goes on only once its storage can be read", storage.message);
         self.wait_until(cx.now.ms + wait, failure(Status::ENOS_ERR_STORAGE, storage.code, words), cx);
@@ -73,7 +73,7 @@ impl Connection {
 
     /// Sends the next CONNECT, or waits until the budget has room for it.
     pub(super) fn log_in(&mut self, cx: &mut Context) {
-        if !self.rotation.is_planned() && self.all_loaded {
+        if self.rotation.current().is_none() && self.all_loaded {
             self.rotation.begin(self.plan(cx));
         }
         let Some(credential) = self.rotation.current().cloned() else {
@@ -142,14 +142,10 @@ impl Connection {
     }
 
     /// CONNACK has this code, which is not 0.
-    pub(super) fn refused(&mut self, code: u8, cx: &mut Context) -> Option<Change> {
-        if !matches!(self.phase, Phase::LoggingIn { .. }) {
-            return self.lost(Status::ENOS_ERR_NETWORK, "the connection was closed", cx);
-        }
+    pub(super) fn refused(&mut self, code: u8, cx: &mut Context) {
         self.end_attempt(true, cx);
         if !self.wanted {
-            self.rest(cx);
-            return None;
+            return self.rest(cx);
         }
         let number = i32::from(code);
         let event = |status, words: &str| failure(status, number, format!("{words} (CONNACK {code})"));
@@ -164,7 +160,6 @@ impl Connection {
                 self.retry(failure(Status::ENOS_ERR_PROTOCOL, number, words), cx);
             }
         }
-        None
     }
 
     fn credential_refused(&mut self, code: i32, cx: &mut Context) {
@@ -202,23 +197,13 @@ impl Connection {
     }
 
     /// The attempt has ended without a CONNACK.
-    pub(super) fn failed(
-        &mut self,
-        status: Status,
-        reason: &str,
-        connect_sent: bool,
-        cx: &mut Context,
-    ) -> Option<Change> {
-        if !matches!(self.phase, Phase::LoggingIn { .. }) {
-            return self.lost(Status::ENOS_ERR_NETWORK, reason, cx);
-        }
+    pub(super) fn failed(&mut self, status: Status, reason: String, connect_sent: bool, cx: &mut Context) {
         self.end_attempt(connect_sent, cx);
         if !connect_sent {
             self.conflict.unreachable();
         }
         if !self.wanted {
-            self.rest(cx);
-            return None;
+            return self.rest(cx);
         }
         // A broker with TLS 1.3 can refuse the client's certificate after the CONNECT. That says nothing about the
         // credential.
@@ -226,7 +211,6 @@ impl Connection {
             self.rotation.hang_up(self.credentials.last_accepted);
         }
         self.retry(failure(status, 0, reason), cx);
-        None
     }
 
     /// The attempt is over. It does not count if its CONNECT was not sent. The stored stamps may then count one too many,

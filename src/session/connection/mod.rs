@@ -40,9 +40,8 @@ use crate::log::Level;
 use crate::protocol::SecureMode;
 
 pub use budget::BudgetLimits;
-pub use credentials::{Accepted, Credential, Origin};
+pub use credentials::{Accepted, Credential};
 pub use retry::LinkEnd;
-pub use secrets::DeviceSecret;
 
 use budget::Budget;
 use conflict::Conflict;
@@ -167,17 +166,14 @@ pub struct Connection {
 impl Connection {
     /// Takes the secrets out of the settings.
     pub fn new(settings: &mut Settings) -> Connection {
+        let (device, product) = (settings.device_secret.take(), settings.product_secret.take());
         Connection {
             phase: Phase::Idle,
             attempt: 0,
             wanted: false,
             disconnect_pending: false,
             stops_pending: 0,
-            credentials: Credentials::new(
-                settings.device_secret.take(),
-                settings.product_secret.take(),
-                settings.sign_method,
-            ),
+            credentials: Credentials::new(device, product, settings.sign_method),
             rotation: Rotation::default(),
             all_loaded: false,
             saving: Saving::default(),
@@ -198,9 +194,8 @@ impl Connection {
             Phase::Idle => State::Idle,
             Phase::Loading => State::Connecting,
             Phase::Waiting { .. } | Phase::Closing { .. } => State::Waiting,
-            Phase::LoggingIn { credential, .. } if credential.origin == Origin::Product => State::Activating,
-            Phase::LoggingIn { .. } => State::Connecting,
-            Phase::Awaiting { .. } => State::Activating,
+            Phase::LoggingIn { .. } if !self.is_activating() => State::Connecting,
+            Phase::LoggingIn { .. } | Phase::Awaiting { .. } => State::Activating,
             Phase::Persisting { .. } => State::Persisting,
             Phase::Online { .. } => State::Online,
         }
@@ -215,6 +210,7 @@ impl Connection {
         self.last_error.as_deref().unwrap_or_default()
     }
 
+    /// Why it makes no sense to wait for a state now: only a long wait is left, or nothing is under way.
     pub fn blocked_by(&self) -> Option<Error> {
         match (&self.blocked_by, &self.phase) {
             (Some(error), _) => Some(error.clone()),
@@ -225,6 +221,7 @@ impl Connection {
         }
     }
 
+    /// A device secret is in memory that is not stored yet.
     pub fn has_unsaved_secret(&self) -> bool {
         !self.saving.is_safe()
     }
@@ -234,6 +231,7 @@ impl Connection {
         self.stops_pending
     }
 
+    /// The device secret, which is sent once, may be on its way on the present link.
     pub fn is_activating(&self) -> bool {
         match &self.phase {
             Phase::LoggingIn { credential, .. } => credential.mode() == SecureMode::Product,
@@ -243,6 +241,7 @@ impl Connection {
         }
     }
 
+    /// Whether the link of this attempt is wanted after all, because of what has come on it after [`Action::Abandon`].
     pub fn wants_link(&self, attempt: u64) -> bool {
         let wanted = match &self.phase {
             Phase::LoggingIn { deadline, .. } => deadline.is_some(),
@@ -253,6 +252,7 @@ impl Connection {
         wanted && attempt == self.attempt
     }
 
+    /// Whether the host wants to be offline while this attempt logs in.
     pub fn is_withdrawn(&self, attempt: u64) -> bool {
         !self.wanted && attempt == self.attempt && matches!(self.phase, Phase::LoggingIn { .. })
     }

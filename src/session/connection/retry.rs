@@ -23,30 +23,40 @@ pub enum LinkEnd {
 impl Connection {
     /// Something has happened to the link itself.
     pub fn link_event(&mut self, event: LinkEvent, cx: &mut Context) -> Option<Change> {
-        match event {
-            LinkEvent::Connected => self.up(cx),
-            LinkEvent::Refused { code } => self.refused(code, cx),
-            LinkEvent::Failed { status, reason, connect_sent } => self.failed(status, &reason, connect_sent, cx),
-            LinkEvent::Lost { status, reason } => self.lost(status, &reason, cx),
-            LinkEvent::Closed => self.lost(Status::ENOS_ERR_NETWORK, "the connection was closed", cx),
-            _ => None,
+        let is_login = matches!(self.phase, Phase::LoggingIn { .. });
+        let (status, reason, connect_sent) = match event {
+            LinkEvent::Connected => return self.up(cx),
+            LinkEvent::Refused { code } if is_login => {
+                self.refused(code, cx);
+                return None;
+            }
+            LinkEvent::Failed { status, reason, connect_sent } => (status, reason, connect_sent),
+            LinkEvent::Lost { status, reason } => (status, reason, true),
+            LinkEvent::Refused { .. } | LinkEvent::Closed => {
+                (Status::ENOS_ERR_NETWORK, "the connection was closed".to_owned(), true)
+            }
+            _ => return None,
+        };
+        if is_login {
+            self.failed(status, reason, connect_sent, cx);
+            return None;
         }
+        self.lost(status, reason, cx)
     }
 
-    /// The link is gone, in whatever state.
-    pub(super) fn lost(&mut self, status: Status, reason: &str, cx: &mut Context) -> Option<Change> {
+    /// The link is gone, or an event of it came too late.
+    fn lost(&mut self, status: Status, reason: String, cx: &mut Context) -> Option<Change> {
         match &mut self.phase {
             Phase::Online { since, stalled } => {
                 let (lived_ms, stalled) = (cx.now.ms.saturating_sub(*since), *stalled);
-                let end = self.lost_online(lived_ms, stalled, failure(status, 0, reason), cx);
-                return Some(Change::Offline { reason: reason.to_owned(), end });
+                let end = self.lost_online(lived_ms, stalled, failure(status, 0, reason.as_str()), cx);
+                return Some(Change::Offline { reason, end });
             }
             Phase::Closing { activating, .. } => {
                 let was_online = !*activating;
-                self.closed(cx);
-                return was_online.then(|| Change::Offline { reason: reason.to_owned(), end: LinkEnd::Planned });
+                self.rest(cx);
+                return was_online.then_some(Change::Offline { reason, end: LinkEnd::Planned });
             }
-            Phase::LoggingIn { .. } => return self.failed(status, reason, true, cx),
             Phase::Awaiting { .. } if self.wanted => self.retry(failure(status, 0, reason), cx),
             Phase::Awaiting { .. } => self.rest(cx),
             Phase::Persisting { link, .. } => {
@@ -55,7 +65,7 @@ impl Connection {
                     self.tell_disconnected(cx);
                 }
             }
-            Phase::Idle | Phase::Loading | Phase::Waiting { .. } => {}
+            Phase::Idle | Phase::Loading | Phase::Waiting { .. } | Phase::LoggingIn { .. } => {}
         }
         None
     }
@@ -67,7 +77,15 @@ impl Connection {
             self.backoff.reset();
         }
         match give_way_ms {
-            Some(wait) => self.give_way(wait, &event.detail, cx),
+            // A login would only throw the other client out in its turn.
+            Some(wait) => {
+                let words = format!(
+                    "{}; the broker takes each login and ends its connection soon after: another client is probably \
+                     logged in as this device; find it, and give each device keys of its own",
+                    event.detail
+                );
+                self.stand_back(wait, failure(Status::ENOS_ERR_CONFLICT, 0, words), cx);
+            }
             None => self.retry(event, cx),
         }
         end
@@ -101,15 +119,6 @@ impl Connection {
     pub(super) fn wait_long(&mut self, event: Event, cx: &mut Context) {
         let wait = long_wait(cx.rng);
         self.stand_back(wait, event, cx);
-    }
-
-    /// To another client of this device. A login would only throw that one out in its turn.
-    fn give_way(&mut self, wait: u64, reason: &str, cx: &mut Context) {
-        let words = format!(
-            "{reason}; the broker takes each login and ends its connection soon after: another client is probably \
-             logged in as this device; find it, and give each device keys of its own"
-        );
-        self.stand_back(wait, Event::new(EventKind::Disconnected, Status::ENOS_ERR_CONFLICT, words), cx);
     }
 
     fn stand_back(&mut self, wait: u64, event: Event, cx: &mut Context) {

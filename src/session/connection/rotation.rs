@@ -30,10 +30,6 @@ impl Rotation {
         *self = Rotation { refused_at: self.refused_at, ..Rotation::default() };
     }
 
-    pub fn is_planned(&self) -> bool {
-        !self.credentials.is_empty()
-    }
-
     /// The credential to try.
     pub fn current(&self) -> Option<&Credential> {
         self.credentials.get(self.position)

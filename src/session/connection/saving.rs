@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::protocol::{Activation, Secret};
-use crate::session::StorageFailure;
+use crate::session::StorageError;
 
 /// An activation whose secret is in no storage yet.
 struct Unsaved {
@@ -56,7 +56,7 @@ impl Saving {
     }
 
     /// The store that was under way has succeeded. Returns the newest activation that it contained. Another store is to
-    /// follow if [`wants_more`](Self::wants_more).
+    /// follow if it lacks something.
     pub fn stored(&mut self) -> Option<Arc<Activation>> {
         self.under_way = false;
         self.login &= self.again;
@@ -68,10 +68,6 @@ impl Saving {
     pub fn failed(&mut self) {
         self.under_way = false;
         self.unsaved.iter_mut().for_each(|unsaved| unsaved.storing = false);
-    }
-
-    pub fn wants_more(&self) -> bool {
-        self.again
     }
 
     /// The unsaved activations. The caller tells the host of them.
@@ -94,25 +90,22 @@ impl Connection {
         }
     }
 
-    pub fn secrets_stored(
-        &mut self,
-        result: std::result::Result<(), StorageFailure>,
-        cx: &mut Context,
-    ) -> Option<Change> {
-        if let Err(failure) = result {
+    /// The store that was under way has succeeded or failed.
+    pub fn secrets_stored(&mut self, failure: Option<StorageError>, cx: &mut Context) -> Option<Change> {
+        if let Some(failure) = failure {
             self.saving.failed();
             self.store_failed(failure, cx);
             return None;
         }
         let saved = self.saving.stored();
-        if self.saving.wants_more() {
+        if self.saving.again {
             self.store_secrets(cx);
             return None;
         }
         self.saved(saved?, "the device secret is stored and read back", cx)
     }
 
-    fn store_failed(&mut self, failure: StorageFailure, cx: &mut Context) {
+    fn store_failed(&mut self, failure: StorageError, cx: &mut Context) {
         let Phase::Persisting { store_at, .. } = &mut self.phase else {
             let words = format!("{}; which secret has logged in is stored at the next login", failure.message);
             return cx.log(Level::Warn, words);
@@ -159,7 +152,7 @@ impl Connection {
                 let deadline = Some(cx.now.ms + LINGER_MS + LINGER_GRACE_MS);
                 self.phase = Phase::Closing { deadline, draining: false, activating: true };
             }
-            ActivationLink::Gone => self.closed(cx),
+            ActivationLink::Gone => self.rest(cx),
         }
         None
     }
@@ -169,7 +162,7 @@ impl Connection {
         match &mut self.phase {
             Phase::Persisting { link: link @ ActivationLink::Up, .. } => {
                 *link = ActivationLink::Closing;
-                self.send_disconnect(cx);
+                cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
             }
             Phase::Persisting { link: ActivationLink::Closing, .. } => {}
             _ => self.tell_disconnected(cx),

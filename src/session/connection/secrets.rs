@@ -5,21 +5,11 @@
 //! So the first secret that has logged in is never removed. If there is no room, the oldest of the others is removed,
 //! and one that has not logged in before one that has.
 
-use crate::protocol::{Activation, Secret, Standing};
+use crate::protocol::{Activation, DeviceSecret, Secret, Standing};
 
 const MAX_SECRETS: usize = 8;
 /// At most so many of them have logged in, so that new ones have room, too.
 const MAX_PROVEN: usize = 6;
-
-/// A device secret as it is in the host's storage.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeviceSecret {
-    pub secret: Secret,
-    pub asset_id: Option<String>,
-    pub standing: Standing,
-    /// The login of this process that has brought it, if the device has not logged in since; 0: none. It is not stored.
-    pub brought_by: u64,
-}
 
 /// In the order in which they came or last logged in, the oldest first.
 #[derive(Debug, Default)]

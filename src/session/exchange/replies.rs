@@ -11,9 +11,9 @@ pub enum Reply {
 }
 
 impl Exchange {
-    /// What this message answers. `None`: it is no reply, or nobody waits for it.
+    /// What this reply answers. `None`: nobody waits for it.
     pub fn find(&mut self, topic: &[u8], payload: &[u8]) -> Option<Reply> {
-        let topic = std::str::from_utf8(topic).ok().filter(|topic| topic::is_reply(topic))?;
+        let topic = std::str::from_utf8(topic).ok()?;
         match envelope::parse_reply(payload) {
             Ok(reply) => {
                 self.count_reply(topic);

@@ -22,10 +22,11 @@ use std::collections::VecDeque;
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
 use super::exchange::{Exchange, Outgoing, Owner};
-use super::io::{OutboxEnds, Outcome, PageFound, StorageFailure};
+use super::io::Outcome;
 use super::Action;
 use crate::error::Status;
-use crate::protocol::outbox::{self, Message};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound};
 use crate::protocol::{envelope, Identity, Totals};
 
 use doubt::{Doubt, Fault};

@@ -35,7 +35,7 @@ impl Outbox {
     }
 
     /// The queue could not be opened.
-    pub fn not_opened(&mut self, failure: StorageFailure, around: &mut Around) {
+    pub fn not_opened(&mut self, failure: StorageError, around: &mut Around) {
         self.opening = false;
         self.storage_failed(failure, around);
     }
@@ -131,7 +131,7 @@ impl Outbox {
         self.ends = self.ends.map(|(next_read, tail)| (next_read.max(next), tail));
     }
 
-    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageFailure>, around: &mut Around) {
+    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageError>, around: &mut Around) {
         self.busy = false;
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
@@ -164,7 +164,7 @@ impl Outbox {
     }
 
     /// Completed pages were removed. `held`: what the queue still holds.
-    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageFailure>, around: &mut Around) {
+    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageError>, around: &mut Around) {
         self.busy = false;
         match result {
             Err(failure) => self.storage_failed(failure, around),
@@ -189,7 +189,7 @@ impl Outbox {
         }
     }
 
-    pub fn dead_letter_stored(&mut self, token: u64, result: Result<(), StorageFailure>, around: &mut Around) {
+    pub fn dead_letter_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
         self.busy = false;
         let Some(in_flight) = self.window.front_mut().filter(|in_flight| in_flight.token == token) else { return };
         let State::Leaving(answer) = &mut in_flight.state else { return };
@@ -215,7 +215,7 @@ impl Outbox {
         }
     }
 
-    fn storage_failed(&mut self, failure: StorageFailure, around: &mut Around) {
+    fn storage_failed(&mut self, failure: StorageError, around: &mut Around) {
         let wait = self.storage_backoff.next(around.rng).max(AGAIN_MIN_MS);
         self.storage_at = Some(around.now.saturating_add(wait));
         let words = format!("{}; what is in the outbox waits for its storage", failure.message);

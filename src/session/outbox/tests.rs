@@ -189,6 +189,15 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     assert!(outbox.is_empty(), "after an hour the other one waits still");
 }
 
+/// An earlier version has accepted it, which did not look for such members.
+#[test]
+fn a_stored_post_with_a_member_twice_is_a_dead_letter_and_does_not_hold_up_the_rest() {
+    let (mut outbox, mut exchange) = with_posts(&[r#"a":1,"a"#, "good"]);
+    let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| reply(post, 200));
+    assert_eq!(found, [(outbox::token(1, 0), 0)]);
+    assert!(outbox.is_empty());
+}
+
 #[test]
 fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
     for code in [429, 500, 6305] {

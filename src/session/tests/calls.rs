@@ -196,3 +196,18 @@ fn a_disconnect_does_not_wait_for_a_subscription_that_was_not_asked_for() {
     desk.go_online();
     assert_eq!(desk.asked().len(), 1);
 }
+
+#[test]
+fn the_outcomes_of_calls_come_before_the_end_of_their_connection() {
+    for is_planned in [false, true] {
+        let mut desk = Desk::online();
+        let token = desk.session.publish(desk.time(), "topic", vec![1], 1).unwrap();
+        if is_planned {
+            desk.session.disconnect(desk.time());
+        }
+        desk.events.clear();
+        desk.link(LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: "reset".into() });
+        let told: Vec<_> = desk.events.iter().take(2).map(|event| (event.kind, event.token)).collect();
+        assert_eq!(told, [(Kind::Delivered, token), (Kind::Disconnected, 0)], "planned: {is_planned}");
+    }
+}

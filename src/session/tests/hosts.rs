@@ -1,4 +1,4 @@
-//! What hosts do: connect at every failure, take a disconnect back, wait for a cloud that changes its mind.
+//! What hosts do: they connect at every failure, take back a disconnect, and wait for a cloud that changes its mind.
 
 use super::super::*;
 use super::world::{proven, settings, World};
@@ -13,7 +13,7 @@ fn empty() -> Input {
 }
 
 fn failed() -> Input {
-    let failure = Some(StorageFailure { code: -5, message: "the flash does not answer".into() });
+    let failure = Some(StorageError::new(-5, "the flash does not answer"));
     Input::Loaded(Box::new(Loaded { failure, ..Loaded::default() }))
 }
 
@@ -21,7 +21,7 @@ fn at(ms: u64) -> Now {
     Now { ms, wall_ms: 1_700_000_000_000 }
 }
 
-/// How often the session tries within `until`, when the host connects in the callback of every failure.
+/// How often the session tries until then, if the host calls connect() in the callback of every failure.
 fn attempts(settings: Settings, until: u64, answer: impl Fn(&Action) -> Option<LinkEvent>) -> usize {
     let mut session = Session::new(settings, 1);
     let (mut now, mut tries) = (1_000, 0);
@@ -101,14 +101,14 @@ fn a_disconnect_that_is_taken_back_leaves_the_broker_its_time_to_answer() {
 fn a_device_secret_is_tried_again_when_an_activation_brings_none() {
     let mut world = World::new(7, settings(), SignMethod::HmacSha1);
     world.disk.secrets = vec![proven("device-secret")];
-    // The cloud refuses the device for so long that a new activation is tried; it takes that, and sends nothing.
+    // The cloud refuses the device until a new activation is tried. It accepts that login, and sends nothing.
     world.cloud.secret = Some("another".into());
     world.rates.push_lost = 1000;
     world.connect();
     assert!(world.run_to(State::Activating, 130 * MINUTE));
     world.run_until(world.now + MINUTE);
-    assert_eq!(world.session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
-    // Somebody mends the cloud.
+    assert_eq!(world.session.connection().blocked_by().map(|error| error.status), Some(S::ENOS_ERR_ACTIVATION_TIMEOUT));
+    // Somebody repairs the cloud.
     world.cloud.secret = Some("device-secret".into());
     assert!(world.run_to(State::Online, 130 * MINUTE), "{:?}", world.kinds());
     assert!(world.violations.is_empty(), "{:?}", world.violations);

@@ -1,4 +1,4 @@
-//! The session in virtual time: single scenes, and random worlds that hold it to its promises.
+//! Tests of the session in virtual time: single scenes, and random worlds that check its promises.
 
 mod calls;
 mod hosts;

@@ -1,4 +1,4 @@
-//! Random worlds. Each is one seed: a failure prints it, and `ENOS_SEED=<seed>` runs that one alone.
+//! Random worlds, each from a seed. A failure prints the seed, and `ENOS_SEED=<seed>` runs that world alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,13 +6,13 @@ use super::super::*;
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
 use crate::protocol::SignMethod;
 
-/// In a debug build; the command that runs them by the thousand says how many.
+/// Without `ENOS_WORLDS`.
 const SEEDS: u64 = 100;
 const HOUR: u64 = 3_600_000;
 /// The host's topic filters.
 const FILTERS: [&str; 8] = ["/sys/pk/dk/#", "b", "c", "d", "e", "f", "g", "h"];
 
-/// Two hours of trouble, then a kind world in which the device has to come online.
+/// Two hours of trouble, and then a kind world in which the device has to come online.
 fn live(seed: u64) -> World {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut often = |rates: &[u64]| rates[dice.usize(..rates.len())];
@@ -68,18 +68,18 @@ fn live(seed: u64) -> World {
         let until = world.now + dice.u64(1..60_000);
         world.step(until);
     }
-    // What the cloud cannot stand, it cannot stand in a kind world either.
+    // The messages that the cloud does not take are not taken in a kind world either.
     let Rates { poison, deadly, mute, .. } = rates;
     world.rates = Rates { poison, deadly, mute, ..Rates::default() };
     world.end_attack();
     world.flash.cells().rates = FlashRates::default();
     world.restart(None);
-    // The host has taken back its last disconnect by then.
+    // Until then the host connects again after its last disconnect.
     world.run_until(world.now + 10_000);
     world
 }
 
-/// The host calls whatever it likes.
+/// The host makes a random call.
 fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
     let topic = "/sys/pk/dk/thing/up";
     if dice.u32(..2_000) == 0 {
@@ -92,7 +92,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
         31..=50 => drop(world.call(|session, now| session.post_measurepoints(now, b"{\"measurepoints\":{}}"))),
         51..=55 => world.subscribe(FILTERS[dice.usize(..FILTERS.len())]),
         60..=75 => {
-            // One in a while takes several pages.
+            // A large message takes several pages.
             let size = if dice.u32(..50) == 0 { 150_000 } else { [0, 0, 100, 1_000][dice.usize(..4)] };
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
             drop(world.publish_durable(count, dice.bool(), size));
@@ -103,8 +103,8 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
     }
 }
 
-/// The device has been activated, and what it holds is what the cloud wants; so it has to come online by itself. (Where
-/// a push was lost for good, or what was saved by hand was never configured, nobody could.)
+/// Whether the device has the secret that the cloud wants, or can still be activated. It cannot come online if its
+/// activation was lost for good, or if a secret was saved by hand and never configured.
 fn can_come_online(world: &World) -> bool {
     match &world.cloud.secret {
         Some(secret) => world.disk.holds(secret) || world.is_configured(secret) || !world.cloud.active,
@@ -119,7 +119,7 @@ fn check(seed: u64) -> Vec<String> {
         if !world.run_to(State::Online, 9 * HOUR) {
             world.violate(format!("not online in a kind world, but {}", world.session.state().name()));
         }
-        // What the cloud cannot stand is found out by another message that passes: now and then there is one.
+        // A message that the cloud does not take becomes a dead letter only if another one passes.
         let hard = world.rates.deadly + world.rates.mute > 0;
         let until = world.now + if hard { 96 * HOUR } else { 2 * HOUR };
         while !world.session.is_flushed() && world.now < until {
@@ -139,16 +139,15 @@ fn check(seed: u64) -> Vec<String> {
     }
     world.disconnect();
     world.run_until(world.now + 120_000);
-    // A subscription whose link never came has no outcome; it would have one on the next.
+    // A subscription gets its outcome on the next link. There is none any more.
     FILTERS.iter().for_each(|filter| world.unsubscribe(filter));
-    if !world.session.has_unsaved_secret() && world.session.state() != State::Idle {
+    if !world.session.connection().has_unsaved_secret() && world.session.state() != State::Idle {
         world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));
     }
     world.check_outcomes();
     world.violations
 }
 
-/// So many seeds, on all cores. The seed of a world that breaks a promise is printed, and `ENOS_SEED` runs it alone.
 #[test]
 fn hold_in_random_worlds() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

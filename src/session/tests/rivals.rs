@@ -1,4 +1,4 @@
-//! The same device logged in twice: a cloud that ends the older connection for the newer one.
+//! The same device logged in twice, at a cloud that ends the older connection for the newer one.
 
 use super::super::*;
 use super::lost;
@@ -10,15 +10,16 @@ const HOUR: u64 = 60 * MINUTE;
 
 use {EventKind as Kind, Status as S};
 
-/// One of the clients, and what it has done and told.
+/// One of the clients.
 struct Client {
     session: Session,
-    /// Of its CONNECTs, and of the events that the links' ends came to.
+    /// When its CONNECTs arrived.
     connects: Vec<u64>,
+    /// Its events, and when they came.
     told: Vec<(u64, Event)>,
 }
 
-/// What a client is owed, and when.
+/// What is to happen to a client, and when.
 struct Due {
     at: u64,
     client: usize,
@@ -27,7 +28,7 @@ struct Due {
 }
 
 enum What {
-    /// The TCP connection stands: the CONNECT arrives.
+    /// Its CONNECT arrives.
     Connect,
     Told(LinkEvent),
 }
@@ -37,9 +38,9 @@ struct Cloud {
     clients: Vec<Client>,
     due: Vec<Due>,
     rng: fastrand::Rng,
-    /// Who is online, by which attempt.
+    /// Which client is online, and with which attempt.
     online: Option<(usize, u64)>,
-    /// EnOS's ban: until when, once it is in force at all.
+    /// The cloud has EnOS's ban.
     bars: bool,
     barred_until: u64,
     /// In thousandths, how often the cloud cannot be reached.
@@ -53,7 +54,7 @@ impl Cloud {
         Cloud { now: 0, clients, due, rng, online: None, bars: false, barred_until: 0, unreachable: 0 }
     }
 
-    /// One more client of the device begins to go online.
+    /// One more client of the device connects.
     fn join(&mut self) -> usize {
         let mut settings = settings();
         settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
@@ -151,7 +152,7 @@ impl Cloud {
         self.now = end;
     }
 
-    /// By the 4th CONNECT of the device in 2 minutes, whichever of its clients sent them.
+    /// At the 4th CONNECT of the device within 2 minutes, from whichever client.
     fn is_barred(&mut self) -> bool {
         let recent = |at: &&u64| **at + 120_000 > self.now;
         let connects: usize = self.clients.iter().map(|client| client.connects.iter().filter(recent).count()).sum();
@@ -161,7 +162,6 @@ impl Cloud {
         self.now < self.barred_until
     }
 
-    /// The DISCONNECTED events of a client.
     fn losses(&self, client: usize) -> Vec<&Event> {
         self.clients[client].told.iter().map(|(_, event)| event).filter(|e| e.kind == Kind::Disconnected).collect()
     }
@@ -183,7 +183,7 @@ fn two_clients_as_one_device_are_both_told_and_give_way_to_each_other() {
         for client in 0..2 {
             let losses = cloud.losses(client);
             let first = losses.iter().position(|event| event.status == S::ENOS_ERR_CONFLICT);
-            // The one that was there first loses a link that had stood for long.
+            // The first loss of the client that was there first ends a link that had stood for long.
             assert_eq!(first, Some(3 - client), "seed {seed}: client {client} is told at its third early end");
             assert!(losses.iter().all(|event| event.retry_in_ms <= 16 * 60_000 && event.retry_in_ms > 0));
             for hour in 0..24 {
@@ -227,7 +227,7 @@ fn where_enos_bars_both_of_them_the_refusal_says_what_may_be_behind_it() {
 fn a_rival_that_never_gives_way_does_not_draw_the_client_into_a_fight() {
     let mut cloud = Cloud::new(1);
     let client = cloud.join();
-    // Whatever the client does, its link is ended half a second after the login.
+    // The link ends half a second after each login.
     while cloud.now < 10 * HOUR {
         cloud.run_for(500);
         if cloud.online.is_some() {
@@ -238,7 +238,10 @@ fn a_rival_that_never_gives_way_does_not_draw_the_client_into_a_fight() {
     let losses = cloud.losses(client);
     assert!(losses[..2].iter().all(|event| event.status == S::ENOS_ERR_NETWORK));
     assert!(losses[2..].iter().all(|event| event.status == S::ENOS_ERR_CONFLICT));
-    assert_eq!(cloud.clients[client].session.blocked_by().map(|error| error.status), Some(S::ENOS_ERR_CONFLICT));
+    assert_eq!(
+        cloud.clients[client].session.connection().blocked_by().map(|error| error.status),
+        Some(S::ENOS_ERR_CONFLICT)
+    );
     for hour in 0..10 {
         let connects = cloud.connects_between(client, hour * HOUR, (hour + 1) * HOUR);
         assert!((1..=10).contains(&connects), "{connects} CONNECTs in hour {hour}");
@@ -255,7 +258,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
     cloud.leave(rival);
     cloud.run_for(20 * MINUTE);
     assert_eq!(cloud.clients[client].session.state(), State::Online, "no wait is longer than 16 minutes");
-    assert!(cloud.clients[client].session.blocked_by().is_none());
+    assert!(cloud.clients[client].session.connection().blocked_by().is_none());
     cloud.run_for(HOUR);
     let told = cloud.losses(client).len();
     cloud.end_link();
@@ -268,7 +271,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
 
 #[test]
 fn a_flaky_network_is_not_taken_for_a_rival() {
-    // Links that stand for a minute or more; and short ones, in a network in which every other attempt comes through.
+    // Links that stand for a minute or more, and short ones in a network in which every other attempt fails.
     for (links, unreachable) in [(61_000..400_000, 0), (1_000..90_000, 500)] {
         let mut told = Vec::new();
         for seed in 0..20 {

@@ -1,4 +1,4 @@
-//! Single scenes: one thing each, with the times and the order that the design gives it.
+//! Scenes of logins and retries: the times and the order of what happens.
 
 use super::super::*;
 use super::lost;
@@ -32,7 +32,7 @@ fn a_refused_product_secret_is_told_at_once_and_tried_again_much_later() {
     assert_eq!((last.kind, last.status), (Kind::Disconnected, S::ENOS_ERR_ACTIVATION_REFUSED));
     assert!((590_000..=3_600_000).contains(&last.retry_in_ms));
     assert!(last.detail.contains("HMACSHA1") && last.detail.contains("SHA1") && last.detail.contains("SHA256"));
-    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_REFUSED);
+    assert_eq!(world.session.connection().blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_REFUSED);
     assert_eq!(world.cloud.connects.len(), 2);
     world.run_until(world.now + 62 * MINUTE);
     assert!(world.cloud.connects.len() >= 4);
@@ -91,7 +91,7 @@ fn no_retry_when_the_host_wants_none() {
     world.feed(Input::Link { attempt, what: lost("reset") });
     assert_eq!(world.session.state(), State::Idle);
     assert_eq!(world.events.last().unwrap().retry_in_ms, 0);
-    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_NETWORK);
+    assert_eq!(world.session.connection().blocked_by().unwrap().status, S::ENOS_ERR_NETWORK);
 }
 
 #[test]
@@ -99,16 +99,16 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
     let mut world = static_world(SignMethod::Sha256);
     world.connect();
     assert!(!world.run_to(State::Online, 5_000));
-    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_CREDENTIALS);
+    assert_eq!(world.session.connection().blocked_by().unwrap().status, S::ENOS_ERR_CREDENTIALS);
     world.rates.no_answer = 1000;
     assert!(world.run_to(State::Connecting, 70 * MINUTE));
-    assert!(world.session.blocked_by().is_none(), "an attempt is under way");
+    assert!(world.session.connection().blocked_by().is_none(), "an attempt is under way");
 }
 
 #[test]
 fn silence_says_nothing_against_a_method_that_has_worked() {
     for minutes in 1..10 {
-        // The pair has worked, or the same method has, with the product secret.
+        // Either the credential has worked, or its method has with the product secret.
         for activated in [true, false] {
             let mut world = if activated { static_world(SignMethod::HmacSha1) } else { world(SignMethod::HmacSha1) };
             world.connect();

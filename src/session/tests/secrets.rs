@@ -1,9 +1,9 @@
-//! Single scenes of a secret's way into the storage: what is kept, told and waited for.
+//! Scenes of a secret on its way into the storage.
 
 use super::super::*;
 use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
-use crate::protocol::{Secret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Secret, SignMethod, Standing};
 
 const MINUTE: u64 = 60_000;
 
@@ -22,7 +22,7 @@ fn what_could_not_be_read_is_not_overwritten() {
     let now = world.now();
     world.session.connect(now);
     assert!(matches!(world.session.next_action(), Some(Action::Load)));
-    let failure = Some(StorageFailure { code: -7, message: "the flash does not answer".into() });
+    let failure = Some(StorageError::new(-7, "the flash does not answer"));
     let loaded = Loaded { secrets: vec![kept], failure, ..Loaded::default() };
     world.feed(Input::Loaded(Box::new(loaded)));
     assert!(world.run_to(State::Online, MINUTE));
@@ -40,22 +40,22 @@ fn nothing_is_saved_by_hand_that_was_not_told() {
     let (now, attempt) = (world.now(), world.session.connection.attempt);
     world.session.handle(now, Input::Link { attempt, what: activation("device-secret-1") });
     assert_eq!(world.session.activation_saved(now).unwrap_err().status, S::ENOS_ERR_STATE);
-    assert!(world.session.has_unsaved_secret());
+    assert!(world.session.connection().has_unsaved_secret());
     world.feed(Input::Tick);
-    // Two that were told are two to be saved.
+    // The host was told of two secrets, and saves both.
     world.feed(Input::Link { attempt, what: activation("device-secret-2") });
     let told = world.events.iter().filter(|event| event.kind == Kind::PersistFailed);
     let secrets: Vec<_> = told.map(|event| event.activation.as_ref().unwrap().device_secret().as_str()).collect();
     assert_eq!(secrets, ["device-secret-1", "device-secret-1", "device-secret-2"]);
     for left in [true, false] {
         assert!(world.session.activation_saved(now).is_ok());
-        assert_eq!(world.session.has_unsaved_secret(), left);
+        assert_eq!(world.session.connection().has_unsaved_secret(), left);
     }
 }
 
 #[test]
 fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
-    // While the login is under way, after it, and when the secret has come.
+    // During the login, after it, and after the secret has come.
     let mut stored = 0;
     for until in [0, 5, 20, 100, 300, 1_000, 2_000] {
         let mut world = world();
@@ -106,7 +106,7 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
     assert!(offline(&world), "it does not wait for the storage");
     world.run_until(world.now + 2 * MINUTE);
     assert_eq!(world.session.state(), State::Persisting);
-    assert!(world.session.has_unsaved_secret());
+    assert!(world.session.connection().has_unsaved_secret());
     let connects = world.cloud.connects.len();
     let offline = world.events.iter().filter(|event| event.kind == Kind::PersistFailed).count();
     world.connect();
@@ -131,11 +131,11 @@ fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     world.connect();
     assert!(world.run_to(State::Activating, 5_000));
     world.run_until(world.now + 29_000);
-    assert!(world.session.blocked_by().is_none());
+    assert!(world.session.connection().blocked_by().is_none());
     world.run_until(world.now + 3_000);
     assert_eq!(world.kinds(), [(Kind::ActivationLate, S::ENOS_ERR_ACTIVATION_TIMEOUT)]);
     assert_eq!(world.events[0].retry_in_ms, 600_000);
-    assert_eq!(world.session.blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
+    assert_eq!(world.session.connection().blocked_by().unwrap().status, S::ENOS_ERR_ACTIVATION_TIMEOUT);
     assert_eq!(world.session.state(), State::Activating, "stays connected");
     world.rates.push_lost = 0;
     world.run_until(world.now + 9 * MINUTE);
@@ -161,7 +161,7 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     assert_eq!(told.last_chunk(), Some(&[(Kind::Disconnected, S::ENOS_OK), (Kind::Stopped, S::ENOS_OK)]));
 }
 
-/// For a day he refuses the genuine secret, and accepts some of his own.
+/// For a day the attacker refuses the genuine secret, and accepts some secrets of his own.
 #[test]
 fn no_attacker_on_the_path_costs_a_device_its_genuine_secret() {
     let mut logged_in = Vec::new();
@@ -213,11 +213,11 @@ fn each_disconnect_comes_to_one_end() {
     world.disconnect();
     world.disconnect();
     assert_eq!(ends(&world), [S::ENOS_OK; 2], "there was nothing to do");
-    // Nothing is on its way before the CONNECT has gone out.
+    // Before the CONNECT is sent, no secret can be on its way.
     world.connect();
     world.disconnect();
     assert_eq!((ends(&world).len(), world.session.state(), world.cloud.connects.len()), (3, State::Idle, 0));
-    // Taken back before it was through, while the secret may be on its way.
+    // A disconnect that is taken back while the secret may be on its way.
     world.connect();
     while world.cloud.connects.is_empty() {
         world.run_until(world.now + 1);
@@ -225,7 +225,7 @@ fn each_disconnect_comes_to_one_end() {
     world.disconnect();
     world.connect();
     assert_eq!(ends(&world)[3..], [S::ENOS_ERR_STATE]);
-    // Not while a secret is unsaved, though the device is offline.
+    // The device is offline, but a secret is unsaved.
     world.rates.store_fails = 1000;
     assert!(world.run_to(State::Persisting, 30_000));
     world.disconnect();
@@ -237,7 +237,7 @@ fn each_disconnect_comes_to_one_end() {
     world.rates.store_fails = 0;
     assert!(world.run_to(State::Idle, 2 * MINUTE));
     assert_eq!(ends(&world)[4..], [S::ENOS_OK]);
-    // A connect that comes while the link is being closed follows after the end.
+    // connect() while the link is being closed.
     world.connect();
     assert!(world.run_to(State::Online, MINUTE));
     world.disconnect();
@@ -279,7 +279,7 @@ fn no_activation_is_taken_from_a_link_that_has_not_asked_for_one() {
     let (attempt, told) = (world.session.connection.attempt, world.events.len());
     world.feed(Input::Link { attempt, what: activation("forged") });
     assert_eq!((world.session.state(), world.events.len()), (State::Online, told));
-    assert!(!world.disk.holds("forged") && !world.session.has_unsaved_secret());
+    assert!(!world.disk.holds("forged") && !world.session.connection().has_unsaved_secret());
 }
 
 #[test]

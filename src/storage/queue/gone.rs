@@ -1,9 +1,9 @@
 //! Messages that the host drops while they wait: what is left of their page stays where it is.
 
 use super::page;
-use super::{Done, Found, Queue};
+use super::{Done, Queue};
 use crate::log;
-use crate::protocol::outbox;
+use crate::protocol::outbox::{self, PageFound};
 use crate::storage::record::Role;
 use crate::storage::records::Value;
 
@@ -29,8 +29,8 @@ impl Queue {
         while self.ends()?.head < self.ends()?.tail {
             let (head, start) = self.ends().map(|ends| (ends.head, ends.start))?;
             let (next, after) = match self.peek(head)? {
-                Found::Messages { next, after, messages } if messages.iter().all(Option::is_none) => (next, after),
-                Found::Nothing { next } => (next, start),
+                PageFound::Messages { next, after, messages } if messages.iter().all(Option::is_none) => (next, after),
+                PageFound::Nothing { next } => (next, start),
                 _ => break,
             };
             // A removal that fails may have happened all the same.

@@ -18,17 +18,18 @@ mod page;
 mod tests;
 
 use crate::error::{Error, Status};
-use crate::protocol::outbox::{Message, MAX_TOGETHER};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{Message, PageFound, MAX_TOGETHER};
 use crate::protocol::{Request, Suspect, Totals};
 use crate::storage::record::Role;
-use crate::storage::records::{Records, RecordsError, Value};
+use crate::storage::records::{Records, Value};
 use crate::storage::vtable::MAX_VALUE_LEN;
 
 pub use dead::DeadLetter;
 use index::{Index, REACH, SPAN};
 use page::{Page, Part};
 
-type Done<T> = std::result::Result<T, RecordsError>;
+type Done<T> = std::result::Result<T, StorageError>;
 
 /// The largest message takes no more pages.
 const LARGEST_PAGES: u64 = 16;
@@ -91,16 +92,6 @@ struct Ends {
     maybe_gone: u64,
 }
 
-/// Where the queue stood when it was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    pub head: u64,
-    pub tail: u64,
-    pub suspect: Option<Suspect>,
-    /// What was in it cannot be found any more: why.
-    pub lost: Option<String>,
-}
-
 /// What was accepted.
 pub struct Appended {
     pub page: u64,
@@ -116,20 +107,6 @@ pub struct Dropped {
     pub after: Totals,
     /// Of each of its messages, whether it waits for a reply, and `None` for one that was gone; or why it cannot be read.
     pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
-}
-
-/// What stands in the queue at some page.
-pub enum Found {
-    Messages {
-        next: u64,
-        after: Totals,
-        /// `None`: the host has dropped it.
-        messages: Vec<Option<Message>>,
-    },
-    /// It was through already.
-    Nothing { next: u64 },
-    /// It was accepted, and cannot be read any more: why.
-    Lost { next: u64, words: String },
 }
 
 impl Queue {
@@ -196,16 +173,16 @@ impl Queue {
                 return Ok(());
             }
             let gone = match self.find_at(page, true)? {
-                Found::Messages { next, after, messages } => {
+                PageFound::Messages { next, after, messages } => {
                     let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
                     Dropped { page, next, after, until_reply: Ok(until_reply) }
                 }
-                Found::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
-                Found::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
+                PageFound::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
+                PageFound::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
             };
             let finished = self.finish(gone.next, gone.after);
             // It may have gone all the same.
-            if finished.is_err() && matches!(self.find_at(page, true)?, Found::Messages { .. }) {
+            if finished.is_err() && matches!(self.find_at(page, true)?, PageFound::Messages { .. }) {
                 return finished;
             }
             self.dropped_ever +=
@@ -217,22 +194,22 @@ impl Queue {
 
     /// What stands at `page`. An error is a host that fails: try again. `last_try`: then it is lost, as long as other
     /// records can be loaded.
-    pub fn read(&mut self, page: u64, last_try: bool) -> Done<Found> {
+    pub fn read(&mut self, page: u64, last_try: bool) -> Done<PageFound> {
         match self.find_at(page, true) {
             Err(error) if last_try && self.records.look(Role::Index(0)).is_ok() => {
-                Ok(Found::Lost { next: page + 1, words: error.message })
+                Ok(PageFound::Lost { next: page + 1, words: error.message })
             }
             result => result,
         }
     }
 
     /// As [`read`](Self::read), of a page that stays where it is.
-    pub fn peek(&mut self, page: u64) -> Done<Found> {
+    pub fn peek(&mut self, page: u64) -> Done<PageFound> {
         self.find_at(page, false)
     }
 
     /// `keeps`: what cannot be read is kept apart.
-    fn find_at(&mut self, page: u64, keeps: bool) -> Done<Found> {
+    fn find_at(&mut self, page: u64, keeps: bool) -> Done<PageFound> {
         let (tail, maybe_gone) = self.ends().map(|ends| (ends.tail, ends.maybe_gone))?;
         let mut parts: Vec<Part> = Vec::new();
         let mut bytes_read = 0;
@@ -243,7 +220,7 @@ impl Queue {
                 Value::Whole(data) => match page::decode(&data) {
                     Ok(Page::Whole { before, messages }) if parts.is_empty() => {
                         let after = before.plus(messages.len() as u64, data.len() as u64);
-                        return Ok(Found::Messages { next: at + 1, after, messages });
+                        return Ok(PageFound::Messages { next: at + 1, after, messages });
                     }
                     Ok(Page::Part { before, part }) if usize::from(part.index) == parts.len() && at < tail => {
                         let (of, next) = (part.of, at + 1);
@@ -256,30 +233,30 @@ impl Queue {
                         match page::join(&parts) {
                             Ok(message) => {
                                 let after = before.plus(1, bytes_read);
-                                return Ok(Found::Messages { next, after, messages: vec![Some(message)] });
+                                return Ok(PageFound::Messages { next, after, messages: vec![Some(message)] });
                             }
                             Err(error) => (error.to_string(), data),
                         }
                     }
                     Ok(_) if !parts.is_empty() => {
                         // The rest of the message is gone; what stands here is something else.
-                        return Ok(Found::Lost { next: at, words: "a part of the message is missing".into() });
+                        return Ok(PageFound::Lost { next: at, words: "a part of the message is missing".into() });
                     }
-                    Ok(Page::Whole { .. }) => return Ok(Found::Nothing { next: at + 1 }),
+                    Ok(Page::Whole { .. }) => return Ok(PageFound::Nothing { next: at + 1 }),
                     // A part whose first one is gone, which was told there.
-                    Ok(Page::Part { .. }) => return Ok(Found::Nothing { next: at + 1 }),
+                    Ok(Page::Part { .. }) => return Ok(PageFound::Nothing { next: at + 1 }),
                     Err(error) => (error.to_string(), data),
                 },
-                Value::None if at < maybe_gone => return Ok(Found::Nothing { next: at + 1 }),
+                Value::None if at < maybe_gone => return Ok(PageFound::Nothing { next: at + 1 }),
                 Value::None => {
                     let words = "the storage does not find what it has stored".to_owned();
-                    return Ok(Found::Lost { next: at + 1, words });
+                    return Ok(PageFound::Lost { next: at + 1, words });
                 }
                 Value::Broken { bytes, words } => (words, bytes),
             };
             // For a person to look at. That this fails must not hold up the rest.
             let _ = keeps.then(|| self.keep_raw(at, &bytes));
-            return Ok(Found::Lost { next: at + 1, words });
+            return Ok(PageFound::Lost { next: at + 1, words });
         }
     }
 
@@ -374,6 +351,6 @@ fn plausible(held: Totals, pages: u64) -> Totals {
     }
 }
 
-fn too_large(words: &str) -> RecordsError {
+fn too_large(words: &str) -> StorageError {
     Error::new(Status::ENOS_ERR_TOO_LARGE, words).into()
 }

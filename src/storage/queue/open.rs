@@ -6,21 +6,22 @@
 use super::dead::Dead;
 use super::index::{Index, REACH};
 use super::page::{self, Page, Part};
-use super::{plausible, Done, Ends, Opened, Queue};
+use super::{plausible, Done, Ends, Queue};
 use crate::log;
+use crate::protocol::outbox::OutboxEnds;
 use crate::protocol::Totals;
 use crate::storage::record::Role;
 use crate::storage::records::Value;
 
 impl Queue {
     /// Finds both ends. Done once; an error is a host that fails, and the next call tries again.
-    pub fn open(&mut self) -> Done<Opened> {
+    pub fn open(&mut self) -> Done<OutboxEnds> {
         if self.ends.is_none() {
             self.ends = Some(self.find()?);
         }
         let ends = self.ends()?;
         let Ends { head, tail, ref index, ref lost, .. } = *ends;
-        Ok(Opened { head, tail, suspect: index.suspect, lost: lost.clone() })
+        Ok(OutboxEnds { head, tail, suspect: index.suspect, lost: lost.clone() })
     }
 
     fn find(&mut self) -> Done<Ends> {

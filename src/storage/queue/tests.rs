@@ -7,7 +7,6 @@ use super::*;
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{outbox, Operation};
 use crate::storage::key_value::{Change, KeyValue};
-use crate::storage::vtable::StorageError;
 
 /// A store in memory that stops working after so many changes.
 #[derive(Default)]
@@ -38,7 +37,7 @@ impl Memory {
 impl KeyValue for Memory {
     fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         if self.cells().bad.as_deref().is_some_and(|bad| key.starts_with(bad)) {
-            return Err(StorageError { code: -5, message: "a bad block".into() });
+            return Err(StorageError::new(-5, "a bad block"));
         }
         Ok(self.cells().values.get(key).cloned().map(Zeroizing::new))
     }
@@ -46,7 +45,7 @@ impl KeyValue for Memory {
     fn store(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
         let mut cells = self.cells();
         if let Some(left) = &mut cells.left {
-            *left = left.checked_sub(1).ok_or(StorageError { code: -9, message: "dead".into() })?;
+            *left = left.checked_sub(1).ok_or(StorageError::new(-9, "dead"))?;
         }
         cells.values.insert(key.to_owned(), value.to_vec());
         Ok(())
@@ -55,7 +54,7 @@ impl KeyValue for Memory {
     fn erase(&self, key: &str) -> Result<(), StorageError> {
         let mut cells = self.cells();
         if cells.left == Some(0) {
-            return Err(StorageError { code: -9, message: "dead".into() });
+            return Err(StorageError::new(-9, "dead"));
         }
         cells.values.remove(key);
         Ok(())
@@ -94,12 +93,12 @@ fn contents(queue: &mut Queue) -> Vec<Request> {
     let (mut at, mut all) = (opened.head, Vec::new());
     while at < opened.tail {
         at = match queue.read(at, false).unwrap() {
-            Found::Messages { next, messages, .. } => {
+            PageFound::Messages { next, messages, .. } => {
                 all.extend(messages.into_iter().flatten().map(known));
                 next
             }
-            Found::Nothing { next } => next,
-            Found::Lost { words, .. } => panic!("{words}"),
+            PageFound::Nothing { next } => next,
+            PageFound::Lost { words, .. } => panic!("{words}"),
         };
     }
     all
@@ -192,8 +191,8 @@ fn a_bad_block_costs_what_stands_in_it_and_no_more() {
     }
     memory.cells().bad = Some("out.2.".into());
     assert!(queue.read(2, false).is_err(), "it may get better");
-    assert!(matches!(queue.read(2, true).unwrap(), Found::Lost { next: 3, .. }));
-    assert!(matches!(queue.read(3, true).unwrap(), Found::Messages { next: 4, .. }));
+    assert!(matches!(queue.read(2, true).unwrap(), PageFound::Lost { next: 3, .. }));
+    assert!(matches!(queue.read(3, true).unwrap(), PageFound::Messages { next: 4, .. }));
     // A storage that fails altogether is no reason to give up.
     memory.cells().bad = Some(String::new());
     assert!(queue.read(2, true).is_err());
@@ -438,7 +437,7 @@ fn a_message_of_a_later_version_costs_the_others_nothing() {
     assert_eq!(page[at], Operation::ENOS_OP_PUBLISH as u8);
     page[at] = 99;
     records.store(Role::Outbox(1), &page).unwrap();
-    let Found::Messages { messages, .. } = queue.read(1, false).unwrap() else { panic!() };
+    let PageFound::Messages { messages, .. } = queue.read(1, false).unwrap() else { panic!() };
     let [first, Some(unknown @ Message::Unknown { words, bytes }), third] = &messages[..] else {
         panic!("{messages:?}")
     };
@@ -466,7 +465,7 @@ fn a_page_that_is_garbled_is_kept_once_however_often_it_is_read() {
         // A process that ends before the page is removed.
         let mut queue = memory.queue(WIDE);
         let head = queue.open().unwrap().head;
-        assert!(matches!(queue.read(head, false).unwrap(), Found::Lost { .. }));
+        assert!(matches!(queue.read(head, false).unwrap(), PageFound::Lost { .. }));
         let counts = queue.counts().unwrap();
         assert_eq!((counts.dead_letters, counts.set_aside), (1, 1));
     }

@@ -75,7 +75,7 @@ fn an_activation_can_be_read_answered_and_freed() {
 }
 
 #[test]
-fn what_is_no_activation_is_told_apart() {
+fn other_messages_are_not_taken_for_activations() {
     refused(parse(c"/other", ACTIVATION).0, ENOS_ERR_NOT_ACTIVATION, "topic");
     refused(parse(c"/ext/session/pk/x/thing/activate/info", ACTIVATION).0, ENOS_ERR_IDENTITY_MISMATCH, "another");
     refused(parse(TOPIC, c"{").0, ENOS_ERR_PARSE, "");

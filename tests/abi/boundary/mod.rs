@@ -1,4 +1,4 @@
-//! Every exported function, called as C calls it, with what C should not pass.
+//! Every exported function, called as from C, with invalid arguments.
 
 mod activation;
 mod client;
@@ -16,7 +16,7 @@ use support::host::{last_error, text, NUL_TERMINATED};
 
 const BAD_UTF8: *const c_char = c"ab\xFF".as_ptr();
 
-/// The call failed as it ought to, and its words hold `words`.
+/// The call must fail with this status, and its text must contain `words`.
 #[track_caller]
 fn refused(status: i32, expected: Status, words: &str) {
     let said = last_error();

@@ -1,4 +1,4 @@
-//! Storages that are given to the library, and the one that it gives.
+//! Storages of the host, and the library's own.
 
 use std::ffi::CString;
 use std::mem::{size_of, zeroed};
@@ -69,7 +69,7 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
         refused(enos_storage_directory_create(c"".as_ptr(), &mut out), ENOS_ERR_INVALID_ARG, "path is empty");
         assert!(out.load.is_none() && out.ctx.is_null(), "nothing is written on failure");
 
-        // A struct of a later version, with 16 bytes that this library does not know.
+        // A struct of a later version, with 16 more bytes than this library knows.
         let mut longer = [0usize; size_of::<enos_storage>() / size_of::<usize>() + 2];
         longer[0] = size_of_val(&longer);
         let theirs: *mut enos_storage = longer.as_mut_ptr().cast();
@@ -87,7 +87,7 @@ fn the_directory_storage_fills_in_no_more_than_it_is_given() {
     }
 }
 
-/// What is accepted in a directory that nobody finds after the next start would be lost.
+/// Messages that were accepted into a directory that is not found after the next start would be lost.
 #[test]
 fn a_directory_that_is_no_longer_in_its_place_is_a_storage_that_fails() {
     let parent = tempfile::tempdir().unwrap();

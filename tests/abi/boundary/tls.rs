@@ -1,4 +1,4 @@
-//! The setters of TLS, in a build that has it and in one that has not.
+//! The setters of TLS, in builds with and without TLS.
 
 use std::ptr::null;
 

@@ -1,4 +1,5 @@
-//! Who pays for a link that is lost, and for an answer that does not come: the message that is the cause, and no other.
+//! Which message becomes a dead letter when links are lost or answers do not come: the message that is the cause, and
+//! no other.
 
 use enos::error::Status::*;
 use support::broker::*;
@@ -10,8 +11,8 @@ fn publish(host: &Host, count: u8) -> Vec<u64> {
     (0..count).map(|number| host.publish_durable("t", &[number]).unwrap()).collect()
 }
 
-/// The next connection of a device that goes on connecting. One of an earlier process may have been let in by the
-/// system, though nobody is there any more.
+/// The next connection of a device that keeps connecting. The system may first deliver a connection of an earlier
+/// process that has ended.
 fn accept(broker: &Broker) -> (Peer, Packet) {
     loop {
         let mut peer = broker.accept();
@@ -23,7 +24,7 @@ fn accept(broker: &Broker) -> (Peer, Packet) {
     }
 }
 
-/// Accepts links and ends each at its first message; which messages these were.
+/// Accepts links and ends each at its first message; returns these messages.
 fn end_links(broker: &Broker, count: usize) -> Vec<u8> {
     (0..count)
         .map(|_| {
@@ -57,7 +58,7 @@ fn a_message_at_which_the_link_is_lost_behind_another_that_passes_is_a_dead_lett
     while peer.expect(PUBLISH).payload() != [3] {}
     peer.reset();
     assert_eq!(end_links(&broker, 1), [1], "one by one from here on");
-    // What has happened so far is known to the next process as well.
+    // The next process knows the failures so far.
     (0..2).for_each(|_| drop(host.until("DISCONNECTED")));
     host.destroy();
     let mut host = device(&broker, &store).start();
@@ -125,7 +126,7 @@ fn a_message_that_passes_after_another_one_is_not_blamed_for_earlier_losses() {
 
 /// As many losses as make no difference: good messages, a link that is not.
 #[test]
-fn no_message_pays_for_a_bad_link() {
+fn a_bad_link_makes_no_dead_letters() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 30);
@@ -144,7 +145,7 @@ fn no_message_pays_for_a_bad_link() {
 }
 
 #[test]
-fn two_such_messages_behind_one_another_are_both_found() {
+fn two_bad_messages_in_a_row_are_both_found() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).inflight(1).start();
     let tokens = publish(&host, 3);
@@ -166,7 +167,7 @@ fn two_such_messages_behind_one_another_are_both_found() {
 }
 
 #[test]
-fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
+fn the_only_message_is_retried_until_there_is_another_to_compare() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 1);
@@ -175,7 +176,7 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
     let second = host.publish_durable("t", &[1]).unwrap();
     let (mut peer, mut packet) = accept(&broker);
     if packet.payload() == [0] {
-        // It was on its way already.
+        // It was in flight already.
         peer.reset();
         (peer, packet) = accept(&broker);
     }
@@ -190,14 +191,14 @@ fn the_only_message_is_tried_on_and_blamed_only_when_there_is_another() {
 }
 
 #[test]
-fn a_loss_that_is_told_as_a_conflict_blames_nobody() {
+fn a_loss_reported_as_a_conflict_does_not_count() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).connect_budget(16, 1000, 0).start();
     let tokens = publish(&host, 2);
     host.connect();
     assert_eq!(end_links(&broker, 3), [0; 3]);
     while host.until("DISCONNECTED").status != ENOS_ERR_CONFLICT {}
-    // The other one goes away, and the host does not wait for as long as it was told.
+    // The other client goes away, and the host connects again before the announced time.
     host.connect();
     let mut peer = broker.accept_mqtt();
     assert_eq!([peer.answer_publish().payload()[0], peer.answer_publish().payload()[0]], [0, 1]);
@@ -280,7 +281,7 @@ fn a_cloud_that_answers_nobody_blames_nobody() {
     while seen.last() != Some(&1) || seen.len() < 5 {
         seen.push(Request::next(&mut peer).number);
     }
-    // The other one was tried, and nothing came of it.
+    // The other message was tried, without an answer as well.
     let request = Request::next(&mut peer);
     assert_eq!(request.number, 0, "after {seen:?}");
     request.answer(&mut peer, 200);

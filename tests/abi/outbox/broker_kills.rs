@@ -11,9 +11,9 @@ use support::host;
 use support::host::*;
 use support::mosquitto::Mosquitto;
 
-/// Messages that arrive before the broker's next death, at most.
+/// The most messages that arrive before the broker is killed again.
 const BETWEEN: usize = 60;
-/// Messages that wait, at most: the outbox itself holds more.
+/// The most messages that wait; the outbox could hold more.
 const BACKLOG: usize = 1000;
 
 #[test]
@@ -30,7 +30,7 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
     let start = Instant::now();
     let mut told = Told::default();
     std::thread::scope(|scope| {
-        // A device that reports all the time, online or not. When the test fails it ends, too.
+        // A device that reports all the time, online or not. It ends when the test fails.
         let stopped = Stop(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::SeqCst) {
@@ -44,7 +44,7 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
             }
         });
         for cycle in 0..cycles {
-            // On each link something arrives: a message under which the link is lost three times would be set aside.
+            // On each link a message arrives, because a message with three losses of the link would be suspected.
             while told.links <= cycle {
                 told.note(&host.next());
             }
@@ -74,7 +74,7 @@ fn every_message_arrives_in_order_however_often_the_broker_is_killed() {
     assert!(told.links >= cycles, "{} links only", told.links);
 }
 
-/// What the host heard.
+/// The events of the host.
 #[derive(Default)]
 struct Told {
     delivered: BTreeSet<u64>,
@@ -94,7 +94,7 @@ impl Told {
     }
 }
 
-/// Sets it when it goes.
+/// Sets the flag when it is dropped.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {

@@ -1,4 +1,5 @@
-//! Durable messages through the ABI: accepted whenever, in order, once each in a process's life, whatever ends.
+//! Durable messages through the ABI: accepted in any state, delivered in order, with one event each in a process,
+//! across losses and restarts.
 
 use enos::error::Status::*;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use super::device;
 /// Tokens of durable messages begin here.
 const TOKENS: u64 = 1 << 62;
 
-/// Numbered messages, accepted one by one; their tokens.
+/// Publishes numbered messages one by one; returns their tokens.
 fn publish(host: &Host, numbers: std::ops::Range<u32>) -> Vec<u64> {
     numbers.map(|number| host.publish_durable("t", number.to_string().as_bytes()).unwrap()).collect()
 }
@@ -24,7 +25,7 @@ fn number(packet: &Packet) -> u32 {
     std::str::from_utf8(packet.payload()).unwrap().parse().unwrap()
 }
 
-/// The next of these events, which come in this order and with no other outcome in between.
+/// These events must come next, in this order, with no other outcome in between.
 #[track_caller]
 fn delivered(host: &mut Host, tokens: &[u64]) {
     for token in tokens {
@@ -34,7 +35,7 @@ fn delivered(host: &mut Host, tokens: &[u64]) {
 }
 
 #[test]
-fn what_is_accepted_offline_goes_out_in_order_once_the_device_is_online() {
+fn messages_accepted_offline_are_sent_in_order_when_online() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     let tokens = publish(&host, 0..40);
@@ -48,7 +49,7 @@ fn what_is_accepted_offline_goes_out_in_order_once_the_device_is_online() {
     delivered(&mut host, &tokens);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!((host.waiting(), store.keys("out").len()), (0, 0), "nothing is kept that is through");
-    // And online they go out at once.
+    // Online they are sent at once.
     let tokens = publish(&host, 40..45);
     assert_eq!(take(&mut peer, 5), (40..45).collect::<Vec<_>>());
     delivered(&mut host, &tokens);
@@ -86,7 +87,7 @@ fn tokens_and_messages_survive_the_process() {
 }
 
 #[test]
-fn an_ack_out_of_its_turn_is_told_at_once() {
+fn an_ack_out_of_order_is_reported_at_once() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).start();
     host.connect();
@@ -116,7 +117,7 @@ fn a_change_of_client_id_and_of_credentials_loses_nothing() {
     peer.send(&connack(0));
     assert_eq!(take(&mut peer, 3), [0, 1, 2]);
     delivered(&mut host, &tokens);
-    // Another device has an outbox of its own in the same store.
+    // Another device has its own outbox in the same store.
     let other = device(&broker, &store).identity("pk", "other").start();
     assert_eq!(other.waiting(), 0);
 }

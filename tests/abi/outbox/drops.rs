@@ -1,4 +1,4 @@
-//! What the host sees of its outbox, and removes from it; and a message that EnOS cannot read.
+//! The outbox as the host sees it: listing and dropping messages, and a message that EnOS cannot read.
 
 use enos::error::Status::*;
 use serde_json::Value;
@@ -13,7 +13,7 @@ fn tokens(kept: &[Kept]) -> Vec<u64> {
 }
 
 #[test]
-fn what_waits_is_shown_in_order_and_can_be_dropped() {
+fn waiting_messages_are_listed_in_order_and_can_be_dropped() {
     let (broker, store) = (Broker::bind(), Store::new());
     let host = device(&broker, &store).start();
     let first = host.publish_durable("t", b"0").unwrap();
@@ -38,7 +38,7 @@ fn what_waits_is_shown_in_order_and_can_be_dropped() {
     }
     assert_eq!(host.drop_message(7), ENOS_ERR_NOT_FOUND);
     assert_eq!(tokens(&host.show_waiting()), [first, batch[0], batch[2], last]);
-    // The oldest makes room at once.
+    // Dropping the oldest frees its space at once.
     assert_eq!((host.drop_message(first), host.waiting()), (ENOS_OK, 5));
     host.connect();
     let mut peer = broker.accept_mqtt();
@@ -54,7 +54,7 @@ fn what_waits_is_shown_in_order_and_can_be_dropped() {
 }
 
 #[test]
-fn what_is_under_way_can_be_dropped_and_what_waits_behind_it_goes_on() {
+fn in_flight_messages_can_be_dropped_and_later_ones_go_on() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).inflight(1).start();
     host.connect();
@@ -73,7 +73,7 @@ fn what_is_under_way_can_be_dropped_and_what_waits_behind_it_goes_on() {
 }
 
 #[test]
-fn what_is_refused_while_it_is_being_dropped_is_no_dead_letter() {
+fn a_refusal_during_a_drop_makes_no_dead_letter() {
     let (broker, store, gate) = (Broker::bind(), Store::new(), Gate::default());
     let mut host = device(&broker, &store).start();
     host.connect();
@@ -103,7 +103,7 @@ fn what_is_refused_while_it_is_being_dropped_is_no_dead_letter() {
 }
 
 #[test]
-fn dead_letters_are_kept_within_the_limits_and_none_goes_untold() {
+fn dead_letters_keep_to_the_limits_and_each_removal_is_reported() {
     let (broker, store) = (Broker::bind(), Store::new());
     let mut host = device(&broker, &store).outbox_limits(120, 1 << 20, 0).start();
     host.connect();
@@ -129,7 +129,7 @@ fn dead_letters_are_kept_within_the_limits_and_none_goes_untold() {
     assert_eq!((tokens(&host.show_waiting()), tokens(&host.dead_letters())), (waiting, dead[3..].to_vec()));
 }
 
-/// As EnOS answers what it cannot read: it does not say which message it means.
+/// EnOS's answer to a message that it cannot read does not say which message it means.
 #[test]
 fn a_refusal_without_an_id_counts_when_one_message_waits_and_has_them_sent_one_by_one_before() {
     let (broker, store) = (Broker::bind(), Store::new());
@@ -139,7 +139,7 @@ fn a_refusal_without_an_id_counts_when_one_message_waits_and_has_them_sent_one_b
     let mut peer = broker.accept_mqtt();
     let requests: Vec<_> = (0..3).map(|_| Request::next(&mut peer)).collect();
     requests[1].answer_as(&mut peer, &Value::Null, 1220);
-    // The others are answered, and go out again all the same, for they come after it, or nobody knows.
+    // The others are answered, but are sent again, because they come after it, or because the outcome is unclear.
     requests[0].answer(&mut peer, 200);
     requests[2].answer(&mut peer, 200);
     assert_eq!(host.until("MESSAGE").topic, format!("{}_reply", requests[1].topic).as_bytes(), "a matter for the host");
@@ -171,7 +171,7 @@ fn the_simulated_cloud_cannot_read_a_message_of_an_earlier_library_and_the_rest_
     use support::desk::Desk;
     let (desk, store) = (Desk::active(|_| ()), Store::new());
     let host = Setup::device(desk.address()).storage(&store).start();
-    // It was accepted before such texts were refused.
+    // An earlier version accepted such texts.
     let bad = host.post_flags(r#"{"measurepoints":{"n":"??????"},"time":1700000000000}"#, KEPT).unwrap();
     let good = posts(&host, 2..6);
     host.destroy();
@@ -187,7 +187,7 @@ fn the_simulated_cloud_cannot_read_a_message_of_an_earlier_library_and_the_rest_
     assert!(good.iter().all(|token| outcomes.contains(&(*token, ENOS_OK))), "{outcomes:?}");
 }
 
-/// Changes a text in the stored messages, as a library would have stored it.
+/// Changes a text in the stored messages, with a valid checksum.
 fn reseal(store: &Store, from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let mut changed = 0;

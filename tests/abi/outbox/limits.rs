@@ -37,7 +37,7 @@ fn a_full_outbox_refuses_and_tells_once_when_there_is_room() {
         peer.answer_publish();
     }
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    // Whatever comes later: the marker's outcome is behind all of it.
+    // The marker's outcome comes after all other events.
     let marker = host.publish("marker", b"", 0).unwrap();
     while host.until("DELIVERED").token != marker {}
     let rooms = host.seen.iter().filter(|told| told.name == "ROOM").count();
@@ -57,7 +57,7 @@ fn bytes_are_limited_as_well() {
     let info = host.outbox_info().unwrap();
     assert!((9..=11).contains(&taken) && info.bytes <= 10_000 && info.messages == taken, "{taken}");
     host.destroy();
-    // The limits are those of the process that has them; what was accepted stays.
+    // A process uses its own limits; accepted messages stay.
     let host = device(&broker, &store).outbox_limits(5, 4096, REFUSE).start();
     assert_eq!(host.outbox_info().unwrap().bytes, info.bytes, "found again without reading it");
     assert_eq!(host.publish_durable("t", b""), Err(ENOS_ERR_QUEUE_FULL));
@@ -74,7 +74,7 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     }
     let info = host.outbox_info().unwrap();
     assert_eq!((info.messages, info.dropped), (5, 7));
-    // A batch that does not fit drops as many as it takes, and so do bytes.
+    // A batch that does not fit drops as many messages as necessary; the limit of bytes does as well.
     let small = Setup::device(nobody()).storage(&Store::new()).outbox_limits(10, 10_000, DROP_OLDEST).create();
     let tokens_of_small: Vec<_> = (0..10u8).map(|n| small.publish_durable("t", &[n]).unwrap()).collect();
     let two = Durable { topic: Some("t"), payload: b"2", flags: 0 };
@@ -92,7 +92,7 @@ fn an_outbox_that_drops_its_oldest_tells_of_each() {
     exactly_once(&tokens, &host.seen);
 }
 
-/// The rate is set low: the backlog takes a second or more, and live data does not wait behind it.
+/// The rate is low: the backlog takes a second or more, and live data does not wait for it.
 #[test]
 fn live_data_is_not_starved_by_a_backlog() {
     const BACKLOG: usize = 120;
@@ -114,7 +114,7 @@ fn live_data_is_not_starved_by_a_backlog() {
         while host.until("DELIVERED").token != token {}
         slowest = slowest.max(asked.elapsed());
         live += 1;
-        std::thread::sleep(Duration::from_millis(10)); // a device that reports a hundred times a second
+        std::thread::sleep(Duration::from_millis(10)); // a device that reports 100 times a second
     }
     let took = start.elapsed();
     host.destroy();

@@ -26,12 +26,12 @@ fn posts_with(host: &Host, numbers: std::ops::Range<u32>, flags: u32) -> Vec<u64
     numbers.map(|number| host.post_flags(&params(number), flags).unwrap()).collect()
 }
 
-/// Numbered posts that stay until they are answered.
+/// Numbered posts with UNTIL_REPLY.
 fn posts(host: &Host, numbers: std::ops::Range<u32>) -> Vec<u64> {
     posts_with(host, numbers, KEPT)
 }
 
-/// A post as the cloud sees it.
+/// A post as it arrives at the cloud.
 struct Request {
     id: Value,
     topic: String,
@@ -40,7 +40,7 @@ struct Request {
 }
 
 impl Request {
-    /// The next post, acknowledged; the reply topic is granted when it is asked for.
+    /// The next post, acknowledged; a SUBSCRIBE for the reply topic is granted.
     fn next(peer: &mut Peer) -> Request {
         loop {
             let packet = peer.read();
@@ -62,7 +62,7 @@ impl Request {
         self.answer_as(peer, &self.id, code);
     }
 
-    /// With this in the place of its id.
+    /// The answer with this id.
     fn answer_as(&self, peer: &mut Peer, id: &Value, code: i64) {
         let body = json!({"id": id, "code": code, "message": "as told", "data": {}}).to_string();
         peer.send(&publish(format!("{}_reply", self.topic).as_bytes(), body.as_bytes(), None));

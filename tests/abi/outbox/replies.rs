@@ -1,4 +1,5 @@
-//! Posts that stay until EnOS has answered 200: what is sent again, what is set aside, what goes as late data.
+//! Posts that stay until EnOS has answered 200: which are sent again, which become dead letters, which are sent as late
+//! data.
 
 use enos::error::Status::*;
 use enos_sim::Event;
@@ -21,7 +22,7 @@ fn online(set: impl FnOnce(Setup) -> Setup) -> (Host, Peer, Broker) {
     (host, peer, broker)
 }
 
-/// Well, and in trouble: its 2nd reply is a 500, its 3rd never comes.
+/// Without faults, and with faults: the 2nd reply is a 500, the 3rd never comes.
 #[test]
 fn the_simulated_cloud_gets_each_post_until_it_has_answered_it() {
     for (count, inflight, faults) in [(30, 100, &[][..]), (4, 1, &["reply=2:code=500", "reply=3:silence"])] {
@@ -41,14 +42,14 @@ fn the_simulated_cloud_gets_each_post_until_it_has_answered_it() {
 }
 
 #[test]
-fn a_code_that_may_pass_has_the_post_sent_again_and_all_behind_it() {
+fn after_a_temporary_refusal_the_post_and_all_behind_it_are_sent_again() {
     let (mut host, mut peer, _broker) = online(|setup| setup);
     let tokens = posts_with(&host, 0..3, KEPT);
     let first: Vec<_> = (0..3).map(|_| Request::next(&mut peer)).collect();
     assert_eq!(first.iter().map(|request| request.number).collect::<Vec<_>>(), [0, 1, 2]);
     first[0].answer(&mut peer, 200);
     first[1].answer(&mut peer, 500);
-    // The third is through as far as EnOS is concerned, but it comes after the second.
+    // EnOS has accepted the third, but it is sent again after the second.
     first[2].answer(&mut peer, 200);
     for number in [1, 2] {
         let request = Request::next(&mut peer);
@@ -64,7 +65,7 @@ fn a_code_that_may_pass_has_the_post_sent_again_and_all_behind_it() {
 }
 
 #[test]
-fn each_code_that_may_pass_is_tried_again() {
+fn each_temporary_refusal_is_retried() {
     parallel::each(&[429, 500, 599, 6205, 6305], |code| {
         let (mut host, mut peer, _broker) = online(|setup| setup);
         let tokens = posts_with(&host, 0..1, KEPT);
@@ -79,7 +80,7 @@ fn each_code_that_may_pass_is_tried_again() {
 }
 
 #[test]
-fn a_code_for_good_sets_the_post_aside_and_the_next_ones_go_on() {
+fn a_final_refusal_makes_a_dead_letter_and_the_next_posts_go_on() {
     let (mut host, mut peer, _broker) = online(|setup| setup);
     let tokens = posts_with(&host, 0..3, KEPT);
     for code in [200, 1206, 200] {
@@ -155,7 +156,7 @@ fn a_post_is_stamped_or_goes_without_a_time_as_the_host_wants() {
 }
 
 #[test]
-fn what_could_never_succeed_is_not_accepted() {
+fn messages_that_can_never_succeed_are_not_accepted() {
     let (host, _peer, _broker) = online(|setup| setup);
     for params in [
         r#"{"measurepoints":{"t":1}}"#,
@@ -167,7 +168,7 @@ fn what_could_never_succeed_is_not_accepted() {
     ] {
         assert_eq!(host.post_flags(params, KEPT), Err(ENOS_ERR_INVALID_ARG), "{params}");
     }
-    // What other readers would not read: neither durable nor at once, and in no answer.
+    // JSON that other readers would refuse: not accepted in durable posts, other posts, or answers.
     for value in [r#""\ud800""#, "1e999", r#"{"a":1,"a":2}"#] {
         let params = format!(r#"{{"measurepoints":{{"t":{value}}},"time":1700000000000}}"#);
         assert_eq!(host.post_flags(&params, KEPT), Err(ENOS_ERR_INVALID_ARG), "{params}");

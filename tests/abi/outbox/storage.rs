@@ -1,4 +1,4 @@
-//! The outbox and its storage: what each message costs there, and what comes of a storage that fails, fills up or garbles.
+//! The outbox and its storage: the cost of a message, and a storage that fails, fills up or damages values.
 
 use enos::error::Status::*;
 use support::broker::*;
@@ -14,7 +14,7 @@ fn payloads(count: usize, len: usize) -> Vec<Vec<u8>> {
     (0..count).map(|n| vec![n as u8; len]).collect()
 }
 
-/// A device online with a broker that acknowledges all.
+/// A device that is online with a broker that acknowledges everything.
 fn obliged(setup: Setup, broker: &Broker) -> (Host, std::thread::JoinHandle<Vec<Packet>>) {
     let mut host = setup.start();
     host.connect();
@@ -23,21 +23,21 @@ fn obliged(setup: Setup, broker: &Broker) -> (Host, std::thread::JoinHandle<Vec<
     (host, thread)
 }
 
-/// What was published, once the client is gone.
+/// The published messages, when the client is gone.
 fn published(host: Host, thread: std::thread::JoinHandle<Vec<Packet>>) -> Vec<Vec<u8>> {
     host.destroy();
     let packets = thread.join().unwrap();
     packets.iter().filter(|packet| packet.kind == PUBLISH).map(|packet| packet.payload().to_vec()).collect()
 }
 
-/// The bound: a store and an erase for each message or batch, and an index in 16 stores and in 16 erases, which is one
-/// and the same while a device is online. Each opening of the queue may add an index or two.
+/// The bound: a store and an erase for each message or batch, and one index for 16 stores and for 16 erases, which is
+/// the same index while a device is online. Each opening of the queue may add an index or two.
 #[test]
 fn a_message_costs_two_calls_and_a_sixteenth() {
     const MESSAGES: usize = 1600;
     const INDEXES: usize = MESSAGES / 16;
     let (broker, store) = (Broker::bind(), Store::new());
-    // Accepted offline and sent later: both ends move on their own, and each has its index.
+    // Accepted offline and sent later: both ends move separately, and each stores its index.
     let host = device(&broker, &store).start();
     assert_eq!(host.waiting(), 0);
     store.calls();
@@ -54,10 +54,10 @@ fn a_message_costs_two_calls_and_a_sixteenth() {
     let calls = store.calls();
     println!("sending them: {calls:?}");
     assert_eq!(calls.erases, MESSAGES);
-    // One index of the queue; the budget's record is stored around the CONNECT.
+    // One index of the queue. The budget's record is stored before and after the CONNECT.
     assert!(calls.stores <= INDEXES + 6, "{calls:?}");
     assert!(calls.loads <= MESSAGES + 4, "{calls:?}");
-    // Online, a message at a time: nothing is read at all, and mostly both ends share an index.
+    // Online, one message at a time: nothing is read, and mostly both ends share an index.
     for number in 0..MESSAGES {
         host.publish_durable("t", &number.to_le_bytes()).unwrap();
         if number % 10 == 9 {
@@ -76,7 +76,7 @@ fn a_batch_costs_one_store_and_one_erase_and_goes_out_in_order() {
     let (broker, store) = (Broker::bind(), Store::new());
     let host = device(&broker, &store).start();
     assert_eq!(host.waiting(), 0);
-    // The first of all has an index to store as well.
+    // The very first message also stores an index.
     host.publish_durable("t", b"first").unwrap();
     store.calls();
     let payloads = payloads(200, 100);
@@ -121,7 +121,7 @@ fn a_batch_is_taken_whole_or_not_at_all() {
 
 #[test]
 fn a_storage_that_fails_is_told_to_the_caller_and_nothing_is_kept() {
-    // A full one stores nothing; another has stored, and cannot promise it.
+    // A full storage stores nothing; another one has stored the value, but cannot guarantee it.
     for all_the_same in [false, true] {
         let (broker, store) = (Broker::bind(), Store::new());
         let mut host = device(&broker, &store).start();
@@ -159,7 +159,7 @@ fn a_large_message_is_spread_over_records_and_comes_out_whole() {
 }
 
 #[test]
-fn a_record_that_is_garbled_is_skipped_told_and_kept_apart() {
+fn a_damaged_record_is_reported_and_becomes_a_dead_letter() {
     type Harm = fn(&mut Vec<u8>);
     let harms: [(&str, Harm); 4] = [
         ("a bit", |bytes| bytes[40] ^= 4),
@@ -217,7 +217,7 @@ fn a_message_that_only_a_later_version_knows_is_a_dead_letter_and_the_rest_goes_
     assert!(!store.has("out"));
 }
 
-/// The bound at the first use: both indexes, the pages around both ends, and no more, however long the queue is.
+/// The bound at the first use: both indexes and the pages around both ends, however long the queue is.
 #[test]
 fn a_long_backlog_is_opened_without_reading_it() {
     for backlog in [1, 100, 20_000] {
@@ -228,7 +228,7 @@ fn a_long_backlog_is_opened_without_reading_it() {
         }
         host.destroy();
         let host = device(&broker, &store).start();
-        // The client's own records are read when it is made.
+        // The client's own records are read when it is created.
         let before = store.calls();
         assert_eq!(host.waiting(), backlog);
         let calls = store.calls();

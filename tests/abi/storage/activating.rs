@@ -1,4 +1,4 @@
-//! Storage that does wrong during an activation: the one secret is not lost, and there is no second activation.
+//! A failing storage during an activation: the secret is not lost, and there is no second activation.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use support::parallel;
 use super::device;
 use super::wrong::{Wrong, CODE};
 
-/// What the storage holds in the end is what the cloud has given: the next process logs in as the device.
+/// In the end the storage has the cloud's secret, and the next process logs in as the device.
 #[track_caller]
 fn check_kept(desk: &Desk, store: &Store, key: &str) {
     let before = desk.modes_of(key).len();
@@ -18,14 +18,14 @@ fn check_kept(desk: &Desk, store: &Store, key: &str) {
     assert_eq!(desk.modes_of(key)[before..], [2], "after a restart");
 }
 
-/// An activation in which a call goes wrong.
+/// An activation in which a call of the storage fails.
 #[derive(Debug)]
 struct Case {
     at: usize,
     #[expect(dead_code, reason = "it is shown when the case fails")]
     call: String,
     wrong: Wrong,
-    /// Each call after it goes wrong as well, until the device has told.
+    /// Each later call fails as well, until the device has reported it.
     lasting: bool,
 }
 
@@ -47,7 +47,7 @@ impl Case {
             store.mend();
         }
         host.loop_until(|host| host.state() == ONLINE);
-        // AUTO's first method is right here: one login as product, one as the device.
+        // AUTO's first method is right here: one product-secret login, one device login.
         assert_eq!(desk.modes_of(&key), [3, 2], "{:#?}", host.seen);
         for failed in host.told("PERSIST_FAILED") {
             assert_eq!((&failed.secret, failed.detail_code), (&desk.secret(&key), wrong.code()), "{failed:?}");
@@ -60,8 +60,8 @@ impl Case {
 }
 
 #[test]
-fn any_call_of_an_activation_may_go_wrong() {
-    // An undisturbed activation tells how many calls there are.
+fn any_storage_call_of_an_activation_may_fail() {
+    // An activation without faults counts the calls.
     let (desk, store, calls) = (Desk::inactive(|_| ()), Store::new(), Arc::new(Mutex::new(Vec::new())));
     let noted = Arc::clone(&calls);
     store.answer(move |request| {
@@ -81,7 +81,7 @@ fn any_call_of_an_activation_may_go_wrong() {
     let mut cases = Vec::new();
     for (at, (is_store, call)) in (1..).zip(&*calls) {
         for wrong in Wrong::ALL {
-            // To misread what is not there is no fault.
+            // Misreading a missing value is not a fault.
             if *is_store || matches!(wrong, Wrong::Fails | Wrong::Babbles | Wrong::TooSmall) {
                 cases.extend([false, true].map(|lasting| Case { at, call: call.clone(), wrong, lasting }));
             }
@@ -93,7 +93,7 @@ fn any_call_of_an_activation_may_go_wrong() {
     parallel::each(&cases, |case| case.check(&desk));
 }
 
-/// A device whose secret has arrived, and whose storage takes nothing.
+/// A device whose secret has arrived, and whose storage accepts nothing.
 fn unsaved(desk: &Desk) -> (Store, Host) {
     let store = Store::new();
     store.fail(CODE, false);
@@ -104,14 +104,14 @@ fn unsaved(desk: &Desk) -> (Store, Host) {
     (store, host)
 }
 
-/// That it is told over and over, and what a long disconnect does to that, is shown in virtual time.
+/// A test in virtual time covers the repeated event, and a long disconnect.
 #[test]
-fn a_secret_that_is_in_no_storage_is_told_again_and_not_let_go() {
+fn an_unsaved_secret_is_reported_again_and_kept() {
     let desk = Desk::with_devices([DEVICE_KEY]);
     let (store, mut host) = unsaved(&desk);
     assert_eq!(host.client().destroy(), ENOS_ERR_UNSAVED_SECRET);
 
-    // It is kept while the host is offline, and connect resumes it without a CONNECT.
+    // The activation is kept while the host is offline, and connect resumes it without a CONNECT.
     host.disconnect();
     assert_eq!(host.until("DISCONNECTED").status, ENOS_OK);
     host.loop_until(|host| desk.cloud.online().is_empty() && host.told("PERSIST_FAILED").len() == 2);
@@ -134,14 +134,14 @@ fn a_secret_that_is_in_no_storage_is_told_again_and_not_let_go() {
 }
 
 #[test]
-fn a_secret_saved_by_hand_is_gone_on_with_and_given_to_the_next_process() {
+fn a_secret_saved_by_hand_is_used_and_passed_to_the_next_process() {
     let desk = Desk::with_devices([DEVICE_KEY]);
     let (store, mut host) = unsaved(&desk);
     let by_hand = host.seen[0].secret.clone().unwrap();
     assert_eq!((host.activation_saved(), host.activation_saved()), (ENOS_OK, ENOS_ERR_STATE));
     host.loop_until(|host| host.state() == ONLINE);
     assert_eq!((desk.modes(), store.has("secrets.0")), (vec![3, 2], false));
-    host.destroy(); // the host has it
+    host.destroy(); // the host has saved it
 
     Setup::at(desk.address()).device_secret(&by_hand).storage(&store).create().online();
     assert_eq!(desk.modes(), [3, 2, 2]);

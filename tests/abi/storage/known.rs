@@ -1,21 +1,19 @@
-//! A device that has its secret, on a storage that cannot be read: it waits, and is never activated.
+//! A device with a stored secret, and a storage that cannot be read: the device waits, and is never activated again.
 
 use std::collections::BTreeMap;
 
 use enos::error::Status::*;
-use enos::protocol::{Identity, Standing};
-use enos::storage::contents::StoredSecret;
+use enos::protocol::{DeviceSecret, Identity, Secret, Standing};
 use enos::storage::record::{encode, Role};
-use enos::storage::secrets::StoredSecrets;
+use enos::storage::secrets::{self, StoredSecrets};
 use support::desk::Desk;
 use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY};
 use support::parallel;
-use zeroize::Zeroizing;
 
 use super::device;
 use super::wrong::Wrong;
 
-/// A cloud, and the storage of a device that was activated by it.
+/// A cloud, and the storage of a device that it has activated.
 fn activated() -> (Desk, Store) {
     let (desk, store) = (Desk::with_devices([DEVICE_KEY]), Store::new());
     device(&desk, DEVICE_KEY, &store).create().online_as_new();
@@ -32,11 +30,12 @@ fn put(store: &Store, device_key: &str, role: Role, data: &[u8]) {
     store.records().insert(key, record.to_vec());
 }
 
-fn stored(secret: &str) -> StoredSecret {
-    StoredSecret { secret: Zeroizing::new(secret.as_bytes().to_vec()), asset_id: None }
+fn stored(secret: &str) -> DeviceSecret {
+    let secret = Secret::new(secret.as_bytes()).unwrap();
+    DeviceSecret { secret, asset_id: None, standing: Standing::Unproven, brought_by: 0 }
 }
 
-/// The loads of one record of secrets, or of both, go wrong each time until that has been told.
+/// The loads of one record of secrets, or of both, fail until that has been reported.
 fn unreadable(role: &'static str, wrong: Wrong) {
     let (desk, store) = activated();
     let before = secrets(&store);
@@ -59,7 +58,7 @@ fn unreadable(role: &'static str, wrong: Wrong) {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_no_reason_to_be_activated() {
+fn a_secret_that_cannot_be_read_causes_no_activation() {
     let roles = ["secrets.", "secrets.0", "secrets.1"];
     let cases: Vec<_> = roles.into_iter().flat_map(|role| Wrong::ALL.map(|wrong| (role, wrong))).collect();
     parallel::each(&cases, |&(role, wrong)| {
@@ -69,11 +68,11 @@ fn a_secret_that_cannot_be_read_is_no_reason_to_be_activated() {
     });
 }
 
-/// Whatever the roles that they have there: the one in use, the one before it, one that no login has confirmed.
+/// For all roles: the one in use, the previous one, one that no login has confirmed.
 #[test]
 fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
     let pending = |secret: &str| {
-        let data = stored(secret).encode().unwrap();
+        let data = secrets::encode(&stored(secret)).unwrap();
         [&[1][..], &(data.len() as u32).to_le_bytes(), &data].concat()
     };
     for genuine in 0..3 {
@@ -82,8 +81,8 @@ fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
         let secret = desk.secret(DEVICE_KEY).unwrap();
         let texts: Vec<&str> = (0..3).map(|n| if n == genuine { &secret } else { "another" }).collect();
         let store = Store::new();
-        put(&store, DEVICE_KEY, Role::Secret, &stored(texts[0]).encode().unwrap());
-        put(&store, DEVICE_KEY, Role::Previous, &stored(texts[1]).encode().unwrap());
+        put(&store, DEVICE_KEY, Role::Secret, &secrets::encode(&stored(texts[0])).unwrap());
+        put(&store, DEVICE_KEY, Role::Previous, &secrets::encode(&stored(texts[1])).unwrap());
         put(&store, DEVICE_KEY, Role::Pending, &pending(texts[2]));
         let before = store.records().clone();
         let mut host = device(&desk, DEVICE_KEY, &store).create();
@@ -94,14 +93,14 @@ fn the_secrets_of_version_0_1_are_tried_and_stay_where_they_are() {
             before.iter().all(|(key, value)| store.records().get(key) == Some(value)),
             "an older library needs them"
         );
-        // What is written now is read in their place, and begins with what worked.
+        // The new records are read instead, and begin with the secret that worked.
         let connects = desk.connects();
         device(&desk, DEVICE_KEY, &store).create().online();
         assert_eq!(desk.connects(), connects + 1, "{genuine}");
     }
 }
 
-/// The genuine secret stands among seven others, in each place. The budget makes that take its time.
+/// The genuine secret is at each place among seven others. The budget makes this test slow.
 #[test]
 fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
     let keys: Vec<String> = (0..8).map(|place| format!("place-{place}")).collect();
@@ -111,7 +110,7 @@ fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
         device(&desk, key, &store).create().online_as_new();
         let genuine = desk.secret(key).unwrap();
         let others = keys.iter().map(|other| if other == key { &genuine } else { other });
-        let secrets = others.map(|secret| (Standing::Unproven, stored(secret))).collect();
+        let secrets = others.map(|secret| stored(secret)).collect();
         let store = Store::new();
         put(&store, key, Role::Secrets(0), &StoredSecrets { number: 1, secrets }.encode().unwrap());
         let mut host = device(&desk, key, &store).connect_budget(3, 1_000, 10).create();
@@ -122,7 +121,7 @@ fn each_of_eight_secrets_is_tried_within_the_connect_budget() {
 }
 
 #[test]
-fn records_that_are_a_help_only_may_be_lost() {
+fn optional_records_may_be_lost() {
     let cases: Vec<_> = ["sign", "budget"].into_iter().flat_map(|role| Wrong::ALL.map(|wrong| (role, wrong))).collect();
     parallel::each(&cases, |&(role, wrong)| {
         let (desk, store) = activated();
@@ -132,10 +131,10 @@ fn records_that_are_a_help_only_may_be_lost() {
     });
 }
 
-/// That a store says NOT_FOUND where there is a value cannot be noticed. The cloud refuses a device that is active, and
-/// nothing that is stored is touched.
+/// A false NOT_FOUND cannot be noticed. The cloud refuses to activate an active device, and the stored records are not
+/// changed.
 #[test]
-fn a_storage_that_denies_its_secret_costs_no_more_than_the_time_that_it_does() {
+fn a_false_not_found_does_not_change_the_stored_secret() {
     let (desk, store) = activated();
     let before = secrets(&store);
     let held = before.clone();

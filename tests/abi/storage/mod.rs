@@ -10,7 +10,7 @@ mod wrong;
 use support::desk::Desk;
 use support::host::{Setup, Store};
 
-/// A device of this cloud's that may be activated.
+/// A device of this cloud that may be activated.
 fn device(desk: &Desk, key: &str, store: &Store) -> Setup {
     Setup::product(desk.address(), store).identity("pk", key).reconnect(100, 1_000)
 }

@@ -1,4 +1,4 @@
-//! What the stored stamps of earlier CONNECTs make the next process do.
+//! The effect of the stored time stamps of earlier CONNECTs on the next process.
 
 use enos::error::Status::*;
 use enos::protocol::Identity;
@@ -10,8 +10,8 @@ use support::host::{Store, DEVICE_KEY, ONLINE, PRODUCT_KEY, WAITING};
 
 use super::device;
 
-/// A device starts with these stamps in its storage, of this boot or another, and with a window in which they count: it
-/// goes online at once, or no CONNECT goes out, and none is due before the time given.
+/// A device starts with these time stamps in its storage, of this boot or another, and with this window. It goes online
+/// at once, or it sends no CONNECT, and none is due before the given time.
 #[track_caller]
 fn start(boot_id: &str, stamps_ms: Vec<u64>, window_ms: u64, waits_until: Option<u64>) {
     let (desk, store) = (Desk::with_devices([DEVICE_KEY]), Store::new());
@@ -29,7 +29,7 @@ fn start(boot_id: &str, stamps_ms: Vec<u64>, window_ms: u64, waits_until: Option
     host.connect();
     host.loop_until(|host| host.state() == WAITING);
     assert!(earliest_ms.saturating_sub(boottime_ms()) > 1_000, "this test needs a window that is not over");
-    // What is left is minutes: a tenth of a second shows that it is not now.
+    // The wait is minutes, so a tenth of a second is enough to show it.
     assert_eq!((host.wait(ONLINE, 100), desk.connects()), (ENOS_ERR_TIMEOUT, 0));
 }
 
@@ -37,10 +37,10 @@ fn start(boot_id: &str, stamps_ms: Vec<u64>, window_ms: u64, waits_until: Option
 fn stamps_of_this_boot_count_from_when_they_were_made() {
     let (boot, now) = (boot_id().unwrap(), boottime_ms());
     start(boot, vec![now - 3, now - 2, now - 1], 3_600_000, Some(now + 3_599_000));
-    // Long ago, or one less: there is room.
+    // Old stamps, or one less: there is room in the budget.
     start(boot, vec![now.saturating_sub(2_000); 3], 1_500, None);
     start(boot, vec![now - 1], 1_500, None);
-    // From the future, as of an attempt that its process did not survive: as if made just now.
+    // A stamp from the future, of an attempt whose process has died, counts as made now.
     start(boot, vec![u64::MAX; 3], 3_600_000, Some(now + 3_599_000));
 }
 
@@ -48,7 +48,7 @@ fn stamps_of_this_boot_count_from_when_they_were_made() {
 fn stamps_of_another_boot_count_from_the_start_of_this_one() {
     let uptime = boottime_ms();
     let other = "00000000-0000-4000-8000-000000000000";
-    // They are larger than this boot's clock: on its time line they would lie in the future.
+    // They are larger than this boot's clock, and would be in the future.
     let stamps = vec![uptime + 1_000_000, uptime + 1_000_001, uptime + 1_000_002];
     if uptime > 1_000 {
         start(other, stamps.clone(), (uptime - 1).min(3_600_000), None);
@@ -59,7 +59,7 @@ fn stamps_of_another_boot_count_from_the_start_of_this_one() {
 }
 
 #[test]
-fn stamps_of_nobody_knows_which_boot_count_in_full() {
+fn stamps_of_an_unknown_boot_count_in_full() {
     let now = boottime_ms();
     start("", vec![now - 3, now - 2, now - 1], 3_600_000, Some(now + 3_599_000));
 }

@@ -1,4 +1,4 @@
-//! Which thread runs the storage's code, and whom it holds up: nobody but its own client's loop.
+//! Which thread runs the storage's callbacks, and what they block: only the loop of their own client.
 
 use std::collections::BTreeSet;
 use std::ptr::{null, null_mut};
@@ -41,7 +41,7 @@ fn the_callbacks_run_on_the_thread_that_loops() {
 fn name(here: ThreadId) -> String {
     match thread::current().id() == here {
         true => "here".to_owned(),
-        // The library's own is no thread of Rust's naming: the kernel knows what it is called.
+        // The library's thread has no name in Rust, so ask the kernel.
         false => std::fs::read_to_string("/proc/thread-self/comm").unwrap().trim_end().to_owned(),
     }
 }
@@ -54,7 +54,7 @@ fn two_devices_share_a_storage_one_call_at_a_time() {
     let peak = Arc::clone(&most);
     store.answer(move |_| {
         peak.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
-        // Room for the other one to come in, if it could.
+        // Time for the other thread to enter, if it could.
         (0..50).for_each(|_| thread::yield_now());
         inside.fetch_sub(1, SeqCst);
         None
@@ -74,7 +74,7 @@ fn two_devices_share_a_storage_one_call_at_a_time() {
     assert!(keys.iter().all(|key| desk.modes_of(key) == [3, 2, 2]), "each has its own secret");
 }
 
-/// Before the login, and in the middle of storing a secret that no event has told of: that is not to be saved by hand.
+/// Before the login, and while storing a secret that no event has reported yet; that one cannot be saved by hand.
 #[test]
 fn a_storage_that_does_not_come_back_holds_up_nobody_else() {
     for (call, state) in [("sign", CONNECTING), ("secrets", PERSISTING)] {
@@ -90,7 +90,7 @@ fn a_storage_that_does_not_come_back_holds_up_nobody_else() {
         host.connect();
         gate.wait_for_arrival();
 
-        // While its callback runs, the client can be asked and told, and another one does all that it does.
+        // While its callback runs, calls on the client work, and another client works normally.
         assert_eq!(host.state(), state);
         assert_eq!(host.publish("t", b"", 0), Err(ENOS_ERR_STATE));
         assert_eq!((host.activation_saved(), host.run_loop(0)), (ENOS_ERR_STATE, ENOS_ERR_STATE));
@@ -143,13 +143,13 @@ fn a_callback_that_calls_the_library_is_refused() {
     assert_eq!(desk.modes(), [3, 2]);
 }
 
-/// A slow storage holds it up for one call at a time, and a flood of events for a few hundred.
+/// A slow storage blocks it for one call at a time, and a flood of events for a few hundred events.
 #[test]
 fn a_loop_that_does_not_wait_calls_the_storage_once_and_tells_a_bounded_number_of_events() {
     let (desk, store, calls) = (Desk::with_devices([DEVICE_KEY]), Store::new(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&calls);
     store.answer(move |request| {
-        // The outbox opens its two records together.
+        // The outbox opens its two records in one call.
         let is_second = request.key.starts_with("index.1");
         counted.fetch_add(usize::from(!is_second), SeqCst);
         None

@@ -11,7 +11,7 @@ use support::host::*;
 
 type Call = (&'static str, fn(Client));
 
-/// All that do not wait, whatever the storage does.
+/// The calls that do not wait, whatever the storage does.
 const FREE: [Call; 17] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
     ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
@@ -32,7 +32,7 @@ const FREE: [Call; 17] = [
     ("enos_client_loop_start", |client| assert_eq!(client.loop_start(), ENOS_ERR_STATE)),
 ];
 
-/// Those that use the storage themselves, or wait for the loop's thread or the end of all of it.
+/// The calls that use the storage themselves, or that wait for the loop.
 const WAIT: [&str; 5] = [
     "enos_client_publish_batch",
     "enos_client_outbox_each",

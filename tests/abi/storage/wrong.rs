@@ -1,27 +1,27 @@
-//! What a storage can do wrong.
+//! The faults of a storage.
 
 use enos::storage::record::{encode, Role};
 use support::host::{Asked, Request, NOT_FOUND, TOO_SMALL};
 
-/// What a call that fails returns.
+/// The code of a failing call.
 pub const CODE: i32 = -77;
 
-/// What goes wrong with a call.
+/// A fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// It fails with [`CODE`]; nothing is read, written or erased.
     Fails,
-    /// It answers with a number that is no answer.
+    /// It returns an invalid number.
     Babbles,
-    /// A load calls every buffer too small.
+    /// A load returns TOO_SMALL for every buffer.
     TooSmall,
-    /// A load says that there is no such key.
+    /// A load returns NOT_FOUND.
     Denies,
-    /// A load gives half of the value; a store keeps half of it, and says that all is well.
+    /// A load returns half of the value; a store stores half of it, and returns OK.
     Halves,
-    /// A load or a store turns a bit over, and says that all is well.
+    /// A load or a store flips a bit, and returns OK.
     FlipsABit,
-    /// A load gives the record of another device; a store or an erase says that all is well, and changes nothing.
+    /// A load returns the record of another device; a store or an erase returns OK, and changes nothing.
     MixesUp,
 }
 
@@ -29,7 +29,7 @@ impl Wrong {
     pub const ALL: [Wrong; 7] =
         [Wrong::Fails, Wrong::Babbles, Wrong::TooSmall, Wrong::Denies, Wrong::Halves, Wrong::FlipsABit, Wrong::MixesUp];
 
-    /// The code in the event that tells of it.
+    /// The code in the event that reports it.
     pub fn code(self) -> i32 {
         if self == Wrong::Fails {
             CODE
@@ -38,7 +38,7 @@ impl Wrong {
         }
     }
 
-    /// Does this in the place of what the library asks for.
+    /// Applies the fault instead of performing the call.
     pub fn answer(self, request: &mut Request) -> i32 {
         let change = |mut value: Vec<u8>| {
             let middle = value.len() / 2;
@@ -67,7 +67,7 @@ impl Wrong {
     }
 }
 
-/// A whole record of the same role, but another device's.
+/// A complete record of the same role, of another device.
 fn strangers_record(key: &str) -> Vec<u8> {
     let roles =
         [Role::Secrets(0), Role::Secrets(1), Role::Secret, Role::Previous, Role::Pending, Role::Sign, Role::Budget];

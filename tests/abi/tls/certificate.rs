@@ -1,4 +1,4 @@
-//! The device's own certificate: what brokers that demand one make of it, and what is said when they refuse.
+//! The device's own certificate: brokers that require one, and the errors when they refuse.
 #![cfg(feature = "tls")]
 
 use enos::error::Status::*;
@@ -12,10 +12,10 @@ use support::host::{Host, Setup, Store, DEVICE_SECRET, PRODUCT_SECRET};
 use support::mosquitto::Mosquitto;
 use support::tls::{local, want_certificate, Pki, TlsBroker};
 
-/// Mosquitto behind TLS, which demands certificates of this authority.
+/// Mosquitto with TLS, which requires certificates of this authority.
 fn demanding(pki: &Pki, more: &str) -> Mosquitto {
     let [cert, key] = pki.write("server", &pki.server());
-    // Mosquitto gives up root before it reads.
+    // Mosquitto drops root before it reads the files.
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     Mosquitto::start_with(&format!(
@@ -70,7 +70,7 @@ fn a_refusal_after_the_connect_costs_a_connect_and_no_credentials() {
         context.set_min_proto_version(Some(SslVersion::TLS1_3)).unwrap();
         want_certificate(context, &pki.root);
     });
-    // AUTO would go on to the other sign method after two brokers that hang up on a CONNECT; this is no such thing.
+    // AUTO would change to the other sign method after two brokers that hang up on a CONNECT; this case does not count.
     let mut host = Setup::secure(&broker.uri(), &pki.ca()).start();
     host.connect();
     for _ in 0..4 {
@@ -81,7 +81,7 @@ fn a_refusal_after_the_connect_costs_a_connect_and_no_credentials() {
     let pair = pki.device("dk", KeyKind::EcP256);
     let mut host = Setup::secure(&broker.uri(), &pki.ca()).tls(Some(&pki.ca()), Some(&pair)).start();
     host.connect();
-    // Those in the backlog are of the device before.
+    // Connections in the backlog belong to the previous device.
     let mut peer = std::iter::from_fn(|| Some(broker.try_accept())).find_map(Result::ok).unwrap();
     let client_id = peer.expect(broker::CONNECT).credentials()[0].to_owned();
     assert!(client_id.contains("signmethod=hmacsha1"), "{client_id}");
@@ -90,7 +90,7 @@ fn a_refusal_after_the_connect_costs_a_connect_and_no_credentials() {
 }
 
 #[test]
-fn alerts_of_every_kind_have_words() {
+fn every_kind_of_alert_is_explained() {
     let pki = Pki::new();
     let broker = broker::Broker::bind();
     let pair = pki.device("dk", KeyKind::EcP256);
@@ -145,7 +145,7 @@ fn a_hundred_clients_connect_at_once() {
     }
 }
 
-/// The simulator, behind TLS that demands certificates.
+/// The simulator with TLS, which requires certificates.
 fn secure_desk(pki: &Pki, active: bool) -> Desk {
     let [cert, key] = pki.write("desk", &pki.root.issue(&local()).unwrap());
     let files = Files { certificate: PathBuf::from(cert), key: PathBuf::from(key) };
@@ -181,7 +181,7 @@ fn a_device_is_activated_over_tls() {
     assert_eq!((told.token, told.status), (token, ENOS_OK));
     desk.wait_for(|event| matches!(event, Event::Connect { .. }));
     drop(host);
-    // And from the storage, without the product secret being of use.
+    // Again from the storage; the product secret is not used.
     let mut host = secure(Setup::to(&uri)).product_secret("not needed").storage(&store).start();
     host.online();
 }

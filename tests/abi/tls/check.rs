@@ -1,4 +1,4 @@
-//! What a device checks of its broker, and what it says when the check or the handshake fails.
+//! The checks of the broker's certificate, and the errors when a check or the handshake fails.
 #![cfg(feature = "tls")]
 
 use enos::error::Status::*;
@@ -21,10 +21,10 @@ pub fn accepts(broker: &TlsBroker, setup: Setup) {
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_OK);
 }
 
-/// A device that refuses this broker with these words.
+/// A device must refuse this broker with these words.
 #[track_caller]
 pub fn refuses(broker: &TlsBroker, setup: Setup, words: &[&str]) {
-    // Once: the next attempt would wait in the backlog for the next test.
+    // No second attempt, because it would wait in the backlog for the next test.
     let mut host = setup.reconnect(0, 0).start();
     host.connect();
     assert!(broker.try_accept().is_err(), "the broker noticed nothing");
@@ -79,7 +79,7 @@ fn an_unknown_authority_is_named() {
     let (pki, other) = (Pki::new(), Authority::root("Some other CA", KeyKind::EcP256).unwrap());
     let broker = TlsBroker::new(&other.issue(&local()).unwrap());
     refuses(&broker, Setup::secure(&broker.uri(), &pki.ca()), &["unknown authority", "Some other CA", "CA file"]);
-    // The system's authorities know neither.
+    // The system's authorities have issued neither.
     let of_system = |uri: &str| Setup::to(uri).device_secret("s");
     refuses(&broker, of_system(&broker.uri()), &["unknown authority", "Some other CA", "the system's"]);
     let alone = TlsBroker::new(&local().self_signed().unwrap());
@@ -95,7 +95,7 @@ fn a_wrong_name_is_told_beside_the_ones_offered() {
     refuses(&named, Setup::secure(&named.uri(), &pki.ca()), &words);
     let localhost = format!("ssl://localhost:{}", named.address().port());
     refuses(&named, Setup::secure(&localhost, &pki.ca()), &["wanted the DNS name localhost", "broker.example.com"]);
-    // An address in the place of a name is none, and neither is a name that only begins the same.
+    // An address in a DNS name does not match, and neither does a name that only begins the same.
     let address = TlsBroker::new(&issued(&pki, &Profile::server().dns("127.0.0.1").dns("localhost.example.com")));
     let words = ["wanted the address 127.0.0.1, offered the DNS name 127.0.0.1, the DNS name localhost.example.com"];
     refuses(&address, Setup::secure(&address.uri(), &pki.ca()), &words);
@@ -153,7 +153,7 @@ fn dates_are_told_with_the_devices_clock() {
 }
 
 #[test]
-fn a_certificate_for_a_client_is_none_for_a_server() {
+fn a_client_certificate_is_refused_for_a_server() {
     let pki = Pki::new();
     let broker = TlsBroker::new(&issued(&pki, &Profile::client("enos-sim").dns("localhost").ip([127, 0, 0, 1])));
     refuses(&broker, Setup::secure(&broker.uri(), &pki.ca()), &["not one for a server"]);
@@ -181,7 +181,7 @@ fn old_versions_and_weak_ciphers_are_refused() {
     refuses(&other, Setup::secure(&other.uri(), &pki.ca()), &["no cipher is shared"]);
 }
 
-/// The next connection, past the device's first words: all of them read, or a close would be a reset.
+/// The next connection, after reading the device's first data completely, because otherwise a close would be a reset.
 fn accept_hello(broker: &Broker) -> Peer {
     let mut peer = broker.accept();
     let mut header = [0; 5];
@@ -205,7 +205,7 @@ fn a_port_without_tls_is_told() {
         peer.stream.write_all(answer).unwrap();
         host.fails_in_tls(&["does not speak TLS", "18883"]);
     }
-    // Brokers hang up on what is no CONNECT.
+    // Brokers hang up if the first packet is not a CONNECT.
     drop(accept_hello(&broker));
     host.fails_in_tls(&["ended during the TLS handshake", "closed by the broker"]);
     accept_hello(&broker).reset();
@@ -219,7 +219,7 @@ fn a_failed_handshake_costs_no_connect_and_a_plain_failure_is_no_tls() {
     let mut host = Setup::secure(&format!("ssl://{nobody}"), &pki.ca()).start();
     host.connect();
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
-    // Two CONNECTs in ten minutes: three handshakes that fail are none.
+    // The budget is two CONNECTs in ten minutes: three failed handshakes do not count.
     let other = Authority::root("Some other CA", KeyKind::EcP256).unwrap();
     let wrong = TlsBroker::new(&other.issue(&local()).unwrap());
     let mut host = Setup::secure(&wrong.uri(), &pki.ca()).connect_budget(2, 600_000, 0).start();
@@ -236,7 +236,7 @@ fn a_server_that_ends_the_handshake_in_order_ends_the_attempt() {
     let broker = Broker::bind();
     let mut host = Setup::secure(&format!("ssl://{}", broker.address()), &pki.ca()).start();
     host.connect();
-    // close_notify as an alert of its own, after the ClientHello.
+    // An unencrypted close_notify after the ClientHello.
     let mut peer = accept_hello(&broker);
     peer.stream.write_all(&[21, 3, 3, 0, 2, 1, 0]).unwrap();
     host.fails_in_tls(&["TLS"]);
@@ -257,7 +257,7 @@ fn a_renegotiation_is_refused() {
     }
     // SAFETY: a reference to this crate's type has the address of OpenSSL's object, which is alive.
     assert_eq!(unsafe { SSL_renegotiate(std::ptr::from_ref(peer.stream.ssl()).cast()) }, 1);
-    peer.send(&pingresp()); // behind the request
+    peer.send(&pingresp()); // after the request
     let error = peer.stream.ssl_read(&mut [0]).unwrap_err();
     assert!(error.to_string().contains("no renegotiation"), "{error}");
 }
@@ -271,7 +271,7 @@ fn packets_behind_a_pingresp_in_one_record_are_not_left_waiting() {
     peer.send(&[pingresp(), publish(b"a", b"1", None), pingresp(), publish(b"b", b"2", None)].concat());
     assert_eq!(host.expect("MESSAGE").topic, b"a");
     assert_eq!(host.expect("MESSAGE").topic, b"b");
-    // And what is larger than a record, both ways.
+    // And messages larger than a record, in both directions.
     let large: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
     peer.send(&publish(b"large", &large, None));
     assert!(host.expect("MESSAGE").payload == large);

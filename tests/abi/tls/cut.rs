@@ -1,4 +1,5 @@
-//! Handshakes that end in the middle: at every record, within one, in silence, and with every byte of one changed.
+//! Handshakes that end in the middle: at every record, within a record, by silence, and with each byte of a record
+//! changed.
 #![cfg(feature = "tls")]
 
 use enos::error::Status::*;
@@ -10,7 +11,7 @@ use support::parallel;
 use support::proxy::{Cut, Proxy, Wire};
 use support::tls::{want_certificate, Pki, TlsBroker};
 
-/// Where the server's records begin, and a byte in the middle of each, in what it has sent.
+/// The positions of the beginning and of a middle byte of each of the server's records.
 fn places(sent: &[u8]) -> Vec<usize> {
     let mut at = 0;
     let mut places = Vec::new();
@@ -28,7 +29,7 @@ struct Scene {
     proxy: Proxy,
 }
 
-/// A broker of one version that wants a certificate, answers CONNECT, and closes then.
+/// A broker with one TLS version that requires a certificate, answers CONNECT, and then closes.
 fn scene(version: SslVersion) -> Scene {
     let pki = Pki::new();
     let broker = TlsBroker::with(&pki.server(), |context| {
@@ -54,7 +55,7 @@ impl Scene {
         setup.connect_timeout(2000).reconnect(0, 0).start()
     }
 
-    /// The device's next attempt: the status of its first event, its words, and the bytes that went through.
+    /// The device's next attempt: the status of its first event, its text, and the forwarded bytes.
     fn attempt(&self, host: &mut Host, cut: Cut) -> (enos::error::Status, String, Vec<u8>) {
         self.proxy.cut_at(cut);
         host.connect();
@@ -66,7 +67,7 @@ impl Scene {
     }
 }
 
-/// Devices that share the places among them: some cuts have both sides wait for the other.
+/// Several devices share the positions, because with some cuts both sides wait for each other.
 const DEVICES: usize = 6;
 
 fn every_cut_is_an_error_of_its_kind(version: SslVersion) {
@@ -81,13 +82,14 @@ fn every_cut_of(version: SslVersion, device: usize) {
     assert_eq!(status, ENOS_OK, "{words}");
     let places = places(&whole);
     assert!(places.len() >= 9, "{} places in {} bytes", places.len(), whole.len());
-    // The first record of application data: CONNACK; over TLS 1.3 it is the server's second message, in disguise.
+    // The first record of application data is CONNACK. In TLS 1.3 it is the server's second handshake message, in the
+    // form of application data.
     let handshake = places.iter().copied().find(|place| whole[*place..].starts_with(&[23, 3, 3])).unwrap();
     for place in places.into_iter().skip(device).step_by(DEVICES) {
         for cut in [Cut::Close(place), Cut::Reset(place), Cut::Flip(place)] {
             let (status, words, passed) = scene.attempt(&mut host, cut);
-            // A cut after the handshake leaves the CONNECT without an answer: that is no fault of TLS. A changed length
-            // has both sides wait for the other, until the timeout. What comes after CONNACK changes nothing.
+            // A cut after the handshake leaves the CONNECT without an answer, which is not a TLS error. With a changed
+            // length both sides wait for each other, until the timeout. Cuts after CONNACK have no effect.
             let during = place < handshake && passed.len() <= place + 1;
             match status {
                 ENOS_ERR_TLS => assert!(words.starts_with("TLS to 127.0.0.1:"), "{cut:?}: {words}"),

@@ -1,5 +1,5 @@
-//! Certificates and keys as files and in memory: what is wrong with them is said before any connection, and nobody is
-//! asked for a password.
+//! Certificates and keys as files and in memory: errors in them are reported before any connection, and OpenSSL never
+//! asks for a password.
 #![cfg(feature = "tls")]
 
 use enos::error::Status::{self, *};
@@ -15,7 +15,7 @@ use support::tls::{path, want_certificate, Pki, TlsBroker};
 const NOWHERE: &str = "ssl://127.0.0.1:9";
 const PASSWORD: &str = "the key's p4ssword";
 
-/// There is no client, for this reason.
+/// Creating the client must fail with this reason.
 #[track_caller]
 fn refused(setup: Setup, words: &[&str]) {
     let (status, said) = setup.try_create().err().expect("it was accepted");
@@ -67,8 +67,7 @@ fn a_ca_that_cannot_be_used_is_named_with_the_reason() {
     let pipe = pki.file("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     refused(Setup::secure(NOWHERE, &path(&pipe)), &["is not a file"]);
-    // Nobody may read it: not so for root, who runs these tests at times.
-    // SAFETY: no argument.
+    // An unreadable file; skipped for root, who can read everything. SAFETY: no argument.
     if unsafe { libc::geteuid() } != 0 {
         use std::os::unix::fs::PermissionsExt;
         let secret = write("secret.pem", &good);
@@ -89,7 +88,8 @@ fn pem_is_read_as_editors_and_tools_leave_it() {
     for [ca, cert, key] in [
         [windows(&ca), windows(&cert), windows(&key)],
         [marked(&ca), marked(&cert), marked(&key)],
-        // A bundle of files that begin with a mark; words, blank lines and other blocks around what counts.
+        // A bundle of files that begin with a byte order mark; text, blank lines and other blocks around the
+        // certificates.
         [format!("{}{}", marked(&others[0]), marked(&ca)), marked(&windows(&cert)), marked(&windows(&key))],
         [
             format!("A CA\n\n{ca}\nAnother\n{}", others[0]),
@@ -128,7 +128,7 @@ fn a_chain_in_any_order_is_sent_in_the_right_one() {
         assert_eq!(peer.stream.ssl().peer_certificate().unwrap().to_der().unwrap(), chain[0].to_der().unwrap());
         assert!(shown == right, "{order:?}");
     }
-    // The key of none of them.
+    // A key that matches none of them.
     let other = issue(&pki.root).key_pem().unwrap();
     let pem = certified.certificate_pem().unwrap();
     refused(Setup::to(NOWHERE).device_secret("s").tls_pem([None, Some(&pem), Some(&other)]), &["is not the key of"]);
@@ -189,7 +189,7 @@ fn an_encrypted_key_wants_its_password_from_the_program_and_from_nobody_else() {
         let setup = Setup::secure(&broker.uri(), &pki.ca()).tls(Some(&pki.ca()), Some(&pair)).key_password(PASSWORD);
         let (_host, peer) = broker.online(setup);
         assert!(peer.stream.ssl().peer_certificate().is_some());
-        // A password that is not needed does no harm.
+        // An unnecessary password does no harm.
         let plain = pki.device("plain", kind);
         with_pair(&pki, &plain).key_password(PASSWORD).create();
     }
@@ -224,7 +224,7 @@ fn pem_in_memory_does_as_files_do() {
     }
 }
 
-/// Ends the connection, and has the device make the next one.
+/// Ends the connection, and makes the device connect again.
 fn lose(broker: &TlsBroker, host: &mut host::Host, peer: tls::TlsPeer) -> tls::TlsPeer {
     drop(peer);
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);
@@ -247,12 +247,12 @@ fn a_renewal_counts_from_the_next_connect_and_a_broken_one_is_told_until_it_is_m
     let (mut host, peer) = broker.online(setup);
     let first = serial(&peer);
 
-    // Good: written beside, renamed over.
+    // A good pair: written to new files, and renamed.
     pki.device("dk", KeyKind::Rsa2048);
     let peer = lose(&broker, &mut host, peer);
     assert_ne!(serial(&peer), first, "the new one is shown");
 
-    // The link that is up does not mind what the files become.
+    // Changes of the files do not affect the present link.
     let (good_cert, good_key) = (fs::read(&cert).unwrap(), fs::read(&key).unwrap());
     let other = pki.device("other", KeyKind::EcP256);
     let broken: [(&str, Vec<u8>, &str); 4] = [
@@ -279,7 +279,7 @@ fn a_renewal_counts_from_the_next_connect_and_a_broken_one_is_told_until_it_is_m
         peer = broker.accept_mqtt();
         while host.next().status != ENOS_OK {}
     }
-    // A file that is gone, and back.
+    // A file that is removed and restored.
     fs::rename(&cert, pki.file("aside")).unwrap();
     drop(peer);
     assert_eq!(host.expect("DISCONNECTED").status, ENOS_ERR_NETWORK);

@@ -1,5 +1,5 @@
-//! What the log and the events say of TLS sessions that fail and succeed, at the finest level: no key, no password, no
-//! secret. A program of its own, for the log is the process's.
+//! The log and the events of TLS sessions that fail and succeed, at the finest level, contain no key, no password and
+//! no secret. The test has its own process, because a process has one log callback.
 #![cfg(feature = "tls")]
 
 use enos::error::Status::*;
@@ -14,7 +14,7 @@ use support::tls::{local, path, want_certificate, Pki, TlsBroker};
 
 const KEY_PASSWORD: &str = "the-p4ssword-of-the-key";
 
-/// Pieces of a PEM's body: any of them would be too much.
+/// Pieces of a PEM's body, none of which may appear.
 fn pieces(pem: &[u8]) -> Vec<String> {
     let text = String::from_utf8(pem.to_vec()).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with("-----") && line.len() >= 16);
@@ -22,7 +22,7 @@ fn pieces(pem: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
+fn log_and_events_contain_no_key_password_or_secret() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let pki = Pki::new();
@@ -33,7 +33,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
         let mut said = String::new();
         let mut passwords = Vec::new();
 
-        // What is found at create.
+        // Errors at create.
         let setup = |uri: &str| Setup::secure(uri, &pki.ca()).tls(Some(&pki.ca()), Some(&pair));
         for setup in [
             setup("ssl://127.0.0.1:9"),
@@ -47,7 +47,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
             said += &words;
         }
 
-        // A broker that is refused, one that refuses, and one that does neither.
+        // A broker that the device refuses, one that refuses the device, and a good one.
         let stranger = Authority::root("A stranger's CA", KeyKind::EcP256).unwrap();
         let wrong = TlsBroker::new(&stranger.issue(&local()).unwrap());
         let mut host = setup(&wrong.uri()).key_password(KEY_PASSWORD).reconnect(0, 0).start();
@@ -74,7 +74,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
                 break;
             }
         }
-        // And a renewal that goes wrong.
+        // And a renewal that fails.
         fs::write(&pair[1], &key[..key.len() / 2]).unwrap();
         drop(broker);
         host.until("DISCONNECTED");
@@ -96,7 +96,7 @@ fn nothing_that_is_said_holds_a_key_a_password_or_a_secret() {
 }
 
 #[test]
-fn what_is_said_forges_no_line_and_turns_no_words() {
+fn texts_cannot_forge_lines_or_change_the_direction_of_text() {
     alone(|| {
         assert_eq!(log::listen(log::TRACE), 0);
         let pki = Pki::new();

@@ -1,4 +1,4 @@
-//! TLS: what a device checks and shows, and what it says when that fails.
+//! TLS: the device's checks, its certificate, and the errors.
 
 mod certificate;
 mod check;

@@ -1,5 +1,5 @@
-//! Whom a device trusts: authorities that may vouch for some names only, what they have revoked, and the system's, which
-//! are loaded once.
+//! The authorities that a device trusts: name constraints, revocation lists, and the system's authorities, which are
+//! loaded once.
 #![cfg(feature = "tls")]
 
 use super::check::{accepts, refuses};
@@ -30,7 +30,7 @@ fn own(authority: &Authority) -> (X509, PKey<Private>) {
     (certificate, PKey::private_key_from_pem(&fs::read(key).unwrap()).unwrap())
 }
 
-/// An authority that may vouch for names below `names` only, written to a directory.
+/// An authority with a name constraint to names below `names`, written to a directory.
 #[allow(deprecated)] // the one way to write name constraints
 fn limited_to(names: &str, directory: &Path) -> Authority {
     let (root, key) = own(&Authority::root("A limited CA", KeyKind::EcP256).unwrap());
@@ -54,7 +54,7 @@ fn limited_to(names: &str, directory: &Path) -> Authority {
 }
 
 #[test]
-fn a_common_name_is_no_name_and_evades_no_limits() {
+fn common_names_are_ignored_and_cannot_bypass_name_constraints() {
     let directory = tempfile::tempdir().unwrap();
     let limited = limited_to("example.com", directory.path());
     let ca = tls::path(&directory.path().join("ca.pem"));
@@ -65,18 +65,18 @@ fn a_common_name_is_no_name_and_evades_no_limits() {
     accepts(&fine, as_name(&fine, "broker.example.com"));
     let beyond = broker(Profile::server().dns("broker.example.org"));
     refuses(&beyond, as_name(&beyond, "broker.example.org"), &["permitted subtree violation"]);
-    // In its common name alone: a name with dots, and one without, which OpenSSL does not take for a host's.
+    // Only in the common name: a name with dots, and one without, which OpenSSL does not treat as a host name.
     for name in ["broker.example.org", "broker"] {
         let evading = broker(Profile::server().common_name(name));
         let words = ["another name", "no DNS name", &*format!("its common name, {name}, does not count")];
         refuses(&evading, as_name(&evading, name), &words);
     }
-    // One of the authority's own names does not count there, either.
+    // A permitted name in the common name does not count either.
     let old = broker(Profile::server().common_name("broker.example.com"));
     refuses(&old, as_name(&old, "broker.example.com"), &["another name", "does not count"]);
 }
 
-/// A list of certificates that the root has revoked; valid from one day to another, counted from now.
+/// A list of certificates that the root has revoked; the days of its validity are relative to now.
 fn list(root: &Authority, revoked: &[&X509], [from, to]: [i64; 2]) -> Vec<u8> {
     let (certificate, key) = own(root);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
@@ -99,7 +99,7 @@ fn list(root: &Authority, revoked: &[&X509], [from, to]: [i64; 2]) -> Vec<u8> {
     list.build().unwrap().to_pem().unwrap()
 }
 
-/// The certificates that a broker shows.
+/// The certificates of a broker.
 fn shown(certified: &Certified) -> Vec<X509> {
     X509::stack_from_pem(&certified.certificate_pem().unwrap()).unwrap()
 }
@@ -123,14 +123,14 @@ fn what_a_list_in_the_ca_file_revokes_is_refused() {
     let current = list(&pki.root, &[&shown(&unused)[0], &shown(&bad)[0]], [-1, 10]);
     accepts(of_good, with(of_good, &current));
     refuses(of_bad, with(of_bad, &current), &["is revoked", "the list of The test's CA"]);
-    // An authority that has no list there: below this one, or beside it.
+    // Authorities without a list: below this one, or beside it.
     accepts(of_below, with(of_below, &current));
     accepts(of_elsewhere, with(of_elsewhere, &current));
     // The authority in between is revoked itself.
     let between_revoked = list(&pki.root, &[&shown(&below)[1]], [-1, 10]);
     refuses(of_below, with(of_below, &between_revoked), &["The one between, which vouches", "is revoked"]);
 
-    // A list that is out of date takes its authority's certificates with it, and nobody else's.
+    // An expired list makes all certificates of its authority invalid, but no others.
     let late = list(&pki.root, &[&shown(&bad)[0]], [-10, -1]);
     for broker in [of_good, of_bad] {
         refuses(broker, with(broker, &late), &["has expired", "the device's clock says", "a new list"]);
@@ -138,8 +138,8 @@ fn what_a_list_in_the_ca_file_revokes_is_refused() {
     accepts(of_elsewhere, with(of_elsewhere, &late));
     let early = list(&pki.root, &[&shown(&bad)[0]], [1, 10]);
     refuses(of_good, with(of_good, &early), &["not valid yet", "wrong clock"]);
-    // One of another authority by the same name is not about this one. One whose signature is wrong, or that is cut
-    // short, is refused.
+    // A list of another authority with the same name is ignored. A list with a wrong signature, or a truncated one, is
+    // refused.
     let namesake = list(&Authority::root("The test's CA", KeyKind::EcP256).unwrap(), &[&shown(&bad)[0]], [-1, 10]);
     accepts(of_bad, with(of_bad, &namesake));
     let mut forged = X509Crl::from_pem(&current).unwrap().to_der().unwrap();
@@ -150,7 +150,7 @@ fn what_a_list_in_the_ca_file_revokes_is_refused() {
     assert!(status == ENOS_ERR_TLS && words.contains("a X509 CRL has no end"), "{words}");
 }
 
-/// How often the file was opened since this was asked the last time.
+/// How often the file was opened since the last call.
 fn opened(inotify: c_int) -> usize {
     let mut events = [0u8; 4096];
     // SAFETY: writable and as long as it says. A name would make an event longer; a watched file's has none.
@@ -184,7 +184,7 @@ fn the_systems_authorities_are_loaded_once_and_again_when_they_have_changed() {
         assert_eq!(opened(inotify), 0, "it was read again");
         drop((hosts, peers));
 
-        // Written in place, and replaced: what counts is what is there.
+        // Overwritten, and replaced: the present content counts.
         fs::write(&file, other.root.certificate_pem().unwrap()).unwrap();
         accepts(&theirs, of_system(&theirs));
         refuses(&ours, of_system(&ours), &["unknown authority", "the system's"]);

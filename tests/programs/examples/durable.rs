@@ -1,4 +1,4 @@
-//! 08_durable.c: what it has measured reaches the cloud, in order, whatever happens in between.
+//! 08_durable.c: the measured values reach the cloud in order, whatever happens in between.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use super::{end, uri, Example, DURABLE};
 const KEPT: &str = "samples are in the flash";
 const BURST: usize = 20;
 
-/// When the samples that the cloud got were taken, by their first arrival.
+/// The times of the samples that the cloud got, by their first arrival.
 fn taken(desk: &Desk) -> Vec<i64> {
     let times = RefCell::new(Vec::new());
     desk.count(|event| {
@@ -35,7 +35,7 @@ fn resumed(desk: &Desk) -> usize {
 #[test]
 fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
     let (example, desk) = (Example::build(DURABLE), Desk::inactive(|_| {}));
-    // Long enough to be killed before it is on the air again, for which the budget of CONNECTs may not suffice.
+    // Offline long enough to be killed before it connects again, for which the budget of CONNECTs may not be enough.
     let mut program = Program::start(&mut example.command_with(&uri(&desk), "5"));
     program.expect("ACTIVATED: success");
     program.expect("all is through");
@@ -57,7 +57,7 @@ fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
 
 #[test]
 fn it_flushes_at_its_end() {
-    // It is not on the air before that. A second time on the air could have to wait for the budget of CONNECTs.
+    // It does not connect before that. A second connection might have to wait for the budget of CONNECTs.
     let (example, desk) = (Example::with(DURABLE, "#define FLUSH_MS 60000"), Desk::inactive(|_| {}));
     let mut program = Program::start(&mut example.command_with(&uri(&desk), "3600"));
     program.expect(KEPT);
@@ -70,7 +70,7 @@ fn it_flushes_at_its_end() {
 fn an_outbox_that_is_full_refuses_until_there_is_room() {
     let example = Example::with(DURABLE, &format!("#define OUTBOX_MESSAGES {BURST}"));
     let desk = Desk::inactive(|_| {});
-    // Two bursts are measured before it goes on the air.
+    // Two bursts are measured before it connects.
     let mut command = example.command_with(&uri(&desk), "3");
     let mut program = Program::start(&mut command);
     program.expect(KEPT);

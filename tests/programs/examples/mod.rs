@@ -1,4 +1,5 @@
-//! The programs of c_examples, against the simulator. What all of them do is here; what one of them shows is beside it.
+//! The programs of c_examples with the simulator. The tests of all examples are here; those of single examples are in
+//! the modules.
 
 mod durable;
 mod report;
@@ -41,12 +42,12 @@ impl Example {
         Example::with(name, "")
     }
 
-    /// With this text before its own.
+    /// With this text before the source.
     fn with(name: &'static str, before: &str) -> Example {
         Example::compiled(name, before, &[])
     }
 
-    /// And with further options of the compiler.
+    /// And with additional compiler options.
     fn compiled(name: &'static str, before: &str, options: &[&str]) -> Example {
         let workshop = Workshop::new();
         let program = if name == CPLUSPLUS {
@@ -73,8 +74,8 @@ impl Example {
         self.workshop.path().join(name)
     }
 
-    /// The command line for the device dk, or for dk and others. The last argument is how many reports 02 makes (0: it
-    /// goes on), and for how many seconds 08 is offline before it goes on the air.
+    /// The command line for the device dk, or for dk and others. The last argument is the number of reports for 02 (0:
+    /// no end), and the number of seconds before 08 connects.
     fn arguments(&self, mut command: Command, server: &str, last: Option<&str>) -> Command {
         command.env("ENOS_PRODUCT_SECRET", PRODUCT_SECRET);
         match self.name {
@@ -97,7 +98,7 @@ impl Example {
         Program::start(&mut self.command(&uri(desk)))
     }
 
-    /// What it prints when a report was acknowledged.
+    /// The output for an acknowledged report.
     fn acknowledged(&self) -> &'static str {
         match self.name {
             REPORT => "reply success, code 200",
@@ -127,7 +128,7 @@ fn desk() -> Desk {
     })
 }
 
-/// Does this with each of them at once: they mostly wait.
+/// Runs this for all of them in parallel, because they mostly wait.
 fn with_each(names: &[&'static str], what: impl Fn(&'static str) + Sync) {
     thread::scope(|scope| names.iter().for_each(|name| drop(scope.spawn(|| what(name)))));
 }
@@ -190,7 +191,7 @@ fn a_command_without_an_id_is_not_answered() {
 #[test]
 fn they_say_why_they_do_not_start() {
     with_each(&DEVICES, |name| {
-        // What is left to send cannot be: it is not waited for long.
+        // The rest cannot be sent; the program does not wait for it long.
         let example = if name == DURABLE { Example::with(name, "#define FLUSH_MS 300") } else { Example::build(name) };
         let run = |server: &str, set: &dyn Fn(&mut Command)| {
             let mut command = example.command(server);
@@ -226,7 +227,7 @@ fn they_say_why_they_do_not_start() {
 fn under_valgrind_there_is_no_memory_error_and_no_leak() {
     let check = |name| {
         let (example, desk) = (Example::build(name), desk());
-        // Once to be activated; the simplest once more, with what is stored.
+        // Once with an activation; the simplest one again with its stored secret.
         for _ in 0..if name == LOOP { 2 } else { 1 } {
             let Some(command) = example.workshop.valgrind(&example.program) else { return };
             let mut program = Program::start(&mut example.arguments(command, &uri(&desk), None));
@@ -242,15 +243,15 @@ fn under_valgrind_there_is_no_memory_error_and_no_leak() {
             assert!(!output.contains("=="), "{name}: {output}");
         }
     };
-    // Not all at once: each has to get its answers in time.
+    // Not all in parallel, because each has to get its answers in time.
     DEVICES.chunks(4).for_each(|some| with_each(some, check));
 }
 
-/// As docs/debugging.md has it.
+/// As in docs/debugging.md.
 #[test]
 fn under_thread_sanitizer_there_is_no_race() {
     let (example, desk) = (Example::compiled(THREADS, "", &["-fsanitize=thread"]), desk());
-    // The sanitizer wants addresses that are not moved about too far.
+    // The sanitizer does not work with full address space randomisation.
     let mut command = example.workshop.command("setarch");
     command.arg("--addr-no-randomize").arg(&example.program);
     command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1");

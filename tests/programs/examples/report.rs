@@ -1,4 +1,4 @@
-//! 02_activate_and_report.c: a whole device, in a flash, in the clear and over TLS.
+//! 02_activate_and_report.c: a complete device with a flash, over TCP and TLS.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn over_tls_it_shows_its_certificate_and_is_activated() {
     assert!(anonymous.expect("DISCONNECTED: TLS failed").contains("showed no certificate"));
     anonymous.kill();
     let half = Program::start(command().env("ENOS_CERT", &cert)).exits(1);
-    fs::remove_file(firmware.file("store")).unwrap(); // and with it what counts for the limit of CONNECTs
+    fs::remove_file(firmware.file("store")).unwrap(); // and with it the stored CONNECTs for the limit
     assert!(half.contains("configuration: cert is given, but key is not"), "{half}");
 
     let mut whole = command();
@@ -78,8 +78,8 @@ fn it_answers_commands_and_ends_at_a_signal() {
     assert_eq!([200, 1101].map(replies), [2, 2]);
 }
 
-/// A flash that fails for as long as there is a file of the name "broken"; directories do not. It stands before the
-/// program's own text, and before the C library's fsync().
+/// A flash that fails while there is a file named "broken"; directories do not fail. The text is inserted before the
+/// source, and overrides the C library's fsync().
 const BREAKABLE_FSYNC: &str = r#"
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -99,7 +99,7 @@ int fsync(int fd)
 #[test]
 fn a_secret_that_cannot_be_stored_keeps_it_alive_until_it_is() {
     let firmware = Example::with(REPORT, BREAKABLE_FSYNC);
-    // Formats the flash: breaking comes later.
+    // Formats the flash before it breaks.
     let mut unreachable = Program::start(&mut firmware.command("tcp://127.0.0.1:1"));
     unreachable.expect("DISCONNECTED");
     end(unreachable);

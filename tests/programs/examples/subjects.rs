@@ -9,8 +9,8 @@ use support::program::Program;
 
 use super::{desk, end, Example, COMMANDS, SEVERAL, THREADS};
 
-/// docs/signing.md has what a device signs; here are a product's login, and a client id that is no key. The passwords
-/// were computed with Python's hashlib and hmac over the documents' own values.
+/// docs/signing.md covers a device's login. These are a product's login, and a client id other than the device key. The
+/// passwords were computed with Python's hashlib and hmac from the documents' values.
 #[test]
 fn signing_gives_the_known_passwords() {
     let example = Example::build("01_sign");
@@ -64,7 +64,7 @@ fn signing_says_what_is_wrong() {
     assert!(refused(&["neither", "pk", "dk"], "s", 2).contains("PRODUCT_KEY DEVICE_KEY"));
 }
 
-/// Both workers get the outcomes of their own posts.
+/// Each worker gets the outcomes of its own posts.
 #[test]
 fn its_workers_post_side_by_side() {
     let (example, desk) = (Example::build(THREADS), desk());
@@ -78,7 +78,7 @@ fn its_workers_post_side_by_side() {
     assert_eq!(output.matches(" REPLY: ").count(), output.matches("let: ").count(), "{output}");
 }
 
-/// A worker that waits for a reply that never comes is released by the end, not by the timeout.
+/// A worker that waits for a reply that never comes is released by the disconnect, not by the timeout.
 #[test]
 fn its_workers_end_while_they_wait() {
     let desk = Desk::inactive(|config| config.faults = vec!["reply:silence".parse().unwrap()]);

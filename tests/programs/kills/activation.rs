@@ -1,4 +1,4 @@
-//! An activation that is killed somewhere: the next process goes on with it, under the same identity.
+//! An activation that is killed at any point: the next process continues it with the same identity.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -11,18 +11,18 @@ use enos_sim::TlsVersion;
 use super::device::{Firmware, Rig, Run, Sky, Transport};
 use support::proxy::Point;
 
-/// Devices at a time. Each of them mostly waits for its connect budget.
+/// Devices in parallel. Each mostly waits for its connect budget.
 const PARALLEL: usize = 20;
 
 #[derive(Clone, Copy, Debug)]
 enum Death {
-    /// By its own hand: at a storage call, before or after it, or in an event.
+    /// It kills itself: before or after a storage call, or in an event.
     At(usize),
     Packet(Point),
 }
 
 impl Death {
-    /// The key of the device that dies so.
+    /// The key of the device for this kill.
     fn device(self, cloud: HmacSha1) -> String {
         match self {
             Death::At(n) => format!("{cloud:?}-at-{n}"),
@@ -32,7 +32,7 @@ impl Death {
         }
     }
 
-    /// Whether it comes later than with this packet.
+    /// Whether the kill comes after this packet.
     fn is_after(self, packet: usize) -> bool {
         matches!(self, Death::Packet(Point::Before(n) | Point::After(n)) if n > packet)
     }
@@ -64,7 +64,7 @@ fn soaking() -> bool {
 }
 
 fn every_death_with_every_cloud(transport: Transport) {
-    // With a cloud that takes the other method AUTO needs a CONNECT more, which makes more points.
+    // If the cloud accepts the other method, AUTO needs one more CONNECT, which makes more points.
     let clouds = if soaking() { vec![HmacSha1::Either, HmacSha1::Plain] } else { vec![HmacSha1::Either] };
     let firmware = Firmware::build();
     for cloud in clouds {
@@ -85,7 +85,7 @@ fn every_death(firmware: &Firmware, transport: Transport, cloud: HmacSha1) {
     assert!(run.points() >= 2 * 15 && run.packets >= packets, "too few to be an activation");
 
     let sky = Sky::new(transport, cloud, deaths.iter().map(|death| death.device(cloud)));
-    // While the goodbyes pass, the device may end before the kill comes.
+    // During the last packets, the device may end before the kill comes.
     let last_needed = run.packets - transport.goodbyes();
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());

@@ -19,7 +19,7 @@ use support::native::{test_source, Workshop};
 use support::proxy::{Point, Proxy, Wire};
 use support::tls::Pki;
 
-/// EnOS's limits in short, and the library's own with a margin to them: a CONNECT takes its time to arrive.
+/// EnOS's limits with short times, and the library's budget with a margin, because a CONNECT takes time to arrive.
 pub const CONNECTS: u32 = 3;
 pub const WINDOW_MS: u32 = 1_800;
 pub const SPACING_MS: u32 = 300;
@@ -33,11 +33,11 @@ pub fn throttle() -> ThrottleConfig {
     }
 }
 
-/// What a device and its cloud speak below MQTT.
+/// The transport between a device and its cloud.
 #[derive(Clone, Copy, Debug)]
 pub enum Transport {
     Tcp,
-    /// With this version of TLS and a certificate on either side.
+    /// With this version of TLS and certificates on both sides.
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "the device cannot speak it"))]
     Tls(TlsVersion),
 }
@@ -50,7 +50,7 @@ impl Transport {
         }
     }
 
-    /// The packets that end a connection: DISCONNECT, and over TLS a `close_notify` of either side.
+    /// The packets that end a connection: DISCONNECT, and over TLS a `close_notify` from each side.
     pub fn goodbyes(self) -> usize {
         match self {
             Transport::Tcp => 1,
@@ -63,7 +63,7 @@ pub fn id(device_key: &str) -> DeviceId {
     DeviceId::new(PRODUCT_KEY, device_key)
 }
 
-/// A cloud that gives each product login a new secret.
+/// A cloud that gives each product-secret login a new secret.
 pub struct Sky {
     desk: Desk,
     transport: Transport,
@@ -88,12 +88,12 @@ impl Sky {
         Sky { desk, transport, pki }
     }
 
-    /// How often the device was sent a secret.
+    /// How many secrets the cloud has sent.
     pub fn pushed(&self, device_key: &str) -> usize {
         self.desk.count_of(&id(device_key), |event| matches!(event, Event::ActivationPushed { .. }))
     }
 
-    /// The device's secret, as the cloud has it.
+    /// The device's secret in the cloud.
     pub fn secret(&self, device_key: &str) -> Option<String> {
         Some(self.desk.cloud.device(&id(device_key))?.device_secret?.expose().to_owned())
     }
@@ -120,7 +120,7 @@ pub struct Rig<'a> {
     pub key: String,
     directory: PathBuf,
     proxy: Proxy,
-    /// In place of [`CONNECTS`].
+    /// Instead of [`CONNECTS`].
     pub connects: u32,
 }
 
@@ -160,7 +160,7 @@ impl Run {
 }
 
 impl Rig<'_> {
-    /// Runs the program to its end: killed by itself at its `crash_at`-th point (0: at none), or at a packet.
+    /// Runs the program until it ends, kills itself at its `crash_at`-th point (0: never), or is killed at a packet.
     pub fn run(&self, crash_at: usize, packet: Point) -> Run {
         let workshop = &self.firmware.workshop;
         let mut command: Command = workshop.command(&self.firmware.program);
@@ -191,10 +191,10 @@ impl Rig<'_> {
         let newest = [0, 1].into_iter().filter_map(|n| records.load(Role::Secrets(n)).unwrap());
         let newest = newest.map(|data| StoredSecrets::decode(&data).unwrap()).max_by_key(|stored| stored.number);
         let secrets = newest.map(|stored| stored.secrets).unwrap_or_default();
-        secrets.into_iter().map(|(_, stored)| String::from_utf8(stored.secret.to_vec()).unwrap()).collect()
+        secrets.into_iter().map(|stored| stored.secret.as_str().to_owned()).collect()
     }
 
-    /// Its records. Its program must not run meanwhile: the directory is locked.
+    /// Its records. The program must not run meanwhile, because it locks the directory.
     pub fn records(&self) -> Records {
         // SAFETY: the directory's callbacks keep to the contract.
         let storage = unsafe { HostStorage::new(&directory(&self.directory).unwrap()) }.unwrap();

@@ -1,11 +1,11 @@
-//! A device that dies over and over: it must not earn EnOS's ban.
+//! A device that dies repeatedly must not cause EnOS's ban.
 
 use enos_sim::HmacSha1;
 
 use super::device::{Firmware, Rig, Sky, Transport};
 use support::proxy::Point;
 
-/// Dies `deaths` times with its first packet, the CONNECT, on the way; then is left alone.
+/// The device dies `deaths` times while its first packet, the CONNECT, is in flight, and then runs on.
 fn crash_loop(rig: &Rig, sky: &Sky, deaths: usize) -> (u64, u64) {
     for _ in 0..deaths {
         let run = rig.run(0, Point::After(1));
@@ -25,7 +25,7 @@ fn a_crash_loop_earns_no_ban() {
     assert_eq!(sky.connects(&careful.key), (0, 12));
     assert_eq!(careful.stored(), sky.secret(&careful.key).as_slice());
 
-    // Without a budget the same device is banned: so it was the budget.
+    // Without a budget the same device is banned, which shows that the budget prevents it.
     let mut careless = firmware.rig(&sky, "careless".into());
     careless.connects = 0;
     let is_banned = (0..20).any(|_| crash_loop(&careless, &sky, 1).0 > 0);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::outage::{hurried, within_budget, Device, Row, Times};
 use support::mosquitto::Mosquitto;
 
-/// Its log since the last start, of a broker that no proxy stands before: it was not there for others.
+/// The CONNECTs of a broker without a proxy, from its log since the last start.
 fn logins(broker: &Mosquitto) -> usize {
     broker.count_log(&["New client connected"])
 }

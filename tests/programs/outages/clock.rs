@@ -1,4 +1,4 @@
-//! The wall clock: this program's own clock_gettime() stands before the C library's.
+//! The wall clock: this program overrides the C library's clock_gettime().
 
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn set_back_and_forth() -> Row {
         device.delivered(token);
     }
     assert!(device.losses().is_empty(), "{:?}", device.losses());
-    // It is the library's clock that was set: the next login signs with it.
+    // Checks that the library's clock was set: the next login signs with it.
     OFF_BY_S.store(YEAR_S, SeqCst);
     device.through(|| proxy.cut(), Duration::ZERO, || ());
     OFF_BY_S.store(-YEAR_S, SeqCst);

@@ -1,4 +1,4 @@
-//! A small fleet after an outage: what docs/fleet.md says of a million devices holds for ten thousand.
+//! A small fleet after an outage: the statements of docs/fleet.md hold for ten thousand devices as well.
 
 use super::curve::Curve;
 use super::device::{Kind, Outage, Policy};
@@ -15,7 +15,7 @@ fn curves(kind: Kind) -> [Curve; 2] {
 }
 
 #[test]
-fn a_cloud_that_refused_meets_an_even_stream_and_not_a_wave() {
+fn a_cloud_that_refused_gets_an_even_stream_and_no_wave() {
     let [enos, doubling] = curves(Kind::Refuses);
     assert_eq!((enos.banned, enos.peak_until(0)), (0, 0), "an attempt that is refused is no CONNECT");
     let (even, wave) = (enos.peak(enos.returns), doubling.peak(doubling.returns));
@@ -25,10 +25,10 @@ fn a_cloud_that_refused_meets_an_even_stream_and_not_a_wave() {
 }
 
 #[test]
-fn a_cloud_that_hung_has_barred_nobody_and_meets_no_wave() {
+fn a_cloud_that_hung_has_banned_nobody_and_gets_no_wave() {
     let [enos, doubling] = curves(Kind::Hangs);
     assert_eq!((enos.banned, doubling.banned), (0, DEVICES));
-    // Nor would it have, had it returned at another time.
+    // That also holds for a return at another time.
     let (away, after) = (enos.peak_until(120), enos.peak(enos.returns));
     assert!(away <= DEVICES / 5, "{away} CONNECTs in a second after two minutes");
     assert!(enos.peak_until(300) <= DEVICES / 25, "{} in a second after five", enos.peak_until(300));

@@ -9,11 +9,11 @@ const HOUR_MS: u64 = 3_600_000;
 
 pub struct LongRow {
     pub outage: &'static str,
-    /// At the latest.
+    /// The latest time.
     pub told: Duration,
-    /// Half of them, and all.
+    /// The times when half of the devices, and all, are back.
     pub back: [Duration; 2],
-    /// The most of a device, while the cloud was away.
+    /// The most CONNECTs of one device during the outage.
     pub connects: usize,
     pub words: &'static str,
 }

@@ -1,5 +1,5 @@
-//! Outages, of every kind that a device meets, against a real broker: when the host is told, when the device is back,
-//! and how many CONNECTs that takes. `ENOS_WRITE_DOCS=1` writes the table to docs/outages.md.
+//! Outages of all kinds with a real broker: when the host is told, when the device is back, and how many CONNECTs that
+//! takes. `ENOS_WRITE_DOCS=1` writes the table to docs/outages.md.
 
 #[path = "../../../benches/fleet/curve.rs"]
 #[allow(dead_code, reason = "the bench prints more of it")]
@@ -42,7 +42,7 @@ const CASES: [fn() -> Result<Row, String>; 13] = [
 
 #[test]
 fn every_outage_is_told_and_survived_within_the_budget() {
-    // It changes the clock and the names of its whole process.
+    // It changes the clock and the name resolution of its process.
     alone(|| {
         if namespace::is_inside() {
             return namespace::run_inside();
@@ -55,7 +55,7 @@ fn every_outage_is_told_and_survived_within_the_budget() {
                 Ok(row) => rows.push(row),
                 Err(why) => {
                     skipped += 1;
-                    // Past the test harness, which keeps the output of a test that passes to itself.
+                    // Bypasses the test harness, which captures the output of a passing test.
                     writeln!(std::io::stderr(), "\nskipped: {why}").unwrap();
                 }
             }

@@ -1,4 +1,4 @@
-//! The broker's name: this program's own getaddrinfo() stands before the C library's.
+//! The broker's name: this program overrides the C library's getaddrinfo().
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, CStr};
@@ -11,7 +11,7 @@ use super::outage::{hurried, within_budget, Device, Row};
 use support::mosquitto::Mosquitto;
 use support::proxy::{Proxy, Wire};
 
-/// A name that is not in here, and is no address, cannot be resolved.
+/// The known names. Other names, except addresses, cannot be resolved.
 static NAMES: Mutex<BTreeMap<&str, Ipv4Addr>> = Mutex::new(BTreeMap::new());
 
 /// # Safety

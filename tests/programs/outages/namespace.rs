@@ -1,4 +1,4 @@
-//! A real network that is cut: two network namespaces with a cable between them, in a user namespace of the test's own.
+//! A real network that is cut: two connected network namespaces, in a user namespace of the test's own.
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,7 @@ use support::proxy::{Connect, Proxy, Wire};
 
 /// Set for the process that runs inside.
 const INSIDE: &str = "ENOS_OUTAGES_INSIDE";
-/// The test that has this as a part.
+/// The test that contains this one.
 const TEST: &str = "outages::every_outage_is_told_and_survived_within_the_budget";
 const RESULT: &str = "cut and joined:";
 const OUTAGE: &str = "network interface down, up again 5 s after it was told";
@@ -30,7 +30,7 @@ fn ip(arguments: &str) -> bool {
     command.args(arguments.split(' ')).status().is_ok_and(|status| status.success())
 }
 
-/// Whether this machine lets the test make networks; if not, why.
+/// The reason if this machine does not let the test make networks.
 fn refusal() -> Option<String> {
     let mut probe = Command::new("unshare");
     probe.args(["-rn", "sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; ip link add left type veth peer name right"]);
@@ -41,7 +41,7 @@ fn refusal() -> Option<String> {
     }
 }
 
-/// The row, or why there is none.
+/// The row, or the reason why there is none.
 pub fn cut_and_joined() -> Result<Row, String> {
     if let Some(refusal) = refusal() {
         return Err(format!("this machine has no network namespaces for its users: {refusal}"));
@@ -65,7 +65,7 @@ pub fn cut_and_joined() -> Result<Row, String> {
     Ok(Row { outage: OUTAGE, times: Some(times), connects: fields[3].parse().unwrap(), words: WORDS })
 }
 
-/// What the process inside does: the device's side of the cable is its own.
+/// Runs in the process inside, which has the device's side of the cable.
 pub fn run_inside() {
     let far = Far::start();
     assert!(ip("addr add 10.77.0.1/24 dev near") && ip("link set near up"));
@@ -78,7 +78,7 @@ pub fn run_inside() {
     println!("{RESULT} {} {} {} {connects}", times.told.as_millis(), times.status, back.as_millis());
 }
 
-/// The broker's side: a thread in a network namespace of its own, and all that it starts.
+/// The broker's side: a thread in its own network namespace, and the processes that it starts.
 struct Far {
     address: SocketAddr,
     end: Sender<()>,
@@ -99,7 +99,7 @@ impl Far {
             tell_thread.send(unsafe { libc::gettid() }).unwrap();
             plugged.recv().unwrap();
             assert!(ip("link set lo up") && ip("addr add 10.77.0.2/24 dev far") && ip("link set far up"));
-            // The namespace has one user, and Mosquitto would give up root for another.
+            // The namespace has only one user, so Mosquitto must not drop root for another user.
             let broker = Mosquitto::start_with("allow_anonymous true\nuser root\n");
             let proxy = Proxy::bind("10.77.0.2:0".parse().unwrap(), broker.address(), Wire::Mqtt);
             tell_address.send(proxy.address()).unwrap();

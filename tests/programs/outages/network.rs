@@ -1,4 +1,4 @@
-//! Half-open links: packets vanish, one way or both, and nobody resets the connection.
+//! Half-open links: packets are dropped in one or both directions, and nobody resets the connection.
 
 use std::time::{Duration, Instant};
 
@@ -32,11 +32,11 @@ pub fn keep_alive_missed() -> Row {
     half_open("to-broker", &[TO_BROKER], "half-open, towards the broker: keep-alive missed", words)
 }
 
-/// With the settings that a device has unless told otherwise.
+/// With the default settings of a device.
 pub fn cut_again_and_again() -> Row {
     let broker = Mosquitto::start();
     let proxy = Proxy::start(broker.address());
-    // Waits as short as they can be: only the budget holds the device back.
+    // The shortest possible waits, so that only the budget delays the device.
     let setup = hurried(&format!("tcp://{}", proxy.address()), "again").connect_budget(3, 125_000, 1_100);
     let mut device = Device::online(setup);
     device.through(|| proxy.cut(), Duration::ZERO, || ());

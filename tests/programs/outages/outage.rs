@@ -1,4 +1,4 @@
-//! A device that goes through an outage, watched: what it is told and when, and that no call takes longer than it may.
+//! A device in an outage: checks the events and their times, and that no call takes longer than its timeout.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use support::host::{Host, Setup, Told, DEVICE_SECRET, IDLE, PATIENCE};
 use support::mosquitto::Mosquitto;
 use support::proxy::{Connect, Proxy};
 
-/// The timeout of each call, and what it may take beyond that on a machine that has other things to do.
+/// The timeout of each call, and the tolerance on a busy machine.
 const TURN_MS: u32 = 100;
 const OVERRUN: Duration = Duration::from_secs(5);
 
-/// Keep-alive: the least that EnOS's range and a test's patience allow.
+/// The keep-alive: the shortest in EnOS's range that is useful in a test.
 pub const KEEP_ALIVE_S: u32 = 10;
-/// The budget of a hurried device: as many CONNECTs as EnOS allows, in a window of seconds.
+/// The budget of a device with short times: as many CONNECTs as EnOS allows, in a window of seconds.
 const CONNECTS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(5);
-/// The defaults' window.
+/// The default window.
 pub const ENOS_WINDOW: Duration = Duration::from_secs(125);
 
 type Heard = Arc<Mutex<Vec<(Instant, Told)>>>;
@@ -26,28 +26,28 @@ type Heard = Arc<Mutex<Vec<(Instant, Told)>>>;
 /// One row of the table.
 pub struct Row {
     pub outage: &'static str,
-    /// `None` where there was nothing to tell.
+    /// `None` if the host is told nothing.
     pub times: Option<Times>,
     pub connects: usize,
     pub words: &'static str,
 }
 
 pub struct Times {
-    /// From the fault until the host was told, and what.
+    /// The time from the fault until the host was told, and the status.
     pub told: Duration,
     pub status: String,
-    /// From when the fault was mended until the device was online again; `None` where that is not of the test.
+    /// The time from the end of the fault until the device was online again; `None` if the test does not measure it.
     pub back: Option<Duration>,
 }
 
 pub struct Device {
     host: Host,
     heard: Heard,
-    /// The longest that a call took beyond its timeout.
+    /// How long a call has exceeded its timeout at most.
     overrun: Duration,
 }
 
-/// A device that is in a hurry, within a budget that is EnOS's in small.
+/// A device with short times, and a scaled-down budget.
 pub fn hurried(uri: &str, device_key: &str) -> Setup {
     Setup::to(uri)
         .identity("pk", device_key)
@@ -71,7 +71,7 @@ impl Device {
         device
     }
 
-    /// Online and in a hurry, at a broker behind a proxy.
+    /// A device with short times that is online at a broker behind a proxy.
     pub fn behind_proxy(device_key: &str) -> (Mosquitto, Proxy, Device) {
         let broker = Mosquitto::start();
         let proxy = Proxy::start(broker.address());
@@ -88,13 +88,13 @@ impl Device {
         device
     }
 
-    /// A turn of the loop and a wait in vain, both timed.
+    /// Runs the loop and a wait that times out, and measures both.
     fn turn(&mut self) {
         let timeout = Duration::from_millis(u64::from(TURN_MS));
         let start = Instant::now();
         assert_eq!(self.host.run_loop(TURN_MS), Status::ENOS_OK);
         let looped = start.elapsed();
-        // It is never idle: the wait ends by its timeout, or at once when there is nothing good to wait for.
+        // The device is never idle: the wait ends by its timeout, or at once if the state cannot be reached soon.
         assert_ne!(self.host.wait(IDLE, TURN_MS), Status::ENOS_OK);
         let waited = start.elapsed() - looped;
         self.overrun = self.overrun.max(looped.max(waited).saturating_sub(timeout));
@@ -108,7 +108,7 @@ impl Device {
         }
     }
 
-    /// The first event since then that `wanted` wants; with its time.
+    /// The first event since then that `wanted` accepts, with its time.
     #[track_caller]
     pub fn until(&mut self, since: Instant, wanted: impl Fn(&Told) -> bool) -> (Instant, Told) {
         let end = Instant::now() + 2 * PATIENCE;
@@ -122,13 +122,13 @@ impl Device {
         }
     }
 
-    /// Until the loss since then is told.
+    /// Runs until the loss since then is reported.
     #[track_caller]
     pub fn lost(&mut self, since: Instant) -> (Instant, Told) {
         self.until(since, |told| told.name == "DISCONNECTED")
     }
 
-    /// Until it is online again.
+    /// Runs until it is online again.
     #[track_caller]
     pub fn back(&mut self, since: Instant) -> Instant {
         self.until(since, |told| told.name == "CONNECTED").0
@@ -138,14 +138,14 @@ impl Device {
         self.host.publish("t", b"1", 1).unwrap()
     }
 
-    /// Until the broker has acknowledged it.
+    /// Runs until the broker has acknowledged it.
     #[track_caller]
     pub fn delivered(&mut self, token: u64) {
         let (_, told) = self.until(Instant::now() - PATIENCE, |told| told.token == token);
         assert_eq!((told.name.as_str(), told.status), ("DELIVERED", Status::ENOS_OK));
     }
 
-    /// From a fault until it is mended, as `mend` does some time after it was told, and the device is back.
+    /// Causes a fault, ends it with `mend` some time after the host was told, and runs until the device is back.
     #[track_caller]
     pub fn through(&mut self, fault: impl FnOnce(), lasts: Duration, mend: impl FnOnce()) -> Option<Times> {
         let began = Instant::now();
@@ -166,14 +166,14 @@ impl Device {
     }
 }
 
-/// The CONNECTs after the first of a hurried device, which keeps its budget.
+/// The number of CONNECTs after the first, which must be within the budget of a device with short times.
 #[track_caller]
 pub fn within_budget(connects: &[Connect]) -> usize {
     check_budget(connects, WINDOW);
     connects.len() - 1
 }
 
-/// No more than three in any window.
+/// Asserts at most three in any window.
 #[track_caller]
 pub fn check_budget(connects: &[Connect], window: Duration) {
     for more in connects.windows(CONNECTS + 1) {

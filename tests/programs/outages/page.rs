@@ -1,4 +1,4 @@
-//! The tables of outages, and the page of the documentation around them.
+//! Writes docs/outages.md with the tables of outages.
 
 use std::path::Path;
 use std::time::Duration;

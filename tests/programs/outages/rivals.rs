@@ -1,4 +1,4 @@
-//! The same device logged in twice, with the settings that a device has unless told otherwise.
+//! The same device logged in twice, with the default settings.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use support::proxy::Proxy;
 const LASTS: Duration = Duration::from_secs(45);
 
 pub fn logged_in_twice() -> Row {
-    // EnOS knows a device by its keys, not by a client id that has the time in it.
+    // EnOS identifies a device by its keys, not by the client id, which contains the time.
     let broker = Mosquitto::start_with("allow_anonymous true\nuse_username_as_clientid true\n");
     let proxies = [Proxy::start(broker.address()), Proxy::start(broker.address())];
     let uri = |proxy: &Proxy| format!("tcp://{}", proxy.address());

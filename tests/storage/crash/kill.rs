@@ -15,7 +15,7 @@ use super::tracer::trace;
 
 const KEY: &CStr = c"key";
 
-/// What the next process may find; the last of them only once the child has seen its call succeed.
+/// The values that the next process may find; only the last one after the child's call has succeeded.
 struct Case {
     name: &'static str,
     before: Option<Vec<u8>>,
@@ -32,7 +32,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The child: opens the directory, stores or erases, and says by a system call that nothing else makes that it is done.
+/// The child: opens the directory, stores or erases, and reports that it is done by a system call that nothing else
+/// makes.
 pub fn store_or_erase(path: &Path, value: Option<&[u8]>) {
     let storage = directory_create(path).unwrap();
     // SAFETY: the callbacks' own contract.

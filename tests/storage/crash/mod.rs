@@ -1,6 +1,6 @@
-//! The directory store in processes that die, and under a power that goes.
+//! The directory store in processes that die, and with power cuts.
 //!
-//! A binary of its own, because it forks: see [`tracer`].
+//! The tests fork: see [`tracer`].
 
 mod kill;
 mod power_cut;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use enos::storage::directory::directory_create;
 use enos::storage::vtable::HostStorage;
 
-/// Opens `path`, makes it when it is missing, and takes it over.
+/// Opens `path`, makes it if it is missing, and takes over the storage.
 fn open(path: &Path) -> Arc<HostStorage> {
     // SAFETY: the vtable is the library's own.
     unsafe { HostStorage::new(&directory_create(path).unwrap()) }.unwrap()

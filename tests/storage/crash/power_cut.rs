@@ -1,7 +1,7 @@
-//! A power cut after any system call, on a file system that keeps no more than it was told to.
+//! A power cut after any system call, on a file system that guarantees only what was synced.
 //!
-//! The real system calls of a store are recorded, and replayed on a model of a disk: what was not synced may be there,
-//! or not, or half. Every disk that a cut could leave is then built and opened.
+//! The real system calls of a store are recorded, and replayed on a model of a disk: data that was not synced may be
+//! there, or not, or partly. Every disk that a cut could leave is then built and opened.
 
 use enos::storage::key_value::KeyValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +18,7 @@ use super::kill::store_or_erase;
 use super::open;
 use super::tracer::{trace, Stop};
 
-/// What the child did to the disk. A number stands for a file, under whatever name.
+/// The child's operations on the disk. A number identifies a file, whatever its name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     MakeDirectory,
@@ -29,7 +29,7 @@ pub enum Op {
     SyncFile(usize),
     SyncDirectory,
     SyncParent,
-    /// The child's user has been told of success.
+    /// The child has reported success.
     Acknowledge,
 }
 
@@ -40,7 +40,7 @@ enum Handle {
     File(usize),
 }
 
-/// Turns system calls into [`Op`]s; panics at one that it does not know to be harmless.
+/// Turns system calls into [`Op`]s; panics at an unknown one that may not be harmless.
 pub struct Recorder {
     path: String,
     handles: HashMap<u64, Handle>,
@@ -98,7 +98,7 @@ impl Recorder {
                 self.files += 1;
                 Handle::File(self.files - 1)
             }
-            // Opened to be read: nothing can happen to it.
+            // Opened for reading: it does not change.
             _ => Handle::File(usize::MAX),
         }
     }
@@ -106,7 +106,7 @@ impl Recorder {
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// A disk: what is on the medium, and what is still on its way there.
+/// A disk: the synced data, and the pending operations.
 #[derive(Default)]
 pub struct Disk {
     made: bool,
@@ -168,7 +168,7 @@ impl Disk {
         }
     }
 
-    /// The directory when of the pending operations those came through whose bits are set.
+    /// The directory after those pending operations whose bits are set.
     fn names_with(&self, bits: usize) -> BTreeMap<String, usize> {
         let mut names = self.names.clone();
         for (_, op) in self.pending.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1) {
@@ -188,7 +188,7 @@ impl Disk {
         names
     }
 
-    /// Every disk that a power cut could leave now; `None`: without the directory.
+    /// Every directory that a power cut could leave now; `None`: there is no directory.
     pub fn after_cut(&self) -> HashSet<Option<Files>> {
         let mut disks = HashSet::new();
         if !self.made_synced {
@@ -214,7 +214,7 @@ impl Disk {
 }
 
 impl Content {
-    /// As synced, as written, half of it, or its length with nothing in it.
+    /// The content as synced, as written, half of it, or its length filled with zeros.
     fn after_cut(&self) -> HashSet<Vec<u8>> {
         let half = self.written[..self.written.len() / 2].to_vec();
         let hollow = vec![0; self.written.len()];
@@ -225,10 +225,10 @@ impl Content {
     }
 }
 
-/// The file that is there before the first recorded call.
+/// The file that exists before the first recorded call.
 const OLD: usize = usize::MAX - 1;
 
-/// Cuts the power after each operation; says what is wrong with a disk that is left.
+/// Cuts the power after each operation; returns what is wrong with a resulting disk.
 fn cut_everywhere(ops: &[Op], before: Option<&[u8]>, after: Option<&[u8]>) -> Result<usize, String> {
     let mut disk = Disk::with(before);
     let mut checked = HashSet::new();
@@ -251,7 +251,7 @@ fn cut_everywhere(ops: &[Op], before: Option<&[u8]>, after: Option<&[u8]>) -> Re
     Ok(checked.len())
 }
 
-/// Such a disk, made real: the place to keep, and the directory in it.
+/// Builds such a disk: the temporary folder, and the directory in it.
 pub fn build(files: Option<&Files>) -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
@@ -262,14 +262,14 @@ pub fn build(files: Option<&Files>) -> (TempDir, PathBuf) {
     (root, path)
 }
 
-/// What the library finds on it.
+/// Reads it with the library.
 fn value_on(files: Option<&Files>) -> Option<Vec<u8>> {
     let (_root, path) = build(files);
     open(&path).load("key").unwrap().map(|value| value.to_vec())
 }
 
 impl Recorder {
-    /// What this does to the disk, in a child that runs to its end.
+    /// Records the operations of a child that runs to its end.
     pub fn follow(mut self, body: impl FnOnce()) -> Vec<Op> {
         assert!(trace(body, |stop| {
             self.record(stop);
@@ -294,7 +294,7 @@ fn recorded(before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<Op> {
     ops
 }
 
-/// A store that was killed right after its rename, and a process that then reads the new value and acts on it.
+/// A store that is killed right after its rename, and a process that then reads the new value and acts on it.
 fn recorded_read_after_kill() -> Vec<Op> {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("enos");
@@ -342,9 +342,9 @@ fn what_was_read_once_stays() {
     });
 }
 
-/// The proof of the proof: take one step away or out of its order, and the model must see the harm.
+/// A test of the model: if one step is removed or moved, the model must find the fault.
 #[test]
-fn each_sync_and_its_place_are_needed() {
+fn each_sync_is_necessary_and_in_the_right_place() {
     alone(|| {
         let position = |ops: &[Op], wanted: fn(&Op) -> bool| ops.iter().rposition(wanted).unwrap();
         let sync_file: fn(&Op) -> bool = |op| matches!(op, Op::SyncFile(_));

@@ -10,7 +10,7 @@ use enos::storage::directory::directory;
 use super::open;
 use super::tracer::Child;
 
-/// A child's, until it is killed.
+/// The child keeps it until it is killed.
 fn sleep() -> ! {
     loop {
         // SAFETY: waits for a signal.
@@ -36,7 +36,7 @@ fn another_process_is_told_until_the_first_is_dead() {
     });
 }
 
-/// A child that was forked by chance has the descriptor, too, and must not keep the directory locked.
+/// A child that was forked meanwhile has the descriptor as well, and must not keep the directory locked.
 #[test]
 fn a_forked_child_does_not_keep_the_lock() {
     alone(|| {
@@ -54,7 +54,7 @@ fn a_forked_child_does_not_keep_the_lock() {
     });
 }
 
-/// The system takes a part of the value and then no more: the file size limit stands for a disk that fills up.
+/// The system writes a part of the value and then no more. The file size limit simulates a disk that fills up.
 #[test]
 fn a_write_that_is_cut_short_is_no_success() {
     alone(|| {

@@ -1,29 +1,30 @@
-//! The queue of durable messages over the directory, under a power that goes after any system call: what was accepted is
-//! there, whole and in order, and what was in work is there or not.
+//! The queue of durable messages in the directory, with a power cut after any system call: accepted messages are there,
+//! complete and in order, and the operation in progress has happened or not.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use support::alone::alone;
 
+use enos::protocol::outbox::PageFound;
 use enos::protocol::request::PostTime;
 use enos::protocol::{Operation, Request, Totals};
-use enos::storage::queue::{Found, Queue, QueueLimits};
+use enos::storage::queue::{Queue, QueueLimits};
 use enos::storage::records::Records;
 
 use super::open;
 use super::power_cut::{build, Disk, Files, Op, Recorder};
 
-/// What the device does, one after the other.
+/// The steps of the device.
 enum Step {
-    /// Messages of these numbers and this size, together.
+    /// Accepts messages with these numbers and this size, together.
     Append(std::ops::Range<u32>, usize),
-    /// All that is in these first pages is through.
+    /// All messages in these first pages are through.
     Finish(u64),
 }
 
 use Step::{Append, Finish};
 
-/// Single ones, batches, one of several parts; removed singly, and several at once.
+/// Single messages, batches, and one in several parts; removed one by one, and several at once.
 fn steps() -> Vec<Step> {
     vec![
         Append(0..1, 10),
@@ -57,7 +58,7 @@ fn message(number: u32, size: usize) -> Request {
     }
 }
 
-/// The child: says by a system call that nothing else makes that a step is done.
+/// The child: reports each step by a system call that nothing else makes.
 fn work(path: &Path) {
     let mut queue = queue(path);
     for step in steps() {
@@ -73,7 +74,8 @@ fn work(path: &Path) {
     }
 }
 
-/// What may be found after so many steps that are done, and one that may be: what must be there, and what can be.
+/// The messages after this many completed steps, and one step in progress: those that must be there, and those that may
+/// be.
 fn expected(done: usize) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let (mut must, mut can) = (BTreeSet::new(), BTreeSet::new());
     let mut pages: Vec<Vec<u32>> = Vec::new();
@@ -100,13 +102,13 @@ fn expected(done: usize) -> (BTreeSet<u32>, BTreeSet<u32>) {
     (must, can)
 }
 
-/// The numbers in a queue, which have to be whole.
+/// The numbers in a queue; each message must be complete.
 fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
     let opened = queue.open().map_err(|e| e.to_string())?;
     let (mut at, mut found) = (opened.head, Vec::new());
     while at < opened.tail {
         at = match queue.read(at, false).map_err(|e| e.to_string())? {
-            Found::Messages { next, messages, .. } => {
+            PageFound::Messages { next, messages, .. } => {
                 for message in messages.into_iter().flatten() {
                     let payload = &message.request().unwrap().params;
                     let number = u32::from_le_bytes(payload[..4].try_into().unwrap());
@@ -115,8 +117,8 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
                 }
                 next
             }
-            Found::Nothing { next } => next,
-            Found::Lost { words, .. } => return Err(words),
+            PageFound::Nothing { next } => next,
+            PageFound::Lost { words, .. } => return Err(words),
         };
     }
     Ok(found)
@@ -125,7 +127,7 @@ fn numbers(mut queue: Queue) -> Result<Vec<u32>, String> {
 fn on_disk(files: Option<&Files>) -> Result<Vec<u32>, String> {
     let (_root, path) = build(files);
     let found = numbers(queue(&path))?;
-    // What one process has found, the next one finds as well.
+    // The next process finds the same.
     assert_eq!(numbers(queue(&path))?, found);
     Ok(found)
 }
@@ -135,7 +137,7 @@ fn recorded() -> Vec<Op> {
     Recorder::new(&path).follow(|| work(&path))
 }
 
-/// Cuts the power after each operation, and looks at each disk that it could leave; how many those were.
+/// Cuts the power after each operation, and checks each disk that it could leave; returns their number.
 fn cut_everywhere(ops: &[Op]) -> Result<usize, String> {
     let (mut disk, mut done, mut looked) = (Disk::default(), 0, 0);
     for (at, op) in ops.iter().enumerate() {
@@ -168,12 +170,13 @@ fn no_power_cut_loses_what_the_queue_has_accepted_or_keeps_half_of_it() {
     });
 }
 
-/// The proof of the proof: without the syncs of the directory the model must see the harm.
+/// A test of the model: without the syncs of the directory it must find the fault.
 #[test]
 fn the_queue_needs_the_directorys_syncs() {
     alone(|| {
         let without = recorded().into_iter().filter(|op| *op != Op::SyncDirectory);
-        // What is never synced stays pending, in too many ways to try all: those of the first operations do.
+        // Operations that are never synced stay pending, with too many combinations to try; those of the first
+        // operations are enough.
         cut_everywhere(&without.take(20).collect::<Vec<_>>()).unwrap_err();
     });
 }

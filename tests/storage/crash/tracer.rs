@@ -1,7 +1,7 @@
-//! Children of this process: one to be killed, one to be watched at each system call.
+//! Children of this process: one that is killed, and one that is traced at each system call.
 //!
-//! A child is forked without exec. A lock that another thread holds at that moment would stay locked in the child for
-//! ever, so each test that forks has a process of its own (`support::alone`).
+//! A child is forked without exec. A lock that another thread holds at that moment would stay locked in the child, so
+//! each test that forks has a process of its own (`support::alone`).
 
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Runs `body` in a child, with a function by which it says that it is ready.
+    /// Runs `body` in a child, with a function that reports that it is ready.
     pub fn fork(body: impl FnOnce(&dyn Fn())) -> Child {
         let mut ends = [0; 2];
         // SAFETY: room for two descriptors.
@@ -43,7 +43,7 @@ impl Child {
         assert_eq!(read, 1, "the child died");
     }
 
-    /// Returns when it is dead and gone.
+    /// Returns when it has ended.
     pub fn kill(self) {
         drop(self);
     }
@@ -73,7 +73,7 @@ impl Drop for Child {
     }
 }
 
-/// A watched child, stopped before or after a system call.
+/// A traced child, stopped before or after a system call.
 pub struct Stop {
     pid: libc::pid_t,
     pub number: i64,
@@ -91,7 +91,7 @@ impl Stop {
         out
     }
 
-    /// The NUL-terminated text there.
+    /// The NUL-terminated text at this address.
     pub fn text(&self, address: u64) -> String {
         let bytes = (address..).map(|at| self.bytes(at, 1)[0]).take_while(|&byte| byte != 0).collect();
         String::from_utf8(bytes).unwrap()
@@ -100,7 +100,7 @@ impl Stop {
 
 /// Runs `body` in a child and calls `at` before and after each of its system calls; `Break` kills the child there.
 ///
-/// Returns whether it came to its end, which must be without a panic.
+/// Returns whether it ran to its end, which must be without a panic.
 pub fn trace(body: impl FnOnce(), mut at: impl FnMut(&Stop) -> ControlFlow<()>) -> bool {
     let child = Child::fork(|_| {
         // SAFETY: stops this child until its parent watches it.

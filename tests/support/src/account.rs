@@ -1,5 +1,5 @@
-//! What arrives at Mosquitto, by its own log: a subscriber would miss what the broker had acknowledged and not passed on
-//! when it was killed.
+//! The messages that arrive at Mosquitto, from its own log. A subscriber would miss messages that the broker had
+//! acknowledged but not passed on when it was killed.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ pub struct Account {
 }
 
 impl Account {
-    /// Adds what stands in these lines of the log.
+    /// Adds the messages in these lines of the log.
     pub fn read(&mut self, lines: &[String]) {
         let publishes = lines.iter().filter(|line| line.contains("Received PUBLISH from "));
         self.arrived
             .extend(publishes.filter_map(|line| line.split("'n/").nth(1)?.split('\'').next()?.parse::<u64>().ok()));
     }
 
-    /// All of these have arrived; each for the first time before the next one, whatever came again in between.
+    /// All of these have arrived, each for the first time before the next one; duplicates in between are allowed.
     #[track_caller]
     pub fn check(&self, accepted: &[u64]) {
         let arrived: BTreeSet<u64> = self.arrived.iter().copied().collect();
@@ -31,7 +31,7 @@ impl Account {
         assert!(wrong.is_none(), "out of order: {wrong:?}");
     }
 
-    /// How many arrived more than once, or were sent again.
+    /// The number of duplicates.
     pub fn repeats(&self) -> usize {
         self.arrived.len() - self.arrived.iter().collect::<BTreeSet<_>>().len()
     }

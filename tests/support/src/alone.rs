@@ -1,5 +1,5 @@
-//! Tests that need a process of their own: they count its threads, its memory or its descriptors, fork it, or listen to
-//! the log, which is the process's.
+//! Tests that need a process of their own: they count its threads, its memory or its descriptors, fork it, or set the
+//! log callback, of which a process has one.
 
 use std::any::type_name;
 use std::env;
@@ -21,8 +21,8 @@ pub fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], test: F) {
     run(|program| Some(Command::new(program)), environment, test);
 }
 
-/// The same under valgrind, with options of the test's own: what that finds fails the test. Without valgrind, which is
-/// said aloud, the test is not run.
+/// The same under valgrind, with additional options; an error of valgrind fails the test. If valgrind is not installed,
+/// the test is skipped with a message.
 pub fn alone_under_valgrind<F: FnOnce()>(options: &[&str], test: F) {
     run(|program| valgrind_command(options, program), &[], test);
 }
@@ -31,7 +31,7 @@ fn run<F: FnOnce()>(command: impl FnOnce(&Path) -> Option<Command>, environment:
     if env::var_os(MARK).is_some() {
         return test();
     }
-    // "abi::idle::it_sleeps::{{closure}}": the test's name is what stands between the program's and the closure's.
+    // "abi::idle::it_sleeps::{{closure}}": the test's name is between the name of the program and that of the closure.
     let name = type_name::<F>().strip_suffix("::{{closure}}").and_then(|path| path.split_once("::"));
     let (_, name) = name.expect("a closure in the function of a test");
     let Some(mut command) = command(&env::current_exe().unwrap()) else { return };
@@ -46,7 +46,7 @@ fn run<F: FnOnce()>(command: impl FnOnce(&Path) -> Option<Command>, environment:
     assert!(passed, "{name}, in a process of its own: {}\n{stdout}\n{stderr}", output.status);
     for said in stdout.lines().filter(|line| !is_summary(line)) {
         match said.starts_with("skipped: ") {
-            // scripts/test counts it, so the test harness must not swallow it.
+            // scripts/test counts it, so the test harness must not capture it.
             true => std::io::stderr().write_all(format!("\n{said}\n").as_bytes()).unwrap(),
             false => println!("{said}"),
         }
@@ -54,7 +54,7 @@ fn run<F: FnOnce()>(command: impl FnOnce(&Path) -> Option<Command>, environment:
     eprint!("{stderr}");
 }
 
-/// Whether a line is one of the test harness's own.
+/// Whether a line comes from the test harness.
 fn is_summary(line: &str) -> bool {
     line.is_empty() || line.starts_with("running ") || line.starts_with("test ")
 }

@@ -8,7 +8,7 @@
 //! peer.send(&connack(0));
 //! peer.reset();
 //! ```
-//! What does not come within [`PATIENCE`] fails the test.
+//! If an expected packet does not come within [`PATIENCE`], the test fails.
 
 use crate::wire::{reset_at_close, set_buffer};
 use std::io::{ErrorKind, Read, Write};
@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what has to come.
+/// How long a test waits for an expected packet or event.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub const CONNECT: u8 = 1;
@@ -43,7 +43,7 @@ impl Broker {
         Broker::bind_to("127.0.0.1:0")
     }
 
-    /// `"[::1]:0"`, or the address of a broker that is gone.
+    /// Binds `"[::1]:0"`, or the address of a former broker.
     pub fn bind_to(address: &str) -> Broker {
         Broker { listener: TcpListener::bind(address).unwrap() }
     }
@@ -56,13 +56,13 @@ impl Broker {
         self.address().port()
     }
 
-    /// Gives its connections a small receive buffer: what a client writes at once goes out in parts.
+    /// Gives its connections a small receive buffer, so that large writes of a client are sent in parts.
     pub fn narrow(self) -> Broker {
         set_buffer(self.listener.as_raw_fd(), libc::SO_RCVBUF, 4096);
         self
     }
 
-    /// Stops listening. The port is nobody else's while the result lives.
+    /// Stops listening. The port stays reserved while the result lives.
     pub fn close(self) -> OwnedFd {
         let port = self.port();
         drop(self);
@@ -96,13 +96,13 @@ impl Broker {
     }
 }
 
-/// An address where nobody listens. Its port stays taken, so that no listener of another test gets it.
+/// An address where nobody listens. The port stays reserved, so that no listener of another test gets it.
 pub fn nobody() -> SocketAddr {
     static NOBODY: OnceLock<(OwnedFd, SocketAddr)> = OnceLock::new();
     NOBODY.get_or_init(|| bound(0)).1
 }
 
-/// A socket that is bound and does not listen, and its address.
+/// A socket that is bound but does not listen, and its address.
 fn bound(port: u16) -> (OwnedFd, SocketAddr) {
     let mut address: libc::sockaddr_in = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
@@ -116,7 +116,7 @@ fn bound(port: u16) -> (OwnedFd, SocketAddr) {
     let fd = unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
         assert!(fd >= 0);
-        // Connections of a listener that was there may not be over yet.
+        // Connections of an earlier listener may still be in TIME_WAIT.
         let size = size_of_val(&on) as libc::socklen_t;
         assert_eq!(libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, (&raw const on).cast(), size), 0);
         assert_eq!(libc::bind(fd, (&raw const address).cast(), length), 0, "{}", std::io::Error::last_os_error());
@@ -126,7 +126,7 @@ fn bound(port: u16) -> (OwnedFd, SocketAddr) {
     (fd, (Ipv4Addr::LOCALHOST, u16::from_be(address.sin_port)).into())
 }
 
-/// An address where connecting neither succeeds nor fails: a listener that never accepts, its backlog full.
+/// An address where connecting neither succeeds nor fails: a listener with a full backlog that never accepts.
 pub struct Full {
     broker: Broker,
     _waiting: Vec<TcpStream>,
@@ -147,7 +147,7 @@ impl Full {
     }
 }
 
-/// One connection, plain or not. Dropping it closes it.
+/// One connection, with or without TLS. Dropping it closes it.
 pub struct Peer<S = TcpStream> {
     pub stream: S,
 }
@@ -175,7 +175,7 @@ impl<S: Read + Write> Peer<S> {
         Some(Packet { kind: header >> 4, flags: header & 0xf, body })
     }
 
-    /// The next packet, which has to be of this kind.
+    /// The next packet, which must be of this kind.
     pub fn expect(&mut self, kind: u8) -> Packet {
         let packet = self.read();
         assert_eq!(packet.kind, kind, "{packet:?}");
@@ -188,7 +188,7 @@ impl<S: Read + Write> Peer<S> {
         self.send(&connack(0));
     }
 
-    /// Reads on until the client has closed or reset.
+    /// Reads until the client has closed or reset the connection.
     pub fn expect_end(&mut self) {
         while self.try_read().is_some() {}
     }
@@ -218,7 +218,7 @@ impl<S: Read + Write> Peer<S> {
 }
 
 impl Peer {
-    /// Whether the client ends the connection in time; what it sends until then is dropped.
+    /// Whether the client ends the connection in time; packets until then are discarded.
     pub fn closed_within(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         loop {
@@ -235,12 +235,12 @@ impl Peer {
         }
     }
 
-    /// Says that nothing more comes, but goes on listening.
+    /// Closes the sending direction, but goes on reading.
     pub fn half_close(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Answers as a broker should, on a thread of its own, until the connection ends.
+    /// Answers like a correct broker, on its own thread, until the connection ends.
     pub fn serve(mut self) -> JoinHandle<()> {
         self.stream.set_read_timeout(None).unwrap();
         thread::spawn(move || {
@@ -262,7 +262,7 @@ impl Peer {
     }
 }
 
-/// A packet that came in.
+/// A received packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     pub kind: u8,
@@ -293,7 +293,7 @@ impl Packet {
         &self.body[2 + self.string(0).len() + id..]
     }
 
-    /// The filters of a SUBSCRIBE, each with the QoS that is asked for.
+    /// The filters of a SUBSCRIBE, each with the requested QoS.
     pub fn filters(&self) -> Vec<(String, u8)> {
         let (mut filters, mut at) = (Vec::new(), 2);
         while at < self.body.len() {
@@ -350,7 +350,7 @@ pub fn publish(topic: &[u8], payload: &[u8], id: Option<u16>) -> Vec<u8> {
     packet(PUBLISH << 4 | if id.is_some() { 2 } else { 0 }, &body)
 }
 
-/// Any packet: the first byte, then the body behind its length.
+/// Any packet: the first byte, the length, the body.
 pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![first];
     let mut left = body.len();

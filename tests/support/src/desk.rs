@@ -1,4 +1,4 @@
-//! The simulator in this process, with one device, and what it saw.
+//! The simulator in this process, with one device, and its events.
 
 use crate::host::{DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET};
 use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record, SecondLogin};
@@ -16,17 +16,17 @@ pub fn device_id() -> DeviceId {
 }
 
 impl Desk {
-    /// With a device that is active.
+    /// With an active device.
     pub fn active(set: impl FnOnce(&mut Config)) -> Desk {
         Desk::start(Device::active(device_id(), DEVICE_SECRET), set)
     }
 
-    /// With a device that is to be activated.
+    /// With a device that is not active yet.
     pub fn inactive(set: impl FnOnce(&mut Config)) -> Desk {
         Desk::start(Device::inactive(device_id(), PRODUCT_SECRET), set)
     }
 
-    /// With these, which are to be activated; a further login as product gets a new secret.
+    /// With these devices, which are not active yet; a further product-secret login gets a new secret.
     pub fn with_devices<K: AsRef<str>>(device_keys: impl IntoIterator<Item = K>) -> Desk {
         let devices = device_keys.into_iter();
         let devices =
@@ -57,13 +57,13 @@ impl Desk {
         self.seen.0.lock().unwrap().iter().filter(|record| what(&record.event)).count()
     }
 
-    /// Of one device's.
+    /// The same for one device.
     pub fn count_of(&self, device: &DeviceId, what: impl Fn(&Event) -> bool) -> usize {
         let seen = self.seen.0.lock().unwrap();
         seen.iter().filter(|record| record.device.as_ref() == Some(device) && what(&record.event)).count()
     }
 
-    /// Waits until such an event was seen.
+    /// Waits for such an event.
     #[track_caller]
     pub fn wait_for(&self, what: impl Fn(&Event) -> bool) {
         let seen = self.seen.0.lock().unwrap();
@@ -77,7 +77,7 @@ impl Desk {
         self.modes_where(|_| true)
     }
 
-    /// Those of one device.
+    /// The same for one device.
     pub fn modes_of(&self, device_key: &str) -> Vec<u8> {
         self.modes_where(|record| record.device.as_ref().is_some_and(|device| device.device_key == device_key))
     }

@@ -8,12 +8,12 @@ use enos::error::Status::{self, *};
 pub enum End {
     Close,
     Reset,
-    /// These bytes, then a close: some garbage is to be put up with, and the client would stay.
+    /// These bytes, then a close, because the client ignores some garbage and would stay connected.
     Garbage(Vec<u8>),
 }
 
 impl End {
-    /// Each of them.
+    /// All ends.
     pub fn all() -> Vec<End> {
         let bytes: [&[u8]; 17] = [
             &[0x00, 0x00],                                     // no such packet
@@ -38,8 +38,8 @@ impl End {
         [End::Close, End::Reset].into_iter().chain(garbage).collect()
     }
 
-    /// Whether the host may be told of it so. Some garbage is the broker's fault, some is put up with until the close,
-    /// and some is gone when the close is a reset, because there was something to read.
+    /// Whether the host may be told this status. Some garbage is a protocol error of the broker, some is ignored until
+    /// the close, and some is lost when unread data turns the close into a reset.
     pub fn is_told_as(&self, status: Status) -> bool {
         status == ENOS_ERR_NETWORK || matches!(self, End::Garbage(_)) && status == ENOS_ERR_PROTOCOL
     }

@@ -1,4 +1,4 @@
-//! Where a callback is held until the test lets it go.
+//! Blocks a callback until the test releases it.
 
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -14,7 +14,7 @@ struct State {
 }
 
 impl Gate {
-    /// In the callback.
+    /// Called in the callback.
     pub fn pass(&self) {
         let mut state = self.0 .0.lock().unwrap();
         state.arrived = true;

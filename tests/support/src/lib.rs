@@ -1,5 +1,5 @@
-//! What the test programs share: the scripted broker, hosts of the library, the simulator and Mosquitto as their peers, C
-//! programs that are built on the spot, and the search of a process's memory.
+//! Shared by the test programs: the scripted broker, hosts of the library, the simulator and Mosquitto as their peers,
+//! C programs that the tests build, and the search of a process's memory.
 #![allow(
     clippy::new_without_default,
     clippy::not_unsafe_ptr_arg_deref,

@@ -1,4 +1,5 @@
-//! What the library logs. The log is the process's: a test that listens is alone in its own (see [`crate::alone`]).
+//! The library's log. A process has one log callback, so a test that uses it runs in its own process (see
+//! [`crate::alone`]).
 
 use std::ffi::c_void;
 use std::fmt;
@@ -10,7 +11,7 @@ use enos::ffi::log::{enos_log_record, enos_log_set};
 use crate::host::text;
 
 pub const TRACE: i32 = 5;
-/// What the callback's ctx is.
+/// The ctx of the callback.
 pub const CTX: usize = 77;
 
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Record {
     pub message: String,
     /// Milliseconds since 1970.
     pub time_ms: u64,
-    /// What a call of the library came to inside the callback.
+    /// The result of a call of the library inside the callback.
     pub inside: i32,
 }
 
@@ -44,7 +45,7 @@ unsafe extern "C" fn on_log(ctx: *mut c_void, record: *const enos_log_record) {
     RECORDS.lock().unwrap().push(record);
 }
 
-/// Listens from now on, up to this level; the status.
+/// Sets the callback, for records up to this level; returns the status.
 pub fn listen(level: i32) -> i32 {
     // SAFETY: a callback that does not look at its ctx.
     unsafe { enos_log_set(Some(on_log), CTX as *mut c_void, level) }
@@ -55,7 +56,7 @@ pub fn stop() {
     assert_eq!(unsafe { enos_log_set(None, null_mut(), 0) }, 0);
 }
 
-/// What was heard so far.
+/// The records so far.
 pub fn records() -> Vec<Record> {
     RECORDS.lock().unwrap().clone()
 }

@@ -1,4 +1,4 @@
-//! Searches the memory of a process for what is left of a secret.
+//! Searches the memory of a process for remains of a secret.
 
 use std::collections::HashSet;
 use std::fs::{read_to_string, File};
@@ -6,18 +6,18 @@ use std::os::unix::fs::FileExt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// As many bytes in a row count as a leftover: half a vector register of the smallest kind.
+/// This many bytes in a row count as remains: half of the smallest vector register.
 pub const RUN: usize = 8;
 
-/// What a digest makes of the secret before it mixes it: as it is, and as an HMAC's inner and outer key.
+/// The forms of the secret in a digest: unchanged, and as an HMAC's inner and outer key.
 pub const PADS: [u8; 3] = [0, 0x36, 0x5C];
 
-/// Every run of a secret's bytes, also with the byte order of each word turned as hash functions do; masked, so that
+/// Every run of a secret's bytes, also with the byte order of each word swapped as in hash functions; masked, so that
 /// the search does not find itself.
 pub struct Runs {
     mask: u64,
     masked: HashSet<u64>,
-    /// The first two bytes of each: few of the bytes searched begin like this.
+    /// The first two bytes of each run, for a fast search.
     begins: Vec<bool>,
 }
 
@@ -42,7 +42,7 @@ impl Runs {
             && self.masked.contains(&(u64::from_le_bytes(bytes.try_into().unwrap()) ^ self.mask))
     }
 
-    /// Where in a process's memory there are runs: the mappings, each with how many. `process`: "self", or its id.
+    /// The mappings of a process with runs, each with their number. `process`: "self", or its id.
     pub fn search(&self, process: &str) -> Vec<(String, usize)> {
         let memory = File::open(format!("/proc/{process}/mem")).unwrap();
         let mut chunk = Zeroizing::new([0; 4096]);

@@ -1,4 +1,4 @@
-//! Eclipse Mosquitto on a free loopback port, with a configuration of its own: a broker that nobody here wrote.
+//! Eclipse Mosquitto, an independent broker, on a free loopback port, with a configuration of its own.
 
 use crate::broker::PATIENCE;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// A running broker. It is killed when this goes, and by the kernel when the test program dies in another way.
+/// A running broker. It is killed when this is dropped, and by the kernel when the test program dies.
 pub struct Mosquitto {
     child: Child,
     port: u16,
@@ -24,11 +24,10 @@ impl Mosquitto {
         Mosquitto::start_with("allow_anonymous true\n")
     }
 
-    /// With lines of configuration of the test's own, beside the listener and the log. The log has everything in it
-    /// unless they name a `log_type`.
+    /// With additional lines of configuration. The log contains everything unless they set a `log_type`.
     pub fn start_with(extra: &str) -> Mosquitto {
         let directory = tempfile::tempdir().unwrap();
-        // Another program may take the port between the look and the bind.
+        // Another program may take the port before the broker binds it.
         for _ in 0..20 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             if let Some((child, log)) = run(directory.path(), port, extra) {
@@ -42,14 +41,14 @@ impl Mosquitto {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Ends it as a crash would: SIGKILL.
+    /// Kills it with SIGKILL, like a crash.
     pub fn kill(&mut self) {
-        // An error means that it is dead already.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 
-    /// Has it stop, go on, or end.
+    /// Sends a signal that stops, continues or ends it.
     pub fn signal(&self, signal: i32) {
         // SAFETY: no memory is involved; the pid is that of a child that was not waited for yet.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
@@ -62,7 +61,7 @@ impl Mosquitto {
             run(self.directory.path(), self.port, &self.extra).expect("mosquitto on the port that it had");
     }
 
-    /// Waits until a line of its log, since the last start, has all of these words in it.
+    /// Waits until a line of its log, since the last start, contains all of these words.
     pub fn wait_log(&self, words: &[&str]) {
         let found = |lines: &Vec<String>| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
         let lines = self.log.lines.lock().unwrap();
@@ -70,7 +69,7 @@ impl Mosquitto {
         assert!(found(&lines), "{words:?} is not in mosquitto's log:\n{}", lines.join("\n"));
     }
 
-    /// Ends it as a crash would, and gives its log since it was started: all that it ever wrote.
+    /// Kills it, and returns its complete log since the start.
     pub fn kill_and_log(&mut self) -> Vec<String> {
         self.kill();
         let lines = self.log.lines.lock().unwrap();
@@ -80,7 +79,7 @@ impl Mosquitto {
         std::mem::take(&mut *lines)
     }
 
-    /// How many lines of its log have all of these words in them.
+    /// How many lines of its log contain all of these words.
     pub fn count_log(&self, words: &[&str]) -> usize {
         let lines = self.log.lines.lock().unwrap();
         lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
@@ -100,13 +99,13 @@ struct Log {
     over: AtomicBool,
 }
 
-/// Starts it and waits until it listens; `None` when it ended instead.
+/// Starts it and waits until it listens; `None` if it ended instead.
 fn run(directory: &std::path::Path, port: u16, extra: &str) -> Option<(Child, Arc<Log>)> {
     let file = directory.join("mosquitto.conf");
     let log_type = if extra.contains("log_type") { "information" } else { "all" };
     let text = format!("listener {port} 127.0.0.1\n{extra}\npersistence false\nlog_dest stderr\nlog_type {log_type}\n");
     std::fs::write(&file, text).unwrap();
-    // Debian keeps it where only root's PATH looks.
+    // Debian installs it in a directory that is only on root's PATH.
     let path = format!("{}:/usr/sbin:/usr/local/sbin", std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("mosquitto");
     command.env("PATH", path).arg("-c").arg(&file);
@@ -124,8 +123,8 @@ fn run(directory: &std::path::Path, port: u16, extra: &str) -> Option<(Child, Ar
     }
 }
 
-/// Starts a program that the kernel kills with this one. It does so when the thread that started it ends, so that
-/// thread stays.
+/// Starts a program that the kernel kills together with this one. It does that when the thread that started it ends, so
+/// that thread keeps running.
 fn spawn(mut command: Command) -> Child {
     // SAFETY: one system call, safe between fork and exec.
     unsafe {
@@ -144,7 +143,7 @@ fn spawn(mut command: Command) -> Child {
     receiver.recv().unwrap().expect("mosquitto, from the package of this name")
 }
 
-/// Collects the log, and says when it tells that the broker runs.
+/// Collects the log, and reports when the broker runs.
 fn follow(stderr: ChildStderr) -> (Receiver<()>, Arc<Log>) {
     let (sender, started) = channel();
     let log = Arc::new(Log::default());

@@ -1,4 +1,4 @@
-//! Builds and runs programs of C and C++ against the libenos.so of this very test run.
+//! Builds and runs C and C++ programs with the libenos.so of this test run.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 pub const C_STANDARDS: [&str; 3] = ["c99", "c11", "c17"];
 pub const CPP_STANDARDS: [&str; 2] = ["c++11", "c++17"];
-/// What valgrind ends with when it has found something.
+/// Valgrind's exit status when it has found an error.
 pub const FOUND: i32 = 99;
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
@@ -19,15 +19,15 @@ pub fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// The shared library that Cargo made together with the rlib that this test links: it lies beside the test itself, so it
-/// is never an older one, whatever the profile or the target directory.
+/// The shared library that Cargo made together with the rlib of this test. It is in the same directory as the test, so
+/// it is never an older one, whatever the profile or the target directory.
 pub fn library() -> PathBuf {
     let beside = env::current_exe().unwrap().with_file_name("libenos.so");
     assert!(beside.exists(), "{} is missing", beside.display());
     beside
 }
 
-/// The compilers of the kind that are installed.
+/// The installed compilers of this kind.
 pub fn compilers(names: &[&'static str]) -> Vec<&'static str> {
     let installed = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|out| out.status.success());
     let found: Vec<_> = names.iter().copied().filter(installed).collect();
@@ -43,7 +43,7 @@ pub fn cpp_compilers() -> Vec<&'static str> {
     compilers(&["g++", "clang++"])
 }
 
-/// The output of a command that has to succeed.
+/// The output of a command, which must succeed.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
@@ -52,7 +52,7 @@ pub fn succeed(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-/// What a program printed that has this to read, ends well, and has nothing to complain of.
+/// The output of a program with this input, which must succeed and print nothing on stderr.
 #[track_caller]
 pub fn quiet(command: &mut Command, input: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -69,7 +69,7 @@ pub fn test_source(name: &str) -> PathBuf {
     root().join("tests/c").join(name)
 }
 
-/// What a program of tests/c printed: every line of TAP is an `ok`, and there are as many as were planned.
+/// The output of a program of tests/c: every line of TAP must be an `ok`, and there must be as many as planned.
 #[track_caller]
 pub fn passed(tap: &str) {
     let failed: Vec<_> = tap.lines().filter(|line| line.starts_with("not ok") || line.starts_with('#')).collect();
@@ -78,7 +78,8 @@ pub fn passed(tap: &str) {
     assert!(ok > 0 && tap.lines().any(|line| line == format!("1..{ok}")), "{tap}");
 }
 
-/// What has valgrind tell blocks that are lost for good, of a test itself: the threads that run it may seem lost.
+/// Valgrind's options to report definitely lost blocks of a test. Blocks of the threads that run the test may seem
+/// possibly lost.
 pub const LEAKS: [&str; 4] = [
     "--leak-check=full",
     "--num-callers=40",
@@ -86,16 +87,17 @@ pub const LEAKS: [&str; 4] = [
     "--show-leak-kinds=definite,indirect",
 ];
 
-/// What has valgrind tell which memory threads share without a lock; but for what tests/c/drd.supp names, with reasons.
+/// Valgrind's options to report memory that threads share without a lock; tests/c/drd.supp has the exceptions, with
+/// reasons.
 pub const RACES: [&str; 4] = [
     "--tool=drd",
-    // What is inlined would hide whose code it is.
+    // Without inlined frames, a suppression cannot match the function.
     "--read-inline-info=no",
     "--num-callers=20",
     concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/../c/drd.supp"),
 ];
 
-/// A program under valgrind, which ends it with FOUND when it has found something. None, said aloud, when it is not
+/// A program under valgrind, which exits with FOUND if it has found an error. None, with a message, if valgrind is not
 /// installed.
 pub fn valgrind_command(options: &[&str], program: &Path) -> Option<Command> {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -107,7 +109,7 @@ pub fn valgrind_command(options: &[&str], program: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// A directory with the library under the names that a linker and a loader look for.
+/// A directory with the library under the names for the linker and the loader.
 pub struct Workshop(TempDir);
 
 impl Workshop {
@@ -115,7 +117,7 @@ impl Workshop {
         Workshop::with(&library())
     }
 
-    /// With another build of the library than that of this test run.
+    /// With another build of the library.
     pub fn with(library: &Path) -> Workshop {
         let dir = tempfile::tempdir().unwrap();
         for name in ["libenos.so", &format!("libenos.so.{}", enos_abi_version())] {
@@ -159,7 +161,7 @@ impl Workshop {
         self.build_with(compiler, standard, &[], sources)
     }
 
-    /// The same with options of the test's own.
+    /// The same with additional options.
     #[track_caller]
     pub fn build_with(
         &self,
@@ -185,15 +187,14 @@ impl Workshop {
         command
     }
 
-    /// The same under valgrind, which ends it with FOUND when there is a memory error, or a block that is lost or may be
-    /// lost: what valgrind counts as an error by itself, but for what is installed to be left out. None, said aloud, when
-    /// valgrind is not installed.
+    /// The same under valgrind, which exits with FOUND if there is a memory error, or a definitely or possibly lost
+    /// block, except for those in the installed suppression file. None, with a message, if valgrind is not installed.
     pub fn valgrind(&self, program: impl AsRef<Path>) -> Option<Command> {
         let suppressions = format!("--suppressions={}", root().join("cmake/valgrind.supp").display());
         self.valgrind_with(&["--leak-check=full", "--num-callers=40", &suppressions], program)
     }
 
-    /// With options of the test's own.
+    /// With additional options.
     pub fn valgrind_with(&self, options: &[&str], program: impl AsRef<Path>) -> Option<Command> {
         let mut command = valgrind_command(options, program.as_ref())?;
         command.env("LD_LIBRARY_PATH", self.path()).current_dir(self.path());

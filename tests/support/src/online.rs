@@ -4,7 +4,7 @@ use crate::broker::{Broker, Peer};
 use crate::rig::{options, Rig};
 use enos::transport::link::{Link, LinkOptions};
 
-/// A link that is connected, and its peer.
+/// A connected link, and its peer.
 pub fn online(rig: &mut Rig) -> (Link, Peer) {
     online_with(rig, |_| ())
 }

@@ -1,14 +1,14 @@
-//! Cases that mostly wait, side by side.
+//! Runs cases that mostly wait, in parallel.
 
 use std::fmt::Debug;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-/// At the same time, at most.
+/// The limit of parallel cases.
 const PARALLEL: usize = 16;
 
-/// Checks each of these cases. All are checked, also when some fail; those are named in the end.
+/// Runs all cases, even if some fail, and names those that failed.
 #[track_caller]
 pub fn each<C: Debug + Sync>(cases: &[C], check: impl Fn(&C) + Sync) {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -16,7 +16,7 @@ pub fn each<C: Debug + Sync>(cases: &[C], check: impl Fn(&C) + Sync) {
         for _ in 0..PARALLEL.min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    // What is broken by a panic is not looked at any more.
+                    // A case that has panicked is not used again.
                     if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
                         failed.lock().unwrap().push(case);
                     }

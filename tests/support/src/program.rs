@@ -1,4 +1,4 @@
-//! A program that runs beside the test: what it prints can be waited for, and it never outlives the test.
+//! A program that runs beside the test. The test can wait for its output. It never outlives the test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -7,7 +7,7 @@ use std::sync::mpsc::{channel, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what has to come.
+/// How long a test waits for an expected line.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Program {
@@ -18,12 +18,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// With nothing to read.
+    /// Starts it without input.
     pub fn start(command: &mut Command) -> Program {
         Program::spawn(command.stdin(Stdio::null()))
     }
 
-    /// It reads what the test says.
+    /// Starts it with input from the test.
     pub fn listening(command: &mut Command) -> Program {
         Program::spawn(command.stdin(Stdio::piped()))
     }
@@ -49,7 +49,7 @@ impl Program {
         self.input.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next line with these words in it.
+    /// The next line that contains these words.
     #[track_caller]
     pub fn expect(&mut self, words: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -63,12 +63,12 @@ impl Program {
         }
     }
 
-    /// How it ends, and all that it printed.
+    /// Waits for its end; returns the status and all output.
     #[track_caller]
     pub fn end(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = std::mem::take(&mut self.seen);
-        // Its output ends when it does.
+        // Its output ends with the program.
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             seen.extend([line.as_str(), "\n"]);
         }
@@ -76,7 +76,7 @@ impl Program {
         (self.child.wait().unwrap(), seen)
     }
 
-    /// It ends with this exit status; all that it printed.
+    /// Waits for its end with this exit status; returns all output.
     #[track_caller]
     pub fn exits(self, code: i32) -> String {
         let (status, seen) = self.end();
@@ -89,7 +89,7 @@ impl Program {
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, number) }, 0);
     }
 
-    /// SIGKILL, and all that it printed before.
+    /// Kills it with SIGKILL, and returns all output.
     #[track_caller]
     pub fn kill(self) -> String {
         self.signal(libc::SIGKILL);

@@ -1,5 +1,5 @@
-//! Between a device and its cloud: forwards packet by packet, takes down each CONNECT with its time, can let packets
-//! vanish without a reset, can kill the device at any of them, and can cut the cloud's bytes at any of these.
+//! A proxy between a device and its cloud. It forwards packet by packet and records each CONNECT with its time. It can
+//! drop packets without a reset, kill the device at any packet, and cut the cloud's data at any byte.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The two ways that packets go.
+/// The two directions of packets.
 pub const TO_BROKER: usize = 0;
 pub const TO_DEVICE: usize = 1;
 
-/// What can be told apart from outside: MQTT's packets or, when TLS hides them, its records.
+/// The units that the proxy counts: MQTT packets or, with TLS, records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     Mqtt,
@@ -24,28 +24,28 @@ pub enum Wire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     Never,
-    /// At the n-th packet, of both directions together, from 1: in place of passing it on, or after that.
+    /// At the n-th packet of both directions together, from 1: instead of forwarding it, or after that.
     Before(usize),
     After(usize),
 }
 
-/// What happens to the cloud's bytes in a connection.
+/// What happens to the cloud's data in a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     Nothing,
-    /// After so many bytes the connection is closed.
+    /// The connection is closed after this many bytes.
     Close(usize),
-    /// It is reset.
+    /// The connection is reset.
     Reset(usize),
-    /// This byte is another one.
+    /// This byte is changed.
     Flip(usize),
 }
 
-/// A CONNECT that came by.
+/// A CONNECT that was forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Connect {
     pub at: Instant,
-    /// What its client id gives as the time.
+    /// The timestamp in its client id.
     pub timestamp_ms: u64,
 }
 
@@ -57,15 +57,15 @@ struct Shared {
     streams: Mutex<Vec<TcpStream>>,
     closed: AtomicBool,
     point: Mutex<Point>,
-    /// And what of the cloud's bytes has gone through.
+    /// The forwarded bytes of the cloud.
     cut: Mutex<Option<(Cut, Vec<u8>)>>,
     packets: AtomicUsize,
-    /// Ways of a connection, of which each has two, that have not come to their end.
+    /// Open directions; each connection has two.
     open: AtomicUsize,
-    /// What is left of an earlier run's connections does not count.
+    /// Connections of an earlier run do not count.
     run: AtomicUsize,
     device: AtomicI32,
-    /// One packet at a time, whichever way it goes: so their number means something.
+    /// One packet at a time in both directions together, so that their numbers are well-defined.
     order: Mutex<()>,
 }
 
@@ -111,7 +111,7 @@ impl Proxy {
         self.shared.connects.lock().unwrap().clone()
     }
 
-    /// From here on, what goes this way vanishes, the end of a connection included; or no longer.
+    /// Starts or stops dropping everything in this direction, including the end of a connection.
     pub fn swallow(&self, way: usize, on: bool) {
         self.shared.swallow[way].store(on, SeqCst);
     }
@@ -123,17 +123,17 @@ impl Proxy {
         }
     }
 
-    /// Nobody listens here any more, and every connection has ended.
+    /// Stops listening, and ends every connection.
     pub fn close(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
         self.shared.closed.store(true, SeqCst);
-        // The thread waits for a connection: here is one.
+        // Wakes the thread, which waits for a connection.
         let _ = TcpStream::connect(self.address);
         accepting.join().unwrap();
         self.cut();
     }
 
-    /// Packets count anew from here on. To be called before the device is started.
+    /// Counts packets from 0 again. Call it before the device is started.
     pub fn arm(&self, point: Point) {
         let _order = self.shared.order.lock().unwrap();
         self.shared.run.fetch_add(1, SeqCst);
@@ -142,23 +142,24 @@ impl Proxy {
         *self.shared.point.lock().unwrap() = point;
     }
 
-    /// Names the process that is to die. Packets wait for it.
+    /// Sets the process to kill. Packets wait for this call.
     pub fn device(&self, pid: u32) {
         self.shared.device.store(pid as i32, SeqCst);
     }
 
-    /// For the next connection.
+    /// Sets the cut of the next connection.
     pub fn cut_at(&self, cut: Cut) {
         *self.shared.cut.lock().unwrap() = Some((cut, Vec::new()));
     }
 
-    /// What has gone through since then, once the device is gone and the cloud has done with its connection.
+    /// The bytes that were forwarded since then. Waits until the device has gone and the cloud has ended the
+    /// connection.
     pub fn passed(&self) -> Vec<u8> {
         wait_until(|| self.shared.open.load(SeqCst) == 0);
         self.shared.cut.lock().unwrap().take().unwrap().1
     }
 
-    /// How many there were, once the device is gone and the cloud has done with its connections.
+    /// The number of packets. Waits until the device has gone and the cloud has ended its connections.
     pub fn packets(&self) -> usize {
         wait_until(|| self.shared.open.load(SeqCst) == 0);
         self.shared.packets.load(SeqCst)
@@ -171,7 +172,7 @@ impl Drop for Proxy {
     }
 }
 
-/// For what is about to happen.
+/// Waits for a condition.
 fn wait_until(holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -195,7 +196,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             thread::spawn(move || {
                 let _ = shared.forward(way, run, &from, &to);
                 if !shared.swallow[way].load(SeqCst) {
-                    // The cloud ends its side only when it has seen to all that came from the other.
+                    // The cloud ends its side only after it has processed all data.
                     let _ = to.shutdown(Shutdown::Write);
                 }
                 let _ = io::copy(&mut &from, &mut io::sink());
@@ -241,7 +242,7 @@ impl Shared {
         }
     }
 
-    /// Cuts what comes from the cloud; how the connection is to end after that, if it is.
+    /// Cuts the cloud's data; returns how the connection has to end after that, if it has to.
     fn spoil(&self, packet: &mut Vec<u8>) -> Cut {
         let mut cut = self.cut.lock().unwrap();
         let Some((cut, passed)) = cut.as_mut() else { return Cut::Nothing };
@@ -269,7 +270,7 @@ impl Shared {
     }
 }
 
-/// Ends a connection with a RST, though others have its descriptor, too.
+/// Ends a connection with a RST, although others have its descriptor as well.
 fn reset(stream: &TcpStream) {
     let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
     // SAFETY: an address of the length that the call is told.
@@ -285,7 +286,7 @@ fn timestamp(packet: &[u8]) -> u64 {
     after.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
-/// The next packet or record, whole, as it stands on the wire.
+/// The next complete packet or record.
 fn read(wire: Wire, from: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; if wire == Wire::Mqtt { 2 } else { 5 }];
     from.read_exact(&mut packet)?;

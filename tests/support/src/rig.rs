@@ -1,4 +1,4 @@
-//! What a client's loop does with a link, for tests: an inbox, its waker, and the events in order.
+//! Does what a client's loop does with a link: an inbox, its waker, and the events in order.
 
 use crate::broker::PATIENCE;
 use enos::model::link::LinkEvent;
@@ -30,7 +30,7 @@ impl Rig {
         Link::open(options, 1, &self.inbox).unwrap()
     }
 
-    /// What comes next, and its generation.
+    /// The next event, and its generation.
     pub fn next_of_any(&mut self) -> (u64, Arrival) {
         let start = Instant::now();
         loop {
@@ -51,13 +51,13 @@ impl Rig {
         }
     }
 
-    /// Asserts that the next event shows as this.
+    /// Asserts the text of the next event.
     pub fn expect(&mut self, shown: &str) {
         let event = self.next();
         assert_eq!(format!("{event:?}"), shown);
     }
 
-    /// Whether nothing has come that was not looked at.
+    /// Whether there is no further event.
     pub fn is_quiet(&mut self) -> bool {
         self.collect();
         self.seen.is_empty()
@@ -81,7 +81,7 @@ pub fn options(address: SocketAddr) -> LinkOptions {
         username: "a user".into(),
         password: Zeroizing::new("a password".into()),
         keep_alive_s: 60,
-        // Nobody loops these: the keeper has them from the beginning.
+        // These have no loop, so the keeper has them from the beginning.
         unattended_ms: 0,
         connect_timeout_ms: 30_000,
         inflight: 100,

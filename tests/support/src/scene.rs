@@ -1,4 +1,4 @@
-//! A client that is online with a scripted broker, and a broker that obliges.
+//! A client that is online with a scripted broker, and a broker that accepts everything.
 
 use crate::broker::*;
 use crate::host::{Host, Setup};
@@ -13,12 +13,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Online; the library's thread loops.
+    /// A client that is online; the library's thread runs the loop.
     pub fn new() -> Scene {
         Scene::with(|setup| setup)
     }
 
-    /// As above, with more set.
+    /// The same with more settings.
     pub fn with(set: impl FnOnce(Setup) -> Setup) -> Scene {
         let broker = Broker::bind();
         let mut host = set(Setup::device(broker.address())).start();
@@ -28,7 +28,7 @@ impl Scene {
         Scene { host, peer, broker }
     }
 
-    /// Ends the connection, and lets the next one in.
+    /// Ends the connection, and accepts the next one.
     pub fn reconnect(&mut self) {
         self.peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
         self.peer = self.broker.accept_mqtt();
@@ -37,7 +37,7 @@ impl Scene {
 }
 
 impl Packet {
-    /// What a broker that obliges says to it.
+    /// The answer of a broker that accepts everything.
     pub fn answer(&self) -> Vec<u8> {
         match (self.kind, self.qos()) {
             (CONNECT, _) => connack(0),
@@ -77,7 +77,7 @@ impl Peer {
 }
 
 impl<S: Read + Write + Send + 'static> Peer<S> {
-    /// Grants and acknowledges whatever comes until the client has closed; then what it was.
+    /// Grants and acknowledges everything until the client has closed; returns the packets.
     pub fn oblige(mut self) -> JoinHandle<Vec<Packet>> {
         std::thread::spawn(move || {
             let mut packets = Vec::new();

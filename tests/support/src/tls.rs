@@ -1,4 +1,4 @@
-//! Brokers that speak TLS, and devices that do, with an authority made for the test.
+//! Brokers and devices with TLS, with an authority that is made for the test.
 
 use crate::broker::{connack, Broker, Peer, CONNECT};
 use crate::host::{Host, Setup, Told, DEVICE_SECRET};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::null;
 use tempfile::TempDir;
 
-/// An authority, and the files of what it has issued.
+/// An authority, and the files of its certificates.
 pub struct Pki {
     pub root: Authority,
     pub directory: TempDir,
@@ -30,7 +30,7 @@ impl Pki {
         use std::os::unix::fs::PermissionsExt;
         let root = Authority::root("The test's CA", kind).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        // Mosquitto gives up root before it reads.
+        // Mosquitto drops root before it reads the files.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         root.write(directory.path()).unwrap();
         Pki { root, directory }
@@ -55,18 +55,18 @@ impl Pki {
         [path(&files.certificate), path(&files.key)]
     }
 
-    /// A port of the simulator with a certificate of this authority.
+    /// A TLS port of the simulator with a certificate of this authority.
     pub fn port(&self) -> TlsConfig {
         let files = self.server().write(self.directory.path(), "server").unwrap();
         TlsConfig { listen: "127.0.0.1:0".parse().unwrap(), ..TlsConfig::new(files) }
     }
 
-    /// The same, which demands certificates of this authority.
+    /// The same, which requires certificates of this authority.
     pub fn demanding(&self) -> TlsConfig {
         TlsConfig { client_ca: Some(self.file("ca.pem")), require_client_certificate: true, ..self.port() }
     }
 
-    /// A device's certificate and key, written.
+    /// Writes a device's certificate and key.
     pub fn device(&self, name: &str, kind: KeyKind) -> [String; 2] {
         self.write(name, &self.root.issue(&Profile::client(name).key(kind)).unwrap())
     }
@@ -94,7 +94,7 @@ impl TlsBroker {
         TlsBroker::with(certified, |_| ())
     }
 
-    /// With more set.
+    /// With more settings.
     pub fn with(certified: &Certified, set: impl FnOnce(&mut SslContextBuilder)) -> TlsBroker {
         TlsBroker::bind_to("127.0.0.1:0", certified, set)
     }
@@ -111,7 +111,7 @@ impl TlsBroker {
         format!("ssl://{}", self.address())
     }
 
-    /// The next connection, past the handshake; or what this side says of a handshake that failed.
+    /// The next connection after its handshake, or this side's error of a failed handshake.
     pub fn try_accept(&self) -> Result<TlsPeer, String> {
         let stream = self.plain.accept().stream;
         let mut stream = SslStream::new(Ssl::new(&self.context).unwrap(), stream).unwrap();
@@ -159,7 +159,7 @@ pub fn server_context(certified: &Certified, set: impl FnOnce(&mut SslContextBui
     context.build()
 }
 
-/// Has a broker want certificates of this authority.
+/// Makes a broker require certificates of this authority.
 pub fn want_certificate(context: &mut SslContextBuilder, authority: &Authority) {
     let root = X509::from_pem(&authority.certificate_pem().unwrap()).unwrap();
     context.cert_store_mut().add_cert(root).unwrap();
@@ -211,7 +211,7 @@ impl Setup {
 }
 
 impl Host {
-    /// The next attempt fails in TLS, with all of these words.
+    /// The next attempt must fail in TLS, with all of these words.
     #[track_caller]
     pub fn fails_in_tls(&mut self, words: &[&str]) -> Told {
         let told = self.expect("DISCONNECTED");

@@ -1,4 +1,4 @@
-//! A broker's side of one connection, over TCP or TLS, that reads and writes as the test says; and a link to it.
+//! A broker's side of one connection over TCP or TLS, which the test controls, and a link to it.
 
 use crate::broker::Peer;
 use crate::rig::{options, Rig};
@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Where links connect to. Its connections have small buffers.
+/// A listener for links. Its connections have small buffers.
 pub struct Wires {
     listener: TcpListener,
     secure: Option<(Pki, SslContext)>,
@@ -40,7 +40,7 @@ impl Wires {
         self.listener.local_addr().unwrap()
     }
 
-    /// Options for a link to here.
+    /// Options for a link to this listener.
     pub fn options(&self) -> LinkOptions {
         let mut options = options(self.address());
         if let Some((pki, _)) = &self.secure {
@@ -50,14 +50,14 @@ impl Wires {
         options
     }
 
-    /// The next connection, as TCP has it.
+    /// The next TCP connection.
     pub fn accept_tcp(&self) -> TcpStream {
         let stream = self.listener.accept().unwrap().0;
         stream.set_nodelay(true).unwrap();
         stream
     }
 
-    /// The next connection, past CONNECT and CONNACK.
+    /// The next connection, after CONNECT and CONNACK.
     pub fn accept(&self) -> Wire {
         let stream = self.accept_tcp();
         match &self.secure {
@@ -76,7 +76,7 @@ impl Wires {
         }
     }
 
-    /// A link that is connected, with its options changed, and its other side.
+    /// A connected link with changed options, and its other side.
     pub fn online(&self, rig: &mut Rig, change: impl FnOnce(&mut LinkOptions)) -> (Link, Wire) {
         let mut options = self.options();
         change(&mut options);
@@ -86,7 +86,7 @@ impl Wires {
         (link, wire)
     }
 
-    /// Gives the links' sockets a small buffer: what they send at once goes out in parts.
+    /// Gives the links' sockets a small buffer, so that large writes are sent in parts.
     pub fn narrow(&self) {
         let mut narrowed = 0;
         for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
@@ -102,7 +102,7 @@ impl Wires {
 }
 
 impl Wire {
-    /// For another thread: TLS takes turns, so whoever reads must not wait for long.
+    /// A handle for another thread. With TLS, threads take turns, so a read must not block for long.
     pub fn also(&self) -> Wire {
         match self {
             Wire::Plain(stream) => Wire::Plain(stream.try_clone().unwrap()),
@@ -152,7 +152,7 @@ pub fn set_buffer(fd: RawFd, option: libc::c_int, bytes: libc::c_int) {
     assert_eq!(rc, 0);
 }
 
-/// A socket whose last descriptor is closed resets its connection.
+/// Makes the close of the last descriptor reset the connection.
 pub fn reset_at_close(fd: RawFd) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let length = size_of::<libc::linger>() as libc::socklen_t;
@@ -161,7 +161,7 @@ pub fn reset_at_close(fd: RawFd) {
     assert_eq!(rc, 0);
 }
 
-/// Whom a descriptor is connected to by IPv4.
+/// The IPv4 peer of a descriptor.
 fn peer_of(fd: RawFd) -> Option<SocketAddr> {
     // SAFETY: all zeros is a valid address.
     let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };

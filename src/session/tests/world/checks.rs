@@ -2,7 +2,7 @@
 
 use super::super::super::*;
 use super::{Due, World};
-use crate::protocol::Standing;
+use crate::protocol::{DeviceSecret, Standing};
 
 impl World {
     pub(super) fn check_way_out(&mut self) {
@@ -34,14 +34,14 @@ impl World {
     pub(super) fn check_unsaved(&mut self) {
         let Some(valid) = self.cloud.secret.clone() else { return };
         let held = self.is_in_memory(&valid);
-        if held && !self.keeps(&valid) && !self.session.has_unsaved_secret() && self.end.is_none() {
+        if held && !self.keeps(&valid) && !self.session.connection().has_unsaved_secret() && self.end.is_none() {
             self.violate("a secret is in memory only, and destroy would not say so".into());
         }
     }
 
     /// Every accepted call has had its outcome, every disconnect has come to its end.
     pub fn check_outcomes(&mut self) {
-        if self.stopped != self.disconnects && !self.session.has_unsaved_secret() {
+        if self.stopped != self.disconnects && !self.session.connection().has_unsaved_secret() {
             self.violate(format!("{} disconnects, {} ends of them", self.disconnects, self.stopped));
         }
         if !self.accepted.is_empty() {

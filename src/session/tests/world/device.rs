@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::super::*;
 use super::{Due, Wire, World, LIMITS, PRODUCT};
-use crate::protocol::{Identity, Secret, SecureMode, Standing, Totals};
+use crate::protocol::{DeviceSecret, Identity, Secret, SecureMode, Standing, Totals};
 
 pub fn settings() -> Settings {
     Settings {
@@ -120,12 +120,12 @@ impl World {
 
     /// The host ends its process as the header has it.
     pub(super) fn destroy(&mut self) {
-        if self.session.is_activating() {
+        if self.session.connection().is_activating() {
             self.performing = true;
             self.take_in();
             self.performing = false;
         }
-        if !self.session.has_unsaved_secret() {
+        if !self.session.connection().has_unsaved_secret() {
             self.check_unread();
             self.end = Some(End::Destroyed);
         }
@@ -155,7 +155,9 @@ impl World {
             Action::Open { attempt, credential, .. } => self.open(attempt, &credential),
             Action::Abandon { attempt, reason } => {
                 self.take_in();
-                if self.wire.as_ref().is_some_and(|wire| wire.is_product) && self.session.wants_link(attempt) {
+                if self.wire.as_ref().is_some_and(|wire| wire.is_product)
+                    && self.session.connection().wants_link(attempt)
+                {
                     return None;
                 }
                 self.check_unread();
@@ -168,7 +170,7 @@ impl World {
             }
             Action::Withdraw { attempt, reason } => {
                 let sent = self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt && wire.connect_sent);
-                if !sent && self.session.is_withdrawn(attempt) {
+                if !sent && self.session.connection().is_withdrawn(attempt) {
                     self.wire.take_if(|wire| wire.attempt == attempt);
                     let status = Status::ENOS_ERR_NETWORK;
                     let what = LinkEvent::Failed { status, reason, connect_sent: false };
@@ -195,7 +197,7 @@ impl World {
     }
 
     fn load(&mut self) -> Loaded {
-        let failure = StorageFailure { code: -7, message: "the flash does not answer".into() };
+        let failure = StorageError::new(-7, "the flash does not answer");
         let failure = self.happens(self.rates.load_fails).then_some(failure);
         // Some of them may be there all the same.
         let readable = if failure.is_some() { self.rng.usize(..=self.disk.secrets.len()) } else { usize::MAX };
@@ -212,16 +214,16 @@ impl World {
         Loaded { secrets, failure, accepted, budget }
     }
 
-    fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageFailure> {
+    fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageError> {
         if self.happens(self.rates.store_fails) {
-            return Err(StorageFailure { code: -5, message: "the flash is full".into() });
+            return Err(StorageError::new(-5, "the flash is full"));
         }
         let before = std::mem::replace(&mut self.disk.secrets, secrets);
         self.stored.extend(self.disk.secrets.iter().map(|kept| kept.secret.as_str().to_owned()));
         self.check_what_went(&before);
         // The value is there, but the host says that it is not.
         if self.happens(self.rates.store_fails / 4) {
-            return Err(StorageFailure { code: -6, message: "the flash does not know".into() });
+            return Err(StorageError::new(-6, "the flash does not know"));
         }
         Ok(())
     }
@@ -235,7 +237,7 @@ impl World {
         if mode == SecureMode::Device && unsaved {
             self.violate(format!("a login with a secret that is not stored: {credential}"));
         }
-        if mode == SecureMode::Product && self.session.has_unsaved_secret() {
+        if mode == SecureMode::Product && self.session.connection().has_unsaved_secret() {
             self.violate("a login as product with a secret unsaved".into());
         }
         if mode == SecureMode::Product && self.load_failed {
@@ -286,7 +288,7 @@ impl World {
         }
         if event.kind == EventKind::Stopped {
             self.stopped += 1;
-            if event.status == Status::ENOS_OK && self.session.has_unsaved_secret() {
+            if event.status == Status::ENOS_OK && self.session.connection().has_unsaved_secret() {
                 self.violate("STOPPED with a secret unsaved".into());
             }
         }

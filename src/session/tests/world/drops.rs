@@ -2,7 +2,7 @@
 
 use super::super::super::*;
 use super::World;
-use crate::session::{OutboxEnds, Place};
+use crate::session::Place;
 
 impl World {
     /// Drops one of those whose outcome is still to come, whichever.
@@ -11,8 +11,7 @@ impl World {
         let now = self.now();
         let Ok(opened) = self.queue.open() else { return self.after_drop() };
         if !self.session.outbox_is_open() {
-            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost };
-            self.session.handle(now, Input::OutboxOpened(Ok(ends)));
+            self.session.handle(now, Input::OutboxOpened(Ok(opened)));
         }
         if self.session.place(token) == Place::Waiting {
             match self.queue.drop_waiting(token) {

@@ -12,9 +12,8 @@ use super::flash::Flash;
 use super::{Due, World};
 use crate::protocol::request::PostTime;
 use crate::protocol::{outbox, Operation, Request};
-use crate::session::{OutboxEnds, PageFound};
-use crate::storage::queue::{Found, Queue, QueueLimits};
-use crate::storage::records::{Records, RecordsError};
+use crate::storage::queue::{Queue, QueueLimits};
+use crate::storage::records::Records;
 
 pub const LIMITS: QueueLimits = QueueLimits { messages: 200, bytes: 1 << 20, drop_oldest: false };
 
@@ -113,10 +112,6 @@ pub fn queue(flash: &Flash, limits: QueueLimits) -> Queue {
     Queue::new(Records::new(std::sync::Arc::new(flash.clone()), "pk", "dk", "0123456789abcdef"), limits)
 }
 
-fn failure(error: RecordsError) -> StorageFailure {
-    StorageFailure { code: error.code, message: error.message }
-}
-
 impl World {
     /// As the client does it: storage first, then the session.
     pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
@@ -148,8 +143,7 @@ impl World {
         }
         let now = self.now();
         if let (Ok(opened), false) = (opened, self.session.outbox_is_open()) {
-            let ends = OutboxEnds { head: opened.head, tail: opened.tail, suspect: opened.suspect, lost: opened.lost };
-            self.session.handle(now, Input::OutboxOpened(Ok(ends)));
+            self.session.handle(now, Input::OutboxOpened(Ok(opened)));
         }
         for gone in dropped {
             self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
@@ -181,25 +175,16 @@ impl World {
 
     pub(super) fn outbox_action(&mut self, action: Action) -> Option<Input> {
         let answer = match action {
-            Action::OpenOutbox => {
-                let opened = self.queue.open().map_err(failure);
-                let ends = opened.map(|o| OutboxEnds { head: o.head, tail: o.tail, suspect: o.suspect, lost: o.lost });
-                Some(Input::OutboxOpened(ends))
-            }
+            Action::OpenOutbox => Some(Input::OutboxOpened(self.queue.open())),
             Action::ReadPage { page, last_try } => {
-                let result = self.queue.read(page, last_try).map_err(failure).map(|found| match found {
-                    Found::Messages { next, after, messages } => PageFound::Messages { next, after, messages },
-                    Found::Nothing { next } => PageFound::Nothing { next },
-                    Found::Lost { next, words } => PageFound::Lost { next, words },
-                });
-                Some(Input::PageRead { page, result })
+                Some(Input::PageRead { page, result: self.queue.read(page, last_try) })
             }
             Action::FinishPages { through, after } => {
-                let result = self.queue.finish(through, after).map_err(failure);
+                let result = self.queue.finish(through, after);
                 Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
             }
             Action::StoreDeadLetter { token, code, message } => {
-                let result = self.queue.set_aside(token, code, &message).map_err(failure);
+                let result = self.queue.set_aside(token, code, &message);
                 Some(Input::DeadLetterStored { token, result })
             }
             Action::StoreSuspect(suspect) => {

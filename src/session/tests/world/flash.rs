@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use zeroize::Zeroizing;
 
+use crate::model::storage::StorageError;
 use crate::storage::key_value::{Change, KeyValue};
-use crate::storage::vtable::StorageError;
 
 /// In thousandths of the calls.
 #[derive(Clone, Copy, Default)]
@@ -101,7 +101,7 @@ impl Cells {
 }
 
 fn error(words: &str) -> StorageError {
-    StorageError { code: -5, message: words.to_owned() }
+    StorageError::new(-5, words)
 }
 
 impl KeyValue for Flash {

@@ -21,7 +21,7 @@ pub const RESUME: u32 = enos_publish_flags::ENOS_PUBLISH_RESUME as u32;
 pub const WITHOUT_TIME: u32 = enos_publish_flags::ENOS_PUBLISH_WITHOUT_TIME as u32;
 pub const STAMP: u32 = enos_publish_flags::ENOS_PUBLISH_STAMP as u32;
 
-/// A message of a batch; without a topic a post of measure points.
+/// A message of a batch; without a topic it is a post of measure points.
 #[derive(Clone, Copy)]
 pub struct Durable<'a> {
     pub topic: Option<&'a str>,
@@ -46,7 +46,7 @@ impl Durable<'_> {
     }
 }
 
-/// A message in the outbox; without a topic it cannot be read any more.
+/// A message in the outbox; without a topic it is one that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     pub token: u64,
@@ -67,7 +67,7 @@ unsafe impl Sync for Client {}
 // Every SAFETY below: the handle is valid until the host destroys it; texts and bytes live across the call.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Client {
-    /// For functions that this has no method for.
+    /// The handle, for functions that have no method here.
     pub fn handle(self) -> *mut enos_client {
         self.0
     }
@@ -120,12 +120,12 @@ impl Client {
         status(unsafe { enos_client_activation_saved(self.0) })
     }
 
-    /// A fault of the library in the middle of a call.
+    /// Provokes a panic of the library in the middle of a call.
     pub fn provoke_fault(self) -> Status {
         status(unsafe { enos::ffi::guard::provoke_panic_on(self.0) })
     }
 
-    /// A call that ought to be refused, or ends the client: then no other may follow.
+    /// A call that has to be refused. If it succeeds, no other call may follow.
     pub fn destroy(self) -> Status {
         status(unsafe { enos_client_destroy(self.0) })
     }
@@ -149,12 +149,12 @@ impl Client {
         self.publish_flags(topic, payload, DURABLE)
     }
 
-    /// All or none; each with [`DURABLE`] beside its flags.
+    /// Publishes all or none, each with [`DURABLE`] in addition to its flags.
     pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
         self.try_publish_batch(batch).map_err(|(status, _)| status)
     }
 
-    /// Likewise; an error with the index of the message at fault.
+    /// The same; an error has the index of the message at fault.
     pub fn try_publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, (Status, usize)> {
         let topics: Vec<_> =
             batch.iter().map(|message| message.topic.map(|topic| CString::new(topic).unwrap())).collect();
@@ -201,13 +201,13 @@ impl Client {
         stats
     }
 
-    /// Messages that wait in the outbox.
+    /// The number of messages that wait in the outbox.
     #[track_caller]
     pub fn waiting(self) -> u64 {
         self.outbox_info().unwrap().messages
     }
 
-    /// What waits, as the library shows it.
+    /// The waiting messages.
     #[track_caller]
     pub fn show_waiting(self) -> Vec<Kept> {
         self.show(enos_outbox_which::ENOS_OUTBOX_WAITING)
@@ -229,7 +229,7 @@ impl Client {
         status(unsafe { enos_client_outbox_drop(self.0, token) })
     }
 
-    /// Publishes, with a place for the token that others look at.
+    /// Publishes, and writes the token where other threads read it.
     pub fn publish_into(self, topic: &CStr, qos: i32, out: &AtomicU64) -> Status {
         status(unsafe { enos_client_publish(self.0, topic.as_ptr(), null(), 0, qos, 0, out.as_ptr()) })
     }

@@ -1,4 +1,4 @@
-//! A host of the library, as firmware is one: it sets a client up, hears its events, and calls it through the C ABI.
+//! A host of the library, like a firmware: it sets up a client, receives its events, and calls it through the C ABI.
 //!
 //! ```ignore
 //! let mut host = Setup::device(broker.address()).start(); // the library's thread loops
@@ -8,7 +8,7 @@
 //! let token = host.publish("t", b"1", 1).unwrap();
 //! assert_eq!(host.expect("DELIVERED").token, token);
 //! ```
-//! What does not come within [`PATIENCE`] fails the test.
+//! If an expected event does not come within [`PATIENCE`], the test fails.
 
 mod client;
 mod setup;
@@ -75,18 +75,18 @@ impl fmt::Debug for Told {
 
 pub type OnEvent = dyn Fn(Client, &Told) + Send + Sync;
 
-/// What the callback's ctx points to.
+/// The ctx of the callback.
 struct Ears {
     told: Mutex<VecDeque<Told>>,
     more: Condvar,
     on_event: Box<OnEvent>,
 }
 
-/// A client and what it told. Dropping it destroys the client.
+/// A client and its events. Dropping it destroys the client.
 pub struct Host {
     client: Client,
     ears: Arc<Ears>,
-    /// All events that the test has taken.
+    /// The events that the test has taken.
     pub seen: Vec<Told>,
 }
 
@@ -103,7 +103,7 @@ impl Host {
         self.client
     }
 
-    /// The next event. Loops the client, unless somebody else does.
+    /// The next event. Runs the client's loop, unless another thread does.
     #[track_caller]
     pub fn next(&mut self) -> Told {
         let end = Instant::now() + PATIENCE;
@@ -124,19 +124,19 @@ impl Host {
         }
     }
 
-    /// An event that is there already.
+    /// An event that has come already.
     pub fn take(&mut self) -> Option<Told> {
         let told = self.ears.told.lock().unwrap().pop_front()?;
         self.seen.push(told.clone());
         Some(told)
     }
 
-    /// All events that are there already; they are not kept.
+    /// Discards all events that have come already.
     pub fn take_all(&mut self) -> VecDeque<Told> {
         std::mem::take(&mut *self.ears.told.lock().unwrap())
     }
 
-    /// The next event, which has to be of this type.
+    /// The next event, which must be of this type.
     #[track_caller]
     pub fn expect(&mut self, name: &str) -> Told {
         let told = self.next();
@@ -144,7 +144,7 @@ impl Host {
         told
     }
 
-    /// The next event of this type; others are passed over.
+    /// The next event of this type; others are skipped.
     #[track_caller]
     pub fn until(&mut self, name: &str) -> Told {
         loop {
@@ -155,8 +155,8 @@ impl Host {
         }
     }
 
-    /// The outcomes of calls, until each of these tokens has one. Two for one token, or one for a token that was not
-    /// given out, fail the test.
+    /// Collects outcomes until each of these tokens has one. A second outcome for a token, or an outcome for an unknown
+    /// token, fails the test.
     #[track_caller]
     pub fn outcomes(&mut self, tokens: &[u64]) -> BTreeMap<u64, Told> {
         let mut outcomes = BTreeMap::new();
@@ -172,7 +172,7 @@ impl Host {
         outcomes
     }
 
-    /// Loops until something holds that need not come with an event.
+    /// Runs the loop until a condition holds that may come without an event.
     #[track_caller]
     pub fn loop_until(&mut self, holds: impl Fn(&Host) -> bool) {
         let end = Instant::now() + PATIENCE;
@@ -192,14 +192,14 @@ impl Host {
         self.seen.iter().filter(|told| told.name == name).collect()
     }
 
-    /// Has it online with a scripted broker: past CONNACK 0.
+    /// Brings it online with a scripted broker.
     #[track_caller]
     pub fn online(&mut self) {
         self.connect();
         self.expect("CONNECTED");
     }
 
-    /// The same for a device that is to be activated.
+    /// The same for a device that is not active yet.
     #[track_caller]
     pub fn online_as_new(&mut self) {
         self.connect();
@@ -207,14 +207,14 @@ impl Host {
         self.expect("CONNECTED");
     }
 
-    /// Disconnects, and waits until that is through.
+    /// Disconnects, and waits until that is done.
     #[track_caller]
     pub fn go_offline(&mut self) {
         self.disconnect();
         assert_eq!(self.until("STOPPED").status, Status::ENOS_OK);
     }
 
-    /// Destroys the client, and says how long that took.
+    /// Destroys the client, and returns how long that took.
     #[track_caller]
     pub fn destroy(self) -> Duration {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What a client is made from.
+//! The config of a client.
 
 use std::ffi::CString;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use enos::storage::directory::directory_create;
 
 use super::*;
 
-/// A config that is being filled in. It is in a hurry: no connect budget, at most 100 ms between two attempts.
+/// A config with short times: no connect budget, at most 100 ms between two attempts.
 pub struct Setup {
     config: *mut enos_config,
     on_event: Box<OnEvent>,
@@ -31,7 +31,7 @@ macro_rules! setters {
 }
 
 impl Setup {
-    /// For a broker there, without a secret.
+    /// For a broker at this address, without a secret.
     pub fn at(address: SocketAddr) -> Setup {
         Setup::to(&format!("tcp://{address}"))
     }
@@ -52,17 +52,17 @@ impl Setup {
         setup.identity(PRODUCT_KEY, DEVICE_KEY).connect_budget(0, 0, 0).reconnect(100, 100)
     }
 
-    /// For functions that this has no method for.
+    /// The config, for setters that have no method here.
     pub fn config(&self) -> *mut enos_config {
         self.config
     }
 
-    /// For a broker there, with the device secret.
+    /// For a broker at this address, with the device secret.
     pub fn device(address: SocketAddr) -> Setup {
         Setup::at(address).device_secret(DEVICE_SECRET)
     }
 
-    /// For a broker there, with the product secret and this storage.
+    /// For a broker at this address, with the product secret and this storage.
     pub fn product(address: SocketAddr, store: &Store) -> Setup {
         Setup::at(address).product_secret(PRODUCT_SECRET).storage(store)
     }
@@ -123,7 +123,7 @@ impl Setup {
         self
     }
 
-    /// The library's own storage there, made when it is missing.
+    /// The library's own storage in this directory, which is made if it is missing.
     pub fn directory(self, path: &std::path::Path) -> Setup {
         let storage = directory_create(path).unwrap();
         // SAFETY: a config, and the library's own storage.
@@ -131,25 +131,25 @@ impl Setup {
         self
     }
 
-    /// What the callback does beside taking the event down, which comes first.
+    /// What the callback does after recording the event.
     pub fn on_event(mut self, on_event: impl Fn(Client, &Told) + Send + Sync + 'static) -> Setup {
         self.on_event = Box::new(on_event);
         self
     }
 
-    /// More of the config, by its setters.
+    /// Calls more setters of the config.
     pub fn set(self, set: impl FnOnce(*mut enos_config) -> i32) -> Setup {
         ok(set(self.config));
         self
     }
 
-    /// The client; the test loops it.
+    /// Creates the client; the test runs its loop.
     #[track_caller]
     pub fn create(self) -> Host {
         self.try_create().unwrap_or_else(|(status, words)| panic!("{status:?}: {words}"))
     }
 
-    /// The client, or why there is none.
+    /// Creates the client, or returns the error.
     pub fn try_create(mut self) -> Result<Host, (Status, String)> {
         let on_event = std::mem::replace(&mut self.on_event, Box::new(|_, _| ()));
         let ears = Arc::new(Ears { told: Mutex::default(), more: Condvar::new(), on_event });
@@ -164,7 +164,7 @@ impl Setup {
         }
     }
 
-    /// The client, looped by the library's thread.
+    /// Creates the client; the library's thread runs its loop.
     pub fn start(self) -> Host {
         let host = self.create();
         assert_eq!(host.loop_start(), Status::ENOS_OK);

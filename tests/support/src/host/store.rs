@@ -1,4 +1,4 @@
-//! Where a device keeps things.
+//! A device's storage.
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
@@ -13,7 +13,7 @@ use super::text;
 pub const NOT_FOUND: i32 = 1;
 pub const TOO_SMALL: i32 = 2;
 
-/// A storage in memory that outlives its clients, as flash does. It keeps its word until a test has it do otherwise.
+/// A storage in memory that outlives its clients, like flash. It works correctly until a test changes that.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Medium>);
 
@@ -33,7 +33,7 @@ struct Medium {
     released: AtomicUsize,
 }
 
-/// How often the library has called.
+/// The numbers of the library's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     pub loads: usize,
@@ -41,9 +41,9 @@ pub struct Calls {
     pub erases: usize,
 }
 
-/// One call of the library's.
+/// One call of the library.
 pub struct Request<'a> {
-    /// From 1 on, over all calls of this store.
+    /// The number of the call, from 1, over all calls of this store.
     pub number: usize,
     pub key: String,
     pub asked: Asked<'a>,
@@ -65,12 +65,12 @@ impl Request<'_> {
         matches!(self.asked, Asked::Store(_))
     }
 
-    /// What stands under the key.
+    /// The value of the key.
     pub fn record(&self) -> Option<Vec<u8>> {
         self.records.lock().unwrap().get(&self.key).cloned()
     }
 
-    /// Does what the library asks for.
+    /// Performs the call correctly.
     pub fn obey(&mut self) -> i32 {
         let record = self.record();
         match &self.asked {
@@ -90,7 +90,7 @@ impl Request<'_> {
         0
     }
 
-    /// Puts this under the key.
+    /// Sets the value of the key.
     pub fn keep(&self, value: Vec<u8>) {
         self.records.lock().unwrap().insert(self.key.clone(), value);
     }
@@ -111,12 +111,12 @@ impl Store {
         self.0.records.lock().unwrap()
     }
 
-    /// Whether a record of this role is there.
+    /// Whether there is a record of this role.
     pub fn has(&self, role: &str) -> bool {
         !self.keys(role).is_empty()
     }
 
-    /// The keys of such records, in the order of their numbers.
+    /// The keys of these records, in the order of their numbers.
     pub fn keys(&self, role: &str) -> Vec<String> {
         let records = self.records();
         let mut keys: Vec<_> = records.keys().filter(|key| key.starts_with(&format!("{role}."))).cloned().collect();
@@ -124,12 +124,12 @@ impl Store {
         keys
     }
 
-    /// Changes what stands under a key.
+    /// Changes the value of a key.
     pub fn garble(&self, key: &str, change: impl FnOnce(&mut Vec<u8>)) {
         change(self.records().get_mut(key).unwrap());
     }
 
-    /// Calls since the last look.
+    /// The calls since the last call of this function.
     pub fn calls(&self) -> Calls {
         let Medium { loads, stores, erases, .. } = &*self.0;
         Calls { loads: loads.swap(0, SeqCst), stores: stores.swap(0, SeqCst), erases: erases.swap(0, SeqCst) }
@@ -140,7 +140,8 @@ impl Store {
         self.0.number.load(SeqCst)
     }
 
-    /// From now on this is asked at each call, inside it: with an answer the call is over, without one it is obeyed.
+    /// From now on each call runs this function: if it returns an answer, that is the result; otherwise the call is
+    /// performed.
     pub fn answer(&self, answer: impl Fn(&mut Request) -> Option<i32> + Send + Sync + 'static) {
         self.0.answers.lock().unwrap().push(Arc::new(answer));
     }
@@ -153,7 +154,7 @@ impl Store {
         });
     }
 
-    /// Answers each call with one of these numbers: a load, a store, an erase.
+    /// Answers each load, store and erase with these numbers.
     pub fn on_calls(&self, load: i32, store: i32, erase: i32) {
         self.answer(move |request| {
             Some(match request.asked {
@@ -164,7 +165,7 @@ impl Store {
         });
     }
 
-    /// From now on each store fails with this code; 0: no more. `all_the_same`: it has stored before it says so.
+    /// From now on each store fails with this code; 0: no longer. `all_the_same`: the value is stored nevertheless.
     pub fn fail(&self, code: i32, all_the_same: bool) {
         self.mend();
         self.answer(move |request| {
@@ -176,12 +177,12 @@ impl Store {
         });
     }
 
-    /// It keeps its word again.
+    /// It works correctly again.
     pub fn mend(&self) {
         self.0.answers.lock().unwrap().clear();
     }
 
-    /// What it does when it is released.
+    /// Sets a function that runs at its release.
     pub fn on_release(&self, on_release: impl Fn() + Send + Sync + 'static) {
         *self.0.on_release.lock().unwrap() = Some(Box::new(on_release));
     }
@@ -203,7 +204,7 @@ impl Store {
         }
     }
 
-    /// As the library holds it.
+    /// The vtable for the library.
     pub fn storage(&self) -> Arc<HostStorage> {
         // SAFETY: the callbacks are thread-safe, and keep to the contract as far as the test wants them to.
         unsafe { HostStorage::new(&self.vtable()) }.unwrap()
