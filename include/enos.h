@@ -2395,7 +2395,7 @@ enos_status enos_client_reply(enos_client *client,
  * the removal.
  *
  *     ENOS_OK                  through
- *     ENOS_ERR_DEAD_LETTER       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
  *                              which are tried again. Or it failed three times in a row, and then twice more, each
  *                              time right after another message that had passed on the same link. A failure is a lost

@@ -195,11 +195,13 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, timeout_ms: u32) -> enos_status {
     // SAFETY: the header's contract.
-    unsafe { on_client(client, |client| {
+    unsafe {
+        on_client(client, |client| {
             let state = State::from_number(state)
                 .ok_or_else(|| Error::invalid(format!("state is {state}, which is none of enum enos_state")))?;
             client.wait(state, timeout(timeout_ms))
-        }) }
+        })
+    }
 }
 
 /// A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
