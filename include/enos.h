@@ -1,21 +1,22 @@
 /**
  * @file enos.h
  *
- * libenos puts a device on the EnOS cloud: it signs the connection, activates the device, keeps the one secret that the
- * cloud sends once, and moves data both ways, over MQTT 3.1.1. Linux, C99 and later, C++11 and later.
+ * libenos connects a device to the EnOS cloud over MQTT 3.1.1. It signs the connection, activates the device, keeps the
+ * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
- * What stands here: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing,
- * the activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
- * client needs all but signing and the activation message; one with an MQTT stack of its own needs only those two.
+ * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
+ * activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
+ * client needs everything except signing and the activation message. A firmware with its own MQTT stack needs only those
+ * two.
  *
- * Generated from the sources of the library; changes made here are lost.
+ * This file is generated from the sources of the library. Do not edit it.
  *
  *
  * A whole program
  * ===============
  *
- * It activates the device on its first run, comes back with the stored secret on each later one, and reports a measure
- * point whenever it comes online.
+ * It activates the device on its first run, logs in with the stored secret on each later run, and reports a measure point
+ * whenever it comes online.
  *
  * @code
  *     #include <enos.h>
@@ -100,80 +101,84 @@
  *     target_link_libraries(my_firmware PRIVATE enos::enos)
  *
  * At run time the program needs libenos.so.N (N is ENOS_ABI_VERSION), the C library, libgcc_s, and OpenSSL's libssl and
- * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), save in a build without TLS or with
- * OpenSSL linked in statically. Until version 1.0 the ABI may change with a minor version; its number then changes, too.
- * The number of a retired status, event type or flag is never used again.
+ * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), except in a build without TLS or
+ * with OpenSSL linked in statically. Before version 1.0 a minor version may change the ABI, and then also its number. The
+ * number of a retired status, event type or flag is never used again.
  *
  *
  * Conventions
  * ===========
  *
- * They hold for every function; an exception stands at the function.
+ * They hold for every function, unless the function's comment says otherwise.
  *
- * Results. A call that can fail returns enos_status: ENOS_OK (0), or a negative code to act on. enos_last_error() has
- * the words for a person: which argument, what is wrong with it, what to do. Places for results ("receives ...") are
- * written on ENOS_OK only.
+ * Results. A call that can fail returns enos_status: ENOS_OK (0), or a negative code for the program. enos_last_error()
+ * has words for a person: which argument, what is wrong with it, what to do. Output arguments ("receives ...") are
+ * written only if the result is ENOS_OK.
  *
- * What any such call may return, and is not repeated at each:
- *   - ENOS_ERR_NULL_ARG     a pointer is NULL that must not be. Each pointer is checked; where NULL is allowed, it says so.
- *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is more than there can be bytes.
+ * Any such call may return these statuses, which are not repeated for each function:
+ *   - ENOS_ERR_NULL_ARG     a pointer is NULL. Every pointer is checked; the comment says where NULL is allowed.
+ *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is larger than any object can be.
  *   - ENOS_ERR_IN_CALLBACK  called from a storage or log callback; nothing was done.
- *   - ENOS_ERR_NO_MEMORY    memory is gone. (For very small pieces the library does not come back: it aborts the process,
- *                           as Rust does.)
- *   - ENOS_ERR_PANIC        a fault of libenos itself, caught before it could reach you. The process goes on; a client
- *                           that it hit can only be destroyed: every other call on it is ENOS_ERR_PANIC again.
+ *   - ENOS_ERR_NO_MEMORY    there is not enough memory. (If a very small allocation fails, Rust aborts the process.)
+ *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process goes on. If the fault was in a call on a
+ *                           client, that client can only be destroyed; every other call on it is ENOS_ERR_PANIC again.
  *
- * Texts that go in are NUL-terminated UTF-8. Nothing is trimmed, nothing cut off: what does not fit is refused. Payloads
- * and secrets are a pointer and a length in bytes; (NULL, 0) is empty, and ENOS_NUL_TERMINATED as the length has it
- * measured. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
- * ENOS_ERR_INVALID_ARG. All is copied before the call returns.
+ * Input texts are NUL-terminated UTF-8. Nothing is trimmed or cut off: a text that is too long is refused. Payloads and
+ * secrets are a pointer and a length in bytes. (NULL, 0) is empty, and with ENOS_NUL_TERMINATED as the length the library
+ * measures it. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
+ * ENOS_ERR_INVALID_ARG. All input is copied before the call returns.
  *
- * Texts that come out go to a buffer of yours, with a NUL. When it is too small, the result is
+ * Output texts are written to your buffer, with a NUL. If the buffer is too small, the result is
  * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds an
- * empty text. (NULL, 0) as the buffer asks for the capacity.
+ * empty text. To ask for the capacity, pass (NULL, 0) as the buffer.
  *
- * Structs begin with struct_size. Call ENOS_INIT(&it) before you fill one in, and before the library does: no more than
- * that size is read or written, so that a program works with later libraries, whose structs are longer. A size smaller
- * than that of version 0.1, or something set in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
+ * Structs begin with struct_size. Call ENOS_INIT(&it) before you or the library fill one in. The library reads and writes
+ * no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller than that
+ * of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
  *
- * Numbers. Enumerations cross as int32_t and are checked. Switches are int32_t, 0 or not 0. Sets of bits are uint32_t; a
- * bit that is not known is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
+ * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 or not 0. Sets of bits are
+ * uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
  *
- * Ownership. What a _new, _create or _parse function makes is yours until you give it to the _free or _destroy function
- * of its kind; both accept NULL. What a callback is given, and what a getter returns, is the library's: copy what you
- * keep. Neither side ever frees memory of the other.
+ * Ownership. An object from a _new, _create or _parse function is yours until you pass it to the _free or _destroy
+ * function of its kind; both accept NULL. The arguments of a callback, and what a getter returns, belong to the library:
+ * copy what you keep. Neither side frees memory of the other.
  *
  *
  * Threads
  * =======
  *
- * Pure functions (version, errors, names, signing, activation): any thread. enos_client_*: any thread, several at once
- * on one client, save that enos_client_destroy() must not overlap another call on it. A config or an activation: one
- * thread at a time.
+ * Pure functions (version, errors, names, signing, activation) may be called from any thread. enos_client_* functions may
+ * be called from any thread, several at once on one client, except that enos_client_destroy() must not overlap another
+ * call on that client. A config or an activation may be used by one thread at a time.
  *
- * YOUR CODE NEVER RUNS ON A THREAD THAT YOU DID NOT GIVE. Event and log callbacks run inside enos_client_loop() or
- * enos_client_wait(), on the thread that called it, or on the one thread that enos_client_loop_start() made. Storage
- * callbacks run there, or inside a call of yours that says so. Never on a thread of the library's own, and never with a
- * lock of the library held. A slow callback holds up the events behind it.
+ * YOUR CODE RUNS ONLY ON YOUR OWN THREADS, AND ON THE ONE THAT enos_client_loop_start() MAKES. Event and log callbacks run
+ * inside enos_client_loop() or enos_client_wait(), on the thread that called it, or on that one. Storage callbacks run
+ * there, or inside a call of yours whose comment says so. No callback runs while a lock of the library is held. A slow
+ * callback delays the events behind it.
  *
- * While a callback is slow, or nobody loops a client, nothing is read from its connection for up to half a keep-alive.
- * Then the library's keeper thread looks at the connection. If there is something to do, the keeper keeps it from then
- * on: it reads and queues at once what comes, acknowledges, and sends PINGREQs, until somebody loops again. If there is
- * nothing to do, it looks again after another half keep-alive.
+ * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a keep-alive.
+ * Then the library's keeper thread checks the connection. If there is something to do, the keeper takes over until a
+ * thread loops again: it reads and queues at once what comes, acknowledges it, and sends PINGREQs. If there is nothing to
+ * do, it checks again after another half keep-alive.
  *
  * What a callback may call:
- *   - an event callback: everything, and none of it waits; save enos_client_destroy(), _loop(), _wait(), _flush() and
- *     _loop_stop(), which are ENOS_ERR_IN_CALLBACK.
+ *   - an event callback: every function except enos_client_destroy(), _loop(), _wait(), _flush() and _loop_stop(), which
+ *     return ENOS_ERR_IN_CALLBACK. None of the calls waits.
  *   - a storage or log callback: nothing that returns an enos_status (ENOS_ERR_IN_CALLBACK).
- * Hold no lock around an enos_* call that one of your callbacks takes. A callback must not throw, longjmp, or end its
- * thread.
+ * If one of your callbacks takes a lock, do not hold that lock while you call an enos_* function. A callback must not
+ * throw, longjmp, or end its thread.
  *
- * The process. The library raises no SIGPIPE and leaves its disposition alone. It reads nothing from the environment,
- * save what OpenSSL reads for TLS (OPENSSL_CONF, SSL_CERT_FILE, SSL_CERT_DIR and the like). It holds no descriptor
- * without close-on-exec (OpenSSL reads its openssl.cnf and the system's authorities through ones without it, which it
- * closes at once), stays loaded once loaded (dlclose() does nothing), and does not survive a fork() without an exec. It
- * never writes to stdout or stderr. A call needs at most 64 KiB of stack, TLS included, beside what your callbacks need.
- * While a thread is in a call its cancellation (pthread_cancel()) is put off until the call has returned.
+ * The process:
+ *   - The library raises no SIGPIPE, and does not change its disposition.
+ *   - It reads nothing from the environment, except for what OpenSSL reads for TLS (OPENSSL_CONF, SSL_CERT_FILE,
+ *     SSL_CERT_DIR and the like).
+ *   - All its descriptors are close-on-exec. (OpenSSL opens its openssl.cnf and the system's authorities without that
+ *     flag, and closes them at once.)
+ *   - It stays loaded: dlclose() does nothing.
+ *   - It does not survive a fork() without an exec.
+ *   - It never writes to stdout or stderr.
+ *   - A call needs at most 64 KiB of stack, TLS included, in addition to what your callbacks need.
+ *   - While a thread is in a call, its cancellation (pthread_cancel()) is delayed until the call has returned.
  */
 
 #ifndef ENOS_H
@@ -183,23 +188,23 @@
 #include <stdint.h>
 #include <string.h>
 
-/** The version that this header belongs to; enos_version() is that of the library that runs. */
+/** The version of this header; enos_version() is the version of the library that runs. */
 #define ENOS_VERSION_MAJOR 0
 /** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_MINOR 1
 /** See ENOS_VERSION_MAJOR. */
 #define ENOS_VERSION_PATCH 0
 
-/** The number of the ABI, which is also that of the SONAME: libenos.so.1. Compare it with enos_abi_version(). */
+/** The number of the ABI, which is also in the SONAME: libenos.so.1. Compare it with enos_abi_version(). */
 #define ENOS_ABI_VERSION 1
 
-/** As a length: the text ends at its NUL; the library measures it. No object can be so long, and no call fails with it. */
+/** As a length: the text ends at its NUL, and the library measures it. No object can have this length. */
 #define ENOS_NUL_TERMINATED (((size_t)-1 >> 1) + 1)
 
 /** As the time of measure points: none. */
 #define ENOS_NO_TIME INT64_MIN
 
-/** As a timeout: none. */
+/** As a timeout: no limit. */
 #define ENOS_FOREVER 0xFFFFFFFFu
 
 /** A bit of enos_features(): ssl:// and enos_config_set_tls*(). */
@@ -208,16 +213,16 @@
 /** A bit of enos_features(): ENOS_PUBLISH_DURABLE. */
 #define ENOS_FEATURE_DURABLE 0x2u
 
-/** What ENOS_INIT() does: all zero, and the size in the first member. */
+/** Does the work of ENOS_INIT(). */
 static inline void enos_init_struct(void *it, size_t size)
 {
   *(size_t *)memset(it, 0, size) = size;
 }
 
-/** Makes a struct ready, to be filled in by you or by the library: all zero, and its size set. Evaluates p once. */
+/** Prepares a struct that you or the library fill in: sets all of it to zero, then its size. Evaluates p once. */
 #define ENOS_INIT(p) enos_init_struct((p), sizeof *(p) + 0 * sizeof (p)->struct_size)
 
-/** A call whose result is to be looked at: the compiler warns if it is not. */
+/** Marks a call whose result must not be ignored: the compiler warns. */
 #if defined(__GNUC__)
 #define ENOS_MUST_USE __attribute__((warn_unused_result))
 #else
@@ -253,7 +258,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_BUFFER_TOO_SMALL = -3,
   /**
-   * Memory is gone.
+   * There is not enough memory.
    */
   ENOS_ERR_NO_MEMORY = -4,
   /**
@@ -265,15 +270,15 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_IN_CALLBACK = -6,
   /**
-   * The time given is over.
+   * The given time is over.
    */
   ENOS_ERR_TIMEOUT = -7,
   /**
-   * There is no such thing.
+   * What was asked for does not exist.
    */
   ENOS_ERR_NOT_FOUND = -8,
   /**
-   * This build, or EnOS, does not do that.
+   * This build, or EnOS, does not support it.
    */
   ENOS_ERR_UNSUPPORTED = -9,
   /**
@@ -281,7 +286,8 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_STRUCT_SIZE = -10,
   /**
-   * As many messages as the limit allows are under way, or in the outbox; ENOS_EVENT_ROOM tells when to go on.
+   * As many messages as the limit allows have no outcome yet, or are in the outbox; ENOS_EVENT_ROOM tells when to go
+   * on.
    */
   ENOS_ERR_QUEUE_FULL = -11,
   /**
@@ -293,7 +299,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_PARSE = -20,
   /**
-   * A message, but no activation.
+   * It is a message, but not an activation.
    */
   ENOS_ERR_NOT_ACTIVATION = -21,
   /**
@@ -301,7 +307,7 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_IDENTITY_MISMATCH = -22,
   /**
-   * The host's storage failed, or holds a record that does not check.
+   * The host's storage failed, or contains a damaged record.
    */
   ENOS_ERR_STORAGE = -30,
   /**
@@ -392,18 +398,17 @@ const char *enos_strerror(enos_status code);
  * parsed. Never holds a secret; '?' stands for line breaks and other controls.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
- *          The functions that return no enos_status neither set nor clear it, save enos_config_free().
+ *          The functions that return no enos_status neither set nor clear it, except for enos_config_free().
  */
 const char *enos_last_error(void);
 
 /* ------------------------------------------------------------------------------------------------
- * The log: what the library has to say for a person. Off by default: the library never writes to stdout or stderr.
+ * The log: messages for a person. It is off by default, and the library never writes to stdout or stderr.
  *
- * Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
- * thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
- * queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
- * a secret or a message's payload. In place of a line break, another control character or a bidirectional control there
- * is a '?'.
+ * Records wait in a queue until a client's loop (enos_client_loop(), _wait(), or the thread of
+ * enos_client_loop_start()) delivers them. Your callback runs only there, one call at a time. The queue holds 256
+ * records; if no thread loops, later ones are dropped, and a record then says how many. No record contains a secret or
+ * the payload of a message. Line breaks, other control characters and bidirectional controls are replaced by '?'.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -411,11 +416,11 @@ const char *enos_last_error(void);
  */
 typedef enum enos_log_level {
   /**
-   * Something is broken and stays so until somebody acts.
+   * Something is broken and stays broken until somebody acts.
    */
   ENOS_LOG_ERROR = 1,
   /**
-   * Something went wrong that the library deals with.
+   * Something went wrong, and the library handles it.
    */
   ENOS_LOG_WARN = 2,
   /**
@@ -434,7 +439,7 @@ typedef enum enos_log_level {
 } enos_log_level;
 
 /**
- * One record. The library's, with all that it points to, and valid during the call.
+ * One record. It belongs to the library, with all that it points to, and is valid during the call.
  */
 typedef struct enos_log_record {
   /**
@@ -450,23 +455,23 @@ typedef struct enos_log_record {
    */
   uint32_t reserved;
   /**
-   * When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock, as
-   * that stood then.
+   * When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock at
+   * that moment.
    */
   uint64_t time_ms;
   /**
-   * The part of the library that speaks, e.g. "session". Never NULL.
+   * The part of the library that wrote it, e.g. "session". Never NULL.
    */
   const char *target;
   /**
-   * The words, at most 1024 bytes of UTF-8. Never NULL.
+   * The text, at most 1024 bytes of UTF-8. Never NULL.
    */
   const char *message;
 } enos_log_record;
 
 /**
- * Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
- * that return no status.
+ * Receives log records. It must not call any enos_* function, except for enos_strerror(), the _name functions and
+ * others that return no status.
  *
  * @param ctx     what enos_log_set() was given.
  * @param record  the record.
@@ -474,8 +479,8 @@ typedef struct enos_log_record {
 typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
 
 /**
- * Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
- * running or will be made: its ctx may be freed. (So hold no lock that the older callback takes.)
+ * Sets the log callback of the process, in place of an earlier one. When this returns, no call of the earlier callback
+ * is running or will be made, so its ctx may be freed. (Do not hold a lock that the earlier callback takes.)
  *
  * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
  * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
@@ -597,7 +602,7 @@ enos_status enos_sign_password(const struct enos_sign_params *params, char *out,
 /**
  * Makes the client id of a CONNECT.
  *
- * @param params   what to sign; the secret is not looked at.
+ * @param params   what to sign; the secret is ignored.
  * @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
  * @param cap      the size of out in bytes.
  * @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
@@ -611,7 +616,7 @@ enos_status enos_sign_client_id(const struct enos_sign_params *params, char *out
 /**
  * Makes the user name of a CONNECT.
  *
- * @param params   what to sign; the secret is not looked at.
+ * @param params   what to sign; the secret is ignored.
  * @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
  * @param cap      the size of out in bytes.
  * @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
@@ -1172,11 +1177,11 @@ uint32_t enos_json_left_out(const struct enos_json *json);
 enos_status enos_json_result(const struct enos_json *json, const char **text, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
- * Storage: where the library keeps what must outlive the process. The firmware's own (flash, a database, a file), or
- * the ready-made directory below.
+ * Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a
+ * file), or the ready-made directory below.
  *
- * It is required for activation with a product secret. A client with a device secret of its own can do without: then
- * the connect budget and what ENOS_SIGN_AUTO found out last as long as the process.
+ * It is required for activation with a product secret. A client with a configured device secret works without one;
+ * then the connect budget and the result of ENOS_SIGN_AUTO are lost when the process ends.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1217,7 +1222,7 @@ typedef struct enos_storage_change {
 } enos_storage_change;
 
 /**
- * Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
+ * Where the library keeps what must survive the process: a small key-value store that the firmware supplies.
  *
  * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
  * above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
@@ -1226,10 +1231,10 @@ typedef struct enos_storage_change {
  * version and a checksum. A store need not look into them.
  *
  * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
- * enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time: other calls
- * that need the storage wait, and none else does. So a callback must not wait for a thread that is in such a call. They
- * may take as long as the flash does: the connection is kept meanwhile. They must not call any enos_* function
- * (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+ * enos_client_loop_start() made, or inside your own call (a durable publish). For one store only one runs at a time:
+ * other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread that is in
+ * such a call. Callbacks may take as long as the flash needs: the connection is kept meanwhile. They must not call any
+ * enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
  *
  * Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
  * points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
@@ -1284,22 +1289,21 @@ typedef struct enos_storage {
 } enos_storage;
 
 /**
- * A ready-made storage for a Linux file system: a directory with a file a key, each written whole, synced and renamed,
- * so that a power cut at any moment leaves the old value or the new one.
+ * A ready-made storage for a Linux file system: a directory with one file for each key. Each file is written whole,
+ * synced and renamed, so that a power cut at any moment leaves the old value or the new one.
  *
  * The directory is never created here: before its file system is mounted, an empty directory in its place would mean
  * that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
  *
- * What is refused, as sshd would refuse a user's keys: a directory that does not belong to the effective user, or gives
- * any right to group or others; a link in its place, which is not followed; a parent that belongs to neither root nor
- * the effective user, or that everybody can write, unless it is sticky (like /tmp). A parent that its group can write
- * is a warning in the log.
+ * It refuses a directory that does not belong to the effective user, or that gives any right to group or others; a
+ * symbolic link in its place; and a parent that belongs to neither root nor the effective user, or that everybody can
+ * write, unless it is sticky (like /tmp). A parent that its group can write is a warning in the log.
  *
- * It is locked until its release: one storage a directory at a time, in this process and in all others. Give the same
- * enos_storage to all clients that share the directory. Once it was given to a config, the library releases it after
- * the last config or client that uses it; one that was given to none is released with out->release(out->ctx).
+ * The directory is locked until the release: in all processes together, only one storage uses it at a time. Give the
+ * same enos_storage to all clients that share the directory. After it was given to a config, the library releases it
+ * with the last config or client that uses it. If it was given to none, release it with out->release(out->ctx).
  *
- * Each use looks at the path first. When it no longer leads to the directory that was opened (a file system was mounted
+ * Each use checks the path first. If it no longer leads to the directory that was opened (a file system was mounted
  * over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
  * with -ESTALE until the storage is released and opened again.
  *
@@ -1317,7 +1321,7 @@ ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_s
 
 /**
  * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
- * parent must exist. For provisioning, and for a first run that knows to be one.
+ * parent must exist. For provisioning, and for a run that knows that it is the first one.
  *
  * @param path  as there.
  * @param out   as there.
@@ -1338,7 +1342,8 @@ ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct
  */
 typedef enum enos_event_type {
   /**
-   * Online as the device: publish from here on. All subscriptions have been asked for, ahead of what you publish.
+   * Online as the device: publish from here on. All subscriptions have been requested, before anything that you
+   * publish.
    */
   ENOS_EVENT_CONNECTED = 1,
   /**
@@ -1368,13 +1373,13 @@ typedef enum enos_event_type {
   ENOS_EVENT_ACTIVATED = 3,
   /**
    * The device secret has arrived and could not be stored. activation is set; status and detail say why, detail_code
-   * is what your storage returned, retry_in_ms when it is tried again. The library tries for as long as the process
-   * lives; you may also save it by hand and call enos_client_activation_saved().
+   * is what your storage returned, retry_in_ms when it is tried again. The library keeps trying as long as the
+   * process lives. You may also save it by hand and call enos_client_activation_saved().
    */
   ENOS_EVENT_PERSIST_FAILED = 4,
   /**
-   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
-   * on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
+   * A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A
+   * message on an activation topic, of any device, never comes as this event, because it may contain a secret.
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
@@ -1398,8 +1403,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_REPLY = 9,
   /**
-   * Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
-   * large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
+   * Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were
+   * too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
    * detail_code says how many. Events of other types are never dropped.
    */
   ENOS_EVENT_OVERFLOW = 10,
@@ -1410,7 +1415,7 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ROOM = 11,
   /**
-   * The outbox has to wait, and nothing is lost meanwhile. status is
+   * The outbox has to wait. Nothing is lost meanwhile. status is
    *
    *   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
    *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
@@ -1420,9 +1425,10 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_OUTBOX_FAILED = 12,
   /**
-   * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
-   * there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls but two: a subscribe that no
-   * broker has answered yet, and a durable message that is not through. Theirs come on a later link. status is
+   * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
+   * when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for two: a
+   * subscribe that no broker has answered yet, and a durable message that is not completed. Their outcomes come on a
+   * later link. status is
    *
    *   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
    *     storage does not take a secret, this does not come;
@@ -1436,8 +1442,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ACTIVATION_LATE = 16,
   /**
-   * A dead letter had to go, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The
-   * outcome of its message was told before.
+   * A dead letter was removed, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. Its
+   * own outcome came before.
    */
   ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 } enos_event_type;
@@ -1448,8 +1454,8 @@ typedef enum enos_event_type {
 typedef struct enos_client enos_client;
 
 /**
- * One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
- * Fields that an event's type does not use are 0, "" or NULL.
+ * One event. It belongs to the library, with all that it points to, and is valid until the callback returns: copy what
+ * you keep. Fields that an event's type does not use are 0, "" or NULL.
  */
 typedef struct enos_event {
   /**
@@ -1473,7 +1479,7 @@ typedef struct enos_event {
    */
   int32_t qos;
   /**
-   * Of the call that this is the one outcome of; 0 if none.
+   * The token of the call that has this outcome; 0 if there is none.
    */
   uint64_t token;
   /**
@@ -1512,9 +1518,9 @@ typedef struct enos_event {
 
 /**
  * Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
- * thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
- * _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
- * storage). The network goes on beside a slow callback, but further events wait for it.
+ * thread of enos_client_loop_start(). It may call every enos_client_* function, except for _destroy, _loop,
+ * _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK). None of the calls waits (a durable publish takes as long as
+ * your storage). While a callback is slow the connection is kept, but further events wait.
  *
  * @param ctx     what enos_config_set_event_cb() was given.
  * @param client  the client that it is about: the pointer that enos_client_create() wrote.
@@ -1630,8 +1636,8 @@ enos_status enos_config_set_product_secret(struct enos_config *config, const cha
 enos_status enos_config_set_sign_method(struct enos_config *config, int32_t method);
 
 /**
- * Sets where the library keeps what must outlive the process. Required with a product secret; advisable always: the
- * connect budget and the sign method that worked are kept there, too.
+ * Sets where the library keeps what must survive the process. Required with a product secret, and always advisable:
+ * the connect budget and the sign method that worked are also stored there.
  *
  * @param config   the config.
  * @param storage  made with ENOS_INIT() or by enos_storage_directory(). The struct is copied; what its ctx points to
@@ -1643,7 +1649,7 @@ enos_status enos_config_set_sign_method(struct enos_config *config, int32_t meth
 ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
 
 /**
- * Sets who is told what happens.
+ * Sets the callback for events.
  *
  * @param config  the config.
  * @param cb      the callback; NULL for none. Default: none.
@@ -1654,14 +1660,14 @@ ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, co
 enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb cb, void *ctx);
 
 /**
- * Sets the longest silence on the link before a PING goes out. A peer that falls silent is noticed after about two and
- * a half times as long.
+ * Sets the longest silence on the link before a PINGREQ is sent. A silent peer is noticed after about two and a half
+ * times as long.
  *
  * @param config   the config.
  * @param seconds  10 to 1200. EnOS documents 60 to 300; less is for networks that forget idle connections sooner.
  *                 Default: 60.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seconds);
 
@@ -1671,7 +1677,7 @@ enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seco
  * @param config  the config.
  * @param ms      100 to 600000. Default: 30000.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t ms);
 
@@ -1682,7 +1688,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
  * @param config  the config.
  * @param ms      100 to 600000. Default: 30000.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_activation_timeout(struct enos_config *config, uint32_t ms);
 
@@ -1703,24 +1709,24 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
 enos_status enos_config_set_reconnect(struct enos_config *config, uint32_t min_ms, uint32_t max_ms);
 
 /**
- * Sets whether a device whose secret is refused again and again (longer than EnOS's ban of 5 minutes) may be activated
- * anew with the product secret: for devices that were deleted and registered again in the console. The old secret is
- * kept.
+ * Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
+ * again with the product secret. This is for devices that were deleted and registered again in the console. The old
+ * secret is kept.
  *
  * @param config  the config.
- * @param on      0: off; all else: on. Default: on.
+ * @param on      0: off; any other value: on. Default: on.
  * @retval ENOS_OK  done.
  */
 enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
 
 /**
- * Sets how many CONNECTs may go out. The defaults keep EnOS's own rule with a margin: it bars a device for 5 minutes at
- * the 4th CONNECT in 2 minutes, and allows one a second. Change them only for another broker. The count is kept in the
- * storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
+ * Sets how many CONNECTs may be sent. The defaults keep to EnOS's rule, with a margin: it bars a device for 5 minutes
+ * at the 4th CONNECT in 2 minutes, and allows one a second. Change them only for another broker. The count is kept in
+ * the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
  *
  * @param config      the config.
  * @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
- *                    window_ms is not looked at.
+ *                    window_ms is ignored.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.
@@ -1733,23 +1739,24 @@ enos_status enos_config_set_connect_budget(struct enos_config *config,
 
 /**
  * Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
- * subscribe or an unsubscribe. Then its event comes with ENOS_ERR_TIMEOUT. On a slow link, allow for what is queued.
+ * subscribe or an unsubscribe. After that its event comes with ENOS_ERR_TIMEOUT. On a slow link, allow for the time in
+ * the queue.
  *
  * @param config  the config.
  * @param ms      100 to 600000. Default: 30000.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t ms);
 
 /**
  * Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
- * commands and subscriptions have places of their own, and durable messages wait in the outbox.
+ * commands and subscriptions have limits of their own, and durable messages wait in the outbox.
  *
  * @param config    the config.
- * @param messages  1 to 10000. Default: 100, which is also the fastest.
+ * @param messages  1 to 10000. Default: 100.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messages);
 
@@ -1762,38 +1769,38 @@ enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messag
  * @param config   the config.
  * @param filters  1 to 256. Default: 100.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t filters);
 
 /**
- * Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
- * many; an activation that is awaited is never dropped.
+ * Sets how much may wait for the loop. If the queue is full, messages are dropped, and ENOS_EVENT_OVERFLOW tells how
+ * many. An expected activation is never dropped.
  *
  * @param config            the config.
  * @param inbound_messages  1 to 1000000. Default: 1000.
  * @param inbound_bytes     1024 to 1073741824, topics and payloads together; not less than max_message
  *                          (enos_client_create() checks that). Default: 4194304.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
 
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
  * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
- * ENOS_ERR_NETWORK. An activation that is awaited comes in all the same, with up to 64 KiB.
+ * ENOS_ERR_NETWORK. An expected activation is accepted all the same, with up to 64 KiB.
  *
  * @param config  the config.
  * @param bytes   1024 to 268435455. Default: 1048576.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes);
 
 /**
- * Binds the connection to a network interface, for boards with several (cellular beside Ethernet). The kernel may ask
- * for CAP_NET_RAW. An interface that is missing shows when connecting: ENOS_ERR_NETWORK.
+ * Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
+ * CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
  *
  * @param config  the config.
  * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
@@ -1803,31 +1810,31 @@ enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes
 enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
 
 /* ------------------------------------------------------------------------------------------------
- * TLS: for servers at ssl://. More setters of a config, on the terms of the chapter before. Not needed for a broker
- * whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
+ * TLS: more setters of a config, for servers at ssl://. They are not needed if one of the system's authorities has
+ * issued the broker's certificate; EnOS has an authority of its own.
  *
- * Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
- * trusted, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses when the server is
- * given by its address. Its common name is not looked at. A certificate of the device's own does not replace its secret:
- * the signed password goes over TLS just the same.
+ * These rules always hold: TLS 1.2 or 1.3 with modern ciphers. The broker's certificate has to come from a trusted
+ * authority, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses if the server
+ * is given by its address. Its common name is ignored. A certificate of the device does not replace its secret: the
+ * signed password is sent over TLS as well.
  *
  * Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
- * again before each CONNECT: a renewed certificate counts from the next one on, without a restart. When a renewal is
- * broken or half written, a connection that is up stays up, and the next attempts fail with ENOS_ERR_TLS until the
- * files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
- * A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
- * warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+ * again before each CONNECT: a renewed certificate counts from the next one on, without a restart. If a new file is
+ * broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the files
+ * are whole. Write each new file beside the old one and rename() it over that, the key before the certificate. An
+ * expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
+ * because it is more likely that the clock is wrong. For a server at tcp:// these settings are ignored.
  *
  * PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
  * may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
  *
- * Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
- * issued it. Certificates of an authority without a list are not checked for revocation. When a list has expired, the
- * certificates of its authority are refused, as revoked ones are, until there is a new list in the file, or none. So put
- * lists there only if they are renewed in time, by a way that does not need this connection.
+ * Revocation lists (X509 CRL) in the CA file are used, each for the certificates of the authority that has issued it.
+ * Certificates of an authority without a list are not checked for revocation. If a list has expired, the certificates
+ * of its authority are refused, like revoked ones, until the file has a new list, or none. So use lists only if they
+ * are renewed in time, in a way that does not need this connection.
  *
- * The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
- * loaded again when their file or directory has changed, and after an hour.
+ * The system's authorities are loaded once for the process, and again when their file or directory has changed, and
+ * after an hour.
  *
  * A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
  * as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -1857,7 +1864,7 @@ enos_status enos_config_set_tls(enos_config *config, const char *ca, const char 
  *
  * @param config    the config.
  * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
- * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; not looked at when ca is NULL.
+ * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
  * @param cert      likewise; NULL for none.
  * @param cert_len  likewise.
  * @param key       likewise; NULL for none. Copied; wipe yours.
@@ -1879,7 +1886,7 @@ enos_status enos_config_set_tls_pem(enos_config *config,
  *
  * @param config    the config.
  * @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
- * @param len       in bytes, or ENOS_NUL_TERMINATED; not looked at when password is NULL.
+ * @param len       in bytes, or ENOS_NUL_TERMINATED; ignored when password is NULL.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
@@ -1900,10 +1907,10 @@ enos_status enos_config_set_tls_key_password(enos_config *config, const char *pa
 enos_status enos_config_set_tls_server_name(enos_config *config, const char *server_name);
 
 /**
- * INSECURE. Takes any broker whose certificate comes from an authority that is trusted, for whatever name it is: with
- * the system's authorities that is anybody on the way who owns a domain. For a test, or until the broker's certificate
- * is put right; with enos_config_set_tls_server_name() it is hardly ever needed. The log has a warning at each attempt
- * to connect. There is no way to switch off the rest of the check.
+ * INSECURE. Accepts any broker whose certificate comes from a trusted authority, whatever name it is for: with the
+ * system's authorities, that is anyone on the network path who owns a domain. Use it for a test, or until the broker's
+ * certificate is corrected; enos_config_set_tls_server_name() is usually the better way. The log has a warning at each
+ * attempt to connect. There is no way to switch off the rest of the check.
  *
  * @param config  the config.
  * @param skip    not 0: skip the check of the name; 0: check it. Default: 0.
@@ -1913,17 +1920,18 @@ enos_status enos_config_set_tls_server_name(enos_config *config, const char *ser
 enos_status enos_config_set_tls_insecure_skip_name_check(enos_config *config, int32_t skip);
 
 /* ------------------------------------------------------------------------------------------------
- * Client: one device's connection. Every function may be called from any thread, several at once on one client, save
+ * Client: one device's connection. Every function may be called from any thread, several at once on one client, except
  * that enos_client_destroy() must not overlap another call on it.
  *
- * Somebody has to run the loop: nothing happens and no event comes without it. Three ways, of which a client uses one:
+ * A thread has to run the loop: without it nothing happens, and no event comes. There are three ways, and a client
+ * uses one of them:
  *
  *     your thread          while (running) enos_client_loop(client, 1000);
  *     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
  *                          enos_client_loop(client, 0)
  *     the library's thread enos_client_loop_start(); your callbacks then run on that thread
  *
- * What follows enos_client_connect():
+ * After enos_client_connect():
  *
  *     a device secret is      CONNECTED. A refusal is DISCONNECTED with ENOS_ERR_CREDENTIALS, and the next of the
  *     there                   secrets in hand and sign methods is tried; when all have been, after 10 to 60 minutes
@@ -1932,7 +1940,7 @@ enos_status enos_config_set_tls_insecure_skip_name_check(enos_config *config, in
  *     the link is lost        calls without an outcome get theirs, then DISCONNECTED with ENOS_ERR_NETWORK; the next
  *                             attempt follows by itself (enos_config_set_reconnect())
  *
- * Only ENOS_STORAGE_NOT_FOUND means that there is no device secret: a storage that fails never leads to an activation.
+ * Only ENOS_STORAGE_NOT_FOUND means that there is no device secret. A storage that fails never causes an activation.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -2017,7 +2025,7 @@ typedef struct enos_stats {
 } enos_stats;
 
 /**
- * Tells what the client has counted. It waits for nothing, and is legal in every event callback.
+ * Returns what the client has counted. It never waits, and is legal in every event callback.
  *
  * @param client  the client.
  * @param out     made with ENOS_INIT(); receives the numbers.
@@ -2027,7 +2035,7 @@ typedef struct enos_stats {
 enos_status enos_client_stats(enos_client *client, struct enos_stats *out);
 
 /**
- * Makes a client. No network, no storage, no thread and no callback yet.
+ * Makes a client. This uses no network and no storage, starts no thread and calls no callback.
  *
  * @param config  what it is made from; copied, so it may be changed or freed afterwards.
  * @param out     receives the client, yours to destroy with enos_client_destroy().
@@ -2041,10 +2049,10 @@ enos_status enos_client_stats(enos_client *client, struct enos_stats *out);
 ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_client **out);
 
 /**
- * Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
- * logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
- * DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits, but not
- * below a second after a failure; when the client is online or on its way it changes nothing.
+ * Begins to go online, and to stay online until enos_client_disconnect(): activates the device if it has no secret,
+ * logs in as the device, and connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
+ * DISCONNECTED. During a wait between two attempts it shortens the wait as far as the connect budget permits, but not
+ * to less than a second after a failure. If the client is online or connecting, it changes nothing.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or under way already.
@@ -2053,10 +2061,10 @@ ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_cli
 enos_status enos_client_connect(enos_client *client);
 
 /**
- * Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
- * ENOS_OK then says that the device is offline, if it was not. A device secret that may be on its way is waited for, some
- * 2 seconds; one that is not stored yet is kept, and storing it goes on. STOPPED says that all of this is done: exactly
- * one comes for each call, also when there was nothing to do.
+ * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
+ * with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
+ * on its way. It keeps a secret that is not stored yet, and goes on storing it. STOPPED comes when all of this is
+ * done, exactly once for each call, also if there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -2065,9 +2073,9 @@ enos_status enos_client_connect(enos_client *client);
 enos_status enos_client_disconnect(enos_client *client);
 
 /**
- * Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
- * more, not even for calls without an outcome: to see those, disconnect and loop until STOPPED first. Waits for a
- * callback that runs on the library's thread. No other call on this client may be running or follow.
+ * Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No more events come,
+ * not even for calls without an outcome: to get those, disconnect and loop until STOPPED first. Waits for a callback
+ * that runs on the library's thread. No other call on this client may be running or follow.
  *
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
@@ -2079,10 +2087,10 @@ enos_status enos_client_disconnect(enos_client *client);
 ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 
 /**
- * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
- * stops trying to store it and goes on to log in as the device. Give it to the next process with
- * enos_config_set_device_secret(), or your storage's load. When several secrets have come (one of them may be forged),
- * each has its event: save them all, and say so once for each.
+ * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. The
+ * client stops trying to store it, and logs in as the device. Give the secret to the next process with
+ * enos_config_set_device_secret(), or return it from your storage's load. If several secrets have come (one of them
+ * may be forged), each has its event: save all of them, and call this once for each.
  *
  * @param client  the client.
  * @retval ENOS_OK         done.
@@ -2091,7 +2099,7 @@ ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
 /**
- * Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
+ * Returns the client's present state. Events tell more, and miss nothing. Legal in every callback.
  *
  * @param client  the client.
  * @return  one of enum enos_state; negative (an enos_status) on failure.
@@ -2107,11 +2115,12 @@ int32_t enos_client_state(const enos_client *client);
 const char *enos_state_name(int32_t state);
 
 /**
- * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
- * events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
- * of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
- * belongs together in the outbox (removing messages that are through, storing a dead letter) counts as one. What is
- * left is for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
+ * Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+ * delivers events and log records. The network does not wait for this call. One call delivers at most 256 events. With
+ * a timeout of 0 it makes at most one call of your storage, so that a slow storage delays your loop no longer than
+ * that. Changes of the outbox that belong together (removing completed messages, storing a dead letter) count as one
+ * call. The rest is left for the next call: until all is done, the descriptor of enos_client_fd() stays readable, and
+ * no call waits.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -2123,9 +2132,9 @@ const char *enos_state_name(int32_t state);
 enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
 
 /**
- * Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
- * to bring the state about, and loops itself once that has left. It returns when the state is reached, which can be
- * before the event that goes with it is delivered: to see an event (STOPPED for instance), loop until it has come.
+ * Loops until a state is reached. While another thread loops, the library's or one of yours, it waits for that thread
+ * instead, and loops itself when that thread has left the loop. It returns when the state is reached, which can be
+ * before the event that belongs to it is delivered. To wait for an event, such as STOPPED, loop until it has come.
  *
  * @param client      the client.
  * @param state       one of enum enos_state.
@@ -2144,7 +2153,7 @@ enos_status enos_client_wait(enos_client *client, int32_t state, uint32_t timeou
 
 /**
  * A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
- * Timers are in it: poll it without a timeout. Legal in every callback.
+ * It includes the timers: poll it without a timeout. Legal in every callback.
  *
  * @param client  the client.
  * @return  the descriptor: the library's, valid until the client is destroyed; do nothing with it but wait. Negative
@@ -2153,15 +2162,15 @@ enos_status enos_client_wait(enos_client *client, int32_t state, uint32_t timeou
 int enos_client_fd(const enos_client *client);
 
 /**
- * Ends the wait of the client's loop, present or next. Safe in a signal handler, legal in every callback.
+ * Ends the present wait of the client's loop, or the next one. Safe in a signal handler, legal in every callback.
  *
  * @param client  may be NULL: nothing happens.
  */
 void enos_client_wake(enos_client *client);
 
 /**
- * Starts a thread of the library's own that loops this client. It blocks all signals but those of a fault of its own
- * (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
+ * Starts a thread of the library that loops this client. All signals are blocked on it, except for those of a fault of
+ * its own (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
  *
  * @param client  the client.
  * @retval ENOS_OK               it runs.
@@ -2172,8 +2181,8 @@ void enos_client_wake(enos_client *client);
 enos_status enos_client_loop_start(enos_client *client);
 
 /**
- * Ends the thread of enos_client_loop_start() and waits until it has: then no callback runs any more. The connection
- * stays. enos_client_destroy() does this by itself.
+ * Ends the thread of enos_client_loop_start(), and waits until it has ended. After that no callback runs on it. The
+ * connection stays. enos_client_destroy() calls this by itself.
  *
  * @param client  the client.
  * @retval ENOS_OK               it has ended, or there was none.
@@ -2182,8 +2191,8 @@ enos_status enos_client_loop_start(enos_client *client);
 enos_status enos_client_loop_stop(enos_client *client);
 
 /* ------------------------------------------------------------------------------------------------
- * Messages. Every call that is accepted (ENOS_OK) ends in exactly one event with its token, and the token is written
- * before that event can run:
+ * Messages. Every accepted call (ENOS_OK) has exactly one event with its token. The token is written before that event
+ * can be delivered:
  *
  *     QoS 0             DELIVERED when it is written to the socket
  *     QoS 1             DELIVERED when the broker has acknowledged it
@@ -2193,26 +2202,26 @@ enos_status enos_client_loop_stop(enos_client *client);
  *                       is in detail_code; or another status. No DELIVERED
  *     reply             DELIVERED when the broker has acknowledged it
  *
- * When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
- * arrived, and is not sent again. A link that is lost ends publishes, posts and replies likewise, with
- * ENOS_ERR_NETWORK.
+ * If no answer comes within enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: the message may or may
+ * not have arrived, and is not sent again. If the link is lost, publishes, posts and replies without an outcome have
+ * ENOS_ERR_NETWORK, with the same meaning.
  *
- * Limits. Publishes and posts share the places of enos_config_set_inflight(). Replies to commands have 100 places of
- * their own, so that a device that posts all it can still answers, and calls to subscribe and unsubscribe have 1000. A
- * call that finds no place is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when there is one.
+ * Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
+ * own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
+ * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to go on.
  *
- * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
- * firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
- * EnOS itself sends a command again if it was not answered in time.
+ * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
+ * the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
+ * session. EnOS itself sends a command again if it is not answered in time.
  *
- * Durable messages outlive both: the chapter on the outbox has their outcomes.
+ * Durable messages survive both. The chapter on the outbox describes their outcomes.
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  *
- * JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
- * most, and has to mean the same to every reader. What is no JSON is ENOS_ERR_INVALID_ARG, and so are half of a surrogate
- * pair in a text ("\ud800"), a number beyond a double (1e999) and a member of an object twice. EnOS would answer some of
- * these without saying which message it means.
+ * JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels
+ * at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
+ * a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
+ * EnOS would answer some of these without saying which message it means.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -2220,29 +2229,32 @@ enos_status enos_client_loop_stop(enos_client *client);
  */
 typedef enum enos_publish_flags {
   /**
-   * In your storage before the call returns, and sent until it is acknowledged, across outages and restarts: see the
-   * chapter on the outbox. QoS 1 only.
+   * The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
+   * restarts: see the chapter on the outbox. QoS 1 only.
    */
   ENOS_PUBLISH_DURABLE = 1,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts: it stays until EnOS has answered 200, and its outcome is REPLY. Without, it
-   * is through when the broker has it (DELIVERED), whatever EnOS thinks of it.
+   * With ENOS_PUBLISH_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+   * outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
+   * whatever EnOS answers.
    */
   ENOS_PUBLISH_UNTIL_REPLY = 2,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points: one that goes out later than on the link on which it was
-   * accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
-   * the latest value.
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
+   * which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
+   * but does not take it for the latest value.
    */
   ENOS_PUBLISH_RESUME = 4,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
+   * arrival.
    */
   ENOS_PUBLISH_WITHOUT_TIME = 8,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
-   * "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
-   * waits as well. After a reboot nobody knows when it was: then it goes without a time.
+   * With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+   * has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
+   * set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
+   * post is sent without a time.
    */
   ENOS_PUBLISH_STAMP = 16,
 } enos_publish_flags;
@@ -2276,13 +2288,13 @@ enos_status enos_client_publish(enos_client *client,
                                 uint64_t *out_token);
 
 /**
- * Subscribes to a topic filter, from now until enos_client_unsubscribe(). Messages come as ENOS_EVENT_MESSAGE. It is
- * taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
- * at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
- * it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
- * device without this, and the library itself subscribes to the replies to enos_client_post_*().
+ * Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. The call is accepted in every state, offline too.
+ * The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
+ * library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
+ * Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
+ * without this, and the library itself subscribes to the replies to enos_client_post_*().
  *
- * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
+ * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
  *
  *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
  *                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
@@ -2305,10 +2317,10 @@ enos_status enos_client_publish(enos_client *client,
 enos_status enos_client_subscribe(enos_client *client, const char *filter, int32_t qos, uint64_t *out_token);
 
 /**
- * Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
- * when the broker has answered, or when the link is lost before that, because the subscription ends with the link.
- * Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends.
- * A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+ * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
+ * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
+ * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
+ * link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
@@ -2321,8 +2333,8 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
 
 /**
- * Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). Topic, id, version and method
- * are made here.
+ * Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). The library adds topic, id,
+ * version and method.
  *
  * @param client       the client.
  * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
@@ -2351,19 +2363,19 @@ enos_status enos_client_post_measurepoints(enos_client *client,
                                            uint64_t *out_token);
 
 /**
- * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
- * device back until the one before is answered or has timed out. Replies have 100 places of their own, beside the
- * messages of enos_config_set_inflight().
+ * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each command: EnOS holds back further
+ * commands to the device until the previous one is answered or has timed out. Replies have a limit of their own, 100,
+ * apart from enos_config_set_inflight().
  *
- * A command is acknowledged to the broker when it is in the inbound queue, before the firmware has it. If the process
- * ends in between, MQTT does not send it again; EnOS does, if it has had no answer.
+ * A command is acknowledged to the broker when it is in the inbound queue, before the firmware gets it. If the process
+ * ends in between, the broker does not send it again; EnOS does, if it gets no answer.
  *
  * @param client         the client.
  * @param command_topic  the message's topic.
  * @param id             the "id" in the message's payload.
  * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
  * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
- * @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
+ * @param len            in bytes, or ENOS_NUL_TERMINATED; ignored when data_json is NULL.
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
  * @retval ENOS_ERR_STATE        not online.
@@ -2380,22 +2392,22 @@ enos_status enos_client_reply(enos_client *client,
                               uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
- * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns ENOS_OK,
- * and leaves it only when it is through: when the broker has acknowledged it (QoS 1), or, with
- * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. Whatever lies in between: loss of the link, a day offline, the
- * end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
+ * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns
+ * ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
+ * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
+ * process, and a power cut. Durable publishing needs enos_config_set_storage(), and works in every state, offline too.
  *
- * At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
- * when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
- * one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
+ * At least once: messages that were in flight when the link or the process ended are sent again. In order: a message
+ * is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
+ * a message that was sent again in the meantime, or to a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
  *
- * Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
- * come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
- * its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
- * the removal.
+ * Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
+ * and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
+ * ENOS_PUBLISH_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
+ * the process may have ended between the event and the removal.
  *
- *     ENOS_OK                  through
- *     ENOS_ERR_DEAD_LETTER       it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *     ENOS_OK                  completed
+ *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
  *                              which are tried again. Or it failed three times in a row, and then twice more, each
  *                              time right after another message that had passed on the same link. A failure is a lost
@@ -2406,16 +2418,17 @@ enos_status enos_client_reply(enos_client *client,
  *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
  *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
  *
- * Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
- * enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
- * needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
+ * Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
+ * enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
+ * the outbox: if a new message needs the room, the oldest dead letters are removed, each with an event
+ * (DEAD_LETTER_DROPPED).
  *
- * What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
- * (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
- * when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
- * messages under way is one store, and so is a post without a good answer; a message that becomes a dead letter is
- * two. Memory does not grow with what waits. At the first use it looks for both ends of the queue, some 70 loads of
- * keys that mostly do not exist, and reads none of the rest.
+ * Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
+ * completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+ * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
+ * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
+ * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
+ * that mostly do not exist, and reads nothing else.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -2423,25 +2436,25 @@ enos_status enos_client_reply(enos_client *client,
  */
 typedef enum enos_message_kind {
   /**
-   * As enos_client_publish() has it, at QoS 1.
+   * A message of enos_client_publish() at QoS 1.
    */
   ENOS_MESSAGE_PUBLISH = 0,
   /**
-   * As enos_client_post_measurepoints() has it: the payload is the value of "params", topic is NULL.
+   * A post of enos_client_post_measurepoints(): the payload is the value of "params", and topic is NULL.
    */
   ENOS_MESSAGE_MEASUREPOINTS = 1,
 } enos_message_kind;
 
 /**
- * What becomes of a durable message for which the outbox has no room.
+ * What happens to a durable message for which the outbox has no room.
  */
 typedef enum enos_outbox_policy {
   /**
-   * It is refused: ENOS_ERR_QUEUE_FULL; ENOS_EVENT_ROOM tells when there is room again.
+   * The message is refused (ENOS_ERR_QUEUE_FULL). ENOS_EVENT_ROOM tells when there is room again.
    */
   ENOS_OUTBOX_REFUSE = 0,
   /**
-   * The oldest go, each with its event (ENOS_ERR_QUEUE_FULL).
+   * The oldest messages are dropped, each with its event (ENOS_ERR_QUEUE_FULL).
    */
   ENOS_OUTBOX_DROP_OLDEST = 1,
 } enos_outbox_policy;
@@ -2451,7 +2464,7 @@ typedef enum enos_outbox_policy {
  */
 typedef enum enos_outbox_which {
   /**
-   * Those that are not through, in the order in which they were accepted.
+   * Those that are not completed, in the order in which they were accepted.
    */
   ENOS_OUTBOX_WAITING = 0,
   /**
@@ -2477,7 +2490,7 @@ typedef struct enos_message {
    */
   uint32_t flags;
   /**
-   * ENOS_MESSAGE_PUBLISH: where to. Else NULL.
+   * ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
    */
   const char *topic;
   /**
@@ -2491,7 +2504,7 @@ typedef struct enos_message {
 } enos_message;
 
 /**
- * How the outbox stands.
+ * The state of the outbox.
  */
 typedef struct enos_outbox_info {
   /**
@@ -2499,11 +2512,11 @@ typedef struct enos_outbox_info {
    */
   size_t struct_size;
   /**
-   * Messages that are not through. One that you have dropped counts until those before it are through.
+   * Messages that are not completed. One that you have dropped counts until those before it are completed.
    */
   uint64_t messages;
   /**
-   * Bytes that they take up in the storage, near enough.
+   * Bytes that they take up in the storage, approximately.
    */
   uint64_t bytes;
   /**
@@ -2511,7 +2524,7 @@ typedef struct enos_outbox_info {
    */
   uint64_t dead_letters_ever;
   /**
-   * How many this client has dropped for want of room.
+   * How many messages this client has dropped because the outbox was full.
    */
   uint64_t dropped;
   /**
@@ -2534,7 +2547,7 @@ typedef struct enos_outbox_message {
    */
   uint64_t token;
   /**
-   * Of a dead letter: EnOS's code; 0 when it was another reason. Else 0.
+   * Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
    */
   int32_t code;
   /**
@@ -2542,8 +2555,8 @@ typedef struct enos_outbox_message {
    */
   uint32_t reserved;
   /**
-   * Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
-   * of the library.
+   * The topic; "" for a post of measure points. NULL if the message cannot be read, or only by a later version of
+   * the library.
    */
   const char *topic;
   /**
@@ -2557,9 +2570,9 @@ typedef struct enos_outbox_message {
 } enos_outbox_message;
 
 /**
- * Looks at a message in the outbox. Inside enos_client_outbox_each(), on the thread that called it, with no lock of the
- * library held: every enos_client_* function may be called, enos_client_outbox_drop() and a durable publish of the same
- * message for instance.
+ * Receives a message of the outbox, inside enos_client_outbox_each(), on the thread that called it. No lock of the
+ * library is held, so it may call every enos_client_* function, for instance enos_client_outbox_drop(), or a durable
+ * publish of the same message.
  *
  * @param ctx      what enos_client_outbox_each() was given.
  * @param message  the message; valid until the callback returns.
@@ -2568,7 +2581,7 @@ typedef struct enos_outbox_message {
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
 /**
- * Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+ * Publishes durable messages together, all or none. They cost the same as one message: one store, and later one erase.
  *
  * Storage callbacks run inside this call, as inside every durable publish.
  *
@@ -2595,20 +2608,20 @@ enos_status enos_client_publish_batch(enos_client *client,
                                       size_t *out_bad);
 
 /**
- * Sets how much the outbox holds, and what happens when it is full.
+ * Sets how much the outbox may hold, and what happens when it is full.
  *
  * @param config    the config.
  * @param messages  1 to 1000000000. Default: 100000.
  * @param bytes     4096 to 2^40, as they are stored. Default: 67108864 (64 MiB).
  * @param policy    one of enum enos_outbox_policy. Default: ENOS_OUTBOX_REFUSE.
  * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages, uint64_t bytes, int32_t policy);
 
 /**
- * Sets how fast the outbox is emptied. What else the client publishes is never held back, and counts: the outbox takes
- * what is left. EnOS documents a throughput of 1 MB a second for a device.
+ * Sets how fast the outbox is sent. Other messages of the client are never held back, but count: the outbox gets the
+ * rest of the rate. EnOS documents a limit of 1 MB a second for a device.
  *
  * @param config       the config.
  * @param bytes_per_s  1000 to 1000000000. Default: 1000000. 0: no limit.
@@ -2618,8 +2631,8 @@ enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages
 enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
 
 /**
- * Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
- * the thread that loops, as enos_client_wait() does.
+ * Waits until every accepted call has had its event and every durable message is completed. It loops, or waits for the
+ * thread that loops, as enos_client_wait() does.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
@@ -2636,8 +2649,8 @@ enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_
 enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
 
 /**
- * Tells how the outbox stands, as of the last change of it. Storage callbacks run inside this call when it is the first
- * use of the outbox, and it waits for another thread whose call is the first. After that it never waits for the storage.
+ * Returns the state of the outbox after its last change. If this is the first use of the outbox, storage callbacks run
+ * inside this call, or it waits for another thread whose call is the first. After that it never waits for the storage.
  *
  * @param client  the client.
  * @param out     made with ENOS_INIT(); receives the numbers.
@@ -2649,9 +2662,9 @@ enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
 enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info *out);
 
 /**
- * Shows the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
- * load for each message or batch; it waits for other calls that use the storage. Messages that come or go meanwhile may
- * be shown or not.
+ * Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+ * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
+ * removed meanwhile may be listed or not.
  *
  * @param client  the client.
  * @param which   one of enum enos_outbox_which.
@@ -2665,16 +2678,17 @@ enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info
 enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_outbox_cb cb, void *ctx);
 
 /**
- * Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
- * and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
- * its way already. If it was the oldest, its room is free at once, otherwise when those before it are through.
+ * Drops a message from the outbox: one that waits, or a dead letter. When the call returns, the message is removed
+ * from your storage. It is not sent any more, although one that is in flight may still arrive, and it has no event,
+ * unless that is already queued. Its room is free at once if it was the oldest, otherwise when those before it are
+ * completed.
  *
  * Storage callbacks run inside this call; it waits for other calls that use the storage.
  *
  * @param client  the client.
  * @param token   the message's token.
  * @retval ENOS_OK             it is gone.
- * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is through, or was never there.
+ * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed.
  * @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
  *                             event.
  * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

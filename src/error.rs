@@ -15,31 +15,32 @@ pub enum enos_status_code {
     ENOS_ERR_INVALID_ARG = -2,
     /// The caller's buffer is too small; the length written is the capacity needed, NUL included.
     ENOS_ERR_BUFFER_TOO_SMALL = -3,
-    /// Memory is gone.
+    /// There is not enough memory.
     ENOS_ERR_NO_MEMORY = -4,
     /// The call does not fit the state that the object is in.
     ENOS_ERR_STATE = -5,
     /// The call is not legal inside a callback; nothing was done.
     ENOS_ERR_IN_CALLBACK = -6,
-    /// The time given is over.
+    /// The given time is over.
     ENOS_ERR_TIMEOUT = -7,
-    /// There is no such thing.
+    /// What was asked for does not exist.
     ENOS_ERR_NOT_FOUND = -8,
-    /// This build, or EnOS, does not do that.
+    /// This build, or EnOS, does not support it.
     ENOS_ERR_UNSUPPORTED = -9,
     /// struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
     ENOS_ERR_STRUCT_SIZE = -10,
-    /// As many messages as the limit allows are under way, or in the outbox; ENOS_EVENT_ROOM tells when to go on.
+    /// As many messages as the limit allows have no outcome yet, or are in the outbox; ENOS_EVENT_ROOM tells when to go
+    /// on.
     ENOS_ERR_QUEUE_FULL = -11,
     /// Larger than a limit allows.
     ENOS_ERR_TOO_LARGE = -12,
     /// Not JSON, or not the message that was expected.
     ENOS_ERR_PARSE = -20,
-    /// A message, but no activation.
+    /// It is a message, but not an activation.
     ENOS_ERR_NOT_ACTIVATION = -21,
     /// The message or the record belongs to another device.
     ENOS_ERR_IDENTITY_MISMATCH = -22,
-    /// The host's storage failed, or holds a record that does not check.
+    /// The host's storage failed, or contains a damaged record.
     ENOS_ERR_STORAGE = -30,
     /// The client holds a device secret that is in no storage yet.
     ENOS_ERR_UNSAVED_SECRET = -31,

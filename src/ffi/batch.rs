@@ -18,9 +18,9 @@ use crate::storage::vtable::MAX_VALUE_LEN;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_message_kind {
-    /// As enos_client_publish() has it, at QoS 1.
+    /// A message of enos_client_publish() at QoS 1.
     ENOS_MESSAGE_PUBLISH = 0,
-    /// As enos_client_post_measurepoints() has it: the payload is the value of "params", topic is NULL.
+    /// A post of enos_client_post_measurepoints(): the payload is the value of "params", and topic is NULL.
     ENOS_MESSAGE_MEASUREPOINTS = 1,
 }
 
@@ -34,7 +34,7 @@ pub struct enos_message {
     pub kind: i32,
     /// ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
     pub flags: u32,
-    /// ENOS_MESSAGE_PUBLISH: where to. Else NULL.
+    /// ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
     pub topic: *const c_char,
     /// May be NULL when len is 0.
     pub payload: *const u8,
@@ -48,7 +48,7 @@ unsafe impl Versioned for enos_message {
     const V0_1: usize = size_of::<enos_message>();
 }
 
-/// Publishes durable messages together, all or none, for the price of one: one store, and later one erase.
+/// Publishes durable messages together, all or none. They cost the same as one message: one store, and later one erase.
 ///
 /// Storage callbacks run inside this call, as inside every durable publish.
 ///

@@ -1,14 +1,15 @@
-//! Client: one device's connection. Every function may be called from any thread, several at once on one client, save
+//! Client: one device's connection. Every function may be called from any thread, several at once on one client, except
 //! that enos_client_destroy() must not overlap another call on it.
 //!
-//! Somebody has to run the loop: nothing happens and no event comes without it. Three ways, of which a client uses one:
+//! A thread has to run the loop: without it nothing happens, and no event comes. There are three ways, and a client
+//! uses one of them:
 //!
 //!     your thread          while (running) enos_client_loop(client, 1000);
 //!     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
 //!                          enos_client_loop(client, 0)
 //!     the library's thread enos_client_loop_start(); your callbacks then run on that thread
 //!
-//! What follows enos_client_connect():
+//! After enos_client_connect():
 //!
 //!     a device secret is      CONNECTED. A refusal is DISCONNECTED with ENOS_ERR_CREDENTIALS, and the next of the
 //!     there                   secrets in hand and sign methods is tried; when all have been, after 10 to 60 minutes
@@ -17,7 +18,7 @@
 //!     the link is lost        calls without an outcome get theirs, then DISCONNECTED with ENOS_ERR_NETWORK; the next
 //!                             attempt follows by itself (enos_config_set_reconnect())
 //!
-//! Only ENOS_STORAGE_NOT_FOUND means that there is no device secret: a storage that fails never leads to an activation.
+//! Only ENOS_STORAGE_NOT_FOUND means that there is no device secret. A storage that fails never causes an activation.
 
 use std::ffi::{c_char, c_int};
 
@@ -47,7 +48,7 @@ pub(super) fn timeout(ms: u32) -> Option<u32> {
     (ms != FOREVER).then_some(ms)
 }
 
-/// Makes a client. No network, no storage, no thread and no callback yet.
+/// Makes a client. This uses no network and no storage, starts no thread and calls no callback.
 ///
 /// @param config  what it is made from; copied, so it may be changed or freed afterwards.
 /// @param out     receives the client, yours to destroy with enos_client_destroy().
@@ -70,10 +71,10 @@ pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mu
     })
 }
 
-/// Begins to go online, and to stay there until enos_client_disconnect(): activates the device when it has no secret,
-/// logs in as the device, connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
-/// DISCONNECTED. During a wait between two attempts it cuts the wait short as far as the connect budget permits, but not
-/// below a second after a failure; when the client is online or on its way it changes nothing.
+/// Begins to go online, and to stay online until enos_client_disconnect(): activates the device if it has no secret,
+/// logs in as the device, and connects again after a loss. Returns at once; the outcome is an event, CONNECTED or
+/// DISCONNECTED. During a wait between two attempts it shortens the wait as far as the connect budget permits, but not
+/// to less than a second after a failure. If the client is online or connecting, it changes nothing.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or under way already.
@@ -84,10 +85,10 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
     unsafe { on_client(client, |client| client.connect()) }
 }
 
-/// Goes offline and stays there. Returns at once. What is under way has a moment to get its outcome; DISCONNECTED with
-/// ENOS_OK then says that the device is offline, if it was not. A device secret that may be on its way is waited for, some
-/// 2 seconds; one that is not stored yet is kept, and storing it goes on. STOPPED says that all of this is done: exactly
-/// one comes for each call, also when there was nothing to do.
+/// Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
+/// with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
+/// on its way. It keeps a secret that is not stored yet, and goes on storing it. STOPPED comes when all of this is
+/// done, exactly once for each call, also if there was nothing to do.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or nothing to do.
@@ -98,9 +99,9 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
     unsafe { on_client(client, |client| client.disconnect()) }
 }
 
-/// Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No event comes any
-/// more, not even for calls without an outcome: to see those, disconnect and loop until STOPPED first. Waits for a
-/// callback that runs on the library's thread. No other call on this client may be running or follow.
+/// Closes the connection, ends the thread of enos_client_loop_start(), wipes and frees the client. No more events come,
+/// not even for calls without an outcome: to get those, disconnect and loop until STOPPED first. Waits for a callback
+/// that runs on the library's thread. No other call on this client may be running or follow.
 ///
 /// @param client  may be NULL: nothing happens, ENOS_OK.
 /// @retval ENOS_OK                  the client is gone.
@@ -124,10 +125,10 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
     })
 }
 
-/// Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. It
-/// stops trying to store it and goes on to log in as the device. Give it to the next process with
-/// enos_config_set_device_secret(), or your storage's load. When several secrets have come (one of them may be forged),
-/// each has its event: save them all, and say so once for each.
+/// Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. The
+/// client stops trying to store it, and logs in as the device. Give the secret to the next process with
+/// enos_config_set_device_secret(), or return it from your storage's load. If several secrets have come (one of them
+/// may be forged), each has its event: save all of them, and call this once for each.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK         done.
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) 
     unsafe { on_client(client, |client| client.activation_saved()) }
 }
 
-/// Where the client stands at this moment. Events tell more, and miss nothing. Legal in every callback.
+/// Returns the client's present state. Events tell more, and miss nothing. Legal in every callback.
 ///
 /// @param client  the client.
 /// @return  one of enum enos_state; negative (an enos_status) on failure.
@@ -158,11 +159,12 @@ pub extern "C" fn enos_state_name(state: i32) -> *const c_char {
     getter(c"UNKNOWN", || State::from_number(state).map_or(c"UNKNOWN", State::c_name)).as_ptr()
 }
 
-/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage, delivers
-/// events and log records. The network itself does not wait for it. One call delivers at most 256 events. With a timeout
-/// of 0 it makes at most one call of your storage, so that a slow one holds up nothing else for longer than that; what
-/// belongs together in the outbox (removing messages that are through, storing a dead letter) counts as one. What is
-/// left is for the next call: the descriptor of enos_client_fd() stays readable, and no call waits, until all is done.
+/// Waits until there is something to do, at most timeout_ms, then does what is due: reads and writes the storage,
+/// delivers events and log records. The network does not wait for this call. One call delivers at most 256 events. With
+/// a timeout of 0 it makes at most one call of your storage, so that a slow storage delays your loop no longer than
+/// that. Changes of the outbox that belong together (removing completed messages, storing a dead letter) count as one
+/// call. The rest is left for the next call: until all is done, the descriptor of enos_client_fd() stays readable, and
+/// no call waits.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: do not wait; ENOS_FOREVER: no limit.
@@ -176,9 +178,9 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
     unsafe { on_client(client, |client| client.run_loop(timeout(timeout_ms))) }
 }
 
-/// Waits for a state: loops meanwhile. While another thread loops, the library's or one of yours, it waits for that thread
-/// to bring the state about, and loops itself once that has left. It returns when the state is reached, which can be
-/// before the event that goes with it is delivered: to see an event (STOPPED for instance), loop until it has come.
+/// Loops until a state is reached. While another thread loops, the library's or one of yours, it waits for that thread
+/// instead, and loops itself when that thread has left the loop. It returns when the state is reached, which can be
+/// before the event that belongs to it is delivered. To wait for an event, such as STOPPED, loop until it has come.
 ///
 /// @param client      the client.
 /// @param state       one of enum enos_state.
@@ -195,15 +197,17 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, timeout_ms: u32) -> enos_status {
     // SAFETY: the header's contract.
-    unsafe { on_client(client, |client| {
+    unsafe {
+        on_client(client, |client| {
             let state = State::from_number(state)
                 .ok_or_else(|| Error::invalid(format!("state is {state}, which is none of enum enos_state")))?;
             client.wait(state, timeout(timeout_ms))
-        }) }
+        })
+    }
 }
 
 /// A descriptor for your own poll(), select() or epoll: readable when enos_client_loop(client, 0) has something to do.
-/// Timers are in it: poll it without a timeout. Legal in every callback.
+/// It includes the timers: poll it without a timeout. Legal in every callback.
 ///
 /// @param client  the client.
 /// @return  the descriptor: the library's, valid until the client is destroyed; do nothing with it but wait. Negative
@@ -214,7 +218,7 @@ pub unsafe extern "C" fn enos_client_fd(client: *const enos_client) -> c_int {
     unsafe { look(client, |client| Ok(client.fd())) }
 }
 
-/// Ends the wait of the client's loop, present or next. Safe in a signal handler, legal in every callback.
+/// Ends the present wait of the client's loop, or the next one. Safe in a signal handler, legal in every callback.
 ///
 /// @param client  may be NULL: nothing happens.
 #[no_mangle]
@@ -227,8 +231,8 @@ pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
     }
 }
 
-/// Starts a thread of the library's own that loops this client. It blocks all signals but those of a fault of its own
-/// (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
+/// Starts a thread of the library that loops this client. All signals are blocked on it, except for those of a fault of
+/// its own (SIGSEGV and the like). Your callbacks run on it, and have 256 KiB of stack there.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK               it runs.
@@ -241,8 +245,8 @@ pub unsafe extern "C" fn enos_client_loop_start(client: *mut enos_client) -> eno
     unsafe { on_client(client, |client| client.loop_start()) }
 }
 
-/// Ends the thread of enos_client_loop_start() and waits until it has: then no callback runs any more. The connection
-/// stays. enos_client_destroy() does this by itself.
+/// Ends the thread of enos_client_loop_start(), and waits until it has ended. After that no callback runs on it. The
+/// connection stays. enos_client_destroy() calls this by itself.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK               it has ended, or there was none.

@@ -170,8 +170,8 @@ pub unsafe extern "C" fn enos_config_set_sign_method(config: *mut enos_config, m
     unsafe { set(config, set_method) }
 }
 
-/// Sets where the library keeps what must outlive the process. Required with a product secret; advisable always: the
-/// connect budget and the sign method that worked are kept there, too.
+/// Sets where the library keeps what must survive the process. Required with a product secret, and always advisable:
+/// the connect budget and the sign method that worked are also stored there.
 ///
 /// @param config   the config.
 /// @param storage  made with ENOS_INIT() or by enos_storage_directory(). The struct is copied; what its ctx points to
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn enos_config_set_storage(
     unsafe { set(config, set_storage) }
 }
 
-/// Sets who is told what happens.
+/// Sets the callback for events.
 ///
 /// @param config  the config.
 /// @param cb      the callback; NULL for none. Default: none.
@@ -216,14 +216,14 @@ pub unsafe extern "C" fn enos_config_set_event_cb(
     unsafe { set(config, set_events) }
 }
 
-/// Sets the longest silence on the link before a PING goes out. A peer that falls silent is noticed after about two and
-/// a half times as long.
+/// Sets the longest silence on the link before a PINGREQ is sent. A silent peer is noticed after about two and a half
+/// times as long.
 ///
 /// @param config   the config.
 /// @param seconds  10 to 1200. EnOS documents 60 to 300; less is for networks that forget idle connections sooner.
 ///                 Default: 60.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_keep_alive(config: *mut enos_config, seconds: u32) -> enos_status {
     // SAFETY: the header's contract.
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn enos_config_set_keep_alive(config: *mut enos_config, se
 /// @param config  the config.
 /// @param ms      100 to 600000. Default: 30000.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_connect_timeout(config: *mut enos_config, ms: u32) -> enos_status {
     // SAFETY: the header's contract.
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn enos_config_set_connect_timeout(config: *mut enos_confi
 /// @param config  the config.
 /// @param ms      100 to 600000. Default: 30000.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_config, ms: u32) -> enos_status {
     // SAFETY: the header's contract.
@@ -273,12 +273,12 @@ pub unsafe extern "C" fn enos_config_set_reconnect(config: *mut enos_config, min
     unsafe { set(config, |c| c.config.set_reconnect(min_ms, max_ms)) }
 }
 
-/// Sets whether a device whose secret is refused again and again (longer than EnOS's ban of 5 minutes) may be activated
-/// anew with the product secret: for devices that were deleted and registered again in the console. The old secret is
-/// kept.
+/// Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
+/// again with the product secret. This is for devices that were deleted and registered again in the console. The old
+/// secret is kept.
 ///
 /// @param config  the config.
-/// @param on      0: off; all else: on. Default: on.
+/// @param on      0: off; any other value: on. Default: on.
 /// @retval ENOS_OK  done.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_reactivation(config: *mut enos_config, on: i32) -> enos_status {
@@ -290,13 +290,13 @@ pub unsafe extern "C" fn enos_config_set_reactivation(config: *mut enos_config, 
     unsafe { set(config, set_reactivation) }
 }
 
-/// Sets how many CONNECTs may go out. The defaults keep EnOS's own rule with a margin: it bars a device for 5 minutes at
-/// the 4th CONNECT in 2 minutes, and allows one a second. Change them only for another broker. The count is kept in the
-/// storage, so that a crash loop does not earn the ban either; without a storage it is this process's.
+/// Sets how many CONNECTs may be sent. The defaults keep to EnOS's rule, with a margin: it bars a device for 5 minutes
+/// at the 4th CONNECT in 2 minutes, and allows one a second. Change them only for another broker. The count is kept in
+/// the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
 ///
 /// @param config      the config.
 /// @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
-///                    window_ms is not looked at.
+///                    window_ms is ignored.
 /// @param window_ms   1000 to 3600000. Default: 125000.
 /// @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
 /// @retval ENOS_OK               done.
@@ -313,12 +313,13 @@ pub unsafe extern "C" fn enos_config_set_connect_budget(
 }
 
 /// Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
-/// subscribe or an unsubscribe. Then its event comes with ENOS_ERR_TIMEOUT. On a slow link, allow for what is queued.
+/// subscribe or an unsubscribe. After that its event comes with ENOS_ERR_TIMEOUT. On a slow link, allow for the time in
+/// the queue.
 ///
 /// @param config  the config.
 /// @param ms      100 to 600000. Default: 30000.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_reply_timeout(config: *mut enos_config, ms: u32) -> enos_status {
     // SAFETY: the header's contract.
@@ -326,12 +327,12 @@ pub unsafe extern "C" fn enos_config_set_reply_timeout(config: *mut enos_config,
 }
 
 /// Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
-/// commands and subscriptions have places of their own, and durable messages wait in the outbox.
+/// commands and subscriptions have limits of their own, and durable messages wait in the outbox.
 ///
 /// @param config    the config.
-/// @param messages  1 to 10000. Default: 100, which is also the fastest.
+/// @param messages  1 to 10000. Default: 100.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, messages: u32) -> enos_status {
     // SAFETY: the header's contract.
@@ -346,22 +347,22 @@ pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, mess
 /// @param config   the config.
 /// @param filters  1 to 256. Default: 100.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_subscribe_batch(config: *mut enos_config, filters: u32) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { set(config, |c| c.config.set_subscribe_batch(filters)) }
 }
 
-/// Sets how much may wait for the loop. Messages that find the queue full are dropped, and ENOS_EVENT_OVERFLOW tells how
-/// many; an activation that is awaited is never dropped.
+/// Sets how much may wait for the loop. If the queue is full, messages are dropped, and ENOS_EVENT_OVERFLOW tells how
+/// many. An expected activation is never dropped.
 ///
 /// @param config            the config.
 /// @param inbound_messages  1 to 1000000. Default: 1000.
 /// @param inbound_bytes     1024 to 1073741824, topics and payloads together; not less than max_message
 ///                          (enos_client_create() checks that). Default: 4194304.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_queue_limits(
     config: *mut enos_config,
@@ -374,20 +375,20 @@ pub unsafe extern "C" fn enos_config_set_queue_limits(
 
 /// Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
 /// larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
-/// ENOS_ERR_NETWORK. An activation that is awaited comes in all the same, with up to 64 KiB.
+/// ENOS_ERR_NETWORK. An expected activation is accepted all the same, with up to 64 KiB.
 ///
 /// @param config  the config.
 /// @param bytes   1024 to 268435455. Default: 1048576.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_max_message(config: *mut enos_config, bytes: usize) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { set(config, |c| c.config.set_max_message(bytes)) }
 }
 
-/// Binds the connection to a network interface, for boards with several (cellular beside Ethernet). The kernel may ask
-/// for CAP_NET_RAW. An interface that is missing shows when connecting: ENOS_ERR_NETWORK.
+/// Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
+/// CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
 ///
 /// @param config  the config.
 /// @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.

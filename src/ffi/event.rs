@@ -15,8 +15,8 @@ use crate::model::event::EventKind;
 use crate::session::event::Event;
 use crate::text;
 
-/// One event. The library's, with all that it points to, and valid until the callback returns: copy what you keep.
-/// Fields that an event's type does not use are 0, "" or NULL.
+/// One event. It belongs to the library, with all that it points to, and is valid until the callback returns: copy what
+/// you keep. Fields that an event's type does not use are 0, "" or NULL.
 #[repr(C)]
 pub struct enos_event {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
@@ -29,7 +29,7 @@ pub struct enos_event {
     pub detail_code: i32,
     /// 0 or 1.
     pub qos: i32,
-    /// Of the call that this is the one outcome of; 0 if none.
+    /// The token of the call that has this outcome; 0 if there is none.
     pub token: u64,
     /// Milliseconds until the next attempt; 0 if none.
     pub retry_in_ms: u32,
@@ -50,9 +50,9 @@ pub struct enos_event {
 }
 
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
-/// thread of enos_client_loop_start(). Every enos_client_* function may be called from it, save _destroy, _loop,
-/// _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK), and none of them waits (a durable publish takes as long as your
-/// storage). The network goes on beside a slow callback, but further events wait for it.
+/// thread of enos_client_loop_start(). It may call every enos_client_* function, except for _destroy, _loop,
+/// _loop_stop, _wait and _flush (ENOS_ERR_IN_CALLBACK). None of the calls waits (a durable publish takes as long as
+/// your storage). While a callback is slow the connection is kept, but further events wait.
 ///
 /// @param ctx     what enos_config_set_event_cb() was given.
 /// @param client  the client that it is about: the pointer that enos_client_create() wrote.

@@ -111,7 +111,11 @@ pub unsafe extern "C" fn enos_json_set_nonfinite(json: *mut enos_json, policy: i
         put(json, std::ptr::null(), |json, _| match choice {
             Some((_, choice)) => json.set_nonfinite(*choice),
             None => {
-                json.fail(None, Status::ENOS_ERR_INVALID_ARG, format_args!("{policy} is not one of enum enos_nonfinite"));
+                json.fail(
+                    None,
+                    Status::ENOS_ERR_INVALID_ARG,
+                    format_args!("{policy} is not one of enum enos_nonfinite"),
+                );
             }
         });
     }
@@ -211,7 +215,11 @@ pub unsafe extern "C" fn enos_json_text(json: *mut enos_json, key: *const c_char
             Ok(text) => json.text(key, text),
             Err(error) => {
                 let at = error.valid_up_to();
-                json.fail(key, Status::ENOS_ERR_INVALID_ARG, format_args!("its byte {at} begins no character of UTF-8"));
+                json.fail(
+                    key,
+                    Status::ENOS_ERR_INVALID_ARG,
+                    format_args!("its byte {at} begins no character of UTF-8"),
+                );
             }
         });
     }

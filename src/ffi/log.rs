@@ -1,10 +1,9 @@
-//! The log: what the library has to say for a person. Off by default: the library never writes to stdout or stderr.
+//! The log: messages for a person. It is off by default, and the library never writes to stdout or stderr.
 //!
-//! Records of the library's own threads wait in a queue until a client's loop (enos_client_loop(), _wait(), or the
-//! thread of enos_client_loop_start()) delivers them: your callback runs there and nowhere else, one call at a time. The
-//! queue holds 256 records; when nobody loops, later ones are dropped, and a record then says how many. No record holds
-//! a secret or a message's payload. In place of a line break, another control character or a bidirectional control there
-//! is a '?'.
+//! Records wait in a queue until a client's loop (enos_client_loop(), _wait(), or the thread of
+//! enos_client_loop_start()) delivers them. Your callback runs only there, one call at a time. The queue holds 256
+//! records; if no thread loops, later ones are dropped, and a record then says how many. No record contains a secret or
+//! the payload of a message. Line breaks, other control characters and bidirectional controls are replaced by '?'.
 
 use std::ffi::{c_char, c_void, CString};
 use std::mem::size_of;
@@ -18,9 +17,9 @@ use crate::log::{self, Level, Sink};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_log_level {
-    /// Something is broken and stays so until somebody acts.
+    /// Something is broken and stays broken until somebody acts.
     ENOS_LOG_ERROR = 1,
-    /// Something went wrong that the library deals with.
+    /// Something went wrong, and the library handles it.
     ENOS_LOG_WARN = 2,
     /// What an operator wants to see: connected, activated, lost.
     ENOS_LOG_INFO = 3,
@@ -31,7 +30,7 @@ pub enum enos_log_level {
     ENOS_LOG_TRACE = 5,
 }
 
-/// One record. The library's, with all that it points to, and valid during the call.
+/// One record. It belongs to the library, with all that it points to, and is valid during the call.
 #[repr(C)]
 pub struct enos_log_record {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
@@ -40,17 +39,17 @@ pub struct enos_log_record {
     pub level: i32,
     /// 0.
     pub reserved: u32,
-    /// When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock, as
-    /// that stood then.
+    /// When it was written, which may be long before it is delivered: milliseconds since 1970 by the system's clock at
+    /// that moment.
     pub time_ms: u64,
-    /// The part of the library that speaks, e.g. "session". Never NULL.
+    /// The part of the library that wrote it, e.g. "session". Never NULL.
     pub target: *const c_char,
-    /// The words, at most 1024 bytes of UTF-8. Never NULL.
+    /// The text, at most 1024 bytes of UTF-8. Never NULL.
     pub message: *const c_char,
 }
 
-/// Receives log records. It must not call any enos_* function but enos_strerror(), the _name functions and the like
-/// that return no status.
+/// Receives log records. It must not call any enos_* function, except for enos_strerror(), the _name functions and
+/// others that return no status.
 ///
 /// @param ctx     what enos_log_set() was given.
 /// @param record  the record.
@@ -101,8 +100,8 @@ fn level(value: i32) -> Result<Level> {
     })
 }
 
-/// Sets the process's one log callback, in place of an older one. When this returns, no call of the older callback is
-/// running or will be made: its ctx may be freed. (So hold no lock that the older callback takes.)
+/// Sets the log callback of the process, in place of an earlier one. When this returns, no call of the earlier callback
+/// is running or will be made, so its ctx may be freed. (Do not hold a lock that the earlier callback takes.)
 ///
 /// @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
 /// @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.

@@ -1,5 +1,5 @@
-//! Messages. Every call that is accepted (ENOS_OK) ends in exactly one event with its token, and the token is written
-//! before that event can run:
+//! Messages. Every accepted call (ENOS_OK) has exactly one event with its token. The token is written before that event
+//! can be delivered:
 //!
 //!     QoS 0             DELIVERED when it is written to the socket
 //!     QoS 1             DELIVERED when the broker has acknowledged it
@@ -9,26 +9,26 @@
 //!                       is in detail_code; or another status. No DELIVERED
 //!     reply             DELIVERED when the broker has acknowledged it
 //!
-//! When no answer has come by enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: it may or may not have
-//! arrived, and is not sent again. A link that is lost ends publishes, posts and replies likewise, with
-//! ENOS_ERR_NETWORK.
+//! If no answer comes within enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: the message may or may
+//! not have arrived, and is not sent again. If the link is lost, publishes, posts and replies without an outcome have
+//! ENOS_ERR_NETWORK, with the same meaning.
 //!
-//! Limits. Publishes and posts share the places of enos_config_set_inflight(). Replies to commands have 100 places of
-//! their own, so that a device that posts all it can still answers, and calls to subscribe and unsubscribe have 1000. A
-//! call that finds no place is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when there is one.
+//! Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
+//! own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
+//! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to go on.
 //!
-//! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before the
-//! firmware has seen it. MQTT does not send it again if the process ends in between, for each login is a new session.
-//! EnOS itself sends a command again if it was not answered in time.
+//! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
+//! the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
+//! session. EnOS itself sends a command again if it is not answered in time.
 //!
-//! Durable messages outlive both: the chapter on the outbox has their outcomes.
+//! Durable messages survive both. The chapter on the outbox describes their outcomes.
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 //!
-//! JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels at
-//! most, and has to mean the same to every reader. What is no JSON is ENOS_ERR_INVALID_ARG, and so are half of a surrogate
-//! pair in a text ("\ud800"), a number beyond a double (1e999) and a member of an object twice. EnOS would answer some of
-//! these without saying which message it means.
+//! JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels
+//! at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
+//! a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
+//! EnOS would answer some of these without saying which message it means.
 
 use std::ffi::c_char;
 
@@ -43,21 +43,24 @@ use super::status::enos_status;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_publish_flags {
-    /// In your storage before the call returns, and sent until it is acknowledged, across outages and restarts: see the
-    /// chapter on the outbox. QoS 1 only.
+    /// The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
+    /// restarts: see the chapter on the outbox. QoS 1 only.
     ENOS_PUBLISH_DURABLE = 1,
-    /// With ENOS_PUBLISH_DURABLE, for posts: it stays until EnOS has answered 200, and its outcome is REPLY. Without, it
-    /// is through when the broker has it (DELIVERED), whatever EnOS thinks of it.
+    /// With ENOS_PUBLISH_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+    /// outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
+    /// whatever EnOS answers.
     ENOS_PUBLISH_UNTIL_REPLY = 2,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: one that goes out later than on the link on which it was
-    /// accepted, after an outage or a restart, goes as thing/measurepoint/resume. EnOS keeps it and does not take it for
-    /// the latest value.
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
+    /// which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
+    /// but does not take it for the latest value.
     ENOS_PUBLISH_RESUME = 4,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: it may lack a "time". EnOS takes the time at which it arrives.
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
+    /// arrival.
     ENOS_PUBLISH_WITHOUT_TIME = 8,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if it lacks a
-    /// "time", it gets that of this call. When the clock stands before 2020, it waits for the clock, and what is behind it
-    /// waits as well. After a reboot nobody knows when it was: then it goes without a time.
+    /// With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+    /// has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
+    /// set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
+    /// post is sent without a time.
     ENOS_PUBLISH_STAMP = 16,
 }
 
@@ -112,13 +115,13 @@ pub unsafe extern "C" fn enos_client_publish(
     }
 }
 
-/// Subscribes to a topic filter, from now until enos_client_unsubscribe(). Messages come as ENOS_EVENT_MESSAGE. It is
-/// taken in every state, offline too, and lasts for the life of the client: the library asks for it on each link, right
-/// at the login, before it sends what is published in the CONNECTED event. Nothing but enos_client_unsubscribe() ends
-/// it, not even a refusal. Subscribing again changes the QoS, and asks for it once more. EnOS delivers commands to a
-/// device without this, and the library itself subscribes to the replies to enos_client_post_*().
+/// Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. The call is accepted in every state, offline too.
+/// The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
+/// library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
+/// Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
+/// without this, and the library itself subscribes to the replies to enos_client_post_*().
 ///
-/// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, tells how it stands:
+/// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
 ///
 ///     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
 ///                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
@@ -148,10 +151,10 @@ pub unsafe extern "C" fn enos_client_subscribe(
     unsafe { on_client(client, |client| client.subscribe(text(filter, "filter")?, qos, &mut token_out(out_token))) }
 }
 
-/// Ends a subscription: it is not asked for any more. Taken in every state, offline too. UNSUBSCRIBED comes with ENOS_OK
-/// when the broker has answered, or when the link is lost before that, because the subscription ends with the link.
-/// Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the link ends.
-/// A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+/// Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
+/// ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
+/// link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
+/// link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
 ///
 /// @param client     the client.
 /// @param filter     as it was subscribed.
@@ -170,8 +173,8 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
     unsafe { on_client(client, |client| client.unsubscribe(text(filter, "filter")?, &mut token_out(out_token))) }
 }
 
-/// Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). Topic, id, version and method
-/// are made here.
+/// Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). The library adds topic, id,
+/// version and method.
 ///
 /// @param client       the client.
 /// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
@@ -209,19 +212,19 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
     }
 }
 
-/// Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each: EnOS holds further commands to the
-/// device back until the one before is answered or has timed out. Replies have 100 places of their own, beside the
-/// messages of enos_config_set_inflight().
+/// Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each command: EnOS holds back further
+/// commands to the device until the previous one is answered or has timed out. Replies have a limit of their own, 100,
+/// apart from enos_config_set_inflight().
 ///
-/// A command is acknowledged to the broker when it is in the inbound queue, before the firmware has it. If the process
-/// ends in between, MQTT does not send it again; EnOS does, if it has had no answer.
+/// A command is acknowledged to the broker when it is in the inbound queue, before the firmware gets it. If the process
+/// ends in between, the broker does not send it again; EnOS does, if it gets no answer.
 ///
 /// @param client         the client.
 /// @param command_topic  the message's topic.
 /// @param id             the "id" in the message's payload.
 /// @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
 /// @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
-/// @param len            in bytes, or ENOS_NUL_TERMINATED; not looked at when data_json is NULL.
+/// @param len            in bytes, or ENOS_NUL_TERMINATED; ignored when data_json is NULL.
 /// @param out_token      receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come.
 /// @retval ENOS_ERR_STATE        not online.

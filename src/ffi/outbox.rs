@@ -1,18 +1,18 @@
-//! The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns ENOS_OK,
-//! and leaves it only when it is through: when the broker has acknowledged it (QoS 1), or, with
-//! ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. Whatever lies in between: loss of the link, a day offline, the
-//! end of the process, a power cut. It needs enos_config_set_storage(), and may be called in every state, offline too.
+//! The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns
+//! ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
+//! ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
+//! process, and a power cut. Durable publishing needs enos_config_set_storage(), and works in every state, offline too.
 //!
-//! At least once: what was under way when the link or the process ended is sent again. In order: a message goes out only
-//! when those before it are under way; where one has to be sent again, so have those behind it. A reply that comes for
-//! one that is sent again by then, or for a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
+//! At least once: messages that were in flight when the link or the process ended are sent again. In order: a message
+//! is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
+//! a message that was sent again in the meantime, or to a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
 //!
-//! Tokens of durable messages are apart from those of other calls (from 2^62 on), stay valid across restarts, and never
-//! come twice for one device's storage. Each has one event, DELIVERED, or REPLY with ENOS_PUBLISH_UNTIL_REPLY, as soon as
-//! its outcome is known; after a restart it may come a second time, for the process may have ended between the event and
-//! the removal.
+//! Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
+//! and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
+//! ENOS_PUBLISH_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
+//! the process may have ended between the event and the removal.
 //!
-//!     ENOS_OK                  through
+//!     ENOS_OK                  completed
 //!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
 //!                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
 //!                              which are tried again. Or it failed three times in a row, and then twice more, each
@@ -24,16 +24,17 @@
 //!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
 //!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
 //!
-//! Dead letters stay in the storage until you drop them. enos_client_outbox_each() shows them, and what waits;
-//! enos_client_outbox_drop() removes one of either. They share the outbox's limits with what waits: when a new message
-//! needs the room, the oldest of them go, each with an event (DEAD_LETTER_DROPPED).
+//! Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
+//! enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
+//! the outbox: if a new message needs the room, the oldest dead letters are removed, each with an event
+//! (DEAD_LETTER_DROPPED).
 //!
-//! What it costs: one store when a message is accepted and one erase when it is through, for a whole batch at a time
-//! (enos_client_publish_batch()), and one store more for every 16 that are accepted or removed (the same one for both,
-//! when they keep step). A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with
-//! messages under way is one store, and so is a post without a good answer; a message that becomes a dead letter is
-//! two. Memory does not grow with what waits. At the first use it looks for both ends of the queue, some 70 loads of
-//! keys that mostly do not exist, and reads none of the rest.
+//! Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
+//! completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+//! A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
+//! one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
+//! not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
+//! that mostly do not exist, and reads nothing else.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -48,29 +49,29 @@ use super::status::enos_status;
 use crate::error::Error;
 use crate::protocol::Request;
 
-/// What becomes of a durable message for which the outbox has no room.
+/// What happens to a durable message for which the outbox has no room.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_outbox_policy {
-    /// It is refused: ENOS_ERR_QUEUE_FULL; ENOS_EVENT_ROOM tells when there is room again.
+    /// The message is refused (ENOS_ERR_QUEUE_FULL). ENOS_EVENT_ROOM tells when there is room again.
     ENOS_OUTBOX_REFUSE = 0,
-    /// The oldest go, each with its event (ENOS_ERR_QUEUE_FULL).
+    /// The oldest messages are dropped, each with its event (ENOS_ERR_QUEUE_FULL).
     ENOS_OUTBOX_DROP_OLDEST = 1,
 }
 
-/// How the outbox stands.
+/// The state of the outbox.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_outbox_info {
     /// sizeof(enos_outbox_info); ENOS_INIT() sets it.
     pub struct_size: usize,
-    /// Messages that are not through. One that you have dropped counts until those before it are through.
+    /// Messages that are not completed. One that you have dropped counts until those before it are completed.
     pub messages: u64,
-    /// Bytes that they take up in the storage, near enough.
+    /// Bytes that they take up in the storage, approximately.
     pub bytes: u64,
     /// How many messages have ever become dead letters.
     pub dead_letters_ever: u64,
-    /// How many this client has dropped for want of room.
+    /// How many messages this client has dropped because the outbox was full.
     pub dropped: u64,
     /// Dead letters that are there now.
     pub dead_letters: u64,
@@ -86,7 +87,7 @@ unsafe impl Versioned for enos_outbox_info {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_outbox_which {
-    /// Those that are not through, in the order in which they were accepted.
+    /// Those that are not completed, in the order in which they were accepted.
     ENOS_OUTBOX_WAITING = 0,
     /// Those that can never succeed, the oldest first.
     ENOS_OUTBOX_DEAD_LETTERS = 1,
@@ -100,12 +101,12 @@ pub struct enos_outbox_message {
     pub struct_size: usize,
     /// Which one it is.
     pub token: u64,
-    /// Of a dead letter: EnOS's code; 0 when it was another reason. Else 0.
+    /// Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
     pub code: i32,
     /// 0.
     pub reserved: u32,
-    /// Where to; "" for a post of measure points. NULL: it cannot be read any more, or only by a later version
-    /// of the library.
+    /// The topic; "" for a post of measure points. NULL if the message cannot be read, or only by a later version of
+    /// the library.
     pub topic: *const c_char,
     /// Its payload, or the post's "params"; never NULL.
     pub payload: *const u8,
@@ -113,23 +114,23 @@ pub struct enos_outbox_message {
     pub len: usize,
 }
 
-/// Looks at a message in the outbox. Inside enos_client_outbox_each(), on the thread that called it, with no lock of the
-/// library held: every enos_client_* function may be called, enos_client_outbox_drop() and a durable publish of the same
-/// message for instance.
+/// Receives a message of the outbox, inside enos_client_outbox_each(), on the thread that called it. No lock of the
+/// library is held, so it may call every enos_client_* function, for instance enos_client_outbox_drop(), or a durable
+/// publish of the same message.
 ///
 /// @param ctx      what enos_client_outbox_each() was given.
 /// @param message  the message; valid until the callback returns.
 /// @return         0: go on with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
-/// Sets how much the outbox holds, and what happens when it is full.
+/// Sets how much the outbox may hold, and what happens when it is full.
 ///
 /// @param config    the config.
 /// @param messages  1 to 1000000000. Default: 100000.
 /// @param bytes     4096 to 2^40, as they are stored. Default: 67108864 (64 MiB).
 /// @param policy    one of enum enos_outbox_policy. Default: ENOS_OUTBOX_REFUSE.
 /// @retval ENOS_OK               done.
-/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is, too.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
 pub unsafe extern "C" fn enos_config_set_outbox_limits(
     config: *mut enos_config,
@@ -149,8 +150,8 @@ pub unsafe extern "C" fn enos_config_set_outbox_limits(
     unsafe { set(config, set_limits) }
 }
 
-/// Sets how fast the outbox is emptied. What else the client publishes is never held back, and counts: the outbox takes
-/// what is left. EnOS documents a throughput of 1 MB a second for a device.
+/// Sets how fast the outbox is sent. Other messages of the client are never held back, but count: the outbox gets the
+/// rest of the rate. EnOS documents a limit of 1 MB a second for a device.
 ///
 /// @param config       the config.
 /// @param bytes_per_s  1000 to 1000000000. Default: 1000000. 0: no limit.
@@ -162,8 +163,8 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
     unsafe { set(config, |c| c.config.set_outbox_rate(bytes_per_s)) }
 }
 
-/// Waits until every accepted call has had its event and every durable message is through; loops meanwhile, or waits for
-/// the thread that loops, as enos_client_wait() does.
+/// Waits until every accepted call has had its event and every durable message is completed. It loops, or waits for the
+/// thread that loops, as enos_client_wait() does.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
@@ -182,8 +183,8 @@ pub unsafe extern "C" fn enos_client_flush(client: *mut enos_client, timeout_ms:
     unsafe { on_client(client, |client| client.flush(timeout(timeout_ms))) }
 }
 
-/// Tells how the outbox stands, as of the last change of it. Storage callbacks run inside this call when it is the first
-/// use of the outbox, and it waits for another thread whose call is the first. After that it never waits for the storage.
+/// Returns the state of the outbox after its last change. If this is the first use of the outbox, storage callbacks run
+/// inside this call, or it waits for another thread whose call is the first. After that it never waits for the storage.
 ///
 /// @param client  the client.
 /// @param out     made with ENOS_INIT(); receives the numbers.
@@ -211,9 +212,9 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
     }
 }
 
-/// Shows the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
-/// load for each message or batch; it waits for other calls that use the storage. Messages that come or go meanwhile may
-/// be shown or not.
+/// Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+/// load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
+/// removed meanwhile may be listed or not.
 ///
 /// @param client  the client.
 /// @param which   one of enum enos_outbox_which.
@@ -263,16 +264,17 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
     })
 }
 
-/// Drops a message from the outbox: one that waits, or a dead letter. It is gone from your storage when the call returns,
-/// and is not sent any more; one that is under way may arrive all the same. It has no event any more, unless that is on
-/// its way already. If it was the oldest, its room is free at once, otherwise when those before it are through.
+/// Drops a message from the outbox: one that waits, or a dead letter. When the call returns, the message is removed
+/// from your storage. It is not sent any more, although one that is in flight may still arrive, and it has no event,
+/// unless that is already queued. Its room is free at once if it was the oldest, otherwise when those before it are
+/// completed.
 ///
 /// Storage callbacks run inside this call; it waits for other calls that use the storage.
 ///
 /// @param client  the client.
 /// @param token   the message's token.
 /// @retval ENOS_OK             it is gone.
-/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is through, or was never there.
+/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed.
 /// @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
 ///                             event.
 /// @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

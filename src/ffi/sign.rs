@@ -138,7 +138,7 @@ pub unsafe extern "C" fn enos_sign_password(
 
 /// Makes the client id of a CONNECT.
 ///
-/// @param params   what to sign; the secret is not looked at.
+/// @param params   what to sign; the secret is ignored.
 /// @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
 /// @param cap      the size of out in bytes.
 /// @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn enos_sign_client_id(
 
 /// Makes the user name of a CONNECT.
 ///
-/// @param params   what to sign; the secret is not looked at.
+/// @param params   what to sign; the secret is ignored.
 /// @param out      receives the text and a NUL. NULL with cap 0 asks for the capacity.
 /// @param cap      the size of out in bytes.
 /// @param out_len  receives the length without the NUL; on ENOS_ERR_BUFFER_TOO_SMALL the capacity needed, with it.

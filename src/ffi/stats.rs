@@ -44,7 +44,7 @@ unsafe impl Versioned for enos_stats {
     const V0_1: usize = size_of::<enos_stats>();
 }
 
-/// Tells what the client has counted. It waits for nothing, and is legal in every event callback.
+/// Returns what the client has counted. It never waits, and is legal in every event callback.
 ///
 /// @param client  the client.
 /// @param out     made with ENOS_INIT(); receives the numbers.

@@ -99,7 +99,7 @@ pub extern "C" fn enos_strerror(code: enos_status) -> *const c_char {
 /// parsed. Never holds a secret; '?' stands for line breaks and other controls.
 ///
 /// @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
-///          The functions that return no enos_status neither set nor clear it, save enos_config_free().
+///          The functions that return no enos_status neither set nor clear it, except for enos_config_free().
 #[no_mangle]
 pub extern "C" fn enos_last_error() -> *const c_char {
     last_error()

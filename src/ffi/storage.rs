@@ -1,8 +1,8 @@
-//! Storage: where the library keeps what must outlive the process. The firmware's own (flash, a database, a file), or
-//! the ready-made directory below.
+//! Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a
+//! file), or the ready-made directory below.
 //!
-//! It is required for activation with a product secret. A client with a device secret of its own can do without: then
-//! the connect budget and what ENOS_SIGN_AUTO found out last as long as the process.
+//! It is required for activation with a product secret. A client with a configured device secret works without one;
+//! then the connect budget and the result of ENOS_SIGN_AUTO are lost when the process ends.
 
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -22,22 +22,21 @@ unsafe impl Versioned for enos_storage {
     const V0_1: usize = size_of::<enos_storage>();
 }
 
-/// A ready-made storage for a Linux file system: a directory with a file a key, each written whole, synced and renamed,
-/// so that a power cut at any moment leaves the old value or the new one.
+/// A ready-made storage for a Linux file system: a directory with one file for each key. Each file is written whole,
+/// synced and renamed, so that a power cut at any moment leaves the old value or the new one.
 ///
 /// The directory is never created here: before its file system is mounted, an empty directory in its place would mean
 /// that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
 ///
-/// What is refused, as sshd would refuse a user's keys: a directory that does not belong to the effective user, or gives
-/// any right to group or others; a link in its place, which is not followed; a parent that belongs to neither root nor
-/// the effective user, or that everybody can write, unless it is sticky (like /tmp). A parent that its group can write
-/// is a warning in the log.
+/// It refuses a directory that does not belong to the effective user, or that gives any right to group or others; a
+/// symbolic link in its place; and a parent that belongs to neither root nor the effective user, or that everybody can
+/// write, unless it is sticky (like /tmp). A parent that its group can write is a warning in the log.
 ///
-/// It is locked until its release: one storage a directory at a time, in this process and in all others. Give the same
-/// enos_storage to all clients that share the directory. Once it was given to a config, the library releases it after
-/// the last config or client that uses it; one that was given to none is released with out->release(out->ctx).
+/// The directory is locked until the release: in all processes together, only one storage uses it at a time. Give the
+/// same enos_storage to all clients that share the directory. After it was given to a config, the library releases it
+/// with the last config or client that uses it. If it was given to none, release it with out->release(out->ctx).
 ///
-/// Each use looks at the path first. When it no longer leads to the directory that was opened (a file system was mounted
+/// Each use checks the path first. If it no longer leads to the directory that was opened (a file system was mounted
 /// over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
 /// with -ESTALE until the storage is released and opened again.
 ///
@@ -58,7 +57,7 @@ pub unsafe extern "C" fn enos_storage_directory(path: *const c_char, out: *mut e
 }
 
 /// enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
-/// parent must exist. For provisioning, and for a first run that knows to be one.
+/// parent must exist. For provisioning, and for a run that knows that it is the first one.
 ///
 /// @param path  as there.
 /// @param out   as there.

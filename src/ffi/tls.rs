@@ -1,28 +1,28 @@
-//! TLS: for servers at ssl://. More setters of a config, on the terms of the chapter before. Not needed for a broker
-//! whose certificate one of the system's authorities has issued; EnOS has an authority of its own.
+//! TLS: more setters of a config, for servers at ssl://. They are not needed if one of the system's authorities has
+//! issued the broker's certificate; EnOS has an authority of its own.
 //!
-//! Always so: TLS 1.2 or 1.3 with modern ciphers; the broker's certificate has to come from an authority that is
-//! trusted, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses when the server is
-//! given by its address. Its common name is not looked at. A certificate of the device's own does not replace its secret:
-//! the signed password goes over TLS just the same.
+//! These rules always hold: TLS 1.2 or 1.3 with modern ciphers. The broker's certificate has to come from a trusted
+//! authority, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses if the server
+//! is given by its address. Its common name is ignored. A certificate of the device does not replace its secret: the
+//! signed password is sent over TLS as well.
 //!
 //! Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
-//! again before each CONNECT: a renewed certificate counts from the next one on, without a restart. When a renewal is
-//! broken or half written, a connection that is up stays up, and the next attempts fail with ENOS_ERR_TLS until the
-//! files are whole. Write a new file beside the old one and rename() it over that, the key before the certificate.
-//! A certificate of the device's own that has expired cannot be used, either; one that is not valid yet is tried, with a
-//! warning in the log, since more likely it is the clock that is wrong. For a server at tcp:// none of this is looked at.
+//! again before each CONNECT: a renewed certificate counts from the next one on, without a restart. If a new file is
+//! broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the files
+//! are whole. Write each new file beside the old one and rename() it over that, the key before the certificate. An
+//! expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
+//! because it is more likely that the clock is wrong. For a server at tcp:// these settings are ignored.
 //!
 //! PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
 //! may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
 //!
-//! Revocation lists (X509 CRL) that stand in the CA file count, each for the certificates of the authority that has
-//! issued it. Certificates of an authority without a list are not checked for revocation. When a list has expired, the
-//! certificates of its authority are refused, as revoked ones are, until there is a new list in the file, or none. So put
-//! lists there only if they are renewed in time, by a way that does not need this connection.
+//! Revocation lists (X509 CRL) in the CA file are used, each for the certificates of the authority that has issued it.
+//! Certificates of an authority without a list are not checked for revocation. If a list has expired, the certificates
+//! of its authority are refused, like revoked ones, until the file has a new list, or none. So use lists only if they
+//! are renewed in time, in a way that does not need this connection.
 //!
-//! The system's authorities are loaded once for the process (about 50 ms, and a megabyte that all clients share), and
-//! loaded again when their file or directory has changed, and after an hour.
+//! The system's authorities are loaded once for the process, and again when their file or directory has changed, and
+//! after an hour.
 //!
 //! A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
 //! as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn enos_config_set_tls(
 ///
 /// @param config    the config.
 /// @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
-/// @param ca_len    in bytes, or ENOS_NUL_TERMINATED; not looked at when ca is NULL.
+/// @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
 /// @param cert      likewise; NULL for none.
 /// @param cert_len  likewise.
 /// @param key       likewise; NULL for none. Copied; wipe yours.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn enos_config_set_tls_pem(
 ///
 /// @param config    the config.
 /// @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
-/// @param len       in bytes, or ENOS_NUL_TERMINATED; not looked at when password is NULL.
+/// @param len       in bytes, or ENOS_NUL_TERMINATED; ignored when password is NULL.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  out of that range.
 /// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
@@ -145,10 +145,10 @@ pub unsafe extern "C" fn enos_config_set_tls_server_name(
     unsafe { set(config, |c| c.config.set_tls_server_name(optional_text(server_name, "server_name")?)) }
 }
 
-/// INSECURE. Takes any broker whose certificate comes from an authority that is trusted, for whatever name it is: with
-/// the system's authorities that is anybody on the way who owns a domain. For a test, or until the broker's certificate
-/// is put right; with enos_config_set_tls_server_name() it is hardly ever needed. The log has a warning at each attempt
-/// to connect. There is no way to switch off the rest of the check.
+/// INSECURE. Accepts any broker whose certificate comes from a trusted authority, whatever name it is for: with the
+/// system's authorities, that is anyone on the network path who owns a domain. Use it for a test, or until the broker's
+/// certificate is corrected; enos_config_set_tls_server_name() is usually the better way. The log has a warning at each
+/// attempt to connect. There is no way to switch off the rest of the check.
 ///
 /// @param config  the config.
 /// @param skip    not 0: skip the check of the name; 0: check it. Default: 0.

@@ -178,9 +178,8 @@ pub unsafe extern "C" fn enos_value_next(
     let mut found = 0;
     let status = guard(|| {
         // SAFETY: the header's contract.
-        let (bytes, place, key, value) = unsafe {
-            (view(&container)?, Out::new(cursor, "cursor")?, Out::optional(key), Out::new(value, "value")?)
-        };
+        let (bytes, place, key, value) =
+            unsafe { (view(&container)?, Out::new(cursor, "cursor")?, Out::optional(key), Out::new(value, "value")?) };
         // SAFETY: it is not NULL, and the caller has set it.
         let mut at = unsafe { cursor.read_unaligned() };
         let next = read::next(bytes, &mut at).map_err(error)?;

@@ -5,7 +5,8 @@
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum enos_event_type {
-    /// Online as the device: publish from here on. All subscriptions have been asked for, ahead of what you publish.
+    /// Online as the device: publish from here on. All subscriptions have been requested, before anything that you
+    /// publish.
     ENOS_EVENT_CONNECTED = 1,
     /// The link is gone, or an attempt failed. retry_in_ms says when the next attempt follows (0: none will, until you
     /// call enos_client_connect()), detail what happened and what to do. status is
@@ -29,11 +30,11 @@ pub enum enos_event_type {
     /// The device secret has arrived, is stored, and was read back. activation is set. CONNECTED follows.
     ENOS_EVENT_ACTIVATED = 3,
     /// The device secret has arrived and could not be stored. activation is set; status and detail say why, detail_code
-    /// is what your storage returned, retry_in_ms when it is tried again. The library tries for as long as the process
-    /// lives; you may also save it by hand and call enos_client_activation_saved().
+    /// is what your storage returned, retry_in_ms when it is tried again. The library keeps trying as long as the
+    /// process lives. You may also save it by hand and call enos_client_activation_saved().
     ENOS_EVENT_PERSIST_FAILED = 4,
-    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A message
-    /// on the topic of an activation, whosever it is, never comes as this: there may be a secret in it.
+    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A
+    /// message on an activation topic, of any device, never comes as this event, because it may contain a secret.
     ENOS_EVENT_MESSAGE = 5,
     /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
     /// reply: token, status.
@@ -47,15 +48,15 @@ pub enum enos_event_type {
     /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
     /// another code, or the broker refuses the topic of the replies (detail_code 128).
     ENOS_EVENT_REPLY = 9,
-    /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were too
-    /// large (enos_config_set_max_message()), or because they came on the topic of an activation that is not awaited.
+    /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were
+    /// too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
     /// detail_code says how many. Events of other types are never dropped.
     ENOS_EVENT_OVERFLOW = 10,
     /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
     /// (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
     /// refusal.
     ENOS_EVENT_ROOM = 11,
-    /// The outbox has to wait, and nothing is lost meanwhile. status is
+    /// The outbox has to wait. Nothing is lost meanwhile. status is
     ///
     ///   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
     ///     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
@@ -63,9 +64,10 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
-    /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also when
-    /// there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls but two: a subscribe that no
-    /// broker has answered yet, and a durable message that is not through. Theirs come on a later link. status is
+    /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
+    /// when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for two: a
+    /// subscribe that no broker has answered yet, and a durable message that is not completed. Their outcomes come on a
+    /// later link. status is
     ///
     ///   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
     ///     storage does not take a secret, this does not come;
@@ -75,8 +77,8 @@ pub enum enos_event_type {
     /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
     /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
     ENOS_EVENT_ACTIVATION_LATE = 16,
-    /// A dead letter had to go, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. The
-    /// outcome of its message was told before.
+    /// A dead letter was removed, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. Its
+    /// own outcome came before.
     ENOS_EVENT_DEAD_LETTER_DROPPED = 19,
 }
 

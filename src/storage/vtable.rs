@@ -51,7 +51,7 @@ pub struct enos_storage_change {
     pub len: usize,
 }
 
-/// Where the library keeps what must outlive the process: a small key-value store that the firmware supplies.
+/// Where the library keeps what must survive the process: a small key-value store that the firmware supplies.
 ///
 /// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
 /// above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
@@ -60,10 +60,10 @@ pub struct enos_storage_change {
 /// version and a checksum. A store need not look into them.
 ///
 /// Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
-/// enos_client_loop_start() made, or inside your own call (a durable publish); for one store one at a time: other calls
-/// that need the storage wait, and none else does. So a callback must not wait for a thread that is in such a call. They
-/// may take as long as the flash does: the connection is kept meanwhile. They must not call any enos_* function
-/// (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+/// enos_client_loop_start() made, or inside your own call (a durable publish). For one store only one runs at a time:
+/// other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread that is in
+/// such a call. Callbacks may take as long as the flash needs: the connection is kept meanwhile. They must not call any
+/// enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
 ///
 /// Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
 /// points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several

@@ -201,6 +201,30 @@ fn live() {
 }
 
 #[test]
+fn a_client_has_three_descriptors_and_one_more_while_it_is_connected() {
+    alone(|| {
+        let broker = Broker::bind();
+        let connected = || {
+            let mut host = Setup::device(broker.address()).start();
+            host.connect();
+            let peer = broker.accept_mqtt();
+            host.until("CONNECTED");
+            (host, peer)
+        };
+        // The first client makes what stays for the process.
+        let first = connected();
+        let before = entries("/proc/self/fd");
+        let second = Setup::device(broker.address()).create();
+        assert_eq!(entries("/proc/self/fd") - before, 3);
+        drop(second);
+        let third = connected();
+        // One of them is the broker's end of the connection.
+        assert_eq!(entries("/proc/self/fd") - before, 3 + 1 + 1);
+        drop((first, third));
+    });
+}
+
+#[test]
 fn descriptors_threads_and_memory_are_flat_over_500_lives() {
     alone_with(&[NO_CACHES], || {
         let lives = |each: usize| {

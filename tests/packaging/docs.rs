@@ -116,8 +116,8 @@ fn what_they_name_exists() {
     let known = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n");
     let known: BTreeSet<_> = words(&known).chain(["enos_sim"]).collect();
     for page in pages() {
-        // paho/README.md names variables of its own.
-        if page == "paho/README.md" {
+        // paho/README.md names variables of its own, and CONTRIBUTING.md adds an operation as an example.
+        if page == "paho/README.md" || page == "CONTRIBUTING.md" {
             continue;
         }
         let text = if page == "docs/migrating.md" { ours(&read(&page)) } else { read(&page) };

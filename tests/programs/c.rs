@@ -51,7 +51,8 @@ fn values_from_c() {
         command.args(locales.iter().map(|(language, _)| language)).env("LOCPATH", workshop.path());
         command
     };
-    let programs = c_compilers().into_iter().map(|compiler| workshop.build(compiler, "c99", &test_source("test_values.c")));
+    let programs =
+        c_compilers().into_iter().map(|compiler| workshop.build(compiler, "c99", &test_source("test_values.c")));
     let programs: Vec<_> = programs.collect();
     for program in &programs {
         passed(&succeed(&mut in_locales(workshop.command(program))));

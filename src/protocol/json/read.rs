@@ -145,7 +145,9 @@ fn element(array: &[u8], index: usize) -> Option<Range<usize>> {
 /// Digits without a leading zero. `None` for "-", too, which stands for the element behind the last.
 fn index(token: &[u8]) -> Option<usize> {
     match token {
-        [b'0'] | [b'1'..=b'9', ..] if token.iter().all(u8::is_ascii_digit) => std::str::from_utf8(token).ok()?.parse().ok(),
+        [b'0'] | [b'1'..=b'9', ..] if token.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(token).ok()?.parse().ok()
+        }
         _ => None,
     }
 }
@@ -457,12 +459,40 @@ mod tests {
         let text = r#" {"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"o":{"o":[[],{}]},"\u0061b":9} "#;
         let whole = text.trim();
         for (pointer, expected) in [
-            ("", whole), ("/foo", r#"["bar","baz"]"#), ("/foo/0", r#""bar""#), ("/", "0"), ("/a~1b", "1"), ("/c%d", "2"),
-            ("/e^f", "3"), ("/g|h", "4"), ("/i\\j", "5"), ("/k\"l", "6"), ("/ ", "7"), ("/m~0n", "8"), ("/o/o/1", "{}"), ("/ab", "9"),
+            ("", whole),
+            ("/foo", r#"["bar","baz"]"#),
+            ("/foo/0", r#""bar""#),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+            ("/o/o/1", "{}"),
+            ("/ab", "9"),
         ] {
             assert_eq!(part(text, pointer), Some(expected), "{pointer}");
         }
-        for pointer in ["foo", "/foo/2", "/foo/-", "/foo/01", "/foo/+1", "/foo/", "/foo/4294967296", "/foo/18446744073709551616", "/m~n", "/m~2n", "/m~", "/x", "/foo/0/0", "//", "/FOO"] {
+        for pointer in [
+            "foo",
+            "/foo/2",
+            "/foo/-",
+            "/foo/01",
+            "/foo/+1",
+            "/foo/",
+            "/foo/4294967296",
+            "/foo/18446744073709551616",
+            "/m~n",
+            "/m~2n",
+            "/m~",
+            "/x",
+            "/foo/0/0",
+            "//",
+            "/FOO",
+        ] {
             assert_eq!(part(text, pointer), None, "{pointer}");
         }
         assert_eq!(at(text.as_bytes(), "/x".repeat(500_000).as_bytes()), None);
@@ -478,13 +508,30 @@ mod tests {
             Ok(found)
         };
         let item = |key: &str, value: &str| (Some(key.to_owned()), value.to_owned());
-        assert_eq!(walk(r#" { "a" : 1 , "b":[1,{"c":"]"}] } "#), Ok(vec![item("\"a\"", "1"), item("\"b\"", r#"[1,{"c":"]"}]"#)]));
+        assert_eq!(
+            walk(r#" { "a" : 1 , "b":[1,{"c":"]"}] } "#),
+            Ok(vec![item("\"a\"", "1"), item("\"b\"", r#"[1,{"c":"]"}]"#)])
+        );
         assert_eq!(walk("[ ]"), Ok(vec![]));
         assert_eq!(count(b"[1,[2,3],\"x\"]"), Ok(3));
         for text in ["1", "\"a\"", "null"] {
             assert_eq!(walk(text), Err(Fault::OtherKind), "{text}");
         }
-        for text in ["", "[", "[1", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "[\"a]", "[[}]", "[\u{1}]"] {
+        for text in [
+            "",
+            "[",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "[\"a]",
+            "[[}]",
+            "[\u{1}]",
+        ] {
             assert_eq!(walk(text), Err(Fault::Malformed), "{text}");
         }
     }
@@ -492,12 +539,31 @@ mod tests {
     #[test]
     fn integers_are_exact_or_refused() {
         for (text, expected) in [
-            ("0", Ok(0)), ("-0", Ok(0)), ("0.000e9", Ok(0)), ("100", Ok(100)), ("100.0", Ok(100)), ("1E+2", Ok(100)), ("1.50e1", Ok(15)),
-            ("1200e-2", Ok(12)), ("9007199254740993", Ok(9_007_199_254_740_993)), ("18446744073709551615", Ok(u64::MAX as i128)),
-            ("-9223372036854775808", Ok(i64::MIN as i128)), ("1.5", Err(Fault::OtherKind)), ("1e-1", Err(Fault::OtherKind)),
-            ("1e400", Err(Fault::OutOfRange)), ("1e99999999999999999999999", Err(Fault::OutOfRange)), ("1e-99999999999999999999999", Err(Fault::OtherKind)),
-            ("\"1\"", Err(Fault::OtherKind)), ("true", Err(Fault::OtherKind)), ("01", Err(Fault::Malformed)), ("1.", Err(Fault::Malformed)),
-            ("-", Err(Fault::Malformed)), ("1e", Err(Fault::Malformed)), ("+1", Err(Fault::Malformed)), ("", Err(Fault::Malformed)), ("1x", Err(Fault::Malformed)),
+            ("0", Ok(0)),
+            ("-0", Ok(0)),
+            ("0.000e9", Ok(0)),
+            ("100", Ok(100)),
+            ("100.0", Ok(100)),
+            ("1E+2", Ok(100)),
+            ("1.50e1", Ok(15)),
+            ("1200e-2", Ok(12)),
+            ("9007199254740993", Ok(9_007_199_254_740_993)),
+            ("18446744073709551615", Ok(u64::MAX as i128)),
+            ("-9223372036854775808", Ok(i64::MIN as i128)),
+            ("1.5", Err(Fault::OtherKind)),
+            ("1e-1", Err(Fault::OtherKind)),
+            ("1e400", Err(Fault::OutOfRange)),
+            ("1e99999999999999999999999", Err(Fault::OutOfRange)),
+            ("1e-99999999999999999999999", Err(Fault::OtherKind)),
+            ("\"1\"", Err(Fault::OtherKind)),
+            ("true", Err(Fault::OtherKind)),
+            ("01", Err(Fault::Malformed)),
+            ("1.", Err(Fault::Malformed)),
+            ("-", Err(Fault::Malformed)),
+            ("1e", Err(Fault::Malformed)),
+            ("+1", Err(Fault::Malformed)),
+            ("", Err(Fault::Malformed)),
+            ("1x", Err(Fault::Malformed)),
         ] {
             assert_eq!(integer(text.as_bytes()), expected, "{text}");
         }
@@ -518,13 +584,12 @@ mod tests {
 
     #[test]
     fn texts_unescape_and_compare_to_the_byte() {
-        let read = |json: &str| {
-            text(json.as_bytes()).map(|bytes| String::from_utf8(bytes.collect()).unwrap())
-        };
+        let read = |json: &str| text(json.as_bytes()).map(|bytes| String::from_utf8(bytes.collect()).unwrap());
         for json in [r#""""#, r#" "a\"\\\/\b\f\n\r\t" "#, r#""\u00e9\u4E2d\u0000\ud83D\uDE00é""#] {
             assert_eq!(read(json), Ok(serde_json::from_str::<String>(json).unwrap()), "{json}");
         }
-        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\ud83d\"""#, r#""\x""#, "\"a", "\"\u{1}\""] {
+        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\ud83d\"""#, r#""\x""#, "\"a", "\"\u{1}\""]
+        {
             assert_eq!(read(json), Err(Fault::Malformed), "{json}");
         }
         assert!(text(b"\"\xFF\"").is_err());
@@ -536,7 +601,26 @@ mod tests {
     #[test]
     fn random_bytes_are_read_as_serde_json_reads_them_or_refused() {
         let mut random = fastrand::Rng::with_seed(9);
-        let parts = ["{", "}", "[", "]", ",", ":", "\"a\"", "\"b\\u0041\"", "1.0", "12e1", "-2", "null", "true", " ", "\\", "\"", "\u{1}", "é"];
+        let parts = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\"",
+            "\"b\\u0041\"",
+            "1.0",
+            "12e1",
+            "-2",
+            "null",
+            "true",
+            " ",
+            "\\",
+            "\"",
+            "\u{1}",
+            "é",
+        ];
         let mut compared = 0;
         for _ in 0..300_000 {
             let text: String = (0..random.usize(..12)).map(|_| parts[random.usize(..parts.len())]).collect();

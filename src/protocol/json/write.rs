@@ -23,12 +23,27 @@ pub enum Nonfinite {
 /// What is open, from the outside in.
 #[derive(Clone, Copy)]
 enum Level {
-    Object { id: u32, empty: bool },
-    Array { empty: bool },
+    Object {
+        id: u32,
+        empty: bool,
+    },
+    Array {
+        empty: bool,
+    },
     /// `{"measurepoints":{` and its members; its end writes the time.
-    Measurepoints { id: u32, empty: bool, time_ms: Option<i64> },
+    Measurepoints {
+        id: u32,
+        empty: bool,
+        time_ms: Option<i64>,
+    },
     /// `"id":{"value":` and one value; its end writes the quality. `from`: where all of it begins.
-    Point { quality: Option<i32>, from: usize, was_empty: bool, filled: bool, left_out: bool },
+    Point {
+        quality: Option<i32>,
+        from: usize,
+        was_empty: bool,
+        filled: bool,
+        left_out: bool,
+    },
 }
 
 #[derive(Default)]
@@ -75,7 +90,10 @@ impl Builder {
         }
         if !self.open.is_empty() {
             let count = self.open.len();
-            return Err(Error::new(Status::ENOS_ERR_STATE, format!("the JSON is not complete: {count} levels are open")));
+            return Err(Error::new(
+                Status::ENOS_ERR_STATE,
+                format!("the JSON is not complete: {count} levels are open"),
+            ));
         }
         if self.text.is_empty() {
             return Err(Error::new(Status::ENOS_ERR_STATE, "the JSON is not complete: nothing was put into it"));
@@ -423,13 +441,28 @@ mod tests {
             text.unwrap(),
             r#"{"measurepoints":{"temperature":21.1,"power":{"value":1e22,"quality":9},"state":{"value":"a\"b\\c\n\u0001é"}},"time":1700000000000}"#
         );
-        assert_eq!(built(|json| { json.begin_measurepoints(None, None); json.end(); }).unwrap(), r#"{"measurepoints":{}}"#);
+        assert_eq!(
+            built(|json| {
+                json.begin_measurepoints(None, None);
+                json.end();
+            })
+            .unwrap(),
+            r#"{"measurepoints":{}}"#
+        );
     }
 
     #[test]
     fn numbers_are_the_shortest_that_read_back() {
         let double = |value| built(|json| json.double(None, value)).unwrap();
-        for (value, text) in [(100.0, "100"), (-0.0, "-0"), (0.1, "0.1"), (5e-324, "5e-324"), (99.99, "99.99"), (1e22, "1e22"), (f64::MAX, "1.7976931348623157e308")] {
+        for (value, text) in [
+            (100.0, "100"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (5e-324, "5e-324"),
+            (99.99, "99.99"),
+            (1e22, "1e22"),
+            (f64::MAX, "1.7976931348623157e308"),
+        ] {
             assert_eq!(double(value), text);
         }
         let mut random = fastrand::Rng::with_seed(3);
@@ -480,17 +513,67 @@ mod tests {
         type Build = fn(&mut Builder);
         let wrong: [(Build, &str); 12] = [
             (|json| json.int(Some("k"), 1), "\"k\": only a member of an object has a key"),
-            (|json| { json.begin_object(None); json.int(None, 1); }, "the value at byte 1: a member of an object needs a key"),
-            (|json| { json.begin_object(None); json.int(Some("k"), 1); json.null(Some("k")); }, "\"k\": the object has this key already"),
-            (|json| { json.begin_object(None); json.int(Some("k\n"), 1); json.null(Some("k\n")); }, "\"k\\n\": the object has this key already"),
-            (|json| { json.begin_array(None); json.int(Some("k"), 1); }, "\"k\": only a member of an object has a key"),
-            (|json| { json.null(None); json.null(None); }, "the value at byte 4: the JSON is complete; clear it first"),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(None, 1);
+                },
+                "the value at byte 1: a member of an object needs a key",
+            ),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(Some("k"), 1);
+                    json.null(Some("k"));
+                },
+                "\"k\": the object has this key already",
+            ),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(Some("k\n"), 1);
+                    json.null(Some("k\n"));
+                },
+                "\"k\\n\": the object has this key already",
+            ),
+            (
+                |json| {
+                    json.begin_array(None);
+                    json.int(Some("k"), 1);
+                },
+                "\"k\": only a member of an object has a key",
+            ),
+            (
+                |json| {
+                    json.null(None);
+                    json.null(None);
+                },
+                "the value at byte 4: the JSON is complete; clear it first",
+            ),
             (|json| json.end(), "the value at byte 0: there is nothing to end"),
             (|json| json.begin_point("p", None), "\"p\": a point needs begin_measurepoints around it"),
-            (|json| { json.begin_measurepoints(None, None); json.begin_point("p", None); json.end(); }, "the value at byte 31: a point has no value"),
-            (|json| { json.begin_measurepoints(None, None); json.begin_point("p", None); json.null(None); json.null(None); }, "the value at byte 35: a point has one value"),
+            (
+                |json| {
+                    json.begin_measurepoints(None, None);
+                    json.begin_point("p", None);
+                    json.end();
+                },
+                "the value at byte 31: a point has no value",
+            ),
+            (
+                |json| {
+                    json.begin_measurepoints(None, None);
+                    json.begin_point("p", None);
+                    json.null(None);
+                    json.null(None);
+                },
+                "the value at byte 35: a point has one value",
+            ),
             (|json| json.raw(None, b"{\"a\":1,}"), "the value at byte 0: the JSON is not JSON (line 1, column 8)"),
-            (|json| (0..65).for_each(|_| json.begin_array(None)), "the value at byte 65: it nests deeper than 64 levels"),
+            (
+                |json| (0..65).for_each(|_| json.begin_array(None)),
+                "the value at byte 65: it nests deeper than 64 levels",
+            ),
         ];
         for (build, words) in wrong {
             let mut json = Builder::default();

@@ -64,7 +64,8 @@ fn a_disconnect_waits_for_the_secret_that_may_be_on_its_way() {
         world.disconnect();
         assert!(world.run_to(State::Idle, 10_000), "{until} ms");
         let told = world.kinds();
-        let told: Vec<_> = told.iter().filter(|(kind, _)| matches!(*kind, Kind::Disconnected | Kind::Stopped)).collect();
+        let told: Vec<_> =
+            told.iter().filter(|(kind, _)| matches!(*kind, Kind::Disconnected | Kind::Stopped)).collect();
         assert_eq!(told, [&(Kind::Disconnected, S::ENOS_OK), &(Kind::Stopped, S::ENOS_OK)], "{until} ms");
         assert!(world.violations.is_empty(), "{until} ms: {:?}", world.violations);
         stored += world.disk.secrets.len();

@@ -8,6 +8,7 @@ use enos::internals::ffi::client::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::handle::enos_client;
 use enos::internals::ffi::message::*;
+use enos::internals::model::state::enos_state;
 
 use support::alone::alone;
 use support::broker::nobody;
