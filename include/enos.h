@@ -201,6 +201,9 @@
 /** As a length: the text ends at its NUL, and the library measures it. No object can have this length. */
 #define ENOS_NUL_TERMINATED (((size_t)-1 >> 1) + 1)
 
+/** As the time of measure points: no time. */
+#define ENOS_NO_TIME INT64_MIN
+
 /** As a timeout: no limit. */
 #define ENOS_FOREVER 0xFFFFFFFFu
 
@@ -729,6 +732,449 @@ enos_status enos_activation_reply(const struct enos_activation *activation,
  * @param activation  may be NULL: nothing happens.
  */
 void enos_activation_free(struct enos_activation *activation);
+
+/* ------------------------------------------------------------------------------------------------
+ * Reading JSON where it lies: in an event, or in a text of yours. It can be used without a client as well.
+ *
+ * An enos_value is a view: a pointer and a length. It is passed by value, nothing is copied, allocated or freed, and it
+ * lives as long as the text that it points into. {NULL, 0} is a value that is not there. Looking into one that is not
+ * there gives one that is not there, so that look-ups chain, and one check at the end is enough:
+ *
+ *     double power;
+ *     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
+ *
+ * The readers of a value return ENOS_ERR_NOT_FOUND when it is not there, ENOS_ERR_INVALID_ARG when it is of another type,
+ * ENOS_ERR_PARSE when it is not JSON, and ENOS_ERR_TOO_LARGE when it is a number that does not fit: nothing is rounded,
+ * cut off or saturated.
+ *
+ * Values in events are checked by the library. Make a value of your own text with enos_value_parse(), which checks all of
+ * it. Every function also takes a value that nobody has checked: what it finds in there may be nonsense, but it reads
+ * nothing beyond the value, does not recurse, and needs time linear in its length. If an object has a key twice, which
+ * enos_value_parse() refuses, the first one counts.
+ *
+ * Any thread; legal in every callback, except where an enos_status is returned.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a value is.
+ */
+typedef enum enos_json_type {
+  /**
+   * It is not there.
+   */
+  ENOS_JSON_NONE = 0,
+  /**
+   * null.
+   */
+  ENOS_JSON_NULL = 1,
+  /**
+   * true or false.
+   */
+  ENOS_JSON_BOOL = 2,
+  /**
+   * A number, whole or not.
+   */
+  ENOS_JSON_NUMBER = 3,
+  /**
+   * A text.
+   */
+  ENOS_JSON_TEXT = 4,
+  /**
+   * An array.
+   */
+  ENOS_JSON_ARRAY = 5,
+  /**
+   * An object.
+   */
+  ENOS_JSON_OBJECT = 6,
+} enos_json_type;
+
+/**
+ * A JSON value, by where it stands.
+ */
+typedef struct enos_value {
+  /**
+   * Its first byte; NULL: it is not there. There is no NUL behind it.
+   */
+  const char *text;
+  /**
+   * In bytes.
+   */
+  size_t len;
+} enos_value;
+
+/**
+ * Checks a text, and makes a value of it.
+ *
+ * @param text  any bytes. It has to outlive the value.
+ * @param len   in bytes, or ENOS_NUL_TERMINATED.
+ * @param out   receives the value.
+ * @retval ENOS_OK         one JSON value (RFC 8259), and one that every reader reads alike.
+ * @retval ENOS_ERR_PARSE  not JSON, or two of them; more than 64 levels; half of a surrogate pair; a number that no double
+ *                         can hold; an object with a key twice.
+ */
+enos_status enos_value_parse(const char *text, size_t len, struct enos_value *out);
+
+/**
+ * The part of a value that a JSON Pointer leads to (RFC 6901): "" is the whole, "/a/0" the first element of the member "a",
+ * "~1" stands for "/" in a key and "~0" for "~". Each call goes through the value once: to visit all elements, use
+ * enos_value_next().
+ *
+ * @param value    may be one that is not there.
+ * @param pointer  the JSON Pointer.
+ * @return  the part; {NULL, 0} when it is not there, or the pointer is none. It lives as long as value.
+ */
+struct enos_value enos_value_at(struct enos_value value, const char *pointer);
+
+/**
+ * What a value is.
+ *
+ * @param value  may be one that is not there.
+ * @return  one of enum enos_json_type; ENOS_ERR_PARSE when it begins as no JSON does.
+ */
+int32_t enos_value_type(struct enos_value value);
+
+/**
+ * Walks through an object or an array, in the order of the text.
+ *
+ *     size_t cursor = 0;
+ *     while (enos_value_next(params, &cursor, &key, &value) == 1) ...
+ *
+ * @param container  an object or an array.
+ * @param cursor     0 at first; the call moves it on.
+ * @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()); for an array
+ *                   {NULL, 0}. May be NULL.
+ * @param value      receives the member or element.
+ * @return  1: there was one; 0: there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is no object and
+ *          no array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+ */
+int32_t enos_value_next(struct enos_value container, size_t *cursor, struct enos_value *key, struct enos_value *value);
+
+/**
+ * How many members or elements an object or an array has.
+ *
+ * @param container  an object or an array.
+ * @return  the number; or negative: as enos_value_next(), and ENOS_ERR_TOO_LARGE beyond 2^31 - 1.
+ */
+int32_t enos_value_count(struct enos_value container);
+
+/**
+ * Whether a value is this text, byte for byte once its escapes are resolved. A NUL in it ends nothing.
+ *
+ * @param value     a text, such as a key.
+ * @param expected  UTF-8.
+ * @param len       in bytes, or ENOS_NUL_TERMINATED.
+ * @return  1: it is; 0: it is another one, of another type, or not there.
+ */
+int32_t enos_value_equals(struct enos_value value, const char *expected, size_t len);
+
+/**
+ * A whole number. 100, 100.0 and 1e2 are the same.
+ *
+ * @param value  the number.
+ * @param out    receives it.
+ * @retval ENOS_OK               read.
+ * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_TOO_LARGE    it is below -2^63 or above 2^63 - 1.
+ * @retval ENOS_ERR_PARSE        it is not JSON.
+ */
+enos_status enos_value_int(struct enos_value value, int64_t *out);
+
+/**
+ * A whole number that is not negative: as enos_value_int().
+ *
+ * @param value  the number.
+ * @param out    receives it.
+ * @retval ENOS_OK               read.
+ * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_TOO_LARGE    it is negative, or above 2^64 - 1.
+ * @retval ENOS_ERR_PARSE        it is not JSON.
+ */
+enos_status enos_value_uint(struct enos_value value, uint64_t *out);
+
+/**
+ * A number, as the nearest double. One that is nearer to 0 than any double is 0.
+ *
+ * @param value  the number.
+ * @param out    receives it.
+ * @retval ENOS_OK               read.
+ * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_INVALID_ARG  it is no number.
+ * @retval ENOS_ERR_TOO_LARGE    no double is so large.
+ * @retval ENOS_ERR_PARSE        it is not JSON.
+ */
+enos_status enos_value_double(struct enos_value value, double *out);
+
+/**
+ * true or false.
+ *
+ * @param value  the value.
+ * @param out    receives 1 or 0.
+ * @retval ENOS_OK               read.
+ * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_INVALID_ARG  it is neither.
+ * @retval ENOS_ERR_PARSE        it is not JSON.
+ */
+enos_status enos_value_bool(struct enos_value value, int32_t *out);
+
+/**
+ * A text, with its escapes resolved.
+ *
+ * @param value   the text.
+ * @param buffer  receives it, with a NUL behind it. (NULL, 0) asks for the capacity.
+ * @param cap     of the buffer, in bytes.
+ * @param len     receives the length, without the NUL: a text may hold NULs. When the buffer is too small: the capacity
+ *                that is needed.
+ * @retval ENOS_OK                    read.
+ * @retval ENOS_ERR_NOT_FOUND         the value is not there.
+ * @retval ENOS_ERR_INVALID_ARG       it is no text.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer has no room for it.
+ * @retval ENOS_ERR_PARSE             it is not JSON, or not UTF-8, or holds half of a surrogate pair.
+ */
+enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *len);
+
+/* ------------------------------------------------------------------------------------------------
+ * Building JSON: the params of a request or the data of an answer, without a JSON library. It can be used without a
+ * client as well. A firmware with a JSON library of its own needs none of this: texts go in and come out everywhere.
+ *
+ * A builder appends to one text. Begin an object or an array, put members, end it. The calls return nothing: the first
+ * error sticks, later calls are ignored, and enos_json_result(), or the call that uses the text, returns that error with
+ * the key at which it happened. So one check at the end is enough, and no shortened text ever gets out.
+ *
+ * A member of an object has a key; an element of an array, and the outermost value, have none (NULL). What is built is
+ * always JSON: valid UTF-8, no key twice in an object, at most 64 levels. It is the same in every locale.
+ *
+ * One thread at a time may use a builder. All calls are legal in an event callback.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What becomes of a number that JSON does not have: NaN and the infinities.
+ */
+typedef enum enos_nonfinite {
+  /**
+   * It is the error of the text.
+   */
+  ENOS_NONFINITE_ERROR = 0,
+  /**
+   * It is written as null.
+   */
+  ENOS_NONFINITE_NULL = 1,
+  /**
+   * It is left out with its key, or with its whole measure point, and counted: see enos_json_left_out().
+   */
+  ENOS_NONFINITE_LEAVE_OUT = 2,
+} enos_nonfinite;
+
+/**
+ * A builder of JSON: opaque. From enos_json_new(), yours until enos_json_free().
+ */
+typedef struct enos_json enos_json;
+
+/**
+ * Makes an empty builder.
+ *
+ * @param out  receives the builder, yours to free with enos_json_free().
+ * @retval ENOS_OK  made.
+ */
+enos_status enos_json_new(struct enos_json **out);
+
+/**
+ * Frees a builder, and the text that enos_json_result() returned.
+ *
+ * @param json  may be NULL.
+ */
+void enos_json_free(struct enos_json *json);
+
+/**
+ * Empties a builder, its error included. Its memory is kept: a builder that is used again for a text of the same size
+ * does not allocate.
+ *
+ * @param json  may be NULL.
+ */
+void enos_json_clear(struct enos_json *json);
+
+/**
+ * Chooses what becomes of NaN and the infinities from now on. enos_json_clear() does not change it.
+ *
+ * @param json    may be NULL.
+ * @param policy  one of enum enos_nonfinite; another number is the error of the text. Without this call:
+ *                ENOS_NONFINITE_ERROR.
+ */
+void enos_json_set_nonfinite(struct enos_json *json, int32_t policy);
+
+/**
+ * Begins an object.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ */
+void enos_json_begin_object(struct enos_json *json, const char *key);
+
+/**
+ * Begins an array.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ */
+void enos_json_begin_array(struct enos_json *json, const char *key);
+
+/**
+ * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, by id, each a value
+ * or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
+ *
+ * It stands at the top, or in the array of a batch (enos_json_begin_array()).
+ *
+ * @param json     may be NULL.
+ * @param time_ms  when they were measured, in milliseconds since 1970; ENOS_NO_TIME leaves the time out, and EnOS takes
+ *                 the time of arrival.
+ */
+void enos_json_begin_measurepoints(struct enos_json *json, int64_t time_ms);
+
+/**
+ * Begins a measure point with a quality: "id":{"value":...,"quality":...}. One value without a key follows, and
+ * enos_json_end().
+ *
+ * @param json     may be NULL.
+ * @param id       of the measure point.
+ * @param quality  EnOS documents 0 to 9; a negative number leaves it out.
+ */
+void enos_json_begin_point(struct enos_json *json, const char *id, int32_t quality);
+
+/**
+ * Ends what was begun last.
+ *
+ * @param json  may be NULL.
+ */
+void enos_json_end(struct enos_json *json);
+
+/**
+ * Puts a text.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ * @param text  UTF-8, which is checked: bytes that are not are the error of the text. It may hold NULs.
+ * @param len   in bytes, or ENOS_NUL_TERMINATED.
+ */
+void enos_json_text(struct enos_json *json, const char *key, const char *text, size_t len);
+
+/**
+ * Puts a text of which nobody knows whether it is UTF-8, such as one from a meter. Bytes that are not are replaced by
+ * U+FFFD.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ * @param text  any bytes.
+ * @param len   in bytes, or ENOS_NUL_TERMINATED.
+ */
+void enos_json_text_lossy(struct enos_json *json, const char *key, const char *text, size_t len);
+
+/**
+ * Puts a whole number.
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  each bit of it is kept. A reader that has only doubles rounds beyond 2^53.
+ */
+void enos_json_int(struct enos_json *json, const char *key, int64_t value);
+
+/**
+ * Puts a whole number that is not negative: as enos_json_int().
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  the number.
+ */
+void enos_json_uint(struct enos_json *json, const char *key, uint64_t value);
+
+/**
+ * Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is 100.
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ */
+void enos_json_double(struct enos_json *json, const char *key, double value);
+
+/**
+ * Puts a float: the shortest text that reads back as this float. 21.1f is 21.1, where enos_json_double() would write
+ * 21.100000381469727.
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ */
+void enos_json_float(struct enos_json *json, const char *key, float value);
+
+/**
+ * Puts true or false.
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  0: false; else true.
+ */
+void enos_json_bool(struct enos_json *json, const char *key, int32_t value);
+
+/**
+ * Puts null.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ */
+void enos_json_null(struct enos_json *json, const char *key);
+
+/**
+ * Puts ready JSON. It is checked as enos_value_parse() does: what is not JSON is the error of the text.
+ *
+ * @param json  may be NULL.
+ * @param key   in an object: the member's key. Else NULL.
+ * @param text  one JSON value.
+ * @param len   in bytes, or ENOS_NUL_TERMINATED.
+ */
+void enos_json_raw(struct enos_json *json, const char *key, const char *text, size_t len);
+
+/**
+ * Puts a part of what came in: as enos_json_raw(). A value that is not there is the error of the text.
+ *
+ * @param json   may be NULL.
+ * @param key    in an object: the member's key. Else NULL.
+ * @param value  the part.
+ */
+void enos_json_value(struct enos_json *json, const char *key, enos_value value);
+
+/**
+ * How many bytes the text has so far: whether one more reading fits.
+ *
+ * @param json  may be NULL.
+ * @return  the bytes; 0 for NULL.
+ */
+size_t enos_json_size(const struct enos_json *json);
+
+/**
+ * How many numbers were left out since the builder was cleared: see ENOS_NONFINITE_LEAVE_OUT.
+ *
+ * @param json  may be NULL.
+ * @return  the count; 0 for NULL.
+ */
+uint32_t enos_json_left_out(const struct enos_json *json);
+
+/**
+ * The whole text, or the first error.
+ *
+ * @param json  the builder.
+ * @param text  receives the text, with a NUL behind it. It is the builder's, and valid until the builder is changed or
+ *              freed.
+ * @param len   receives its length in bytes, without the NUL; may be NULL.
+ * @retval ENOS_OK                the text is complete.
+ * @retval ENOS_ERR_STATE         something is still open, or nothing was put, or a put did not fit where it was made: a
+ *                                key that is missing, too many or there twice, a second value.
+ * @retval ENOS_ERR_INVALID_ARG   a text or key is not UTF-8, or a number is not finite.
+ * @retval ENOS_ERR_PARSE         ready JSON is not JSON.
+ * @retval ENOS_ERR_NOT_FOUND     a value was not there.
+ * @retval ENOS_ERR_TOO_LARGE     more than 64 levels.
+ */
+enos_status enos_json_result(const struct enos_json *json, const char **text, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
  * Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a

@@ -1,6 +1,7 @@
 //! The log: records of any thread wait here, in a bounded queue, until a loop delivers them to the host's sink.
 //!
-//! Off by default; a record that nobody wants costs one atomic load. Nothing that could hold a secret belongs in one.
+//! It is off by default. A record that no sink wants costs one atomic load. A record must not contain anything that may be
+//! a secret.
 
 use crate::text;
 use std::cell::Cell;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How much a record matters; a sink gets its own level and what stands above it.
+/// How important a record is. A sink gets its own level and the more important ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Error = 1,
@@ -24,15 +25,15 @@ pub enum Level {
 /// Where records go.
 pub type Sink = Box<dyn Fn(&Record) + Send + Sync>;
 
-/// Records that wait at most; later ones are counted and told.
+/// How many records wait at most. Later ones are dropped, and a record reports their number.
 const QUEUE_LEN: usize = 256;
-/// Bytes of a message at most, so that the queue is bounded in memory, too.
+/// How many bytes a message has at most, so that the queue's memory is bounded as well.
 const MESSAGE_LEN: usize = 1024;
 
 /// Both texts are plain ([`text::is_plain`]).
 pub struct Record {
     pub level: Level,
-    /// Which part of the library speaks.
+    /// The part of the library that wrote the record.
     pub target: &'static str,
     pub message: String,
     /// When it was written, by the wall clock: milliseconds since 1970.
@@ -50,15 +51,15 @@ struct State {
     sink: Option<Arc<Sink>>,
     queue: VecDeque<Record>,
     lost: u64,
-    /// A thread is delivering; the others leave their records to it, so that they arrive in order.
+    /// A thread is delivering. Other threads leave their records to it, so that they arrive in order.
     delivering: bool,
-    /// The generation of the sink that is being called right now.
+    /// The generation of the sink that is being called.
     in_call: Option<u64>,
     /// Grows with each `set`.
     generation: u64,
 }
 
-/// The level of the sink in place, 0 for none: what the fast path looks at.
+/// The level of the present sink, 0 for none. Only this is read for a record that no sink wants.
 static MAX_LEVEL: AtomicI32 = AtomicI32::new(0);
 static STATE: Mutex<State> =
     Mutex::new(State { sink: None, queue: VecDeque::new(), lost: 0, delivering: false, in_call: None, generation: 0 });
@@ -72,14 +73,14 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// True while the sink runs on this thread: the boundary refuses every call then.
+/// True while the sink runs on this thread. The ABI refuses every call then.
 pub fn in_log_callback() -> bool {
     IN_CALLBACK.get()
 }
 
-/// Puts `sink` in place of the one before; `None` switches the log off and drops what waits.
+/// Replaces the sink. `None` switches the log off and drops the records that wait.
 ///
-/// When this returns, no call of the sink before is running or will be made. Must not be called from a sink.
+/// When this returns, no call of the earlier sink is running or will be made. A sink must not call this.
 pub fn set(sink: Option<Sink>, max_level: Level) {
     let mut state = state();
     MAX_LEVEL.store(if sink.is_some() { max_level as i32 } else { 0 }, Ordering::Relaxed);
@@ -90,7 +91,7 @@ pub fn set(sink: Option<Sink>, max_level: Level) {
     let before = mem::replace(&mut state.sink, sink.map(Arc::new));
     state.generation += 1;
     let ours = state.generation;
-    // A call of a newer generation is of this sink, or of one that another thread has set since: not ours to wait for.
+    // A call of a newer generation belongs to this sink, or to one that another thread has set since. It is not waited for.
     while state.in_call.is_some_and(|generation| generation < ours) {
         state = CALL_ENDED.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
@@ -98,9 +99,8 @@ pub fn set(sink: Option<Sink>, max_level: Level) {
     drop(before);
 }
 
-/// Hands what waits to the sink, one queue's length at most: with other threads that go on logging, a loop would else
-/// never get back to its own work. True when something is left. Called by a client's loop with no lock of the library
-/// held.
+/// Passes the waiting records to the sink: one queue's length at most, because other threads may go on logging, and the
+/// loop has other work. Returns true if something is left. A client's loop calls this with no lock of the library held.
 pub fn deliver() -> bool {
     if MAX_LEVEL.load(Ordering::Relaxed) == 0 || in_log_callback() {
         return false;
@@ -110,7 +110,7 @@ pub fn deliver() -> bool {
         return false;
     }
     locked.delivering = true;
-    // And the record of those that were dropped.
+    // One more for the record that counts those that were dropped.
     for _ in 0..=QUEUE_LEN {
         let Some((sink, record)) = next(&mut locked) else { break };
         locked.in_call = Some(locked.generation);
@@ -139,7 +139,7 @@ fn next(state: &mut State) -> Option<(Arc<Sink>, Record)> {
     }
 }
 
-/// One call of the sink. Ended by drop, so that a sink that unwinds does not leave `set` waiting for ever.
+/// One call of the sink. It ends on drop, so that `set` does not wait for ever if a sink unwinds.
 struct Call(());
 
 impl Call {
@@ -170,7 +170,6 @@ pub fn warn(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Warn, target, message);
 }
 
-#[allow(dead_code, reason = "for the packets of the transport")]
 pub fn trace(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Trace, target, message);
 }
@@ -179,7 +178,7 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
     if level as i32 > MAX_LEVEL.load(Ordering::Relaxed) {
         return;
     }
-    // Formatted before the lock is taken: a Display may do anything.
+    // Formatted before the lock is taken, because a Display may do anything.
     let record = Record::new(level, target, printable(message));
     let mut state = state();
     if state.sink.is_none() {
@@ -192,8 +191,8 @@ pub fn write(level: Level, target: &'static str, message: fmt::Arguments<'_>) {
     state.queue.push_back(record);
 }
 
-/// The text, cut to length, in plain characters: a topic off the network must neither end a C string early nor forge a
-/// line or drive a terminal.
+/// The text, cut to its maximum length, in plain characters. A topic from the network must not end a C string early, forge
+/// a line, or control a terminal.
 fn printable(message: fmt::Arguments<'_>) -> String {
     struct Text(String);
     impl fmt::Write for Text {
@@ -208,7 +207,7 @@ fn printable(message: fmt::Arguments<'_>) -> String {
         }
     }
     let mut text = Text(String::new());
-    // An error only says that the text was cut.
+    // An error only means that the text was cut.
     let _ = fmt::write(&mut text, message);
     text.0
 }

@@ -216,7 +216,15 @@ impl Run {
             18 => self.host.disconnect(),
             19 => match input.byte() % 4 {
                 0 => fine(into(self.host.activation_saved())),
-                1 => fine(into(self.host.flush(0))),
+                1 => {
+                    let status = self.host.flush(0);
+                    // Or why only a long wait is left.
+                    let waits = [ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT];
+                    let lost = [ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT];
+                    if !waits.contains(&status) && !lost.contains(&status) {
+                        fine(into(status));
+                    }
+                }
                 2 => fine(self.host.outbox_info().map(drop)),
                 // The method asserts that the call is not refused.
                 _ if self.store.number() > 0 => match input.byte() % 3 {

@@ -16,7 +16,7 @@ mod simulator;
 mod stored;
 mod wire;
 
-pub use oracle::watch;
+pub use oracle::{run, watch};
 
 pub type Target = fn(&[u8]);
 

@@ -21,6 +21,6 @@ fn target() -> enos_fuzz::Target {
 extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, len: usize) -> i32 {
     // SAFETY: libFuzzer passes as many bytes, which live until this returns; a null pointer comes with none.
     let bytes = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(data, len) } };
-    target()(bytes);
+    enos_fuzz::run(target(), bytes);
     0
 }

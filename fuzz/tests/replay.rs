@@ -31,7 +31,7 @@ fn stored_inputs_find_no_fault() {
         assert!(!kept.is_empty(), "{name} has no inputs");
         for input in kept.into_iter().chain(inputs("faults", name)) {
             let before = PANICS.load(Ordering::SeqCst);
-            let ended = catch_unwind(|| target(&bytes(&input)));
+            let ended = catch_unwind(|| enos_fuzz::run(target, &bytes(&input)));
             if ended.is_err() || PANICS.load(Ordering::SeqCst) > before {
                 bad.push(format!("{name} {input}"));
             }

@@ -1,5 +1,5 @@
 /*
- * What stands in the place of Paho's Socket.c, SocketBuffer.c, WebSocket.c, Proxy.c, Thread.c and Log.c.
+ * Replaces Paho's Socket.c, SocketBuffer.c, WebSocket.c, Proxy.c, Thread.c and Log.c.
  */
 #include "enos_link.h"
 
@@ -42,7 +42,7 @@ int enos_world_create(struct enos_world** place)
 }
 
 
-/* The lists are empty by now, but for what is freed elsewhere. */
+/* The lists are empty now, except for content that is freed elsewhere. */
 void enos_world_destroy(struct enos_world* world)
 {
 	ListFreeNoContent(world->handles);
@@ -81,7 +81,7 @@ void enos_paho_set_link(MQTTAsync handle, const void* table, void* link)
 }
 
 
-/* Frees a block of memory, of which nothing can be read afterwards. */
+/* Wipes a block of memory and frees it. */
 void enos_wipe_free(void* block)
 {
 	if (block)
@@ -90,7 +90,7 @@ void enos_wipe_free(void* block)
 }
 
 
-/* The seam: what the rest of Paho calls. The link has a copy of what is not sent yet, so a write is always complete. */
+/* What the rest of Paho calls. The link has a copy of what is not sent yet, so that a write is always complete. */
 
 int WebSocket_putdatas(networkHandles* net, char** header, size_t* header_length, PacketBuffers* rest)
 {

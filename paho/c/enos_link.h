@@ -1,10 +1,10 @@
 /*
- * The link under Paho, which is made in Rust (link/): what Paho calls, and what it keeps of a client that it used to
- * keep of the process.
+ * The link under Paho, which is written in Rust (link/): the functions that Paho calls, and the data that Paho kept once for
+ * the process and now keeps once for each client.
  *
- * Every call of Paho's stands between enos_paho_enter() and enos_paho_leave(): with the client's own lock, and with
- * its lists in the place of the process's. So clients do not wait for one another, and what walks over all clients
- * meets this one alone.
+ * Every call of Paho is between enos_paho_enter() and enos_paho_leave(): with the client's own lock held, and with its
+ * lists in place of the process's. So clients do not wait for one another, and code that walks over all clients finds only
+ * this one.
  */
 #if !defined(ENOS_LINK_H)
 #define ENOS_LINK_H
@@ -15,7 +15,7 @@
 
 #include "LinkedList.h"
 
-/* As link/src/table.rs has it. What returns int returns TCPSOCKET_COMPLETE, TCPSOCKET_INTERRUPTED or SOCKET_ERROR. */
+/* The same as in link/src/table.rs. Functions that return int return TCPSOCKET_COMPLETE, TCPSOCKET_INTERRUPTED or SOCKET_ERROR. */
 typedef struct
 {
 	void (*begin)(void* link, int ready);
@@ -29,7 +29,7 @@ typedef struct
 	void (*close)(void* link);
 } enos_link_table;
 
-/* What Paho keeps of the process otherwise. */
+/* What Paho otherwise keeps for the process. */
 struct enos_world
 {
 	pthread_mutex_t lock;
@@ -38,13 +38,13 @@ struct enos_world
 	List* clients;  /* one Clients */
 	List publications;
 	unsigned int msgs_received, msgs_sent;
-	int is_ours; /* 1: read from the marker, which a linker has to keep for that */
+	int is_ours; /* 1; read from the marker, so that the linker keeps it */
 	const enos_link_table* table;
 	void* link;
-	struct enos_world* before; /* in whose call this thread was before, which is rare */
+	struct enos_world* before; /* the client in whose call this thread already was, which is rare */
 };
 
-/* That of the client in whose call this thread is. */
+/* The client in whose call this thread is. */
 extern __thread struct enos_world* enos_world;
 
 int enos_world_create(struct enos_world** world);

@@ -173,13 +173,13 @@ impl Client {
         Input::PagesFinished { through, result }
     }
 
-    pub(super) fn set_aside(&self, token: u64, code: i32, message: &Message) -> Input {
-        let set_aside = |queue: &mut Queue| match self.session()?.place(token) {
-            Place::Leaving => queue.set_aside(token, code, message),
+    pub(super) fn store_dead_letter(&self, token: u64, code: i32, message: &Message) -> Input {
+        let keep = |queue: &mut Queue| match self.session()?.place(token) {
+            Place::Leaving => queue.store_dead_letter(token, code, message),
             // While another thread had the queue, the host has dropped it, or new messages needed its room.
             Place::Waiting | Place::Through => Ok(()),
         };
-        Input::SetAside { token, result: self.with_queue(set_aside) }
+        Input::DeadLetterStored { token, result: self.with_queue(keep) }
     }
 
     pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {

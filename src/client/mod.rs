@@ -10,6 +10,7 @@ mod durable;
 mod flags;
 mod perform;
 mod run;
+mod runner;
 mod stats;
 mod stored;
 
@@ -29,8 +30,8 @@ use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
 pub use flags::check_flags;
-use perform::Runner;
 use run::LoopThread;
+use runner::Runner;
 use stats::Counters;
 pub use stats::Stats;
 
@@ -182,7 +183,7 @@ impl Client {
     ) -> Result<()> {
         topic::validate_publish_topic(command_topic)?;
         let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.answer(now, topic::reply_topic(command_topic), payload))
+        self.accept(accepted, |session, now| session.answer(now, &topic::reply_topic(command_topic), payload))
     }
 
     pub fn stats(&self) -> Stats {

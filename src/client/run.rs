@@ -1,4 +1,4 @@
-//! The loop, on whichever thread runs it.
+//! The client's loop, on the thread that runs it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::perform::Runner;
+use super::runner::Runner;
 use super::{broken, callback, now, Client};
 use crate::error::{Error, Result, Status};
 use crate::session::{Action, Burden, Input, Session, State};
@@ -14,22 +14,22 @@ use crate::transport::link::Link;
 use crate::transport::{clock, thread};
 use crate::{log, panic};
 
-/// The loop's own thread runs the host's callbacks: room for those, and little more.
+/// The stack of the loop's own thread: the host's callbacks run on it, and need most of it.
 const STACK: usize = 256 * 1024;
 
 /// The thread of [`Client::loop_start`].
 pub(super) enum LoopThread {
     None,
     Running(JoinHandle<()>),
-    /// Somebody waits for its end.
+    /// Another thread waits for its end.
     Ending,
 }
 
-/// Events that one pass delivers.
+/// How many events one pass delivers at most.
 const MAX_EVENTS: usize = 256;
 
-/// What one pass of the loop may still do. A callback that makes one event of another would else never let go of the
-/// loop; and whoever does not want to wait, does not want to wait for the storage either.
+/// What one pass of the loop may still do. Without a limit, a host that causes a new event in each callback would stay in
+/// the loop for ever. A pass with a timeout of 0 makes one storage call at most, because its caller does not want to wait.
 struct Pass {
     events: usize,
     storage: usize,
@@ -58,22 +58,19 @@ impl Pass {
 }
 
 impl Client {
-    /// Waits for work for at most `timeout_ms` (`None`: for ever), then does what is due. A signal, or a wake, ends
-    /// the wait. `ENOS_ERR_STATE` while another thread runs the loop.
+    /// Waits for work for at most `timeout_ms` (`None`: without a limit), then does what is due. A signal or a wake-up
+    /// ends the wait. `ENOS_ERR_STATE` while another thread runs the loop.
     pub fn run_loop(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_loop")?;
         drop(self.session()?);
-        if self.thread_runs() {
-            return Err(busy());
-        }
-        let runner = self.try_runner()?.ok_or_else(busy)?;
+        let runner = self.idle_runner()?.ok_or_else(busy)?;
         self.turn(runner, timeout_ms.map(u64::from))
     }
 
     /// Runs the loop, or waits while another thread does, until the client is in `state`.
     ///
-    /// `ENOS_ERR_TIMEOUT`; a refusal's own status at once when only a long wait is left; `ENOS_ERR_STATE` when
-    /// nothing is under way that could lead there.
+    /// `ENOS_ERR_TIMEOUT`; the status of a refusal at once if only a long wait is left; `ENOS_ERR_STATE` if nothing is
+    /// in progress that could lead to this state.
     pub fn wait(self: &Arc<Self>, state: State, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_wait")?;
         self.await_session(
@@ -83,7 +80,7 @@ impl Client {
         )
     }
 
-    /// As [`wait`](Self::wait), until every accepted call has had its outcome, and every durable message is through.
+    /// As [`wait`](Self::wait), until every accepted call has had its outcome and the outbox is empty.
     pub fn flush(self: &Arc<Self>, timeout_ms: Option<u32>) -> Result<()> {
         callback::refuse_in_callback("enos_client_flush")?;
         self.look_at_outbox()?;
@@ -107,21 +104,14 @@ impl Client {
             }
             let left = until.map(|until| until.saturating_sub(clock::boottime_ms()));
             if left == Some(0) {
-                let present = session.state().name();
-                let trouble = match session.connection().last_error() {
-                    "" => String::new(),
-                    words => format!("; the last attempt: {words}"),
-                };
-                let words = format!("{} after all this time; the state is {present}{trouble}", not_reached());
-                return Err(Error::new(Status::ENOS_ERR_TIMEOUT, words));
+                return Err(timed_out(&session, &not_reached()));
             }
-            let runner = if self.thread_runs() { None } else { self.try_runner()? };
-            match runner {
+            match self.idle_runner()? {
                 Some(runner) => {
                     drop(session);
                     self.turn(runner, left)?;
                 }
-                // Whoever runs the loop tells of every turn, its last one included.
+                // The thread that runs the loop reports every turn, its last one included.
                 None => self.await_change(session, left)?,
             }
         }
@@ -141,15 +131,15 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the thread and waits until it is gone. Nothing is lost; any thread may run the loop afterwards.
+    /// Ends the thread and waits for its end. Nothing is lost, and any thread may run the loop afterwards.
     pub fn loop_stop(&self) -> Result<()> {
         callback::refuse_in_callback("enos_client_loop_stop")?;
         let _ = self.join_thread();
         Ok(())
     }
 
-    /// Ends the thread and waits until it is gone. True if it ran. It waits without the lock, for a callback on that thread
-    /// may ask whether it runs.
+    /// Ends the thread and waits for its end. Returns whether it ran. The lock is not held during the wait, because a
+    /// callback on that thread may ask whether the thread runs.
     #[must_use]
     pub(super) fn join_thread(&self) -> bool {
         let mut slot = self.thread();
@@ -164,7 +154,7 @@ impl Client {
                 drop(slot);
                 self.waker.wake();
                 self.tell_waiters();
-                // It ended in a panic, if at all, and has said so.
+                // An error means that it panicked, which is in the log already.
                 let _ = thread.join();
                 *self.thread() = LoopThread::None;
                 self.thread_ended.notify_all();
@@ -185,7 +175,7 @@ impl Client {
                         self.turn(runner, None)
                     }
                     None if self.stop.load(Ordering::Acquire) => Ok(()),
-                    // A thread of the host's is in the loop still, and tells when it leaves.
+                    // A thread of the host's is still in the loop. It reports when it leaves.
                     None => self.await_change(session, None),
                 }
             });
@@ -196,10 +186,10 @@ impl Client {
         }
     }
 
-    /// Until another thread tells of its turn, or the time is over. With the session's lock, under which the caller has
-    /// looked: nothing is missed in between.
+    /// Waits until another thread reports a turn, or until the timeout. The caller passes the lock under which it has
+    /// looked at the session, so that it misses no change in between.
     fn await_change(&self, session: MutexGuard<'_, Session>, timeout_ms: Option<u64>) -> Result<()> {
-        // Counted with the lock that whoever tells takes as well.
+        // Counted under the lock that the reporting thread takes as well.
         self.waiters.fetch_add(1, Ordering::Relaxed);
         let waited = match timeout_ms.map(Duration::from_millis) {
             Some(timeout) => self.changed.wait_timeout(session, timeout).map(drop).map_err(|_| broken()),
@@ -218,6 +208,14 @@ impl Client {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The loop, unless another thread runs it.
+    fn idle_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {
+        if self.thread_runs() {
+            return Ok(None);
+        }
+        self.try_runner()
+    }
+
     pub(super) fn try_runner(&self) -> Result<Option<MutexGuard<'_, Runner>>> {
         match self.runner.try_lock() {
             Ok(runner) => Ok(Some(runner)),
@@ -226,7 +224,7 @@ impl Client {
         }
     }
 
-    /// One wait and what is due after it. Then whoever waits may take the loop over.
+    /// Waits once and does what is due. After that another thread may take over the loop.
     fn turn(self: &Arc<Self>, mut runner: MutexGuard<'_, Runner>, timeout_ms: Option<u64>) -> Result<()> {
         let result = self.wait_and_work(&mut runner, timeout_ms);
         drop(runner);
@@ -243,7 +241,7 @@ impl Client {
         }
         let waited = self.waker.wait(timeout_ms);
         self.waker.clear();
-        // Callbacks may take long from here on: the keeper has the link then.
+        // Callbacks may take long from here on. Meanwhile the keeper looks after the link.
         let more = runner.present_link().is_some_and(|link| {
             let more = link.step(self.waker.is_socket_ready());
             link.leave();
@@ -265,14 +263,14 @@ impl Client {
         waited.map(drop)
     }
 
-    /// Tells the session what has come, and performs what follows, as far as this pass may go. What was decided before
-    /// is done before the session learns anything new.
+    /// Gives the session what has come, and performs its actions, within the limits of this pass. Earlier actions are
+    /// performed before the session gets new inputs.
     fn work(self: &Arc<Self>, runner: &mut Runner, mut pass: Pass) -> Result<()> {
         if !self.perform_all(runner, &mut pass)? {
             return Ok(());
         }
-        // The session learns the time after each batch, before another is taken. Otherwise each pass might come to its limits
-        // within a new batch, and the time would stand still.
+        // The session gets the time after each batch, and before the next batch is taken. Otherwise every pass might reach
+        // its limits within a new batch, and the session would never see the time pass.
         if !runner.has_batch {
             runner.dropped += self.inbox.drain(&mut runner.events);
             runner.has_batch = true;
@@ -299,7 +297,7 @@ impl Client {
         self.perform_all(runner, pass)
     }
 
-    /// False when the pass has come to its limits before all was done.
+    /// Returns false if the pass reached its limits before all actions were performed.
     fn perform_all(self: &Arc<Self>, runner: &mut Runner, pass: &mut Pass) -> Result<bool> {
         loop {
             let answer = if runner.stored.is_busy() {
@@ -322,6 +320,15 @@ impl Client {
             }
         }
     }
+}
+
+fn timed_out(session: &Session, not_reached: &str) -> Error {
+    let last_attempt = match session.connection().last_error() {
+        "" => String::new(),
+        words => format!("; the last attempt: {words}"),
+    };
+    let words = format!("{not_reached} after all this time; the state is {}{last_attempt}", session.state().name());
+    Error::new(Status::ENOS_ERR_TIMEOUT, words)
 }
 
 fn busy() -> Error {

@@ -1,5 +1,4 @@
-//! What a client counts, for whoever watches devices in the field. Counted where it happens, and read from any thread
-//! without waiting for anybody.
+//! The counters of a client, for monitoring devices in the field. Any thread can read them without a lock.
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ pub struct Counters {
     round_trip_ms: AtomicU32,
 }
 
-/// All of it at one moment, since the client was made.
+/// The counts since the client was created.
 pub struct Stats {
     pub bytes_sent: u64,
     pub bytes_received: u64,
@@ -38,12 +37,12 @@ pub struct Stats {
     pub round_trip_ms: u32,
 }
 
-/// One request at a time is timed, of those that the broker answers at once.
+/// Measures the round trip of one request at a time, among those that the broker answers at once.
 #[derive(Default)]
 pub struct Timing(Option<(u64, u64)>);
 
 impl Timing {
-    /// The link is gone, and the answer with it.
+    /// The link has ended, so that no answer comes any more.
     pub fn forget(&mut self) {
         self.0 = None;
     }
@@ -58,7 +57,7 @@ impl Counters {
         self.messages_dropped.fetch_add(messages, Relaxed);
     }
 
-    /// The link has taken a request.
+    /// The link has accepted a request.
     pub fn sent(&self, request: &LinkRequest, timing: &mut Timing) {
         let is_answered = match request {
             LinkRequest::Publish { qos, .. } => {
@@ -72,7 +71,7 @@ impl Counters {
         }
     }
 
-    /// Something has happened to the present link.
+    /// An event of the present link.
     pub fn happened(&self, event: &LinkEvent, timing: &mut Timing) {
         match event {
             LinkEvent::Connected => {

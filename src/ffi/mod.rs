@@ -10,6 +10,8 @@
 //! | log | [`log`] |
 //! | signing | [`sign`] |
 //! | the activation message | [`activation`] |
+//! | reading JSON | [`value`] |
+//! | building JSON | [`json`] |
 //! | storage | [`storage`] |
 //! | events | [`event`] |
 //! | configuration | [`config`] |
@@ -32,6 +34,7 @@ pub mod event;
 pub mod guard;
 pub mod handle;
 pub mod input;
+pub mod json;
 pub mod log;
 pub mod message;
 pub mod outbox;
@@ -41,3 +44,4 @@ pub mod stats;
 pub mod status;
 pub mod storage;
 pub mod tls;
+pub mod value;

@@ -203,7 +203,7 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
                 struct_size: size_of::<enos_outbox_info>(),
                 messages: counts.held.messages,
                 bytes: counts.held.bytes,
-                dead_letters_ever: counts.set_aside,
+                dead_letters_ever: counts.dead_letters_ever,
                 dropped: counts.dropped,
                 dead_letters: counts.dead_letters,
             });

@@ -58,6 +58,21 @@ impl TextOut {
         set_all([(self, text)])
     }
 
+    /// Likewise, a text of this length that comes byte by byte.
+    pub(super) fn set_each(self, len: usize, text: impl Iterator<Item = u8>) -> Result<()> {
+        if len >= self.cap {
+            self.refuse(len);
+            return Err(too_small(&(len + 1).to_string()));
+        }
+        // SAFETY: the buffer has room for so many bytes and a NUL.
+        unsafe {
+            text.take(len).enumerate().for_each(|(at, byte)| self.buffer.add(at).cast::<u8>().write(byte));
+            self.buffer.add(len).write(0);
+        }
+        self.len.set(len);
+        Ok(())
+    }
+
     fn fits(&self, text: &[u8]) -> bool {
         text.len() < self.cap
     }
@@ -71,12 +86,12 @@ impl TextOut {
         self.len.set(text.len());
     }
 
-    fn refuse(self, text: &[u8]) {
+    fn refuse(self, len: usize) {
         if self.cap > 0 {
             // SAFETY: `new`'s promise: there is at least one byte.
             unsafe { self.buffer.write(0) }
         }
-        self.len.set(text.len() + 1);
+        self.len.set(len + 1);
     }
 }
 
@@ -88,9 +103,12 @@ pub(super) fn set_all<const N: usize>(texts: [(TextOut, &[u8]); N]) -> Result<()
         return Ok(());
     }
     let needed: Vec<String> = texts.iter().map(|(_, text)| (text.len() + 1).to_string()).collect();
-    texts.into_iter().for_each(|(out, text)| out.refuse(text));
-    let message = format!("the buffer is too small: {} bytes are needed", needed.join(" and "));
-    Err(Error::new(Status::ENOS_ERR_BUFFER_TOO_SMALL, message))
+    texts.into_iter().for_each(|(out, text)| out.refuse(text.len()));
+    Err(too_small(&needed.join(" and ")))
+}
+
+fn too_small(needed: &str) -> Error {
+    Error::new(Status::ENOS_ERR_BUFFER_TOO_SMALL, format!("the buffer is too small: {needed} bytes are needed"))
 }
 
 /// A caller's struct to fill in: no more of it is written than the caller has.

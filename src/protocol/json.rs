@@ -1,6 +1,9 @@
 //! Reading JSON that may hold a secret: out of the caller's buffer, with scratch that is wiped, and with error words
 //! that quote nothing of it.
 
+pub mod read;
+pub mod write;
+
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -92,7 +95,7 @@ fn document<'a>(what: &str, json: &'a [u8]) -> Result<&'a str> {
 }
 
 /// The deepest nesting of brackets outside strings. What is not JSON is the parser's to find.
-fn depth(text: &str) -> usize {
+pub fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
     let (mut in_string, mut escaped) = (false, false);
     for byte in text.bytes() {

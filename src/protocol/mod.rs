@@ -7,7 +7,7 @@
 pub mod activation;
 pub mod envelope;
 pub mod identity;
-mod json;
+pub mod json;
 pub mod operations;
 pub mod outbox;
 pub mod request;

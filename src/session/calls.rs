@@ -4,34 +4,30 @@ use super::exchange::{Kind, Outgoing, Owner};
 use super::*;
 use crate::protocol::{envelope, topic, Operation};
 
-const MESSAGE: Owner = Owner::Host(Kind::Message);
-const ANSWER: Owner = Owner::Host(Kind::Answer);
-
 impl Session {
-    /// Publishes, QoS 0 or 1. The token's outcome is DELIVERED.
+    /// Publishes at QoS 0 or 1. The token's outcome is DELIVERED.
     pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
+        self.send(now, Kind::Message, topic, payload, qos)
+    }
+
+    /// Answers a command at QoS 1. The token's outcome is DELIVERED.
+    pub fn answer(&mut self, now: Now, topic: &str, payload: Vec<u8>) -> Result<u64> {
+        self.send(now, Kind::Answer, topic, payload, 1)
+    }
+
+    fn send(&mut self, now: Now, kind: Kind, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
         self.check_online()?;
         envelope::check_size(payload.len())?;
-        // Checked before it is copied: then it is no longer than a topic can be.
+        // It is copied after the check: then it is no longer than a topic can be.
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
-        let token = self.exchange.publish(MESSAGE, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
+        let owner = Owner::Host(kind);
+        let token = self.exchange.publish(owner, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)
     }
 
-    /// Answers a command, at QoS 1. The token's outcome is DELIVERED.
-    pub fn answer(&mut self, now: Now, topic: String, payload: Vec<u8>) -> Result<u64> {
-        self.check_online()?;
-        envelope::check_size(payload.len())?;
-        topic::validate_publish_topic(&topic)?;
-        let bytes = topic.len() + payload.len();
-        let token = self.exchange.publish(ANSWER, topic, payload, 1, now.ms, &mut self.actions)?;
-        self.count_live(now, bytes);
-        Ok(token)
-    }
-
-    /// From then on the filter is asked for on every link. The token's outcome is SUBSCRIBED.
+    /// From now on each link asks for the filter. The token's outcome is SUBSCRIBED.
     pub fn subscribe(&mut self, now: Now, filter: &str, qos: u8) -> Result<u64> {
         topic::validate_filter(filter)?;
         let online = self.connection.is_online();
@@ -55,7 +51,7 @@ impl Session {
             params: params_json,
             until_reply: true,
         };
-        let token = self.exchange.request(MESSAGE, request, now.ms, &mut self.actions)?;
+        let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;
         self.count_live(now, params_json.len());
         Ok(token)
     }

@@ -1,34 +1,34 @@
-//! The session's outbox: between it, the link and the host's storage.
+//! The session's side of the outbox: what passes between the outbox, the exchange and the client.
 
 use super::outbox::{Around, Place, UntilReply};
 use super::*;
 use crate::protocol::{Request, Totals};
 
 impl Session {
-    /// Messages were accepted, and are in the host's storage.
+    /// Messages were accepted and stored.
     pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
         self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages));
         self.run_outbox(now, false);
     }
 
-    /// The oldest went, to make room for others.
+    /// The oldest messages were removed to make room.
     pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, until_reply: &UntilReply) {
         self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
     }
 
-    /// Dead letters had to go, to make room for others.
+    /// Dead letters were removed to make room.
     pub fn dead_letters_dropped(&mut self, tokens: Vec<u64>) {
         let words = "the outbox was full, and this was its oldest dead letter";
         let event = Event::new(EventKind::DeadLetterDropped, Status::ENOS_ERR_QUEUE_FULL, words);
         self.actions.extend(tokens.into_iter().map(|token| Action::Emit(event.clone().token(token))));
     }
 
-    /// Where a durable message stands.
+    /// Where a durable message is.
     pub fn place(&self, token: u64) -> Place {
         self.outbox.as_ref().map_or(Place::Through, |outbox| outbox.place(token))
     }
 
-    /// The host has dropped a message that waited; the queue begins at this page now, and holds so much.
+    /// The host has dropped a waiting message. The queue begins at the page `head` now.
     pub fn forget_durable(&mut self, now: Now, token: u64, head: u64, held: Totals) {
         self.with_outbox(now, |outbox, around| {
             outbox.forget(token, around);
@@ -38,7 +38,7 @@ impl Session {
         self.run_outbox(now, false);
     }
 
-    /// The outbox was full, and has refused a message.
+    /// A message was refused because the outbox was full.
     pub fn outbox_full(&mut self) {
         if let Some(outbox) = self.outbox.as_deref_mut() {
             outbox.refused();
@@ -49,7 +49,7 @@ impl Session {
         self.outbox.as_deref().is_none_or(Outbox::is_open)
     }
 
-    /// Every accepted call has had its outcome, and every durable message is through.
+    /// Every accepted call has had its outcome, and the outbox is empty.
     pub fn is_flushed(&self) -> bool {
         self.exchange.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
     }
@@ -71,14 +71,14 @@ impl Session {
         f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, exchange, actions, rng });
     }
 
-    /// What goes out beside the outbox comes out of the same throughput.
+    /// What is sent beside the outbox counts towards its rate.
     pub(super) fn count_live(&mut self, now: Now, bytes: usize) {
         if let Some(outbox) = self.outbox.as_deref_mut() {
             outbox.live(bytes, now.ms);
         }
     }
 
-    /// Tells the outbox what its requests came to, and lets it go on.
+    /// Gives the outbox the outcomes of its entries, and lets it go on.
     pub(super) fn run_outbox(&mut self, now: Now, tidy: bool) {
         for (token, outcome) in self.exchange.take_outcomes() {
             self.with_outbox(now, |outbox, around| outbox.outcome(token, outcome, around));

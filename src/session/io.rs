@@ -33,7 +33,7 @@ pub enum Input {
         through: u64,
         result: std::result::Result<Totals, StorageError>,
     },
-    SetAside {
+    DeadLetterStored {
         token: u64,
         result: std::result::Result<(), StorageError>,
     },
@@ -109,8 +109,8 @@ pub enum Action {
         through: u64,
         after: Totals,
     },
-    /// Answered by [`Input::SetAside`].
-    SetAside {
+    /// Answered by [`Input::DeadLetterStored`].
+    StoreDeadLetter {
         token: u64,
         code: i32,
         message: Message,
@@ -140,7 +140,7 @@ impl Action {
             | Action::OpenOutbox
             | Action::ReadPage { .. }
             | Action::FinishPages { .. }
-            | Action::SetAside { .. }
+            | Action::StoreDeadLetter { .. }
             | Action::StoreSuspect(_) => Burden::Storage,
             // These two only begin.
             Action::Load | Action::StoreSecrets(_) => Burden::None,

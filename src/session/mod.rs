@@ -161,8 +161,8 @@ impl Session {
             Input::PagesFinished { through, result } => {
                 self.with_outbox(now, |outbox, around| outbox.pages_finished(through, result, around));
             }
-            Input::SetAside { token, result } => {
-                self.with_outbox(now, |outbox, around| outbox.aside_stored(token, result, around));
+            Input::DeadLetterStored { token, result } => {
+                self.with_outbox(now, |outbox, around| outbox.dead_letter_stored(token, result, around));
             }
         }
     }

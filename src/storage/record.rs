@@ -47,11 +47,11 @@ pub enum Role {
     /// The times of the last CONNECTs.
     Budget,
     /// A page of the queue of durable messages, by its number.
-    Outbox(u64),
+    Page(u64),
     /// Where that queue begins and ends: two, written in turn.
     Index(u8),
-    /// A message that was set aside, a dead letter: which, and which part of it.
-    Aside(u64, u8),
+    /// A dead letter: which, and which part of it.
+    DeadLetter(u64, u8),
 }
 
 impl Role {
@@ -70,9 +70,9 @@ impl fmt::Display for Role {
             Role::Pending => f.write_str("pending"),
             Role::Sign => f.write_str("sign"),
             Role::Budget => f.write_str("budget"),
-            Role::Outbox(n) => write!(f, "out.{n}"),
+            Role::Page(n) => write!(f, "out.{n}"),
             Role::Index(n) => write!(f, "index.{n}"),
-            Role::Aside(n, part) => write!(f, "aside.{n}.{part}"),
+            Role::DeadLetter(n, part) => write!(f, "aside.{n}.{part}"),
         }
     }
 }

@@ -89,29 +89,14 @@ impl Records {
 
     /// Stores several records, as [`store`](Self::store) does one; when it fails, some may have been stored.
     pub fn store_all(&self, records: &[(Role, &[u8])]) -> Result<()> {
-        let encode = |&(role, data): &(Role, &[u8])| {
-            Ok((self.key(role), record::encode(role, &self.product_key, &self.device_key, data)?))
-        };
-        let records = records.iter().map(encode).collect::<Result<Vec<_>>>()?;
-        let changes: Vec<Change> = records.iter().map(|(key, value)| Change::Store { key, value }).collect();
-        self.change(&changes)
+        store_all(records.iter().map(|(role, data)| (self, *role, *data)))
     }
 
     /// Removes several records; when it fails, some may have been removed.
     pub fn erase_all(&self, roles: impl Iterator<Item = Role>) -> Result<()> {
         let keys: Vec<String> = roles.map(|role| self.key(role)).collect();
         let changes: Vec<Change> = keys.iter().map(|key| Change::Erase { key }).collect();
-        self.change(&changes)
-    }
-
-    /// A single change needs no batch.
-    fn change(&self, changes: &[Change]) -> Result<()> {
-        match changes {
-            [] => Ok(()),
-            [Change::Store { key, value }] => self.storage.store(key, value),
-            [Change::Erase { key }] => self.storage.erase(key),
-            _ => self.storage.change(changes),
-        }
+        change(&*self.storage, &changes)
     }
 
     /// Removes a record; there being none is success.
@@ -125,6 +110,28 @@ impl Records {
 
     fn decode<'a>(&self, role: Role, bytes: &'a [u8]) -> std::result::Result<&'a [u8], RecordError> {
         record::decode(role, &self.product_key, &self.device_key, bytes)
+    }
+}
+
+/// Stores records of several devices in one storage with a single call of it; when it fails, some may have been stored.
+pub fn store_all<'a>(records: impl Iterator<Item = (&'a Records, Role, &'a [u8])>) -> Result<()> {
+    let (mut storage, mut encoded) = (None, Vec::new());
+    for (of, role, data) in records {
+        debug_assert!(storage.is_none_or(|storage| Arc::ptr_eq(storage, &of.storage)), "they are in several storages");
+        storage = Some(&of.storage);
+        encoded.push((of.key(role), record::encode(role, &of.product_key, &of.device_key, data)?));
+    }
+    let changes: Vec<Change> = encoded.iter().map(|(key, value)| Change::Store { key, value }).collect();
+    storage.map_or(Ok(()), |storage| change(&**storage, &changes))
+}
+
+/// A single change needs no batch.
+fn change(storage: &dyn KeyValue, changes: &[Change]) -> Result<()> {
+    match changes {
+        [] => Ok(()),
+        [Change::Store { key, value }] => storage.store(key, value),
+        [Change::Erase { key }] => storage.erase(key),
+        _ => storage.change(changes),
     }
 }
 

@@ -1,10 +1,10 @@
-//! Whether the loop is at work: while it is, or nobody waits, a notification costs no system call. A module of its own, so that a model
-//! checker can try it in every order (tests/loom.rs).
+//! Whether the loop is working. While it is, or while no thread waits, a notification costs no system call. This is a
+//! module of its own so that a model checker can try every order (tests/loom.rs).
 
 use super::sync::{AtomicBool, AtomicUsize, Ordering};
 
-/// The loop is at work, or has been notified: it looks for work before it waits, and need not be woken. Nor has anybody to
-/// be woken while nobody waits.
+/// While the loop works, or after it was notified, it looks for work before it waits, and need not be woken. The same is
+/// true while no thread waits.
 pub struct Awake {
     at_work: AtomicBool,
     waiting: AtomicUsize,
@@ -15,13 +15,14 @@ impl Awake {
         Awake { at_work: AtomicBool::new(false), waiting: AtomicUsize::new(0) }
     }
 
-    /// Says that there is work. True when somebody waits for it, and has to be woken.
+    /// Reports work. Returns true if a thread waits for it and has to be woken.
     pub fn notify(&self) -> bool {
-        // Work first, then who waits; a wait does both the other way round. Reads that also write are of the latest value.
+        // First the work, then the waiting threads; `wait` takes the opposite order. Both reads also write, so that they see
+        // the latest value.
         !self.at_work.swap(true, Ordering::AcqRel) && self.waiting.fetch_add(0, Ordering::AcqRel) > 0
     }
 
-    /// Somebody waits from here on, to [`waited`](Self::waited). True when there is work already.
+    /// A thread waits from here until [`waited`](Self::waited). Returns true if there is work already.
     pub fn wait(&self) -> bool {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         self.at_work.fetch_or(false, Ordering::AcqRel)
@@ -33,13 +34,13 @@ impl Awake {
 
     /// The loop is about to look for work.
     pub fn rouse(&self) {
-        // A swap like the others: so each change is of the one before it, and there is no doubt about their order.
+        // A swap like the others, so that each change follows the one before it in one order.
         self.at_work.swap(true, Ordering::AcqRel);
     }
 
-    /// The loop rests, and looks once more for work that is left: what is notified from here on wakes it.
+    /// From here on a notification wakes the loop, which looks for remaining work once more after this call.
     pub fn rest(&self) {
-        // A swap, to see all that was done before a notification that did not wake.
+        // A swap, to see everything that was done before a notification that woke nobody.
         self.at_work.swap(false, Ordering::AcqRel);
     }
 }

@@ -1,7 +1,7 @@
-//! What Paho calls, inside a call of ours and with the client's lock held: copy, push, return.
+//! The functions that Paho calls. They run inside a call of ours, with the client's lock held: copy, push, return.
 
 use super::context::{not_delivered, Context, Ticket};
-use crate::error::Status;
+use super::failure::{self, Facts};
 use crate::model::link::LinkEvent;
 use crate::panic;
 use paho_engine::link::Fault;
@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 /// Nothing may unwind into Paho.
 fn guard(f: impl FnOnce()) {
-    // It has told the log already.
+    // The panic is in the log already.
     let _ = panic::catch(f);
 }
 
@@ -32,67 +32,38 @@ pub unsafe extern "C" fn on_not_connected(link: *mut c_void, data: *mut paho::MQ
         // SAFETY: the link's context.
         let link = unsafe { context(link) };
         // SAFETY: Paho passes data that lives across the call, its message NULL or a C string.
-        let (code, said) = unsafe {
-            match data.as_ref() {
-                Some(data) if data.message.is_null() => (data.code, c""),
-                Some(data) => (data.code, CStr::from_ptr(data.message)),
-                None => (paho::MQTTASYNC_FAILURE, c""),
-            }
+        let connack = unsafe { data.as_ref().and_then(|data| connack(data)) };
+        // SAFETY: in a callback.
+        let fault = unsafe { link.fault() };
+        let tls = match (fault, &link.secured) {
+            (Some(Fault::Tls(fault)), Some(secured)) if connack.is_none() => secured.explain(fault),
+            _ => None,
         };
-        // The code alone would not do: it is Paho's own, or a CONNACK's, or whatever a DISCONNECT packet holds.
-        let connack = said == c"CONNACK return code";
-        let address = link.address;
-        let event = match u8::try_from(code) {
-            Ok(code @ 1..) if connack => LinkEvent::Refused { code },
-            _ => {
-                let sent = link.connect_sent();
-                // SAFETY: in a callback.
-                let fault = unsafe { link.fault() };
-                let tls = match (fault, &link.secured) {
-                    (Some(Fault::Tls(fault)), Some(secured)) => secured.explain(fault),
-                    _ => None,
-                };
-                let (status, reason) = match (tls, fault) {
-                    (Some(words), _) => (Status::ENOS_ERR_TLS, format!("TLS to {address}: {words}")),
-                    (None, Some(fault @ Fault::Protocol(_))) => {
-                        (Status::ENOS_ERR_PROTOCOL, format!("no connection to {address}: {fault}"))
-                    }
-                    (None, fault) if sent => {
-                        let why = fault.map_or_else(|| "it is no CONNACK".to_owned(), Fault::to_string);
-                        let words = format!("{address} took the CONNECT, but the connection ended without a CONNACK");
-                        (Status::ENOS_ERR_NETWORK, format!("{words}: {why}"))
-                    }
-                    (None, Some(fault)) => (Status::ENOS_ERR_NETWORK, format!("no connection to {address}: {fault}")),
-                    (None, None) => (Status::ENOS_ERR_NETWORK, format!("no connection to {address}")),
-                };
-                LinkEvent::Failed { status, reason, connect_sent: sent }
-            }
-        };
-        link.not_connected(event);
+        let (address, connect_sent) = (link.address, link.connect_sent());
+        link.not_connected(failure::not_connected(Facts { address, connack, connect_sent, fault, tls }));
     });
+}
+
+/// The code of a CONNACK that refuses. The code alone is not enough: it may be Paho's own, or a byte of another packet.
+///
+/// # Safety
+/// The message is NULL or a C string.
+unsafe fn connack(data: &paho::MQTTAsync_failureData) -> Option<u8> {
+    // SAFETY: the caller's promise.
+    let is_connack = !data.message.is_null() && unsafe { CStr::from_ptr(data.message) } == c"CONNACK return code";
+    u8::try_from(data.code).ok().filter(|code| is_connack && *code > 0)
 }
 
 pub unsafe extern "C" fn on_lost(link: *mut c_void, _: *mut c_char) {
     // SAFETY: the link's context.
     let link = unsafe { context(link) };
-    guard(|| {
-        // SAFETY: in a callback.
-        match unsafe { link.fault() } {
-            Some(Fault::Protocol(words)) => {
-                link.ended(Status::ENOS_ERR_PROTOCOL, format_args!("was ended: the broker sent {words}"));
-            }
-            Some(fault) => link.ended(Status::ENOS_ERR_NETWORK, format_args!("was lost: {fault}")),
-            None => link.ended(
-                Status::ENOS_ERR_PROTOCOL,
-                format_args!("was ended: the broker sent a packet that is not as MQTT has it"),
-            ),
-        }
-    });
+    // SAFETY: in a callback.
+    guard(|| link.ended(failure::lost(link.address, unsafe { link.fault() })));
 }
 
 pub unsafe extern "C" fn on_closed(link: *mut c_void, _: *mut paho::MQTTAsync_successData) {
     // SAFETY: the link's context.
-    guard(|| unsafe { context(link) }.ended(Status::ENOS_ERR_NETWORK, format_args!("was closed")));
+    guard(|| unsafe { context(link) }.closed());
 }
 
 pub unsafe extern "C" fn on_message(
@@ -101,8 +72,8 @@ pub unsafe extern "C" fn on_message(
     topic_len: c_int,
     mut message: *mut paho::MQTTAsync_message,
 ) -> c_int {
-    // SAFETY: Paho hands over a topic of topic_len bytes (0: a C string) and a message, both ours from here on, and
-    // freed once each at the end; the payload is wiped before.
+    // SAFETY: Paho passes a topic of topic_len bytes (0: a C string) and a message. Both are ours from here on, and each
+    // is freed once at the end; the payload is wiped before that.
     unsafe {
         let topic_len = match usize::try_from(topic_len) {
             Ok(len) if len > 0 => len,
@@ -120,7 +91,7 @@ pub unsafe extern "C" fn on_message(
         paho::MQTTAsync_freeMessage(&mut message);
         paho::MQTTAsync_free(topic.cast());
     }
-    // Handled, dropped or not: Paho would queue it otherwise.
+    // 1 means handled, also for a message that was dropped. Otherwise Paho would queue it.
     1
 }
 

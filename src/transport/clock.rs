@@ -1,4 +1,4 @@
-//! The clocks: elapsed time that counts suspended time too, the wall clock, and which boot this is.
+//! The clocks: elapsed time with suspended time included, the wall clock, and the boot id.
 
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Milliseconds since the system booted, suspended time included (CLOCK_BOOTTIME). Never steps.
 pub fn boottime_ms() -> u64 {
     let mut now = MaybeUninit::<libc::timespec>::zeroed();
-    // Not through rustix: it reads the vDSO by itself, and crashes under valgrind, which hides that.
+    // Not through rustix, which reads the vDSO itself and crashes under valgrind, because valgrind hides the vDSO.
     // SAFETY: `now` is writable and as large as the call needs; all zeros, which the call leaves when it fails, is a
     // valid timespec.
     let now = unsafe {

@@ -1,4 +1,4 @@
-//! What is known of a link: Paho's object, the connection under it, and the calls under way.
+//! The state of a link: Paho's object, the connection under it, and the calls in progress.
 
 use super::callbacks::on_closed;
 use super::clock;
@@ -12,24 +12,23 @@ use paho_engine::link::{self as wire, Fault};
 use paho_engine::{enos_paho_enter, enos_paho_leave, enos_paho_step, sys as paho};
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
-use std::fmt;
 use std::net::SocketAddr;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
-/// What a link's callbacks know. Paho holds its address from create until destroy has returned.
+/// The data of a link's callbacks. Paho holds its address from create until destroy has returned.
 pub struct Context {
     pub address: SocketAddr,
     pub generation: u64,
     pub max_message: usize,
     pub handle: Handle,
-    /// What TLS was made from; `None` without TLS.
+    /// The settings of TLS, to explain its failures; `None` without TLS.
     pub secured: Option<Secured>,
-    /// The connection. Paho has its address; it is used with the client's lock held alone.
+    /// The connection. Paho has its address; it is used only with the client's lock held.
     wire: Wire,
-    /// A part of the CONNECT was sent.
+    /// The CONNECT, or a part of it, was sent.
     sent: Arc<AtomicBool>,
     state: Mutex<State>,
 }
@@ -38,38 +37,38 @@ pub struct Context {
 #[derive(Clone, Copy)]
 pub struct Handle(pub paho::MQTTAsync);
 
-// SAFETY: Paho's functions may be called from any thread: the client's lock is held around each. Only destroy needs an
-// owner, which is the link.
+// SAFETY: Paho's functions may be called from any thread, because the client's lock is held around each call. Only destroy
+// needs an owner, which is the link.
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
 struct Wire(UnsafeCell<wire::Link>);
 
-// SAFETY: what is in there may go from thread to thread, and is used by one at a time: with the client's lock.
+// SAFETY: its content may move between threads, and one thread at a time uses it, with the client's lock held.
 unsafe impl Send for Wire {}
 // SAFETY: as above.
 unsafe impl Sync for Wire {}
 
-/// How a link stands after a step.
+/// The state of a link after a step.
 #[derive(Clone, Copy, Default)]
 pub struct Standing {
     /// The step has found something to do.
     pub worked: bool,
-    /// There may be more to read at once.
+    /// There may be more to read immediately.
     pub more: bool,
     pub interest: Option<wire::Interest>,
-    /// When to step again, if the socket is not ready before; in milliseconds of [`clock::boottime_ms`].
+    /// When to step again if the socket is not ready before, in milliseconds of [`clock::boottime_ms`].
     pub deadline: Option<u64>,
 }
 
 struct State {
-    /// `None` once the link is dropped: nothing is pushed any more.
+    /// `None` after the link was dropped: nothing is pushed any more.
     inbox: Option<Arc<Inbox>>,
     phase: Phase,
-    /// Tokens whose outcome is still to come.
+    /// Tokens without an outcome so far.
     waiting: SortedMap<u64, ()>,
-    /// When a disconnect has waited long enough.
+    /// When a disconnect stops waiting for acknowledgements.
     linger_until: Option<u64>,
 }
 
@@ -77,12 +76,12 @@ struct State {
 enum Phase {
     Connecting,
     Connected,
-    /// Disconnect was asked for.
+    /// A disconnect was requested.
     Closing,
     Over,
 }
 
-/// One call under way: what Paho gets as its context, and gives back exactly once.
+/// One call in progress. Paho gets it as the call's context, and gives it back exactly once.
 pub struct Ticket {
     pub context: Arc<Context>,
     pub token: u64,
@@ -107,7 +106,7 @@ impl Context {
         Context { address, generation, max_message, handle, secured, wire, sent, state: Mutex::new(state) }
     }
 
-    /// Makes a call of Paho's, with the client's lock.
+    /// Calls Paho with the client's lock held.
     ///
     /// # Safety
     /// The link is not destroyed before this returns; this is not inside a callback.
@@ -130,7 +129,7 @@ impl Context {
         self.wire.0.get().cast()
     }
 
-    /// Does what is due, and reads if the socket may be ready: at most `count` packets. Waits for nothing.
+    /// Does what is due, and reads at most `count` packets if the socket may be ready. Never waits.
     ///
     /// # Safety
     /// As of [`enter`](Self::enter).
@@ -146,7 +145,7 @@ impl Context {
         }
     }
 
-    /// How the link stands.
+    /// The state of the link.
     ///
     /// # Safety
     /// As of [`enter`](Self::enter).
@@ -155,7 +154,7 @@ impl Context {
         unsafe { self.enter(|_| self.look()) }
     }
 
-    /// Calls if the connection has its socket, which stays open meanwhile.
+    /// Calls the function if the connection has its socket, which stays open during the call.
     ///
     /// # Safety
     /// As of [`enter`](Self::enter).
@@ -180,19 +179,19 @@ impl Context {
         let mut state = self.state();
         state.waiting.release();
         if let (Phase::Closing, Some(until)) = (state.phase, state.linger_until) {
-            // Paho's clock reads a little less at times; it is asked again then.
+            // Paho's clock is sometimes slightly behind; then the link is stepped again.
             let until = until.max(clock::boottime_ms() + 5);
             standing.deadline = Some(standing.deadline.map_or(until, |at| at.min(until)));
         }
         standing
     }
 
-    /// Whether the CONNECT, or a part of it, has gone out.
+    /// Whether the CONNECT, or a part of it, was sent.
     pub fn connect_sent(&self) -> bool {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// What the connection ended of, in a callback. `None`: of what Paho found in a packet.
+    /// Why the connection ended, for callbacks. `None` if Paho could not read a packet.
     ///
     /// # Safety
     /// The client's lock is held, as in every callback, and Paho is not in a call of the connection's.
@@ -205,13 +204,13 @@ impl Context {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No event from here on.
+    /// Pushes no event from here on.
     pub fn mute(&self) {
         self.state().inbox = None;
     }
 
-    /// Notes a call that is about to be made, and makes what Paho is to carry for it. `None` when the link is closing:
-    /// Paho would take the call, never begin it, and wait for it before it closes.
+    /// Registers a call and creates its [`Ticket`]. `None` if the link is closing: Paho would accept the call, never begin
+    /// it, and wait for it before it closes.
     pub fn begin(self: &Arc<Context>, token: u64, filters: usize) -> Option<*mut c_void> {
         let mut state = self.state();
         if matches!(state.phase, Phase::Closing | Phase::Over) {
@@ -221,8 +220,8 @@ impl Context {
         Some(Box::into_raw(Box::new(Ticket { context: Arc::clone(self), token, filters })).cast())
     }
 
-    /// Takes back what [`begin`](Self::begin) made, when Paho did not accept the call. `false` when the link has
-    /// ended meanwhile and the token has had its outcome.
+    /// Undoes [`begin`](Self::begin) if Paho did not accept the call. `false` if the link has ended in the meantime, so
+    /// that the token has had its outcome.
     ///
     /// # Safety
     /// `ticket` is from `begin`, and Paho does not hold it.
@@ -232,7 +231,7 @@ impl Context {
         self.state().waiting.remove(&token).is_some()
     }
 
-    /// Enters the closing phase: `true` when Paho has to be told. Without a connection the link is over, and says so.
+    /// Enters the closing phase. `true` if Paho has to be told. Without a connection the link ends at once.
     pub fn close(&self) -> bool {
         let mut state = self.state();
         match state.phase {
@@ -266,12 +265,18 @@ impl Context {
         }
     }
 
-    /// Ends a connection: with what was asked for, or else with [`LinkEvent::Lost`]. Calls that Paho has not even
-    /// begun would hear of it only at destroy.
-    pub fn ended(&self, status: Status, why: fmt::Arguments<'_>) {
+    /// Ends a connection without a fault.
+    pub fn closed(&self) {
+        let reason = format!("the connection to {} was closed", self.address);
+        self.ended(LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason });
+    }
+
+    /// Ends a connection: with `Closed` if that was asked for, otherwise with `lost`. Calls that Paho has not begun get
+    /// their outcome here, because Paho would report them only at destroy.
+    pub fn ended(&self, lost: LinkEvent) {
         let mut state = self.state();
         let event = match state.phase {
-            Phase::Connected => LinkEvent::Lost { status, reason: format!("the connection to {} {why}", self.address) },
+            Phase::Connected => lost,
             Phase::Closing => LinkEvent::Closed,
             Phase::Connecting | Phase::Over => return,
         };
@@ -290,8 +295,8 @@ impl Context {
         }
     }
 
-    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements to come. Unlike destroy, it may be asked
-    /// for inside a callback.
+    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements. Unlike destroy, this is allowed inside a
+    /// callback.
     ///
     /// # Safety
     /// The link is not destroyed before this returns, and the client's lock is held.
@@ -305,14 +310,14 @@ impl Context {
         };
         // SAFETY: the handle is valid, by the caller's promise; the options are copied.
         if unsafe { paho::MQTTAsync_disconnect(self.handle.0, &options) } != paho::MQTTASYNC_SUCCESS as c_int {
-            // The connection is gone already.
-            self.ended(Status::ENOS_ERR_NETWORK, format_args!("was closed"));
+            // The connection has ended already.
+            self.closed();
         }
     }
 
     pub fn message(&self, topic: &[u8], payload: &[u8], message: &paho::MQTTAsync_message) {
         let state = self.state();
-        // A broker has nothing to say before it has accepted the CONNECT.
+        // A broker must not send a message before it has accepted the CONNECT.
         if !matches!(state.phase, Phase::Connected | Phase::Closing) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What the link and the resolver leave for the loop. Its lock is a leaf: nothing is called while it is held.
+//! The queue from links and the resolver to the loop. Nothing is called while its lock is held.
 
 use super::sync::{Arc, Mutex, MutexGuard};
 use super::wake::Waker;
@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 
-/// Events that one [`Inbox::drain`] hands out at most, so that a flood does not starve the loop's timers.
+/// How many events one [`Inbox::drain`] returns at most, so that a flood does not starve the loop's timers.
 pub const DRAIN: usize = 256;
-/// Messages on a kept topic that wait in room of their own, and the payload bytes that each may have there.
+/// How many messages on a kept topic have places of their own, and how many payload bytes each may have there.
 pub const KEPT: usize = 8;
 pub const KEPT_BYTES: usize = 64 * 1024;
 
@@ -28,7 +28,7 @@ impl From<LinkEvent> for Arrival {
     }
 }
 
-/// How many messages may wait, and how many bytes of topic and payload they may hold together.
+/// How many messages may wait, and how many bytes their topics and payloads may have in total.
 #[derive(Clone, Copy, Debug)]
 pub struct InboxLimits {
     pub messages: usize,
@@ -39,16 +39,17 @@ pub struct InboxLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Welcome {
     Ordinary,
-    /// It is not to be crowded out by others.
+    /// Other messages must not push it out.
     Kept,
     /// It is dropped, and counted.
     Unwanted,
 }
 
-/// Decides that by the link's generation and the topic. Called as each message comes.
+/// Decides this from the link's generation and the topic, for each message when it comes.
 pub type Receive = Box<dyn Fn(u64, &[u8]) -> Welcome + Send + Sync>;
 
-/// A queue with room for every event of a link, and a limit on messages. What does not fit is dropped and counted.
+/// A queue with room for every event of a link, and a limit for messages. A message that does not fit is dropped and
+/// counted.
 pub struct Inbox {
     limits: InboxLimits,
     receive: Receive,
@@ -65,7 +66,7 @@ struct Queue {
     dropped: u64,
 }
 
-/// Which room an event takes up.
+/// Which places an event uses.
 #[derive(Clone, Copy, PartialEq)]
 enum Room {
     Free,
@@ -79,8 +80,8 @@ impl Inbox {
         Inbox { limits, receive, waker, queue: Mutex::default() }
     }
 
-    /// Puts an event at the end. A message over the limits is dropped and counted; one on a kept topic has
-    /// [`KEPT`] places of its own first. Other events always fit: the calls that cause them bound their number.
+    /// Adds an event at the end. A message over the limits is dropped and counted. A message on a kept topic uses one of
+    /// [`KEPT`] places of its own first. Other events always fit, because the calls that cause them limit their number.
     pub fn push(&self, generation: u64, arrival: impl Into<Arrival>) {
         let arrival = arrival.into();
         let welcome = match &arrival {
@@ -95,7 +96,7 @@ impl Inbox {
         &self.waker
     }
 
-    /// A message that is kept has room of its own, whatever the limits are; one that is too large for that has none.
+    /// How a message is received. One on a kept topic is unwanted if it is too large for the places of its own.
     pub(super) fn receive(&self, generation: u64, topic: &[u8], bytes: usize) -> Welcome {
         match (self.receive)(generation, topic) {
             Welcome::Kept if bytes > KEPT_BYTES => Welcome::Unwanted,
@@ -103,14 +104,14 @@ impl Inbox {
         }
     }
 
-    /// Counts a message that could not even be copied.
+    /// Counts a message that was dropped before it could be pushed.
     pub(super) fn count_dropped(&self) {
         self.lock().dropped += 1;
         self.waker.notify();
     }
 
-    /// Moves what waits, at most [`DRAIN`] events, to the end of `into`, in the order in which it came; wakes again
-    /// when some is left. Returns how many messages were dropped since the last call.
+    /// Moves at most [`DRAIN`] events to the end of `into`, in the order in which they came, and wakes again if some are
+    /// left. Returns how many messages were dropped since the last call.
     pub fn drain(&self, into: &mut impl Extend<(u64, Arrival)>) -> u64 {
         let mut queue = self.lock();
         for _ in 0..DRAIN {
@@ -127,7 +128,7 @@ impl Inbox {
         dropped
     }
 
-    /// Gives memory back, if nothing waits.
+    /// Frees memory if nothing waits.
     pub fn release(&self) {
         let mut queue = self.lock();
         if queue.events.is_empty() {

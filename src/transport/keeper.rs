@@ -1,12 +1,12 @@
-//! The keeper: one thread of the process that steps the links which nobody loops.
+//! The keeper: one thread of the process that steps the links whose loop does not run.
 //!
-//! It sleeps while every link has somebody in its loop. When a link has had nobody for a time, half a keep-alive (a
-//! callback takes long, or the host does not loop), the keeper steps it once. Until then nothing is read. If the step
-//! found something to do, the keeper keeps the link: it waits for the link's socket, reads into the inbox, acknowledges,
-//! and keeps the connection alive, until somebody is in the loop again. If the step found nothing, the keeper steps the
-//! link again after the same time. It never touches the session, and never calls the host.
+//! It sleeps while the loop of every link runs. If the loop of a link has not run for half a keep-alive (a callback takes
+//! long, or the host does not run the loop), the keeper steps the link once. Until then nothing is read. If the step found
+//! something to do, the keeper keeps the link: it waits for the link's socket, reads into the inbox, acknowledges, and
+//! keeps the connection alive, until the loop runs again. If the step found nothing, the keeper steps the link again after
+//! the same time. It never uses the session, and never calls the host.
 //!
-//! Whoever leaves a loop does not wake it: its timer is set, if it is not set to an earlier time already.
+//! A thread that leaves a loop does not wake the keeper. It sets the keeper's timer, unless that is set to an earlier time.
 
 use super::clock;
 use super::context::{Context, Standing};
@@ -25,20 +25,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A step may be in a TLS handshake, whose deepest call needs about 20 KiB.
 const STACK: usize = 64 * 1024;
-/// Packets of one link in a row.
+/// How many packets of one link it reads at once.
 const STEP: c_int = 64;
-/// What the timer is known by; links have other numbers.
+/// The number of the timer in the epoll. Links have other numbers.
 const TIMER: u64 = 0;
 const NOBODY: u64 = u64::MAX;
 const NEVER: u64 = u64::MAX;
-/// For [`Attendance::left_at`]: somebody is in the loop.
+/// For [`Attendance::left_at`]: a thread is in the loop.
 const PRESENT: u64 = 0;
 
-/// Whether somebody sees to a link.
+/// Whether the loop of a link runs.
 pub struct Attendance {
-    /// Since when nobody is in its loop, or [`PRESENT`].
+    /// Since when no thread is in its loop, or [`PRESENT`].
     left_at: AtomicU64,
-    /// How long that may be.
+    /// How long the loop may be empty before the keeper steps the link.
     patience_ms: u64,
     /// The keeper waits for its socket.
     kept: AtomicBool,
@@ -55,7 +55,7 @@ impl Attendance {
         }
     }
 
-    /// `true` when the keeper has to give the link back.
+    /// Returns whether the keeper has to give the link back.
     pub fn attend(&self) -> bool {
         self.left_at.store(PRESENT, Ordering::SeqCst);
         self.ever.store(true, Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl Attendance {
         self.ever.load(Ordering::Relaxed)
     }
 
-    /// When the keeper has to look; `None`: it need not.
+    /// When the keeper has to step the link; `None` while its loop runs.
     fn due(&self) -> Option<u64> {
         match self.left_at.load(Ordering::SeqCst) {
             PRESENT => None,
@@ -87,23 +87,23 @@ impl Attendance {
     }
 }
 
-/// A link's place with the keeper.
+/// The registration of a link with the keeper.
 pub struct Place(u64);
 
 struct Entry {
     number: u64,
     context: Arc<Context>,
     attendance: Arc<Attendance>,
-    /// What the keeper's epoll has of it.
+    /// How its socket is registered in the keeper's epoll.
     watched: Option<Interest>,
-    /// When the link wants its next step, while it is kept; when it is looked at next, otherwise.
+    /// When the link needs its next step, while it is kept; otherwise, when the keeper looks at it again.
     at: Option<u64>,
 }
 
 struct Keeper {
     epoll: OwnedFd,
     timer: OwnedFd,
-    /// What the timer is set to.
+    /// The time to which the timer is set.
     armed: AtomicU64,
     arming: Mutex<()>,
     links: Mutex<Links>,
@@ -118,7 +118,7 @@ struct Links {
 
 static KEEPER: OnceLock<Keeper> = OnceLock::new();
 
-/// Has the keeper look after a link.
+/// Registers a link with the keeper.
 pub fn enter(context: &Arc<Context>, attendance: &Arc<Attendance>) -> Result<Place> {
     let keeper = match KEEPER.get() {
         Some(keeper) => keeper,
@@ -150,18 +150,18 @@ impl Place {
         self.with(|keeper, entry| keeper.release(entry));
     }
 
-    /// A call has changed what the link waits for, perhaps.
+    /// A call may have changed what the link waits for.
     pub fn changed(&self) {
         self.with(|keeper, entry| {
             if entry.attendance.is_kept() {
-                // SAFETY: whoever calls borrows the link, and is in no callback of it.
+                // SAFETY: the caller borrows the link, and is in no callback of it.
                 let standing = unsafe { entry.context.standing() };
                 keeper.note(entry, standing, 0);
             }
         });
     }
 
-    /// Waits for a step that is under way; there is none afterwards.
+    /// Waits for the end of a step in progress. There is no other step afterwards.
     pub fn leave(&self) {
         let Some(keeper) = KEEPER.get() else { return };
         let mut links = keeper.links();
@@ -204,13 +204,13 @@ impl Keeper {
 
     fn run(&self) {
         loop {
-            // Not from the heap: a thread that sleeps is to have none of its own.
+            // Not on the heap, so that the sleeping thread has no heap memory of its own.
             let (mut room, mut ready) = ([MaybeUninit::uninit(); 64], [NOBODY; 64]);
-            // Signals are blocked on this thread; whatever an error is comes to an end.
+            // Signals are blocked on this thread. Any other error is temporary.
             let Ok((events, _)) = epoll::wait(&self.epoll, &mut room, None) else { continue };
             ready.iter_mut().zip(events).for_each(|(ready, event)| *ready = event.data.u64());
             if ready.contains(&TIMER) {
-                // Nothing to read (EAGAIN) is as good.
+                // If there is nothing to read (EAGAIN), the timer is cleared already.
                 let _ = rustix::io::read(&self.timer, &mut [0; size_of::<u64>()]);
                 self.armed.store(NEVER, Ordering::SeqCst);
             }
@@ -223,7 +223,7 @@ impl Keeper {
         }
     }
 
-    /// Steps a link, if that is the keeper's to do now. Leaves in the entry when to look again.
+    /// Steps a link if the keeper has to do that now. Notes in the entry when to look again.
     fn see_to(&self, entry: &mut Entry, ready: bool) {
         let now = clock::boottime_ms();
         let Some(due) = entry.attendance.due() else {
@@ -245,13 +245,13 @@ impl Keeper {
         let worked = self.step(entry, true, now);
         let is_attended = entry.attendance.due().is_none();
         if is_attended || !worked && entry.attendance.patience_ms > 0 {
-            // Whoever polls its descriptor will loop it when there is something.
+            // A host that polls the descriptor runs the loop when there is something to do.
             self.release(entry);
             entry.at = (!is_attended).then_some(now + entry.attendance.patience_ms);
         }
     }
 
-    /// Whether there was something to do.
+    /// Returns whether there was something to do.
     fn step(&self, entry: &mut Entry, ready: bool, now: u64) -> bool {
         // SAFETY: the link leaves its place, which waits for this, before it is destroyed; this is no callback.
         let standing = unsafe { entry.context.step(ready, STEP) };
@@ -268,16 +268,16 @@ impl Keeper {
         if entry.watched == standing.interest {
             return;
         }
-        // A link has one socket in its life, and when that is closed, it is out of the epoll as well.
+        // A link has one socket in its life. When the socket is closed, the epoll forgets it.
         let same = entry.watched.is_some();
         if let Some(Interest { fd, read, write }) = standing.interest {
             let mut events = epoll::EventFlags::empty();
             events.set(epoll::EventFlags::IN, read);
             events.set(epoll::EventFlags::OUT, write);
             let data = epoll::EventData::new_u64(entry.number);
-            // SAFETY: the link has this socket open, and it is the link's step, or a call of its owner's, that closes it.
+            // SAFETY: the link has this socket open. Only a step of the link, or a call of its owner, closes it.
             let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-            // It cannot fail but for memory or the user's limit on watches: then the deadlines are what is left.
+            // This fails only for lack of memory or at the user's limit of watches. Then only the deadlines remain.
             let _ = match same {
                 true => epoll::modify(&self.epoll, socket, data, events),
                 false => epoll::add(&self.epoll, socket, data, events),
@@ -294,7 +294,7 @@ impl Keeper {
 
     fn forget(&self, entry: &mut Entry) {
         if let Some(Interest { fd, .. }) = entry.watched.take() {
-            // If it were closed meanwhile, its number could be another link's.
+            // If it were closed in the meantime, its number might belong to another link.
             // SAFETY: the link is still in its place; a system call on numbers.
             unsafe {
                 entry.context.while_open(|| {
@@ -304,7 +304,7 @@ impl Keeper {
         }
     }
 
-    /// Sets the timer, if it is not set to an earlier time. Nobody is woken by that.
+    /// Sets the timer, unless it is set to an earlier time. This wakes no thread.
     fn alarm(&self, at: u64) {
         if at >= self.armed.load(Ordering::SeqCst) {
             return;
@@ -314,7 +314,7 @@ impl Keeper {
             return;
         }
         self.armed.store(at, Ordering::SeqCst);
-        // All zeros would switch the timer off.
+        // A time of 0 would switch the timer off.
         let at = at.max(1);
         let it_value =
             Timespec { tv_sec: (at / 1000).min(i32::MAX as u64) as i64, tv_nsec: (at % 1000 * 1_000_000) as _ };

@@ -1,69 +1,62 @@
-//! One CONNECT and the connection that comes of it, as one Paho object.
+//! One CONNECT and its connection, as one Paho object.
 
 use super::callbacks;
-use super::context::{Context, Handle};
+use super::context::Context;
+use super::convert::{check, check_qos, create, string, too_large, topic_filter, OVERHEAD, PACKET, STRING};
 use super::inbox::Inbox;
 use super::keeper::{self, Attendance};
 use super::tls::{Secured, Tls};
 use super::trace;
 use super::wake::Waker;
 use crate::error::{Error, Result, Status};
+use crate::protocol::topic::validate_publish_topic;
 pub use paho_engine::link::Traffic;
 use paho_engine::link::{self as wire, Settings};
 use paho_engine::{enos_paho_pump, enos_paho_set_link, sys as paho};
 use std::ffi::{c_int, c_void, CString};
 use std::net::SocketAddr;
-use std::ptr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Bytes that an MQTT string can have.
-const STRING: usize = 65_535;
-/// Bytes that an MQTT packet can have after its header.
-const PACKET: usize = 268_435_455;
-/// Bytes of these in a PUBLISH beside topic and payload: the topic's length and the packet id.
-const OVERHEAD: usize = 2 + 2;
 /// Bytes of the name of a network interface.
 const INTERFACE: usize = 15;
-/// Calls that may wait in Paho beside the messages in flight: subscriptions, QoS 0.
-const QUEUE: c_int = 128;
-/// What Paho's own connect timeout is longer than the one that its caller keeps.
+/// By how much Paho's own connect timeout is longer than the one that the caller keeps.
 const MARGIN_MS: u64 = 3_000;
-/// Packets that one step handles at most, so that a flood does not starve the loop: as many as it takes out then.
+/// How many packets one step handles at most, so that a flood does not starve the loop: as many as one drain returns.
 const STEP: c_int = super::inbox::DRAIN as c_int;
 /// Paho multiplies its timeout by 1000 in an int.
 const TIMEOUT_S: u64 = (c_int::MAX / 1000) as u64;
 
-/// What a link is made from. All of it is copied; Paho's copy of the password lives as long as the link.
+/// The options of a link. All of them are copied; Paho's copy of the password lives as long as the link.
 pub struct LinkOptions {
     /// Where the broker is.
     pub address: SocketAddr,
     pub client_id: String,
     pub username: String,
     pub password: Zeroizing<String>,
-    /// Seconds; 0 for none, and then a link that stands still is not noticed.
+    /// Seconds; 0 for none. Then a link that stands still is not noticed.
     pub keep_alive_s: u16,
-    /// How long the link may have nobody in its loop until the keeper sees to it; 0: the keeper does at once.
+    /// After how long without a thread in the loop the keeper steps the link; 0: at once.
     pub unattended_ms: u64,
-    /// The caller's timeout, which the caller keeps by dropping the link. Paho gets a longer one.
+    /// The caller's timeout. The caller drops the link when it is over; Paho gets a longer one.
     pub connect_timeout_ms: u64,
     /// QoS 1 messages without a PUBACK, at most; those beyond wait in Paho.
     pub inflight: u32,
-    /// Bytes of an inbound payload. A packet that cannot be within this closes the connection.
+    /// Bytes of an inbound payload. A packet that is certainly longer ends the connection.
     pub max_message: usize,
     /// Network interface to bind to (SO_BINDTODEVICE).
     pub interface: Option<String>,
-    /// TLS, or none. What it names is read when the link is opened.
+    /// TLS, or none. The files are read when the link is opened.
     pub tls: Option<Tls>,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
 }
 
-/// A connection to a broker, or the attempt at one. Every call returns without waiting for the network; every later
-/// happening is an event of the link's generation. Each token passed in has exactly one outcome, before the event that
-/// ends the link, unless the link is dropped first: then there is no event any more.
+/// A connection to a broker, or an attempt to connect. No call waits for the network; everything that happens later is an
+/// event with the link's generation. Each token has exactly one outcome, before the event that ends the link. If the link
+/// is dropped first, there is no event any more.
 ///
-/// It moves in [`step`](Self::step) only, and in the calls. Between [`attend`](Self::attend) and
+/// The link makes progress only in [`step`](Self::step) and in the calls. Between [`attend`](Self::attend) and
 /// [`leave`](Self::leave) the caller waits for its socket with the inbox's waker; otherwise the keeper steps it.
 pub struct Link {
     context: Arc<Context>,
@@ -80,45 +73,15 @@ impl Link {
         if options.password.len() > STRING {
             return Err(too_large("the password", STRING));
         }
-        let interface = options.interface.as_deref().map(|name| string("the interface", name)).transpose()?;
-        if interface.as_ref().is_some_and(|name| name.as_bytes().len() > INTERFACE) {
-            return Err(too_large("the name of the interface", INTERFACE));
-        }
         let inflight = c_int::try_from(options.inflight).unwrap_or(c_int::MAX).clamp(1, STRING as c_int);
 
-        let prepared = options.tls.as_ref().map(Secured::prepare).transpose()?;
-        let (secured, tls) = prepared.map_or((None, None), |(secured, tls)| (Some(secured), Some(tls)));
-        if let Some(secured) = &secured {
-            secured.warn();
-        }
-        let mut wire = wire::Link::new(Settings {
-            address: options.address,
-            interface,
-            tls,
-            keep_alive_s: options.keep_alive_s,
-            max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
-            observe: trace::packet,
-        });
-        wire.count_in(Arc::clone(&options.traffic));
+        let (secured, wire) = connection(options)?;
         let handle = create(&client_id, inflight)?;
         let context = Arc::new(Context::new(handle, options, secured, wire, generation, Arc::clone(inbox)));
         let attendance = Arc::new(Attendance::new(options.unattended_ms));
         let waker = Arc::clone(inbox.waker());
-        let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
-        let address = Arc::as_ptr(&context).cast_mut().cast();
-        // Before CONNECT goes out: a message may follow CONNACK at once.
-        // SAFETY: the context, and the connection in it, live until destroy has returned (see Drop, and below).
-        let set_up = check(
-            unsafe {
-                context.enter(|handle| {
-                    enos_paho_set_link(handle, &wire::table::TABLE, context.wire());
-                    paho::MQTTAsync_setCallbacks(handle, address, lost, message, None)
-                })
-            },
-            "the connection",
-        );
         // The keeper may step it from here on.
-        match set_up.and_then(|()| keeper::enter(&context, &attendance)) {
+        match set_up(&context).and_then(|()| keeper::enter(&context, &attendance)) {
             Ok(place) => {
                 let link = Link { context, attendance, waker, place };
                 link.connect(options, &username, inflight)?;
@@ -136,13 +99,13 @@ impl Link {
     fn connect(&self, options: &LinkOptions, username: &CString, inflight: c_int) -> Result<()> {
         let timeout_s = (options.connect_timeout_ms.saturating_add(MARGIN_MS) / 1000).min(TIMEOUT_S);
         let connect = paho::MQTTAsync_connectOptions {
-            // The link has it.
+            // The link does the keep-alive.
             keepAliveInterval: c_int::from(options.keep_alive_s),
             cleansession: 1,
             maxInflight: inflight,
             connectTimeout: timeout_s as c_int,
             username: username.as_ptr(),
-            // With its length, straight from the caller's: no copy of ours to wipe.
+            // Directly from the caller's memory, so that there is no further copy to wipe.
             binarypwd: paho::MQTTAsync_connectOptions__bindgen_ty_1 {
                 len: options.password.len() as c_int,
                 data: options.password.as_ptr().cast(),
@@ -154,7 +117,7 @@ impl Link {
             context: self.context(),
             ..Default::default()
         };
-        // SAFETY: Paho copies what the options point to, but the context, which outlives it; entered.
+        // SAFETY: Paho copies what the options point to, except for the context, which lives longer than it; entered.
         self.entered(|handle| unsafe {
             check(paho::MQTTAsync_connect(handle, &connect), "the connection").map(|()| enos_paho_pump(handle))
         })?;
@@ -162,26 +125,26 @@ impl Link {
         Ok(())
     }
 
-    /// Somebody is in the loop from here on, and waits with the waker.
+    /// A thread is in the loop from here on, and waits with the waker.
     pub fn attend(&self) {
         if self.attendance.attend() {
             self.place.take_back();
         }
     }
 
-    /// Nobody waits for the socket any more.
+    /// The thread leaves the loop, and does not wait for the socket any more.
     pub fn leave(&self) {
         self.attendance.leave();
     }
 
-    /// Does what is due, and reads if the socket may be ready. `true`: there may be more to read at once.
+    /// Does what is due, and reads if the socket may be ready. `true` if there may be more to read immediately.
     pub fn step(&self, ready: bool) -> bool {
         // SAFETY: the link is borrowed, and no callback has it.
         let standing = unsafe { self.context.step(ready, STEP) };
         standing.more
     }
 
-    /// Makes the waker wait for what the link waits for. Returns when to step again if nothing happens before.
+    /// Registers with the waker what the link waits for. Returns when to step again if nothing happens before.
     pub fn rest(&self) -> Option<u64> {
         // SAFETY: as above.
         let standing = unsafe { self.context.standing() };
@@ -191,10 +154,8 @@ impl Link {
 
     /// Publishes at QoS 0 or 1; not retained. The outcome is `Delivered` or `NotDelivered`.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8, token: u64) -> Result<()> {
+        validate_publish_topic(topic)?;
         let name = string("the topic", topic)?;
-        if topic.is_empty() || [b'+', b'#'].iter().any(|wildcard| topic.as_bytes().contains(wildcard)) {
-            return Err(Error::invalid("the topic to publish to is empty or has a wildcard (+ or #) in it"));
-        }
         let room = PACKET - OVERHEAD - topic.len();
         if payload.len() > room {
             return Err(too_large("the payload", room));
@@ -239,9 +200,9 @@ impl Link {
         })
     }
 
-    /// Begins an orderly end: what was accepted goes out first and has at most `linger_ms` to be answered, then
-    /// DISCONNECT follows, and `Closed`. Without a connection, `Closed` comes at once. A broker that does not read any
-    /// more can hold all of this up: the caller waits as long as it likes, and drops the link.
+    /// Begins an orderly end. What was accepted is sent first, and its answers have at most `linger_ms` to come. Then
+    /// DISCONNECT is sent, and `Closed` follows. Without a connection, `Closed` comes at once. A broker that does not read
+    /// any more can delay this without a limit: the caller keeps a timeout, and drops the link.
     pub fn disconnect(&self, linger_ms: u64) {
         if self.context.close() {
             // SAFETY: the link is borrowed; entered.
@@ -253,20 +214,20 @@ impl Link {
         }
     }
 
-    /// Where it connects to.
+    /// The address of the broker.
     pub fn address(&self) -> SocketAddr {
         self.context.address
     }
 
-    /// Whether the CONNECT packet, or a part of it, has gone out.
+    /// Whether the CONNECT, or a part of it, was sent.
     pub fn connect_sent(&self) -> bool {
         self.context.connect_sent()
     }
 
-    /// Drops the link, and says whether its CONNECT, or a part of it, has gone out by then.
+    /// Drops the link, and returns whether its CONNECT, or a part of it, was sent.
     pub fn end(self) -> bool {
         let context = Arc::clone(&self.context);
-        // The keeper may write at this very moment, and not after this.
+        // The keeper may be writing at this moment, but not after this.
         drop(self);
         context.connect_sent()
     }
@@ -278,7 +239,7 @@ impl Link {
         }
     }
 
-    /// A call of Paho's.
+    /// Calls Paho with the client's lock held.
     fn entered<R>(&self, call: impl FnOnce(paho::MQTTAsync) -> R) -> R {
         // SAFETY: the link is borrowed, and no callback has it.
         unsafe { self.context.enter(call) }
@@ -288,7 +249,7 @@ impl Link {
         Arc::as_ptr(&self.context).cast_mut().cast()
     }
 
-    /// Makes a call whose outcome comes later.
+    /// Makes a call whose outcome comes later. `filters` is the number of filters in a SUBSCRIBE, otherwise 0.
     fn call(
         &self,
         token: u64,
@@ -321,7 +282,7 @@ impl Link {
     }
 }
 
-/// Destroys Paho's object. A connection is closed with a DISCONNECT, a CONNECT under way is broken off; neither waits.
+/// Destroys Paho's object. A connection is closed with a DISCONNECT, and a CONNECT in progress is aborted; neither waits.
 impl Drop for Link {
     fn drop(&mut self) {
         self.context.mute();
@@ -329,85 +290,46 @@ impl Drop for Link {
         if self.attendance.was_attended() {
             self.waker.watch(self.context.generation, None);
         }
-        // SAFETY: the handle is valid, and this is no callback: no event owns a link. The keeper does not step it any
-        // more, so nobody else is in a call.
+        // SAFETY: the handle is valid, and this is not a callback, because no event owns a link. The keeper does not step
+        // it any more, so that no other thread is in a call.
         unsafe { paho::MQTTAsync_destroy(&mut self.context.handle.0.clone()) };
     }
 }
 
-/// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
-fn create(client_id: &CString, buffered: c_int) -> Result<Handle> {
-    let mut options = paho::MQTTAsync_createOptions {
-        sendWhileDisconnected: 0,
-        allowDisconnectedSendAtAnyTime: 0,
-        // Messages in flight count, too.
-        maxBufferedMessages: buffered.saturating_mul(2).saturating_add(QUEUE),
-        MQTTVersion: paho::MQTTVERSION_3_1_1 as c_int,
-        ..Default::default()
-    };
-    let mut handle = ptr::null_mut();
-    // SAFETY: the strings and the options live across the call, which copies them. The link knows the address.
+/// Makes the connection under Paho, which does nothing yet.
+fn connection(options: &LinkOptions) -> Result<(Option<Secured>, wire::Link)> {
+    let interface = options.interface.as_deref().map(|name| string("the interface", name)).transpose()?;
+    if interface.as_ref().is_some_and(|name| name.as_bytes().len() > INTERFACE) {
+        return Err(too_large("the name of the interface", INTERFACE));
+    }
+    let prepared = options.tls.as_ref().map(Secured::prepare).transpose()?;
+    let (secured, tls) = prepared.unzip();
+    if let Some(secured) = &secured {
+        secured.warn();
+    }
+    let mut wire = wire::Link::new(Settings {
+        address: options.address,
+        interface,
+        tls,
+        keep_alive_s: options.keep_alive_s,
+        max_packet: options.max_message.saturating_add(STRING + OVERHEAD),
+        observe: trace::packet,
+    });
+    wire.count_in(Arc::clone(&options.traffic));
+    Ok((secured, wire))
+}
+
+/// Gives Paho the connection and the callbacks. This comes before the CONNECT, because a message may follow the CONNACK
+/// at once.
+fn set_up(context: &Arc<Context>) -> Result<()> {
+    let (lost, message) = (Some(callbacks::on_lost as _), Some(callbacks::on_message as _));
+    let address = Arc::as_ptr(context).cast_mut().cast();
+    // SAFETY: the context, and the connection in it, live until destroy has returned (see `open` and `Drop`).
     let rc = unsafe {
-        paho::MQTTAsync_createWithOptions(
-            &mut handle,
-            c"tcp://link".as_ptr(),
-            client_id.as_ptr(),
-            paho::MQTTCLIENT_PERSISTENCE_NONE as c_int,
-            ptr::null_mut(),
-            &mut options,
-        )
+        context.enter(|handle| {
+            enos_paho_set_link(handle, &wire::table::TABLE, context.wire());
+            paho::MQTTAsync_setCallbacks(handle, address, lost, message, None)
+        })
     };
-    check(rc, "the connection").map(|()| Handle(handle))
+    check(rc, "the connection")
 }
-
-fn check_qos(qos: u8) -> Result<c_int> {
-    match qos {
-        0 | 1 => Ok(c_int::from(qos)),
-        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "EnOS has QoS 0 and 1, not 2")),
-        _ => Err(Error::invalid("the QoS is neither 0 nor 1")),
-    }
-}
-
-/// An MQTT string, as C has it.
-fn string(name: &str, text: &str) -> Result<CString> {
-    if text.len() > STRING {
-        return Err(too_large(name, STRING));
-    }
-    CString::new(text).map_err(|_| Error::invalid(format!("{name} has a NUL character in it")))
-}
-
-/// A filter that a broker takes; many end the connection over another.
-fn topic_filter(filter: &str) -> Result<CString> {
-    let mut levels = filter.split('/').rev();
-    let last = levels.next().unwrap_or_default();
-    let fits = |level: &str, wildcards: &[&str]| wildcards.contains(&level) || !level.contains(['+', '#']);
-    if filter.is_empty() || !fits(last, &["+", "#"]) || !levels.all(|level| fits(level, &["+"])) {
-        return Err(Error::invalid(
-            "the topic filter is empty, or has a + that is not a whole level, or a # that is not the whole last level",
-        ));
-    }
-    string("the topic filter", filter)
-}
-
-fn too_large(name: &str, limit: usize) -> Error {
-    Error::new(Status::ENOS_ERR_TOO_LARGE, format!("{name} is longer than {limit} bytes"))
-}
-
-fn check(rc: c_int, what: &str) -> Result<()> {
-    let error = match rc {
-        0 => return Ok(()),
-        paho::MQTTASYNC_DISCONNECTED => Error::new(Status::ENOS_ERR_STATE, "there is no connection to the broker"),
-        paho::MQTTASYNC_BAD_UTF8_STRING => {
-            Error::invalid(format!("{what}: a string has characters that MQTT does not allow"))
-        }
-        paho::MQTTASYNC_MAX_BUFFERED_MESSAGES | paho::MQTTASYNC_NO_MORE_MSGIDS => {
-            Error::new(Status::ENOS_ERR_QUEUE_FULL, "too many messages are under way; wait for an outcome")
-        }
-        NO_MEMORY => Error::new(Status::ENOS_ERR_NO_MEMORY, format!("there is no memory for {what}")),
-        _ => Error::new(Status::ENOS_ERR_STATE, format!("{what} cannot be made (Paho's code {rc})")),
-    };
-    Err(error)
-}
-
-/// Paho's code for a failed allocation, which its header does not name.
-const NO_MEMORY: c_int = -99;

@@ -1,18 +1,20 @@
-//! Paho: connect, publish, subscribe, inbound queue, wake-up. Knows nothing of EnOS.
+//! MQTT with Paho: connect, publish, subscribe, inbound queue, wake-up. Nothing here is specific to EnOS.
 //!
-//! A [`link::Link`] is one CONNECT. What it does later arrives in an [`inbox::Inbox`], whose [`wake::Waker`] is the
-//! one descriptor that a loop waits on. Nothing here waits for the network; whoever uses it keeps the time.
+//! A [`link::Link`] is one CONNECT and its connection. Its events go into an [`inbox::Inbox`]. The loop waits on one
+//! descriptor, that of the inbox's [`wake::Waker`]. Nothing here waits for the network, and the caller keeps the timeouts.
 //!
-//! A link moves when somebody steps it: the thread in its client's loop, or, while nobody is there, the
-//! [`keeper`]. No thread is a link's own.
+//! A link makes progress when a thread steps it: the thread in its client's loop, or, while there is none, the
+//! [`keeper`]. A link has no thread of its own.
 //!
-//! Locks, in the order in which they may be taken: the keeper's, a link's (Paho's lock of this client), its state, the
-//! inbox. Never the other way. No callback of the host's runs with one of them.
+//! Order of the locks: the keeper's, a link's (Paho's lock of this client), its state, the inbox. No callback of the host
+//! runs with one of them held.
 
 mod awake;
 mod callbacks;
 pub mod clock;
 mod context;
+mod convert;
+mod failure;
 pub mod inbox;
 mod keeper;
 pub mod link;

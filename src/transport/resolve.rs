@@ -1,4 +1,4 @@
-//! Name resolution that holds nobody up: the system's look-up waits, so it runs on a thread of a small pool.
+//! Name resolution that does not block the caller: the system's look-up waits, so it runs on a thread of a small pool.
 
 use super::inbox::{Arrival, Inbox};
 use super::thread;
@@ -10,23 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// getaddrinfo keeps answers and buffers of 64 KiB on the stack, and runs whatever modules the system's nsswitch.conf
-/// names. What is not touched costs nothing, unless the process locks its memory.
+/// names. Unused stack costs no memory, unless the process locks its memory.
 const STACK: usize = 256 * 1024;
-/// A name with more addresses than this is not tried out to the end anyway.
+/// How many addresses of a name are returned at most.
 const ADDRESSES: usize = 16;
-/// Threads at most; each ends when there is nothing more to look up.
+/// How many threads there are at most. Each ends when there is nothing more to look up.
 const THREADS: usize = 4;
-/// Of these, for names whose last look-up took long: a name server that is silent leaves the rest to other names.
+/// How many of them look up names whose last look-up took long, so that a silent name server leaves the rest to others.
 const SLOW_THREADS: usize = 3;
 const SLOW: Duration = Duration::from_secs(1);
-/// So many slow names are remembered.
+/// How many slow names are remembered.
 const REMEMBERED: usize = 32;
 
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Answer = Result<Vec<SocketAddr>, Error>;
 
-/// Looks up names for all clients of the process. Those who ask for the same name share one look-up: the system's
-/// cannot be cancelled, so one that hangs keeps its thread until it returns.
+/// Looks up names for all clients of the process. Clients that ask for the same name share one look-up. The system's
+/// look-up cannot be cancelled, so that one that hangs keeps its thread until it returns.
 #[derive(Clone)]
 pub struct Resolver(Arc<Pool>);
 
@@ -46,10 +46,10 @@ struct State {
 struct Job {
     host: String,
     port: u16,
-    /// A thread is at it.
+    /// A thread works on it.
     runs: bool,
     slow: bool,
-    /// Who waits for it, and with which generation.
+    /// The inboxes that wait for it, each with its generation.
     waiting: Vec<(u64, Arc<Inbox>)>,
 }
 
@@ -60,21 +60,21 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// Resolves as the system does; one pool for the process.
+    /// Resolves with the system's resolver. The process has one pool for it.
     pub fn new() -> Resolver {
         static SYSTEM: OnceLock<Resolver> = OnceLock::new();
         let system = |host: &str, port| Ok((host, port).to_socket_addrs()?.collect());
         SYSTEM.get_or_init(|| Resolver::with(system)).clone()
     }
 
-    /// Resolves with a function of the caller's, which may block; a pool of its own.
+    /// Resolves with a function of the caller's, which may block, in a pool of its own.
     pub fn with(lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Resolver {
         Resolver(Arc::new(Pool { lookup: Box::new(lookup), state: Mutex::default() }))
     }
 
-    /// Begins; the answer is a [`Arrival::Resolved`] of this `generation`: at once for an IP address (v6 without
-    /// brackets), later and from another thread for a name. Whoever asks keeps the time; asking again takes the place
-    /// of what the same inbox has asked for before.
+    /// Begins a look-up. The answer is an [`Arrival::Resolved`] of this `generation`: at once for an IP address (v6 without
+    /// brackets), later and from another thread for a name. The caller keeps the timeout. A new request replaces an earlier
+    /// one of the same inbox.
     pub fn start(&self, host: &str, port: u16, generation: u64, inbox: &Arc<Inbox>) {
         if let Ok(address) = host.parse::<IpAddr>() {
             inbox.push(generation, Arrival::Resolved(Ok(vec![SocketAddr::new(address, port)])));
@@ -103,7 +103,7 @@ impl Resolver {
         if let Err(e) = thread::spawn("enos-resolve", STACK, move || pool.run()) {
             let mut state = self.0.state();
             state.threads -= 1;
-            // Without a thread at all nobody would ever come to it.
+            // Without any thread, the jobs would never be done.
             if state.threads == 0 {
                 for job in std::mem::take(&mut state.jobs) {
                     let words = format!("{} cannot be looked up: {e}", job.host);
@@ -170,7 +170,7 @@ impl Pool {
         }
     }
 
-    /// A panic of a look-up must not leave its name for ever under way.
+    /// After a panic of a look-up, its name must not stay in progress for ever.
     fn answer(&self, host: &str, port: u16) -> Answer {
         let failed = |words: String| Err(Error::new(Status::ENOS_ERR_NETWORK, words));
         match crate::panic::catch(|| (self.lookup)(host, port)) {

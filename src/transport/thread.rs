@@ -1,21 +1,22 @@
-//! Threads of the library's own: named, with a small stack, deaf to the host's signals.
+//! The library's own threads: named, with a small stack, and with the host's signals blocked.
 
 use crate::error::{Error, Result, Status};
 use crate::panic;
 use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle};
 
-/// Signals of a fault of the thread's own. Blocked, they would end the process without a word to the host's crash
-/// handler.
+/// Signals that a fault of the thread itself raises. If they were blocked, the process would end without a call of the
+/// host's crash handler.
 const FAULTS: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP];
 
-/// Starts a thread with all signals but [`FAULTS`] blocked, so that a handler of the host's never runs on it. Dropping the handle
-/// detaches it. A panic of `f` ends the thread, and is told to the log. The kernel keeps 15 bytes of `name`; `stack` is in bytes.
+/// Starts a thread with all signals except for [`FAULTS`] blocked, so that no handler of the host runs on it. Dropping the
+/// handle detaches the thread. A panic of `f` ends the thread and is logged. The kernel keeps 15 bytes of `name`; `stack`
+/// is in bytes.
 pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let builder = Builder::new().name(name.to_owned()).stack_size(stack);
     let body = move || {
-        // It has told the log already.
+        // A panic is in the log already.
         let _ = panic::catch(f);
     };
     with_signals_blocked(|| builder.spawn(body)).map_err(|e| {
@@ -24,18 +25,19 @@ pub fn spawn(name: &str, stack: usize, f: impl FnOnce() + Send + 'static) -> Res
     })
 }
 
-/// Runs `f` with all signals of this thread but [`FAULTS`] blocked: the threads that it starts inherit that.
+/// Runs `f` with all signals of this thread except for [`FAULTS`] blocked. The threads that it starts inherit that.
 fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the set is the one that pthread_sigmask wrote; the old mask is not asked for.
+            // SAFETY: the set is the one that pthread_sigmask wrote; the old mask is not requested.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
         }
     }
     let mut all = MaybeUninit::uninit();
     let mut old = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises `all`, sigdelset takes signals that exist; pthread_sigmask, which with these arguments cannot fail, initialises `old`.
+    // SAFETY: sigfillset initialises `all`, sigdelset takes signals that exist, and pthread_sigmask, which cannot fail with
+    // these arguments, initialises `old`.
     let _restore = unsafe {
         libc::sigfillset(all.as_mut_ptr());
         for fault in FAULTS {
@@ -54,13 +56,13 @@ extern "C" {
 /// PTHREAD_CANCEL_DISABLE.
 const CANCEL_DISABLE: libc::c_int = 1;
 
-/// Runs `f` with the cancellation of this thread put off: cancelled in the middle, it would leave locks behind. A
-/// thread that was cancelled meanwhile ends at its first cancellation point afterwards.
+/// Runs `f` with the cancellation of this thread disabled, because a cancelled thread would leave locks behind. If the
+/// thread is cancelled during the call, it ends at its first cancellation point afterwards.
 pub fn without_cancellation<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(libc::c_int);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the state is the one that this function wrote before; the old one is not asked for.
+            // SAFETY: the state is the one that this function wrote before; the old one is not requested.
             unsafe { pthread_setcancelstate(self.0, std::ptr::null_mut()) };
         }
     }

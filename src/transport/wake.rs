@@ -1,4 +1,4 @@
-//! One epoll descriptor for the host's own loop: an eventfd that says "there is work", a timer, and the link's socket.
+//! One epoll descriptor for the host's own loop. It contains an eventfd for work, a timer, and the link's socket.
 
 use super::awake::Awake;
 use super::clock;
@@ -15,12 +15,12 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What [`Waker::set_deadline`] keeps for no deadline: later than any.
+/// The value of a deadline that is never due.
 const NEVER: u64 = u64::MAX;
-/// A deadline may be so much too early: that saves a system call for each message that moves it on a little.
+/// How much too early a deadline may be. This saves a system call for each message that moves the deadline a little.
 const EARLY_MS: u64 = 1000;
 
-/// What was found to be ready; also what the descriptors are known by.
+/// What was found to be ready. These are also the numbers of the descriptors in the epoll.
 const EVENT: u8 = 1;
 const TIMER: u8 = 2;
 const SOCKET: u8 = 4;
@@ -34,14 +34,14 @@ pub struct Waker {
     awake: Awake,
     /// The event may have been set.
     woken: AtomicBool,
-    /// When to be due.
+    /// When the waker is due, in milliseconds of [`clock::boottime_ms`].
     deadline: AtomicU64,
-    /// The host waits for the descriptor by itself, so the timer has to be set: that is a system call, and a slow one on
-    /// a virtual machine. A wait of our own needs no timer.
+    /// The host polls the descriptor itself, so that the timer has to be set. That is a system call, and a slow one on a
+    /// virtual machine. A wait of our own needs no timer.
     polled: AtomicBool,
-    /// What the last wait has found; [`ALL`] if nobody looked.
+    /// What the last wait has found; [`ALL`] if there was none.
     ready: AtomicU8,
-    /// The socket that the epoll has, and which link's it is.
+    /// The socket in the epoll, and the number of its link.
     watched: Mutex<Option<(u64, Interest)>>,
 }
 
@@ -68,11 +68,12 @@ impl Waker {
         new().map_err(|e| Error::new(Status::ENOS_ERR_NO_MEMORY, format!("the loop's descriptors cannot be made: {e}")))
     }
 
-    /// Ends the wait that runs, or else the next one. Safe in a signal handler: one write, and errno as it was.
+    /// Ends the present wait, or the next one if there is none. Safe in a signal handler: it is one write, and errno is
+    /// restored.
     pub fn wake(&self) {
         self.woken.store(true, Ordering::SeqCst);
-        // SAFETY: errno is this thread's own; the buffer is 8 bytes. That the counter is full (EAGAIN) means that a
-        // wake-up is under way already, which is all that is wanted.
+        // SAFETY: errno is this thread's own; the buffer is 8 bytes. If the counter is full (EAGAIN), there is a wake-up
+        // already.
         unsafe {
             let errno = libc::__errno_location();
             let before = *errno;
@@ -81,24 +82,24 @@ impl Waker {
         }
     }
 
-    /// Says that there is work. Wakes who waits, unless the loop is about to look for work anyway: a write for each
-    /// message is a good part of what a message costs.
+    /// Reports work. Wakes the waiting thread, unless the loop is about to look for work anyway: a write for each message
+    /// would be a large part of the cost of a message.
     pub fn notify(&self) {
         if self.awake.notify() {
             self.wake();
         }
     }
 
-    /// From here on [`notify`](Self::notify) wakes again. Rest first, then look for work that is left.
+    /// From here on [`notify`](Self::notify) wakes again. Call this first, then look for remaining work.
     pub fn rest(&self) {
         self.awake.rest();
     }
 
-    /// The descriptor to poll: readable after [`wake`](Self::wake) or from the deadline on, until
-    /// [`clear`](Self::clear). It stays the waker's.
+    /// The descriptor to poll. It is readable after [`wake`](Self::wake) or from the deadline on, until
+    /// [`clear`](Self::clear). The waker owns it.
     pub fn fd(&self) -> RawFd {
         if !self.polled.swap(true, Ordering::SeqCst) {
-            // Another thread may be in the loop, and set a deadline meanwhile: the last one counts.
+            // Another thread may be in the loop and set a deadline in the meantime. The last one counts.
             let mut at = self.deadline.load(Ordering::SeqCst);
             loop {
                 self.set_timer(at);
@@ -107,7 +108,7 @@ impl Waker {
                     other => at = other,
                 }
             }
-            // The host waits from here on, for good.
+            // The host counts as waiting from here on.
             if self.awake.wait() {
                 self.wake();
             }
@@ -115,10 +116,10 @@ impl Waker {
         self.epoll.as_raw_fd()
     }
 
-    /// When to be due, in milliseconds of [`clock::boottime_ms`]; a time that has passed is due at once, `None` never.
-    /// Replaces the deadline before it, but for one that is still to come and a second earlier at most: that makes a
-    /// wake-up too many now and then, and not a system call for each message whose own deadline is a little later. For
-    /// the thread in the loop alone.
+    /// Sets the deadline, in milliseconds of [`clock::boottime_ms`]. A time in the past is due at once, `None` is never due.
+    /// It replaces the deadline before it, unless that is in the future and earlier by a second at most. This causes an
+    /// unneeded wake-up now and then, but saves a system call for each message whose own deadline is a little later. Only
+    /// the thread in the loop calls this.
     pub fn set_deadline(&self, at_ms: Option<u64>) {
         let before = self.deadline.load(Ordering::SeqCst);
         let wanted = at_ms.unwrap_or(NEVER);
@@ -132,9 +133,9 @@ impl Waker {
     }
 
     fn set_timer(&self, at: u64) {
-        // All zeros switch the timer off.
+        // A time of 0 switches the timer off.
         let at = if at == NEVER { 0 } else { at.max(1) };
-        // 68 years of uptime at most: what also fits a kernel of 32 bits.
+        // At most 68 years of uptime, which also fits a 32-bit kernel.
         let tv_sec = (at / 1000).min(i32::MAX as u64) as i64;
         let it_value = Timespec { tv_sec, tv_nsec: (at % 1000 * 1_000_000) as _ };
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -142,8 +143,8 @@ impl Waker {
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval, it_value });
     }
 
-    /// Waits for a wake-up or the deadline, at most `timeout_ms` (`None`: as long as it takes). `false` when the time
-    /// was over or a signal came. For one thread at a time.
+    /// Waits for a wake-up or the deadline, for at most `timeout_ms` (`None`: without a limit). `false` after the timeout or
+    /// a signal. One thread at a time may call this.
     pub fn wait(&self, timeout_ms: Option<u64>) -> Result<bool> {
         self.ready.store(TIMER | SOCKET, Ordering::Relaxed);
         let waited = if self.awake.wait() { Ok(true) } else { self.sleep(timeout_ms) };
@@ -151,12 +152,12 @@ impl Waker {
         waited
     }
 
-    /// The wait, when there is no work yet.
+    /// Waits if there is no work yet.
     fn sleep(&self, timeout_ms: Option<u64>) -> Result<bool> {
         let deadline = self.deadline.load(Ordering::SeqCst);
         let left = deadline.saturating_sub(clock::boottime_ms());
         let due = deadline != NEVER && timeout_ms.is_none_or(|ms| left <= ms);
-        // No longer than epoll_wait() can: the call for longer ones is not in older kernels.
+        // No longer than epoll_wait() can wait. Older kernels have no call for longer waits.
         let timeout = if due { Some(left) } else { timeout_ms }.map(|ms| {
             let ms = ms.min(c_int::MAX as u64);
             Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ }
@@ -166,7 +167,7 @@ impl Waker {
             Ok((ready, _)) => {
                 let found = ready.iter().fold(0, |found, event| found | event.data.u64() as u8);
                 self.ready.store(found, Ordering::Relaxed);
-                // The wait may have ended a moment early.
+                // The wait may have ended slightly early.
                 Ok(found != 0 || due && deadline <= clock::boottime_ms())
             }
             Err(Errno::INTR) => Ok(false),
@@ -174,14 +175,14 @@ impl Waker {
         }
     }
 
-    /// Takes back the wake-ups so far, and a deadline that has come; one still to come stays. Clear first, then look
-    /// for work: what is pushed in between is seen then, or wakes again. [`notify`](Self::notify) does not wake from
-    /// here to [`rest`](Self::rest).
+    /// Clears the wake-ups so far, and a deadline that has passed; a later one stays. Call this first, then look for work:
+    /// work that comes in between is seen then, or wakes again. [`notify`](Self::notify) does not wake from here to
+    /// [`rest`](Self::rest).
     pub fn clear(&self) {
         self.awake.rouse();
         let ready = self.ready.load(Ordering::Relaxed);
         let clear = |fd| {
-            // Nothing to read (EAGAIN) is as good.
+            // If there is nothing to read (EAGAIN), it is clear already.
             let _ = rustix::io::read(fd, &mut [0; size_of::<u64>()]);
         };
         if self.woken.swap(false, Ordering::SeqCst) || ready & EVENT != 0 {
@@ -196,12 +197,12 @@ impl Waker {
         self.ready.store(ready | EVENT | TIMER, Ordering::Relaxed);
     }
 
-    /// Whether the socket may be ready, as the last wait has found it.
+    /// Whether the socket may be ready, by the result of the last wait.
     pub fn is_socket_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed) & SOCKET != 0
     }
 
-    /// Has the wait end when the socket of a link is ready, in place of the one before it; `None`: of no link.
+    /// From now on a wait ends when the socket of this link is ready. This replaces the socket before it; `None`: no socket.
     pub fn watch(&self, link: u64, interest: Option<Interest>) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = interest.map(|interest| (link, interest));
@@ -210,7 +211,7 @@ impl Waker {
         }
         let same = matches!((&*watched, &wanted), (Some((before, old)), Some((now, new))) if before == now && old.fd == new.fd);
         if let (false, Some((_, old))) = (same, &*watched) {
-            // It may be closed, and out of the epoll with that: then this fails.
+            // If it is closed, the epoll has forgotten it, and this fails.
             // SAFETY: a system call on numbers.
             unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, old.fd, ptr::null_mut()) };
         }
@@ -219,9 +220,9 @@ impl Waker {
             events.set(epoll::EventFlags::IN, read);
             events.set(epoll::EventFlags::OUT, write);
             let data = epoll::EventData::new_u64(SOCKET.into());
-            // SAFETY: the link has this socket open: its owner calls, which is the one to close it.
+            // SAFETY: the link has this socket open. Its owner, which is the caller, is the one that closes it.
             let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-            // It cannot fail but for memory or the user's limit on watches: then the timer still brings the loop here.
+            // This fails only for lack of memory or at the user's limit of watches. Then the timer still ends the wait.
             let _ = match same {
                 true => epoll::modify(&self.epoll, socket, data, events),
                 false => epoll::add(&self.epoll, socket, data, events),

@@ -1,6 +1,7 @@
 //! The programs in tests/c with the libenos.so of this test run, normally and under valgrind.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::thread;
 
 use support::broker::Peer;
@@ -36,6 +37,29 @@ fn runs_and_leaks_nothing(source: &str, compilers: Vec<&str>, standards: &[&str]
 #[test]
 fn the_boundary_from_c() {
     runs_and_leaks_nothing("test_boundary.c", c_compilers(), &["c99"]);
+}
+
+/// In locales with other decimal points, digits and letters: what is written and read is the same.
+#[test]
+fn values_from_c() {
+    let workshop = Workshop::new();
+    let locales = ["de_DE", "fa_IR"].map(|language| (language, workshop.path().join(language)));
+    for (language, path) in &locales {
+        succeed(Command::new("localedef").args(["-i", language, "-f", "UTF-8"]).arg(path));
+    }
+    let in_locales = |mut command: Command| {
+        command.args(locales.iter().map(|(language, _)| language)).env("LOCPATH", workshop.path());
+        command
+    };
+    let programs =
+        c_compilers().into_iter().map(|compiler| workshop.build(compiler, "c99", &test_source("test_values.c")));
+    let programs: Vec<_> = programs.collect();
+    for program in &programs {
+        passed(&succeed(&mut in_locales(workshop.command(program))));
+    }
+    if let Some(command) = workshop.valgrind(programs.into_iter().next().unwrap()) {
+        passed(&quiet(&mut in_locales(command), ""));
+    }
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn golden() -> Vec<Golden> {
         golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], pending(&pending_secrets())),
         golden!("record-v1-sign.bin", Role::Sign, plain, sign.encode()),
         golden!("record-v1-budget.bin", Role::Budget, plain, budget.encode().unwrap()),
-        golden!("record-v1-outbox.bin", Role::Outbox(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),
-        golden!("record-v1-empty.bin", Role::Outbox(0), ["p", "d"], Zeroizing::new(Vec::new())),
+        golden!("record-v1-outbox.bin", Role::Page(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),
+        golden!("record-v1-empty.bin", Role::Page(0), ["p", "d"], Zeroizing::new(Vec::new())),
     ]
 }
 
@@ -193,12 +193,12 @@ fn a_record_says_whose_it_is_and_what() {
 
 #[test]
 fn a_record_is_at_most_as_long_as_a_value() {
-    let empty = encode(Role::Outbox(1), PRODUCT_KEY, DEVICE_KEY, &[]).unwrap().len();
+    let empty = encode(Role::Page(1), PRODUCT_KEY, DEVICE_KEY, &[]).unwrap().len();
     let largest = vec![1; 64 * 1024 - empty];
-    let record = encode(Role::Outbox(1), PRODUCT_KEY, DEVICE_KEY, &largest).unwrap();
-    assert_eq!(decode(Role::Outbox(1), PRODUCT_KEY, DEVICE_KEY, &record), Ok(&largest[..]));
+    let record = encode(Role::Page(1), PRODUCT_KEY, DEVICE_KEY, &largest).unwrap();
+    assert_eq!(decode(Role::Page(1), PRODUCT_KEY, DEVICE_KEY, &record), Ok(&largest[..]));
     let too_large = [largest.as_slice(), &[1]].concat();
-    let error = encode(Role::Outbox(1), PRODUCT_KEY, DEVICE_KEY, &too_large).unwrap_err();
+    let error = encode(Role::Page(1), PRODUCT_KEY, DEVICE_KEY, &too_large).unwrap_err();
     assert_eq!(error.status, Status::ENOS_ERR_TOO_LARGE);
     let long_key = "k".repeat(70_000);
     assert_eq!(encode(Role::Sign, &long_key, DEVICE_KEY, &[]).unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);
@@ -208,7 +208,7 @@ fn a_record_is_at_most_as_long_as_a_value() {
 fn keys_are_what_the_header_promises() {
     let store = Store::new();
     let records = records(&store);
-    let roles = [Role::Secrets(0), Role::Secrets(1), Role::Sign, Role::Budget, Role::Outbox(17)];
+    let roles = [Role::Secrets(0), Role::Secrets(1), Role::Sign, Role::Budget, Role::Page(17)];
     for role in roles {
         records.store_verified(role, b"data").unwrap();
     }

@@ -15,9 +15,9 @@ pub enum Fault {
     Closed,
     /// The system's error, and what was done when it came.
     System { doing: &'static str, error: io::Error },
-    /// No byte moved in this direction for so many seconds.
+    /// No byte has moved in this direction for this many seconds.
     Still { direction: Direction, seconds: u64 },
-    /// What came is not MQTT, or not what a broker may send.
+    /// The broker sent something that is not MQTT, or that it must not send.
     Protocol(String),
     /// A packet is longer than the limit.
     TooLarge { length: usize, limit: usize },
@@ -27,7 +27,7 @@ pub enum Fault {
     Memory,
 }
 
-/// What OpenSSL said of the call that failed.
+/// What OpenSSL reported about the call that failed.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFault {
     /// Of `SSL_get_error`.

@@ -1,4 +1,4 @@
-//! What has come: bytes, and the packets in them.
+//! What was received: bytes, and the packets in them.
 
 use crate::fault::Fault;
 use crate::output::grow;
@@ -6,7 +6,7 @@ use crate::stream::{Moved, Need, Stream};
 use std::ops::Range;
 use zeroize::Zeroize;
 
-/// What is asked for at once, and held for a connection that has a part of a packet.
+/// How many bytes are read at once, and how large the buffer for a part of a packet is at first.
 const CHUNK: usize = 4 * 1024;
 
 const CONNACK: u8 = 2;
@@ -15,25 +15,25 @@ const PUBLISH: u8 = 3;
 #[derive(Default)]
 pub struct Input {
     buffer: Vec<u8>,
-    /// The packets that are not taken yet stand in `start..end`; behind `end` there is room.
+    /// `start..end` are the packets that were not taken yet; the rest is free.
     start: usize,
     end: usize,
-    /// Bytes of the packet that was handed out last; they go when the next one is asked for.
+    /// The size of the packet that was returned last. It is removed when the next one is requested.
     taken: usize,
-    /// The socket had nothing more. Until it is ready again it is not asked.
+    /// The socket had nothing more. It is not read until it is ready again.
     drained: bool,
     /// What a read waits for.
     pub need: Option<Need>,
 }
 
-/// One packet: its first byte, and where the rest stands.
+/// One packet: its first byte, and where the rest is.
 pub struct Packet {
     pub header: u8,
     body: Range<usize>,
 }
 
 enum Frame {
-    /// How many bytes the packet has at least.
+    /// The number of bytes that the packet has at least.
     Part(usize),
     Whole {
         header: usize,
@@ -42,18 +42,18 @@ enum Frame {
 }
 
 impl Input {
-    /// The socket may have something.
+    /// The socket may have something to read.
     pub fn ready(&mut self) {
         self.drained = false;
         self.need = None;
     }
 
-    /// Whether a part of a packet is there, and the rest has to come.
+    /// Whether a part of a packet has come, and the rest has not.
     pub fn is_partial(&self) -> bool {
         self.end - self.start > self.taken
     }
 
-    /// The next packet; `None`: it has not come yet.
+    /// The next packet. `None` if it has not come yet.
     pub fn next(&mut self, stream: &mut Stream, limit: usize, connack: bool) -> Result<Option<Packet>, Fault> {
         self.drop_taken();
         loop {
@@ -85,17 +85,17 @@ impl Input {
         }
     }
 
-    /// The body of the packet that was handed out last.
+    /// The body of the packet that was returned last.
     pub fn body(&mut self, packet: &Packet) -> &mut [u8] {
         &mut self.buffer[packet.body.clone()]
     }
 
-    /// The packet that was handed out last, with its header.
+    /// The packet that was returned last, with its header.
     pub fn last(&self) -> &[u8] {
         &self.buffer[self.start..self.start + self.taken]
     }
 
-    /// Gives memory back when nothing stands in it.
+    /// Frees the memory if it is empty.
     pub fn release(&mut self) {
         self.drop_taken();
         if self.start == self.end {
@@ -104,7 +104,7 @@ impl Input {
         }
     }
 
-    /// What was read is wiped: it may be a secret.
+    /// Removes the last packet, and wipes it, because it may be a secret.
     fn drop_taken(&mut self) {
         self.buffer[self.start..self.start + self.taken].zeroize();
         self.start += std::mem::take(&mut self.taken);
@@ -113,8 +113,8 @@ impl Input {
         }
     }
 
-    /// Room behind what is there. A packet gets more memory as it comes, at most twice what has come: a header alone
-    /// could announce 256 MB.
+    /// Makes room for more bytes. The memory for a packet grows as it arrives, to at most twice what has come, because a
+    /// header alone can announce 256 MB.
     fn make_room(&mut self, wanted: usize) -> Result<(), Fault> {
         let held = self.end - self.start;
         if self.start > 0 && self.end == self.buffer.len() {
@@ -137,7 +137,7 @@ impl Drop for Input {
     }
 }
 
-/// Looks at the beginning of a packet. What a broker may not send is told as soon as it can be seen.
+/// Reads the beginning of a packet. A packet that a broker must not send is an error as soon as that is visible.
 fn frame(bytes: &[u8], limit: usize, connack: bool) -> Result<Frame, Fault> {
     let Some(&first) = bytes.first() else { return Ok(Frame::Part(2)) };
     check(first, connack)?;

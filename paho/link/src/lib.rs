@@ -1,11 +1,11 @@
 //! The connection under Paho: one [`Link`] for each client, in place of Paho's own sockets and TLS.
 //!
-//! A link never waits. Whoever owns it calls it when its descriptor is ready ([`Link::interest`]) or its time has come
-//! ([`Link::deadline`]). It owns everything that it reads and writes: what the kernel has not taken yet, and what has
-//! come of a packet. Both directions go on by themselves, and each is watched: see [`watch`].
+//! A link never waits. Its owner calls it when its descriptor is ready ([`Link::interest`]) or its deadline has passed
+//! ([`Link::deadline`]). It owns everything that it reads and writes: the output that the kernel has not accepted yet, and
+//! the part of a packet that has come. The two directions are independent, and each is watched: see [`watch`].
 //!
-//! Paho's C code calls a link through a table of functions ([`table`]), because a shared library would export functions
-//! with C names.
+//! Paho's C code calls a link through a table of functions ([`table`]), because functions with C names would be exported
+//! from a shared library.
 
 mod fault;
 mod input;
@@ -32,7 +32,7 @@ pub struct Interest {
     pub write: bool,
 }
 
-/// Milliseconds since the system booted, with the time that it was suspended.
+/// Milliseconds since the system booted, including the time that it was suspended.
 pub fn now_ms() -> u64 {
     let mut now = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: `now` is writable and as large as the call needs; all zeros, which the call leaves when it fails, is a

@@ -1,4 +1,4 @@
-//! A connection from its first call to its end.
+//! One connection, from the first call to its end.
 
 use crate::fault::{Direction, Fault};
 use crate::input::{Input, Packet};
@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
-/// TLS as the application wants it, checks included; used for one connection.
+/// OpenSSL's object for one connection, with the checks that the application wants.
 #[cfg(feature = "tls")]
 pub struct Tls(pub openssl::ssl::Ssl);
-/// There is none in this build.
+/// This build has no TLS.
 #[cfg(not(feature = "tls"))]
 pub enum Tls {}
 
@@ -36,7 +36,7 @@ pub struct Settings {
 /// Is called with each packet when it is handed over to be sent, and when it has come. The pieces are the whole packet.
 pub type Observer = fn(Direction, &[&[u8]]);
 
-/// Bytes that have moved, over as many connections as count there.
+/// Counts bytes, for any number of connections.
 #[derive(Debug, Default)]
 pub struct Traffic {
     sent: AtomicU64,
@@ -44,7 +44,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Bytes that the kernel has taken, and bytes that have come.
+    /// How many bytes the kernel has accepted, and how many were received.
     pub fn read(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
     }
@@ -78,7 +78,7 @@ enum State {
     Over,
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     Done,
@@ -118,12 +118,12 @@ impl Link {
         }
     }
 
-    /// Counts its bytes there.
+    /// Counts its bytes in this object.
     pub fn count_in(&mut self, traffic: Arc<Traffic>) {
         self.traffic = traffic;
     }
 
-    /// Becomes true when the kernel has taken a part of the first packet.
+    /// Becomes true when the kernel has accepted a part of the first packet.
     pub fn sent(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.sent)
     }
@@ -137,12 +137,12 @@ impl Link {
         self.settings.max_packet = bytes;
     }
 
-    /// Packets that can wait are sent together, until [`flush`](Self::flush).
+    /// If on, packets that may wait are sent together at the next [`flush`](Self::flush).
     pub fn cork(&mut self, on: bool) {
         self.output.cork = on;
     }
 
-    /// Begins a turn. `ready`: the descriptor may have something.
+    /// Begins a step. `ready`: the descriptor may have something to read.
     pub fn begin(&mut self, ready: bool) {
         self.now = now_ms();
         if ready {
@@ -150,7 +150,7 @@ impl Link {
         }
     }
 
-    /// Begins to connect, or goes on with it, TLS included.
+    /// Begins to connect or continues it, including TLS.
     pub fn connect(&mut self) -> Progress {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
@@ -196,7 +196,7 @@ impl Link {
         }
     }
 
-    /// The next packet that has come.
+    /// The next packet, if one has come.
     pub fn packet(&mut self) -> Result<Option<Packet>, Lost> {
         if self.output.is_crowded() {
             return Ok(None);
@@ -224,12 +224,12 @@ impl Link {
         }
     }
 
-    /// What a packet holds, until the next one is asked for.
+    /// The body of a packet, until the next packet is requested.
     pub fn body(&mut self, packet: &Packet) -> &mut [u8] {
         self.input.body(packet)
     }
 
-    /// Takes a packet to send. It is sent, or the link holds what is left of it.
+    /// Takes a packet to send. The link keeps what cannot be sent at once.
     pub fn put(&mut self, parts: &[&[u8]]) -> Progress {
         if parts.iter().find_map(|part| part.first()) == Some(&0xc0) {
             self.watch.pinged();
@@ -240,7 +240,7 @@ impl Link {
         self.write(|output, stream| output.put(stream, parts))
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends as much as possible of what waits.
     pub fn flush(&mut self) -> Progress {
         match self.output.is_empty() {
             true => Progress::Done,
@@ -248,12 +248,12 @@ impl Link {
         }
     }
 
-    /// Whether there is room for more.
+    /// Whether the kernel accepts more.
     pub fn is_free(&self) -> bool {
         self.output.blocked.is_none()
     }
 
-    /// Looks after both directions.
+    /// Checks both directions.
     pub fn look(&mut self) -> Sign {
         let sight = self.sight();
         let socket = match &self.state {
@@ -272,7 +272,7 @@ impl Link {
         }
     }
 
-    /// When to call again, if the descriptor is not ready before: a time of [`now_ms`].
+    /// When to call again if the descriptor is not ready before: a time of [`now_ms`].
     pub fn deadline(&self) -> Option<u64> {
         match self.state {
             State::Idle | State::Connecting(_) | State::Over => None,
@@ -280,7 +280,7 @@ impl Link {
         }
     }
 
-    /// A number that is another one as soon as a byte has moved, or the connection has ended.
+    /// A number that changes when a byte has moved or the connection has ended.
     pub fn moved(&self) -> u64 {
         match &self.state {
             State::Idle => 0,
@@ -292,7 +292,7 @@ impl Link {
         }
     }
 
-    /// What to wait for; `None` without a connection.
+    /// What to wait for. `None` without a connection.
     pub fn interest(&self) -> Option<Interest> {
         let (fd, read, write) = match &self.state {
             State::Idle | State::Over => return None,
@@ -310,13 +310,13 @@ impl Link {
         Some(Interest { fd, read, write })
     }
 
-    /// Ends a turn: gives back the memory of empty buffers.
+    /// Ends a step: frees the memory of empty buffers.
     pub fn rest(&mut self) {
         self.input.release();
         self.output.release();
     }
 
-    /// Closes the connection; what waits to be sent has one last try.
+    /// Closes the connection, after a last attempt to send what waits.
     pub fn close(&mut self) {
         self.flush();
         if let State::Open(stream) = &mut self.state {
@@ -327,7 +327,7 @@ impl Link {
         self.output = Output::default();
     }
 
-    /// What follows when TCP is connected.
+    /// The next state when TCP is connected.
     fn secure(&mut self, socket: Socket) -> Result<State, Fault> {
         match self.settings.tls.take() {
             None => Ok(State::Open(Stream::Plain(socket))),
@@ -372,7 +372,7 @@ impl Link {
         }
     }
 
-    /// Notes the first reason. The descriptor stays until [`close`](Self::close), which follows.
+    /// Notes the first reason. The descriptor stays open until [`close`](Self::close), which follows.
     fn lose(&mut self, fault: Fault) -> Progress {
         self.fault.get_or_insert_with(|| Box::new(fault));
         self.output = Output::default();

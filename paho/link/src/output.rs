@@ -1,37 +1,37 @@
-//! What is to be sent. The link keeps a copy of what the kernel has not taken yet, so whoever sends need not keep it.
+//! What has to be sent. The link keeps a copy of what the kernel has not accepted yet, so that the sender need not.
 
 use crate::fault::Fault;
 use crate::stream::{Moved, Need, Stream};
 use std::collections::VecDeque;
 use zeroize::Zeroize;
 
-/// Packets that wait for one another are sent together, in pieces of about this size.
+/// Packets that wait to be sent together are sent in pieces of about this size.
 const TOGETHER: usize = 8 * 1024;
-/// Acknowledgements that may wait behind a write that has no room, in bytes: then nothing more is read.
+/// How many bytes of acknowledgements may wait behind a blocked write. Beyond that nothing more is read.
 const ACKS: usize = 16 * 1024;
-/// Of one TLS record, at most.
+/// How many bytes a TLS record has at most.
 const RECORD: usize = 16 * 1024;
 
 #[derive(Default)]
 pub struct Output {
-    /// What is to be sent stands behind `start`.
+    /// What has to be sent begins at `start`.
     buffer: Vec<u8>,
     start: usize,
-    /// What the write waits for; `None`: there was room for all that was tried.
+    /// What the write waits for. `None` if the kernel has accepted everything so far.
     pub blocked: Option<Need>,
-    /// Bytes of acknowledgements that were added since it is blocked.
+    /// How many bytes of acknowledgements were added since the write is blocked.
     acks: usize,
-    /// Bytes that were ever handed over, and that ever went out.
+    /// How many bytes were handed over in total, and how many were sent.
     queued: u64,
     written: u64,
-    /// Where packets end that the broker has to answer, and that have not gone out as a whole.
+    /// The ends of the packets that the broker has to answer and that were not sent completely.
     due: VecDeque<u64>,
-    /// Packets may wait for others to go out with them; whoever sets this flushes.
+    /// Packets may wait to be sent together with others. The code that sets this also flushes.
     pub cork: bool,
 }
 
 impl Output {
-    /// Whether so many acknowledgements wait that no more may become due.
+    /// Whether so many acknowledgements wait that nothing more must be read.
     pub fn is_crowded(&self) -> bool {
         self.acks > ACKS
     }
@@ -40,13 +40,13 @@ impl Output {
         self.start == self.buffer.len()
     }
 
-    /// Takes a packet, and sends what may go out now.
+    /// Takes a packet, and sends what may be sent now.
     pub fn put(&mut self, stream: &mut Stream, parts: &[&[u8]]) -> Result<(), Fault> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let kind = parts.iter().find_map(|part| part.first()).map_or(0, |first| first >> 4);
         let qos = parts.iter().find_map(|part| part.first()).map_or(0, |first| first >> 1 & 3);
         self.queued += length as u64;
-        // CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ; a PUBREL, too, but it answers as well.
+        // CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ. A PUBREL is not here, because it is itself an answer.
         if matches!(kind, 1 | 8 | 10 | 12) || kind == 3 && qos > 0 {
             self.due.push_back(self.queued);
         }
@@ -70,7 +70,7 @@ impl Output {
         }
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends as much as possible of what waits.
     pub fn flush(&mut self, stream: &mut Stream) -> Result<(), Fault> {
         self.blocked = None;
         while self.start < self.buffer.len() {
@@ -94,14 +94,14 @@ impl Output {
         Ok(())
     }
 
-    /// How many packets that want an answer have gone out since the last call.
+    /// How many packets that need an answer were sent since the last call.
     pub fn take_sent(&mut self) -> usize {
         let sent = self.due.iter().take_while(|end| **end <= self.written).count();
         self.due.drain(..sent);
         sent
     }
 
-    /// Gives memory back when nothing stands in it.
+    /// Frees the memory if it is empty.
     pub fn release(&mut self) {
         if self.is_empty() {
             self.buffer = Vec::new();
@@ -131,7 +131,7 @@ impl Output {
         }
     }
 
-    /// Copies what is left of a packet.
+    /// Copies the rest of a packet.
     fn add(&mut self, parts: &[&[u8]], mut sent: usize, length: usize) -> Result<(), Fault> {
         if self.start > self.buffer.len() / 2 {
             let left = self.buffer.len() - self.start;
@@ -161,7 +161,7 @@ impl Drop for Output {
     }
 }
 
-/// Makes room for `size` bytes in all. A vector that grows by itself leaves what it held in freed memory.
+/// Makes room for `size` bytes in total. A vector that grows by itself would leave its content in freed memory.
 pub fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<(), Fault> {
     if size > buffer.capacity() {
         let mut larger = Vec::new();

@@ -1,17 +1,17 @@
-//! How Paho's C code calls a [`Link`]: a table of functions, whose like is in `c/enos_link.h`.
+//! How Paho's C code calls a [`Link`]: a table of functions, as declared in `c/enos_link.h`.
 
 use crate::link::{Link, Progress, Sign};
 use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// TCPSOCKET_COMPLETE, TCPSOCKET_INTERRUPTED and SOCKET_ERROR of Paho's.
+/// Paho's TCPSOCKET_COMPLETE, TCPSOCKET_INTERRUPTED and SOCKET_ERROR.
 const COMPLETE: c_int = 0;
 const INTERRUPTED: c_int = -22;
 const ERROR: c_int = -1;
-/// More pieces than a packet of Paho's has.
+/// More pieces than any packet of Paho's has.
 const PIECES: usize = 8;
 
-/// Every function takes the address of a [`Link`], which nobody else uses meanwhile.
+/// Every function takes the address of a [`Link`], which no other thread uses during the call.
 #[repr(C)]
 pub struct Table {
     begin: unsafe extern "C" fn(*mut c_void, c_int),
@@ -27,10 +27,10 @@ pub struct Table {
 
 pub static TABLE: Table = Table { begin, connect, packet, put, flush, is_free, look, rest, close };
 
-/// Calls the link; a panic, which must not unwind into C, is the end of the connection.
+/// Calls the link. A panic must not unwind into C; it ends the connection.
 ///
 /// # Safety
-/// `link` is the address of a [`Link`] that nobody else uses meanwhile.
+/// `link` is the address of a [`Link`] that no other thread uses during the call.
 unsafe fn with<R>(link: *mut c_void, failed: R, call: impl FnOnce(&mut Link) -> R) -> R {
     // SAFETY: the caller's promise.
     let link = unsafe { &mut *link.cast::<Link>() };

@@ -213,13 +213,13 @@ impl Exchange {
         }
     }
 
-    fn tell_one(&mut self, token: u64, filter: &String, answer: Answer, actions: &mut VecDeque<Action>) {
+    fn tell_one(&mut self, token: u64, filter: &str, answer: Answer, actions: &mut VecDeque<Action>) {
         let Some(entry) = self.entries.get_mut(&token) else { return };
         let WaitsFor::Filter { request, .. } = &mut entry.waits_for else { return };
         match (answer, entry.owner) {
             (Ok(_), owner) if request.is_some() => {
                 let request = request.take();
-                entry.waits_for = WaitsFor::Reply { topic: filter.clone() };
+                entry.waits_for = WaitsFor::Reply { topic: filter.to_owned() };
                 request.into_iter().for_each(|request| self.send(owner, request, actions));
             }
             (Err((status, words)), owner) if owner != Owner::Host(Kind::Subscription) => {

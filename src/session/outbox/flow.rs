@@ -1,13 +1,13 @@
-//! How fast the backlog goes out: a budget of bytes that refills steadily, and that live data draws on first.
+//! How fast the backlog is sent: a budget of bytes that refills steadily. Live data uses it first.
 
-/// So long a pause is made up for at once, and no more.
+/// How long a pause is made up for at once.
 const BURST_MS: u64 = 250;
 
 #[derive(Debug)]
 pub struct Flow {
     /// 0: no limit.
     bytes_per_s: u64,
-    /// Below zero what has gone out is still to be paid for.
+    /// Negative: more was sent than the rate allowed.
     credit: i64,
     as_of: u64,
 }
@@ -17,20 +17,20 @@ impl Flow {
         Flow { bytes_per_s, credit: 0, as_of: 0 }
     }
 
-    /// Bytes go out, allowed or not.
+    /// Bytes are sent, whether the rate allows them or not.
     pub fn spend(&mut self, bytes: usize, now: u64) {
         self.refill(now);
         self.credit = self.credit.saturating_sub_unsigned(bytes as u64);
     }
 
-    /// As [`spend`](Self::spend), for what is never held back: it leaves a debt of so much at most.
+    /// The same for data that is never held back. It leaves a debt of one second at most.
     pub fn spend_live(&mut self, bytes: usize, now: u64) {
         let floor = 0i64.saturating_sub_unsigned(self.bytes_per_s).min(self.credit);
         self.spend(bytes, now);
         self.credit = self.credit.max(floor);
     }
 
-    /// When more may go out: `None` for now.
+    /// When more may be sent. `None`: now.
     pub fn ready_at(&mut self, now: u64) -> Option<u64> {
         self.refill(now);
         if self.bytes_per_s == 0 || self.credit > 0 {
@@ -42,7 +42,7 @@ impl Flow {
 
     fn refill(&mut self, now: u64) {
         let passed = now.saturating_sub(self.as_of);
-        // A whole millisecond is worth less than a byte when the rate is low: it is left to add up.
+        // At a low rate a millisecond is worth less than a byte, so the time adds up until it is worth one.
         let earned = passed.saturating_mul(self.bytes_per_s) / 1000;
         if earned > 0 {
             let most = self.bytes_per_s.saturating_mul(BURST_MS) / 1000;

@@ -1,21 +1,21 @@
-//! The outbox: what is to be sent of the queue in the host's storage, when, and what comes of it. As pure as the session
-//! that it is a part of: pages come in, requests go out.
+//! The outbox sends the durable messages, which are in a queue in the host's storage. It reads pages of the queue, sends
+//! their messages through the [exchange](super::exchange), and removes what is completed.
 //!
-//! In order: messages go out in the order in which they were accepted, as many at a time as the window allows. When one
-//! has to be sent again (a link that is lost, a code that may pass), all behind it are sent again after it. What each
-//! came to is told at once.
+//! Messages are sent in the order in which they were accepted, as many at a time as the window allows. If one has to be
+//! sent again, because the link was lost or EnOS had trouble, all behind it are sent again after it. The host is told each
+//! outcome at once.
 //!
-//! What can never succeed becomes a dead letter: EnOS has refused it for good, or it fails where another one passes, see
-//! [`doubt`]. After a loss of the link, the messages that were under way go out one by one, so that the one at fault is
-//! known.
+//! A message that can never succeed becomes a dead letter: EnOS has refused it for good, or it fails where another one
+//! gets through, see [`doubt`]. After a loss of the link, the messages that were in flight are sent one by one, so that
+//! the one at fault is known. `docs/durable.md` has a diagram.
 
 mod doubt;
 mod flow;
 mod pages;
-mod slot;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod window;
 
 use std::collections::VecDeque;
 
@@ -27,38 +27,38 @@ use super::Action;
 use crate::error::Status;
 use crate::model::storage::StorageError;
 use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound};
-use crate::protocol::{envelope, Identity, Request, Totals};
+use crate::protocol::{envelope, Identity, Totals};
 
 use doubt::{Doubt, Fault};
 use flow::Flow;
 pub use pages::{Place, UntilReply};
-use slot::{Answer, Page, Slot, State, Window};
 use trial::UnderWay;
+use window::{Answer, Batch, InFlight, State, Window};
 
-/// Bytes under way at a time, beyond the first message: on a slow link live data waits no longer than for these.
+/// The most bytes in flight, beyond the first message. On a slow link, live data waits for no more than these.
 const WINDOW_BYTES: usize = 128 * 1024;
-/// A link that is slower than this counts as one that takes nothing: 500 bytes a second. One that stands still altogether
-/// is lost by itself, and much sooner.
+/// 500 bytes a second: a broker that is slower than this counts as one that takes nothing. If it takes nothing at all, the
+/// link is lost much sooner, without the outbox.
 const MOST_MS_PER_BYTE: u64 = 2;
-/// So many reads of a page that fail, over several minutes, before it may be that page's own fault.
+/// After so many failed reads, over several minutes, the page itself may be at fault.
 const READS: u32 = 10;
-/// Between two looks at a clock that is not set.
+/// How often a clock that is not set is read.
 const CLOCK_AGAIN_MS: u64 = 5_000;
-/// Between two tries of a message, or of the storage.
+/// The pause between two tries of a message, or of the storage.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 120_000;
 
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxSettings {
-    /// Messages under way at a time.
+    /// How many messages may be in flight.
     pub window: usize,
-    /// All that goes out, live data included. 0: no limit.
+    /// The rate of all that is sent, live data included. 0: no limit.
     pub bytes_per_s: u64,
-    /// For a reply, and for any sign of the broker's that it takes messages.
+    /// For a reply, and for any acknowledgement of the broker.
     pub timeout_ms: u64,
-    /// Which boot this is; 0: nobody knows.
+    /// Which boot this is. 0: nobody knows.
     pub boot: u64,
-    /// As many as the queue may hold: there is room again when a part of that is free.
+    /// What the queue may hold.
     pub limits: Totals,
 }
 
@@ -66,45 +66,46 @@ pub struct Outbox {
     settings: OutboxSettings,
     identity: Identity,
     window: Window,
-    pages: VecDeque<Page>,
-    /// The page to read next, and the one that the next message will have. `None` until the queue is open.
+    batches: VecDeque<Batch>,
+    /// The page to read next, and the page of the next message to be accepted. `None` until the queue is open.
     ends: Option<(u64, u64)>,
-    /// What has been through since pages were removed last.
-    finished: Option<(u64, Totals)>,
+    /// The page up to which all is completed, and still has to be removed.
+    completed: Option<(u64, Totals)>,
     last_after: Totals,
-    /// Pages before this one were accepted before the present link was there.
+    /// Pages before this one were accepted before the present link came up.
     live_from: u64,
     online: bool,
-    /// The queue is being opened; something is being read, removed or set aside.
+    /// The queue is being opened.
     opening: bool,
+    /// A page is being read or removed, or a dead letter stored.
     busy: bool,
     storage_at: Option<u64>,
     storage_backoff: Backoff,
-    /// The host has dropped a message meanwhile: what is being read may still have it.
+    /// The host has dropped a message, which the page that is being read may still have.
     read_is_stale: bool,
-    /// Of the page to read next.
+    /// Failed reads of the page to read next.
     read_failures: u32,
     send_at: Option<u64>,
     backoff: Backoff,
-    /// One had to be sent again: until it is through, the front goes out alone.
+    /// A message had to be sent again. The first is sent alone until it is completed.
     careful: bool,
     flow: Flow,
-    /// When the broker last took a message, or could have begun to.
+    /// When the broker last acknowledged a message, or could have begun to.
     progress: u64,
     doubt: Doubt,
-    /// The last of those of which EnOS has refused one, and nobody knows which.
+    /// The last of several messages of which EnOS has refused one without saying which.
     unclear: u64,
-    /// There is no other to try in the place of the first one: it has waited for a while on this link.
+    /// The first message had no other to be compared with, and has waited for a while on this link.
     has_paused: bool,
-    /// What was under way when the link gave it back, as one that is about to be lost does.
-    given_back: Option<UnderWay>,
-    /// The call that makes replies come, which the next message waits for.
+    /// What was in flight when the link returned it unsent, shortly before the loss is told.
+    returned_unsent: Option<UnderWay>,
+    /// The entry of the exchange whose end tells whether replies come. The next message waits for that.
     asking: Option<u64>,
-    /// A message found the queue full, and nobody was told yet that there is room.
+    /// A message was refused because the queue was full, and the host was not told yet that there is room.
     full: bool,
 }
 
-/// What the outbox needs of its surroundings.
+/// What the outbox needs from the session.
 pub struct Around<'a> {
     pub now: u64,
     pub wall_ms: u64,
@@ -119,9 +120,9 @@ impl Outbox {
             settings,
             identity,
             window: Window::default(),
-            pages: VecDeque::new(),
+            batches: VecDeque::new(),
             ends: None,
-            finished: None,
+            completed: None,
             last_after: Totals::default(),
             live_from: 0,
             online: false,
@@ -139,22 +140,22 @@ impl Outbox {
             doubt: Doubt::default(),
             unclear: 0,
             has_paused: false,
-            given_back: None,
+            returned_unsent: None,
             asking: None,
             full: false,
         }
     }
 
-    /// Nothing is kept, not even what is through and still to be removed. False as well while nobody knows.
+    /// The queue has no message, not even one that is completed and has to be removed. False if the queue is not open.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_some_and(|(next, tail)| next >= tail) && self.pages.is_empty() && self.finished.is_none()
+        self.ends.is_some_and(|(next, tail)| next >= tail) && self.batches.is_empty() && self.completed.is_none()
     }
 
     pub fn is_open(&self) -> bool {
         self.ends.is_some()
     }
 
-    /// Nothing is on its way.
+    /// Nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.window.under_way().is_none()
     }
@@ -167,16 +168,16 @@ impl Outbox {
         self.live_from = self.ends.map_or(0, |(_, tail)| tail);
     }
 
-    /// The link is to end: nothing more goes out, and what is under way may still come through.
+    /// The link is to end. Nothing more is sent, and what is in flight may still be completed.
     pub fn stop(&mut self) {
         self.online = false;
     }
 
     fn rewind(&mut self, at: usize, exchange: &mut Exchange) {
-        self.window.rewind(at).into_iter().for_each(|request| exchange.forget(request));
+        self.window.rewind(at).into_iter().for_each(|entry| exchange.forget(entry));
     }
 
-    /// The one event of a message.
+    /// Emits the one event of a message.
     fn tell(token: u64, message: &Message, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if message.until_reply() { EventKind::Reply } else { EventKind::Delivered };
         let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
@@ -184,36 +185,34 @@ impl Outbox {
         actions.push_back(Action::Emit(event));
     }
 
-    /// What a request came to.
-    pub fn outcome(&mut self, request: u64, outcome: Outcome, around: &mut Around) {
-        if self.asking == Some(request) {
+    /// The outcome of an entry of the exchange.
+    pub fn outcome(&mut self, entry: u64, outcome: Outcome, around: &mut Around) {
+        if self.asking == Some(entry) {
             return self.no_replies(outcome, around);
         }
-        let Some(at) = self.window.find(request) else { return };
+        let Some(at) = self.window.find(entry) else { return };
         self.progress = around.now;
-        let Some(slot) = self.window.get_mut(at) else { return };
+        let Some(in_flight) = self.window.get_mut(at) else { return };
         let passed = match outcome {
-            Outcome::Delivered if slot.message.until_reply() => {
-                slot.state = State::Sent { request, acknowledged: Some(around.now) };
+            Outcome::Delivered if in_flight.message.until_reply() => {
+                in_flight.state = State::Sent { entry, acknowledged: Some(around.now) };
                 false
             }
             Outcome::Delivered => {
-                slot.get_through(Answer::default(), around);
+                in_flight.complete(Answer::default(), around);
                 true
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
-                around.exchange.forget(request);
-                slot.get_through(outcome.into(), around);
+                in_flight.complete(outcome.into(), around);
                 true
             }
             Outcome::Reply { code, .. } if !may_pass(code) => {
-                around.exchange.forget(request);
-                // It had been through before it was sent again, for the sake of the order.
-                slot.state = if slot.told { State::Through } else { State::Refused(outcome.into()) };
+                // A message that was completed before is sent again only to keep the order.
+                in_flight.state = if in_flight.told { State::Completed } else { State::Refused(outcome.into()) };
                 true
             }
             Outcome::NotDelivered { .. } => {
-                self.given_back = self.given_back.or_else(|| Some(self.under_way()));
+                self.returned_unsent = self.returned_unsent.or_else(|| Some(self.under_way()));
                 self.again(at, around);
                 false
             }
@@ -227,7 +226,7 @@ impl Outbox {
         }
     }
 
-    /// The message there, and all behind it, are sent again after a while.
+    /// Sends the message at this position, and all behind it, again after a while.
     fn again(&mut self, at: usize, around: &mut Around) {
         self.rewind(at, around.exchange);
         self.careful = true;
@@ -240,7 +239,7 @@ impl Outbox {
         wait
     }
 
-    /// The broker does not let replies come: the message that waits for its own, and what is behind it, has to wait.
+    /// Whether replies can come. If not, the next message, and all behind it, have to wait.
     fn no_replies(&mut self, outcome: Outcome, around: &mut Around) {
         self.asking = None;
         let Outcome::NotDelivered { status, reason } = outcome else { return };
@@ -249,13 +248,13 @@ impl Outbox {
         around.actions.push_back(Action::Emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait)));
     }
 
-    /// Live data goes out, and comes out of the same throughput.
+    /// Live data is sent. It counts towards the rate.
     pub fn live(&mut self, bytes: usize, now: u64) {
         self.flow.spend_live(bytes, now);
     }
 
-    /// Does what is to be done. `tidy`: a good moment to remove what is through, for all of the turn is known.
-    /// True: the broker does not take messages any more, and the link is to be dropped.
+    /// Does what is due. `tidy`: a good moment to remove what is completed, because nothing else has happened. True: the
+    /// broker does not take messages any more, and the link has to be dropped.
     pub fn pump(&mut self, tidy: bool, around: &mut Around) -> bool {
         let due = |at: Option<u64>| at.is_none_or(|at| at <= around.now);
         if self.storage_at.is_some() && due(self.storage_at) {
@@ -279,71 +278,82 @@ impl Outbox {
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
 
-    /// What is through leaves the queue, in order.
+    /// What is completed leaves the queue, in order.
     fn settle(&mut self) {
         if self.window.stepped_aside() > 0 {
             return;
         }
-        while self.window.front().is_some_and(|slot| matches!(slot.state, State::Through)) {
-            let Some(slot) = self.window.pop() else { break };
-            self.leave_page(slot.page);
+        while self.window.front().is_some_and(|in_flight| matches!(in_flight.state, State::Completed)) {
+            let Some(in_flight) = self.window.pop() else { break };
+            self.leave_batch(in_flight.page);
             self.backoff.reset();
             self.careful = false;
-            self.doubt.through(self.window.front().map(|slot| slot.token));
+            self.doubt.through(self.window.front().map(|in_flight| in_flight.token));
         }
-        self.finish_pages();
+        self.complete_batches();
     }
 
     fn send(&mut self, around: &mut Around) {
-        while self.online && self.send_at.is_none() && self.lets_another_go(around) {
-            let Some(slot) = self.window.next_waiting() else { return };
-            let front = self.window.front().map_or(0, |front| front.token);
-            let unclear = self.careful || front <= self.unclear;
-            let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front);
-            let (sent, bytes) = self.window.sent();
-            let most = if alone { 1 } else { self.settings.window };
-            if sent >= most || (sent > 0 && bytes + slot.message.size() > WINDOW_BYTES) {
+        while self.online && self.send_at.is_none() && self.lets_another_go(around) && self.has_room_in_flight() {
+            self.send_at = self.held_up_until(around);
+            if self.send_at.is_some() || !self.send_next(around) {
                 return;
             }
-            if let Some(at) = self.flow.ready_at(around.now) {
-                self.send_at = Some(at);
-                return;
-            }
-            if !self.window.stamp(self.settings.boot, around) {
-                self.send_at = Some(around.now.saturating_add(CLOCK_AGAIN_MS));
-                return;
-            }
-            let Some(slot) = self.window.next_waiting() else { return };
-            let state = match &slot.message {
-                Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
-                Message::Request(message) => {
-                    let operation = message.sent_as(slot.page < self.live_from);
-                    let Request { name, params, until_reply, .. } = message;
-                    if *until_reply && self.asking.is_none() {
-                        let topic = operation.reply_topic(&self.identity, name);
-                        self.asking = around.exchange.can_reply(topic, around.now, around.actions).err();
-                    }
-                    if *until_reply && self.asking.is_some() {
-                        return;
-                    }
-                    self.flow.spend(message.size(), around.now);
-                    let identity = &self.identity;
-                    let request = Outgoing { operation, identity, name, params, until_reply: *until_reply };
-                    match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
-                        Ok(request) => State::Sent { request, acknowledged: None },
-                        Err(error) => State::Refused(Answer::words(&error.message)),
-                    }
-                }
-            };
-            self.window.advance(state);
-            self.given_back = None;
         }
     }
 
-    /// When the broker has taken nothing for so long that it never will.
+    /// Whether one more message may be in flight, and there is one.
+    fn has_room_in_flight(&self) -> bool {
+        let (Some(front), Some(next)) = (self.window.front(), self.window.next_waiting()) else { return false };
+        let unclear = self.careful || front.token <= self.unclear;
+        let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front.token);
+        let (sent, bytes) = self.window.sent();
+        let most = if alone { 1 } else { self.settings.window };
+        sent < most && (sent == 0 || bytes + next.message.size() <= WINDOW_BYTES)
+    }
+
+    /// When to try again, if the rate or a clock that is not set does not allow the next message now.
+    fn held_up_until(&mut self, around: &mut Around) -> Option<u64> {
+        let rate = self.flow.ready_at(around.now);
+        rate.or_else(|| {
+            let clock_is_set = self.window.stamp(self.settings.boot, around);
+            (!clock_is_set).then(|| around.now.saturating_add(CLOCK_AGAIN_MS))
+        })
+    }
+
+    /// Sends the next message. False: it has to wait until its reply can come.
+    fn send_next(&mut self, around: &mut Around) -> bool {
+        let Some(next) = self.window.next_waiting() else { return false };
+        let state = match &next.message {
+            Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
+            Message::Request(request) => {
+                let operation = request.sent_as(next.page < self.live_from);
+                let (identity, until_reply) = (&self.identity, request.until_reply);
+                if until_reply && self.asking.is_none() {
+                    let topic = operation.reply_topic(identity, &request.name);
+                    self.asking = around.exchange.can_reply(topic, around.now, around.actions).err();
+                }
+                if until_reply && self.asking.is_some() {
+                    return false;
+                }
+                self.flow.spend(request.size(), around.now);
+                let request =
+                    Outgoing { operation, identity, name: &request.name, params: &request.params, until_reply };
+                match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
+                    Ok(entry) => State::Sent { entry, acknowledged: None },
+                    Err(error) => State::Refused(Answer::words(&error.message)),
+                }
+            }
+        };
+        self.window.advance(state);
+        self.returned_unsent = None;
+        true
+    }
+
+    /// When the broker has acknowledged nothing for so long that it never will.
     fn stalls_at(&self) -> Option<u64> {
         self.window.under_way().filter(|_| self.online)?;
-        // What waits for EnOS's reply, the broker has taken.
+        // The broker has acknowledged the message that waits for its reply.
         if self.window.first_awaiting().is_some() {
             return None;
         }
@@ -359,8 +369,8 @@ impl Outbox {
     }
 }
 
-/// Whether a message that EnOS answers so may succeed later: it was too much, the cloud had trouble of its own, or
-/// somebody's time was over (`protocol` of EnOS's SDKs: 429, 5xx, 6205, 6305).
+/// Whether a message that EnOS answers with this code may succeed later. The codes are those of EnOS's SDKs for too many
+/// messages, for trouble in the cloud, and for timeouts.
 fn may_pass(code: i32) -> bool {
     matches!(code, 429 | 500..=599 | 6205 | 6305)
 }

@@ -1,18 +1,19 @@
-//! The outbox and the queue in the host's storage: which pages are read, what they hold, what has gone from them.
+//! The outbox and the queue in the host's storage: reading pages, removing what is completed, storing dead letters.
 
 use super::*;
 use crate::protocol::Request;
 
-/// Of each message of a page whether it waits for a reply, `None` for one that was gone; or why it cannot be read.
+/// For each message of a page whether it waits for a reply, or `None` if it was removed before. Or why the page cannot be
+/// read.
 pub type UntilReply = Result<Vec<Option<bool>>, String>;
 
-/// Where a message stands.
+/// Where a message is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Waiting,
-    /// Through, or never there.
+    /// Completed, or never there.
     Through,
-    /// It is becoming a dead letter at this moment.
+    /// It is being stored as a dead letter.
     Leaving,
 }
 
@@ -33,13 +34,13 @@ impl Outbox {
         }
     }
 
-    /// The open failed.
+    /// The queue could not be opened.
     pub fn not_opened(&mut self, failure: StorageError, around: &mut Around) {
         self.opening = false;
         self.storage_failed(failure, around);
     }
 
-    /// Messages were accepted. Those that could go out at once need not be read again.
+    /// Messages were accepted and stored. If they can be sent at once, they need not be read.
     pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
         let Some((next_read, tail)) = &mut self.ends else { return };
         *tail = next;
@@ -54,45 +55,45 @@ impl Outbox {
 
     fn take(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Option<Message>>) {
         self.last_after = after;
-        self.pages.push_back(Page { next, after, left: messages.iter().flatten().count() });
+        self.batches.push_back(Batch { next, after, left: messages.iter().flatten().count() });
         for (index, message) in messages.into_iter().enumerate() {
             if let Some(message) = message {
-                self.window.push(Slot::new(outbox::token(page, index), page, message));
+                self.window.push(InFlight::new(outbox::token(page, index), page, message));
             }
         }
     }
 
-    /// What the host can drop of what waits, and is shown of it.
+    /// Whether the host can drop a message, and sees it in the list.
     pub fn place(&self, token: u64) -> Place {
         let page = outbox::place(token).map_or(0, |(page, _)| page);
         match (self.ends, self.window.find_token(token)) {
-            (_, Some(slot)) if matches!(slot.state, State::Leaving(_)) => Place::Leaving,
-            (_, Some(slot)) if !slot.told => Place::Waiting,
+            (_, Some(in_flight)) if matches!(in_flight.state, State::Leaving(_)) => Place::Leaving,
+            (_, Some(in_flight)) if !in_flight.told => Place::Waiting,
             (Some((next_read, tail)), None) if (next_read..tail).contains(&page) => Place::Waiting,
             _ => Place::Through,
         }
     }
 
-    /// The host has dropped a message: it has no event any more.
+    /// The host has dropped a message, which has no event.
     pub fn forget(&mut self, token: u64, around: &mut Around) {
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
         }
         self.read_is_stale = true;
-        if let Some(slot) = self.window.remove(token) {
-            if let State::Sent { request, .. } = slot.state {
-                around.exchange.forget(request);
+        if let Some(in_flight) = self.window.remove(token) {
+            if let State::Sent { entry, .. } = in_flight.state {
+                around.exchange.forget(entry);
             }
-            self.leave_page(slot.page);
+            self.leave_batch(in_flight.page);
         }
     }
 
-    /// The queue was full.
+    /// The queue was full, and a message was refused.
     pub fn refused(&mut self) {
         self.full = true;
     }
 
-    /// The oldest page had to go, to make room. `until_reply` is of each of its messages; or why it cannot be read.
+    /// The oldest page was removed to make room.
     pub fn dropped(&mut self, page: u64, next: u64, until_reply: &UntilReply, around: &mut Around) {
         let drop_one = |token, until_reply, actions: &mut VecDeque<Action>| {
             let words = "the outbox was full, and this was among the oldest messages in it";
@@ -101,7 +102,7 @@ impl Outbox {
         };
         let Some((next_read, _)) = self.ends else { return };
         match until_reply {
-            // It is in memory.
+            // Its messages are in memory.
             _ if page < next_read => {}
             Ok(messages) => {
                 for (index, until_reply) in messages.iter().enumerate() {
@@ -115,17 +116,17 @@ impl Outbox {
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
         }
-        while self.window.front().is_some_and(|slot| slot.page < next) {
-            let Some(slot) = self.window.pop() else { break };
-            if let State::Sent { request, .. } = slot.state {
-                around.exchange.forget(request);
+        while self.window.front().is_some_and(|in_flight| in_flight.page < next) {
+            let Some(in_flight) = self.window.pop() else { break };
+            if let State::Sent { entry, .. } = in_flight.state {
+                around.exchange.forget(entry);
             }
-            if !slot.told {
-                drop_one(slot.token, slot.message.until_reply(), around.actions);
+            if !in_flight.told {
+                drop_one(in_flight.token, in_flight.message.until_reply(), around.actions);
             }
         }
-        while self.pages.front().is_some_and(|page| page.next <= next) {
-            self.pages.pop_front();
+        while self.batches.front().is_some_and(|batch| batch.next <= next) {
+            self.batches.pop_front();
         }
         self.ends = self.ends.map(|(next_read, tail)| (next_read.max(next), tail));
     }
@@ -135,7 +136,7 @@ impl Outbox {
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
             _ if *next_read != page => return,
-            // It is read once more.
+            // The host has dropped a message meanwhile, so the page is read again.
             Ok(PageFound::Messages { .. }) if self.read_is_stale => return,
             Err(failure) => {
                 self.read_failures += 1;
@@ -162,22 +163,22 @@ impl Outbox {
         }
     }
 
-    /// `held` is what the queue holds now.
+    /// Completed pages were removed. `held`: what the queue still holds.
     pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageError>, around: &mut Around) {
         self.busy = false;
         match result {
             Err(failure) => self.storage_failed(failure, around),
             Ok(held) => {
                 self.storage_backoff.reset();
-                if self.finished.is_some_and(|(finished, _)| finished <= through) {
-                    self.finished = None;
+                if self.completed.is_some_and(|(finished, _)| finished <= through) {
+                    self.completed = None;
                 }
                 self.tell_room(held, around);
             }
         }
     }
 
-    /// Once after a message was refused, when this is all that is held.
+    /// Tells the host once after a refusal that there is room again.
     pub fn tell_room(&mut self, held: Totals, around: &mut Around) {
         let limits = self.settings.limits;
         let roomy = |held: u64, limit: u64| held <= limit - limit.div_ceil(8);
@@ -188,21 +189,27 @@ impl Outbox {
         }
     }
 
-    pub fn aside_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
+    pub fn dead_letter_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
         self.busy = false;
-        let Some(slot) = self.window.front_mut().filter(|slot| slot.token == token) else { return };
-        let State::Leaving(answer) = &mut slot.state else { return };
+        let Some(in_flight) = self.window.front_mut().filter(|in_flight| in_flight.token == token) else { return };
+        let State::Leaving(answer) = &mut in_flight.state else { return };
         let answer = std::mem::take(answer);
         match result {
             Err(failure) => {
-                slot.state = State::Refused(answer);
+                in_flight.state = State::Refused(answer);
                 self.storage_failed(failure, around);
             }
             Ok(()) => {
                 self.storage_backoff.reset();
-                if let Some(slot) = self.window.pop() {
-                    Outbox::tell(slot.token, &slot.message, Status::ENOS_ERR_DEAD_LETTER, answer, around.actions);
-                    self.leave_page(slot.page);
+                if let Some(in_flight) = self.window.pop() {
+                    Outbox::tell(
+                        in_flight.token,
+                        &in_flight.message,
+                        Status::ENOS_ERR_DEAD_LETTER,
+                        answer,
+                        around.actions,
+                    );
+                    self.leave_batch(in_flight.page);
                 }
             }
         }
@@ -228,8 +235,8 @@ impl Outbox {
             return;
         };
         let action = if let Some((token, code, message)) = self.leave() {
-            Action::SetAside { token, code, message }
-        } else if let (true, Some((through, after))) = (tidy, self.finished) {
+            Action::StoreDeadLetter { token, code, message }
+        } else if let (true, Some((through, after))) = (tidy, self.completed) {
             Action::FinishPages { through, after }
         } else if self.online && next_read < tail && self.has_room_to_read() {
             self.read_is_stale = false;
@@ -241,13 +248,13 @@ impl Outbox {
         around.actions.push_back(action);
     }
 
-    /// The first message, when it is to be set aside.
+    /// The first message, if it is to become a dead letter.
     fn leave(&mut self) -> Option<(u64, i32, Message)> {
-        let slot = self.window.front_mut()?;
-        let State::Refused(answer) = &mut slot.state else { return None };
+        let in_flight = self.window.front_mut()?;
+        let State::Refused(answer) = &mut in_flight.state else { return None };
         let (code, answer) = (answer.code, std::mem::take(answer));
-        slot.state = State::Leaving(answer);
-        Some((slot.token, code, slot.message.clone()))
+        in_flight.state = State::Leaving(answer);
+        Some((in_flight.token, code, in_flight.message.clone()))
     }
 
     fn has_room_to_read(&self) -> bool {
@@ -257,21 +264,21 @@ impl Outbox {
         self.window.all_sent()
             && self.window.len() < self.settings.window
             && self.window.bytes() < WINDOW_BYTES
-            && self.pages.len() <= self.settings.window
+            && self.batches.len() <= self.settings.window
     }
 
-    pub(super) fn finish_pages(&mut self) {
-        while self.pages.front().is_some_and(|page| page.left == 0) {
-            self.finished = self.pages.pop_front().map(|page| (page.next, page.after));
+    pub(super) fn complete_batches(&mut self) {
+        while self.batches.front().is_some_and(|batch| batch.left == 0) {
+            self.completed = self.batches.pop_front().map(|batch| (batch.next, batch.after));
         }
     }
 
-    /// A message of this page is gone.
-    pub(super) fn leave_page(&mut self, page: u64) {
-        if let Some(page) = self.pages.iter_mut().find(|other| page < other.next) {
-            page.left -= 1;
+    /// A message has left the queue.
+    pub(super) fn leave_batch(&mut self, page: u64) {
+        if let Some(batch) = self.batches.iter_mut().find(|batch| page < batch.next) {
+            batch.left -= 1;
         }
-        self.finish_pages();
+        self.complete_batches();
     }
 }
 

@@ -144,9 +144,9 @@ fn dead_letters(
                         None => {}
                     }
                 }
-                Action::SetAside { token, code, .. } => {
+                Action::StoreDeadLetter { token, code, .. } => {
                     found.push((token, code));
-                    outbox.aside_stored(token, Ok(()), around);
+                    outbox.dead_letter_stored(token, Ok(()), around);
                 }
                 Action::FinishPages { through, after } => outbox.pages_finished(through, Ok(after), around),
                 _ => {}

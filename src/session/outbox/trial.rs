@@ -1,19 +1,19 @@
-//! What is tried, and sent again, when a link is lost or an answer does not come: the outbox's part in [`doubt`].
+//! Failures of messages, and the trials that show which message is at fault: the outbox's side of [`doubt`].
 
 use super::doubt::{Fault, OTHERS};
 use super::*;
 use crate::protocol::Suspect;
 use crate::session::connection::LinkEnd;
 
-/// In memory of those that are tried in the place of another, beyond the first of them.
+/// The most bytes in memory of messages that can be sent in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;
 
-/// What a link had of the outbox at its end.
+/// What was in flight when the link ended.
 #[derive(Clone, Copy)]
 pub struct UnderWay {
-    /// The first and the last of what the broker had not acknowledged.
+    /// The first and the last message that the broker had not acknowledged.
     pub unacknowledged: Option<(u64, u64)>,
-    /// The first of all, when it was waiting for its reply.
+    /// The first message of all, if it was waiting for its reply.
     pub awaiting: Option<u64>,
 }
 
@@ -24,12 +24,12 @@ impl Outbox {
         if let Some(asking) = self.asking.take() {
             around.exchange.forget(asking);
         }
-        let had = self.given_back.take().unwrap_or_else(|| self.under_way());
+        let had = self.returned_unsent.take().unwrap_or_else(|| self.under_way());
         let before = self.doubt.suspect();
         let fault = match end {
             LinkEnd::Planned => None,
             LinkEnd::Stalled => Some(Fault::Silent),
-            // The broker has acknowledged it.
+            // The broker has acknowledged the first message, so it has not hung up on it.
             LinkEnd::Conflict | LinkEnd::Lost if had.awaiting.is_some() => Some(Fault::Silent),
             LinkEnd::Conflict => Some(Fault::Conflict),
             LinkEnd::Lost => Some(Fault::Lost),
@@ -51,7 +51,7 @@ impl Outbox {
         self.store_suspect(before, around);
     }
 
-    /// When it is another one than before.
+    /// Stores who is suspected, if that has changed.
     fn store_suspect(&mut self, before: Option<Suspect>, around: &mut Around) {
         let suspect = self.doubt.suspect();
         if suspect != before {
@@ -63,15 +63,15 @@ impl Outbox {
         let awaiting = self.window.first_awaiting().filter(|(at, _)| *at == 0);
         UnderWay {
             unacknowledged: self.window.unacknowledged(),
-            awaiting: awaiting.and(self.window.front()).map(|slot| slot.token),
+            awaiting: awaiting.and(self.window.front()).map(|in_flight| in_flight.token),
         }
     }
 
-    /// Those that have stepped aside go back to their places; what was tried instead waits again.
+    /// Ends a trial: the messages that have stepped aside go back to their places, and the one that was sent waits again.
     pub(super) fn end_trial(&mut self, around: &mut Around) -> State {
-        let (request, came_to) = self.window.step_back();
-        if let Some(request) = request {
-            around.exchange.forget(request);
+        let (entry, came_to) = self.window.step_back();
+        if let Some(entry) = entry {
+            around.exchange.forget(entry);
         }
         self.careful = true;
         came_to
@@ -85,20 +85,22 @@ impl Outbox {
         }
     }
 
-    /// The first message leaves the outbox when it is to blame.
+    /// The first message becomes a dead letter if it is to blame.
     pub(super) fn judge(&mut self) {
         if self.window.sent().0 > 0 || self.window.stepped_aside() > 0 {
             return;
         }
-        let Some((front, told)) = self.window.front().map(|slot| (slot.token, slot.told)) else { return };
+        let Some((front, told)) = self.window.front().map(|in_flight| (in_flight.token, in_flight.told)) else {
+            return;
+        };
         if let Some((code, words)) = self.doubt.verdict(front) {
             let answer = Answer { code, words, ..Answer::default() };
-            self.window.advance(if told { State::Through } else { State::Refused(answer) });
+            self.window.advance(if told { State::Completed } else { State::Refused(answer) });
         }
     }
 
-    /// Before the first message goes out: whether another one is to be tried in its place, and is at hand. False: nothing
-    /// can go out now.
+    /// Before the first message is sent: lets another one be sent in its place, if it has to step aside. False: nothing can
+    /// be sent now.
     pub(super) fn lets_another_go(&mut self, around: &mut Around) -> bool {
         if !self.steps_aside() {
             return true;
@@ -108,7 +110,7 @@ impl Outbox {
         }
         let others = self.others();
         match others.len() {
-            // There is nothing that it could be compared with, so it is sent again. The link is left alone for a while.
+            // There is no message to compare it with, so it is sent again after a pause, in which live data gets through.
             0 if !self.has_paused => {
                 self.has_paused = true;
                 let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
@@ -123,18 +125,18 @@ impl Outbox {
         }
     }
 
-    /// Whether the first message, the next to be sent, is one that lets another go.
+    /// Whether the first message is the next to be sent, and has to step aside.
     fn steps_aside(&self) -> bool {
         let is_next = self.window.sent().0 == 0 && self.window.stepped_aside() == 0;
         is_next && self.steps_aside_next()
     }
 
-    /// As soon as nothing is on its way.
+    /// The same, as soon as nothing is in flight.
     fn steps_aside_next(&self) -> bool {
-        self.window.front().is_some_and(|slot| self.doubt.steps_aside(slot.token))
+        self.window.front().is_some_and(|in_flight| self.doubt.steps_aside(in_flight.token))
     }
 
-    /// Whether others have to be read first, so that one of them can go.
+    /// Whether other messages have to be read first, so that one of them can be sent.
     pub(super) fn wants_others(&self) -> bool {
         let is_more = self.ends.is_some_and(|(next_read, tail)| next_read < tail);
         if !is_more || self.window.len() > OTHERS || !self.steps_aside() {
@@ -144,15 +146,15 @@ impl Outbox {
         others == 0 || (others <= self.doubt.others_failed() && self.window.bytes() < OTHERS_BYTES)
     }
 
-    /// Where those are that can be tried in the place of the first message.
+    /// The positions of the messages that can be sent in the place of the first.
     fn others(&self) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
         let answered = front.message.until_reply() && self.doubt.wants_answer();
-        self.window.positions(|slot| slot.message.until_reply() || !answered)
+        self.window.positions(|in_flight| in_flight.message.until_reply() || !answered)
     }
 
-    /// EnOS has refused one of several messages and does not say which: all go again, each by itself. One that is alone
-    /// already may not be the one: it has its own answer, or none, which counts.
+    /// EnOS has refused one of several messages without saying which. All are sent again, one by one. A message that is
+    /// alone already has its own answer, or none.
     pub fn send_one_by_one(&mut self, around: &mut Around) {
         if let Some((_, last)) = self.window.under_way().filter(|(first, last)| first < last) {
             self.unclear = self.unclear.max(last);
@@ -160,7 +162,7 @@ impl Outbox {
         }
     }
 
-    /// A message has had no answer, and will have none, or one that asks to try again.
+    /// A message had no answer in time, or one that asks to try again.
     pub(super) fn not_answered(&mut self, at: usize, fault: Fault, around: &mut Around) {
         let before = self.doubt.suspect();
         if self.window.stepped_aside() > 0 {
@@ -170,7 +172,7 @@ impl Outbox {
             let front = front.token;
             self.doubt.failed(front, front, fault);
             if self.steps_aside_next() && !self.doubt.wants_pause() {
-                // It is not tried again soon, and the other one need not wait for it.
+                // The pause is for the same message. The other one need not wait for it.
                 self.backoff.reset();
             }
         }

@@ -1,23 +1,23 @@
-//! Dead letters: messages that can never succeed, each under a number of its own. They stay until the host drops them, or
-//! until the room is needed: see [`Queue::append`].
+//! Dead letters: messages that can never succeed. Each has a number, and stays until the host drops it or
+//! [`Queue::append`] needs the room.
 //!
-//! Over all parts of a record, one behind the other: `u64` token, `i32` code, `u8` 1 and the message as in a page, or 0
-//! and the bytes of a page that could not be read. The first part begins with a `u8`: how many there are.
+//! A dead letter is `u64` token, `i32` code, then `u8` 1 and the message as in a page, or `u8` 0 and the bytes of a page
+//! that could not be read. It is split over as many records as it needs; each of them begins with a `u8`, their number.
 
 use zeroize::Zeroizing;
 
 use super::message;
-use super::{Done, Queue};
+use super::{Queue, Result};
 use crate::protocol::outbox::{self, Message};
 use crate::protocol::{Request, Totals};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::Value;
 
-/// A dead letter takes no more.
+/// The most bytes that a dead letter takes.
 const MAX_LETTER: u64 = 1 << 24;
 
-/// As many of the newest are looked at for one that is there already.
+/// So many of the newest are searched for one that is there already.
 const LOOK_BACK: usize = 100;
 
 const RAW: u8 = 0;
@@ -26,13 +26,13 @@ const MESSAGE: u8 = 1;
 /// A message that can never succeed.
 pub struct DeadLetter {
     pub token: u64,
-    /// EnOS's code; 0 for other reasons.
+    /// EnOS's code; 0 if the reason is another.
     pub code: i32,
     /// `None`: this version cannot read what is there.
     pub request: Option<Request>,
 }
 
-/// Where dead letters are, and how many. Between the two ends some may be gone.
+/// Where the dead letters are, and how many. Some between the two ends may be gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dead {
     /// No number before this one is in use.
@@ -43,7 +43,8 @@ pub struct Dead {
 }
 
 impl Dead {
-    /// Counts no more than there are numbers. More were counted when one is gone whose removal was told to have failed.
+    /// Limits the count to the numbers that there are. It is too high if a removal was done that the storage called a
+    /// failure.
     pub fn settle(&mut self) {
         let messages = self.held.messages.min(self.tail - self.head);
         self.held = Totals { messages, bytes: self.held.bytes.min(messages * MAX_LETTER) };
@@ -54,18 +55,18 @@ impl Dead {
 }
 
 impl Queue {
-    /// Keeps a message that cannot succeed. It is still in the queue, until that is told that it is through.
-    pub fn set_aside(&mut self, token: u64, code: i32, message: &Message) -> Done<()> {
+    /// Keeps a message that can never succeed. It stays in the queue as well until its page is finished.
+    pub fn store_dead_letter(&mut self, token: u64, code: i32, message: &Message) -> Result<()> {
         match message {
             Message::Request(request) => self.keep(token, code, MESSAGE, &message::encode(request)),
             Message::Unknown { bytes, .. } => self.keep(token, code, MESSAGE, bytes),
         }
     }
 
-    /// Keeps what stands where a page should.
-    pub(super) fn keep_raw(&mut self, page: u64, bytes: &[u8]) -> Done<()> {
+    /// Keeps the bytes of a page that cannot be read.
+    pub(super) fn keep_unreadable(&mut self, page: u64, bytes: &[u8]) -> Result<()> {
         let token = outbox::token(page, 0);
-        // An earlier process may have read that page as well, and have ended before it was removed.
+        // An earlier process may have read the page as well, and have ended before the page was removed.
         for number in self.dead_letters().rev().take(LOOK_BACK) {
             if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
                 return Ok(());
@@ -74,7 +75,7 @@ impl Queue {
         self.keep(token, 0, RAW, bytes)
     }
 
-    fn keep(&mut self, token: u64, code: i32, kind: u8, bytes: &[u8]) -> Done<()> {
+    fn keep(&mut self, token: u64, code: i32, kind: u8, bytes: &[u8]) -> Result<()> {
         let mut whole = Writer::with_capacity(8 + 4 + 1 + bytes.len());
         whole.bytes(&token.to_le_bytes());
         whole.u32(code as u32);
@@ -87,7 +88,7 @@ impl Queue {
             self.drop_oldest_dead_letter()?;
         }
         let number = self.dead()?.tail;
-        let room = self.records.capacity(Role::Aside(u64::MAX, u8::MAX)) - 1;
+        let room = self.records.capacity(Role::DeadLetter(u64::MAX, u8::MAX)) - 1;
         let count = whole.len().div_ceil(room) as u8;
         let parts: Vec<(Role, Zeroizing<Vec<u8>>)> = whole
             .chunks(room)
@@ -96,37 +97,37 @@ impl Queue {
                 let mut data = Writer::with_capacity(1 + bytes.len());
                 data.u8(count);
                 data.bytes(bytes);
-                (Role::Aside(number, part as u8), data.finish())
+                (Role::DeadLetter(number, part as u8), data.finish())
             })
             .collect();
         let parts: Vec<(Role, &[u8])> = parts.iter().map(|(role, data)| (*role, data.as_slice())).collect();
-        // One may stand there that a power cut has kept from being counted.
+        // There may be one already that was not counted because of a power cut.
         let before = self.parts(number)?;
         self.records.store_all(&parts)?;
-        self.records.erase_all((count..before).map(|part| Role::Aside(number, part)))?;
+        self.records.erase_all((count..before).map(|part| Role::DeadLetter(number, part)))?;
         self.write_index(|index| {
-            index.set_aside += 1;
+            index.dead_letters_ever += 1;
             index.dead.tail = number + 1;
             index.dead.held = index.dead.held.plus(1, size);
         })
     }
 
-    /// The numbers among which dead letters are; an empty range before the queue is open.
+    /// The range of their numbers. It is empty before the queue is open.
     pub fn dead_letters(&self) -> std::ops::Range<u64> {
         self.ends.as_ref().map_or(0..0, |ends| ends.index.dead.head..ends.index.dead.tail)
     }
 
     /// The one with this number, if it is there.
-    pub fn dead_letter(&self, number: u64) -> Done<Option<DeadLetter>> {
+    pub fn dead_letter(&self, number: u64) -> Result<Option<DeadLetter>> {
         Ok(self.whole(number)?.and_then(|whole| decode(&whole).ok()))
     }
 
-    fn whole(&self, number: u64) -> Done<Option<Zeroizing<Vec<u8>>>> {
+    fn whole(&self, number: u64) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let mut whole = Zeroizing::new(Vec::new());
         let mut parts = 1;
         let mut part = 0;
         while part < parts {
-            let Value::Whole(data) = self.records.look(Role::Aside(number, part))? else { return Ok(None) };
+            let Value::Whole(data) = self.records.look(Role::DeadLetter(number, part))? else { return Ok(None) };
             let Some((count, bytes)) = data.split_first() else { return Ok(None) };
             parts = *count;
             whole.extend_from_slice(bytes);
@@ -135,16 +136,16 @@ impl Queue {
         Ok(Some(whole))
     }
 
-    /// How many parts are there, as the first one says.
-    fn parts(&self, number: u64) -> Done<u8> {
-        Ok(match self.records.look(Role::Aside(number, 0))? {
+    /// How many parts it has, according to the first one.
+    fn parts(&self, number: u64) -> Result<u8> {
+        Ok(match self.records.look(Role::DeadLetter(number, 0))? {
             Value::Whole(data) => data.first().copied().unwrap_or(0),
             _ => 0,
         })
     }
 
-    /// Removes the one with this token; false: there is none.
-    pub fn drop_dead_letter(&mut self, token: u64) -> Done<bool> {
+    /// Removes the one with this token. False if there is none.
+    pub fn drop_dead_letter(&mut self, token: u64) -> Result<bool> {
         for number in self.dead_letters() {
             if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
                 self.erase_dead_letter(number)?;
@@ -154,13 +155,13 @@ impl Queue {
         Ok(false)
     }
 
-    /// Room for others. It is told of, as the messages that are dropped are.
-    pub(super) fn drop_oldest_dead_letter(&mut self) -> Done<()> {
+    /// Makes room. The host is told, as it is of dropped messages.
+    pub(super) fn drop_oldest_dead_letter(&mut self) -> Result<()> {
         let Dead { head, tail, .. } = self.dead()?;
         for number in head..tail {
-            // What cannot be read is nothing that anyone could be shown: it goes as well.
+            // One that cannot be read cannot be shown to anyone, and is removed as well.
             let token = self.dead_letter(number)?.map(|letter| letter.token);
-            let is_gone = matches!(self.records.look(Role::Aside(number, 0))?, Value::None);
+            let is_gone = matches!(self.records.look(Role::DeadLetter(number, 0))?, Value::None);
             if !is_gone {
                 self.erase_dead_letter(number)?;
                 self.dropped_dead.extend(token);
@@ -173,11 +174,11 @@ impl Queue {
         Ok(())
     }
 
-    /// Its later parts go first, so that it is whole or not there.
-    fn erase_dead_letter(&mut self, number: u64) -> Done<()> {
+    /// Later parts are removed first, so that it is either whole or not there.
+    fn erase_dead_letter(&mut self, number: u64) -> Result<()> {
         let size = self.whole(number)?.map_or(0, |whole| whole.len() as u64);
         let parts = self.parts(number)?.max(1);
-        (0..parts).rev().try_for_each(|part| self.records.erase(Role::Aside(number, part)))?;
+        (0..parts).rev().try_for_each(|part| self.records.erase(Role::DeadLetter(number, part)))?;
         self.write_index(|index| {
             let dead = &mut index.dead;
             dead.held = dead.held.since(Totals { messages: 1, bytes: size });
@@ -188,7 +189,7 @@ impl Queue {
         })
     }
 
-    fn dead(&mut self) -> Done<Dead> {
+    fn dead(&mut self) -> Result<Dead> {
         Ok(self.ends()?.index.dead)
     }
 }

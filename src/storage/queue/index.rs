@@ -1,12 +1,12 @@
-//! Where the queue begins and ends, near enough: written seldom, so that a message costs little more than its own page.
+//! Roughly where the queue begins and ends. It is written seldom, so that a message costs little more than its own page.
 //!
-//! Two records are written in turn; the one with the higher serial number counts, and the other is there for when that
-//! one is torn. Between two writes each end of the queue moves by at most [`SPAN`] pages.
+//! Two records are written in turn. The one with the higher serial number counts; the other is used if that one is torn.
+//! Between two writes each end of the queue moves by at most [`SPAN`] pages.
 //!
-//! `u64` serial number, `u64` first page, `u64` page after the last, `u64` messages ever set aside, then the suspect:
-//! `u64` first token, `u64` last token, `u8` losses (0: there is none). Then the dead letters: `u64` first number, `u64`
-//! number after the last, `u64` how many, `u64` bytes. Where the last four are not, they are those of a library that kept
-//! 64 at most, numbered from 0 on.
+//! `u64` serial number, `u64` first page, `u64` page after the last, `u64` how many dead letters there have ever been, then
+//! the suspect: `u64` first token, `u64` last token, `u8` losses (0: there is none). Then the dead letters: `u64` first
+//! number, `u64` number after the last, `u64` how many, `u64` bytes. An early version did not write these last four. It
+//! kept at most 64 dead letters, numbered from 0 on.
 
 use super::dead::Dead;
 use crate::protocol::{Suspect, Totals};
@@ -16,13 +16,13 @@ use zeroize::Zeroizing;
 
 /// How many pages either end of the queue may be ahead of the newest index.
 pub const SPAN: u64 = 16;
-/// How many it may be ahead of whichever of the two can be read.
+/// How many it may be ahead of the older of the two.
 pub const REACH: u64 = 2 * SPAN;
 
 const MAX_PAGE: u64 = 1 << 52;
 const MAX_LOSSES: u8 = 100;
 
-/// What is counted does not come near it; and what is added to it does not overflow.
+/// No count comes near it, and additions to it do not overflow.
 const MAX_COUNT: u64 = 1 << 60;
 const EARLIER_LETTERS: u64 = 64;
 
@@ -31,17 +31,17 @@ const LEN: usize = 4 * 8 + 2 * 8 + 1 + 4 * 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Index {
     pub serial: u64,
-    /// The first page that is not through.
+    /// The first page that is not completed.
     pub head: u64,
     /// The page that the next message will have.
     pub tail: u64,
-    pub set_aside: u64,
+    pub dead_letters_ever: u64,
     pub suspect: Option<Suspect>,
     pub dead: Dead,
 }
 
 impl Index {
-    /// Which of the two records it is written to.
+    /// The record that it is written to.
     pub fn slot(&self) -> u8 {
         (self.serial % 2) as u8
     }
@@ -49,7 +49,7 @@ impl Index {
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let suspect = self.suspect.unwrap_or(Suspect { first: 0, last: 0, losses: 0 });
         let mut out = Writer::with_capacity(LEN);
-        for number in [self.serial, self.head, self.tail, self.set_aside, suspect.first, suspect.last] {
+        for number in [self.serial, self.head, self.tail, self.dead_letters_ever, suspect.first, suspect.last] {
             out.bytes(&number.to_le_bytes());
         }
         out.u8(suspect.losses);
@@ -60,11 +60,11 @@ impl Index {
 
     pub fn decode(data: &[u8]) -> Result<Index, RecordError> {
         let mut reader = Reader::new(data);
-        let (serial, head, tail, set_aside) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+        let (serial, head, tail, dead_letters_ever) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let suspect = Suspect { first: reader.u64()?, last: reader.u64()?, losses: reader.u8()? };
         let mut dead = match reader.is_empty() {
             true => {
-                let letters = set_aside.min(EARLIER_LETTERS);
+                let letters = dead_letters_ever.min(EARLIER_LETTERS);
                 Dead { head: 0, tail: letters, held: Totals { messages: letters, bytes: 0 } }
             }
             false => Dead {
@@ -73,12 +73,12 @@ impl Index {
                 held: Totals { messages: reader.u64()?, bytes: reader.u64()? },
             },
         };
-        // Numbers that a queue can reach: what is added to them later does not overflow, and limits keep their meaning.
+        // Only numbers that a queue can reach: then later additions do not overflow, and the limits keep their meaning.
         let is_sound = reader.is_empty()
             && head <= tail
             && tail <= MAX_PAGE
             && serial <= MAX_COUNT
-            && set_aside <= MAX_COUNT
+            && dead_letters_ever <= MAX_COUNT
             && suspect.losses <= MAX_LOSSES
             && dead.head <= dead.tail
             && dead.tail <= MAX_PAGE;
@@ -86,7 +86,7 @@ impl Index {
             return Err(RecordError::broken("it is no index of a queue"));
         }
         dead.settle();
-        Ok(Index { serial, head, tail, set_aside, suspect: (suspect.losses > 0).then_some(suspect), dead })
+        Ok(Index { serial, head, tail, dead_letters_ever, suspect: (suspect.losses > 0).then_some(suspect), dead })
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
         let suspect = Some(Suspect { first: 1 << 62, last: 1 << 62 | 7, losses: 2 });
         for suspect in [None, suspect] {
             let dead = Dead { head: 2, tail: 9, held: Totals { messages: 5, bytes: 700 } };
-            let index = Index { serial: 7, head: 3, tail: MAX_PAGE, set_aside: 70, suspect, dead };
+            let index = Index { serial: 7, head: 3, tail: MAX_PAGE, dead_letters_ever: 70, suspect, dead };
             let data = index.encode();
             assert_eq!(Index::decode(&data).unwrap(), index);
             let earlier = data.len() - 4 * 8;
@@ -113,14 +113,15 @@ mod tests {
     #[test]
     fn no_more_dead_letters_are_counted_than_there_are_numbers_for() {
         let dead = Dead { head: 5, tail: 6, held: Totals { messages: 2, bytes: u64::MAX } };
-        let data = Index { serial: 7, head: 3, tail: 9, set_aside: 1, suspect: None, dead }.encode();
+        let data = Index { serial: 7, head: 3, tail: 9, dead_letters_ever: 1, suspect: None, dead }.encode();
         let held = Index::decode(&data).unwrap().dead.held;
         assert!(held.messages == 1 && held.bytes < 1 << 30, "{held:?}");
     }
 
     #[test]
     fn numbers_that_no_queue_reaches_are_no_index() {
-        let data = Index { serial: 7, head: 3, tail: 9, set_aside: 1, suspect: None, dead: Dead::default() }.encode();
+        let data =
+            Index { serial: 7, head: 3, tail: 9, dead_letters_ever: 1, suspect: None, dead: Dead::default() }.encode();
         for at in [0, 8, 16, 24, 49, 57] {
             for number in [u64::MAX, 1 << 61] {
                 let mut data = data.to_vec();

@@ -1,46 +1,51 @@
-//! The queue of durable messages in the host's storage. It knows nothing of MQTT, and of time.
+//! The queue of a device's durable messages in the host's storage. It knows neither MQTT nor time.
 //!
-//! A page is one record, `out.<n>`: the messages that were accepted together, or a part of one that is too large. Pages
-//! are numbered from 1 on, and no number comes twice. What is in the queue are the pages from the head to the tail;
-//! nothing else about them is kept in memory. A message costs one store when it is accepted and one erase when it is
-//! through; the [`index`] adds one store in [`SPAN`](index::SPAN) pages.
+//! A page is one record, `out.<n>`. It holds the messages that were accepted together, or a part of a message that is too
+//! large for one record. Pages are numbered from 1 on, and no number is used twice. The queue consists of the pages from
+//! the head to the tail; memory holds these two numbers, but no pages. A message costs one store when it is accepted and
+//! one erase when it is completed. The [`index`] adds one store for every [`SPAN`](index::SPAN) pages.
 //!
-//! Nothing is ever taken for granted that a power cut could have undone: see [`open`].
+//! A power cut can happen at any moment, so [`open`] assumes nothing that it could have undone.
+//!
+//! Each device has a queue of its own, by the digest in the keys of its [`Records`]. A queue that was never used costs two
+//! loads to open, and nothing before. [`Queue::append_to_all`] accepts messages in several queues with one storage call.
 #![forbid(unsafe_code)]
 
+mod append;
 mod dead;
 mod gone;
 mod index;
 mod message;
 mod open;
 mod page;
+mod read;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{Message, PageFound, MAX_TOGETHER};
-use crate::protocol::{Request, Suspect, Totals};
+use crate::protocol::outbox::MAX_TOGETHER;
+use crate::protocol::{Suspect, Totals};
 use crate::storage::record::Role;
-use crate::storage::records::{Records, Value};
+use crate::storage::records::Records;
 use crate::storage::vtable::MAX_VALUE_LEN;
 
+pub use append::Dropped;
 pub use dead::DeadLetter;
 use index::{Index, REACH, SPAN};
-use page::{Page, Part};
 
-type Done<T> = std::result::Result<T, StorageError>;
+type Result<T> = std::result::Result<T, StorageError>;
 
-/// The largest message takes no more pages.
+/// The largest message takes at most so many pages.
 const LARGEST_PAGES: u64 = 16;
 
-/// How much may be kept.
+/// How much the queue may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
     pub messages: u64,
-    /// As they are stored, near enough.
+    /// About as many as they take in the storage.
     pub bytes: u64,
-    /// When it is full, the oldest messages go; else new ones are refused.
+    /// If it is full, the oldest messages are removed; otherwise new ones are refused.
     pub drop_oldest: bool,
 }
 
@@ -55,58 +60,41 @@ pub struct Queue {
 }
 
 impl QueueLimits {
-    /// Whether it is more than may be.
+    /// Whether this is more than the queue may hold.
     fn are_below(&self, held: Totals) -> bool {
         held.messages > self.messages || held.bytes > self.bytes
     }
 }
 
-/// How it stands.
+/// The state of the queue, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// What waits. What was dropped counts until all before it is through.
+    /// What waits. A message that was dropped counts until all before it are completed.
     pub held: Totals,
     pub dead_letters: u64,
-    /// How many messages were ever set aside.
-    pub set_aside: u64,
-    /// How many messages had to go since this was made.
+    /// How many dead letters there have ever been.
+    pub dead_letters_ever: u64,
+    /// How many messages were removed for want of room since the queue was made.
     pub dropped: u64,
 }
 
 /// Where the queue begins and ends.
 struct Ends {
-    /// The first page that is not through.
+    /// The first page that is not completed.
     head: u64,
     /// The page that the next message will have.
     tail: u64,
-    /// All that was ever taken before the head, and before the tail.
+    /// All that was ever accepted before the head, and before the tail.
     start: Totals,
     end: Totals,
-    /// The newest of the two, as it is stored.
+    /// The newer of the two, as it is stored.
     index: Index,
-    /// The tail has jumped, or only one of them could be read: neither end may move before both are stored anew.
+    /// The tail has jumped, or only one index could be read: neither end may move before both are stored again.
     stale: bool,
-    /// Why what was in the queue cannot be found any more.
+    /// Why the messages of the queue cannot be found any more.
     lost: Option<String>,
-    /// Pages before this one may be missing: the process before this one may have removed them, or a removal has failed.
+    /// Pages before this one may be missing: an earlier process may have removed them, or a removal has failed.
     maybe_gone: u64,
-}
-
-/// What was accepted.
-pub struct Appended {
-    pub page: u64,
-    pub next: u64,
-    /// All that was ever taken, these messages included.
-    pub after: Totals,
-}
-
-/// A page that was removed unsent, or a message that takes up several.
-pub struct Dropped {
-    pub page: u64,
-    pub next: u64,
-    pub after: Totals,
-    /// Of each of its messages, whether it waits for a reply, and `None` for one that was gone; or why it cannot be read.
-    pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
 }
 
 impl Queue {
@@ -114,154 +102,8 @@ impl Queue {
         Queue { records, limits, ends: None, dropped: Vec::new(), dropped_dead: Vec::new(), dropped_ever: 0 }
     }
 
-    /// Takes the messages, all or none: after `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` when there is no room,
-    /// `ENOS_ERR_TOO_LARGE` when there could never be.
-    pub fn append(&mut self, messages: &[Request]) -> Done<Appended> {
-        self.open()?;
-        let before = self.ends()?.end;
-        let pages = page::encode(before, messages, self.records.capacity(Role::Outbox(u64::MAX)))
-            .ok_or_else(|| too_large("the messages are more than a batch can hold together: 60 KiB"))?;
-        let count = messages.len() as u64;
-        let bytes = pages.iter().map(|page| page.len() as u64).sum();
-        if bytes > self.limits.bytes || count > self.limits.messages {
-            return Err(too_large("it is more than the outbox may hold at all (enos_config_set_outbox_limits())"));
-        }
-        self.make_room(count, bytes)?;
-        let page = self.ends()?.tail;
-        self.keep_index(pages.len() as u64, 0)?;
-        let roles = (page..).map(Role::Outbox);
-        let stored: Vec<(Role, &[u8])> = roles.zip(pages.iter().map(|page| page.as_slice())).collect();
-        if let Err(error) = self.records.store_all(&stored) {
-            // A store that failed may have stored all the same. What stays of it would be sent.
-            let _ = self.records.erase_all(stored.iter().map(|(role, _)| *role));
-            return Err(error);
-        }
-        let ends = self.ends()?;
-        ends.tail = page + pages.len() as u64;
-        ends.end = before.plus(count, bytes);
-        Ok(Appended { page, next: ends.tail, after: ends.end })
-    }
-
-    /// What had to go since the last time, so that there was room. Also after an append that failed.
-    pub fn take_dropped(&mut self) -> Vec<Dropped> {
-        std::mem::take(&mut self.dropped)
-    }
-
-    /// The dead letters that had to go since the last time.
-    pub fn take_dropped_dead(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.dropped_dead)
-    }
-
-    /// Room for so much more: dead letters go first, then it is by the policy.
-    fn make_room(&mut self, messages: u64, bytes: u64) -> Done<()> {
-        loop {
-            let held = self.held();
-            let dead = self.ends()?.index.dead.held;
-            let all = held.plus(dead.messages, dead.bytes).plus(messages, bytes);
-            let Ends { head: page, tail, start, .. } = *self.ends()?;
-            let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
-            // First of all: what is refused costs no dead letter.
-            if full && !self.limits.drop_oldest {
-                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
-                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
-            }
-            if dead.messages > 0 && self.limits.are_below(all) {
-                self.drop_oldest_dead_letter()?;
-                continue;
-            }
-            if !full {
-                return Ok(());
-            }
-            let gone = match self.find_at(page, true)? {
-                PageFound::Messages { next, after, messages } => {
-                    let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
-                    Dropped { page, next, after, until_reply: Ok(until_reply) }
-                }
-                PageFound::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
-                PageFound::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
-            };
-            let finished = self.finish(gone.next, gone.after);
-            // It may have gone all the same.
-            if finished.is_err() && matches!(self.find_at(page, true)?, PageFound::Messages { .. }) {
-                return finished;
-            }
-            self.dropped_ever +=
-                gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
-            self.dropped.push(gone);
-            finished?;
-        }
-    }
-
-    /// What stands at `page`. An error is a host that fails: try again. `last_try`: then it is lost, as long as other
-    /// records can be loaded.
-    pub fn read(&mut self, page: u64, last_try: bool) -> Done<PageFound> {
-        match self.find_at(page, true) {
-            Err(error) if last_try && self.records.look(Role::Index(0)).is_ok() => {
-                Ok(PageFound::Lost { next: page + 1, words: error.message })
-            }
-            result => result,
-        }
-    }
-
-    /// As [`read`](Self::read), of a page that stays where it is.
-    pub fn peek(&mut self, page: u64) -> Done<PageFound> {
-        self.find_at(page, false)
-    }
-
-    /// `keeps`: what cannot be read is kept apart.
-    fn find_at(&mut self, page: u64, keeps: bool) -> Done<PageFound> {
-        let (tail, maybe_gone) = self.ends().map(|ends| (ends.tail, ends.maybe_gone))?;
-        let mut parts: Vec<Part> = Vec::new();
-        let mut bytes_read = 0;
-        let mut at = page;
-        loop {
-            let value = self.records.look(Role::Outbox(at))?;
-            let (words, bytes) = match value {
-                Value::Whole(data) => match page::decode(&data) {
-                    Ok(Page::Whole { before, messages }) if parts.is_empty() => {
-                        let after = before.plus(messages.len() as u64, data.len() as u64);
-                        return Ok(PageFound::Messages { next: at + 1, after, messages });
-                    }
-                    Ok(Page::Part { before, part }) if usize::from(part.index) == parts.len() && at < tail => {
-                        let (of, next) = (part.of, at + 1);
-                        bytes_read += data.len() as u64;
-                        parts.push(part);
-                        if parts.len() < usize::from(of) {
-                            at = next;
-                            continue;
-                        }
-                        match page::join(&parts) {
-                            Ok(message) => {
-                                let after = before.plus(1, bytes_read);
-                                return Ok(PageFound::Messages { next, after, messages: vec![Some(message)] });
-                            }
-                            Err(error) => (error.to_string(), data),
-                        }
-                    }
-                    Ok(_) if !parts.is_empty() => {
-                        // The rest of the message is gone; what stands here is something else.
-                        return Ok(PageFound::Lost { next: at, words: "a part of the message is missing".into() });
-                    }
-                    Ok(Page::Whole { .. }) => return Ok(PageFound::Nothing { next: at + 1 }),
-                    // A part whose first one is gone, which was told there.
-                    Ok(Page::Part { .. }) => return Ok(PageFound::Nothing { next: at + 1 }),
-                    Err(error) => (error.to_string(), data),
-                },
-                Value::None if at < maybe_gone => return Ok(PageFound::Nothing { next: at + 1 }),
-                Value::None => {
-                    let words = "the storage does not find what it has stored".to_owned();
-                    return Ok(PageFound::Lost { next: at + 1, words });
-                }
-                Value::Broken { bytes, words } => (words, bytes),
-            };
-            // For a person to look at. That this fails must not hold up the rest.
-            let _ = keeps.then(|| self.keep_raw(at, &bytes));
-            return Ok(PageFound::Lost { next: at + 1, words });
-        }
-    }
-
-    /// Removes all pages before `through`; `after` is what came with the last of them.
-    pub fn finish(&mut self, through: u64, after: Totals) -> Done<()> {
+    /// Removes all pages before `through`; `after` are the totals that were found with the last of them.
+    pub fn finish(&mut self, through: u64, after: Totals) -> Result<()> {
         let through = through.min(self.ends()?.tail);
         if through <= self.ends()?.head {
             return Ok(());
@@ -269,24 +111,24 @@ impl Queue {
         while self.ends()?.head < through {
             self.keep_index(0, 1)?;
             let ends = self.ends()?;
-            // As far as this index reaches, and no index more than one in so many pages.
+            // As far as the index reaches, so that one index is enough for so many pages.
             let (head, to) = (ends.head, through.min(ends.index.head + SPAN));
-            self.records.erase_all((head..to).map(Role::Outbox))?;
+            self.records.erase_all((head..to).map(Role::Page))?;
             self.ends()?.head = to;
         }
         self.begin_after(after)
     }
 
-    /// What was ever taken before the head.
-    fn begin_after(&mut self, before: Totals) -> Done<()> {
+    /// All that was ever accepted before the head.
+    fn begin_after(&mut self, before: Totals) -> Result<()> {
         let ends = self.ends()?;
         let held = plausible(ends.end.since(before), ends.tail - ends.head);
         ends.start = ends.end.since(held);
         Ok(())
     }
 
-    /// What was under way when the link was lost.
-    pub fn suspect(&mut self, suspect: Option<Suspect>) -> Done<()> {
+    /// Stores what was in flight when the link was lost.
+    pub fn suspect(&mut self, suspect: Option<Suspect>) -> Result<()> {
         if self.ends()?.index.suspect == suspect {
             return Ok(());
         }
@@ -298,23 +140,23 @@ impl Queue {
         self.ends.as_ref().map(|ends| ends.end.since(ends.start)).unwrap_or_default()
     }
 
-    /// `None`: it is not open.
+    /// `None` if it is not open.
     pub fn counts(&self) -> Option<Counts> {
         let index = self.ends.as_ref()?.index;
         Some(Counts {
             held: self.held(),
             dead_letters: index.dead.held.messages,
-            set_aside: index.set_aside,
+            dead_letters_ever: index.dead_letters_ever,
             dropped: self.dropped_ever,
         })
     }
 
-    fn ends(&mut self) -> Done<&mut Ends> {
+    fn ends(&mut self) -> Result<&mut Ends> {
         self.ends.as_mut().ok_or_else(|| Error::new(Status::ENOS_ERR_STATE, "the outbox is not open").into())
     }
 
-    /// Before the ends move by so many pages: the index is never further behind than it may be.
-    fn keep_index(&mut self, tail_by: u64, head_by: u64) -> Done<()> {
+    /// Called before the ends move by so many pages, so that the index is never too far behind.
+    fn keep_index(&mut self, tail_by: u64, head_by: u64) -> Result<()> {
         let ends = self.ends()?;
         let tail_ok = ends.tail + tail_by <= ends.index.tail + SPAN;
         let head_ok = ends.head + head_by <= ends.index.head + SPAN;
@@ -324,14 +166,14 @@ impl Queue {
         }
         self.write_index(|_| ())?;
         if stale {
-            // What the other one says is too far behind: with either of them the queue has to be found.
+            // The other index is too far behind, and the queue has to be found with either of them.
             self.write_index(|_| ())?;
             self.ends()?.stale = false;
         }
         Ok(())
     }
 
-    fn write_index(&mut self, change: impl FnOnce(&mut Index)) -> Done<()> {
+    fn write_index(&mut self, change: impl FnOnce(&mut Index)) -> Result<()> {
         let ends = self.ends()?;
         let mut index = Index { serial: ends.index.serial + 1, head: ends.head, tail: ends.tail, ..ends.index };
         change(&mut index);
@@ -341,16 +183,12 @@ impl Queue {
     }
 }
 
-/// What so many pages can hold, where the totals in them say something else: limits rely on it.
+/// Limits the totals that pages tell to what so many pages can hold, because the limits of the queue rely on them.
 fn plausible(held: Totals, pages: u64) -> Totals {
-    // Some may be gone already, and one message takes several pages.
+    // Some pages may be gone already, and one message takes several.
     let least = pages.saturating_sub(REACH) / LARGEST_PAGES;
     Totals {
         messages: held.messages.clamp(least, pages.saturating_mul(MAX_TOGETHER as u64)),
         bytes: held.bytes.clamp(least, pages.saturating_mul(MAX_VALUE_LEN as u64)),
     }
-}
-
-fn too_large(words: &str) -> StorageError {
-    Error::new(Status::ENOS_ERR_TOO_LARGE, words).into()
 }

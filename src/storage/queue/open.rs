@@ -1,12 +1,13 @@
-//! Finding the queue again, whatever moment the process before this one ended at.
+//! Finding the queue again, at whatever moment the earlier process has ended.
 //!
-//! The newest index that can be read says where both ends were, at most [`REACH`] pages ago. So the last page is sought
-//! there and no further, and so is the first: as many look-ups as that, however long the queue is.
+//! The newest index that can be read says where both ends were, at most [`REACH`] pages ago. So each end is searched for
+//! in so many pages only, however long the queue is.
 
 use super::dead::Dead;
 use super::index::{Index, REACH};
-use super::page::{self, Page, Part};
-use super::{plausible, Done, Ends, Queue};
+use super::page::{Page, Part};
+use super::read::Loaded;
+use super::{plausible, Ends, Queue, Result};
 use crate::log;
 use crate::protocol::outbox::OutboxEnds;
 use crate::protocol::Totals;
@@ -14,8 +15,8 @@ use crate::storage::record::Role;
 use crate::storage::records::Value;
 
 impl Queue {
-    /// Finds both ends. Done once; an error is a host that fails, and the next call tries again.
-    pub fn open(&mut self) -> Done<OutboxEnds> {
+    /// Finds both ends, once. If the storage fails, the next call tries again.
+    pub fn open(&mut self) -> Result<OutboxEnds> {
         if self.ends.is_none() {
             self.ends = Some(self.find()?);
         }
@@ -24,39 +25,43 @@ impl Queue {
         Ok(OutboxEnds { head, tail, suspect: index.suspect, lost: lost.clone() })
     }
 
-    fn find(&mut self) -> Done<Ends> {
-        let (index, alone) = match self.newest_index()? {
-            Newest::Index { mut index, alone } => {
-                // The other one may have counted one more.
-                let dead = &mut index.dead;
-                if alone && !matches!(self.records.look(Role::Aside(dead.tail, 0))?, Value::None) {
-                    (dead.tail, dead.held) = (dead.tail + 1, dead.held.plus(1, 0));
-                }
-                (index, alone)
-            }
-            Newest::Never => return Ok(empty(1, None)),
+    fn find(&mut self) -> Result<Ends> {
+        match self.newest_index()? {
+            Newest::Index { index, alone: false } => self.find_ends(index, false),
+            Newest::Index { index, alone: true } => self.find_ends(self.with_last_letter(index)?, true),
+            Newest::Never => Ok(empty(1, None)),
             Newest::Lost => {
-                // What was in the queue cannot be found, and must not be written over either.
+                // The messages of the queue cannot be found, and must not be overwritten either.
                 let words = "neither index of the outbox can be read: what was in it stays in the storage, unsent";
                 log::error("storage", format_args!("{words}"));
-                return Ok(empty(fastrand::u64(1 << 32..1 << 40), Some(words.to_owned())));
+                Ok(empty(fastrand::u64(1 << 32..1 << 40), Some(words.to_owned())))
             }
-        };
+        }
+    }
+
+    /// The index that cannot be read may have counted one dead letter more than this one.
+    fn with_last_letter(&self, mut index: Index) -> Result<Index> {
+        let dead = &mut index.dead;
+        if !matches!(self.records.look(Role::DeadLetter(dead.tail, 0))?, Value::None) {
+            (dead.tail, dead.held) = (dead.tail + 1, dead.held.plus(1, 0));
+        }
+        Ok(index)
+    }
+
+    /// `alone`: the other index cannot be read.
+    fn find_ends(&mut self, index: Index, alone: bool) -> Result<Ends> {
         let reach = index.tail.saturating_add(REACH);
         let maybe_gone = index.head.saturating_add(REACH);
         let Some(last) = self.last_page(index.tail.saturating_sub(REACH).max(index.head), reach)? else {
-            // All of them are through. How many there were nobody knows, and no number comes twice.
+            // All are completed. Nobody knows how many there were, and no number is used again.
             return Ok(Ends { index, ..empty(reach, None) });
         };
         // Likewise: of pages that are removed together, a power cut may spare any.
         let tail = maybe_gone.max(last + 1);
-        let mut head = index.head;
-        while head < tail && head < maybe_gone && matches!(self.records.look(Role::Outbox(head))?, Value::None) {
-            head += 1;
-        }
-        let (start, _) = self.totals(head)?;
-        let (_, end) = self.totals(last)?;
-        // Of a page that cannot be read, nothing is known.
+        let head = self.first_page(index.head, tail.min(maybe_gone))?;
+        let start = self.totals(head)?.map(|(before, _)| before);
+        let end = self.totals(last)?.map(|(_, after)| after);
+        // A page that cannot be read does not tell.
         let end = end.or(start.map(|start| start.plus(tail - head, 0))).unwrap_or_default();
         let held = plausible(end.since(start.unwrap_or(end)), tail - head);
         let start = end.since(held);
@@ -64,8 +69,8 @@ impl Queue {
         Ok(Ends { head, tail, start, end, index, stale: alone || tail > last + 1, lost: None, maybe_gone })
     }
 
-    /// One that the host cannot load is as good as torn, as long as it can load the other.
-    fn newest_index(&self) -> Done<Newest> {
+    /// An index that the host cannot load counts as torn if it can load the other.
+    fn newest_index(&self) -> Result<Newest> {
         let mut newest: Option<Index> = None;
         let (mut read, mut broken, mut failed) = (0, false, None);
         for slot in [0, 1] {
@@ -97,66 +102,60 @@ impl Queue {
         }
     }
 
-    /// The last page of the queue, in `from..to`. What was never accepted, for it is not whole, is removed.
-    fn last_page(&mut self, from: u64, to: u64) -> Done<Option<u64>> {
-        for at in (from..to).rev() {
-            let whole = match self.records.look(Role::Outbox(at))? {
-                Value::None => continue,
-                // It is told of when its turn comes.
-                Value::Broken { .. } => true,
-                Value::Whole(data) => match page::decode(&data) {
-                    Ok(Page::Part { part, .. }) => part.index + 1 == part.of && self.has_parts_before(at, &part)?,
-                    Ok(Page::Whole { .. }) | Err(_) => true,
-                },
-            };
-            if whole {
-                return Ok(Some(at));
+    /// The first page in `from..to` that is there; else `to`.
+    fn first_page(&self, from: u64, to: u64) -> Result<u64> {
+        for page in from..to {
+            if !matches!(self.records.look(Role::Page(page))?, Value::None) {
+                return Ok(page);
             }
-            self.records.erase(Role::Outbox(at))?;
+        }
+        Ok(to)
+    }
+
+    /// The last page of the queue, in `from..to`. Pages of a message that was never accepted, because not all of its
+    /// parts are there, are removed.
+    fn last_page(&self, from: u64, to: u64) -> Result<Option<u64>> {
+        for page in (from..to).rev() {
+            let is_accepted = match self.load_page(page)? {
+                Loaded::None => continue,
+                Loaded::Page(Page::Part { part, .. }, _) => {
+                    part.index + 1 == part.of && self.has_parts_before(page, &part)?
+                }
+                // What cannot be read is reported in its turn.
+                Loaded::Page(Page::Whole { .. }, _) | Loaded::Unreadable(_) => true,
+            };
+            if is_accepted {
+                return Ok(Some(page));
+            }
+            self.records.erase(Role::Page(page))?;
         }
         Ok(None)
     }
 
     /// Whether all parts before the last one are there, and can be read.
-    fn has_parts_before(&self, last: u64, part: &Part) -> Done<bool> {
+    fn has_parts_before(&self, last: u64, part: &Part) -> Result<bool> {
         for back in 1..=u64::from(part.index) {
-            let Some(at) = last.checked_sub(back) else { return Ok(false) };
-            let Value::Whole(data) = self.records.look(Role::Outbox(at))? else { return Ok(false) };
-            match page::decode(&data) {
-                Ok(Page::Part { part: other, .. }) if other.crc == part.crc && other.of == part.of => {}
+            let Some(page) = last.checked_sub(back) else { return Ok(false) };
+            match self.load_page(page)? {
+                Loaded::Page(Page::Part { part: other, .. }, _) if other.crc == part.crc && other.of == part.of => {}
                 _ => return Ok(false),
             }
         }
         Ok(true)
     }
-
-    /// What the queue had taken before a page, and with it.
-    pub(super) fn totals(&self, at: u64) -> Done<(Option<Totals>, Option<Totals>)> {
-        let Value::Whole(data) = self.records.look(Role::Outbox(at))? else { return Ok((None, None)) };
-        Ok(match page::decode(&data) {
-            Ok(Page::Whole { before, messages }) => {
-                (Some(before), Some(before.plus(messages.len() as u64, data.len() as u64)))
-            }
-            Ok(Page::Part { before, part }) => {
-                let others = u64::from(part.of - 1) * self.records.capacity(Role::Outbox(u64::MAX)) as u64;
-                (Some(before), Some(before.plus(1, others + data.len() as u64)))
-            }
-            Err(_) => (None, None),
-        })
-    }
 }
 
 enum Newest {
-    /// `alone`: the other one could not be read, and may be the newer one.
+    /// `alone`: the other index could not be read, and may be the newer one.
     Index { index: Index, alone: bool },
     /// There has never been a queue.
     Never,
-    /// There was one, and nothing says where.
+    /// There was one, but nothing says where.
     Lost,
 }
 
 fn empty(at: u64, lost: Option<String>) -> Ends {
-    // Those that an index of the past knew stay where they are.
+    // Dead letters of the lost index stay where they are.
     let first_letter = if lost.is_some() { at } else { 0 };
     let dead = Dead { head: first_letter, tail: first_letter, held: Totals::default() };
     Ends {
@@ -164,7 +163,7 @@ fn empty(at: u64, lost: Option<String>) -> Ends {
         tail: at,
         start: Totals::default(),
         end: Totals::default(),
-        index: Index { serial: 0, head: at, tail: at, set_aside: 0, suspect: None, dead },
+        index: Index { serial: 0, head: at, tail: at, dead_letters_ever: 0, suspect: None, dead },
         stale: true,
         lost,
         maybe_gone: at,

@@ -1,9 +1,9 @@
-//! What stands in a page of the queue. Integers are little-endian.
+//! The content of a page. Integers are little-endian.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 1 | 1: whole messages; 2: a part of one message that is too large for a page |
-//! | 8, 8 | messages and bytes that the queue had taken before this page: their differences are its length |
+//! | 8, 8 | messages and bytes that the queue had ever accepted before this page; the difference of two pages is what lies between them |
 //! | | of whole messages: `u16` how many, then each of them, see [`message`] |
 //! | | of a part: `u16` which, `u16` of how many, `u32` CRC-32 of the message, then these bytes of it |
 
@@ -23,7 +23,7 @@ const PART_HEAD: usize = HEAD + 2 + 2 + 4;
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// No queue has held so many messages or bytes: what is added to it does not overflow.
+/// No queue has held so many messages or bytes, so additions to it do not overflow.
 const MAX_TOTAL: u64 = 1 << 60;
 
 /// A page as it is read.
@@ -47,8 +47,8 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
-/// The data of the pages that these messages take, one behind the other: one page, or the parts of a single message.
-/// `None` when they do not fit: several messages, and more than a page's `capacity`.
+/// The data of the pages for these messages: one page, or the parts of a single message. `None` if there are several
+/// messages, and they do not fit in a page of this `capacity`.
 pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<Vec<Bytes>> {
     let encoded: Vec<Bytes> = messages.iter().map(message::encode).collect();
     let messages: Vec<&[u8]> = encoded.iter().map(|message| message.as_slice()).collect();
@@ -60,8 +60,7 @@ pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<V
     }
 }
 
-/// The page without this message, which the host drops: the others keep their places and their bytes. `None`: it is not
-/// there.
+/// The page without this message, which the host drops. The others keep their places and bytes. `None` if it is not there.
 pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
     let mut reader = Reader::new(data);
     let (kind, before) = head(&mut reader)?;
@@ -74,7 +73,7 @@ pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
             }
             Ok(Some(whole(before, &messages)))
         }
-        // The other parts say nothing without the first.
+        // Without the first part, the others are ignored.
         _ => Ok((index == 0 && reader.u16()? == 0).then(|| whole(before, &[DROPPED]))),
     }
 }
@@ -154,7 +153,7 @@ fn messages(mut reader: Reader<'_>) -> Decoded<Vec<&[u8]>> {
     }
 }
 
-/// The message whose parts these are.
+/// Joins the parts of a message.
 pub fn join(parts: &[Part]) -> Decoded<Message> {
     let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.bytes.len()).sum()));
     parts.iter().for_each(|part| message.extend_from_slice(&part.bytes));

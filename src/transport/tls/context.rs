@@ -1,8 +1,8 @@
-//! What OpenSSL makes a link's TLS from.
+//! OpenSSL's object for the TLS of one link.
 
 use super::reason::failed;
 use super::verdict::Verdict;
-use super::{material, reason, trust, Tls};
+use super::{material, reason, trust, Tls, TlsSettings};
 use crate::error::Result;
 use crate::{log, panic};
 use openssl::ssl::{Ssl, SslVerifyMode};
@@ -10,7 +10,7 @@ use openssl::x509::verify::X509CheckFlags;
 use paho_engine::link;
 use std::net::IpAddr;
 
-/// What is known of a link's TLS.
+/// What is needed to explain a failure of a link's TLS.
 pub struct Secured {
     verdict: Verdict,
     wanted: String,
@@ -20,43 +20,16 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// Reads what the settings name, and judges it; makes what the link needs. `ENOS_ERR_TLS` with words for what is
+    /// Reads and checks what the settings name, and makes what the link needs. `ENOS_ERR_TLS` with words for what is
     /// wrong.
     pub fn prepare(tls: &Tls) -> Result<(Secured, link::Tls)> {
         let settings = &*tls.settings;
-        let wanted = tls.wanted();
-        let address = wanted.parse::<IpAddr>().ok();
         let mut ssl = Ssl::new(&*trust::context(settings.ca.as_ref())?)?;
-        if let Some(given) = &settings.identity {
-            let identity = material::identity(given, settings.password.as_ref().map(|password| password.as_slice()))?;
-            let unfit = |e| failed(format!("the device's certificate or key is not accepted: {}", material::said(&e)));
-            ssl.set_certificate(&identity.leaf).map_err(unfit)?;
-            ssl.set_private_key(&identity.key).map_err(unfit)?;
-            for certificate in identity.chain {
-                ssl.add_chain_cert(certificate).map_err(unfit)?;
-            }
-        }
-        if settings.check_name {
-            let check = ssl.param_mut();
-            // A common name is none: authorities that are limited to some names are not limited in common names.
-            check.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
-            match address {
-                Some(address) => check.set_ip(address)?,
-                None => check.set_host(wanted)?,
-            }
-        }
-        let verdict = Verdict::default();
-        let notes = verdict.clone();
-        ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, chain| {
-            // It has told the log of a panic already; nothing may unwind into OpenSSL.
-            panic::catch(|| notes.judge(fine, chain)).unwrap_or(fine)
-        });
-        if address.is_none() {
-            ssl.set_hostname(wanted)?; // SNI, which is for names
-        }
+        show_identity(&mut ssl, settings)?;
+        expect_name(&mut ssl, tls.wanted(), settings.check_name)?;
         let secured = Secured {
-            verdict,
-            wanted: wanted.to_owned(),
+            verdict: take_notes(&mut ssl),
+            wanted: tls.wanted().to_owned(),
             has_identity: settings.identity.is_some(),
             system_roots: settings.ca.is_none(),
             check_name: settings.check_name,
@@ -64,7 +37,7 @@ impl Secured {
         Ok((secured, link::Tls(ssl)))
     }
 
-    /// Tells the log of what is not checked.
+    /// Logs a warning about what is not checked.
     pub fn warn(&self) {
         if !self.check_name {
             log::warn(
@@ -84,4 +57,44 @@ impl Secured {
             reason::Expected { name: &self.wanted, has_identity: self.has_identity, system_roots: self.system_roots };
         reason::words(fault, &self.verdict.found(), &expected)
     }
+}
+
+/// Gives the device's certificate and key, if it has them, to a connection.
+fn show_identity(ssl: &mut Ssl, settings: &TlsSettings) -> Result<()> {
+    let Some(given) = &settings.identity else { return Ok(()) };
+    let identity = material::identity(given, settings.password.as_ref().map(|password| password.as_slice()))?;
+    let unfit = |e| failed(format!("the device's certificate or key is not accepted: {}", material::said(&e)));
+    ssl.set_certificate(&identity.leaf).map_err(unfit)?;
+    ssl.set_private_key(&identity.key).map_err(unfit)?;
+    identity.chain.into_iter().try_for_each(|certificate| ssl.add_chain_cert(certificate).map_err(unfit))
+}
+
+/// Sends the broker's name (SNI), and checks that the certificate is for this name or IP address.
+fn expect_name(ssl: &mut Ssl, wanted: &str, check_name: bool) -> Result<()> {
+    let address = wanted.parse::<IpAddr>().ok();
+    if check_name {
+        let check = ssl.param_mut();
+        // Common names do not count: the name constraints of an authority do not apply to them.
+        check.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
+        match address {
+            Some(address) => check.set_ip(address)?,
+            None => check.set_host(wanted)?,
+        }
+    }
+    if address.is_none() {
+        // There is no SNI for an IP address.
+        ssl.set_hostname(wanted)?;
+    }
+    Ok(())
+}
+
+/// Notes what the check of the broker's certificate finds.
+fn take_notes(ssl: &mut Ssl) -> Verdict {
+    let verdict = Verdict::default();
+    let notes = verdict.clone();
+    ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, chain| {
+        // Nothing may unwind into OpenSSL. A panic is in the log already.
+        panic::catch(|| notes.judge(fine, chain)).unwrap_or(fine)
+    });
+    verdict
 }

@@ -1,7 +1,7 @@
-//! TLS for a link: what it is made from, and what makes a context for OpenSSL of it.
+//! TLS for a link: its settings, and what makes OpenSSL's objects from them.
 //!
-//! Files are read anew for each link, so a renewed certificate counts from the next CONNECT on. The system's authorities
-//! are kept, and loaded anew when they have changed.
+//! Files are read again for each link, so that a renewed certificate is used from the next CONNECT on. The system's
+//! authorities are kept in memory, and loaded again when they have changed.
 
 #![cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only OpenSSL reads the settings"))]
 
@@ -30,27 +30,27 @@ pub use absent::Secured;
 #[cfg(feature = "tls")]
 pub use context::Secured;
 
-/// Whether this build has it.
+/// Whether this build has TLS.
 pub const AVAILABLE: bool = cfg!(feature = "tls");
 
-/// Where certificates or a key stand, in PEM form. Bytes are wiped when dropped.
+/// Where certificates or a key are, in PEM form. Bytes are wiped when they are dropped.
 #[derive(Clone)]
 pub enum Pem {
     File(PathBuf),
     Bytes(Zeroizing<Vec<u8>>),
 }
 
-/// How brokers are checked, and who the device says it is.
+/// How brokers are checked, and with which identity the device connects.
 #[derive(Clone)]
 pub struct TlsSettings {
     /// The authorities to trust; `None` for the system's.
     pub ca: Option<Pem>,
     pub identity: Option<ClientIdentity>,
-    /// Of an encrypted key.
+    /// The password of an encrypted key.
     pub password: Option<Zeroizing<Vec<u8>>>,
-    /// The name that the broker's certificate has to be for, and that is sent (SNI); `None` for the host's own.
+    /// The name for which the broker's certificate has to be issued, and which is sent (SNI); `None` for the host's name.
     pub server_name: Option<String>,
-    /// Off: a certificate for any name will do, as long as an authority that is trusted has issued it.
+    /// If false, a certificate of a trusted authority is accepted for any name.
     pub check_name: bool,
 }
 
@@ -61,7 +61,7 @@ pub struct ClientIdentity {
     pub key: Pem,
 }
 
-/// What a link needs beside its address.
+/// What a link needs for TLS, in addition to its address.
 #[derive(Clone)]
 pub struct Tls {
     pub settings: Arc<TlsSettings>,
@@ -76,12 +76,12 @@ impl Default for TlsSettings {
 }
 
 impl Tls {
-    /// Reads and judges everything as an attempt to connect would. `ENOS_ERR_TLS` with words for what is wrong.
+    /// Reads and checks everything as an attempt to connect would. `ENOS_ERR_TLS` with words for what is wrong.
     pub fn check(&self) -> Result<()> {
         Secured::prepare(self).map(drop)
     }
 
-    /// The name that is wanted. A dot at the end, which says that a name is complete, stands in no certificate.
+    /// The expected name. A dot at the end means that a name is complete; no certificate contains it.
     #[cfg(feature = "tls")]
     fn wanted(&self) -> &str {
         let name = self.settings.server_name.as_deref().unwrap_or(&self.host);

@@ -5,10 +5,10 @@ use openssl::base64;
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
-/// What some editors put before a text in UTF-8. It stands within a file, too, when files were joined.
+/// Some editors put this before a text in UTF-8. It is also within a file if files were joined.
 const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// What stands between a BEGIN line and its END line.
+/// The text between a BEGIN line and its END line.
 pub struct Block<'a> {
     pub label: String,
     lines: Vec<&'a [u8]>,
@@ -22,7 +22,7 @@ impl Block<'_> {
     }
 }
 
-/// All blocks; what stands around them is left out. An error completes "the file".
+/// All blocks, without the text around them. An error completes the words "the file".
 pub fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, String> {
     let mut blocks = Vec::new();
     let mut open: Option<Block<'_>> = None;
@@ -55,7 +55,7 @@ fn without_end(block: &Block<'_>) -> String {
     format!("is damaged or cut short: a {label} has no end")
 }
 
-/// Takes out the byte order marks, in place. `false`: the text is in UTF-16, which nothing can be done with.
+/// Removes the byte order marks, in place. `false` if the text is in UTF-16, which is not supported.
 pub fn unmark(text: &mut Vec<u8>) -> bool {
     if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) {
         return false;

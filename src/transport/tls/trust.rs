@@ -1,4 +1,4 @@
-//! Whom brokers are checked against: the authorities of a file, or the system's.
+//! The authorities against which brokers are checked: those of a file, or the system's.
 
 use super::material::{self, Authorities};
 use super::Pem;
@@ -23,7 +23,8 @@ const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK";
 /// SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what was read is wiped from the record's buffer.
 const CLEANSE_PLAINTEXT: u64 = 0x2;
 const OPENSSL_3: i64 = 0x3000_0000;
-/// The system's authorities are loaded again after this time at the latest: not every change shows in a directory.
+/// The system's authorities are loaded again after this time at the latest, because a directory does not show every
+/// change.
 const RELOAD_MS: u64 = 3_600_000;
 
 extern "C" {
@@ -32,7 +33,7 @@ extern "C" {
     fn X509_get_default_cert_dir() -> *const c_char;
 }
 
-/// A context that trusts these authorities; `None`: the system's. What belongs to one link alone is not in it.
+/// A context that trusts these authorities, or the system's if `None`. It contains nothing that belongs to one link.
 pub fn context(ca: Option<&Pem>) -> Result<SslContext> {
     let Some(ca) = ca else { return Ok(System::context()?) };
     let Authorities { certificates, revocation_lists } = material::authorities(ca)?;
@@ -89,9 +90,9 @@ static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
 
 impl System {
     fn context() -> std::result::Result<SslContext, ErrorStack> {
-        // Whoever comes during a load waits for it, instead of loading as well.
+        // Another thread that comes during a load waits for it, instead of loading as well.
         let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
-        // Looked at before the load: a change during it shows the next time.
+        // Checked before the load, so that a change during the load is noticed the next time.
         let (places, now) = (Place::all(), clock::boottime_ms());
         let current = system.as_ref().filter(|one| one.places == places && now < one.loaded_ms + RELOAD_MS);
         if let Some(current) = current {
@@ -105,7 +106,7 @@ impl System {
     }
 }
 
-/// An OpenSSL of our own looks for authorities where it was built to, which is nowhere: look where systems have them.
+/// An OpenSSL that we build looks for authorities in a directory that does not exist. This looks where systems have them.
 fn load_system(context: &mut SslContextBuilder) -> std::result::Result<(), ErrorStack> {
     context.set_default_verify_paths()?;
     #[cfg(feature = "static-openssl")]

@@ -1,5 +1,5 @@
-//! The check of the broker's certificate: OpenSSL's, and notes of what it found, kept for words. Notes are taken inside
-//! OpenSSL, in the middle of a handshake: copy and return.
+//! The check of the broker's certificate, which OpenSSL does, and notes of what it found, for later words. The notes are
+//! taken inside OpenSSL, in the middle of a handshake: copy and return.
 
 use crate::text;
 use openssl::nid::Nid;
@@ -7,14 +7,14 @@ use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Names that are told of a certificate, and characters of each: it comes off the network.
+/// How many names of a certificate are shown, and how many characters of each. The certificate comes from the network.
 const NAMES: usize = 8;
 const CHARACTERS: usize = 64;
 
-/// X509_V_ERR_UNABLE_TO_GET_CRL: lists of others are there, but none of this certificate's authority.
+/// X509_V_ERR_UNABLE_TO_GET_CRL: there are lists of other authorities, but none of this certificate's authority.
 const NO_REVOCATION_LIST: i32 = 3;
 
-/// What the check came to.
+/// The result of the check.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// The broker has shown a certificate.
@@ -43,8 +43,8 @@ pub struct Objection {
 pub struct Verdict(Arc<Mutex<Found>>);
 
 impl Verdict {
-    /// Whether the check goes on, which OpenSSL finds `fine` or not. What it objects to stays refused, but that an
-    /// authority has published no list of what it has revoked is no objection.
+    /// Whether the check continues. OpenSSL says whether the certificate is `fine`, and an objection stays one, except that
+    /// an authority need not publish a revocation list.
     pub fn judge(&self, fine: bool, context: &X509StoreContextRef) -> bool {
         self.lock().shown = true;
         let fine = fine || context.error().as_raw() == NO_REVOCATION_LIST;
@@ -85,7 +85,7 @@ impl Verdict {
     }
 }
 
-/// The common name, or whatever else is there.
+/// The common name, or the whole name if there is none.
 fn name(name: &X509NameRef) -> String {
     let entry = name.entries_by_nid(Nid::COMMONNAME).next().or_else(|| name.entries().last());
     let text = entry.and_then(|entry| entry.data().to_string().ok());

@@ -15,6 +15,8 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/log.rs"],
     &["src/ffi/sign.rs"],
     &["src/ffi/activation.rs"],
+    &["src/ffi/value.rs"],
+    &["src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
     &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],

@@ -183,9 +183,9 @@ impl World {
                 let result = self.queue.finish(through, after);
                 Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
             }
-            Action::SetAside { token, code, message } => {
-                let result = self.queue.set_aside(token, code, &message);
-                Some(Input::SetAside { token, result })
+            Action::StoreDeadLetter { token, code, message } => {
+                let result = self.queue.store_dead_letter(token, code, &message);
+                Some(Input::DeadLetterStored { token, result })
             }
             Action::StoreSuspect(suspect) => {
                 let _ = self.queue.suspect(suspect);

@@ -1,0 +1,324 @@
+//! Reading JSON where it lies: in an event, or in a text of yours. It can be used without a client as well.
+//!
+//! An enos_value is a view: a pointer and a length. It is passed by value, nothing is copied, allocated or freed, and it
+//! lives as long as the text that it points into. {NULL, 0} is a value that is not there. Looking into one that is not
+//! there gives one that is not there, so that look-ups chain, and one check at the end is enough:
+//!
+//!     double power;
+//!     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
+//!
+//! The readers of a value return ENOS_ERR_NOT_FOUND when it is not there, ENOS_ERR_INVALID_ARG when it is of another type,
+//! ENOS_ERR_PARSE when it is not JSON, and ENOS_ERR_TOO_LARGE when it is a number that does not fit: nothing is rounded,
+//! cut off or saturated.
+//!
+//! Values in events are checked by the library. Make a value of your own text with enos_value_parse(), which checks all of
+//! it. Every function also takes a value that nobody has checked: what it finds in there may be nonsense, but it reads
+//! nothing beyond the value, does not recurse, and needs time linear in its length. If an object has a key twice, which
+//! enos_value_parse() refuses, the first one counts.
+//!
+//! Any thread; legal in every callback, except where an enos_status is returned.
+
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use super::guard::{getter, guard};
+use super::input::{bytes, text};
+use super::output::{Out, TextOut};
+use super::status::enos_status;
+use crate::error::{Error, Result, Status};
+use crate::protocol::json::read::{self, Fault, Kind, Read};
+use crate::protocol::json::strict_value;
+
+/// A JSON value, by where it stands.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct enos_value {
+    /// Its first byte; NULL: it is not there. There is no NUL behind it.
+    pub text: *const c_char,
+    /// In bytes.
+    pub len: usize,
+}
+
+const NOT_THERE: enos_value = enos_value { text: ptr::null(), len: 0 };
+
+/// What a value is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum enos_json_type {
+    /// It is not there.
+    ENOS_JSON_NONE = 0,
+    /// null.
+    ENOS_JSON_NULL = 1,
+    /// true or false.
+    ENOS_JSON_BOOL = 2,
+    /// A number, whole or not.
+    ENOS_JSON_NUMBER = 3,
+    /// A text.
+    ENOS_JSON_TEXT = 4,
+    /// An array.
+    ENOS_JSON_ARRAY = 5,
+    /// An object.
+    ENOS_JSON_OBJECT = 6,
+}
+
+/// The bytes of a value that is there.
+///
+/// # Safety
+/// The value is {NULL, 0}, or its bytes can be read while the reference lives.
+pub(super) unsafe fn view(value: &enos_value) -> Result<&[u8]> {
+    if value.text.is_null() {
+        return Err(Error::new(Status::ENOS_ERR_NOT_FOUND, "the value is not there"));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { bytes(value.text.cast::<c_void>(), value.len, "the value") }
+}
+
+fn error(fault: Fault) -> Error {
+    let (status, words) = match fault {
+        Fault::Malformed => (Status::ENOS_ERR_PARSE, "the value is not JSON"),
+        Fault::OtherKind => (Status::ENOS_ERR_INVALID_ARG, "the value is of another type"),
+        Fault::OutOfRange => (Status::ENOS_ERR_TOO_LARGE, "the number does not fit"),
+    };
+    Error::new(status, words)
+}
+
+/// The part of a value's bytes.
+fn part(bytes: &[u8], range: std::ops::Range<usize>) -> enos_value {
+    bytes.get(range).map_or(NOT_THERE, |part| enos_value { text: part.as_ptr().cast(), len: part.len() })
+}
+
+/// # Safety
+/// As for [`view`]; `out` is NULL or points to a place for a `T`.
+unsafe fn read<T>(value: enos_value, out: *mut T, read: impl FnOnce(&[u8]) -> Read<T>) -> enos_status {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let (out, bytes) = unsafe { (Out::new(out, "out")?, view(&value)?) };
+        out.set(read(bytes).map_err(error)?);
+        Ok(())
+    })
+}
+
+/// Checks a text, and makes a value of it.
+///
+/// @param text  any bytes. It has to outlive the value.
+/// @param len   in bytes, or ENOS_NUL_TERMINATED.
+/// @param out   receives the value.
+/// @retval ENOS_OK         one JSON value (RFC 8259), and one that every reader reads alike.
+/// @retval ENOS_ERR_PARSE  not JSON, or two of them; more than 64 levels; half of a surrogate pair; a number that no double
+///                         can hold; an object with a key twice.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: *mut enos_value) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract.
+        let (out, bytes) = unsafe { (Out::new(out, "out")?, bytes(text.cast::<c_void>(), len, "text")?) };
+        let value = strict_value("the text", bytes)?.get();
+        out.set(enos_value { text: value.as_ptr().cast(), len: value.len() });
+        Ok(())
+    })
+}
+
+/// The part of a value that a JSON Pointer leads to (RFC 6901): "" is the whole, "/a/0" the first element of the member "a",
+/// "~1" stands for "/" in a key and "~0" for "~". Each call goes through the value once: to visit all elements, use
+/// enos_value_next().
+///
+/// @param value    may be one that is not there.
+/// @param pointer  the JSON Pointer.
+/// @return  the part; {NULL, 0} when it is not there, or the pointer is none. It lives as long as value.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char) -> enos_value {
+    getter(NOT_THERE, || {
+        // SAFETY: the header's contract.
+        let (Ok(bytes), Ok(pointer)) = (unsafe { (view(&value), text(pointer, "pointer")) }) else { return NOT_THERE };
+        read::at(bytes, pointer.as_bytes()).map_or(NOT_THERE, |range| part(bytes, range))
+    })
+}
+
+/// What a value is.
+///
+/// @param value  may be one that is not there.
+/// @return  one of enum enos_json_type; ENOS_ERR_PARSE when it begins as no JSON does.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_type(value: enos_value) -> i32 {
+    use enos_json_type::*;
+    getter(Status::ENOS_ERR_PANIC as i32, || {
+        // SAFETY: the header's contract.
+        let Ok(bytes) = (unsafe { view(&value) }) else { return ENOS_JSON_NONE as i32 };
+        let kind = match read::kind(bytes) {
+            Ok(Kind::Null) => ENOS_JSON_NULL,
+            Ok(Kind::Bool) => ENOS_JSON_BOOL,
+            Ok(Kind::Number) => ENOS_JSON_NUMBER,
+            Ok(Kind::Text) => ENOS_JSON_TEXT,
+            Ok(Kind::Array) => ENOS_JSON_ARRAY,
+            Ok(Kind::Object) => ENOS_JSON_OBJECT,
+            Err(_) => return Status::ENOS_ERR_PARSE as i32,
+        };
+        kind as i32
+    })
+}
+
+/// Walks through an object or an array, in the order of the text.
+///
+///     size_t cursor = 0;
+///     while (enos_value_next(params, &cursor, &key, &value) == 1) ...
+///
+/// @param container  an object or an array.
+/// @param cursor     0 at first; the call moves it on.
+/// @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()); for an array
+///                   {NULL, 0}. May be NULL.
+/// @param value      receives the member or element.
+/// @return  1: there was one; 0: there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is no object and
+///          no array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_next(
+    container: enos_value,
+    cursor: *mut usize,
+    key: *mut enos_value,
+    value: *mut enos_value,
+) -> i32 {
+    let mut found = 0;
+    let status = guard(|| {
+        // SAFETY: the header's contract.
+        let (bytes, place, key, value) =
+            unsafe { (view(&container)?, Out::new(cursor, "cursor")?, Out::optional(key), Out::new(value, "value")?) };
+        // SAFETY: it is not NULL, and the caller has set it.
+        let mut at = unsafe { cursor.read_unaligned() };
+        let next = read::next(bytes, &mut at).map_err(error)?;
+        place.set(at);
+        if let Some(item) = next {
+            found = 1;
+            value.set(part(bytes, item.value));
+            if let Some(key) = key {
+                key.set(item.key.map_or(NOT_THERE, |range| part(bytes, range)));
+            }
+        }
+        Ok(())
+    });
+    if status < 0 {
+        status
+    } else {
+        found
+    }
+}
+
+/// How many members or elements an object or an array has.
+///
+/// @param container  an object or an array.
+/// @return  the number; or negative: as enos_value_next(), and ENOS_ERR_TOO_LARGE beyond 2^31 - 1.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_count(container: enos_value) -> i32 {
+    let mut count = 0;
+    let status = guard(|| {
+        // SAFETY: the header's contract.
+        let bytes = unsafe { view(&container) }?;
+        let all = read::count(bytes).map_err(error)?;
+        count = i32::try_from(all).map_err(|_| error(Fault::OutOfRange))?;
+        Ok(())
+    });
+    if status < 0 {
+        status
+    } else {
+        count
+    }
+}
+
+/// Whether a value is this text, byte for byte once its escapes are resolved. A NUL in it ends nothing.
+///
+/// @param value     a text, such as a key.
+/// @param expected  UTF-8.
+/// @param len       in bytes, or ENOS_NUL_TERMINATED.
+/// @return  1: it is; 0: it is another one, of another type, or not there.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_equals(value: enos_value, expected: *const c_char, len: usize) -> i32 {
+    getter(0, || {
+        // SAFETY: the header's contract.
+        let (value, expected) = unsafe { (view(&value), bytes(expected.cast::<c_void>(), len, "expected")) };
+        let (Ok(value), Ok(expected)) = (value, expected) else { return 0 };
+        i32::from(read::equals(value, expected))
+    })
+}
+
+/// A whole number. 100, 100.0 and 1e2 are the same.
+///
+/// @param value  the number.
+/// @param out    receives it.
+/// @retval ENOS_OK               read.
+/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
+/// @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+/// @retval ENOS_ERR_TOO_LARGE    it is below -2^63 or above 2^63 - 1.
+/// @retval ENOS_ERR_PARSE        it is not JSON.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_int(value: enos_value, out: *mut i64) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { read(value, out, |text| i64::try_from(read::integer(text)?).map_err(|_| Fault::OutOfRange)) }
+}
+
+/// A whole number that is not negative: as enos_value_int().
+///
+/// @param value  the number.
+/// @param out    receives it.
+/// @retval ENOS_OK               read.
+/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
+/// @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+/// @retval ENOS_ERR_TOO_LARGE    it is negative, or above 2^64 - 1.
+/// @retval ENOS_ERR_PARSE        it is not JSON.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_uint(value: enos_value, out: *mut u64) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { read(value, out, |text| u64::try_from(read::integer(text)?).map_err(|_| Fault::OutOfRange)) }
+}
+
+/// A number, as the nearest double. One that is nearer to 0 than any double is 0.
+///
+/// @param value  the number.
+/// @param out    receives it.
+/// @retval ENOS_OK               read.
+/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
+/// @retval ENOS_ERR_INVALID_ARG  it is no number.
+/// @retval ENOS_ERR_TOO_LARGE    no double is so large.
+/// @retval ENOS_ERR_PARSE        it is not JSON.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_double(value: enos_value, out: *mut f64) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { read(value, out, read::double) }
+}
+
+/// true or false.
+///
+/// @param value  the value.
+/// @param out    receives 1 or 0.
+/// @retval ENOS_OK               read.
+/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
+/// @retval ENOS_ERR_INVALID_ARG  it is neither.
+/// @retval ENOS_ERR_PARSE        it is not JSON.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_bool(value: enos_value, out: *mut i32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { read(value, out, |text| read::boolean(text).map(i32::from)) }
+}
+
+/// A text, with its escapes resolved.
+///
+/// @param value   the text.
+/// @param buffer  receives it, with a NUL behind it. (NULL, 0) asks for the capacity.
+/// @param cap     of the buffer, in bytes.
+/// @param len     receives the length, without the NUL: a text may hold NULs. When the buffer is too small: the capacity
+///                that is needed.
+/// @retval ENOS_OK                    read.
+/// @retval ENOS_ERR_NOT_FOUND         the value is not there.
+/// @retval ENOS_ERR_INVALID_ARG       it is no text.
+/// @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer has no room for it.
+/// @retval ENOS_ERR_PARSE             it is not JSON, or not UTF-8, or holds half of a surrogate pair.
+#[no_mangle]
+pub unsafe extern "C" fn enos_value_text(
+    value: enos_value,
+    buffer: *mut c_char,
+    cap: usize,
+    len: *mut usize,
+) -> enos_status {
+    guard(|| {
+        // SAFETY: the header's contract.
+        let (out, bytes) = unsafe { (TextOut::new(buffer, cap, len, "buffer")?, view(&value)?) };
+        let text = read::text(bytes).map_err(error)?;
+        out.set_each(text.clone().count(), text)
+    })
+}

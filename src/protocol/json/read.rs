@@ -1,0 +1,656 @@
+//! Reading JSON where it lies: a value is the bytes that it consists of, so nothing is copied, allocated or freed.
+//!
+//! Every function takes any bytes, also such that nobody has checked: it never panics, never recurses, and needs time that
+//! is linear in the bytes. What a function does not have to look at, it does not judge.
+
+use std::ops::Range;
+
+use super::MAX_DEPTH;
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    Bool,
+    Number,
+    Text,
+    Array,
+    Object,
+}
+
+/// Why a value cannot be read as what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not JSON.
+    Malformed,
+    /// It is JSON of another kind.
+    OtherKind,
+    /// The number does not fit.
+    OutOfRange,
+}
+
+pub type Read<T> = Result<T, Fault>;
+
+/// A member of an object, or an element of an array, whose key is `None`: where they lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    pub key: Option<Range<usize>>,
+    pub value: Range<usize>,
+}
+
+/// Judged by its first byte.
+pub fn kind(text: &[u8]) -> Read<Kind> {
+    match text.get(skip_blanks(text, 0)) {
+        Some(b'n') => Ok(Kind::Null),
+        Some(b't' | b'f') => Ok(Kind::Bool),
+        Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+        Some(b'"') => Ok(Kind::Text),
+        Some(b'[') => Ok(Kind::Array),
+        Some(b'{') => Ok(Kind::Object),
+        _ => Err(Fault::Malformed),
+    }
+}
+
+/// The next member or element of a container, behind `cursor`, which begins at 0 and moves on. `None`: there are no more.
+pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
+    let (is_object, close) = match kind(container)? {
+        Kind::Object => (true, b'}'),
+        Kind::Array => (false, b']'),
+        _ => return Err(Fault::OtherKind),
+    };
+    let first = skip_blanks(container, 0) + 1;
+    let mut at = skip_blanks(container, (*cursor).max(first));
+    match (container.get(at), *cursor < first) {
+        (Some(byte), _) if *byte == close => {
+            *cursor = at;
+            return Ok(None);
+        }
+        (Some(_), true) => {}
+        (Some(b','), false) => at = skip_blanks(container, at + 1),
+        _ => return Err(Fault::Malformed),
+    }
+    let key = match is_object {
+        false => None,
+        true => {
+            let end = string_end(container, at).ok_or(Fault::Malformed)?;
+            let key = at..end;
+            at = skip_blanks(container, end);
+            if container.get(at) != Some(&b':') {
+                return Err(Fault::Malformed);
+            }
+            at = skip_blanks(container, at + 1);
+            Some(key)
+        }
+    };
+    let end = value_end(container, at).ok_or(Fault::Malformed)?;
+    *cursor = end;
+    Ok(Some(Item { key, value: at..end }))
+}
+
+/// How many members or elements a container has.
+pub fn count(container: &[u8]) -> Read<usize> {
+    let (mut cursor, mut count) = (0, 0);
+    while next(container, &mut cursor)?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The part of `text` that a JSON Pointer (RFC 6901) leads to. `None`: it leads nowhere, or is no pointer.
+pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
+    let start = skip_blanks(text, 0);
+    let mut here = start..value_end(text, start)?;
+    let mut tokens = pointer.split(|byte| *byte == b'/');
+    if tokens.next() != Some(b"") {
+        return None;
+    }
+    for token in tokens {
+        let container = text.get(here.clone())?;
+        let item = match kind(container).ok()? {
+            Kind::Object => member(container, token)?,
+            Kind::Array => element(container, index(token)?)?,
+            _ => return None,
+        };
+        here = here.start + item.start..here.start + item.end;
+    }
+    Some(here)
+}
+
+/// Where a token of a pointer has an escape that is none, it names nothing.
+fn member(object: &[u8], token: &[u8]) -> Option<Range<usize>> {
+    let mut cursor = 0;
+    while let Ok(Some(item)) = next(object, &mut cursor) {
+        let key = object.get(item.key?)?;
+        // Most names have no escapes.
+        let plain = !key.contains(&b'\\') && !token.contains(&b'~');
+        let equal = match plain {
+            true => &key[1..key.len() - 1] == token,
+            false => unescaped(key).eq(pointer_token(token).map(Some)),
+        };
+        if equal {
+            return Some(item.value);
+        }
+    }
+    None
+}
+
+fn element(array: &[u8], index: usize) -> Option<Range<usize>> {
+    let mut cursor = 0;
+    for _ in 0..index {
+        next(array, &mut cursor).ok()??;
+    }
+    next(array, &mut cursor).ok()?.map(|item| item.value)
+}
+
+/// Digits without a leading zero. `None` for "-", too, which stands for the element behind the last.
+fn index(token: &[u8]) -> Option<usize> {
+    match token {
+        [b'0'] | [b'1'..=b'9', ..] if token.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(token).ok()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The bytes of a token: ~0 is ~, ~1 is /. A broken escape gives a byte that no text has.
+fn pointer_token(token: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = token.iter().copied();
+    std::iter::from_fn(move || match rest.next()? {
+        b'~' => Some(match rest.next() {
+            Some(b'0') => b'~',
+            Some(b'1') => b'/',
+            _ => NO_TEXT,
+        }),
+        byte => Some(byte),
+    })
+}
+
+/// UTF-8 has no such byte.
+const NO_TEXT: u8 = 0xFF;
+
+/// Whether a text is exactly this, once it is unescaped.
+pub fn equals(text: &[u8], expected: &[u8]) -> bool {
+    string(text).is_ok_and(|string| unescaped(string).eq(expected.iter().map(|byte| Some(*byte))))
+}
+
+/// The bytes of a text, unescaped, which are valid UTF-8.
+pub fn text(text: &[u8]) -> Read<impl Iterator<Item = u8> + Clone + '_> {
+    let string = string(text)?;
+    if std::str::from_utf8(string).is_err() || unescaped(string).any(|byte| byte.is_none()) {
+        return Err(Fault::Malformed);
+    }
+    Ok(unescaped(string).flatten())
+}
+
+pub fn boolean(text: &[u8]) -> Read<bool> {
+    match (kind(text)?, text.trim_ascii()) {
+        (_, b"true") => Ok(true),
+        (_, b"false") => Ok(false),
+        (Kind::Bool, _) => Err(Fault::Malformed),
+        _ => Err(Fault::OtherKind),
+    }
+}
+
+/// A number that is whole, however it is written: 100, 100.0 and 1e2 are the same. Never rounded, never cut off.
+pub fn integer(text: &[u8]) -> Read<i128> {
+    let number = number(text)?;
+    let (mantissa, exponent) = match number.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&number[..at], exponent(&number[at + 1..])),
+        None => (number, 0),
+    };
+    let digits = || mantissa.iter().filter(|byte| byte.is_ascii_digit());
+    let Some(last) = digits().rposition_of_nonzero() else { return Ok(0) };
+    let fraction = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |dot| mantissa.len() - dot - 1);
+    let all = digits().count();
+    // The last digit that counts stands for so many powers of ten.
+    let power = exponent.saturating_sub(fraction as i64).saturating_add((all - 1 - last) as i64);
+    if power < 0 {
+        return Err(Fault::OtherKind);
+    }
+    let leading = digits().take_while(|byte| **byte == b'0').count();
+    // No number of 64 bits has more than 20 digits.
+    if (last + 1 - leading) as i64 + power.min(100) > 20 {
+        return Err(Fault::OutOfRange);
+    }
+    let value = digits().take(last + 1).skip(leading).fold(0i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    let value = value * 10i128.pow(power as u32);
+    Ok(if number.starts_with(b"-") { -value } else { value })
+}
+
+/// The nearest double; what is nearer to 0 than any is 0.
+pub fn double(text: &[u8]) -> Read<f64> {
+    let number = number(text)?;
+    let value: f64 = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).ok_or(Fault::Malformed)?;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Fault::OutOfRange)
+    }
+}
+
+trait LastNonzero {
+    fn rposition_of_nonzero(self) -> Option<usize>;
+}
+
+impl<'a, I: Iterator<Item = &'a u8>> LastNonzero for I {
+    fn rposition_of_nonzero(self) -> Option<usize> {
+        self.enumerate().filter(|(_, digit)| **digit != b'0').last().map(|(at, _)| at)
+    }
+}
+
+/// Far beyond any that makes sense it is only very large.
+fn exponent(text: &[u8]) -> i64 {
+    let digits = text.iter().filter(|byte| byte.is_ascii_digit());
+    let size = digits.fold(0i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    let size = size.min(i64::MAX / 4);
+    if text.starts_with(b"-") {
+        -size
+    } else {
+        size
+    }
+}
+
+/// A number as the grammar has it, without what is around it.
+fn number(text: &[u8]) -> Read<&[u8]> {
+    if kind(text)? != Kind::Number {
+        return Err(Fault::OtherKind);
+    }
+    let number = text.trim_ascii();
+    if number_end(number, 0) == Some(number.len()) {
+        Ok(number)
+    } else {
+        Err(Fault::Malformed)
+    }
+}
+
+fn string(text: &[u8]) -> Read<&[u8]> {
+    if kind(text)? != Kind::Text {
+        return Err(Fault::OtherKind);
+    }
+    let string = text.trim_ascii();
+    if string_end(string, 0) == Some(string.len()) {
+        Ok(string)
+    } else {
+        Err(Fault::Malformed)
+    }
+}
+
+/// The bytes of a string, with its quotes, unescaped; `None` for an escape that stands for nothing, such as half of a
+/// surrogate pair.
+fn unescaped(string: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
+    let inside = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
+    let (mut at, mut ready) = (0, Bytes::default());
+    std::iter::from_fn(move || {
+        if let Some(byte) = ready.next() {
+            return Some(Some(byte));
+        }
+        let byte = *inside.get(at)?;
+        at += 1;
+        if byte != b'\\' {
+            return Some(Some(byte));
+        }
+        let Some((character, len)) = escape(inside.get(at..).unwrap_or_default()) else {
+            at = inside.len();
+            return Some(None);
+        };
+        at += len;
+        ready = Bytes::of(character);
+        ready.next().map(Some)
+    })
+}
+
+/// The UTF-8 of one character.
+#[derive(Clone, Default)]
+struct Bytes {
+    bytes: [u8; 4],
+    at: usize,
+    len: usize,
+}
+
+impl Bytes {
+    fn of(character: char) -> Bytes {
+        let mut bytes = [0; 4];
+        let len = character.encode_utf8(&mut bytes).len();
+        Bytes { bytes, at: 0, len }
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.bytes[..self.len].get(self.at).copied()?;
+        self.at += 1;
+        Some(byte)
+    }
+}
+
+/// What stands behind a backslash: the character, and how long the escape is.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    let character = match text.first()? {
+        byte @ (b'"' | b'\\' | b'/') => *byte as char,
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let unit = hex4(text.get(1..5)?)?;
+            if !(0xD800..0xDC00).contains(&unit) {
+                return Some((char::from_u32(unit)?, 5));
+            }
+            let low = hex4(text.get(5..11)?.strip_prefix(b"\\u")?)?;
+            let low = low.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+            return Some((char::from_u32(0x10000 + ((unit - 0xD800) << 10) + low)?, 11));
+        }
+        _ => return None,
+    };
+    Some((character, 1))
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+}
+
+fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+    while matches!(text.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+/// Behind the string that begins there, with its quotes.
+fn string_end(text: &[u8], at: usize) -> Option<usize> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
+    let mut end = at + 1;
+    loop {
+        match text.get(end)? {
+            b'"' => return Some(end + 1),
+            b'\\' => end += 2,
+            0..=0x1F => return None,
+            _ => end += 1,
+        }
+    }
+}
+
+/// Behind the number that begins there.
+fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
+    let digits = |mut at: usize| {
+        let from = at;
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        (at > from).then_some(at)
+    };
+    if text.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
+    if text.get(at) == Some(&b'.') {
+        at = digits(at + 1)?;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        if matches!(text.get(at), Some(b'+' | b'-')) {
+            at += 1;
+        }
+        at = digits(at)?;
+    }
+    Some(at)
+}
+
+/// Behind the value that begins there. Inside a container only strings and brackets are looked at.
+fn value_end(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' => string_end(text, at),
+        b'-' | b'0'..=b'9' => number_end(text, at),
+        b't' => literal_end(text, at, b"true"),
+        b'f' => literal_end(text, at, b"false"),
+        b'n' => literal_end(text, at, b"null"),
+        b'{' | b'[' => container_end(text, at),
+        _ => None,
+    }
+}
+
+fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+    text.get(at..)?.starts_with(literal).then_some(at + literal.len())
+}
+
+fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
+    // A bit for each level that is open: whether it is an object.
+    let (mut objects, mut depth) = (0u64, 0usize);
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = string_end(text, at)?;
+                continue;
+            }
+            open @ (b'{' | b'[') => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return None;
+                }
+                objects = objects << 1 | u64::from(*open == b'{');
+            }
+            close @ (b'}' | b']') => {
+                if (objects & 1 == 1) != (*close == b'}') {
+                    return None;
+                }
+                objects >>= 1;
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part<'a>(text: &'a str, pointer: &str) -> Option<&'a str> {
+        at(text.as_bytes(), pointer.as_bytes()).map(|range| &text[range])
+    }
+
+    #[test]
+    fn pointers_as_rfc_6901_has_them() {
+        let text = r#" {"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"o":{"o":[[],{}]},"\u0061b":9} "#;
+        let whole = text.trim();
+        for (pointer, expected) in [
+            ("", whole),
+            ("/foo", r#"["bar","baz"]"#),
+            ("/foo/0", r#""bar""#),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+            ("/o/o/1", "{}"),
+            ("/ab", "9"),
+        ] {
+            assert_eq!(part(text, pointer), Some(expected), "{pointer}");
+        }
+        for pointer in [
+            "foo",
+            "/foo/2",
+            "/foo/-",
+            "/foo/01",
+            "/foo/+1",
+            "/foo/",
+            "/foo/4294967296",
+            "/foo/18446744073709551616",
+            "/m~n",
+            "/m~2n",
+            "/m~",
+            "/x",
+            "/foo/0/0",
+            "//",
+            "/FOO",
+        ] {
+            assert_eq!(part(text, pointer), None, "{pointer}");
+        }
+        assert_eq!(at(text.as_bytes(), "/x".repeat(500_000).as_bytes()), None);
+    }
+
+    #[test]
+    fn containers_are_walked() {
+        let walk = |text: &str| {
+            let (mut cursor, mut found) = (0, Vec::new());
+            while let Some(item) = next(text.as_bytes(), &mut cursor)? {
+                found.push((item.key.map(|key| text[key].to_owned()), text[item.value].to_owned()));
+            }
+            Ok(found)
+        };
+        let item = |key: &str, value: &str| (Some(key.to_owned()), value.to_owned());
+        assert_eq!(
+            walk(r#" { "a" : 1 , "b":[1,{"c":"]"}] } "#),
+            Ok(vec![item("\"a\"", "1"), item("\"b\"", r#"[1,{"c":"]"}]"#)])
+        );
+        assert_eq!(walk("[ ]"), Ok(vec![]));
+        assert_eq!(count(b"[1,[2,3],\"x\"]"), Ok(3));
+        for text in ["1", "\"a\"", "null"] {
+            assert_eq!(walk(text), Err(Fault::OtherKind), "{text}");
+        }
+        for text in [
+            "",
+            "[",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "[\"a]",
+            "[[}]",
+            "[\u{1}]",
+        ] {
+            assert_eq!(walk(text), Err(Fault::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
+        for (text, expected) in [
+            ("0", Ok(0)),
+            ("-0", Ok(0)),
+            ("0.000e9", Ok(0)),
+            ("100", Ok(100)),
+            ("100.0", Ok(100)),
+            ("1E+2", Ok(100)),
+            ("1.50e1", Ok(15)),
+            ("1200e-2", Ok(12)),
+            ("9007199254740993", Ok(9_007_199_254_740_993)),
+            ("18446744073709551615", Ok(u64::MAX as i128)),
+            ("-9223372036854775808", Ok(i64::MIN as i128)),
+            ("1.5", Err(Fault::OtherKind)),
+            ("1e-1", Err(Fault::OtherKind)),
+            ("1e400", Err(Fault::OutOfRange)),
+            ("1e99999999999999999999999", Err(Fault::OutOfRange)),
+            ("1e-99999999999999999999999", Err(Fault::OtherKind)),
+            ("\"1\"", Err(Fault::OtherKind)),
+            ("true", Err(Fault::OtherKind)),
+            ("01", Err(Fault::Malformed)),
+            ("1.", Err(Fault::Malformed)),
+            ("-", Err(Fault::Malformed)),
+            ("1e", Err(Fault::Malformed)),
+            ("+1", Err(Fault::Malformed)),
+            ("", Err(Fault::Malformed)),
+            ("1x", Err(Fault::Malformed)),
+        ] {
+            assert_eq!(integer(text.as_bytes()), expected, "{text}");
+        }
+        let long = format!("0.{}1e{}", "0".repeat(100_000), 100_003);
+        assert_eq!(integer(long.as_bytes()), Ok(100));
+        assert_eq!(integer("9".repeat(100_000).as_bytes()), Err(Fault::OutOfRange));
+    }
+
+    #[test]
+    fn doubles_are_the_nearest() {
+        assert_eq!(double(b"1e400"), Err(Fault::OutOfRange));
+        assert_eq!(double(b"1e-400"), Ok(0.0));
+        assert_eq!(double(b" 1.5 "), Ok(1.5));
+        assert_eq!(double(b"null"), Err(Fault::OtherKind));
+        assert_eq!(double(b"1.e5"), Err(Fault::Malformed));
+        assert!(double(b"-0").unwrap().is_sign_negative());
+    }
+
+    #[test]
+    fn texts_unescape_and_compare_to_the_byte() {
+        let read = |json: &str| text(json.as_bytes()).map(|bytes| String::from_utf8(bytes.collect()).unwrap());
+        for json in [r#""""#, r#" "a\"\\\/\b\f\n\r\t" "#, r#""\u00e9\u4E2d\u0000\ud83D\uDE00é""#] {
+            assert_eq!(read(json), Ok(serde_json::from_str::<String>(json).unwrap()), "{json}");
+        }
+        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\ud83d\"""#, r#""\x""#, "\"a", "\"\u{1}\""]
+        {
+            assert_eq!(read(json), Err(Fault::Malformed), "{json}");
+        }
+        assert!(text(b"\"\xFF\"").is_err());
+        assert!(equals(br#""admin\u0000x""#, b"admin\0x") && !equals(br#""admin\u0000x""#, b"admin"));
+        assert!(!equals(b"\"Power\"", b"power") && !equals(b"1", b"1") && equals(b" \"\\u0061\" ", b"a"));
+    }
+
+    /// Every reader takes any bytes, and says of JSON what another reader says.
+    #[test]
+    fn random_bytes_are_read_as_serde_json_reads_them_or_refused() {
+        let mut random = fastrand::Rng::with_seed(9);
+        let parts = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\"",
+            "\"b\\u0041\"",
+            "1.0",
+            "12e1",
+            "-2",
+            "null",
+            "true",
+            " ",
+            "\\",
+            "\"",
+            "\u{1}",
+            "é",
+        ];
+        let mut compared = 0;
+        for _ in 0..300_000 {
+            let text: String = (0..random.usize(..12)).map(|_| parts[random.usize(..parts.len())]).collect();
+            let bytes = text.as_bytes();
+            let (_, _, _, _) = (double(bytes), boolean(bytes), equals(bytes, b"a"), kind(bytes));
+            let found = at(bytes, b"/a/0");
+            let whole: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+            if let Some(value) = whole {
+                compared += 1;
+                let expected = value.pointer("/a/0");
+                // Of a key that comes twice, the one takes the first and the other the last.
+                if text.matches("\"a\"").count() < 2 {
+                    let found = found.map(|range| serde_json::from_slice::<serde_json::Value>(&bytes[range]).unwrap());
+                    assert_eq!(found.as_ref(), expected, "{text}");
+                }
+                let len = value.as_array().map(Vec::len).or(value.as_object().map(|object| object.len()));
+                if text.matches("\"a\"").count() < 2 && text.matches("\"b").count() < 2 {
+                    assert_eq!(count(bytes).ok(), len, "{text}");
+                }
+                assert_eq!(value.as_f64(), double(bytes).ok(), "{text}");
+            }
+        }
+        assert!(compared > 1_000, "{compared}");
+    }
+
+    #[test]
+    fn depth_is_limited_without_recursion() {
+        let nested = |levels: usize| format!("[{}{}]", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(count(nested(MAX_DEPTH).as_bytes()), Ok(1));
+        assert_eq!(count(nested(MAX_DEPTH + 1).as_bytes()), Err(Fault::Malformed));
+        assert_eq!(count(nested(1_000_000).as_bytes()), Err(Fault::Malformed));
+    }
+}

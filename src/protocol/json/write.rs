@@ -1,0 +1,629 @@
+//! Building JSON without a tree: each put appends to one text. The first error sticks, and names the key that it happened
+//! at; the text cannot be had from then on until it is cleared.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+
+use super::{strict_value, MAX_DEPTH};
+use crate::error::{Error, Result, Status};
+
+/// What becomes of a number that JSON does not have: NaN and the infinities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nonfinite {
+    /// It is the error of the text.
+    #[default]
+    Error,
+    /// It becomes null.
+    Null,
+    /// It is left out, with its key, or with its whole measure point, and counted.
+    LeaveOut,
+}
+
+/// What is open, from the outside in.
+#[derive(Clone, Copy)]
+enum Level {
+    Object {
+        id: u32,
+        empty: bool,
+    },
+    Array {
+        empty: bool,
+    },
+    /// `{"measurepoints":{` and its members; its end writes the time.
+    Measurepoints {
+        id: u32,
+        empty: bool,
+        time_ms: Option<i64>,
+    },
+    /// `"id":{"value":` and one value; its end writes the quality. `from`: where all of it begins.
+    Point {
+        quality: Option<i32>,
+        from: usize,
+        was_empty: bool,
+        filled: bool,
+        left_out: bool,
+    },
+}
+
+#[derive(Default)]
+pub struct Builder {
+    text: Vec<u8>,
+    open: Vec<Level>,
+    error: Option<Error>,
+    nonfinite: Nonfinite,
+    left_out: u32,
+    /// Objects that were ever opened: each has a number.
+    objects: u32,
+    /// Where the keys of open objects stand in the text, by the object's number and the key's hash.
+    keys: HashMap<(u32, u64), (usize, usize)>,
+}
+
+impl Builder {
+    /// Empties it. Memory, and the choice for numbers that are not finite, stay.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.open.clear();
+        self.keys.clear();
+        self.error = None;
+        self.left_out = 0;
+        self.objects = 0;
+    }
+
+    pub fn set_nonfinite(&mut self, nonfinite: Nonfinite) {
+        self.nonfinite = nonfinite;
+    }
+
+    /// How many numbers were left out since it was cleared.
+    pub fn left_out(&self) -> u32 {
+        self.left_out
+    }
+
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The whole text, or the first error.
+    pub fn result(&self) -> Result<&str> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if !self.open.is_empty() {
+            let count = self.open.len();
+            return Err(Error::new(
+                Status::ENOS_ERR_STATE,
+                format!("the JSON is not complete: {count} levels are open"),
+            ));
+        }
+        if self.text.is_empty() {
+            return Err(Error::new(Status::ENOS_ERR_STATE, "the JSON is not complete: nothing was put into it"));
+        }
+        std::str::from_utf8(&self.text).map_err(|_| Error::new(Status::ENOS_ERR_PANIC, "the JSON is not UTF-8"))
+    }
+
+    /// The first of them stays.
+    pub fn fail(&mut self, key: Option<&str>, status: Status, words: impl std::fmt::Display) {
+        if self.error.is_none() {
+            let place = key.map_or_else(|| format!("the value at byte {}", self.text.len()), |key| format!("{key:?}"));
+            self.error = Some(Error::new(status, format!("{place}: {words}")));
+        }
+    }
+
+    pub fn begin_object(&mut self, key: Option<&str>) {
+        self.begin(key, |builder| {
+            builder.objects += 1;
+            builder.text.push(b'{');
+            Level::Object { id: builder.objects, empty: true }
+        });
+    }
+
+    pub fn begin_array(&mut self, key: Option<&str>) {
+        self.begin(key, |builder| {
+            builder.text.push(b'[');
+            Level::Array { empty: true }
+        });
+    }
+
+    /// `{"measurepoints":{`; the end of it closes both, and writes the time between.
+    pub fn begin_measurepoints(&mut self, key: Option<&str>, time_ms: Option<i64>) {
+        self.begin(key, |builder| {
+            builder.objects += 1;
+            builder.text.extend_from_slice(b"{\"measurepoints\":{");
+            Level::Measurepoints { id: builder.objects, empty: true, time_ms }
+        });
+    }
+
+    /// `"id":{"value":`; one value without a key follows, and the end, which writes the quality.
+    pub fn begin_point(&mut self, id: &str, quality: Option<i32>) {
+        let (from, was_empty) = match self.open.last() {
+            Some(Level::Measurepoints { empty, .. }) => (self.text.len(), *empty),
+            _ => return self.fail(Some(id), Status::ENOS_ERR_STATE, "a point needs begin_measurepoints around it"),
+        };
+        self.begin(Some(id), |builder| {
+            builder.text.extend_from_slice(b"{\"value\":");
+            Level::Point { quality, from, was_empty, filled: false, left_out: false }
+        });
+    }
+
+    /// Closes what was opened last.
+    pub fn end(&mut self) {
+        if self.error.is_some() {
+            return;
+        }
+        match self.open.last().copied() {
+            None => self.fail(None, Status::ENOS_ERR_STATE, "there is nothing to end"),
+            Some(Level::Object { .. }) => self.close(b"}"),
+            Some(Level::Array { .. }) => self.close(b"]"),
+            Some(Level::Measurepoints { time_ms: None, .. }) => self.close(b"}}"),
+            Some(Level::Measurepoints { time_ms: Some(time_ms), .. }) => {
+                self.close(format!("}},\"time\":{time_ms}}}").as_bytes());
+            }
+            Some(Level::Point { left_out: true, from, was_empty, .. }) => self.take_out(from, was_empty),
+            Some(Level::Point { filled: false, .. }) => {
+                self.fail(None, Status::ENOS_ERR_STATE, "a point has no value");
+            }
+            Some(Level::Point { quality: None, .. }) => self.close(b"}"),
+            Some(Level::Point { quality: Some(quality), .. }) => {
+                self.close(format!(",\"quality\":{quality}}}").as_bytes());
+            }
+        }
+    }
+
+    pub fn text(&mut self, key: Option<&str>, text: &str) {
+        self.put(key, escaped_len(text), |out| write_text(out, text));
+    }
+
+    pub fn int(&mut self, key: Option<&str>, value: impl Into<i128>) {
+        let value = value.into();
+        self.put(key, MORE, |out| drop(write!(out, "{value}")));
+    }
+
+    /// The shortest text that reads back as this double.
+    pub fn double(&mut self, key: Option<&str>, value: f64) {
+        match value.is_finite() {
+            true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
+            false => self.nonfinite(key, value),
+        }
+    }
+
+    /// The shortest text that reads back as this float.
+    pub fn float(&mut self, key: Option<&str>, value: f32) {
+        match value.is_finite() {
+            true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
+            false => self.nonfinite(key, f64::from(value)),
+        }
+    }
+
+    pub fn bool(&mut self, key: Option<&str>, value: bool) {
+        self.put(key, MORE, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
+    }
+
+    pub fn null(&mut self, key: Option<&str>) {
+        self.put(key, MORE, |out| out.extend_from_slice(b"null"));
+    }
+
+    /// Ready JSON, which is checked.
+    pub fn raw(&mut self, key: Option<&str>, json: &[u8]) {
+        if self.error.is_some() {
+            return;
+        }
+        let value = match strict_value("the JSON", json) {
+            Ok(value) => value.get(),
+            Err(error) => return self.fail(key, error.status, error.message),
+        };
+        if self.depth() + super::depth(value) > MAX_DEPTH {
+            return self.fail(key, Status::ENOS_ERR_TOO_LARGE, too_deep());
+        }
+        self.put(key, value.len(), |out| out.extend_from_slice(value.as_bytes()));
+    }
+
+    fn nonfinite(&mut self, key: Option<&str>, value: f64) {
+        match self.nonfinite {
+            Nonfinite::Error => {
+                self.fail(key, Status::ENOS_ERR_INVALID_ARG, format_args!("JSON has no number for {value}"));
+            }
+            Nonfinite::Null => self.null(key),
+            Nonfinite::LeaveOut => {
+                if self.check_place(key) {
+                    self.left_out += 1;
+                    if let Some(Level::Point { filled, left_out, .. }) = self.open.last_mut() {
+                        (*filled, *left_out) = (true, true);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, key: Option<&str>, open: impl FnOnce(&mut Builder) -> Level) {
+        if self.place(key, MORE) {
+            let level = open(self);
+            self.open.push(level);
+            if self.depth() > MAX_DEPTH {
+                self.fail(key, Status::ENOS_ERR_TOO_LARGE, too_deep());
+            }
+        }
+    }
+
+    /// How many brackets are open.
+    fn depth(&self) -> usize {
+        self.open.iter().map(|level| if matches!(level, Level::Measurepoints { .. }) { 2 } else { 1 }).sum()
+    }
+
+    /// A value that needs `most` bytes at most.
+    fn put(&mut self, key: Option<&str>, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.place(key, most) {
+            write(&mut self.text);
+            self.terminate();
+        }
+    }
+
+    /// A NUL stands behind the text, for C. It is not part of it.
+    fn terminate(&mut self) {
+        self.text.push(0);
+        self.text.pop();
+    }
+
+    /// Whether a value with this key can stand here.
+    fn check_place(&mut self, key: Option<&str>) -> bool {
+        if self.error.is_some() {
+            return false;
+        }
+        let words = match (self.open.last(), key) {
+            (Some(Level::Object { id, .. } | Level::Measurepoints { id, .. }), Some(key)) => {
+                let (id, key) = (*id, key);
+                match self.has_key(id, key) {
+                    false => return true,
+                    true => "the object has this key already",
+                }
+            }
+            (Some(Level::Object { .. } | Level::Measurepoints { .. }), None) => "a member of an object needs a key",
+            (_, Some(_)) => "only a member of an object has a key",
+            (Some(Level::Point { filled: true, .. }), None) => "a point has one value",
+            (Some(Level::Array { .. } | Level::Point { .. }), None) => return true,
+            (None, None) if self.text.is_empty() => return true,
+            (None, None) => "the JSON is complete; clear it first",
+        };
+        self.fail(key, Status::ENOS_ERR_STATE, words);
+        false
+    }
+
+    /// Writes what stands before a value: a comma, the key. False: nothing can stand here.
+    fn place(&mut self, key: Option<&str>, most: usize) -> bool {
+        if !self.check_place(key) {
+            return false;
+        }
+        let before = key.map_or(0, escaped_len) + MORE;
+        if self.text.try_reserve(before.saturating_add(most)).is_err() || self.open.try_reserve(1).is_err() {
+            self.fail(key, Status::ENOS_ERR_NO_MEMORY, "no memory for it");
+            return false;
+        }
+        let id = match self.open.last_mut() {
+            Some(Level::Object { id, empty } | Level::Measurepoints { id, empty, .. }) => {
+                separate(&mut self.text, empty);
+                Some(*id)
+            }
+            Some(Level::Array { empty }) => {
+                separate(&mut self.text, empty);
+                None
+            }
+            Some(Level::Point { filled, .. }) => {
+                *filled = true;
+                None
+            }
+            None => None,
+        };
+        if let (Some(id), Some(key)) = (id, key) {
+            let from = self.text.len();
+            write_text(&mut self.text, key);
+            let place = (from, self.text.len());
+            self.keys.entry((id, hash(key))).or_insert(place);
+            self.text.push(b':');
+        }
+        true
+    }
+
+    fn has_key(&self, object: u32, key: &str) -> bool {
+        let known = self.keys.get(&(object, hash(key)));
+        known.and_then(|(from, to)| self.text.get(*from..*to)).is_some_and(|known| {
+            let mut escaped = Vec::new();
+            known.get(1..known.len() - 1) == Some(key.as_bytes()) || {
+                write_text(&mut escaped, key);
+                escaped == known
+            }
+        })
+    }
+
+    fn close(&mut self, what: &[u8]) {
+        if self.text.try_reserve(what.len() + 1).is_err() {
+            return self.fail(None, Status::ENOS_ERR_NO_MEMORY, "no memory for its end");
+        }
+        self.text.extend_from_slice(what);
+        self.terminate();
+        self.open.pop();
+    }
+
+    /// The point that is open was never there.
+    fn take_out(&mut self, from: usize, was_empty: bool) {
+        self.open.pop();
+        if let Some(Level::Measurepoints { empty, .. }) = self.open.last_mut() {
+            *empty = was_empty;
+        }
+        self.keys.retain(|_, (at, _)| *at < from);
+        self.text.truncate(from);
+    }
+}
+
+/// Room for brackets, quotes, a comma and a number.
+const MORE: usize = 64;
+
+fn too_deep() -> String {
+    format!("it nests deeper than {MAX_DEPTH} levels")
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn separate(text: &mut Vec<u8>, empty: &mut bool) {
+    if !std::mem::replace(empty, false) {
+        text.push(b',');
+    }
+}
+
+/// At most; with the quotes.
+fn escaped_len(text: &str) -> usize {
+    text.len().saturating_mul(6).saturating_add(2)
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..=0x1F => 0,
+            _ => continue,
+        };
+        out.extend_from_slice(&text.as_bytes()[plain..at]);
+        plain = at + 1;
+        match short {
+            0 => drop(write!(out, "\\u{byte:04x}")),
+            short => out.extend_from_slice(&[b'\\', short]),
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[plain..]);
+    out.push(b'"');
+}
+
+/// serde_json writes the shortest digits. A ".0" goes, since a reader of whole numbers might not take it, and a "+" in the
+/// exponent, which says nothing.
+fn write_shortest(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
+    let from = out.len();
+    // Nothing fails that writes to memory.
+    let _ = write(out);
+    if out.get(from..).is_some_and(|number| number.ends_with(b".0")) {
+        out.truncate(out.len() - 2);
+    }
+    if let Some(plus) = out.get(from..).and_then(|number| number.iter().position(|byte| *byte == b'+')) {
+        out.remove(from + plus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(build: impl FnOnce(&mut Builder)) -> Result<String> {
+        let mut builder = Builder::default();
+        build(&mut builder);
+        builder.result().map(str::to_owned)
+    }
+
+    #[test]
+    fn measure_points_as_enos_wants_them() {
+        let text = built(|json| {
+            json.begin_measurepoints(None, Some(1_700_000_000_000));
+            json.float(Some("temperature"), 21.1);
+            json.begin_point("power", Some(9));
+            json.double(None, 1e22);
+            json.end();
+            json.begin_point("state", None);
+            json.text(None, "a\"b\\c\n\u{1}é");
+            json.end();
+            json.end();
+        });
+        assert_eq!(
+            text.unwrap(),
+            r#"{"measurepoints":{"temperature":21.1,"power":{"value":1e22,"quality":9},"state":{"value":"a\"b\\c\n\u0001é"}},"time":1700000000000}"#
+        );
+        assert_eq!(
+            built(|json| {
+                json.begin_measurepoints(None, None);
+                json.end();
+            })
+            .unwrap(),
+            r#"{"measurepoints":{}}"#
+        );
+    }
+
+    #[test]
+    fn numbers_are_the_shortest_that_read_back() {
+        let double = |value| built(|json| json.double(None, value)).unwrap();
+        for (value, text) in [
+            (100.0, "100"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (5e-324, "5e-324"),
+            (99.99, "99.99"),
+            (1e22, "1e22"),
+            (f64::MAX, "1.7976931348623157e308"),
+        ] {
+            assert_eq!(double(value), text);
+        }
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..100_000 {
+            let value = f64::from_bits(random.u64(..));
+            if value.is_finite() {
+                let text = double(value);
+                assert!(text.len() <= 24 && text.parse::<f64>().unwrap().to_bits() == value.to_bits(), "{text}");
+                let read = serde_json::from_str::<f64>(&text).unwrap();
+                assert!((read - value).abs() <= value.abs() * 1e-15, "{text} is {read}");
+            }
+            let value = f32::from_bits(random.u32(..));
+            if value.is_finite() {
+                let text = built(|json| json.float(None, value)).unwrap();
+                assert!(text.len() <= 16 && text.parse::<f32>().unwrap().to_bits() == value.to_bits(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_an_error_or_null_or_left_out() {
+        let points = |choice| {
+            let mut json = Builder::default();
+            json.set_nonfinite(choice);
+            json.begin_measurepoints(None, Some(1));
+            json.double(Some("a"), f64::NAN);
+            json.begin_point("b", Some(0));
+            json.float(None, f32::INFINITY);
+            json.end();
+            json.int(Some("c"), 3);
+            json.begin_array(Some("d"));
+            json.double(None, f64::NEG_INFINITY);
+            json.int(None, 1);
+            json.end();
+            json.end();
+            (json.result().map(str::to_owned), json.left_out())
+        };
+        let (error, left_out) = points(Nonfinite::Error);
+        assert!(error.unwrap_err().message.starts_with("\"a\": ") && left_out == 0);
+        let null = r#"{"measurepoints":{"a":null,"b":{"value":null,"quality":0},"c":3,"d":[null,1]},"time":1}"#;
+        assert_eq!(points(Nonfinite::Null), (Ok(null.into()), 0));
+        let rest = r#"{"measurepoints":{"c":3,"d":[1]},"time":1}"#;
+        assert_eq!(points(Nonfinite::LeaveOut), (Ok(rest.into()), 3));
+    }
+
+    #[test]
+    fn the_first_error_stays_and_names_its_key() {
+        type Build = fn(&mut Builder);
+        let wrong: [(Build, &str); 12] = [
+            (|json| json.int(Some("k"), 1), "\"k\": only a member of an object has a key"),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(None, 1);
+                },
+                "the value at byte 1: a member of an object needs a key",
+            ),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(Some("k"), 1);
+                    json.null(Some("k"));
+                },
+                "\"k\": the object has this key already",
+            ),
+            (
+                |json| {
+                    json.begin_object(None);
+                    json.int(Some("k\n"), 1);
+                    json.null(Some("k\n"));
+                },
+                "\"k\\n\": the object has this key already",
+            ),
+            (
+                |json| {
+                    json.begin_array(None);
+                    json.int(Some("k"), 1);
+                },
+                "\"k\": only a member of an object has a key",
+            ),
+            (
+                |json| {
+                    json.null(None);
+                    json.null(None);
+                },
+                "the value at byte 4: the JSON is complete; clear it first",
+            ),
+            (|json| json.end(), "the value at byte 0: there is nothing to end"),
+            (|json| json.begin_point("p", None), "\"p\": a point needs begin_measurepoints around it"),
+            (
+                |json| {
+                    json.begin_measurepoints(None, None);
+                    json.begin_point("p", None);
+                    json.end();
+                },
+                "the value at byte 31: a point has no value",
+            ),
+            (
+                |json| {
+                    json.begin_measurepoints(None, None);
+                    json.begin_point("p", None);
+                    json.null(None);
+                    json.null(None);
+                },
+                "the value at byte 35: a point has one value",
+            ),
+            (|json| json.raw(None, b"{\"a\":1,}"), "the value at byte 0: the JSON is not JSON (line 1, column 8)"),
+            (
+                |json| (0..65).for_each(|_| json.begin_array(None)),
+                "the value at byte 65: it nests deeper than 64 levels",
+            ),
+        ];
+        for (build, words) in wrong {
+            let mut json = Builder::default();
+            build(&mut json);
+            json.fail(Some("later"), Status::ENOS_ERR_PARSE, "another");
+            json.text(Some("later"), "x");
+            json.end();
+            assert_eq!(json.result().unwrap_err().message, words);
+            json.clear();
+            json.bool(None, true);
+            assert_eq!(json.result().unwrap(), "true");
+        }
+        for build in [(|_| ()) as Build, |json| json.begin_object(None)] {
+            assert_eq!(built(build).unwrap_err().status, Status::ENOS_ERR_STATE);
+        }
+    }
+
+    /// Whatever is called in whatever order, what comes out is JSON that a foreign reader reads.
+    #[test]
+    fn random_calls_never_make_invalid_json() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let (mut json, mut made) = (Builder::default(), 0);
+        for _ in 0..150_000 {
+            json.clear();
+            json.set_nonfinite([Nonfinite::Null, Nonfinite::LeaveOut][random.usize(..2)]);
+            for _ in 0..random.usize(1..14) {
+                let keys = [None, Some("a"), Some("b\""), Some("\u{0}")];
+                let in_object = matches!(json.open.last(), Some(Level::Object { .. } | Level::Measurepoints { .. }));
+                let key = if in_object != (random.u8(..40) == 0) { keys[random.usize(1..4)] } else { None };
+                match random.u8(..12) {
+                    0 => json.begin_object(key),
+                    1 => json.begin_array(key),
+                    2 => json.begin_measurepoints(key, random.bool().then_some(5)),
+                    3 => json.begin_point(key.unwrap_or("p"), random.bool().then_some(1)),
+                    4 => json.text(key, "t\u{7f}\u{0}"),
+                    5 => json.double(key, f64::NAN),
+                    6 => json.raw(key, br#" {"x":[1]} "#),
+                    7 => json.int(key, u64::MAX),
+                    _ => json.end(),
+                }
+            }
+            while json.error.is_none() && !json.open.is_empty() {
+                json.end();
+            }
+            if let Ok(text) = json.result() {
+                made += 1;
+                serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+                assert_eq!(crate::protocol::strict::fault(text), None, "{text}");
+            }
+        }
+        assert!(made > 5_000, "{made}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Accepting messages: makes room and pages, and stores them with one call.
+
+use super::message::Bytes;
+use super::{page, Ends, Queue, Result};
+use crate::error::{Error, Status};
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{Message, PageFound};
+use crate::protocol::{Request, Totals};
+use crate::storage::record::Role;
+use crate::storage::records;
+
+/// Messages that are about to be stored.
+struct Pending {
+    first: u64,
+    pages: Vec<Bytes>,
+    after: Totals,
+}
+
+/// What was accepted.
+pub struct Appended {
+    pub page: u64,
+    pub next: u64,
+    /// All that was ever accepted, these messages included.
+    pub after: Totals,
+}
+
+/// A page that was removed unsent, or all pages of a large message.
+pub struct Dropped {
+    pub page: u64,
+    pub next: u64,
+    pub after: Totals,
+    /// Whether each of its messages waits for a reply (`None`: the host has dropped it), or why the page cannot be read.
+    pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
+}
+
+impl Queue {
+    /// Accepts the messages, all or none. After `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` if there is no room,
+    /// `ENOS_ERR_TOO_LARGE` if there could never be room.
+    pub fn append(&mut self, messages: &[Request]) -> Result<Appended> {
+        let pending = self.prepare(messages)?;
+        Queue::store(&[(self, &pending)])?;
+        self.accept(pending)
+    }
+
+    /// The same for the queues of several devices in one storage, with one storage call for all pages. If the power fails
+    /// during the call, each queue has all of its messages or none.
+    #[allow(dead_code, reason = "for sub-devices, each of which has a queue of its own")]
+    pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<Vec<Appended>> {
+        let pending =
+            batches.iter_mut().map(|(queue, messages)| queue.prepare(messages)).collect::<Result<Vec<_>>>()?;
+        let stored: Vec<_> = batches.iter().zip(&pending).map(|((queue, _), pending)| (&**queue, pending)).collect();
+        Queue::store(&stored)?;
+        batches.iter_mut().zip(pending).map(|((queue, _), pending)| queue.accept(pending)).collect()
+    }
+
+    /// Makes room, and encodes the pages.
+    fn prepare(&mut self, messages: &[Request]) -> Result<Pending> {
+        self.open()?;
+        let before = self.ends()?.end;
+        let pages = page::encode(before, messages, self.records.capacity(Role::Page(u64::MAX)))
+            .ok_or_else(|| too_large("the messages are more than a batch can hold together: 60 KiB"))?;
+        let count = messages.len() as u64;
+        let bytes = pages.iter().map(|page| page.len() as u64).sum();
+        if bytes > self.limits.bytes || count > self.limits.messages {
+            return Err(too_large("it is more than the outbox may hold at all (enos_config_set_outbox_limits())"));
+        }
+        self.make_room(count, bytes)?;
+        let first = self.ends()?.tail;
+        self.keep_index(pages.len() as u64, 0)?;
+        Ok(Pending { first, pages, after: before.plus(count, bytes) })
+    }
+
+    fn store(batches: &[(&Queue, &Pending)]) -> Result<()> {
+        let pages = batches.iter().flat_map(|(queue, pending)| {
+            let roles = (pending.first..).map(Role::Page);
+            roles.zip(&pending.pages).map(|(role, page)| (&queue.records, role, page.as_slice()))
+        });
+        let result = records::store_all(pages);
+        if result.is_err() {
+            // A store that failed may have stored something all the same, which would be sent.
+            for (queue, pending) in batches {
+                let roles = (pending.first..).map(Role::Page).take(pending.pages.len());
+                let _ = queue.records.erase_all(roles);
+            }
+        }
+        result
+    }
+
+    fn accept(&mut self, Pending { first, pages, after }: Pending) -> Result<Appended> {
+        let ends = self.ends()?;
+        ends.tail = first + pages.len() as u64;
+        ends.end = after;
+        Ok(Appended { page: first, next: ends.tail, after })
+    }
+
+    /// The pages that were removed for want of room since the last call, also by an append that failed.
+    pub fn take_dropped(&mut self) -> Vec<Dropped> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// The tokens of the dead letters that were removed for want of room since the last call.
+    pub fn take_dropped_dead(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.dropped_dead)
+    }
+
+    /// Makes room for so much more. Dead letters are removed first, then messages if the policy allows it.
+    fn make_room(&mut self, messages: u64, bytes: u64) -> Result<()> {
+        loop {
+            let held = self.held();
+            let dead = self.ends()?.index.dead.held;
+            let all = held.plus(dead.messages, dead.bytes).plus(messages, bytes);
+            let Ends { head: page, tail, start, .. } = *self.ends()?;
+            let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
+            // This comes first, so that a message that is refused costs no dead letter.
+            if full && !self.limits.drop_oldest {
+                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
+                return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
+            }
+            if dead.messages > 0 && self.limits.are_below(all) {
+                self.drop_oldest_dead_letter()?;
+                continue;
+            }
+            if !full {
+                return Ok(());
+            }
+            let gone = match self.read(page, false)? {
+                PageFound::Messages { next, after, messages } => {
+                    let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
+                    Dropped { page, next, after, until_reply: Ok(until_reply) }
+                }
+                PageFound::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
+                PageFound::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
+            };
+            let finished = self.finish(gone.next, gone.after);
+            // The page may be gone all the same.
+            if finished.is_err() && matches!(self.read(page, false)?, PageFound::Messages { .. }) {
+                return finished;
+            }
+            self.dropped_ever +=
+                gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
+            self.dropped.push(gone);
+            finished?;
+        }
+    }
+}
+
+fn too_large(words: &str) -> StorageError {
+    Error::new(Status::ENOS_ERR_TOO_LARGE, words).into()
+}

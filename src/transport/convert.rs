@@ -1,0 +1,87 @@
+//! Values that Paho's functions take and return, made from Rust's and checked.
+
+use super::context::Handle;
+use crate::error::{Error, Result, Status};
+use crate::protocol::topic::validate_filter;
+use paho_engine::sys as paho;
+use std::ffi::{c_int, CString};
+use std::ptr;
+
+/// Bytes that an MQTT string can have.
+pub const STRING: usize = 65_535;
+/// Bytes that an MQTT packet can have after its header.
+pub const PACKET: usize = 268_435_455;
+/// Bytes of these in a PUBLISH beside topic and payload: the topic's length and the packet id.
+pub const OVERHEAD: usize = 2 + 2;
+/// Calls that may wait in Paho beside the messages in flight: subscriptions, QoS 0.
+const QUEUE: c_int = 128;
+
+/// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
+pub fn create(client_id: &CString, buffered: c_int) -> Result<Handle> {
+    let mut options = paho::MQTTAsync_createOptions {
+        sendWhileDisconnected: 0,
+        allowDisconnectedSendAtAnyTime: 0,
+        // Messages in flight count, too.
+        maxBufferedMessages: buffered.saturating_mul(2).saturating_add(QUEUE),
+        MQTTVersion: paho::MQTTVERSION_3_1_1 as c_int,
+        ..Default::default()
+    };
+    let mut handle = ptr::null_mut();
+    // SAFETY: the strings and the options live across the call, which copies them. The link knows the address.
+    let rc = unsafe {
+        paho::MQTTAsync_createWithOptions(
+            &mut handle,
+            c"tcp://link".as_ptr(),
+            client_id.as_ptr(),
+            paho::MQTTCLIENT_PERSISTENCE_NONE as c_int,
+            ptr::null_mut(),
+            &mut options,
+        )
+    };
+    check(rc, "the connection").map(|()| Handle(handle))
+}
+
+pub fn check_qos(qos: u8) -> Result<c_int> {
+    match qos {
+        0 | 1 => Ok(c_int::from(qos)),
+        2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "EnOS has QoS 0 and 1, not 2")),
+        _ => Err(Error::invalid("the QoS is neither 0 nor 1")),
+    }
+}
+
+/// An MQTT string, as C has it.
+pub fn string(name: &str, text: &str) -> Result<CString> {
+    if text.len() > STRING {
+        return Err(too_large(name, STRING));
+    }
+    CString::new(text).map_err(|_| Error::invalid(format!("{name} has a NUL character in it")))
+}
+
+/// A valid filter: many brokers end the connection over another.
+pub fn topic_filter(filter: &str) -> Result<CString> {
+    validate_filter(filter)?;
+    string("the topic filter", filter)
+}
+
+pub fn too_large(name: &str, limit: usize) -> Error {
+    Error::new(Status::ENOS_ERR_TOO_LARGE, format!("{name} is longer than {limit} bytes"))
+}
+
+pub fn check(rc: c_int, what: &str) -> Result<()> {
+    let error = match rc {
+        0 => return Ok(()),
+        paho::MQTTASYNC_DISCONNECTED => Error::new(Status::ENOS_ERR_STATE, "there is no connection to the broker"),
+        paho::MQTTASYNC_BAD_UTF8_STRING => {
+            Error::invalid(format!("{what}: a string has characters that MQTT does not allow"))
+        }
+        paho::MQTTASYNC_MAX_BUFFERED_MESSAGES | paho::MQTTASYNC_NO_MORE_MSGIDS => {
+            Error::new(Status::ENOS_ERR_QUEUE_FULL, "too many messages are under way; wait for an outcome")
+        }
+        NO_MEMORY => Error::new(Status::ENOS_ERR_NO_MEMORY, format!("there is no memory for {what}")),
+        _ => Error::new(Status::ENOS_ERR_STATE, format!("{what} cannot be made (Paho's code {rc})")),
+    };
+    Err(error)
+}
+
+/// Paho's code for a failed allocation, which its header does not name.
+const NO_MEMORY: c_int = -99;
