@@ -201,7 +201,7 @@
 /** As a length: the text ends at its NUL, and the library measures it. No object can have this length. */
 #define ENOS_NUL_TERMINATED (((size_t)-1 >> 1) + 1)
 
-/** As the time of measure points: none. */
+/** As the time of measure points: no time. */
 #define ENOS_NO_TIME INT64_MIN
 
 /** As a timeout: no limit. */

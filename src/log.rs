@@ -170,7 +170,6 @@ pub fn warn(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Warn, target, message);
 }
 
-#[allow(dead_code, reason = "for the packets of the transport")]
 pub fn trace(target: &'static str, message: fmt::Arguments<'_>) {
     write(Level::Trace, target, message);
 }

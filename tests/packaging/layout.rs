@@ -11,6 +11,7 @@ use enos::internals::ffi::log::enos_log_record;
 use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
 use enos::internals::ffi::sign::enos_sign_params;
 use enos::internals::ffi::stats::enos_stats;
+use enos::internals::ffi::value::enos_value;
 use enos::internals::storage::vtable::{enos_storage, enos_storage_change};
 use generate::layout::{read, structs, Struct, PATH};
 use support::native::{c_compilers, header, root, succeed, Workshop};
@@ -37,6 +38,7 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_sign_params {
         struct_size client_id product_key device_key secret secret_len secure_mode sign_method timestamp_ms
     });
+    layout_of!(ours, enos_value { text len });
     layout_of!(ours, enos_log_record { struct_size level reserved time_ms target message });
     layout_of!(ours, enos_storage_change { key data len });
     layout_of!(ours, enos_storage { struct_size ctx load store erase release batch });

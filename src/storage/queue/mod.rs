@@ -30,7 +30,7 @@ use crate::storage::record::Role;
 use crate::storage::records::Records;
 use crate::storage::vtable::MAX_VALUE_LEN;
 
-pub use append::{Appended, Dropped};
+pub use append::Dropped;
 pub use dead::DeadLetter;
 use index::{Index, REACH, SPAN};
 
