@@ -16,7 +16,7 @@ struct Pending {
     after: Totals,
 }
 
-/// What was accepted.
+/// Where the accepted messages are.
 pub struct Appended {
     pub page: u64,
     pub next: u64,
@@ -37,20 +37,20 @@ impl Queue {
     /// Accepts the messages, all or none. After `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` if there is no room,
     /// `ENOS_ERR_TOO_LARGE` if there could never be room.
     pub fn append(&mut self, messages: &[Request]) -> Result<Appended> {
-        let pending = self.prepare(messages)?;
-        Queue::store(&[(self, &pending)])?;
-        self.accept(pending)
+        let page = self.open()?.tail;
+        Queue::append_to_all(&mut [(self, messages)])?;
+        let ends = self.ends()?;
+        Ok(Appended { page, next: ends.tail, after: ends.end })
     }
 
     /// The same for the queues of several devices in one storage, with one storage call for all pages. If the power fails
     /// during the call, each queue has all of its messages or none.
-    #[allow(dead_code, reason = "for sub-devices, each of which has a queue of its own")]
-    pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<Vec<Appended>> {
+    pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<()> {
         let pending =
             batches.iter_mut().map(|(queue, messages)| queue.prepare(messages)).collect::<Result<Vec<_>>>()?;
         let stored: Vec<_> = batches.iter().zip(&pending).map(|((queue, _), pending)| (&**queue, pending)).collect();
         Queue::store(&stored)?;
-        batches.iter_mut().zip(pending).map(|((queue, _), pending)| queue.accept(pending)).collect()
+        batches.iter_mut().zip(pending).try_for_each(|((queue, _), pending)| queue.accept(pending))
     }
 
     /// Makes room, and encodes the pages.
@@ -86,11 +86,10 @@ impl Queue {
         result
     }
 
-    fn accept(&mut self, Pending { first, pages, after }: Pending) -> Result<Appended> {
+    fn accept(&mut self, Pending { first, pages, after }: Pending) -> Result<()> {
         let ends = self.ends()?;
-        ends.tail = first + pages.len() as u64;
-        ends.end = after;
-        Ok(Appended { page: first, next: ends.tail, after })
+        (ends.tail, ends.end) = (first + pages.len() as u64, after);
+        Ok(())
     }
 
     /// The pages that were removed for want of room since the last call, also by an append that failed.

@@ -239,7 +239,9 @@ fn a_batch_over_the_queues_of_several_devices_is_one_call_of_the_storage() {
         let queues = || digests.map(|digest| Memory::queue_of(&storage, digest, WIDE));
         let mut live = queues();
         // Opened, and with an index.
-        live.iter_mut().for_each(|queue| drop(queue.append(&[message(0, 1)]).unwrap()));
+        for queue in &mut live {
+            queue.append(&[message(0, 1)]).unwrap();
+        }
         memory.cells().left = Some(left);
         memory.cells().batches.clear();
         let mut all: Vec<_> = live.iter_mut().zip(&batches).map(|(queue, batch)| (queue, batch.as_slice())).collect();
