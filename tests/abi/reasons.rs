@@ -1,5 +1,7 @@
 //! Information for an operator: why a connection ended, and the client's counters.
 
+use std::net::SocketAddr;
+
 use enos::internals::error::Status::*;
 use support::broker::*;
 use support::host::{Setup, Told, ONLINE, PATIENCE_MS};
@@ -7,12 +9,16 @@ use support::scene::Scene;
 
 /// A host that knows its broker by name, and its event after `end` has run.
 fn told_of(broker: Broker, end: impl FnOnce(Broker)) -> Told {
-    let server = std::ffi::CString::new(format!("tcp://localhost:{}", broker.address().port())).unwrap();
+    told_at(broker.address(), || end(broker))
+}
+
+fn told_at(address: SocketAddr, end: impl FnOnce()) -> Told {
+    let server = std::ffi::CString::new(format!("tcp://localhost:{}", address.port())).unwrap();
     // SAFETY: a config and a text.
     let named = |config| unsafe { enos::internals::ffi::config::enos_config_set_server(config, server.as_ptr()) };
-    let mut host = Setup::device(broker.address()).set(named).connect_timeout(500).start();
+    let mut host = Setup::device(address).set(named).connect_timeout(500).start();
     let worked = std::thread::spawn(move || host_told(&mut host));
-    end(broker);
+    end();
     worked.join().unwrap()
 }
 
@@ -23,7 +29,7 @@ fn host_told(host: &mut support::host::Host) -> Told {
 
 #[test]
 fn a_reason_names_the_host_and_what_the_system_said() {
-    let refused = told_of(Broker::bind(), drop);
+    let refused = told_at(nobody(), || ());
     let silent = told_of(Broker::bind(), |broker| broker.accept().expect_end());
     let closed = told_of(Broker::bind(), |broker| drop(broker.accept_mqtt()));
     let reset = told_of(Broker::bind(), |broker| broker.accept_mqtt().reset());
