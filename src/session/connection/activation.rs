@@ -115,7 +115,7 @@ impl Connection {
         let link = match &self.phase {
             Phase::Awaiting { .. } => ActivationLink::Up,
             Phase::Persisting { link, .. } => *link,
-            _ => ActivationLink::Closing,
+            _ => ActivationLink::Closing { deadline: self.deadline() },
         };
         self.phase = Phase::Persisting { store_at: None, link };
         self.store_secrets(cx);

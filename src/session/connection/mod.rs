@@ -17,7 +17,7 @@
 //! | refused | - | - | - | Waiting: for the next credential, or for long | as lost | as lost | as lost | as lost |
 //! | failed, lost, closed | - | - | - | Waiting | Waiting | note that the link is gone | Waiting | log in, or Idle |
 //! | activation arrives | - | - | - | - | Persisting | store it too | ignored | Persisting |
-//! | time | - | - | log in | abandon | subscribe, report, log in again | store again | - | close, then abandon |
+//! | time | - | - | log in | abandon | subscribe, report, log in again | store again; abandon the link that is to be closed | - | close, then abandon |
 
 mod activation;
 mod budget;
@@ -99,9 +99,20 @@ enum Phase {
 #[derive(Clone, Copy, PartialEq)]
 enum ActivationLink {
     Up,
-    /// It was told to disconnect.
-    Closing,
+    /// It was told to disconnect. `deadline` None: it is being dropped.
+    Closing {
+        deadline: Option<u64>,
+    },
     Gone,
+}
+
+impl ActivationLink {
+    fn deadline(&self) -> Option<u64> {
+        match self {
+            ActivationLink::Closing { deadline } => *deadline,
+            ActivationLink::Up | ActivationLink::Gone => None,
+        }
+    }
 }
 
 /// What a method has changed for the rest of the session.
@@ -266,7 +277,7 @@ impl Connection {
             Phase::Awaiting { ask_at, report_at, close_at } => {
                 [ask_at, report_at, close_at].into_iter().flatten().min().copied()
             }
-            Phase::Persisting { store_at, .. } => *store_at,
+            Phase::Persisting { store_at, link } => [*store_at, link.deadline()].into_iter().flatten().min(),
         }
     }
 
@@ -285,6 +296,10 @@ impl Connection {
                 self.abandon("the connection was closed".to_owned(), cx);
             }
             Phase::Awaiting { .. } => return self.awaiting_tick(cx),
+            Phase::Persisting { link, .. } if due(link.deadline()) => {
+                *link = ActivationLink::Closing { deadline: None };
+                self.abandon("the connection was closed".to_owned(), cx);
+            }
             Phase::Persisting { store_at, .. } if due(*store_at) => {
                 *store_at = None;
                 self.store_secrets(cx);

@@ -148,8 +148,7 @@ impl Connection {
                 cx.actions.push_back(Action::Send(LinkRequest::Publish { token: 0, topic, payload, qos: 0 }));
                 return Some(self.close(cx));
             }
-            ActivationLink::Closing => {
-                let deadline = Some(cx.now.ms + LINGER_MS + LINGER_GRACE_MS);
+            ActivationLink::Closing { deadline } => {
                 self.phase = Phase::Closing { deadline, draining: false, activating: true };
             }
             ActivationLink::Gone => self.rest(cx),
@@ -161,10 +160,10 @@ impl Connection {
     pub(super) fn leave_persisting(&mut self, cx: &mut Context) {
         match &mut self.phase {
             Phase::Persisting { link: link @ ActivationLink::Up, .. } => {
-                *link = ActivationLink::Closing;
+                *link = ActivationLink::Closing { deadline: Some(cx.now.ms + LINGER_MS + LINGER_GRACE_MS) };
                 cx.actions.push_back(Action::Disconnect { attempt: self.attempt, linger_ms: LINGER_MS });
             }
-            Phase::Persisting { link: ActivationLink::Closing, .. } => {}
+            Phase::Persisting { link: ActivationLink::Closing { .. }, .. } => {}
             _ => self.tell_disconnected(cx),
         }
     }

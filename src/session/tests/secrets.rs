@@ -125,6 +125,37 @@ fn a_secret_that_cannot_be_stored_is_told_and_kept_trying_through_disconnect() {
     assert!(world.violations.is_empty(), "{:?}", world.violations);
 }
 
+/// The broker does not read, so that the DISCONNECT does not go out.
+#[test]
+fn a_link_that_does_not_end_while_a_secret_is_unsaved_is_dropped_after_three_seconds() {
+    let mut session = Session::new(settings(), 1);
+    let at = |ms| Now { ms, wall_ms: 0 };
+    let link = |what| Input::Link { attempt: 1, what };
+    session.connect(at(0));
+    session.handle(at(0), Input::Loaded(Box::default()));
+    session.handle(at(0), link(LinkEvent::Connected));
+    session.handle(at(0), link(activation("device-secret-1")));
+    assert_eq!(session.state(), State::Persisting);
+    session.disconnect(at(1_000));
+    while session.next_action().is_some() {}
+    assert_eq!(session.deadline(), Some(4_000));
+    session.handle(at(3_999), Input::Tick);
+    assert!(session.next_action().is_none());
+    // A second secret changes nothing about that.
+    session.handle(at(3_999), link(activation("device-secret-2")));
+    while session.next_action().is_some() {}
+    session.handle(at(4_000), Input::Tick);
+    assert!(matches!(session.next_action(), Some(Action::Abandon { attempt: 1, .. })));
+    assert!(session.next_action().is_none() && session.deadline().is_none());
+    session.handle(at(4_001), link(lost("dropped")));
+    let told = std::iter::from_fn(|| session.next_action()).find_map(|action| match action {
+        Action::Emit(event) => Some((event.kind, event.status)),
+        _ => None,
+    });
+    assert_eq!(told, Some((Kind::Disconnected, S::ENOS_OK)));
+    assert!(session.connection().has_unsaved_secret() && session.state() == State::Persisting);
+}
+
 #[test]
 fn a_push_that_does_not_come_is_asked_for_reported_and_tried_once_more() {
     let mut world = world();
