@@ -1762,9 +1762,11 @@ enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messag
 
 /**
  * Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
- * filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet, does not
- * answer it, or ends the connection, the client halves the number, down to 1, and tries again. enos_client_subscribe()
- * while ONLINE sends a packet of its own.
+ * filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or does
+ * not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts those, or
+ * if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted packets of that
+ * size on two connections, the client tries twice as many, up to this setting, and less often each time that this fails.
+ * enos_client_subscribe() while ONLINE sends a packet of its own.
  *
  * @param config   the config.
  * @param filters  1 to 256. Default: 100.
@@ -2197,7 +2199,8 @@ enos_status enos_client_loop_stop(enos_client *client);
  *     QoS 0             DELIVERED when it is written to the socket
  *     QoS 1             DELIVERED when the broker has acknowledged it
  *     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
- *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none
+ *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
+ *                       or the client needs the topic for the replies to its own requests
  *     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
  *                       is in detail_code; or another status. No DELIVERED
  *     reply             DELIVERED when the broker has acknowledged it
@@ -2319,7 +2322,8 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 /**
  * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
  * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
- * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
+ * link. Offline it comes at once; so it does if the client needs the topic for the replies to its own requests, and then
+ * the broker goes on sending them. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
  * link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.

@@ -340,9 +340,11 @@ pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, mess
 }
 
 /// Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
-/// filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet, does not
-/// answer it, or ends the connection, the client halves the number, down to 1, and tries again. enos_client_subscribe()
-/// while ONLINE sends a packet of its own.
+/// filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or does
+/// not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts those, or
+/// if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted packets of that
+/// size on two connections, the client tries twice as many, up to this setting, and less often each time that this fails.
+/// enos_client_subscribe() while ONLINE sends a packet of its own.
 ///
 /// @param config   the config.
 /// @param filters  1 to 256. Default: 100.

@@ -4,7 +4,8 @@
 //!     QoS 0             DELIVERED when it is written to the socket
 //!     QoS 1             DELIVERED when the broker has acknowledged it
 //!     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
-//!     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none
+//!     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
+//!                       or the client needs the topic for the replies to its own requests
 //!     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
 //!                       is in detail_code; or another status. No DELIVERED
 //!     reply             DELIVERED when the broker has acknowledged it
@@ -153,7 +154,8 @@ pub unsafe extern "C" fn enos_client_subscribe(
 
 /// Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
 /// ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
-/// link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
+/// link. Offline it comes at once; so it does if the client needs the topic for the replies to its own requests, and then
+/// the broker goes on sending them. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
 /// link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
 ///
 /// @param client     the client.

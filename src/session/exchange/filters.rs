@@ -53,12 +53,13 @@ impl Exchange {
         known.host.get_or_insert(HostFilter { qos, in_trouble: false }).qos = qos;
         let token = self.enter(owner, WaitsFor::Filter { filter: filter.clone(), request: None }, None);
         if online {
-            self.ask(vec![filter], now, actions);
+            self.ask(vec![filter], None, now, actions);
         }
         Ok(token)
     }
 
-    /// The host unsubscribes. Without a link there is nothing to ask for: the outcome comes at once.
+    /// The host unsubscribes. The outcome comes at once if there is nothing to ask for: there is no link, or replies come
+    /// on this topic.
     pub fn unsubscribe(
         &mut self,
         filter: String,
@@ -68,30 +69,27 @@ impl Exchange {
     ) -> Result<u64> {
         let owner = Owner::Host(Kind::Subscription);
         self.admit(owner)?;
-        let is_reply_topic = match self.filters.get_mut(&filter) {
-            Some(known) if known.is_reply_topic => {
-                (known.host, known.asked, known.granted) = (None, None, false);
-                true
-            }
-            _ => {
-                self.filters.remove(&filter);
-                false
-            }
-        };
+        let is_reply_topic = self.filters.get(&filter).is_some_and(|known| known.is_reply_topic);
+        if is_reply_topic {
+            self.filters.get_or_default(&filter).host = None;
+        } else {
+            self.filters.remove(&filter);
+        }
         for token in self.waiting_for(&filter, |waiting| waiting == owner) {
             let end = End::With(Status::ENOS_ERR_STATE, "taken back by enos_client_unsubscribe()".to_owned());
             self.end(token, Some(end), actions);
         }
         let token = self.enter(owner, WaitsFor::Unsuback { filter: filter.clone() }, self.deadline_of(owner, now));
-        if !online {
-            let words = "there was no connection to end it on".to_owned();
-            self.end(token, Some(End::With(Status::ENOS_OK, words)), actions);
-            return Ok(token);
-        }
-        actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter: filter.clone() }));
-        if is_reply_topic {
-            self.ask(vec![filter], now, actions);
-        }
+        let words = match (is_reply_topic, online) {
+            // After an UNSUBSCRIBE, the replies to requests that were sent already would not come.
+            (true, _) => "replies to the client's own requests still come on this topic",
+            (false, false) => "there was no connection to end it on",
+            (false, true) => {
+                actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
+                return Ok(token);
+            }
+        };
+        self.end(token, Some(End::With(Status::ENOS_OK, words.to_owned())), actions);
         Ok(token)
     }
 
@@ -108,24 +106,27 @@ impl Exchange {
         let known = self.filters.get_or_default(&topic);
         known.is_reply_topic = true;
         if known.asked.is_none() {
-            self.ask(vec![topic], now, actions);
+            self.ask(vec![topic], None, now, actions);
         }
     }
 
     /// Asks for all filters on a new link: each CONNECT begins a new MQTT session, which has no subscriptions.
     pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        self.batch.link_up();
         let (host, reply_topics): (Vec<_>, Vec<_>) = self.filters.iter().partition(|(_, known)| known.host.is_some());
         let names = |filters: Vec<(&String, &Filter)>| filters.into_iter().map(|(name, _)| name.clone()).collect();
         let (host, reply_topics) = (names(host), names(reply_topics));
-        self.ask(host, now, actions);
-        self.ask(reply_topics, now, actions);
+        self.ask(host, None, now, actions);
+        self.ask(reply_topics, None, now, actions);
     }
 
-    /// Sends SUBSCRIBE packets.
-    fn ask(&mut self, filters: Vec<String>, now: u64, actions: &mut VecDeque<Action>) {
-        for filters in filters.chunks(self.batch) {
+    /// Sends SUBSCRIBE packets. `part_of`: see [`WaitsFor::Suback`].
+    fn ask(&mut self, filters: Vec<String>, part_of: Option<usize>, now: u64, actions: &mut VecDeque<Action>) {
+        let size = part_of.map_or(self.batch.size(), |filters| self.batch.part_of(filters));
+        for filters in filters.chunks(size) {
             let deadline = self.deadline_of(Owner::Exchange, now);
-            let token = self.enter(Owner::Exchange, WaitsFor::Suback { filters: filters.to_vec() }, deadline);
+            let waits_for = WaitsFor::Suback { filters: filters.to_vec(), part_of };
+            let token = self.enter(Owner::Exchange, waits_for, deadline);
             let ask = |filter: &String| {
                 let known = self.filters.get_or_default(filter);
                 known.asked = Some(token);
@@ -136,31 +137,26 @@ impl Exchange {
         }
     }
 
-    /// A packet as large as this was not taken by the broker, so the next ones have half as many filters.
-    fn halve(&mut self, filters: usize) {
-        self.batch = self.batch.min(filters / 2).max(1);
-    }
-
-    /// Removes the entry of a SUBSCRIBE packet, and returns its filters. Empty: the token is not that of a packet.
-    pub(super) fn take_packet(&mut self, token: u64) -> Vec<String> {
-        let Some(Entry { waits_for: WaitsFor::Suback { filters }, .. }) = self.entries.get_mut(&token) else {
-            return Vec::new();
-        };
-        let filters = std::mem::take(filters);
+    /// Removes the entry of a SUBSCRIBE packet, and returns its filters, and of how many they are a part. `None`: the token
+    /// is not that of a packet.
+    pub(super) fn take_packet(&mut self, token: u64) -> Option<(Vec<String>, Option<usize>)> {
+        let WaitsFor::Suback { filters, part_of } = &mut self.entries.get_mut(&token)?.waits_for else { return None };
+        let packet = (std::mem::take(filters), *part_of);
         self.forget(token);
-        filters
+        Some(packet)
     }
 
     /// SUBACK, with one answer for each filter: the QoS granted, or `None` for a refusal.
     pub fn subscribed(&mut self, token: u64, granted: Vec<Option<u8>>, now: u64, actions: &mut VecDeque<Action>) {
-        let filters = self.take_packet(token);
-        let is_refused = granted.iter().all(Option::is_none);
-        if is_refused && filters.len() > 1 {
-            self.halve(filters.len());
+        let Some((filters, part_of)) = self.take_packet(token) else { return };
+        let count = filters.len();
+        if granted.iter().any(Option::is_some) {
+            self.batch.granted(count, part_of);
+        } else if count > 1 {
+            // Each may be forbidden, or the packet is too large. The answers to its parts tell.
             let filters = filters.into_iter().filter(|filter| self.is_asked_by(token, filter)).collect();
-            return self.ask(filters, now, actions);
+            return self.ask(filters, Some(count), now, actions);
         }
-        self.answered = self.answered.max(filters.len());
         for (filter, granted) in filters.into_iter().zip(granted) {
             if self.is_asked_by(token, &filter) {
                 let refusal = (Status::ENOS_ERR_REFUSED, "the broker refused the subscription");
@@ -177,8 +173,7 @@ impl Exchange {
             self.tell(filter, Err((Status::ENOS_ERR_TIMEOUT, NO_ANSWER)), actions);
         }
         if count > 1 {
-            self.halve(count);
-            self.ask(filters, now, actions);
+            self.ask(filters, Some(count), now, actions);
         }
     }
 
@@ -239,17 +234,16 @@ impl Exchange {
     }
 
     /// The link is gone, and the subscriptions with it. A broker that hangs up on a SUBSCRIBE packet may do so because of
-    /// its size, unless it has answered one as large on this link.
+    /// its size.
     pub(super) fn lose_filters(&mut self, unplanned: bool) {
         let unanswered = self.entries.values().map(|entry| match &entry.waits_for {
-            WaitsFor::Suback { filters } => filters.len(),
+            WaitsFor::Suback { filters, .. } => filters.len(),
             _ => 0,
         });
         let largest = unanswered.max().unwrap_or_default();
-        if unplanned && largest > self.answered.max(1) {
-            self.halve(largest);
+        if unplanned {
+            self.batch.lost(largest);
         }
-        self.answered = 0;
         for known in self.filters.values_mut() {
             (known.asked, known.granted, known.owed) = (None, false, 0);
         }

@@ -3,6 +3,7 @@
 //! [`Exchange::end`] is the only function that removes an entry. It tells the owner: the host by an event, the outbox by
 //! an [`Outcome`].
 
+mod batch;
 mod filters;
 mod places;
 mod replies;
@@ -22,6 +23,7 @@ use crate::log::Level;
 use crate::protocol::{envelope, topic, Identity, Operation};
 use crate::sorted::SortedMap;
 
+use batch::Batch;
 use filters::Filter;
 use places::Places;
 pub use replies::Reply;
@@ -67,7 +69,6 @@ pub struct Outgoing<'a> {
 struct Entry {
     owner: Owner,
     waits_for: WaitsFor,
-    deadline: Option<u64>,
 }
 
 enum WaitsFor {
@@ -83,9 +84,11 @@ enum WaitsFor {
         filter: String,
         request: Option<LinkRequest>,
     },
-    /// The answer to a SUBSCRIBE packet with these filters.
+    /// The answer to a SUBSCRIBE packet with these filters. `part_of`: how many filters the packet had of which they are a
+    /// part, if they are asked for once more.
     Suback {
         filters: Vec<String>,
+        part_of: Option<usize>,
     },
     Unsuback {
         filter: String,
@@ -118,14 +121,14 @@ pub struct Exchange {
     first_id: u64,
     timeout_ms: u64,
     entries: SortedMap<u64, Entry>,
+    /// When an entry is overdue. The timeout is the same for all, so the first is due first. The entries of the outbox,
+    /// which can be many, have none.
+    deadlines: SortedMap<u64, u64>,
     /// One for each [`Kind`].
     places: [Places; 3],
     /// The host's topic filters, and the topics on which replies come.
     filters: SortedMap<String, Filter>,
-    /// How many filters a SUBSCRIBE packet may have. It is halved when the broker does not take a packet.
-    batch: usize,
-    /// The largest packet of filters that was answered on this link.
-    answered: usize,
+    batch: Batch,
     /// What the outbox has not taken yet.
     outcomes: Vec<(u64, Outcome)>,
 }
@@ -137,14 +140,14 @@ impl Exchange {
             first_id,
             timeout_ms: settings.reply_timeout_ms,
             entries: SortedMap::new(),
+            deadlines: SortedMap::new(),
             places: [
                 Places::new("messages", settings.inflight as usize),
                 Places::new("answers to commands", MAX_ANSWERS),
                 Places::new("calls to subscribe and unsubscribe", MAX_SUBSCRIPTION_CALLS),
             ],
             filters: SortedMap::new(),
-            batch: (settings.subscribe_batch as usize).max(1),
-            answered: 0,
+            batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
         }
     }
@@ -160,7 +163,8 @@ impl Exchange {
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.entries.insert(token, Entry { owner, waits_for, deadline });
+        self.entries.insert(token, Entry { owner, waits_for });
+        deadline.map(|at| self.deadlines.insert(token, at));
         token
     }
 
@@ -271,6 +275,7 @@ impl Exchange {
     /// Gives back the memory of what is empty.
     pub fn release(&mut self) {
         self.entries.release();
+        self.deadlines.release();
         self.filters.release();
         self.places.iter_mut().for_each(Places::release);
     }
@@ -327,24 +332,17 @@ impl Exchange {
         self.end(token, Some(End::With(Status::ENOS_OK, String::new())), actions);
     }
 
-    /// The entries that have a deadline. The timeout is the same for all, so the first is due first.
-    fn timed(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.entries.iter().filter_map(|(token, entry)| Some((*token, entry.deadline?)))
-    }
-
     pub fn deadline(&self) -> Option<u64> {
-        self.timed().next().map(|(_, at)| at)
+        self.deadlines.values().next().copied()
     }
 
     /// Ends what had no answer in time. It may have arrived all the same.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let due: Vec<u64> = self.timed().take_while(|(_, at)| *at <= now).map(|(token, _)| token).collect();
+        let due: Vec<u64> = self.deadlines.iter().take_while(|(_, at)| **at <= now).map(|(token, _)| *token).collect();
         for token in due {
-            let filters = self.take_packet(token);
-            if filters.is_empty() {
-                self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, NO_ANSWER.to_owned())), actions);
-            } else {
-                self.not_answered(token, filters, now, actions);
+            match self.take_packet(token) {
+                Some((filters, _)) => self.not_answered(token, filters, now, actions),
+                None => self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, NO_ANSWER.to_owned())), actions),
             }
         }
     }
@@ -352,7 +350,8 @@ impl Exchange {
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
     /// there any more, so nothing has a second outcome.
     fn end(&mut self, token: u64, end: Option<End>, actions: &mut VecDeque<Action>) {
-        let Some(Entry { owner, waits_for, .. }) = self.entries.remove(&token) else { return };
+        let Some(Entry { owner, waits_for }) = self.entries.remove(&token) else { return };
+        self.deadlines.remove(&token);
         if let Owner::Host(kind) = owner {
             self.places[kind as usize].calls -= 1;
         }

@@ -1,5 +1,7 @@
 //! SUBSCRIBE packets of many filters, and requests that wait for theirs.
 
+mod sizes;
+
 use super::*;
 use crate::session::tests::world;
 
@@ -160,23 +162,6 @@ fn one_refused_filter_of_many_is_told_and_the_others_hold() {
     assert_eq!(sizes(&desk.link_up()), [50], "it is no reason for smaller packets");
 }
 
-/// It takes 10, and refuses all filters of a larger packet.
-#[test]
-fn a_packet_that_is_refused_whole_is_asked_for_in_halves() {
-    let mut desk = Desk::with_filters(200, 0);
-    let mut packets = desk.link_up();
-    let mut seen = Vec::new();
-    while let Some(packet) = packets.pop() {
-        seen.push(packet.1.len());
-        packets.extend(desk.answer(&packet, |_| packet.1.len() <= 10));
-    }
-    assert!([100, 50, 25, 12, 6].iter().all(|size| seen.contains(size)), "{seen:?}");
-    let told = desk.told();
-    assert!(told.len() == 200 && told.iter().all(|(_, _, status)| *status == S::ENOS_OK), "{told:?}");
-    desk.lose_link(true);
-    assert!(sizes(&desk.link_up())[..33].iter().all(|size| *size == 6), "it is known from then on");
-}
-
 #[test]
 fn a_filter_that_is_refused_by_itself_is_told_in_the_end() {
     let mut desk = Desk::new();
@@ -188,31 +173,6 @@ fn a_filter_that_is_refused_by_itself_is_told_in_the_end() {
     let mut told = desk.told();
     told.sort_by_key(|(_, token, _)| *token);
     assert_eq!(told, tokens.iter().map(|token| (Kinds::Subscribed, *token, S::ENOS_ERR_REFUSED)).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_broker_that_hangs_up_on_large_packets_gets_smaller_ones() {
-    let mut desk = Desk::with_filters(100, 0);
-    for size in [100, 50, 25, 12, 6, 3, 1, 1] {
-        assert_eq!(desk.link_up()[0].1.len(), size);
-        desk.lose_link(true);
-    }
-}
-
-#[test]
-fn a_link_that_ends_for_another_reason_leaves_the_packets_as_they_are() {
-    let mut desk = Desk::with_filters(200, 0);
-    desk.link_up();
-    desk.lose_link(false);
-    let packets = desk.link_up();
-    desk.answer(&packets[0], |_| true);
-    desk.lose_link(true);
-    assert_eq!(sizes(&desk.link_up()), [100, 100], "one as large was answered on that link");
-    let mut desk = Desk::with_filters(1, 0);
-    desk.link_up();
-    desk.lose_link(true);
-    desk.subscribe(100);
-    assert_eq!(sizes(&desk.link_up()), [100], "a single filter is as small as it gets");
 }
 
 #[test]
@@ -292,19 +252,26 @@ fn what_is_overdue_before_the_suback_is_not_sent() {
     assert!(desk.published.is_empty() && desk.exchange.is_idle());
 }
 
+/// Also while the answer for it is still to come.
 #[test]
-fn a_reply_topic_that_the_host_unsubscribes_is_asked_for_again() {
+fn a_reply_topic_that_the_host_unsubscribes_stays_without_a_gap() {
     let mut desk = Desk::with_filters(0, 1);
-    let packets = desk.link_up();
-    desk.answer(&packets[0], |_| true);
-    let token = desk.exchange.unsubscribe(reply_topic(0), true, 0, &mut desk.actions).unwrap();
-    let packets = desk.packets();
-    assert_eq!(packets[0].1, [reply_topic(0)]);
-    desk.exchange.done(token, &mut desk.actions);
-    desk.post(0);
-    assert!(desk.published.is_empty());
-    desk.answer(&packets[0], |_| true);
-    assert_eq!(desk.published.len(), 1);
+    let unanswered = desk.link_up();
+    for answered in [false, true] {
+        if answered {
+            desk.answer(&unanswered[0], |_| true);
+        }
+        desk.exchange.subscribe(reply_topic(0), 0, false, 0, &mut desk.actions).unwrap();
+        let waiting = desk.post(0);
+        let token = desk.exchange.unsubscribe(reply_topic(0), true, 0, &mut desk.actions).unwrap();
+        assert!(!desk.actions.iter().any(|action| matches!(action, Action::Send(LinkRequest::Unsubscribe { .. }))));
+        assert!(desk.packets().is_empty());
+        assert_eq!(desk.told()[1..], [(Kinds::Unsubscribed, token, S::ENOS_OK)]);
+        desk.answer(&unanswered[0], |_| true);
+        assert!(desk.reply(0, 1_000_000 + waiting));
+        assert_eq!(desk.told(), [(Kinds::Reply, waiting, S::ENOS_OK)]);
+    }
+    assert!(desk.exchange.is_idle());
 }
 
 #[test]
