@@ -1,4 +1,4 @@
-//! The content of a page. Integers are little-endian.
+//! The format of a page. Integers are little-endian.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -23,10 +23,10 @@ const PART_HEAD: usize = HEAD + 2 + 2 + 4;
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// No queue has held so many messages or bytes, so additions to it do not overflow.
+/// No queue has ever held this many messages or bytes, so additions to it do not overflow.
 const MAX_TOTAL: u64 = 1 << 60;
 
-/// A page as it is read.
+/// A decoded page.
 pub enum Page {
     Whole {
         before: Totals,
@@ -39,7 +39,7 @@ pub enum Page {
     },
 }
 
-/// One of the pages that a large message is spread over.
+/// One part of a large message. Each part has a page of its own.
 pub struct Part {
     pub index: u16,
     pub of: u16,
@@ -47,8 +47,8 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
-/// The data of the pages for these messages: one page, or the parts of a single message. `None` if there are several
-/// messages, and they do not fit in a page of this `capacity`.
+/// Encodes the data of the pages for these messages: one page, or the parts of a single message. `None` if there are
+/// several messages that do not fit into a page of this `capacity`.
 pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<Vec<Bytes>> {
     let encoded: Vec<Bytes> = messages.iter().map(message::encode).collect();
     let messages: Vec<&[u8]> = encoded.iter().map(|message| message.as_slice()).collect();
@@ -60,7 +60,8 @@ pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<V
     }
 }
 
-/// The page without this message, which the host drops. The others keep their places and bytes. `None` if it is not there.
+/// The page without this message, which the host drops. The other messages keep their index and bytes. `None` if it
+/// does not exist.
 pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
     let mut reader = Reader::new(data);
     let (kind, before) = head(&mut reader)?;
@@ -73,7 +74,7 @@ pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
             }
             Ok(Some(whole(before, &messages)))
         }
-        // Without the first part, the others are ignored.
+        // If the first part is missing, the other parts are ignored.
         _ => Ok((index == 0 && reader.u16()? == 0).then(|| whole(before, &[DROPPED]))),
     }
 }
