@@ -734,33 +734,34 @@ enos_status enos_activation_reply(const struct enos_activation *activation,
 void enos_activation_free(struct enos_activation *activation);
 
 /* ------------------------------------------------------------------------------------------------
- * Reading JSON where it lies: in an event, or in a text of yours. It can be used without a client as well.
+ * Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
  *
- * An enos_value is a view: a pointer and a length. It is passed by value, nothing is copied, allocated or freed, and it
- * lives as long as the text that it points into. {NULL, 0} is a value that is not there. Looking into one that is not
- * there gives one that is not there, so that look-ups chain, and one check at the end is enough:
+ * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied, allocated or freed.
+ * It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
+ * gives a missing value, so look-ups can be chained, and one check at the end is enough:
  *
  *     double power;
  *     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
  *
- * The readers of a value return ENOS_ERR_NOT_FOUND when it is not there, ENOS_ERR_INVALID_ARG when it is of another type,
- * ENOS_ERR_PARSE when it is not JSON, and ENOS_ERR_TOO_LARGE when it is a number that does not fit: nothing is rounded,
- * cut off or saturated.
+ * The functions that read a value return ENOS_ERR_NOT_FOUND if it is missing, ENOS_ERR_INVALID_ARG if it has another
+ * type, ENOS_ERR_PARSE if it is not JSON, and ENOS_ERR_TOO_LARGE if it is a number that does not fit: nothing is
+ * rounded, truncated or saturated.
  *
- * Values in events are checked by the library. Make a value of your own text with enos_value_parse(), which checks all of
- * it. Every function also takes a value that nobody has checked: what it finds in there may be nonsense, but it reads
- * nothing beyond the value, does not recurse, and needs time linear in its length. If an object has a key twice, which
+ * The library has checked the values in events. For a text of your own, call enos_value_parse(), which checks all of
+ * it. Every function also accepts an unchecked value: the result may be meaningless, but the function reads nothing
+ * outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
  * enos_value_parse() refuses, the first one counts.
  *
- * Any thread; legal in every callback, except where an enos_status is returned.
+ * Any thread may call these functions, also in an event callback. In a storage or log callback, those that return an
+ * enos_status fail with ENOS_ERR_IN_CALLBACK.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a value is.
+ * The type of a value.
  */
 typedef enum enos_json_type {
   /**
-   * It is not there.
+   * The value is missing.
    */
   ENOS_JSON_NONE = 0,
   /**
@@ -790,171 +791,173 @@ typedef enum enos_json_type {
 } enos_json_type;
 
 /**
- * A JSON value, by where it stands.
+ * A JSON value: where its text is.
  */
 typedef struct enos_value {
   /**
-   * Its first byte; NULL: it is not there. There is no NUL behind it.
+   * The first byte; NULL if the value is missing. There is no NUL after the text.
    */
   const char *text;
   /**
-   * In bytes.
+   * The length in bytes.
    */
   size_t len;
 } enos_value;
 
 /**
- * Checks a text, and makes a value of it.
+ * Checks a text, and returns its value.
  *
- * @param text  any bytes. It has to outlive the value.
+ * @param text  any bytes. They must stay valid as long as the value is used.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  * @param out   receives the value.
- * @retval ENOS_OK         one JSON value (RFC 8259), and one that every reader reads alike.
- * @retval ENOS_ERR_PARSE  not JSON, or two of them; more than 64 levels; half of a surrogate pair; a number that no double
- *                         can hold; an object with a key twice.
+ * @retval ENOS_OK         it is one JSON value (RFC 8259), and every reader reads it alike.
+ * @retval ENOS_ERR_PARSE  it is not JSON, or more than one value; it has more than 64 levels; or it contains half of a
+ *                         surrogate pair, a number that is too large for a double, or an object with a key twice.
  */
 enos_status enos_value_parse(const char *text, size_t len, struct enos_value *out);
 
 /**
- * The part of a value that a JSON Pointer leads to (RFC 6901): "" is the whole, "/a/0" the first element of the member "a",
- * "~1" stands for "/" in a key and "~0" for "~". Each call goes through the value once: to visit all elements, use
- * enos_value_next().
+ * The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
+ * member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once. To visit all elements,
+ * use enos_value_next().
  *
- * @param value    may be one that is not there.
+ * @param value    may be missing.
  * @param pointer  the JSON Pointer.
- * @return  the part; {NULL, 0} when it is not there, or the pointer is none. It lives as long as value.
+ * @return  the part; {NULL, 0} if it is missing or the pointer is invalid. It is valid as long as value is.
  */
 struct enos_value enos_value_at(struct enos_value value, const char *pointer);
 
 /**
- * What a value is.
+ * The type of a value.
  *
- * @param value  may be one that is not there.
- * @return  one of enum enos_json_type; ENOS_ERR_PARSE when it begins as no JSON does.
+ * @param value  may be missing.
+ * @return  one of enum enos_json_type; ENOS_ERR_PARSE if no JSON value begins like this.
  */
 int32_t enos_value_type(struct enos_value value);
 
 /**
- * Walks through an object or an array, in the order of the text.
+ * Iterates over an object or an array, in the order of the text.
  *
  *     size_t cursor = 0;
  *     while (enos_value_next(params, &cursor, &key, &value) == 1) ...
  *
  * @param container  an object or an array.
- * @param cursor     0 at first; the call moves it on.
- * @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()); for an array
- *                   {NULL, 0}. May be NULL.
+ * @param cursor     0 before the first call; each call advances it.
+ * @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()), or {NULL, 0} for
+ *                   an array. May be NULL.
  * @param value      receives the member or element.
- * @return  1: there was one; 0: there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is no object and
- *          no array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+ * @return  1 if there was one; 0 if there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is
+ *          neither an object nor an array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
  */
 int32_t enos_value_next(struct enos_value container, size_t *cursor, struct enos_value *key, struct enos_value *value);
 
 /**
- * How many members or elements an object or an array has.
+ * The number of members of an object or elements of an array.
  *
  * @param container  an object or an array.
- * @return  the number; or negative: as enos_value_next(), and ENOS_ERR_TOO_LARGE beyond 2^31 - 1.
+ * @return  the number. Negative: the errors of enos_value_next(), and ENOS_ERR_TOO_LARGE above 2^31 - 1.
  */
 int32_t enos_value_count(struct enos_value container);
 
 /**
- * Whether a value is this text, byte for byte once its escapes are resolved. A NUL in it ends nothing.
+ * Whether a value is this text, byte for byte, after its escapes are resolved. The text may contain NULs.
  *
  * @param value     a text, such as a key.
  * @param expected  UTF-8.
  * @param len       in bytes, or ENOS_NUL_TERMINATED.
- * @return  1: it is; 0: it is another one, of another type, or not there.
+ * @return  1 if it is; 0 if it is another text, has another type or is missing.
  */
 int32_t enos_value_equals(struct enos_value value, const char *expected, size_t len);
 
 /**
- * A whole number. 100, 100.0 and 1e2 are the same.
+ * Reads a whole number. 100, 100.0 and 1e2 are the same.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
  * @retval ENOS_ERR_TOO_LARGE    it is below -2^63 or above 2^63 - 1.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_int(struct enos_value value, int64_t *out);
 
 /**
- * A whole number that is not negative: as enos_value_int().
+ * Reads a whole number that is not negative, as enos_value_int() does.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
  * @retval ENOS_ERR_TOO_LARGE    it is negative, or above 2^64 - 1.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_uint(struct enos_value value, uint64_t *out);
 
 /**
- * A number, as the nearest double. One that is nearer to 0 than any double is 0.
+ * Reads a number as the nearest double. A number that is nearer to 0 than to any other double becomes 0.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number.
- * @retval ENOS_ERR_TOO_LARGE    no double is so large.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a number.
+ * @retval ENOS_ERR_TOO_LARGE    it is larger than any double.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_double(struct enos_value value, double *out);
 
 /**
- * true or false.
+ * Reads true or false.
  *
  * @param value  the value.
  * @param out    receives 1 or 0.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
  * @retval ENOS_ERR_INVALID_ARG  it is neither.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_bool(struct enos_value value, int32_t *out);
 
 /**
- * A text, with its escapes resolved.
+ * Reads a text, with its escapes resolved.
  *
  * @param value   the text.
- * @param buffer  receives it, with a NUL behind it. (NULL, 0) asks for the capacity.
- * @param cap     of the buffer, in bytes.
- * @param len     receives the length, without the NUL: a text may hold NULs. When the buffer is too small: the capacity
- *                that is needed.
+ * @param buffer  receives the text and a NUL after it. (NULL, 0) asks for the capacity.
+ * @param cap     the capacity of the buffer, in bytes.
+ * @param len     receives the length without the final NUL. The text itself may contain NULs. If the buffer is too
+ *                small, it receives the capacity that is needed.
  * @retval ENOS_OK                    read.
- * @retval ENOS_ERR_NOT_FOUND         the value is not there.
- * @retval ENOS_ERR_INVALID_ARG       it is no text.
- * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer has no room for it.
- * @retval ENOS_ERR_PARSE             it is not JSON, or not UTF-8, or holds half of a surrogate pair.
+ * @retval ENOS_ERR_NOT_FOUND         the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG       it is not a text.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer is too small.
+ * @retval ENOS_ERR_PARSE             it is not JSON or not UTF-8, or contains half of a surrogate pair.
  */
 enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
  * Building JSON: the params of a request or the data of an answer, without a JSON library. It can be used without a
- * client as well. A firmware with a JSON library of its own needs none of this: texts go in and come out everywhere.
+ * client as well. If your firmware has a JSON library of its own, you do not need these functions: the other functions
+ * accept and return JSON as text.
  *
- * A builder appends to one text. Begin an object or an array, put members, end it. The calls return nothing: the first
- * error sticks, later calls are ignored, and enos_json_result(), or the call that uses the text, returns that error with
- * the key at which it happened. So one check at the end is enough, and no shortened text ever gets out.
+ * A builder appends to one text. Begin an object or an array, put members, end it. Most calls return nothing: the
+ * builder keeps the first error, and ignores later calls. enos_json_result(), or the call that uses the text, returns
+ * that error and names the key at which it happened. So one check at the end is enough, and an incomplete text is
+ * never used.
  *
- * A member of an object has a key; an element of an array, and the outermost value, have none (NULL). What is built is
- * always JSON: valid UTF-8, no key twice in an object, at most 64 levels. It is the same in every locale.
+ * A member of an object has a key. An element of an array and the outermost value have none (NULL). The result is
+ * always valid JSON: valid UTF-8, no key twice in an object, at most 64 levels. It does not depend on the locale.
  *
- * One thread at a time may use a builder. All calls are legal in an event callback.
+ * Only one thread at a time may use a builder. All calls are allowed in an event callback.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What becomes of a number that JSON does not have: NaN and the infinities.
+ * What to do with a number that JSON cannot represent: NaN and the infinities.
  */
 typedef enum enos_nonfinite {
   /**
-   * It is the error of the text.
+   * It becomes an error of the text.
    */
   ENOS_NONFINITE_ERROR = 0,
   /**
@@ -968,14 +971,14 @@ typedef enum enos_nonfinite {
 } enos_nonfinite;
 
 /**
- * A builder of JSON: opaque. From enos_json_new(), yours until enos_json_free().
+ * A builder of JSON: opaque. enos_json_new() makes it, and it is yours until enos_json_free().
  */
 typedef struct enos_json enos_json;
 
 /**
  * Makes an empty builder.
  *
- * @param out  receives the builder, yours to free with enos_json_free().
+ * @param out  receives the builder. Free it with enos_json_free().
  * @retval ENOS_OK  made.
  */
 enos_status enos_json_new(struct enos_json **out);
@@ -988,18 +991,18 @@ enos_status enos_json_new(struct enos_json **out);
 void enos_json_free(struct enos_json *json);
 
 /**
- * Empties a builder, its error included. Its memory is kept: a builder that is used again for a text of the same size
- * does not allocate.
+ * Empties a builder and clears its error. The builder keeps its memory: if the next text has the same size, it does
+ * not allocate.
  *
  * @param json  may be NULL.
  */
 void enos_json_clear(struct enos_json *json);
 
 /**
- * Chooses what becomes of NaN and the infinities from now on. enos_json_clear() does not change it.
+ * Chooses what happens to NaN and the infinities from now on. enos_json_clear() does not change it.
  *
  * @param json    may be NULL.
- * @param policy  one of enum enos_nonfinite; another number is the error of the text. Without this call:
+ * @param policy  one of enum enos_nonfinite. Another number becomes an error of the text. The default is
  *                ENOS_NONFINITE_ERROR.
  */
 void enos_json_set_nonfinite(struct enos_json *json, int32_t policy);
@@ -1008,7 +1011,7 @@ void enos_json_set_nonfinite(struct enos_json *json, int32_t policy);
  * Begins an object.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_begin_object(struct enos_json *json, const char *key);
 
@@ -1016,34 +1019,34 @@ void enos_json_begin_object(struct enos_json *json, const char *key);
  * Begins an array.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_begin_array(struct enos_json *json, const char *key);
 
 /**
- * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, by id, each a value
- * or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
+ * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, with the id as
+ * the key. Each is a value or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
  *
- * It stands at the top, or in the array of a batch (enos_json_begin_array()).
+ * It is the outermost value, or an element of an array, for a batch (enos_json_begin_array()).
  *
  * @param json     may be NULL.
- * @param time_ms  when they were measured, in milliseconds since 1970; ENOS_NO_TIME leaves the time out, and EnOS takes
- *                 the time of arrival.
+ * @param time_ms  when they were measured, in milliseconds since 1970. With ENOS_NO_TIME there is no time, and EnOS
+ *                 takes the time of arrival.
  */
 void enos_json_begin_measurepoints(struct enos_json *json, int64_t time_ms);
 
 /**
- * Begins a measure point with a quality: "id":{"value":...,"quality":...}. One value without a key follows, and
+ * Begins a measure point with a quality: "id":{"value":...,"quality":...}. Put one value without a key next, then call
  * enos_json_end().
  *
  * @param json     may be NULL.
- * @param id       of the measure point.
+ * @param id       the id of the measure point.
  * @param quality  EnOS documents 0 to 9; a negative number leaves it out.
  */
 void enos_json_begin_point(struct enos_json *json, const char *id, int32_t quality);
 
 /**
- * Ends what was begun last.
+ * Ends the innermost object, array, measure point or post.
  *
  * @param json  may be NULL.
  */
@@ -1053,18 +1056,17 @@ void enos_json_end(struct enos_json *json);
  * Puts a text.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
- * @param text  UTF-8, which is checked: bytes that are not are the error of the text. It may hold NULs.
+ * @param key   the member's key in an object, otherwise NULL.
+ * @param text  UTF-8, which is checked: invalid bytes become an error of the text. It may contain NULs.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
 void enos_json_text(struct enos_json *json, const char *key, const char *text, size_t len);
 
 /**
- * Puts a text of which nobody knows whether it is UTF-8, such as one from a meter. Bytes that are not are replaced by
- * U+FFFD.
+ * Puts a text that may not be UTF-8, such as one from a meter. Invalid bytes are replaced by U+FFFD.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  * @param text  any bytes.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
@@ -1074,36 +1076,36 @@ void enos_json_text_lossy(struct enos_json *json, const char *key, const char *t
  * Puts a whole number.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  each bit of it is kept. A reader that has only doubles rounds beyond 2^53.
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  written exactly. A reader that uses doubles rounds numbers beyond 2^53.
  */
 void enos_json_int(struct enos_json *json, const char *key, int64_t value);
 
 /**
- * Puts a whole number that is not negative: as enos_json_int().
+ * Puts a whole number that is not negative, as enos_json_int() does.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
+ * @param key    the member's key in an object, otherwise NULL.
  * @param value  the number.
  */
 void enos_json_uint(struct enos_json *json, const char *key, uint64_t value);
 
 /**
- * Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is 100.
+ * Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is written as 100.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
  */
 void enos_json_double(struct enos_json *json, const char *key, double value);
 
 /**
- * Puts a float: the shortest text that reads back as this float. 21.1f is 21.1, where enos_json_double() would write
- * 21.100000381469727.
+ * Puts a float: the shortest text that reads back as this float. 21.1f is written as 21.1. enos_json_double() would
+ * write 21.100000381469727.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
  */
 void enos_json_float(struct enos_json *json, const char *key, float value);
 
@@ -1111,8 +1113,8 @@ void enos_json_float(struct enos_json *json, const char *key, float value);
  * Puts true or false.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  0: false; else true.
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  0 is false, any other number is true.
  */
 void enos_json_bool(struct enos_json *json, const char *key, int32_t value);
 
@@ -1120,34 +1122,36 @@ void enos_json_bool(struct enos_json *json, const char *key, int32_t value);
  * Puts null.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_null(struct enos_json *json, const char *key);
 
 /**
- * Puts ready JSON. It is checked as enos_value_parse() does: what is not JSON is the error of the text.
+ * Puts JSON that is already encoded. It is checked as in enos_value_parse(); if it is invalid, that is an error of the
+ * text.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  * @param text  one JSON value.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
 void enos_json_raw(struct enos_json *json, const char *key, const char *text, size_t len);
 
 /**
- * Puts a part of what came in: as enos_json_raw(). A value that is not there is the error of the text.
+ * Puts a part of a received message, as enos_json_raw() does. If the value does not exist, that is an error of the
+ * text.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
+ * @param key    the member's key in an object, otherwise NULL.
  * @param value  the part.
  */
 void enos_json_value(struct enos_json *json, const char *key, enos_value value);
 
 /**
- * How many bytes the text has so far: whether one more reading fits.
+ * The length of the text so far, for example to see if another reading fits.
  *
  * @param json  may be NULL.
- * @return  the bytes; 0 for NULL.
+ * @return  the length in bytes; 0 for NULL.
  */
 size_t enos_json_size(const struct enos_json *json);
 
@@ -1163,29 +1167,29 @@ uint32_t enos_json_left_out(const struct enos_json *json);
  * The whole text, or the first error.
  *
  * @param json  the builder.
- * @param text  receives the text, with a NUL behind it. It is the builder's, and valid until the builder is changed or
- *              freed.
+ * @param text  receives the text, with a NUL after it. It belongs to the builder, and is valid until the builder is
+ *              changed or freed.
  * @param len   receives its length in bytes, without the NUL; may be NULL.
  * @retval ENOS_OK                the text is complete.
- * @retval ENOS_ERR_STATE         something is still open, or nothing was put, or a put did not fit where it was made: a
- *                                key that is missing, too many or there twice, a second value.
+ * @retval ENOS_ERR_STATE         something is still open, nothing was put, or a put was not allowed where it was made:
+ *                                a key was missing, unexpected or used twice, or it was a second value.
  * @retval ENOS_ERR_INVALID_ARG   a text or key is not UTF-8, or a number is not finite.
- * @retval ENOS_ERR_PARSE         ready JSON is not JSON.
- * @retval ENOS_ERR_NOT_FOUND     a value was not there.
+ * @retval ENOS_ERR_PARSE         JSON that was put as such is invalid.
+ * @retval ENOS_ERR_NOT_FOUND     a value was missing.
  * @retval ENOS_ERR_TOO_LARGE     more than 64 levels.
  */
 enos_status enos_json_result(const struct enos_json *json, const char **text, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
- * Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a
- * file), or the ready-made directory below.
+ * Storage: where the library keeps what must survive the process. The firmware supplies it (flash, a database, a
+ * file), or uses the ready-made directory below.
  *
- * It is required for activation with a product secret. A client with a configured device secret works without one;
+ * It is required for activation with a product secret. A client with a configured device secret works without it, but
  * then the connect budget and the result of ENOS_SIGN_AUTO are lost when the process ends.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a storage callback returns when it did not fail. A failure is a negative number of your own.
+ * What a storage callback returns. On failure, it returns a negative number of your own instead.
  */
 typedef enum enos_storage_result {
   /**
@@ -1193,30 +1197,30 @@ typedef enum enos_storage_result {
    */
   ENOS_STORAGE_OK = 0,
   /**
-   * There is no value under this key. Only for this answer may the library activate the device: a store that cannot
-   * be read, or cannot tell, returns a negative number instead.
+   * There is no value for this key. Only this answer allows the library to activate the device. If the storage
+   * cannot be read, return a negative number instead.
    */
   ENOS_STORAGE_NOT_FOUND = 1,
   /**
-   * load only: the value is longer than `cap`; `*out_len` says how long.
+   * load only: the value is longer than `cap`, and `*out_len` is its length.
    */
   ENOS_STORAGE_TOO_SMALL = 2,
 } enos_storage_result;
 
 /**
- * One change of several, for enos_storage.batch. The library's, and valid until the callback returns.
+ * One change of a batch, for enos_storage.batch. It belongs to the library, and is valid until the callback returns.
  */
 typedef struct enos_storage_change {
   /**
-   * Which value.
+   * The key to change.
    */
   const char *key;
   /**
-   * Its new value; NULL: remove key and value, as erase does.
+   * The new value. If it is NULL, remove the key and its value, as erase does.
    */
   const uint8_t *data;
   /**
-   * In bytes; 0 when data is NULL.
+   * The length of data in bytes; 0 if data is NULL.
    */
   size_t len;
 } enos_storage_change;
@@ -1224,23 +1228,25 @@ typedef struct enos_storage_change {
 /**
  * Where the library keeps what must survive the process: a small key-value store that the firmware supplies.
  *
- * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
- * above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
- * each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
- * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
- * version and a checksum. A store need not look into them.
+ * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes. A device has four of them,
+ * hardly ever longer than 1 KiB, and one of the four is rewritten before and after each CONNECT. Durable publishing
+ * adds one for each message (or each batch) that is not completed, and two that are rewritten in turn, once for every
+ * 16 that are accepted or removed. Several devices may share one storage: a key holds a digest of the device's
+ * identity; a value holds the identity itself, a version and a checksum. The storage need not interpret keys or
+ * values.
  *
  * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
- * enos_client_loop_start() made, or inside your own call (a durable publish). For one store only one runs at a time:
- * other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread that is in
- * such a call. Callbacks may take as long as the flash needs: the connection is kept meanwhile. They must not call any
- * enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+ * enos_client_loop_start() made, or inside your own call (a durable publish). For one storage, only one callback runs
+ * at a time: other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread
+ * that is in such a call. A callback may take as long as the flash needs: the connection is kept alive meanwhile. It
+ * must not call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
  *
- * Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
- * points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
- * configs are one store: still one call at a time, and one release.
+ * Ownership: `key`, `buf` and `data` belong to the library, and are valid until the callback returns. `ctx` and what
+ * it points to are yours until `release`. The struct itself is copied. If several configs get the same ctx and
+ * functions, they share one storage: there is still one call at a time, and one release.
  *
- * Return values: enos_storage_result, or a negative number of your own for a failure, which comes back to you in
+ * Return values: enos_storage_result, or a negative number of your own for a failure, which you receive in
+ * enos_event.detail_code. A failure is retried with a growing delay. It never leads to an activation.
  * enos_event.detail_code. A failure is retried with a growing delay; it never leads to an activation.
  */
 typedef struct enos_storage {
@@ -1255,35 +1261,37 @@ typedef struct enos_storage {
   /**
    * Reads the value of `key`. Must not be NULL.
    *
-   * If the value fits into the `cap` bytes at `buf`, write it there, its length in bytes to `*out_len`, and return
-   * ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL: you are
-   * asked again with a buffer of that size. (A store that cannot tell leaves `*out_len` alone, and is asked again
-   * with 65536.) Never write past `cap`. If there is no such key, return ENOS_STORAGE_NOT_FOUND, and only then.
+   * If the value fits into the `cap` bytes at `buf`, write it there, write its length in bytes to `*out_len`, and
+   * return ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL:
+   * the library calls again with a buffer of that size. (If the length is unknown, leave `*out_len` unchanged: the
+   * library calls again with 65536 bytes.) Never write more than `cap` bytes. Return ENOS_STORAGE_NOT_FOUND if there
+   * is no such key, and only then.
    */
   int32_t (*load)(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len);
   /**
-   * Writes the `len` bytes at `data` as the value of `key`, in place of an older one. Must not be NULL.
+   * Writes the `len` bytes at `data` as the value of `key`, and replaces an older value. Must not be NULL.
    *
-   * Return ENOS_STORAGE_OK only when the value survives a power cut from here on: the cloud sends a device secret
-   * once, and after this OK the library tells the cloud that it has it. Replace atomically: whenever the power goes,
-   * a later load gives the old value or the new one, whole, and never ENOS_STORAGE_NOT_FOUND where there was one.
-   * (On a file system: write another file, fsync, rename, fsync the directory.) On failure the old value stays.
+   * Return ENOS_STORAGE_OK only if the value survives a power cut from now on: the cloud sends a device secret once,
+   * and after this OK the library confirms to the cloud that it has the secret. Replace atomically: if the power
+   * fails at any moment, a later load returns either the old value or the new one, complete, and never
+   * ENOS_STORAGE_NOT_FOUND if there was a value. (On a file system: write another file, fsync, rename, fsync the
+   * directory.) After a failure, the old value stays.
    */
   int32_t (*store)(void *ctx, const char *key, const uint8_t *data, size_t len);
   /**
-   * Removes `key` and its value; a key that does not exist counts as removed. Must not be NULL.
+   * Removes `key` and its value. If the key does not exist, that is a success. Must not be NULL.
    */
   int32_t (*erase)(void *ctx, const char *key);
   /**
-   * May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
-   * it; no callback runs after it. A store that was released must not be given to a config again.
+   * May be NULL. Called once, when the last config or client that uses the storage is freed, on the thread that
+   * freed it. No callback runs after it. A storage that was released must not be given to a config again.
    */
   void (*release)(void *ctx);
   /**
-   * May be NULL: then store and erase are called one by one. For a store that can do several changes for the price of
-   * one (one sync, one transaction). Each change is as atomic as store is; no key comes twice, and the order does not
-   * matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
-   * the call, each may have been made or not.
+   * May be NULL: then store and erase are called one by one. For a storage that can make several changes at the cost
+   * of one (one sync, one transaction). Each change must be as atomic as store is. No key occurs twice, and the
+   * order does not matter. Return ENOS_STORAGE_OK only if all changes survive a power cut. After a failure, or a
+   * power cut during the call, each change may have been made or not.
    */
   int32_t (*batch)(void *ctx, const struct enos_storage_change *changes, size_t count);
 } enos_storage;
@@ -1292,22 +1300,24 @@ typedef struct enos_storage {
  * A ready-made storage for a Linux file system: a directory with one file for each key. Each file is written whole,
  * synced and renamed, so that a power cut at any moment leaves the old value or the new one.
  *
- * The directory is never created here: before its file system is mounted, an empty directory in its place would mean
- * that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
+ * This function never creates the directory: if its file system is not mounted yet, an empty directory would mean that
+ * this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
  *
- * It refuses a directory that does not belong to the effective user, or that gives any right to group or others; a
- * symbolic link in its place; and a parent that belongs to neither root nor the effective user, or that everybody can
- * write, unless it is sticky (like /tmp). A parent that its group can write is a warning in the log.
+ * The following is refused: a directory that does not belong to the effective user, or that gives any right to group
+ * or others; a symbolic link in its place; a parent that belongs to neither root nor the effective user, or that
+ * everybody can write to, unless it is sticky (like /tmp). If the group can write to the parent, there is a warning in
+ * the log.
  *
- * The directory is locked until the release: in all processes together, only one storage uses it at a time. Give the
- * same enos_storage to all clients that share the directory. After it was given to a config, the library releases it
- * with the last config or client that uses it. If it was given to none, release it with out->release(out->ctx).
+ * The directory is locked until the release: only one storage can use it at a time, in all processes together. Give
+ * the same enos_storage to all clients that share the directory. If it was given to a config, the library releases it
+ * when the last config or client that uses it is freed. If it was given to none, release it with
+ * out->release(out->ctx).
  *
  * Each use checks the path first. If it no longer leads to the directory that was opened (a file system was mounted
  * over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
  * with -ESTALE until the storage is released and opened again.
  *
- * @param path  of the directory, UTF-8.
+ * @param path  the path of the directory, UTF-8.
  * @param out   made with ENOS_INIT(); receives the storage, for enos_config_set_storage(). Its callbacks fail with
  *              negated errno values.
  * @retval ENOS_OK               out is ready.
@@ -1320,11 +1330,11 @@ typedef struct enos_storage {
 ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_storage *out);
 
 /**
- * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
- * parent must exist. For provisioning, and for a run that knows that it is the first one.
+ * Like enos_storage_directory(), but creates the directory with mode 0700 if it is missing, and makes that durable.
+ * Its parent must exist. Use it for provisioning, and for a run that is known to be the first one.
  *
- * @param path  as there.
- * @param out   as there.
+ * @param path  as in enos_storage_directory().
+ * @param out   as in enos_storage_directory().
  * @retval ENOS_OK               out is ready.
  * @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
  * @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.
