@@ -159,7 +159,7 @@ fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
     };
     let mut reader = Reader::new(checked);
     if reader.bytes(MAGIC.len())? != MAGIC {
-        return Err(RecordError::broken("it does not begin as one"));
+        return Err(RecordError::broken("it does not begin with ENOS"));
     }
     let version = reader.u16()?;
     let len = reader.u32()?;

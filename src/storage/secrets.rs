@@ -48,7 +48,7 @@ impl StoredSecrets {
         let number = reader.u64()?;
         let secrets = list(reader, |reader| {
             let standing = Standing::from_number(reader.u8()?);
-            item(reader, standing.ok_or_else(|| RecordError::broken("a secret's standing is none that there is"))?)
+            item(reader, standing.ok_or_else(|| RecordError::broken("a secret's standing is unknown"))?)
         })?;
         Ok(StoredSecrets { number, secrets })
     }
@@ -83,7 +83,7 @@ pub fn decode(data: &[u8], standing: Standing) -> Decoded<DeviceSecret> {
     let asset_id = match reader.u8()? {
         0 => None,
         1 => Some(reader.text()?.to_owned()),
-        _ => return Err(RecordError::broken("asset id: neither there nor absent")),
+        _ => return Err(RecordError::broken("asset id: its flag is neither 0 nor 1")),
     };
     let secret = Secret::new(reader.rest()).map_err(|error| RecordError::broken(error.message))?;
     Ok(DeviceSecret { secret, asset_id, standing, brought_by: 0 })
@@ -98,12 +98,12 @@ pub fn decode_pending(data: &[u8]) -> Decoded<Vec<DeviceSecret>> {
 fn list<'a, T>(mut reader: Reader<'a>, mut item: impl FnMut(&mut Reader<'a>) -> Decoded<T>) -> Decoded<Vec<T>> {
     let count = usize::from(reader.u8()?);
     if count > MAX {
-        return Err(RecordError::broken("it holds more secrets than there can be"));
+        return Err(RecordError::broken("it holds too many secrets"));
     }
     let items = (0..count).map(|_| item(&mut reader)).collect::<Decoded<Vec<T>>>()?;
     match reader.rest() {
         [] => Ok(items),
-        _ => Err(RecordError::broken("something follows its last secret")),
+        _ => Err(RecordError::broken("there are bytes after its last secret")),
     }
 }
 

@@ -113,7 +113,7 @@ impl Queue {
             let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
             // This comes first, so that a message that is refused costs no dead letter.
             if full && !self.limits.drop_oldest {
-                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
+                let words = format!("the outbox is full: it holds {} messages of {} bytes", held.messages, held.bytes);
                 return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }
             if dead.messages > 0 && self.limits.are_below(all) {

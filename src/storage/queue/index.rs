@@ -84,7 +84,7 @@ impl Index {
             && dead.head <= dead.tail
             && dead.tail <= MAX_PAGE;
         if !is_sound {
-            return Err(RecordError::broken("it is no index of a queue"));
+            return Err(RecordError::broken("it is not the index of a queue"));
         }
         dead.settle();
         Ok(Index { serial, head, tail, dead_letters_ever, suspect: (suspect.losses > 0).then_some(suspect), dead })

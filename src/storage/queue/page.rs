@@ -118,7 +118,7 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
     }
     let (index, of, crc) = (reader.u16()?, reader.u16()?, reader.u32()?);
     if index >= of {
-        return Err(RecordError::broken("it is a part beyond the last"));
+        return Err(RecordError::broken("its part number is too large"));
     }
     Ok(Page::Part { before, part: Part { index, of, crc, bytes: Zeroizing::new(reader.rest().to_vec()) } })
 }
@@ -126,11 +126,11 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
 fn head(reader: &mut Reader) -> Decoded<(u8, Totals)> {
     let kind = reader.u8()?;
     if ![WHOLE, PART].contains(&kind) {
-        return Err(RecordError::broken("it is no page of the queue"));
+        return Err(RecordError::broken("it is not a page of the queue"));
     }
     let before = Totals { messages: reader.u64()?, bytes: reader.u64()? };
     if before.messages > MAX_TOTAL || before.bytes > MAX_TOTAL {
-        return Err(RecordError::broken("no queue has held so much"));
+        return Err(RecordError::broken("its totals are too large"));
     }
     Ok((kind, before))
 }
@@ -139,7 +139,7 @@ fn head(reader: &mut Reader) -> Decoded<(u8, Totals)> {
 fn messages(mut reader: Reader<'_>) -> Decoded<Vec<&[u8]>> {
     let count = usize::from(reader.u16()?);
     if !(1..=MAX_TOGETHER).contains(&count) {
-        return Err(RecordError::broken("it holds more messages than a page can, or none"));
+        return Err(RecordError::broken("it holds too many messages, or none"));
     }
     let mut left = reader.rest();
     let mut messages = Vec::with_capacity(count);
@@ -159,10 +159,10 @@ pub fn join(parts: &[Part]) -> Decoded<Message> {
     let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.bytes.len()).sum()));
     parts.iter().for_each(|part| message.extend_from_slice(&part.bytes));
     if parts.iter().any(|part| part.crc != crc32fast::hash(&message)) {
-        return Err(RecordError::broken("its parts are not of one message"));
+        return Err(RecordError::broken("its parts belong to different messages"));
     }
     match message::split(&message)? {
-        (whole, []) => message::decode(whole)?.ok_or_else(|| RecordError::broken("its parts are of no message")),
+        (whole, []) => message::decode(whole)?.ok_or_else(|| RecordError::broken("its parts are not a message")),
         _ => Err(RecordError::broken("it is longer than its message")),
     }
 }

@@ -107,7 +107,7 @@ impl Queue {
         let next = page + 1;
         match self.ends.as_ref().is_some_and(|ends| page < ends.maybe_gone) {
             true => PageFound::Nothing { next },
-            false => PageFound::Lost { next, words: "the storage does not find what it has stored".to_owned() },
+            false => PageFound::Lost { next, words: "the storage has lost it".to_owned() },
         }
     }
 
