@@ -56,7 +56,7 @@ pub struct OutboxSettings {
     pub bytes_per_s: u64,
     /// For a reply, and for any acknowledgement of the broker.
     pub timeout_ms: u64,
-    /// Which boot this is. 0: nobody knows.
+    /// The number of this boot; 0 if it is not known.
     pub boot: u64,
     /// What the queue may hold.
     pub limits: Totals,

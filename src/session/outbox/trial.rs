@@ -51,7 +51,7 @@ impl Outbox {
         self.store_suspect(before, around);
     }
 
-    /// Stores who is suspected, if that has changed.
+    /// Stores the suspect if it has changed.
     fn store_suspect(&mut self, before: Option<Suspect>, around: &mut Around) {
         let suspect = self.doubt.suspect();
         if suspect != before {
@@ -131,7 +131,7 @@ impl Outbox {
         is_next && self.steps_aside_next()
     }
 
-    /// The same, as soon as nothing is in flight.
+    /// Whether it will have to step aside as soon as nothing is in flight.
     fn steps_aside_next(&self) -> bool {
         self.window.front().is_some_and(|in_flight| self.doubt.steps_aside(in_flight.token))
     }
