@@ -6,8 +6,8 @@
 //! outcome at once.
 //!
 //! A message that can never succeed becomes a dead letter: EnOS has refused it for good, or it fails where another one
-//! gets through, see [`doubt`]. After a loss of the link, the messages that were in flight are sent one by one, so that
-//! the one at fault is known. `docs/durable.md` has a diagram.
+//! passes, see [`doubt`]. After a loss of the link, the messages that were in flight are sent one by one, so that it is
+//! known which one fails. `docs/durable.md` has a diagram.
 
 mod doubt;
 mod flow;

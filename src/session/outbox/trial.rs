@@ -110,7 +110,8 @@ impl Outbox {
         }
         let others = self.others();
         match others.len() {
-            // There is no message to compare it with, so it is sent again after a pause, in which live data gets through.
+            // There is no message to compare it with, so it is sent again after a pause, in which live data can be
+            // sent.
             0 if !self.has_paused => {
                 self.has_paused = true;
                 let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
