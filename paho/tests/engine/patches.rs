@@ -58,6 +58,6 @@ fn every_fix_has_its_own_lines_and_a_reason() {
         let text = fs::read_to_string(format!("fixes/{}.patch", fix.name)).unwrap();
         let reason = text.split("--- a/").next().unwrap();
         assert!(reason.contains("Fault: ") != reason.contains("No fault"), "{}: a fault or none", fix.name);
-        assert!(!reason.contains("Fault: ") || reason.contains("Mend: "), "{}: how it is mended", fix.name);
+        assert!(!reason.contains("Fault: ") || reason.contains("Fix: "), "{}: how it is fixed", fix.name);
     }
 }
