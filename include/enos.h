@@ -109,7 +109,7 @@
  * Conventions
  * ===========
  *
- * They hold for every function, unless the function's comment says otherwise.
+ * These conventions hold for every function, unless the function's comment says otherwise.
  *
  * Results. A call that can fail returns enos_status: ENOS_OK (0), or a negative code for the program. enos_last_error()
  * has words for a person: which argument, what is wrong with it, what to do. Output arguments ("receives ...") are
@@ -120,7 +120,7 @@
  *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is larger than any object can be.
  *   - ENOS_ERR_IN_CALLBACK  called from a storage or log callback; nothing was done.
  *   - ENOS_ERR_NO_MEMORY    there is not enough memory. (If a very small allocation fails, Rust aborts the process.)
- *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process goes on. If the fault was in a call on a
+ *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process continues. If the fault was in a call on a
  *                           client, that client can only be destroyed; every other call on it is ENOS_ERR_PANIC again.
  *
  * Input texts are NUL-terminated UTF-8. Nothing is trimmed or cut off: a text that is too long is refused. Payloads and
@@ -158,8 +158,8 @@
  *
  * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a keep-alive.
  * Then the library's keeper thread checks the connection. If there is something to do, the keeper takes over until a
- * thread loops again: it reads and queues at once what comes, acknowledges it, and sends PINGREQs. If there is nothing to
- * do, it checks again after another half keep-alive.
+ * thread loops again: it reads and queues inbound messages at once, acknowledges them, and sends PINGREQs. If there is
+ * nothing to do, it checks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: every function except enos_client_destroy(), _loop(), _wait(), _flush() and _loop_stop(), which
@@ -234,7 +234,8 @@ extern "C" {
 #endif
 
 /* ------------------------------------------------------------------------------------------------
- * Status codes, version, errors. Any thread, before anything else; legal in every callback.
+ * Status codes, version, errors. These functions may be called from any thread, before any other function, and in
+ * every callback.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -357,7 +358,7 @@ typedef enum enos_status_code {
 } enos_status_code;
 
 /**
- * What a fallible function returns: ENOS_OK (0), or a negative one of enum enos_status_code.
+ * The result of a function that can fail: ENOS_OK (0), or a negative value of enum enos_status_code.
  */
 typedef int32_t enos_status;
 
@@ -379,14 +380,14 @@ const char *enos_version(void);
 uint32_t enos_abi_version(void);
 
 /**
- * What this build can do beyond plain TCP.
+ * The optional features of this build.
  *
  * @return  a set of ENOS_FEATURE_* bits.
  */
 uint32_t enos_features(void);
 
 /**
- * A status in a few words.
+ * A short text for a status.
  *
  * @param code  an enos_status; every value is accepted.
  * @return      static text; never NULL, "unknown status" for a value that is none.
@@ -394,8 +395,8 @@ uint32_t enos_features(void);
 const char *enos_strerror(enos_status code);
 
 /**
- * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret; '?' stands for line breaks and other controls.
+ * The calling thread's last failure in words: which argument, what is wrong, what to do. This is for a log, and not to
+ * be parsed. It never holds a secret; '?' stands for line breaks and other control characters.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, except for enos_config_free().
@@ -412,7 +413,7 @@ const char *enos_last_error(void);
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * How much a record matters.
+ * How important a record is.
  */
 typedef enum enos_log_level {
   /**
@@ -424,11 +425,11 @@ typedef enum enos_log_level {
    */
   ENOS_LOG_WARN = 2,
   /**
-   * What an operator wants to see: connected, activated, lost.
+   * For an operator: connected, activated, lost.
    */
   ENOS_LOG_INFO = 3,
   /**
-   * What a firmware engineer wants to see.
+   * For a firmware engineer.
    */
   ENOS_LOG_DEBUG = 4,
   /**
@@ -439,7 +440,7 @@ typedef enum enos_log_level {
 } enos_log_level;
 
 /**
- * One record. It belongs to the library, with all that it points to, and is valid during the call.
+ * One record. The record and everything that it points to belong to the library, and are valid during the call.
  */
 typedef struct enos_log_record {
   /**
@@ -492,20 +493,22 @@ typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
 enos_status enos_log_set(enos_log_cb cb, void *ctx, int32_t max_level);
 
 /* ------------------------------------------------------------------------------------------------
- * Signing: pure functions, no I/O and no clock. A client signs by itself; these are for a host with an MQTT stack of
- * its own. Any thread.
+ * Signing: pure functions without I/O and clock. A client signs by itself; these functions are for a host with its own
+ * MQTT stack. They may be called from any thread.
  *
- * EnOS wants three fields of a CONNECT (MQTT 3.1.1, clean session) made from the device's keys and a secret:
+ * EnOS requires three fields of a CONNECT (MQTT 3.1.1, clean session) that are made from the device's keys and a
+ * secret:
  *
  *     client id   <client id>|securemode=2,signmethod=hmacsha1,timestamp=1524448722000|
  *     user name   <device key>&<product key>
  *     password    40 or 64 hexadecimal digits, upper case
  *
- * Fill in one enos_sign_params and call all three functions with it. A new timestamp is a new client id and password.
+ * Fill in one enos_sign_params and call all three functions with it. A new timestamp changes the client id and the
+ * password.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * Which secret signs.
+ * The secret that signs.
  */
 typedef enum enos_secure_mode {
   /**
@@ -519,12 +522,12 @@ typedef enum enos_secure_mode {
 } enos_secure_mode;
 
 /**
- * How the password is computed. Which one a cloud takes depends on its EnOS version.
+ * How the password is computed. The EnOS version of a cloud decides which methods it accepts.
  */
 typedef enum enos_sign_method {
   /**
-   * Clients only, and their default: HMACSHA1, and SHA1 when that is refused. What was accepted is remembered in the
-   * storage. SHA256 is never guessed.
+   * For clients only, and their default: HMACSHA1, then SHA1 if HMACSHA1 is refused. The accepted method is stored
+   * in the storage. AUTO never tries SHA256.
    */
   ENOS_SIGN_AUTO = 0,
   /**
@@ -542,7 +545,7 @@ typedef enum enos_sign_method {
 } enos_sign_method;
 
 /**
- * What a CONNECT is signed with. Yours; read during the call only. Start with ENOS_INIT().
+ * The input of the signing functions. It is yours, and is read only during the call. Start with ENOS_INIT().
  */
 typedef struct enos_sign_params {
   /**
@@ -563,7 +566,7 @@ typedef struct enos_sign_params {
   const char *device_key;
   /**
    * The device secret (mode 2) or the product secret (mode 3): 1 to 1024 bytes of UTF-8 without NUL. Only
-   * enos_sign_password() looks at it.
+   * enos_sign_password() uses it.
    */
   const char *secret;
   /**
@@ -628,18 +631,19 @@ enos_status enos_sign_client_id(const struct enos_sign_params *params, char *out
 enos_status enos_sign_username(const struct enos_sign_params *params, char *out, size_t cap, size_t *out_len);
 
 /* ------------------------------------------------------------------------------------------------
- * The activation message: pure functions, no I/O. A client reads it by itself and hands it out in events; these are
- * also for a host with an MQTT stack of its own. Any thread; the getters are legal in every callback.
+ * The activation message: pure functions without I/O. A client reads the message itself, and its events have the
+ * content. These functions are for a host with its own MQTT stack. They may be called from any thread, and the getters
+ * in every callback.
  *
- * After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret, unasked and
- * ONCE, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with a
- * stack of its own gives each message that comes in to enos_activation_parse(); on ENOS_OK it stores the secret so that
- * it survives a power cut, only then publishes enos_activation_reply(), disconnects, and logs in as the device.
+ * After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret ONCE, without
+ * a request, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with
+ * its own MQTT stack passes each inbound message to enos_activation_parse(). On ENOS_OK it stores the secret so that
+ * it survives a power cut. Only then it publishes enos_activation_reply(), disconnects, and logs in as the device.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * A device secret that has arrived: opaque. One from enos_activation_parse() is yours until enos_activation_free(); one
- * in an event is the library's.
+ * A device secret that has arrived: opaque. An object from enos_activation_parse() is yours until
+ * enos_activation_free(); one in an event belongs to the library.
  */
 typedef struct enos_activation enos_activation;
 
@@ -669,7 +673,7 @@ enos_status enos_activation_parse(const char *product_key,
                                   struct enos_activation **out);
 
 /**
- * The product key that the secret belongs to: the one that was asked for.
+ * The product key that the secret belongs to: the one that was passed in.
  *
  * @param activation  may be NULL.
  * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -677,7 +681,7 @@ enos_status enos_activation_parse(const char *product_key,
 const char *enos_activation_product_key(const struct enos_activation *activation);
 
 /**
- * The device key that the secret belongs to: the one that was asked for.
+ * The device key that the secret belongs to: the one that was passed in.
  *
  * @param activation  may be NULL.
  * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -685,7 +689,7 @@ const char *enos_activation_product_key(const struct enos_activation *activation
 const char *enos_activation_device_key(const struct enos_activation *activation);
 
 /**
- * The device secret, in clear: store it, never log it.
+ * The device secret as plain text. Store it, and never log it.
  *
  * @param activation  may be NULL.
  * @return  the secret, never empty, at most 1024 bytes of UTF-8; valid until the activation is freed or, in an event,
@@ -694,7 +698,7 @@ const char *enos_activation_device_key(const struct enos_activation *activation)
 const char *enos_activation_device_secret(const struct enos_activation *activation);
 
 /**
- * The asset that the device is on EnOS.
+ * The asset of the device on EnOS.
  *
  * @param activation  may be NULL.
  * @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
@@ -703,8 +707,8 @@ const char *enos_activation_device_secret(const struct enos_activation *activati
 const char *enos_activation_asset_id(const struct enos_activation *activation);
 
 /**
- * Makes the answer that tells the cloud that the secret has arrived. Publish it (QoS 0 will do) once the secret is
- * stored, never before.
+ * Makes the answer that tells the cloud that the secret has arrived. Publish it when the secret is stored, never
+ * before. QoS 0 is enough.
  *
  * @param activation   the activation.
  * @param topic        receives the topic and a NUL; NULL with topic_cap 0 asks for the capacity.
@@ -726,8 +730,8 @@ enos_status enos_activation_reply(const struct enos_activation *activation,
                                   size_t *payload_len);
 
 /**
- * Wipes and frees an activation from enos_activation_parse(). What its getters returned is gone with it. Legal in every
- * callback.
+ * Wipes and frees an activation from enos_activation_parse(). Pointers from its getters are not valid any more. Legal
+ * in every callback.
  *
  * @param activation  may be NULL: nothing happens.
  */
@@ -1344,7 +1348,7 @@ ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_s
 ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
- * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
+ * Events: everything that a client reports. They are delivered one at a time and in order, inside the loop.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1464,8 +1468,8 @@ typedef enum enos_event_type {
 typedef struct enos_client enos_client;
 
 /**
- * One event. It belongs to the library, with all that it points to, and is valid until the callback returns: copy what
- * you keep. Fields that an event's type does not use are 0, "" or NULL.
+ * One event. The event and everything that it points to belong to the library, and are valid until the callback
+ * returns: copy what you keep. Fields that the type of the event does not use are 0, "" or NULL.
  */
 typedef struct enos_event {
   /**
@@ -1477,11 +1481,11 @@ typedef struct enos_event {
    */
   int32_t type;
   /**
-   * ENOS_OK, or what went wrong.
+   * ENOS_OK, or the error.
    */
   enos_status status;
   /**
-   * A number from outside: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
+   * A number from elsewhere: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
    */
   int32_t detail_code;
   /**
@@ -1501,11 +1505,12 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
+   * A text for a log. It is never NULL and never holds a secret; '?' stands for line breaks and other control
+   * characters.
    */
   const char *detail;
   /**
-   * Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
+   * Never NULL; a NUL follows the topic_len bytes. A topic from a hostile broker may contain a NUL.
    */
   const char *topic;
   /**
@@ -1521,7 +1526,7 @@ typedef struct enos_event {
    */
   size_t payload_len;
   /**
-   * In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.
+   * Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
    */
   const enos_activation *activation;
 } enos_event;
@@ -1547,21 +1552,21 @@ typedef void (*enos_event_cb)(void *ctx, struct enos_client *client, const struc
 const char *enos_event_name(int32_t type);
 
 /* ------------------------------------------------------------------------------------------------
- * Configuration: what a client is made from. Opaque; fill one in with the setters, make clients from it (each takes a
- * copy), free it. One thread at a time.
+ * Configuration: the settings of a client, in an opaque object. Fill it in with the setters, create clients from it
+ * (each copies it), and free it. Use it from one thread at a time.
  *
- * Required are a server, an identity, and a secret: either the device secret, or the product secret together with a
- * storage. Each setter replaces what it was given before and checks its own arguments; on an error the config keeps its
- * former value. Texts and secrets are copied.
+ * A server, an identity and a secret are required. The secret is either the device secret, or the product secret
+ * together with a storage. Each setter checks its own arguments and replaces the former value. On an error the former
+ * value stays. Texts and secrets are copied.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a client is made from: opaque. Yours until enos_config_free().
+ * The settings of a client: opaque. Yours until enos_config_free().
  */
 typedef struct enos_config enos_config;
 
 /**
- * Makes an empty config, with every default in place.
+ * Makes a config with all defaults.
  *
  * @param out  receives the config, yours to free with enos_config_free().
  * @retval ENOS_OK  done.
@@ -1612,8 +1617,8 @@ enos_status enos_config_set_identity(struct enos_config *config, const char *pro
 enos_status enos_config_set_client_id(struct enos_config *config, const char *client_id);
 
 /**
- * Sets the device secret, for a device that was given one in the factory. It comes before a stored one until one of
- * them has worked. Default: none; the one in the storage is used, or activation brings one.
+ * Sets the device secret, for a device that got one in the factory. It is tried before a stored one until one of them
+ * has worked. Default: none; the client uses the one in the storage, or gets one by activation.
  *
  * @param config  the config.
  * @param secret  1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
@@ -1624,7 +1629,7 @@ enos_status enos_config_set_client_id(struct enos_config *config, const char *cl
 enos_status enos_config_set_device_secret(struct enos_config *config, const char *secret, size_t len);
 
 /**
- * Sets the product secret: a device that has no secret of its own is activated with it, once. Needs a storage.
+ * Sets the product secret. A device that has no secret of its own is activated with it, once. This needs a storage.
  * Default: none.
  *
  * @param config  the config.
@@ -1712,7 +1717,7 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
  * @param max_ms  min_ms to 3600000. Default: 120000. 0,0: no attempt by itself; call enos_client_connect(). (The steps
- *                of an activation are not such attempts and go on.)
+ *                of an activation are not such attempts and continue.)
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
@@ -1799,7 +1804,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
  * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
- * ENOS_ERR_NETWORK. An expected activation is accepted all the same, with up to 64 KiB.
+ * ENOS_ERR_NETWORK. An expected activation is accepted nevertheless, with up to 64 KiB.
  *
  * @param config  the config.
  * @param bytes   1024 to 268435455. Default: 1048576.
@@ -1820,31 +1825,31 @@ enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes
 enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
 
 /* ------------------------------------------------------------------------------------------------
- * TLS: more setters of a config, for servers at ssl://. They are not needed if one of the system's authorities has
- * issued the broker's certificate; EnOS has an authority of its own.
+ * TLS: setters of a config for servers at ssl://. They are not needed if one of the system's authorities has issued
+ * the broker's certificate. EnOS has an authority of its own.
  *
  * These rules always hold: TLS 1.2 or 1.3 with modern ciphers. The broker's certificate has to come from a trusted
  * authority, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses if the server
  * is given by its address. Its common name is ignored. A certificate of the device does not replace its secret: the
  * signed password is sent over TLS as well.
  *
- * Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
- * again before each CONNECT: a renewed certificate counts from the next one on, without a restart. If a new file is
- * broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the files
- * are whole. Write each new file beside the old one and rename() it over that, the key before the certificate. An
- * expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
+ * enos_client_create() reads the files, and fails with ENOS_ERR_TLS and a text if one of them cannot be used. They are
+ * read again before each CONNECT: a renewed certificate is used from the next CONNECT on, without a restart. If a new
+ * file is broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the
+ * files are whole. Write each new file beside the old one and rename() it over that, the key before the certificate.
+ * An expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
  * because it is more likely that the clock is wrong. For a server at tcp:// these settings are ignored.
  *
- * PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
- * may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
+ * PEM text may have Windows line ends, a byte order mark, and other text around its blocks. The device's intermediate
+ * certificates may be in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
  *
  * Revocation lists (X509 CRL) in the CA file are used, each for the certificates of the authority that has issued it.
  * Certificates of an authority without a list are not checked for revocation. If a list has expired, the certificates
  * of its authority are refused, like revoked ones, until the file has a new list, or none. So use lists only if they
  * are renewed in time, in a way that does not need this connection.
  *
- * The system's authorities are loaded once for the process, and again when their file or directory has changed, and
- * after an hour.
+ * The system's authorities are loaded once for the process. They are loaded again when their file or directory has
+ * changed, and after an hour.
  *
  * A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
  * as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -1875,10 +1880,10 @@ enos_status enos_config_set_tls(enos_config *config, const char *ca, const char 
  * @param config    the config.
  * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
  * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
- * @param cert      likewise; NULL for none.
- * @param cert_len  likewise.
- * @param key       likewise; NULL for none. Copied; wipe yours.
- * @param key_len   likewise.
+ * @param cert      as for ca; NULL for none.
+ * @param cert_len  as for ca_len.
+ * @param key       as for ca; NULL for none. Copied; wipe yours.
+ * @param key_len   as for ca_len.
  * @retval ENOS_OK               done; the text is not judged yet.
  * @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, or a length out of range.
  * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
@@ -1892,7 +1897,7 @@ enos_status enos_config_set_tls_pem(enos_config *config,
                                     size_t key_len);
 
 /**
- * Sets the password of an encrypted private key. Nobody is ever asked for it on the terminal.
+ * Sets the password of an encrypted private key. The library never asks for it on the terminal.
  *
  * @param config    the config.
  * @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
@@ -1930,11 +1935,11 @@ enos_status enos_config_set_tls_server_name(enos_config *config, const char *ser
 enos_status enos_config_set_tls_insecure_skip_name_check(enos_config *config, int32_t skip);
 
 /* ------------------------------------------------------------------------------------------------
- * Client: one device's connection. Every function may be called from any thread, several at once on one client, except
- * that enos_client_destroy() must not overlap another call on it.
+ * Client: the connection of one device. Every function may be called from any thread, several at once on one client,
+ * except that enos_client_destroy() must not overlap another call on it.
  *
- * A thread has to run the loop: without it nothing happens, and no event comes. There are three ways, and a client
- * uses one of them:
+ * A thread has to run the loop; without it nothing happens, and no event is delivered. There are three ways, and a
+ * client uses one of them:
  *
  *     your thread          while (running) enos_client_loop(client, 1000);
  *     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
@@ -1984,7 +1989,7 @@ typedef enum enos_state {
 } enos_state;
 
 /**
- * What a client has counted since it was made. Later versions of this struct are longer.
+ * The counters of a client since it was created. Later versions of this struct are longer.
  */
 typedef struct enos_stats {
   /**
@@ -1992,23 +1997,23 @@ typedef struct enos_stats {
    */
   size_t struct_size;
   /**
-   * Bytes that the system has taken to send, TLS and MQTT included.
+   * Bytes that the system has accepted for sending, TLS and MQTT included.
    */
   uint64_t bytes_sent;
   /**
-   * Bytes that have come, TLS and MQTT included.
+   * Bytes that were received, TLS and MQTT included.
    */
   uint64_t bytes_received;
   /**
-   * Messages that were sent: each PUBLISH, one that is sent again included.
+   * Messages that were sent. Each PUBLISH counts, also one that is sent again.
    */
   uint64_t messages_sent;
   /**
-   * Messages that came in, without those that were dropped.
+   * Messages that were received, without those that were dropped.
    */
   uint64_t messages_received;
   /**
-   * Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+   * Messages that were received and dropped (ENOS_EVENT_OVERFLOW).
    */
   uint64_t messages_dropped;
   /**
@@ -2020,7 +2025,7 @@ typedef struct enos_stats {
    */
   uint64_t connects;
   /**
-   * Connections that ended after an accepted login without being told to.
+   * Connections that ended unexpectedly after an accepted login.
    */
   uint64_t losses;
   /**
@@ -2028,14 +2033,14 @@ typedef struct enos_stats {
    */
   int32_t last_connack;
   /**
-   * How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
-   * with the time that request and answer waited in queues; 0 if none was measured yet.
+   * How long the broker took to answer one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+   * including the time that request and answer waited in queues; 0 if none was measured yet.
    */
   uint32_t round_trip_ms;
 } enos_stats;
 
 /**
- * Returns what the client has counted. It never waits, and is legal in every event callback.
+ * Returns the client's counters. It never waits, and is legal in every event callback.
  *
  * @param client  the client.
  * @param out     made with ENOS_INIT(); receives the numbers.
@@ -2066,19 +2071,19 @@ ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_cli
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or under way already.
- * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, and thousands of calls and events wait for it. Run it.
+ * @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, and thousands of calls and events wait for it. Run it.
  */
 enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
  * with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
- * on its way. It keeps a secret that is not stored yet, and goes on storing it. STOPPED comes when all of this is
+ * on its way. It keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is
  * done, exactly once for each call, also if there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
- * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, as for enos_client_connect().
+ * @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, as for enos_client_connect().
  */
 enos_status enos_client_disconnect(enos_client *client);
 
@@ -2090,7 +2095,7 @@ enos_status enos_client_disconnect(enos_client *client);
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
  * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
- *                                  thread goes on. Loop until it is stored, or, when storing fails, save it
+ *                                  thread continues. Loop until it is stored, or, when storing fails, save it
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
@@ -2099,7 +2104,7 @@ ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 /**
  * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. The
  * client stops trying to store it, and logs in as the device. Give the secret to the next process with
- * enos_config_set_device_secret(), or return it from your storage's load. If several secrets have come (one of them
+ * enos_config_set_device_secret(), or return it from your storage's load. If several secrets have arrived (one of them
  * may be forged), each has its event: save all of them, and call this once for each.
  *
  * @param client  the client.
@@ -2109,7 +2114,7 @@ ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
 /**
- * Returns the client's present state. Events tell more, and miss nothing. Legal in every callback.
+ * Returns the client's present state. Events tell more, and report every change. Legal in every callback.
  *
  * @param client  the client.
  * @return  one of enum enos_state; negative (an enos_status) on failure.
@@ -2156,7 +2161,7 @@ enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
  *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
  *                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
- *                               returned at once. The client goes on by itself; enos_last_error() says what to do.
+ *                               returned at once. The client continues by itself; enos_last_error() says what to do.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
  */
 enos_status enos_client_wait(enos_client *client, int32_t state, uint32_t timeout_ms);
@@ -2218,7 +2223,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
  * own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
- * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to go on.
+ * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
  *
  * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
  * the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
@@ -2235,7 +2240,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * How a message is sent: bits of a uint32_t.
+ * How a message is sent: the bits of a uint32_t.
  */
 typedef enum enos_publish_flags {
   /**
@@ -2282,7 +2287,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
- *                               ENOS_EVENT_ROOM tells when to go on.
+ *                               ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
@@ -2320,7 +2325,8 @@ enos_status enos_client_publish(enos_client *client,
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: SUBSCRIBED will come.
  * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
- *                               have no outcome yet (ENOS_EVENT_ROOM tells when to go on), or nobody runs the loop.
+ *                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
+ *                               loop.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
  */
@@ -2329,15 +2335,15 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 /**
  * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
  * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
- * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
- * link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+ * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to send until
+ * the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
  * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
- *                               to go on), or nobody runs the loop.
+ *                               to continue), or no thread runs the loop.
  * @retval ENOS_ERR_INVALID_ARG  no such filter.
  */
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
@@ -2389,7 +2395,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
  * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
+ * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
  */
@@ -2417,13 +2423,13 @@ enos_status enos_client_reply(enos_client *client,
  * the process may have ended between the event and the removal.
  *
  *     ENOS_OK                  completed
- *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
  *                              which are tried again. Or it failed three times in a row, and then twice more, each
  *                              time right after another message that had passed on the same link. A failure is a lost
  *                              link or no answer (detail_code 0), or one of the codes that are tried again (detail_code
  *                              is the code, and it takes ten of them in a row). Without another message that passes,
- *                              nobody is blamed, and it is tried again
+ *                              no message is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
  *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
  *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
@@ -2442,7 +2448,7 @@ enos_status enos_client_reply(enos_client *client,
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What an enos_message is.
+ * The kind of an enos_message.
  */
 typedef enum enos_message_kind {
   /**
@@ -2484,11 +2490,11 @@ typedef enum enos_outbox_which {
 } enos_outbox_which;
 
 /**
- * A message of a batch. Yours; copied.
+ * A message of a batch. It is yours, and copied.
  */
 typedef struct enos_message {
   /**
-   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+   * sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
    */
   size_t struct_size;
   /**
@@ -2500,7 +2506,7 @@ typedef struct enos_message {
    */
   uint32_t flags;
   /**
-   * ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
+   * The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
    */
   const char *topic;
   /**
@@ -2544,8 +2550,8 @@ typedef struct enos_outbox_info {
 } enos_outbox_info;
 
 /**
- * A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
- * until the callback returns.
+ * A message in the outbox, as enos_client_outbox_each() shows it. The message and everything that it points to belong
+ * to the library, and are valid until the callback returns.
  */
 typedef struct enos_outbox_message {
   /**
@@ -2553,11 +2559,11 @@ typedef struct enos_outbox_message {
    */
   size_t struct_size;
   /**
-   * Which one it is.
+   * The token of the message.
    */
   uint64_t token;
   /**
-   * Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
+   * For a dead letter, EnOS's code, or 0 for any other reason. 0 for a waiting message.
    */
   int32_t code;
   /**
@@ -2586,7 +2592,7 @@ typedef struct enos_outbox_message {
  *
  * @param ctx      what enos_client_outbox_each() was given.
  * @param message  the message; valid until the callback returns.
- * @return         0: go on with the next one; any other value: stop.
+ * @return         0: continue with the next one; any other value: stop.
  */
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
