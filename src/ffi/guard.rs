@@ -1,4 +1,5 @@
-//! What every body is wrapped in: panics end here, callbacks are kept out, the thread's last error is set.
+//! The frame of every exported function: it stops panics, refuses calls from callbacks, and sets the thread's last
+//! error.
 
 use std::cell::RefCell;
 use std::ffi::c_char;
@@ -13,11 +14,11 @@ use crate::transport::thread::without_cancellation;
 use crate::{log, panic, text};
 
 thread_local! {
-    /// The words of the last failure, NUL-terminated; empty when the last call succeeded.
+    /// The message of the last failure, NUL-terminated; empty if the last call succeeded.
     static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs the body of a fallible function. The words of a failure become the thread's last error; success clears it.
+/// Runs the body of a fallible function. The message of a failure becomes the thread's last error; success clears it.
 pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
     without_cancellation(|| {
         let outcome = panic::catch(|| {
@@ -64,8 +65,8 @@ fn told(outcome: Result<()>) -> enos_status {
     }
 }
 
-/// [`guard`] for a function on a client. A panic leaves the client in a state that nobody knows: it is marked, and
-/// answers every later call with an error.
+/// [`guard`] for a function on a client. After a panic the state of the client is not known: the client is marked, and
+/// refuses every later call.
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
@@ -83,12 +84,12 @@ pub(super) unsafe fn on_client(
     })
 }
 
-/// Runs the body of a function that cannot fail and leaves the thread's last error alone.
+/// Runs the body of a function that cannot fail and does not change the thread's last error.
 pub(super) fn getter<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     without_cancellation(|| panic::catch(body).unwrap_or(fallback))
 }
 
-/// Host code that the library waits for must not come back in: it would wait for itself.
+/// Host code that the library waits for must not call the library, because it would wait for itself.
 fn outside_callbacks() -> Result<()> {
     let kind = if in_storage_callback() {
         "storage"
@@ -114,7 +115,7 @@ fn remember(words: &str) {
     });
 }
 
-/// The thread's last error as C reads it: valid until this thread's next call.
+/// The thread's last error for C, valid until this thread's next call.
 pub(super) fn last_error() -> *const c_char {
     LAST_ERROR
         .try_with(|last| match last.try_borrow() {
@@ -124,13 +125,13 @@ pub(super) fn last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-/// Fails as a fault of the library inside an exported function does.
+/// Panics inside an exported function, as a bug of the library would.
 #[cfg(feature = "internals")]
 pub fn provoke_panic() -> enos_status {
     guard(|| panic!("provoked by a test"))
 }
 
-/// The same, in the middle of a call on this client.
+/// The same, inside a call on this client.
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.

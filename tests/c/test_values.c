@@ -49,10 +49,10 @@ static void reads(void)
     size_t cursor = 0, len = 0;
     char buffer[8];
 
-    CHECK(enos_value_type(all) == ENOS_JSON_OBJECT && enos_value_count(all) == 3);
+    CHECK(enos_value_type(all) == ENOS_VALUE_OBJECT && enos_value_count(all) == 3);
     CHECK(is(enos_value_at(all, "/n"), "-0.5e1") && enos_value_at(all, "").len == all.len);
     CHECK(is(enos_value_at(enos_value_at(all, "/x/y"), "/z"), NULL) && is(enos_value_at(all, NULL), NULL));
-    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_JSON_NONE &&
+    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_VALUE_NONE &&
           enos_value_type(raw("?", 1)) == ENOS_ERR_PARSE);
 
     CHECK_STATUS(enos_value_int(enos_value_at(all, "/n"), &number), ENOS_OK);

@@ -1,13 +1,13 @@
-//! Reading JSON where it lies: a value is the bytes that it consists of, so nothing is copied, allocated or freed.
+//! Reading JSON in place: a value is a range of bytes, so nothing is copied, allocated or freed.
 //!
-//! Every function takes any bytes, also such that nobody has checked: it never panics, never recurses, and needs time that
-//! is linear in the bytes. What a function does not have to look at, it does not judge.
+//! Every function accepts any bytes, also unchecked ones: it never panics, never recurses, and needs time that is
+//! linear in the number of bytes. A function does not check bytes that it does not need.
 
 use std::ops::Range;
 
 use super::MAX_DEPTH;
 
-/// What a value is.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Null,
@@ -18,12 +18,12 @@ pub enum Kind {
     Object,
 }
 
-/// Why a value cannot be read as what it was asked for.
+/// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is not JSON.
     Malformed,
-    /// It is JSON of another kind.
+    /// It is JSON, but of another type.
     OtherKind,
     /// The number does not fit.
     OutOfRange,
@@ -31,14 +31,14 @@ pub enum Fault {
 
 pub type Read<T> = Result<T, Fault>;
 
-/// A member of an object, or an element of an array, whose key is `None`: where they lie.
+/// A member of an object or an element of an array, as ranges. An element has no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub key: Option<Range<usize>>,
     pub value: Range<usize>,
 }
 
-/// Judged by its first byte.
+/// The type, according to the first byte.
 pub fn kind(text: &[u8]) -> Read<Kind> {
     match text.get(skip_blanks(text, 0)) {
         Some(b'n') => Ok(Kind::Null),
@@ -51,7 +51,7 @@ pub fn kind(text: &[u8]) -> Read<Kind> {
     }
 }
 
-/// The next member or element of a container, behind `cursor`, which begins at 0 and moves on. `None`: there are no more.
+/// The next member or element of a container. `cursor` begins at 0, and moves past it. `None` if there are no more.
 pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
     let begins = *cursor == 0;
     let (is_object, mut at) = if begins {
@@ -105,7 +105,8 @@ pub fn count(container: &[u8]) -> Read<usize> {
     Ok(count)
 }
 
-/// The part of `text` that a JSON Pointer (RFC 6901) leads to. `None`: it leads nowhere, or is no pointer.
+/// The part of `text` that a JSON Pointer (RFC 6901) refers to. `None` if there is no such part, or the pointer is
+/// invalid.
 pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
     let start = skip_blanks(text, 0);
     let mut here = start..value_end(text, start)?;
@@ -125,12 +126,12 @@ pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
     Some(here)
 }
 
-/// Where a token of a pointer has an escape that is none, it names nothing.
+/// The value of the member with this name. If `token` contains an invalid escape, no member matches.
 fn member(object: &[u8], token: &[u8]) -> Option<Range<usize>> {
     let mut cursor = 0;
     while let Ok(Some(item)) = next(object, &mut cursor) {
         let key = object.get(item.key?)?;
-        // Most names have no escapes.
+        // Most names contain no escapes, and can be compared directly.
         let plain = !key.contains(&b'\\') && !token.contains(&b'~');
         let equal = match plain {
             true => &key[1..key.len() - 1] == token,
@@ -151,7 +152,8 @@ fn element(array: &[u8], index: usize) -> Option<Range<usize>> {
     next(array, &mut cursor).ok()?.map(|item| item.value)
 }
 
-/// Digits without a leading zero. `None` for "-", too, which stands for the element behind the last.
+/// An array index: digits without a leading zero. `None` for anything else, also for "-", which means the element after
+/// the last one.
 fn index(token: &[u8]) -> Option<usize> {
     match token {
         [b'0'] | [b'1'..=b'9', ..] if token.iter().all(u8::is_ascii_digit) => {
@@ -161,7 +163,7 @@ fn index(token: &[u8]) -> Option<usize> {
     }
 }
 
-/// The bytes of a token: ~0 is ~, ~1 is /. A broken escape gives a byte that no text has.
+/// The bytes of a token: ~0 is ~, ~1 is /. An invalid escape becomes a byte that no text contains.
 fn pointer_token(token: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let mut rest = token.iter().copied();
     std::iter::from_fn(move || match rest.next()? {
@@ -174,15 +176,15 @@ fn pointer_token(token: &[u8]) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// UTF-8 has no such byte.
+/// This byte does not occur in UTF-8.
 const NO_TEXT: u8 = 0xFF;
 
-/// Whether a text is exactly this, once it is unescaped.
+/// Whether `text` is a JSON string with exactly this content.
 pub fn equals(text: &[u8], expected: &[u8]) -> bool {
     string(text).is_ok_and(|string| unescaped(string).eq(expected.iter().map(|byte| Some(*byte))))
 }
 
-/// The bytes of a text, unescaped, which are valid UTF-8.
+/// The bytes of a text, unescaped. They are valid UTF-8.
 pub fn text(text: &[u8]) -> Read<impl Iterator<Item = u8> + Clone + '_> {
     let string = string(text)?;
     if std::str::from_utf8(string).is_err() || unescaped(string).any(|byte| byte.is_none()) {
@@ -200,7 +202,7 @@ pub fn boolean(text: &[u8]) -> Read<bool> {
     }
 }
 
-/// A number that is whole, however it is written: 100, 100.0 and 1e2 are the same. Never rounded, never cut off.
+/// A whole number in any notation: 100, 100.0 and 1e2 are the same. It is never rounded or truncated.
 pub fn integer(text: &[u8]) -> Read<i128> {
     let number = number(text)?;
     let (mantissa, exponent) = match number.iter().position(|byte| matches!(byte, b'e' | b'E')) {
@@ -211,13 +213,13 @@ pub fn integer(text: &[u8]) -> Read<i128> {
     let Some(last) = digits().rposition_of_nonzero() else { return Ok(0) };
     let fraction = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |dot| mantissa.len() - dot - 1);
     let all = digits().count();
-    // The last digit that counts stands for so many powers of ten.
+    // The power of ten of the last digit that is not 0.
     let power = exponent.saturating_sub(fraction as i64).saturating_add((all - 1 - last) as i64);
     if power < 0 {
         return Err(Fault::OtherKind);
     }
     let leading = digits().take_while(|byte| **byte == b'0').count();
-    // No number of 64 bits has more than 20 digits.
+    // A number of 64 bits has at most 20 digits.
     if (last + 1 - leading) as i64 + power.min(100) > 20 {
         return Err(Fault::OutOfRange);
     }
@@ -226,7 +228,7 @@ pub fn integer(text: &[u8]) -> Read<i128> {
     Ok(if number.starts_with(b"-") { -value } else { value })
 }
 
-/// The nearest double; what is nearer to 0 than any is 0.
+/// The nearest double. A number that is nearer to 0 than to any other double becomes 0.
 pub fn double(text: &[u8]) -> Read<f64> {
     let number = number(text)?;
     let value: f64 = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).ok_or(Fault::Malformed)?;
@@ -247,7 +249,7 @@ impl<'a, I: Iterator<Item = &'a u8>> LastNonzero for I {
     }
 }
 
-/// Far beyond any that makes sense it is only very large.
+/// The value of an exponent. A huge exponent is only large, and does not overflow.
 fn exponent(text: &[u8]) -> i64 {
     let digits = text.iter().filter(|byte| byte.is_ascii_digit());
     let size = digits.fold(0i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
@@ -259,7 +261,7 @@ fn exponent(text: &[u8]) -> i64 {
     }
 }
 
-/// A number as the grammar has it, without what is around it.
+/// The bytes of a number, without blanks around it, if they match the grammar of JSON.
 fn number(text: &[u8]) -> Read<&[u8]> {
     if kind(text)? != Kind::Number {
         return Err(Fault::OtherKind);
@@ -284,7 +286,7 @@ fn string(text: &[u8]) -> Read<&[u8]> {
     }
 }
 
-/// The bytes of a string, with its quotes, unescaped; `None` for an escape that stands for nothing, such as half of a
+/// The bytes of a string, which has its quotes, unescaped. `None` for an escape that is no character, such as half of a
 /// surrogate pair.
 fn unescaped(string: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
     let inside = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
@@ -330,7 +332,7 @@ impl Bytes {
     }
 }
 
-/// What stands behind a backslash: the character, and how long the escape is.
+/// Reads an escape after its backslash: the character, and the length of the escape.
 fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.first()? {
         byte @ (b'"' | b'\\' | b'/') => *byte as char,
@@ -372,7 +374,7 @@ fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Behind the string that begins there, with its quotes.
+/// The position after the string that begins at `at`, with its quotes.
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
@@ -388,7 +390,7 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Behind the number that begins there.
+/// The position after the number that begins at `at`.
 fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
     let digits = |mut at: usize| {
         let from = at;
@@ -414,7 +416,7 @@ fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
     Some(at)
 }
 
-/// Behind the value that begins there. Inside a container only strings and brackets are looked at.
+/// The position after the value that begins at `at`. Inside a container, only strings and brackets are checked.
 fn value_end(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' => string_end(text, at),
@@ -432,7 +434,7 @@ fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 }
 
 fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
-    // A bit for each level that is open: whether it is an object.
+    // One bit for each open level: whether it is an object.
     let (mut objects, mut depth) = (0u64, 0usize);
     loop {
         match text.get(at)? {

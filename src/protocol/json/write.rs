@@ -1,5 +1,5 @@
-//! Building JSON without a tree: each put appends to one text. The first error sticks, and names the key that it happened
-//! at; the text cannot be had from then on until it is cleared.
+//! Building JSON without a tree: each call appends to one text. The first error is kept, and names the key at which it
+//! happened. After an error, the text is not available until the builder is cleared.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,19 +8,19 @@ use std::io::Write;
 use super::{strict_value, MAX_DEPTH};
 use crate::error::{Error, Result, Status};
 
-/// What becomes of a number that JSON does not have: NaN and the infinities.
+/// What to do with a number that JSON cannot represent: NaN and the infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nonfinite {
-    /// It is the error of the text.
+    /// It becomes an error of the text.
     #[default]
     Error,
-    /// It becomes null.
+    /// It is written as null.
     Null,
     /// It is left out, with its key, or with its whole measure point, and counted. In an array it is null.
     LeaveOut,
 }
 
-/// What is open, from the outside in.
+/// An open container.
 #[derive(Clone, Copy)]
 enum Level {
     Object {
@@ -30,13 +30,14 @@ enum Level {
     Array {
         empty: bool,
     },
-    /// `{"measurepoints":{` and its members; its end writes the time.
+    /// `{"measurepoints":{` and its members. Its end writes the time.
     Measurepoints {
         id: u32,
         empty: bool,
         time_ms: Option<i64>,
     },
-    /// `"id":{"value":` and one value; its end writes the quality. `from`: where all of it begins.
+    /// `"id":{"value":` and one value. Its end writes the quality. `from` is where the measure point begins in the
+    /// text.
     Point {
         quality: Option<i32>,
         from: usize,
@@ -55,14 +56,14 @@ pub struct Builder {
     error: Option<Error>,
     nonfinite: Nonfinite,
     left_out: u32,
-    /// Objects that were ever opened: each has a number.
+    /// How many objects were ever opened. Each one has a number.
     objects: u32,
     /// Where the keys of all objects stand in the text, by the object's number and the key's hash.
     keys: HashMap<(u32, u64), (usize, usize)>,
 }
 
 impl Builder {
-    /// Empties it. Memory, and the choice for numbers that are not finite, stay.
+    /// Empties the builder. It keeps its memory and the choice for numbers that are not finite.
     pub fn clear(&mut self) {
         self.text.clear();
         self.open.clear();
@@ -76,7 +77,7 @@ impl Builder {
         self.nonfinite = nonfinite;
     }
 
-    /// How many numbers were left out since it was cleared.
+    /// How many numbers were left out since the builder was cleared.
     pub fn left_out(&self) -> u32 {
         self.left_out
     }
@@ -103,7 +104,7 @@ impl Builder {
         std::str::from_utf8(&self.text).map_err(|_| Error::new(Status::ENOS_ERR_PANIC, "the JSON is not UTF-8"))
     }
 
-    /// The first of them stays.
+    /// Records an error. Only the first one is kept.
     pub fn fail(&mut self, key: Option<&str>, status: Status, words: impl std::fmt::Display) {
         if self.error.is_none() {
             let place = key.map_or_else(|| format!("the value at byte {}", self.text.len()), |key| format!("{key:?}"));
@@ -126,7 +127,7 @@ impl Builder {
         });
     }
 
-    /// `{"measurepoints":{`; the end of it closes both, and writes the time between.
+    /// Begins `{"measurepoints":{`. One end closes both objects, and writes the time between them.
     pub fn begin_measurepoints(&mut self, key: Option<&str>, time_ms: Option<i64>) {
         self.begin(key, |builder| {
             builder.objects += 1;
@@ -135,7 +136,7 @@ impl Builder {
         });
     }
 
-    /// `"id":{"value":`; one value without a key follows, and the end, which writes the quality.
+    /// Begins `"id":{"value":`. One value without a key follows, then an end, which writes the quality.
     pub fn begin_point(&mut self, id: &str, quality: Option<i32>) {
         let (from, key, was_empty) = match self.open.last() {
             Some(Level::Measurepoints { id: object, empty, .. }) => (self.text.len(), (*object, hash(id)), *empty),
@@ -147,7 +148,7 @@ impl Builder {
         });
     }
 
-    /// Closes what was opened last.
+    /// Closes the innermost open container.
     pub fn end(&mut self) {
         if self.error.is_some() {
             return;
@@ -195,7 +196,7 @@ impl Builder {
         self.put(key, MORE, |out| drop(write!(out, "{value}")));
     }
 
-    /// The shortest text that reads back as this double.
+    /// Writes the shortest text that reads back as this double.
     pub fn double(&mut self, key: Option<&str>, value: f64) {
         match value.is_finite() {
             true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
@@ -203,7 +204,7 @@ impl Builder {
         }
     }
 
-    /// The shortest text that reads back as this float.
+    /// Writes the shortest text that reads back as this float.
     pub fn float(&mut self, key: Option<&str>, value: f32) {
         match value.is_finite() {
             true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
@@ -219,7 +220,7 @@ impl Builder {
         self.put(key, MORE, |out| out.extend_from_slice(b"null"));
     }
 
-    /// Ready JSON, which is checked.
+    /// Checks and copies JSON that is already encoded.
     pub fn raw(&mut self, key: Option<&str>, json: &[u8]) {
         if self.error.is_some() {
             return;
@@ -263,12 +264,12 @@ impl Builder {
         }
     }
 
-    /// How many brackets are open.
+    /// The number of open brackets.
     fn depth(&self) -> usize {
         self.open.iter().map(|level| if matches!(level, Level::Measurepoints { .. }) { 2 } else { 1 }).sum()
     }
 
-    /// A value that needs `most` bytes at most.
+    /// Puts a value that needs at most `most` bytes.
     fn put(&mut self, key: Option<&str>, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
         if self.place(key, most) {
             write(&mut self.text);
@@ -276,13 +277,13 @@ impl Builder {
         }
     }
 
-    /// A NUL stands behind the text, for C. It is not part of it.
+    /// Adds a NUL after the text, for C. It is not part of the text.
     fn terminate(&mut self) {
         self.text.push(0);
         self.text.pop();
     }
 
-    /// Whether a value with this key can stand here.
+    /// Whether a value with this key is allowed here.
     fn check_place(&mut self, key: Option<&str>) -> bool {
         if self.error.is_some() {
             return false;
@@ -306,7 +307,7 @@ impl Builder {
         false
     }
 
-    /// Writes what stands before a value: a comma, the key. False: nothing can stand here.
+    /// Writes the comma and the key before a value. False if no value is allowed here.
     fn place(&mut self, key: Option<&str>, most: usize) -> bool {
         if !self.check_place(key) {
             return false;
@@ -430,11 +431,11 @@ fn escape_into(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&text.as_bytes()[plain..]);
 }
 
-/// serde_json writes the shortest digits. A ".0" goes, since a reader of whole numbers might not take it, and a "+" in the
-/// exponent, which says nothing.
+/// serde_json writes the shortest digits. This removes a ".0", because a reader of whole numbers may refuse it, and a
+/// "+" in the exponent, which is redundant.
 fn write_shortest(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
     let from = out.len();
-    // Nothing fails that writes to memory.
+    // Writing to memory does not fail.
     let _ = write(out);
     if out.get(from..).is_some_and(|number| number.ends_with(b".0")) {
         out.truncate(out.len() - 2);
