@@ -264,10 +264,12 @@ impl Config {
         }
         match (&self.device_secret, &self.product_secret, &self.storage) {
             (Some(_), _, _) | (None, Some(_), Some(_)) => {}
-            (None, Some(_), None) => return Err(missing(
-                "the config has a product secret but no storage: the cloud sends the device secret only once, so it \
-                     must be stored: enos_config_set_storage()",
-            )),
+            (None, Some(_), None) => {
+                return Err(missing(
+                    "the config has a product secret but no storage: the cloud sends the device secret only once, so \
+                     it must be stored: enos_config_set_storage()",
+                ))
+            }
             (None, None, _) => {
                 return Err(missing(
                     "the config has no secret: enos_config_set_device_secret(), or enos_config_set_product_secret() \
