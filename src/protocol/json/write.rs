@@ -82,6 +82,13 @@ impl Builder {
         self.left_out
     }
 
+    /// The id of the measure point that is open, as it stands in the text.
+    pub fn point(&self) -> Option<&str> {
+        let Some(Level::Point { key, .. }) = self.open.last() else { return None };
+        let (from, to) = self.keys.get(key)?;
+        std::str::from_utf8(self.text.get(*from..*to)?).ok()
+    }
+
     pub fn size(&self) -> usize {
         self.text.len()
     }
