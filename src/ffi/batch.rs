@@ -1,4 +1,4 @@
-// Durable messages that are published together. A part of the header's chapter on the outbox.
+// Durable messages that are published together. They are a part of the header's chapter on the outbox.
 
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -14,7 +14,7 @@ use crate::protocol::outbox::MAX_TOGETHER;
 use crate::protocol::{Operation, Request};
 use crate::storage::vtable::MAX_VALUE_LEN;
 
-/// What an enos_message is.
+/// The kind of an enos_message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_message_kind {
@@ -24,17 +24,17 @@ pub enum enos_message_kind {
     ENOS_MESSAGE_MEASUREPOINTS = 1,
 }
 
-/// A message of a batch. Yours; copied.
+/// A message of a batch. It is yours, and copied.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_message {
-    /// sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+    /// sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
     pub struct_size: usize,
     /// One of enum enos_message_kind.
     pub kind: i32,
     /// ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
     pub flags: u32,
-    /// ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
+    /// The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
     pub topic: *const c_char,
     /// May be NULL when len is 0.
     pub payload: *const u8,

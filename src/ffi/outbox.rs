@@ -13,13 +13,13 @@
 //! the process may have ended between the event and the removal.
 //!
 //!     ENOS_OK                  completed
-//!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
 //!                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
 //!                              which are tried again. Or it failed three times in a row, and then twice more, each
 //!                              time right after another message that had passed on the same link. A failure is a lost
 //!                              link or no answer (detail_code 0), or one of the codes that are tried again (detail_code
 //!                              is the code, and it takes ten of them in a row). Without another message that passes,
-//!                              nobody is blamed, and it is tried again
+//!                              no message is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
 //!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
 //!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
@@ -93,15 +93,15 @@ pub enum enos_outbox_which {
     ENOS_OUTBOX_DEAD_LETTERS = 1,
 }
 
-/// A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
-/// until the callback returns.
+/// A message in the outbox, as enos_client_outbox_each() shows it. The message and everything that it points to belong
+/// to the library, and are valid until the callback returns.
 #[repr(C)]
 pub struct enos_outbox_message {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
     pub struct_size: usize,
-    /// Which one it is.
+    /// The token of the message.
     pub token: u64,
-    /// Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
+    /// For a dead letter, EnOS's code, or 0 for any other reason. 0 for a waiting message.
     pub code: i32,
     /// 0.
     pub reserved: u32,
@@ -120,7 +120,7 @@ pub struct enos_outbox_message {
 ///
 /// @param ctx      what enos_client_outbox_each() was given.
 /// @param message  the message; valid until the callback returns.
-/// @return         0: go on with the next one; any other value: stop.
+/// @return         0: continue with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox may hold, and what happens when it is full.
@@ -258,7 +258,7 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
         code,
         reserved: 0,
         topic: topic.as_ref().map_or(std::ptr::null(), |topic| topic.as_ptr().cast()),
-        // An empty slice's pointer is not one to show.
+        // C must not get the pointer of an empty slice.
         payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
         len: payload.len(),
     })

@@ -1,4 +1,4 @@
-//! What a row of the table says of its operation.
+//! The fields of a row of the table.
 
 #![allow(dead_code, reason = "the messages that the table does not have yet need these shapes")]
 
@@ -6,21 +6,21 @@ use super::Operation;
 use crate::error::Result;
 use crate::protocol::topic::Scope;
 
-/// An operation, as EnOS documents it.
+/// An operation, according to the EnOS documentation.
 pub struct Row {
     pub operation: Operation,
     pub scope: Scope,
-    /// What follows the scope in the topic. `{}` stands for the request's name. The method follows from it.
+    /// What follows the scope in the topic. `{}` stands for the request's name. The method is derived from the path.
     pub path: &'static str,
     pub params: Params,
-    /// The params may have a "time". A durable request has one, or says that it goes without, for it may be sent much
-    /// later.
+    /// Whether the params may have a "time". A durable request must have one, or say that it goes without one, because
+    /// it may be sent much later.
     pub has_time: bool,
     pub reply: Reply,
     pub durable: Durability,
     pub senders: Senders,
     pub qos: u8,
-    /// What EnOS would refuse. A durable request has to pass it before it is stored.
+    /// Refuses what EnOS would refuse. A durable request must pass this check before it is stored.
     pub check: fn(&[u8]) -> Result<()>,
 }
 
@@ -28,9 +28,9 @@ pub struct Row {
 pub enum Params {
     /// A JSON object.
     Object,
-    /// A JSON array with at most so many items.
+    /// A JSON array of at most this many items.
     Array { most: usize },
-    /// Any bytes: the whole payload, without an envelope.
+    /// Any bytes. They are the whole payload, without an envelope.
     Bytes,
 }
 
@@ -42,13 +42,13 @@ pub enum Reply {
     None,
 }
 
-/// Whether the outbox can keep it.
+/// Whether the outbox can store the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     Never,
     Kept,
-    /// It is sent as the other operation when it goes out on a later link than the one on which it was accepted, if the
-    /// host wants it so (`ENOS_PUBLISH_RESUME`).
+    /// If the host asks for it (`ENOS_PUBLISH_RESUME`), it is sent as the other operation when it goes out on a later
+    /// link than the one on which it was accepted.
     KeptThenLate(Operation),
 }
 
@@ -67,7 +67,7 @@ impl Senders {
     pub const ALL: Senders = Senders { device: true, subdevice: true, gateway: true };
 }
 
-/// The check of params that can be anything.
+/// A check that accepts all params.
 pub fn anything(_: &[u8]) -> Result<()> {
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How a message stands in a page, and in a dead letter. Integers are little-endian, texts are preceded by their length in
+//! The format of a message in a page and in a dead letter. Integers are little-endian. Each text follows its length in
 //! bytes as u16.
 //!
 //! | bytes | what |
@@ -6,17 +6,17 @@
 //! | 1 | kind: 3, a request |
 //! | 4 | length of what follows |
 //! | 2 | number of the operation, see [`Operation`] |
-//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped |
+//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped with a time |
 //! | 8, 8 | only if it is to be stamped: the boot in which it was accepted, and the milliseconds since its start |
 //! | 2 + n | name |
 //! | n | params |
 //!
-//! A message that the host has dropped is its kind alone, 2. Kinds that will be added are followed by their length as
-//! well, so that a version that does not know them can skip them. That version keeps the bytes of the message, and so it
-//! does where the operation or a flag is unknown to it.
+//! A message that the host has dropped is a single byte, the kind 2. Every kind that is added later must have its
+//! length after it too, so that a version that does not know it can skip it. Such a version keeps the bytes of the
+//! message. It also keeps them if it does not know the operation or a flag.
 //!
-//! Earlier versions wrote other kinds (0: a publish, 1: a post of measure points), which are still read: `u8` kind, `u8`
-//! flags, the moment as above, the topic as a text (of a publish only), `u32` length of the payload, the payload.
+//! Earlier versions wrote other kinds (0: a publish, 1: a post of measure points), which can still be read: `u8` kind,
+//! `u8` flags, the moment as above, the topic as a text (only for a publish), `u32` length of the payload, the payload.
 
 use zeroize::Zeroizing;
 
@@ -77,7 +77,7 @@ pub fn decode(bytes: &[u8]) -> Decoded<Option<Message>> {
     }))
 }
 
-/// The first message of these bytes, and what follows it.
+/// Splits off the first message.
 pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
     let mut reader = Reader::new(bytes);
     match reader.u8()? {
@@ -91,7 +91,7 @@ pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
     Ok(bytes.split_at(bytes.len() - reader.rest().len()))
 }
 
-/// Or why this version cannot send it.
+/// The error says why this version cannot send it.
 fn request(mut reader: Reader) -> std::result::Result<Request, String> {
     let words = |error: RecordError| error.to_string();
     let number = reader.u16().map_err(words)?;

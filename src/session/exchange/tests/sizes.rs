@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// It takes 10, and refuses all filters of a larger packet.
+/// The broker accepts packets of up to 10 filters, and refuses all filters of a larger one.
 #[test]
 fn a_packet_that_is_refused_whole_is_asked_for_in_halves() {
     let mut desk = Desk::with_filters(200, 0);
@@ -44,7 +44,7 @@ fn a_link_that_ends_for_another_reason_leaves_the_packets_as_they_are() {
     assert_eq!(sizes(&desk.link_up()), [100], "a single filter is as small as it gets");
 }
 
-/// What the broker has taken before is not given up by a loss now and then.
+/// An occasional loss does not lower a size that the broker has accepted before.
 #[test]
 fn a_link_that_is_lost_now_and_then_leaves_the_packets_as_they_are() {
     let mut desk = Desk::with_filters(100, 0);
@@ -56,7 +56,7 @@ fn a_link_that_is_lost_now_and_then_leaves_the_packets_as_they_are() {
         assert_eq!(sizes(&desk.link_up()), [100]);
         desk.lose_link(true);
     }
-    // A broker that takes less than before hangs up each time.
+    // A broker that accepts less than before closes each connection.
     for size in [100, 50, 50, 25, 25] {
         assert_eq!(desk.link_up()[0].1.len(), size);
         desk.lose_link(true);
@@ -92,7 +92,7 @@ fn the_packets_grow_again_once_the_broker_takes_them() {
             let packets = desk.link_up();
             assert_eq!(packets[0].1.len(), size);
             packets.iter().for_each(|packet| assert!(desk.answer(packet, |_| true).is_empty()));
-            // One more loss, before any answer, changes nothing.
+            // A link that is lost before any answer changes nothing.
             desk.lose_link(true);
             assert!(desk.link_up()[0].1.len() >= size);
             desk.lose_link(true);
