@@ -21,8 +21,8 @@
 //!                              is the code, and it takes ten of them in a row). Without another message that passes,
 //!                              no message is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
-//!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+//!     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
+//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
 //!
 //! Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
 //! enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -30,7 +30,7 @@
 //! (DEAD_LETTER_DROPPED).
 //!
 //! Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
-//! completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+//! completed, and one more store for every 16 that are accepted or removed.
 //! A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
 //! one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
 //! not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
