@@ -5,9 +5,9 @@
  * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
  * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
- * activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
- * client needs everything except signing and the activation message. A firmware with its own MQTT stack needs only those
- * two.
+ * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, the outbox. A
+ * firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT stack needs
+ * those two.
  *
  * This file is generated from the sources of the library. Do not edit it.
  *
@@ -147,14 +147,14 @@
  * Threads
  * =======
  *
- * Pure functions (version, errors, names, signing, activation) may be called from any thread. enos_client_* functions may
- * be called from any thread, several at once on one client, except that enos_client_destroy() must not overlap another
- * call on that client. A config or an activation may be used by one thread at a time.
+ * Pure functions (version, errors, names, signing, activation, values) may be called from any thread. enos_client_*
+ * functions may be called from any thread, several at once on one client, except that enos_client_destroy() must not
+ * overlap another call on that client. A config, an activation or a JSON builder may be used by one thread at a time.
  *
  * YOUR CODE RUNS ONLY ON YOUR OWN THREADS, AND ON THE ONE THAT enos_client_loop_start() MAKES. Event and log callbacks run
  * inside enos_client_loop() or enos_client_wait(), on the thread that called it, or on that one. Storage callbacks run
- * there, or inside a call of yours whose comment says so. No callback runs while a lock of the library is held. A slow
- * callback delays the events behind it.
+ * there, or inside a call of yours whose comment says so. No lock of the library is held while an event or log callback
+ * runs. While a storage callback runs, other calls that need the storage wait. A slow callback delays the events behind it.
  *
  * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a keep-alive.
  * Then the library's keeper thread checks the connection. If there is something to do, the keeper takes over until a
@@ -740,7 +740,8 @@ void enos_activation_free(struct enos_activation *activation);
 /* ------------------------------------------------------------------------------------------------
  * Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
  *
- * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied, allocated or freed.
+ * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
+ * allocates, except enos_value_parse() while it checks.
  * It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
  * gives a missing value, so look-ups can be chained, and one check at the end is enough:
  *
@@ -751,8 +752,8 @@ void enos_activation_free(struct enos_activation *activation);
  * type, ENOS_ERR_PARSE if it is not JSON, and ENOS_ERR_TOO_LARGE if it is a number that does not fit: nothing is
  * rounded, truncated or saturated.
  *
- * The library has checked the values in events. For a text of your own, call enos_value_parse(), which checks all of
- * it. Every function also accepts an unchecked value: the result may be meaningless, but the function reads nothing
+ * Call enos_value_parse() first: it checks all of a text. Every function also accepts an unchecked value, such as
+ * {payload, payload_len} of an event: the result may be meaningless, but the function reads nothing
  * outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
  * enos_value_parse() refuses, the first one counts.
  *
@@ -763,36 +764,36 @@ void enos_activation_free(struct enos_activation *activation);
 /**
  * The type of a value.
  */
-typedef enum enos_json_type {
+typedef enum enos_value_kind {
   /**
    * The value is missing.
    */
-  ENOS_JSON_NONE = 0,
+  ENOS_VALUE_NONE = 0,
   /**
    * null.
    */
-  ENOS_JSON_NULL = 1,
+  ENOS_VALUE_NULL = 1,
   /**
    * true or false.
    */
-  ENOS_JSON_BOOL = 2,
+  ENOS_VALUE_BOOL = 2,
   /**
    * A number, whole or not.
    */
-  ENOS_JSON_NUMBER = 3,
+  ENOS_VALUE_NUMBER = 3,
   /**
    * A text.
    */
-  ENOS_JSON_TEXT = 4,
+  ENOS_VALUE_TEXT = 4,
   /**
    * An array.
    */
-  ENOS_JSON_ARRAY = 5,
+  ENOS_VALUE_ARRAY = 5,
   /**
    * An object.
    */
-  ENOS_JSON_OBJECT = 6,
-} enos_json_type;
+  ENOS_VALUE_OBJECT = 6,
+} enos_value_kind;
 
 /**
  * A JSON value: where its text is.
@@ -822,7 +823,8 @@ enos_status enos_value_parse(const char *text, size_t len, struct enos_value *ou
 
 /**
  * The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
- * member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once. To visit all elements,
+ * member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once for each level of the
+ * pointer. To visit all elements,
  * use enos_value_next().
  *
  * @param value    may be missing.
@@ -835,7 +837,7 @@ struct enos_value enos_value_at(struct enos_value value, const char *pointer);
  * The type of a value.
  *
  * @param value  may be missing.
- * @return  one of enum enos_json_type; ENOS_ERR_PARSE if no JSON value begins like this.
+ * @return  one of enum enos_value_kind; ENOS_ERR_PARSE if no JSON value begins like this.
  */
 int32_t enos_value_type(struct enos_value value);
 
@@ -851,7 +853,7 @@ int32_t enos_value_type(struct enos_value value);
  *                   an array. May be NULL.
  * @param value      receives the member or element.
  * @return  1 if there was one; 0 if there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is
- *          neither an object nor an array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+ *          neither an object nor an array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG. enos_last_error() is left as it is.
  */
 int32_t enos_value_next(struct enos_value container, size_t *cursor, struct enos_value *key, struct enos_value *value);
 
@@ -927,18 +929,18 @@ enos_status enos_value_bool(struct enos_value value, int32_t *out);
 /**
  * Reads a text, with its escapes resolved.
  *
- * @param value   the text.
- * @param buffer  receives the text and a NUL after it. (NULL, 0) asks for the capacity.
- * @param cap     the capacity of the buffer, in bytes.
- * @param len     receives the length without the final NUL. The text itself may contain NULs. If the buffer is too
- *                small, it receives the capacity that is needed.
+ * @param value       the text.
+ * @param buffer      receives the text and a NUL after it. (NULL, 0) asks for the capacity.
+ * @param cap         the capacity of the buffer, in bytes.
+ * @param buffer_len  receives the length without the final NUL. The text itself may contain NULs. If the buffer is too
+ *                    small, it receives the capacity that is needed.
  * @retval ENOS_OK                    read.
  * @retval ENOS_ERR_NOT_FOUND         the value is missing.
  * @retval ENOS_ERR_INVALID_ARG       it is not a text.
  * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer is too small.
  * @retval ENOS_ERR_PARSE             it is not JSON or not UTF-8, or contains half of a surrogate pair.
  */
-enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *len);
+enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *buffer_len);
 
 /* ------------------------------------------------------------------------------------------------
  * Building JSON: the params of a request or the data of an answer, without a JSON library. It can be used without a
@@ -969,7 +971,9 @@ typedef enum enos_nonfinite {
    */
   ENOS_NONFINITE_NULL = 1,
   /**
-   * It is left out with its key, or with its whole measure point, and counted: see enos_json_left_out().
+   * It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
+   * of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
+   * move up.
    */
   ENOS_NONFINITE_LEAVE_OUT = 2,
 } enos_nonfinite;
@@ -1095,7 +1099,7 @@ void enos_json_int(struct enos_json *json, const char *key, int64_t value);
 void enos_json_uint(struct enos_json *json, const char *key, uint64_t value);
 
 /**
- * Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is written as 100.
+ * Puts a double: the fewest digits that read back as this double, at most 24 bytes. 100.0 is written as 100.
  *
  * @param json   may be NULL.
  * @param key    the member's key in an object, otherwise NULL.
@@ -1104,7 +1108,7 @@ void enos_json_uint(struct enos_json *json, const char *key, uint64_t value);
 void enos_json_double(struct enos_json *json, const char *key, double value);
 
 /**
- * Puts a float: the shortest text that reads back as this float. 21.1f is written as 21.1. enos_json_double() would
+ * Puts a float: the fewest digits that read back as this float. 21.1f is written as 21.1. enos_json_double() would
  * write 21.100000381469727.
  *
  * @param json   may be NULL.

@@ -30,15 +30,39 @@ pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
     })
 }
 
-/// A separate function that is never inlined, as in [`panic::catch`].
+/// [`guard`] for functions that do not allocate: their words are constants.
+pub(super) fn guard_without_memory(
+    body: impl FnOnce() -> std::result::Result<(), (Status, &'static str)>,
+) -> enos_status {
+    without_cancellation(|| {
+        let outcome = panic::catch(|| {
+            outside_callbacks()?;
+            Ok(body())
+        });
+        match outcome.and_then(|outcome| outcome) {
+            Ok(Ok(())) => told(Ok(())),
+            Ok(Err((status, words))) => {
+                remember(words);
+                status as enos_status
+            }
+            Err(error) => told(Err(error)),
+        }
+    })
+}
+
+/// Apart and never inlined, as in [`panic::catch`].
 #[inline(never)]
 fn told(outcome: Result<()>) -> enos_status {
-    let (status, words) = match outcome {
-        Ok(()) => (Status::ENOS_OK, String::new()),
-        Err(Error { status, message }) => (status, message),
-    };
-    remember(words);
-    status as enos_status
+    match outcome {
+        Ok(()) => {
+            remember("");
+            Status::ENOS_OK as enos_status
+        }
+        Err(Error { status, message }) => {
+            remember(&message);
+            status as enos_status
+        }
+    }
 }
 
 /// [`guard`] for a function on a client. After a panic the state of the client is not known: the client is marked, and
@@ -77,13 +101,18 @@ fn outside_callbacks() -> Result<()> {
     Err(Error::new(Status::ENOS_ERR_IN_CALLBACK, format!("a {kind} callback must not call the library")))
 }
 
-fn remember(words: String) {
-    let mut text = words.chars().map(text::plain).collect::<String>().into_bytes();
-    if !text.is_empty() {
-        text.push(0);
-    }
-    // A thread that is ending cannot store the message; the status is enough.
-    let _ = LAST_ERROR.try_with(|last| last.replace(text));
+fn remember(words: &str) {
+    // While the thread ends there is no place to keep the words. The status says enough.
+    let _ = LAST_ERROR.try_with(|last| {
+        let Ok(mut last) = last.try_borrow_mut() else { return };
+        last.clear();
+        for character in words.chars().map(text::plain) {
+            last.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        if !last.is_empty() {
+            last.push(0);
+        }
+    });
 }
 
 /// The thread's last error for C, valid until this thread's next call.

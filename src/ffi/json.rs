@@ -21,6 +21,7 @@ use super::output::Out;
 use super::status::enos_status;
 use super::value::{enos_value, view};
 use crate::error::Status;
+use crate::log::{self, Level};
 use crate::protocol::json::write::{Builder, Nonfinite};
 
 /// A builder of JSON: opaque. enos_json_new() makes it, and it is yours until enos_json_free().
@@ -38,7 +39,9 @@ pub enum enos_nonfinite {
     ENOS_NONFINITE_ERROR = 0,
     /// It is written as null.
     ENOS_NONFINITE_NULL = 1,
-    /// It is left out with its key, or with its whole measure point, and counted: see enos_json_left_out().
+    /// It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
+    /// of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
+    /// move up.
     ENOS_NONFINITE_LEAVE_OUT = 2,
 }
 
@@ -55,7 +58,14 @@ unsafe fn put(json: *mut enos_json, key: *const c_char, put: impl FnOnce(&mut Bu
         let Ok(json) = (unsafe { enos_json::borrow_mut(json, "json") }) else { return };
         // SAFETY: the caller's promise.
         match unsafe { optional_text(key, "key") } {
-            Ok(key) => put(&mut json.builder, key),
+            Ok(key) => {
+                let before = json.builder.left_out();
+                put(&mut json.builder, key);
+                if json.builder.left_out() > before {
+                    let name = key.or(json.builder.point()).unwrap_or_default();
+                    log::write(Level::Info, "json", format_args!("{name}: a number that is not finite is left out"));
+                }
+            }
             Err(error) => json.builder.fail(None, error.status, error.message),
         }
     });
@@ -241,7 +251,7 @@ pub unsafe extern "C" fn enos_json_text_lossy(
     len: usize,
 ) {
     // SAFETY: the header's contract.
-    unsafe { put_text(json, key, text, len, |json, key, bytes| json.text(key, &String::from_utf8_lossy(bytes))) }
+    unsafe { put_text(json, key, text, len, Builder::text_lossy) }
 }
 
 /// Puts a whole number.
@@ -266,7 +276,7 @@ pub unsafe extern "C" fn enos_json_uint(json: *mut enos_json, key: *const c_char
     unsafe { put(json, key, |json, key| json.int(key, value)) }
 }
 
-/// Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is written as 100.
+/// Puts a double: the fewest digits that read back as this double, at most 24 bytes. 100.0 is written as 100.
 ///
 /// @param json   may be NULL.
 /// @param key    the member's key in an object, otherwise NULL.
@@ -277,7 +287,7 @@ pub unsafe extern "C" fn enos_json_double(json: *mut enos_json, key: *const c_ch
     unsafe { put(json, key, |json, key| json.double(key, value)) }
 }
 
-/// Puts a float: the shortest text that reads back as this float. 21.1f is written as 21.1. enos_json_double() would
+/// Puts a float: the fewest digits that read back as this float. 21.1f is written as 21.1. enos_json_double() would
 /// write 21.100000381469727.
 ///
 /// @param json   may be NULL.
@@ -335,7 +345,7 @@ pub unsafe extern "C" fn enos_json_value(json: *mut enos_json, key: *const c_cha
     unsafe {
         put(json, key, |json, key| match view(&value) {
             Ok(text) => json.raw(key, text),
-            Err(error) => json.fail(key, error.status, error.message),
+            Err((status, words)) => json.fail(key, status, words),
         });
     }
 }

@@ -53,16 +53,23 @@ impl TextOut {
         Ok(TextOut { buffer, cap, len: len.ok_or_else(|| null(&format!("{name}_len")))? })
     }
 
+    /// # Safety
+    /// As for [`TextOut::new`], and the caller has looked for NULL.
+    pub(super) unsafe fn unchecked(buffer: *mut c_char, cap: usize, len: *mut usize) -> TextOut {
+        // SAFETY: the caller's promise.
+        TextOut { buffer, cap, len: Out(unsafe { NonNull::new_unchecked(len) }) }
+    }
+
     /// Writes the text, a NUL, and the length without the NUL.
     pub(super) fn set(self, text: &[u8]) -> Result<()> {
         set_all([(self, text)])
     }
 
-    /// The same for a text of this length that comes byte by byte.
-    pub(super) fn set_each(self, len: usize, text: impl Iterator<Item = u8>) -> Result<()> {
+    /// Writes a text of this length that comes byte by byte. False if the buffer is too small.
+    pub(super) fn set_each(self, len: usize, text: impl Iterator<Item = u8>) -> bool {
         if len >= self.cap {
             self.refuse(len);
-            return Err(too_small(&(len + 1).to_string()));
+            return false;
         }
         // SAFETY: the buffer has room for so many bytes and a NUL.
         unsafe {
@@ -70,7 +77,7 @@ impl TextOut {
             self.buffer.add(len).write(0);
         }
         self.len.set(len);
-        Ok(())
+        true
     }
 
     fn fits(&self, text: &[u8]) -> bool {
