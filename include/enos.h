@@ -2688,6 +2688,9 @@ enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info
  * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
  * removed meanwhile may be listed or not.
  *
+ * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
+ * the token that they share, and enos_client_outbox_drop() removes all of them.
+ *
  * @param client  the client.
  * @param which   one of enum enos_outbox_which.
  * @param cb      called for each.

@@ -48,6 +48,7 @@ use super::output::StructOut;
 use super::status::enos_status;
 use crate::error::Error;
 use crate::protocol::Request;
+use crate::storage::queue::DeadLetter;
 
 /// What happens to a durable message for which the outbox has no room.
 #[repr(C)]
@@ -216,6 +217,9 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
 /// load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
 /// removed meanwhile may be listed or not.
 ///
+/// A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
+/// the token that they share, and enos_client_outbox_drop() removes all of them.
+///
 /// @param client  the client.
 /// @param which   one of enum enos_outbox_which.
 /// @param cb      called for each.
@@ -241,7 +245,9 @@ pub unsafe extern "C" fn enos_client_outbox_each(
                     client.each_waiting(&mut |token, message| look(token, 0, message))
                 }
                 w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
-                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.request.as_ref()))
+                    client.each_dead_letter(&mut |DeadLetter { token, code, messages }| {
+                        messages.iter().all(|message| look(*token, *code, message.as_ref()))
+                    })
                 }
                 w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
             }
