@@ -136,7 +136,7 @@
  * no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller than that
  * of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
  *
- * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 or not 0. Sets of bits are
+ * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 is off, any other value is on. Sets of bits are
  * uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
  *
  * Ownership. An object from a _new, _create or _parse function is yours until you pass it to the _free or _destroy
@@ -485,12 +485,14 @@ typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
  *
  * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
  * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
- * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: that level and what matters more. Looked at only with a callback.
+ * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is NULL.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
  * @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
  */
-enos_status enos_log_set(enos_log_cb cb, void *ctx, int32_t max_level);
+enos_status enos_log_set(enos_log_cb cb,
+                         void *ctx,
+                         int32_t max_level);
 
 /* ------------------------------------------------------------------------------------------------
  * Signing: pure functions without I/O and clock. A client signs by itself; these functions are for a host with its own
@@ -1372,8 +1374,8 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
    *   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
    *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
-   *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
-   *     and has to be deleted and registered anew in the EnOS console;
+   *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. The product secret is wrong, or the device is
+   *     already active and has to be deleted and registered anew in the EnOS console;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
@@ -1744,8 +1746,8 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
  *
  * @param config      the config.
- * @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
- *                    window_ms is ignored.
+ * @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
+ *                    is ignored, and ENOS_ERR_CONFLICT is never reported.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.
@@ -2115,7 +2117,7 @@ ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
  *
  * @param client  the client.
  * @retval ENOS_OK         done.
- * @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
+ * @retval ENOS_ERR_STATE  no PERSIST_FAILED event has reported a secret that is still unsaved.
  */
 ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
@@ -2439,8 +2441,8 @@ enos_status enos_client_reply(enos_client *client,
  *                              is the code, and it takes ten of them in a row). Without another message that passes,
  *                              no message is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
- *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
- *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+ *     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
+ *                              Always DELIVERED, and for a batch one event with its first token, for all of them
  *
  * Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
  * enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -2448,7 +2450,7 @@ enos_status enos_client_reply(enos_client *client,
  * (DEAD_LETTER_DROPPED).
  *
  * Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
- * completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+ * completed, and one more store for every 16 that are accepted or removed.
  * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
  * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
  * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
@@ -2611,14 +2613,14 @@ typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *m
  *
  * @param client      the client.
  * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
  * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
  * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
  *                    is none of them. May be NULL.
  * @retval ENOS_OK               all are in your storage; each will have its event.
  * @retval ENOS_ERR_STATE        there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
  * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
  * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
  * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
@@ -2689,6 +2691,9 @@ enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info
  * Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
  * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
  * removed meanwhile may be listed or not.
+ *
+ * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
+ * the token that they share, and enos_client_outbox_drop() removes all of them.
  *
  * @param client  the client.
  * @param which   one of enum enos_outbox_which.

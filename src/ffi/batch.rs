@@ -54,14 +54,14 @@ unsafe impl Versioned for enos_message {
 ///
 /// @param client      the client.
 /// @param messages    the first of `count`, one behind the other.
-/// @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+/// @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
 /// @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
 /// @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
 ///                    is none of them. May be NULL.
 /// @retval ENOS_OK               all are in your storage; each will have its event.
 /// @retval ENOS_ERR_STATE        there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
-/// @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+/// @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
 /// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
 /// @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
 /// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as

@@ -132,7 +132,7 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
 ///
 /// @param client  the client.
 /// @retval ENOS_OK         done.
-/// @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
+/// @retval ENOS_ERR_STATE  no PERSIST_FAILED event has reported a secret that is still unsaved.
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {

@@ -295,8 +295,8 @@ pub unsafe extern "C" fn enos_config_set_reactivation(config: *mut enos_config, 
 /// the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
 ///
 /// @param config      the config.
-/// @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
-///                    window_ms is ignored.
+/// @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
+///                    is ignored, and ENOS_ERR_CONFLICT is never reported.
 /// @param window_ms   1000 to 3600000. Default: 125000.
 /// @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
 /// @retval ENOS_OK               done.

@@ -125,6 +125,17 @@ pub(super) fn last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
+/// Exported with the feature only, so that a test can tell a library that has it.
+#[cfg(feature = "internals")]
+#[no_mangle]
+static enos_has_internals: u8 = 1;
+
+/// The name of that symbol, and its value.
+#[cfg(feature = "internals")]
+pub fn internals() -> (&'static str, u8) {
+    ("enos_has_internals", enos_has_internals)
+}
+
 /// Panics inside an exported function, as a bug of the library would.
 #[cfg(feature = "internals")]
 pub fn provoke_panic() -> enos_status {

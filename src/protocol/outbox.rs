@@ -26,6 +26,8 @@ pub enum Message {
     Unknown {
         /// The bytes in the storage.
         bytes: Vec<u8>,
+        /// Whether only a reply completes it, as far as this version can read that.
+        until_reply: bool,
         /// Why this version cannot send it.
         words: String,
     },
@@ -42,7 +44,9 @@ impl Message {
 
     /// Whether only a reply completes it.
     pub fn until_reply(&self) -> bool {
-        self.request().is_some_and(|request| request.until_reply)
+        match self {
+            Message::Request(Request { until_reply, .. }) | Message::Unknown { until_reply, .. } => *until_reply,
+        }
     }
 
     pub fn request(&self) -> Option<&Request> {

@@ -111,6 +111,7 @@ impl Request {
                 envelope::request(&id, method, &self.params)?.len()
             }
         };
+        row.params.check(&self.params)?;
         (row.check)(&self.params)?;
         let gets_time = row.has_time && !has_time(&self.params);
         match self.time {
@@ -152,6 +153,7 @@ mod tests {
     fn a_post_has_a_time_gets_one_or_goes_without() {
         post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
         assert!(refused(&post(r#"{"measurepoints":{"t":1}}"#)).contains("needs its own \"time\""));
+        assert!(refused(&post("[]")).contains("takes an object"));
         for time in [PostTime::Without, STAMP] {
             let message = Request { time, ..post(r#" {"measurepoints":{"t":1}}"#) };
             message.check().unwrap();

@@ -110,6 +110,15 @@ pub fn validate_publish_topic(topic: &str) -> Result<()> {
     Ok(())
 }
 
+/// Text that stands for one level of a topic: without `/`, and not empty.
+pub fn validate_level(field: &str, level: &str) -> Result<()> {
+    validate_text(field, level)?;
+    match level.chars().find(|character| ['/', '+', '#'].contains(character)) {
+        Some(character) => Err(Error::invalid(format!("{field} holds '{character}'; it is one level of a topic"))),
+        None => Ok(()),
+    }
+}
+
 /// The rules of MQTT 3.1.1 for a filter to subscribe to: 1 to [`MAX_BYTES`] bytes, no NUL, `+` only as a whole level,
 /// `#` only as the whole last level.
 pub fn validate_filter(filter: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::key_value::{Change, KeyValue};
 use super::record::{self, RecordError, Role};
 use super::vtable::MAX_VALUE_LEN;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
 
 /// The records of one device. It is cheap to create, and holds a reference to the storage.
@@ -65,6 +65,11 @@ impl Records {
         })
     }
 
+    /// Whether both are in the same storage.
+    pub fn are_beside(&self, other: &Records) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
+    }
+
     /// The maximum length of the data in a record of these roles, if `longest` has the longest name.
     pub fn capacity(&self, longest: Role) -> usize {
         let names = longest.to_string().len() + self.product_key.len() + self.device_key.len();
@@ -117,14 +122,15 @@ impl Records {
 
 /// Stores records of several devices with a single storage call. After a failure, some may have been stored.
 pub fn store_all<'a>(records: impl Iterator<Item = (&'a Records, Role, &'a [u8])>) -> Result<()> {
-    let (mut storage, mut encoded) = (None, Vec::new());
+    let (mut first, mut encoded) = (None, Vec::new());
     for (of, role, data) in records {
-        debug_assert!(storage.is_none_or(|storage| Arc::ptr_eq(storage, &of.storage)), "they are in several storages");
-        storage = Some(&of.storage);
+        if !first.get_or_insert(of).are_beside(of) {
+            return Err(Error::invalid("the records are in several storages").into());
+        }
         encoded.push((of.key(role), record::encode(role, &of.product_key, &of.device_key, data)?));
     }
     let changes: Vec<Change> = encoded.iter().map(|(key, value)| Change::Store { key, value }).collect();
-    storage.map_or(Ok(()), |storage| change(&**storage, &changes))
+    first.map_or(Ok(()), |records: &Records| change(&*records.storage, &changes))
 }
 
 /// A single change is made without a batch.

@@ -9,7 +9,7 @@ pub use row::{Durability, Params, Reply, Row, Senders};
 
 use super::topic::Scope;
 use super::{envelope, topic, Identity};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a device can tell or ask EnOS. The numbers are in programs and on flash: each is explicit, and none is used
 /// again.
@@ -116,7 +116,11 @@ impl Operation {
     /// The payload to publish. `id` must differ from the id of every other request in flight.
     pub fn request(self, id: &str, name: &str, params: &[u8]) -> Result<Vec<u8>> {
         match self.row().params {
-            Params::Object | Params::Array { .. } => envelope::request(id, &self.method(name), params),
+            shape @ (Params::Object | Params::Array { .. }) => {
+                let payload = envelope::request(id, &self.method(name), params)?;
+                shape.check(params)?;
+                Ok(payload)
+            }
             Params::Bytes => {
                 envelope::check_size(params.len())?;
                 Ok(params.to_vec())
@@ -126,15 +130,7 @@ impl Operation {
 
     /// An error if a request cannot have this name.
     pub fn check_name(self, name: &str) -> Result<()> {
-        let row = self.row();
-        match row.scope {
-            Scope::Own => topic::validate_publish_topic(name),
-            _ if row.path.contains("{}") == name.is_empty() => {
-                let needs = if name.is_empty() { "needs a name" } else { "has no name of its own" };
-                Err(Error::invalid(format!("name: {} {needs}", row.path)))
-            }
-            _ => Ok(()),
-        }
+        self.row().check_name(name)
     }
 }
 
@@ -179,6 +175,7 @@ mod tests {
             post.request("7", "", br#"{"measurepoints":{"t":1.50}}"#).unwrap(),
             br#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1.50}}}"#
         );
+        assert!(post.request("7", "", b"[]").unwrap_err().message.contains("takes an object"));
         let resume = Operation::ENOS_OP_MEASUREPOINT_RESUME;
         assert_eq!(resume.topic(&identity(), ""), "/sys/pk/dk/thing/measurepoint/resume");
         assert_eq!(resume.method(""), "thing.measurepoint.resume");

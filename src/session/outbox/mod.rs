@@ -99,8 +99,10 @@ pub struct Outbox {
     has_paused: bool,
     /// What was in flight when the link returned it unsent, shortly before the loss is told.
     returned_unsent: Option<UnderWay>,
-    /// The entry of the exchange whose end tells whether replies come. The next message waits for that.
-    asking: Option<u64>,
+    /// The entry of the exchange whose end tells whether replies on this topic come. The next message waits for that.
+    asking: Option<(u64, String)>,
+    /// The topics on which no replies come on this link. A message that needs one of them is not tried before another.
+    mute_topics: Vec<String>,
     /// A message was refused because the queue was full, and the host was not told yet that there is room.
     full: bool,
 }
@@ -142,6 +144,7 @@ impl Outbox {
             has_paused: false,
             returned_unsent: None,
             asking: None,
+            mute_topics: Vec::new(),
             full: false,
         }
     }
@@ -164,6 +167,7 @@ impl Outbox {
         self.online = true;
         self.progress = now;
         self.has_paused = false;
+        self.mute_topics.clear();
         self.doubt.link_up();
         self.live_from = self.ends.map_or(0, |(_, tail)| tail);
     }
@@ -187,8 +191,8 @@ impl Outbox {
 
     /// The outcome of an entry of the exchange.
     pub fn outcome(&mut self, entry: u64, outcome: Outcome, around: &mut Around) {
-        if self.asking == Some(entry) {
-            return self.no_replies(outcome, around);
+        if let Some((_, topic)) = self.asking.take_if(|(asking, _)| *asking == entry) {
+            return self.asked(topic, outcome, around);
         }
         let Some(at) = self.window.find(entry) else { return };
         self.progress = around.now;
@@ -239,10 +243,16 @@ impl Outbox {
         wait
     }
 
-    /// Whether replies can come. If not, the next message, and all behind it, have to wait.
-    fn no_replies(&mut self, outcome: Outcome, around: &mut Around) {
-        self.asking = None;
+    /// Whether replies on this topic can come. If not, the next message, and all behind it, have to wait. A message that
+    /// is tried before another goes back to its place.
+    fn asked(&mut self, topic: String, outcome: Outcome, around: &mut Around) {
         let Outcome::NotDelivered { status, reason } = outcome else { return };
+        if self.next_reply_topic().as_ref() != Some(&topic) {
+            return;
+        }
+        if self.window.stepped_aside() > 0 {
+            return self.mute_topics.push(topic);
+        }
         let wait = self.pause(around);
         let words = format!("EnOS's replies cannot come, and the outbox waits for that: {reason}");
         around.actions.push_back(Action::Emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait)));
@@ -268,7 +278,7 @@ impl Outbox {
                 self.not_answered(at, Fault::Silent, around);
             }
         }
-        self.judge();
+        self.judge(around);
         self.settle();
         if self.is_quiet() {
             self.progress = around.now;
@@ -321,21 +331,47 @@ impl Outbox {
         })
     }
 
+    /// The topic of the reply without which the next message is not completed.
+    fn next_reply_topic(&self) -> Option<String> {
+        let next = self.window.next_waiting()?;
+        self.reply_topic(next)
+    }
+
+    fn reply_topic(&self, in_flight: &InFlight) -> Option<String> {
+        match &in_flight.message {
+            Message::Request(request) if request.until_reply => {
+                let operation = request.sent_as(in_flight.page < self.live_from);
+                Some(operation.reply_topic(&self.identity, &request.name))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the next message need not wait for its reply topic.
+    fn can_be_replied_to(&mut self, around: &mut Around) -> bool {
+        let wanted = self.next_reply_topic();
+        // The message that waited for another topic is not the next any more.
+        if let Some((entry, _)) = self.asking.take_if(|(_, topic)| wanted.as_ref() != Some(topic)) {
+            around.exchange.forget(entry);
+        }
+        if let (None, Some(topic)) = (&self.asking, wanted) {
+            let asked = around.exchange.can_reply(topic.clone(), around.now, around.actions);
+            self.asking = asked.err().map(|entry| (entry, topic));
+        }
+        self.asking.is_none()
+    }
+
     /// Sends the next message. False: it has to wait until its reply can come.
     fn send_next(&mut self, around: &mut Around) -> bool {
+        if !self.can_be_replied_to(around) {
+            return false;
+        }
         let Some(next) = self.window.next_waiting() else { return false };
         let state = match &next.message {
             Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
             Message::Request(request) => {
                 let operation = request.sent_as(next.page < self.live_from);
                 let (identity, until_reply) = (&self.identity, request.until_reply);
-                if until_reply && self.asking.is_none() {
-                    let topic = operation.reply_topic(identity, &request.name);
-                    self.asking = around.exchange.can_reply(topic, around.now, around.actions).err();
-                }
-                if until_reply && self.asking.is_some() {
-                    return false;
-                }
                 self.flow.spend(request.size(), around.now);
                 let request =
                     Outgoing { operation, identity, name: &request.name, params: &request.params, until_reply };
@@ -345,8 +381,13 @@ impl Outbox {
                 }
             }
         };
-        self.window.advance(state);
-        self.returned_unsent = None;
+        if self.window.stepped_aside() > 0 && matches!(state, State::Refused(_)) {
+            // It becomes a dead letter in its own place.
+            self.window.next_never_goes();
+        } else {
+            self.window.advance(state);
+            self.returned_unsent = None;
+        }
         true
     }
 

@@ -238,7 +238,7 @@ impl Outbox {
             Action::StoreDeadLetter { token, code, message }
         } else if let (true, Some((through, after))) = (tidy, self.completed) {
             Action::FinishPages { through, after }
-        } else if self.online && next_read < tail && self.has_room_to_read() {
+        } else if self.online && next_read < tail && self.has_room_to_read(around.wall_ms) {
             self.read_is_stale = false;
             Action::ReadPage { page: next_read, last_try: self.read_failures >= READS }
         } else {
@@ -257,8 +257,8 @@ impl Outbox {
         Some((in_flight.token, code, in_flight.message.clone()))
     }
 
-    fn has_room_to_read(&self) -> bool {
-        if self.wants_others() {
+    fn has_room_to_read(&self, wall_ms: u64) -> bool {
+        if self.wants_others(wall_ms) {
             return true;
         }
         self.window.all_sent()

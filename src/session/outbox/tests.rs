@@ -1,3 +1,5 @@
+mod losses;
+
 use super::*;
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{Operation, Request};

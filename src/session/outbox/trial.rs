@@ -21,8 +21,8 @@ impl Outbox {
     pub fn link_down(&mut self, end: LinkEnd, around: &mut Around) {
         self.online = false;
         self.send_at = None;
-        if let Some(asking) = self.asking.take() {
-            around.exchange.forget(asking);
+        if let Some((entry, _)) = self.asking.take() {
+            around.exchange.forget(entry);
         }
         let had = self.returned_unsent.take().unwrap_or_else(|| self.under_way());
         let before = self.doubt.suspect();
@@ -86,14 +86,16 @@ impl Outbox {
     }
 
     /// The first message becomes a dead letter if it is to blame.
-    pub(super) fn judge(&mut self) {
+    pub(super) fn judge(&mut self, around: &mut Around) {
         if self.window.sent().0 > 0 || self.window.stepped_aside() > 0 {
             return;
         }
         let Some((front, told)) = self.window.front().map(|in_flight| (in_flight.token, in_flight.told)) else {
             return;
         };
+        let before = self.doubt.suspect();
         if let Some((code, words)) = self.doubt.verdict(front) {
+            self.store_suspect(before, around);
             let answer = Answer { code, words, ..Answer::default() };
             self.window.advance(if told { State::Completed } else { State::Refused(answer) });
         }
@@ -102,13 +104,18 @@ impl Outbox {
     /// Before the first message is sent: lets another one be sent in its place, if it has to step aside. False: nothing can
     /// be sent now.
     pub(super) fn lets_another_go(&mut self, around: &mut Around) -> bool {
+        // The one that was to be sent in its place cannot be sent any more.
+        let is_trial = self.window.sent().0 == 0 && self.window.stepped_aside() > 0;
+        if is_trial && self.window.front().is_none_or(|other| !self.can_go(other, around.wall_ms)) {
+            self.end_trial(around);
+        }
         if !self.steps_aside() {
             return true;
         }
-        if self.wants_others() {
+        if self.wants_others(around.wall_ms) {
             return false;
         }
-        let others = self.others();
+        let others = self.others(around.wall_ms);
         match others.len() {
             // There is no message to compare it with, so it is sent again after a pause, in which live data can be
             // sent.
@@ -138,20 +145,30 @@ impl Outbox {
     }
 
     /// Whether other messages have to be read first, so that one of them can be sent.
-    pub(super) fn wants_others(&self) -> bool {
+    pub(super) fn wants_others(&self, wall_ms: u64) -> bool {
         let is_more = self.ends.is_some_and(|(next_read, tail)| next_read < tail);
         if !is_more || self.window.len() > OTHERS || !self.steps_aside() {
             return false;
         }
-        let others = self.others().len();
+        let others = self.others(wall_ms).len();
         others == 0 || (others <= self.doubt.others_failed() && self.window.bytes() < OTHERS_BYTES)
     }
 
     /// The positions of the messages that can be sent in the place of the first.
-    fn others(&self) -> Vec<usize> {
+    fn others(&self, wall_ms: u64) -> Vec<usize> {
         let Some(front) = self.window.front() else { return Vec::new() };
         let answered = front.message.until_reply() && self.doubt.wants_answer();
-        self.window.positions(|in_flight| in_flight.message.until_reply() || !answered)
+        self.window
+            .positions(|in_flight| (in_flight.message.until_reply() || !answered) && self.can_go(in_flight, wall_ms))
+    }
+
+    /// Whether nothing that is known keeps this message from being sent now.
+    fn can_go(&self, in_flight: &InFlight, wall_ms: u64) -> bool {
+        let is_mute = || self.reply_topic(in_flight).is_some_and(|topic| self.mute_topics.contains(&topic));
+        matches!(in_flight.message, Message::Request(_))
+            && !in_flight.never_goes
+            && !in_flight.waits_for_clock(self.settings.boot, wall_ms)
+            && (self.mute_topics.is_empty() || !is_mute())
     }
 
     /// EnOS has refused one of several messages without saying which. All are sent again, one by one. A message that is

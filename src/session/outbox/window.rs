@@ -19,11 +19,13 @@ pub struct InFlight {
     pub state: State,
     /// It had its one event. It may be sent again nevertheless, so that the order is kept.
     pub told: bool,
+    /// It was refused before it was sent, so it cannot be tried before another one.
+    pub never_goes: bool,
 }
 
 impl InFlight {
     pub fn new(token: u64, page: u64, message: Message) -> InFlight {
-        InFlight { token, page, message, state: State::Waiting, told: false }
+        InFlight { token, page, message, state: State::Waiting, told: false, never_goes: false }
     }
 
     /// It is completed. The host is told at once, and only once.
@@ -32,6 +34,13 @@ impl InFlight {
         if !std::mem::replace(&mut self.told, true) {
             Outbox::tell(self.token, &self.message, Status::ENOS_OK, answer, around.actions);
         }
+    }
+
+    /// It gets the time of the call, and that is not known yet.
+    pub fn waits_for_clock(&self, boot: u64, wall_ms: u64) -> bool {
+        let Message::Request(request) = &self.message else { return false };
+        let PostTime::Stamp(moment) = request.time else { return false };
+        moment.boot == boot && boot != 0 && wall_ms < CLOCK_IS_SET_MS
     }
 
     fn entry(&self) -> Option<u64> {
@@ -148,12 +157,12 @@ impl Window {
     /// Puts the time of the call into the next message, if it is to get one. False: the clock is not set yet.
     pub fn stamp(&mut self, boot: u64, around: &Around) -> bool {
         let Some(in_flight) = self.messages.get_mut(self.sent) else { return true };
+        if in_flight.waits_for_clock(boot, around.wall_ms) {
+            return false;
+        }
         let Message::Request(request) = &mut in_flight.message else { return true };
         let PostTime::Stamp(moment) = request.time else { return true };
         if moment.boot == boot && boot != 0 {
-            if around.wall_ms < CLOCK_IS_SET_MS {
-                return false;
-            }
             let params = &mut request.params;
             let before = params.len();
             *params = stamped(params, around.wall_ms.saturating_sub(around.now.saturating_sub(moment.ms)));
@@ -169,6 +178,13 @@ impl Window {
             in_flight.state = state;
             self.sent += 1;
             self.sent_bytes += in_flight.message.size();
+        }
+    }
+
+    /// The next message is refused whenever it is to be sent.
+    pub fn next_never_goes(&mut self) {
+        if let Some(in_flight) = self.messages.get_mut(self.sent) {
+            in_flight.never_goes = true;
         }
     }
 

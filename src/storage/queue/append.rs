@@ -4,7 +4,7 @@ use super::message::Bytes;
 use super::{page, Ends, Queue, Result};
 use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{Message, PageFound};
+use crate::protocol::outbox::{Message, PageFound, MAX_TOGETHER};
 use crate::protocol::{Request, Totals};
 use crate::storage::record::Role;
 use crate::storage::records;
@@ -46,7 +46,11 @@ impl Queue {
 
     /// Does the same for the queues of several devices in one storage, with one storage call for all pages. If the
     /// power fails during the call, each queue has all of its messages or none.
+    ///
+    /// `ENOS_ERR_INVALID_ARG` for a batch without messages or with more than [`MAX_TOGETHER`], and for queues in several
+    /// storages.
     pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<()> {
+        check(batches)?;
         let pending =
             batches.iter_mut().map(|(queue, messages)| queue.prepare(messages)).collect::<Result<Vec<_>>>()?;
         let stored: Vec<_> = batches.iter().zip(&pending).map(|((queue, _), pending)| (&**queue, pending)).collect();
@@ -142,6 +146,20 @@ impl Queue {
             finished?;
         }
     }
+}
+
+/// Before anything is dropped to make room.
+fn check(batches: &[(&mut Queue, &[Request])]) -> Result<()> {
+    for (queue, messages) in batches {
+        if !(1..=MAX_TOGETHER).contains(&messages.len()) {
+            let words = format!("a batch of {} messages; it has to have 1 to {MAX_TOGETHER}", messages.len());
+            return Err(Error::invalid(words).into());
+        }
+        if !queue.records.are_beside(&batches[0].0.records) {
+            return Err(Error::invalid("the queues are in several storages").into());
+        }
+    }
+    Ok(())
 }
 
 fn too_large(words: &str) -> StorageError {

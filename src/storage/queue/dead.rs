@@ -8,6 +8,7 @@
 use zeroize::Zeroizing;
 
 use super::message;
+use super::page::{self, Page};
 use super::{Queue, Result};
 use crate::protocol::outbox::{self, Message};
 use crate::protocol::{Request, Totals};
@@ -29,8 +30,8 @@ pub struct DeadLetter {
     pub token: u64,
     /// The code from EnOS; 0 if it has another reason.
     pub code: i32,
-    /// `None`: this version cannot read it.
-    pub request: Option<Request>,
+    /// Several if it is a page that an earlier version could not read. `None`: this version cannot read it.
+    pub messages: Vec<Option<Request>>,
 }
 
 /// The numbers in use, and the totals. Some numbers in the range may be removed already.
@@ -198,13 +199,16 @@ impl Queue {
 fn decode(bytes: &[u8]) -> std::result::Result<DeadLetter, RecordError> {
     let mut reader = Reader::new(bytes);
     let (token, code) = (reader.u64()?, reader.u32()? as i32);
-    let message = match reader.u8()? {
-        MESSAGE => message::decode(reader.rest())?,
-        _ => None,
+    let messages = match reader.u8()? {
+        MESSAGE => vec![message::decode(reader.rest())?],
+        _ => match page::decode(reader.rest()) {
+            Ok(Page::Whole { messages, .. }) => messages,
+            Ok(Page::Part { .. }) | Err(_) => vec![None],
+        },
     };
-    let request = message.and_then(|message| match message {
-        Message::Request(request) => Some(request),
-        Message::Unknown { .. } => None,
-    });
-    Ok(DeadLetter { token, code, request })
+    let known = |message| match message {
+        Some(Message::Request(request)) => Some(request),
+        Some(Message::Unknown { .. }) | None => None,
+    };
+    Ok(DeadLetter { token, code, messages: messages.into_iter().map(known).collect() })
 }
