@@ -79,6 +79,24 @@ fn a_disconnect_lets_a_post_have_its_reply() {
     scene.peer.expect(DISCONNECT);
 }
 
+/// An UNSUBSCRIBE would lose the reply to a post that is in flight.
+#[test]
+fn a_reply_topic_that_the_host_unsubscribes_still_brings_replies() {
+    let mut scene = Scene::new();
+    let (posted, id) = first_post(&mut scene);
+    scene.host.subscribe(REPLY, 1).unwrap();
+    scene.peer.answer_subscribe(1);
+    scene.host.expect("SUBSCRIBED");
+    let token = scene.host.unsubscribe(REPLY).unwrap();
+    let told = scene.host.expect("UNSUBSCRIBED");
+    assert_eq!((told.token, told.status), (token, ENOS_OK));
+    scene.host.publish("marker", b"", 0).unwrap();
+    assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker", "nothing else was sent");
+    scene.peer.send(&reply(&id, 200));
+    let told = scene.host.until("REPLY");
+    assert_eq!((told.token, told.status), (posted, ENOS_OK));
+}
+
 #[test]
 fn only_the_reply_with_its_topic_and_id_answers_a_post() {
     let mut scene = Scene::new();
