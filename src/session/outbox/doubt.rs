@@ -7,7 +7,8 @@
 //! 1. After some failures in a row the message steps aside, and another one goes before it.
 //! 2. If that one fails too, nobody is blamed: all is forgotten, and the next time yet another one goes first.
 //! 3. If that one passes, the message goes again, on the same link. If it fails again, that is a proof. After
-//!    [`PROOFS`] of them it is a dead letter.
+//!    [`PROOFS`] of them it is a dead letter. Between two proofs it goes first again, and has to fail there as well:
+//!    links that carry exactly one message would otherwise always carry the other one.
 //!
 //! So the last word is always with the message itself: a link that holds from some moment on blames nobody.
 
@@ -18,7 +19,7 @@ pub const FAILURES: u8 = 3;
 /// Likewise, when the failures are answers that it may succeed later: a cloud in trouble gives them to everybody.
 pub const BUSY: u8 = 10;
 /// So many failures right behind another message that has passed, and the message is a dead letter.
-pub const PROOFS: u8 = 2;
+pub const PROOFS: u8 = 3;
 /// So many behind it are tried, each in its turn.
 pub const OTHERS: usize = 64;
 
@@ -55,8 +56,11 @@ impl Fault {
 pub struct Doubt {
     /// The first and the last of what was under way at the last failure.
     suspects: Option<(u64, u64)>,
-    /// How often the first of them has failed in a row, and how often right behind one that had passed.
+    /// How often the first of them has failed in a row.
+    times: u8,
+    /// How often of these as the first. A proof takes one back, so that it has to fail as the first once more.
     failures: u8,
+    /// How often right behind one that had passed.
     proofs: u8,
     /// How it failed last; `None`: in an earlier process.
     fault: Option<Fault>,
@@ -69,16 +73,21 @@ pub struct Doubt {
 impl Doubt {
     pub fn restore(&mut self, suspect: Option<Suspect>) {
         let Some(Suspect { first, last, losses }) = suspect else { return };
-        let failures = losses.min(FAILURES);
-        let proofs = (losses - failures).min(PROOFS);
-        *self = Doubt { suspects: Some((first, last)), failures, proofs, ..Doubt::default() };
+        let times = losses.min(FAILURES + 2 * PROOFS - 1);
+        let proofs = times.saturating_sub(FAILURES - 1) / 2;
+        *self =
+            Doubt { suspects: Some((first, last)), times, failures: times - 2 * proofs, proofs, ..Doubt::default() };
     }
 
-    /// What the next process has to know. It counts from `FAILURES` at most: a message that has failed more often has
-    /// still to be proven to be at fault.
+    /// What the next process has to know. From `FAILURES` on, proofs and failures as the first take turns. So one number
+    /// tells both; it does not count the failures that make no difference.
     pub fn suspect(&self) -> Option<Suspect> {
         let (first, last) = self.suspects?;
-        Some(Suspect { first, last, losses: self.failures.min(FAILURES) + self.proofs })
+        let losses = match self.proofs {
+            0 => self.failures.min(FAILURES),
+            proofs => FAILURES - 1 + 2 * proofs + u8::from(self.failures >= self.limit()),
+        };
+        Some(Suspect { first, last, losses })
     }
 
     /// How many others were tried in vain.
@@ -93,20 +102,24 @@ impl Doubt {
 
     /// The first message has failed. Those up to the last were under way with it.
     pub fn failed(&mut self, first: u64, last: u64, fault: Fault) {
-        let is_known = self.suspects.is_some_and(|(from, to)| (from..=to).contains(&first));
-        if !is_known {
-            (self.failures, self.fault) = (0, None);
-        }
         if !self.is_suspect(first) {
-            (self.proofs, self.passed) = (0, false);
+            *self = Doubt { others_failed: self.others_failed, ..Doubt::default() };
         }
         let alike = self.fault.is_none_or(|before| before.is_of_answer() == fault.is_of_answer());
-        if self.passed && alike {
+        let is_proof = self.passed && alike;
+        (self.suspects, self.fault, self.passed) = (Some((first, last)), Some(fault), false);
+        self.times = self.times.saturating_add(1);
+        if is_proof {
             self.proofs = (self.proofs + 1).min(PROOFS);
+            self.failures = self.limit() - 1;
         } else {
             self.failures = self.failures.saturating_add(1);
         }
-        (self.suspects, self.fault, self.passed) = (Some((first, last)), Some(fault), false);
+    }
+
+    /// So many failures in a row as the first, and the suspect steps aside.
+    fn limit(&self) -> u8 {
+        self.fault.map_or(FAILURES, Fault::limit)
     }
 
     fn is_suspect(&self, front: u64) -> bool {
@@ -120,8 +133,7 @@ impl Doubt {
 
     /// Whether it lets another one go first.
     pub fn steps_aside(&self, front: u64) -> bool {
-        let limit = self.fault.map_or(FAILURES, Fault::limit);
-        self.is_suspect(front) && self.failures >= limit && !self.passed
+        self.is_suspect(front) && self.failures >= self.limit() && !self.passed
     }
 
     /// Whether only one that is answered can be compared with it.
@@ -149,7 +161,7 @@ impl Doubt {
         if !self.is_suspect(front) || self.proofs < PROOFS {
             return None;
         }
-        let times = self.failures.saturating_add(self.proofs);
+        let times = self.times;
         let (code, what) = match self.fault {
             Some(Fault::Lost | Fault::Conflict) => {
                 (0, format!("the link was lost {times} times while this message was under way"))
@@ -162,7 +174,7 @@ impl Doubt {
         };
         // Those between it and the one that has passed were tried in vain, or were not comparable.
         *self = Doubt { others_failed: self.others_failed.saturating_sub(1), ..Doubt::default() };
-        Some((code, format!("{what}, the last {PROOFS} times right after another one had passed on the same link")))
+        Some((code, format!("{what}, {PROOFS} of them right after another one had passed on the same link")))
     }
 
     /// A message has left the outbox as it should; `front` is the first that is left.
