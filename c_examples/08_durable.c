@@ -6,7 +6,7 @@
  *
  * It publishes in bursts; each burst costs one write and one removal. When it was offline for OFFLINE_S seconds (60 by
  * default), it connects, stays until the outbox is empty, and disconnects. EnOS allows three CONNECTs in two minutes;
- * the library keeps to that in any case. The program ends at SIGINT or SIGTERM, when all messages are through, or after
+ * the library keeps to that in any case. The program ends at SIGINT or SIGTERM, when all messages are completed, or after
  * FLUSH_MS. The next start then sends the rest.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -132,7 +132,7 @@ static void sample(device *self)
         publish(self);
 }
 
-/* Stays connected only until all messages are through. */
+/* Stays connected only until all messages are completed. */
 static void radio(device *self)
 {
     enos_outbox_info info;
@@ -144,7 +144,7 @@ static void radio(device *self)
             self->connect_at = 0;
     } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, &info) == ENOS_OK &&
                info.messages == 0) {
-        printf("all is through, %" PRIu64 " dead letters so far\n", info.dead_letters_ever);
+        printf("all is completed, %" PRIu64 " dead letters so far\n", info.dead_letters_ever);
         enos_client_disconnect(self->client);
         self->connect_at = now + self->offline_ms;
     }

@@ -5,9 +5,9 @@
  * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
  * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
- * activation message, storage, events, configuration, TLS, the client, messages, the outbox. A firmware that uses the
- * client needs everything except signing and the activation message. A firmware with its own MQTT stack needs only those
- * two.
+ * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, the outbox. A
+ * firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT stack needs
+ * those two.
  *
  * This file is generated from the sources of the library. Do not edit it.
  *
@@ -109,7 +109,7 @@
  * Conventions
  * ===========
  *
- * They hold for every function, unless the function's comment says otherwise.
+ * These conventions hold for every function, unless the function's comment says otherwise.
  *
  * Results. A call that can fail returns enos_status: ENOS_OK (0), or a negative code for the program. enos_last_error()
  * has words for a person: which argument, what is wrong with it, what to do. Output arguments ("receives ...") are
@@ -120,7 +120,7 @@
  *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is larger than any object can be.
  *   - ENOS_ERR_IN_CALLBACK  called from a storage or log callback; nothing was done.
  *   - ENOS_ERR_NO_MEMORY    there is not enough memory. (If a very small allocation fails, Rust aborts the process.)
- *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process goes on. If the fault was in a call on a
+ *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process continues. If the fault was in a call on a
  *                           client, that client can only be destroyed; every other call on it is ENOS_ERR_PANIC again.
  *
  * Input texts are NUL-terminated UTF-8. Nothing is trimmed or cut off: a text that is too long is refused. Payloads and
@@ -136,7 +136,7 @@
  * no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller than that
  * of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
  *
- * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 or not 0. Sets of bits are
+ * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 is off, any other value is on. Sets of bits are
  * uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
  *
  * Ownership. An object from a _new, _create or _parse function is yours until you pass it to the _free or _destroy
@@ -147,19 +147,19 @@
  * Threads
  * =======
  *
- * Pure functions (version, errors, names, signing, activation) may be called from any thread. enos_client_* functions may
- * be called from any thread, several at once on one client, except that enos_client_destroy() must not overlap another
- * call on that client. A config or an activation may be used by one thread at a time.
+ * Pure functions (version, errors, names, signing, activation, values) may be called from any thread. enos_client_*
+ * functions may be called from any thread, several at once on one client, except that enos_client_destroy() must not
+ * overlap another call on that client. A config, an activation or a JSON builder may be used by one thread at a time.
  *
  * YOUR CODE RUNS ONLY ON YOUR OWN THREADS, AND ON THE ONE THAT enos_client_loop_start() MAKES. Event and log callbacks run
  * inside enos_client_loop() or enos_client_wait(), on the thread that called it, or on that one. Storage callbacks run
- * there, or inside a call of yours whose comment says so. No callback runs while a lock of the library is held. A slow
- * callback delays the events behind it.
+ * there, or inside a call of yours whose comment says so. No lock of the library is held while an event or log callback
+ * runs. While a storage callback runs, other calls that need the storage wait. A slow callback delays the events behind it.
  *
  * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a keep-alive.
  * Then the library's keeper thread checks the connection. If there is something to do, the keeper takes over until a
- * thread loops again: it reads and queues at once what comes, acknowledges it, and sends PINGREQs. If there is nothing to
- * do, it checks again after another half keep-alive.
+ * thread loops again: it reads and queues inbound messages at once, acknowledges them, and sends PINGREQs. If there is
+ * nothing to do, it checks again after another half keep-alive.
  *
  * What a callback may call:
  *   - an event callback: every function except enos_client_destroy(), _loop(), _wait(), _flush() and _loop_stop(), which
@@ -234,7 +234,8 @@ extern "C" {
 #endif
 
 /* ------------------------------------------------------------------------------------------------
- * Status codes, version, errors. Any thread, before anything else; legal in every callback.
+ * Status codes, version, errors. These functions may be called from any thread, before any other function, and in
+ * every callback.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -357,7 +358,7 @@ typedef enum enos_status_code {
 } enos_status_code;
 
 /**
- * What a fallible function returns: ENOS_OK (0), or a negative one of enum enos_status_code.
+ * The result of a function that can fail: ENOS_OK (0), or a negative value of enum enos_status_code.
  */
 typedef int32_t enos_status;
 
@@ -379,14 +380,14 @@ const char *enos_version(void);
 uint32_t enos_abi_version(void);
 
 /**
- * What this build can do beyond plain TCP.
+ * The optional features of this build.
  *
  * @return  a set of ENOS_FEATURE_* bits.
  */
 uint32_t enos_features(void);
 
 /**
- * A status in a few words.
+ * A short text for a status.
  *
  * @param code  an enos_status; every value is accepted.
  * @return      static text; never NULL, "unknown status" for a value that is none.
@@ -394,8 +395,8 @@ uint32_t enos_features(void);
 const char *enos_strerror(enos_status code);
 
 /**
- * The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
- * parsed. Never holds a secret; '?' stands for line breaks and other controls.
+ * The calling thread's last failure in words: which argument, what is wrong, what to do. This is for a log, and not to
+ * be parsed. It never holds a secret; '?' stands for line breaks and other control characters.
  *
  * @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
  *          The functions that return no enos_status neither set nor clear it, except for enos_config_free().
@@ -412,7 +413,7 @@ const char *enos_last_error(void);
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * How much a record matters.
+ * How important a record is.
  */
 typedef enum enos_log_level {
   /**
@@ -424,11 +425,11 @@ typedef enum enos_log_level {
    */
   ENOS_LOG_WARN = 2,
   /**
-   * What an operator wants to see: connected, activated, lost.
+   * For an operator: connected, activated, lost.
    */
   ENOS_LOG_INFO = 3,
   /**
-   * What a firmware engineer wants to see.
+   * For a firmware engineer.
    */
   ENOS_LOG_DEBUG = 4,
   /**
@@ -439,7 +440,7 @@ typedef enum enos_log_level {
 } enos_log_level;
 
 /**
- * One record. It belongs to the library, with all that it points to, and is valid during the call.
+ * One record. The record and everything that it points to belong to the library, and are valid during the call.
  */
 typedef struct enos_log_record {
   /**
@@ -484,28 +485,32 @@ typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
  *
  * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
  * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
- * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: that level and what matters more. Looked at only with a callback.
+ * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is NULL.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
  * @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
  */
-enos_status enos_log_set(enos_log_cb cb, void *ctx, int32_t max_level);
+enos_status enos_log_set(enos_log_cb cb,
+                         void *ctx,
+                         int32_t max_level);
 
 /* ------------------------------------------------------------------------------------------------
- * Signing: pure functions, no I/O and no clock. A client signs by itself; these are for a host with an MQTT stack of
- * its own. Any thread.
+ * Signing: pure functions without I/O and clock. A client signs by itself; these functions are for a host with its own
+ * MQTT stack. They may be called from any thread.
  *
- * EnOS wants three fields of a CONNECT (MQTT 3.1.1, clean session) made from the device's keys and a secret:
+ * EnOS requires three fields of a CONNECT (MQTT 3.1.1, clean session) that are made from the device's keys and a
+ * secret:
  *
  *     client id   <client id>|securemode=2,signmethod=hmacsha1,timestamp=1524448722000|
  *     user name   <device key>&<product key>
  *     password    40 or 64 hexadecimal digits, upper case
  *
- * Fill in one enos_sign_params and call all three functions with it. A new timestamp is a new client id and password.
+ * Fill in one enos_sign_params and call all three functions with it. A new timestamp changes the client id and the
+ * password.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * Which secret signs.
+ * The secret that signs.
  */
 typedef enum enos_secure_mode {
   /**
@@ -519,12 +524,12 @@ typedef enum enos_secure_mode {
 } enos_secure_mode;
 
 /**
- * How the password is computed. Which one a cloud takes depends on its EnOS version.
+ * How the password is computed. The EnOS version of a cloud decides which methods it accepts.
  */
 typedef enum enos_sign_method {
   /**
-   * Clients only, and their default: HMACSHA1, and SHA1 when that is refused. What was accepted is remembered in the
-   * storage. SHA256 is never guessed.
+   * For clients only, and their default: HMACSHA1, then SHA1 if HMACSHA1 is refused. The accepted method is stored
+   * in the storage. AUTO never tries SHA256.
    */
   ENOS_SIGN_AUTO = 0,
   /**
@@ -542,7 +547,7 @@ typedef enum enos_sign_method {
 } enos_sign_method;
 
 /**
- * What a CONNECT is signed with. Yours; read during the call only. Start with ENOS_INIT().
+ * The input of the signing functions. It is yours, and is read only during the call. Start with ENOS_INIT().
  */
 typedef struct enos_sign_params {
   /**
@@ -563,7 +568,7 @@ typedef struct enos_sign_params {
   const char *device_key;
   /**
    * The device secret (mode 2) or the product secret (mode 3): 1 to 1024 bytes of UTF-8 without NUL. Only
-   * enos_sign_password() looks at it.
+   * enos_sign_password() uses it.
    */
   const char *secret;
   /**
@@ -628,18 +633,19 @@ enos_status enos_sign_client_id(const struct enos_sign_params *params, char *out
 enos_status enos_sign_username(const struct enos_sign_params *params, char *out, size_t cap, size_t *out_len);
 
 /* ------------------------------------------------------------------------------------------------
- * The activation message: pure functions, no I/O. A client reads it by itself and hands it out in events; these are
- * also for a host with an MQTT stack of its own. Any thread; the getters are legal in every callback.
+ * The activation message: pure functions without I/O. A client reads the message itself, and its events have the
+ * content. These functions are for a host with its own MQTT stack. They may be called from any thread, and the getters
+ * in every callback.
  *
- * After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret, unasked and
- * ONCE, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with a
- * stack of its own gives each message that comes in to enos_activation_parse(); on ENOS_OK it stores the secret so that
- * it survives a power cut, only then publishes enos_activation_reply(), disconnects, and logs in as the device.
+ * After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret ONCE, without
+ * a request, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with
+ * its own MQTT stack passes each inbound message to enos_activation_parse(). On ENOS_OK it stores the secret so that
+ * it survives a power cut. Only then it publishes enos_activation_reply(), disconnects, and logs in as the device.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * A device secret that has arrived: opaque. One from enos_activation_parse() is yours until enos_activation_free(); one
- * in an event is the library's.
+ * A device secret that has arrived: opaque. An object from enos_activation_parse() is yours until
+ * enos_activation_free(); one in an event belongs to the library.
  */
 typedef struct enos_activation enos_activation;
 
@@ -669,7 +675,7 @@ enos_status enos_activation_parse(const char *product_key,
                                   struct enos_activation **out);
 
 /**
- * The product key that the secret belongs to: the one that was asked for.
+ * The product key that the secret belongs to: the one that was passed in.
  *
  * @param activation  may be NULL.
  * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -677,7 +683,7 @@ enos_status enos_activation_parse(const char *product_key,
 const char *enos_activation_product_key(const struct enos_activation *activation);
 
 /**
- * The device key that the secret belongs to: the one that was asked for.
+ * The device key that the secret belongs to: the one that was passed in.
  *
  * @param activation  may be NULL.
  * @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -685,7 +691,7 @@ const char *enos_activation_product_key(const struct enos_activation *activation
 const char *enos_activation_device_key(const struct enos_activation *activation);
 
 /**
- * The device secret, in clear: store it, never log it.
+ * The device secret as plain text. Store it, and never log it.
  *
  * @param activation  may be NULL.
  * @return  the secret, never empty, at most 1024 bytes of UTF-8; valid until the activation is freed or, in an event,
@@ -694,7 +700,7 @@ const char *enos_activation_device_key(const struct enos_activation *activation)
 const char *enos_activation_device_secret(const struct enos_activation *activation);
 
 /**
- * The asset that the device is on EnOS.
+ * The asset of the device on EnOS.
  *
  * @param activation  may be NULL.
  * @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
@@ -703,8 +709,8 @@ const char *enos_activation_device_secret(const struct enos_activation *activati
 const char *enos_activation_asset_id(const struct enos_activation *activation);
 
 /**
- * Makes the answer that tells the cloud that the secret has arrived. Publish it (QoS 0 will do) once the secret is
- * stored, never before.
+ * Makes the answer that tells the cloud that the secret has arrived. Publish it when the secret is stored, never
+ * before. QoS 0 is enough.
  *
  * @param activation   the activation.
  * @param topic        receives the topic and a NUL; NULL with topic_cap 0 asks for the capacity.
@@ -726,235 +732,240 @@ enos_status enos_activation_reply(const struct enos_activation *activation,
                                   size_t *payload_len);
 
 /**
- * Wipes and frees an activation from enos_activation_parse(). What its getters returned is gone with it. Legal in every
- * callback.
+ * Wipes and frees an activation from enos_activation_parse(). Pointers from its getters are not valid any more. Legal
+ * in every callback.
  *
  * @param activation  may be NULL: nothing happens.
  */
 void enos_activation_free(struct enos_activation *activation);
 
 /* ------------------------------------------------------------------------------------------------
- * Reading JSON where it lies: in an event, or in a text of yours. It can be used without a client as well.
+ * Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
  *
- * An enos_value is a view: a pointer and a length. It is passed by value, nothing is copied, allocated or freed, and it
- * lives as long as the text that it points into. {NULL, 0} is a value that is not there. Looking into one that is not
- * there gives one that is not there, so that look-ups chain, and one check at the end is enough:
+ * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
+ * allocates, except enos_value_parse() while it checks.
+ * It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
+ * gives a missing value, so look-ups can be chained, and one check at the end is enough:
  *
  *     double power;
  *     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
  *
- * The readers of a value return ENOS_ERR_NOT_FOUND when it is not there, ENOS_ERR_INVALID_ARG when it is of another type,
- * ENOS_ERR_PARSE when it is not JSON, and ENOS_ERR_TOO_LARGE when it is a number that does not fit: nothing is rounded,
- * cut off or saturated.
+ * The functions that read a value return ENOS_ERR_NOT_FOUND if it is missing, ENOS_ERR_INVALID_ARG if it has another
+ * type, ENOS_ERR_PARSE if it is not JSON, and ENOS_ERR_TOO_LARGE if it is a number that does not fit: nothing is
+ * rounded, truncated or saturated.
  *
- * Values in events are checked by the library. Make a value of your own text with enos_value_parse(), which checks all of
- * it. Every function also takes a value that nobody has checked: what it finds in there may be nonsense, but it reads
- * nothing beyond the value, does not recurse, and needs time linear in its length. If an object has a key twice, which
+ * Call enos_value_parse() first: it checks all of a text. Every function also accepts an unchecked value, such as
+ * {payload, payload_len} of an event: the result may be meaningless, but the function reads nothing
+ * outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
  * enos_value_parse() refuses, the first one counts.
  *
- * Any thread; legal in every callback, except where an enos_status is returned.
+ * Any thread may call these functions, also in an event callback. In a storage or log callback, those that return an
+ * enos_status fail with ENOS_ERR_IN_CALLBACK.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a value is.
+ * The type of a value.
  */
-typedef enum enos_json_type {
+typedef enum enos_value_kind {
   /**
-   * It is not there.
+   * The value is missing.
    */
-  ENOS_JSON_NONE = 0,
+  ENOS_VALUE_NONE = 0,
   /**
    * null.
    */
-  ENOS_JSON_NULL = 1,
+  ENOS_VALUE_NULL = 1,
   /**
    * true or false.
    */
-  ENOS_JSON_BOOL = 2,
+  ENOS_VALUE_BOOL = 2,
   /**
    * A number, whole or not.
    */
-  ENOS_JSON_NUMBER = 3,
+  ENOS_VALUE_NUMBER = 3,
   /**
    * A text.
    */
-  ENOS_JSON_TEXT = 4,
+  ENOS_VALUE_TEXT = 4,
   /**
    * An array.
    */
-  ENOS_JSON_ARRAY = 5,
+  ENOS_VALUE_ARRAY = 5,
   /**
    * An object.
    */
-  ENOS_JSON_OBJECT = 6,
-} enos_json_type;
+  ENOS_VALUE_OBJECT = 6,
+} enos_value_kind;
 
 /**
- * A JSON value, by where it stands.
+ * A JSON value: where its text is.
  */
 typedef struct enos_value {
   /**
-   * Its first byte; NULL: it is not there. There is no NUL behind it.
+   * The first byte; NULL if the value is missing. There is no NUL after the text.
    */
   const char *text;
   /**
-   * In bytes.
+   * The length in bytes.
    */
   size_t len;
 } enos_value;
 
 /**
- * Checks a text, and makes a value of it.
+ * Checks a text, and returns its value.
  *
- * @param text  any bytes. It has to outlive the value.
+ * @param text  any bytes. They must stay valid as long as the value is used.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  * @param out   receives the value.
- * @retval ENOS_OK         one JSON value (RFC 8259), and one that every reader reads alike.
- * @retval ENOS_ERR_PARSE  not JSON, or two of them; more than 64 levels; half of a surrogate pair; a number that no double
- *                         can hold; an object with a key twice.
+ * @retval ENOS_OK         it is one JSON value (RFC 8259), and every reader reads it alike.
+ * @retval ENOS_ERR_PARSE  it is not JSON, or more than one value; it has more than 64 levels; or it contains half of a
+ *                         surrogate pair, a number that is too large for a double, or an object with a key twice.
  */
 enos_status enos_value_parse(const char *text, size_t len, struct enos_value *out);
 
 /**
- * The part of a value that a JSON Pointer leads to (RFC 6901): "" is the whole, "/a/0" the first element of the member "a",
- * "~1" stands for "/" in a key and "~0" for "~". Each call goes through the value once: to visit all elements, use
- * enos_value_next().
+ * The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
+ * member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once for each level of the
+ * pointer. To visit all elements,
+ * use enos_value_next().
  *
- * @param value    may be one that is not there.
+ * @param value    may be missing.
  * @param pointer  the JSON Pointer.
- * @return  the part; {NULL, 0} when it is not there, or the pointer is none. It lives as long as value.
+ * @return  the part; {NULL, 0} if it is missing or the pointer is invalid. It is valid as long as value is.
  */
 struct enos_value enos_value_at(struct enos_value value, const char *pointer);
 
 /**
- * What a value is.
+ * The type of a value.
  *
- * @param value  may be one that is not there.
- * @return  one of enum enos_json_type; ENOS_ERR_PARSE when it begins as no JSON does.
+ * @param value  may be missing.
+ * @return  one of enum enos_value_kind; ENOS_ERR_PARSE if no JSON value begins like this.
  */
 int32_t enos_value_type(struct enos_value value);
 
 /**
- * Walks through an object or an array, in the order of the text.
+ * Iterates over an object or an array, in the order of the text.
  *
  *     size_t cursor = 0;
  *     while (enos_value_next(params, &cursor, &key, &value) == 1) ...
  *
  * @param container  an object or an array.
- * @param cursor     0 at first; the call moves it on.
- * @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()); for an array
- *                   {NULL, 0}. May be NULL.
+ * @param cursor     0 before the first call; each call advances it.
+ * @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()), or {NULL, 0} for
+ *                   an array. May be NULL.
  * @param value      receives the member or element.
- * @return  1: there was one; 0: there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is no object and
- *          no array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+ * @return  1 if there was one; 0 if there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is
+ *          neither an object nor an array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG. enos_last_error() is left as it is.
  */
 int32_t enos_value_next(struct enos_value container, size_t *cursor, struct enos_value *key, struct enos_value *value);
 
 /**
- * How many members or elements an object or an array has.
+ * The number of members of an object or elements of an array.
  *
  * @param container  an object or an array.
- * @return  the number; or negative: as enos_value_next(), and ENOS_ERR_TOO_LARGE beyond 2^31 - 1.
+ * @return  the number. Negative: the errors of enos_value_next(), and ENOS_ERR_TOO_LARGE above 2^31 - 1.
  */
 int32_t enos_value_count(struct enos_value container);
 
 /**
- * Whether a value is this text, byte for byte once its escapes are resolved. A NUL in it ends nothing.
+ * Whether a value is this text, byte for byte, after its escapes are resolved. The text may contain NULs.
  *
  * @param value     a text, such as a key.
  * @param expected  UTF-8.
  * @param len       in bytes, or ENOS_NUL_TERMINATED.
- * @return  1: it is; 0: it is another one, of another type, or not there.
+ * @return  1 if it is; 0 if it is another text, has another type or is missing.
  */
 int32_t enos_value_equals(struct enos_value value, const char *expected, size_t len);
 
 /**
- * A whole number. 100, 100.0 and 1e2 are the same.
+ * Reads a whole number. 100, 100.0 and 1e2 are the same.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
  * @retval ENOS_ERR_TOO_LARGE    it is below -2^63 or above 2^63 - 1.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_int(struct enos_value value, int64_t *out);
 
 /**
- * A whole number that is not negative: as enos_value_int().
+ * Reads a whole number that is not negative, as enos_value_int() does.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
  * @retval ENOS_ERR_TOO_LARGE    it is negative, or above 2^64 - 1.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_uint(struct enos_value value, uint64_t *out);
 
 /**
- * A number, as the nearest double. One that is nearer to 0 than any double is 0.
+ * Reads a number as the nearest double. A number that is nearer to 0 than to any other double becomes 0.
  *
  * @param value  the number.
  * @param out    receives it.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
- * @retval ENOS_ERR_INVALID_ARG  it is no number.
- * @retval ENOS_ERR_TOO_LARGE    no double is so large.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG  it is not a number.
+ * @retval ENOS_ERR_TOO_LARGE    it is larger than any double.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_double(struct enos_value value, double *out);
 
 /**
- * true or false.
+ * Reads true or false.
  *
  * @param value  the value.
  * @param out    receives 1 or 0.
  * @retval ENOS_OK               read.
- * @retval ENOS_ERR_NOT_FOUND    the value is not there.
+ * @retval ENOS_ERR_NOT_FOUND    the value is missing.
  * @retval ENOS_ERR_INVALID_ARG  it is neither.
  * @retval ENOS_ERR_PARSE        it is not JSON.
  */
 enos_status enos_value_bool(struct enos_value value, int32_t *out);
 
 /**
- * A text, with its escapes resolved.
+ * Reads a text, with its escapes resolved.
  *
- * @param value   the text.
- * @param buffer  receives it, with a NUL behind it. (NULL, 0) asks for the capacity.
- * @param cap     of the buffer, in bytes.
- * @param len     receives the length, without the NUL: a text may hold NULs. When the buffer is too small: the capacity
- *                that is needed.
+ * @param value       the text.
+ * @param buffer      receives the text and a NUL after it. (NULL, 0) asks for the capacity.
+ * @param cap         the capacity of the buffer, in bytes.
+ * @param buffer_len  receives the length without the final NUL. The text itself may contain NULs. If the buffer is too
+ *                    small, it receives the capacity that is needed.
  * @retval ENOS_OK                    read.
- * @retval ENOS_ERR_NOT_FOUND         the value is not there.
- * @retval ENOS_ERR_INVALID_ARG       it is no text.
- * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer has no room for it.
- * @retval ENOS_ERR_PARSE             it is not JSON, or not UTF-8, or holds half of a surrogate pair.
+ * @retval ENOS_ERR_NOT_FOUND         the value is missing.
+ * @retval ENOS_ERR_INVALID_ARG       it is not a text.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer is too small.
+ * @retval ENOS_ERR_PARSE             it is not JSON or not UTF-8, or contains half of a surrogate pair.
  */
-enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *len);
+enos_status enos_value_text(struct enos_value value, char *buffer, size_t cap, size_t *buffer_len);
 
 /* ------------------------------------------------------------------------------------------------
  * Building JSON: the params of a request or the data of an answer, without a JSON library. It can be used without a
- * client as well. A firmware with a JSON library of its own needs none of this: texts go in and come out everywhere.
+ * client as well. If your firmware has a JSON library of its own, you do not need these functions: the other functions
+ * accept and return JSON as text.
  *
- * A builder appends to one text. Begin an object or an array, put members, end it. The calls return nothing: the first
- * error sticks, later calls are ignored, and enos_json_result(), or the call that uses the text, returns that error with
- * the key at which it happened. So one check at the end is enough, and no shortened text ever gets out.
+ * A builder appends to one text. Begin an object or an array, put members, end it. Most calls return nothing: the
+ * builder keeps the first error, and ignores later calls. enos_json_result(), or the call that uses the text, returns
+ * that error and names the key at which it happened. So one check at the end is enough, and an incomplete text is
+ * never used.
  *
- * A member of an object has a key; an element of an array, and the outermost value, have none (NULL). What is built is
- * always JSON: valid UTF-8, no key twice in an object, at most 64 levels. It is the same in every locale.
+ * A member of an object has a key. An element of an array and the outermost value have none (NULL). The result is
+ * always valid JSON: valid UTF-8, no key twice in an object, at most 64 levels. It does not depend on the locale.
  *
- * One thread at a time may use a builder. All calls are legal in an event callback.
+ * Only one thread at a time may use a builder. All calls are allowed in an event callback.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What becomes of a number that JSON does not have: NaN and the infinities.
+ * What to do with a number that JSON cannot represent: NaN and the infinities.
  */
 typedef enum enos_nonfinite {
   /**
-   * It is the error of the text.
+   * It becomes an error of the text.
    */
   ENOS_NONFINITE_ERROR = 0,
   /**
@@ -962,20 +973,22 @@ typedef enum enos_nonfinite {
    */
   ENOS_NONFINITE_NULL = 1,
   /**
-   * It is left out with its key, or with its whole measure point, and counted: see enos_json_left_out().
+   * It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
+   * of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
+   * move up.
    */
   ENOS_NONFINITE_LEAVE_OUT = 2,
 } enos_nonfinite;
 
 /**
- * A builder of JSON: opaque. From enos_json_new(), yours until enos_json_free().
+ * A builder of JSON: opaque. enos_json_new() makes it, and it is yours until enos_json_free().
  */
 typedef struct enos_json enos_json;
 
 /**
  * Makes an empty builder.
  *
- * @param out  receives the builder, yours to free with enos_json_free().
+ * @param out  receives the builder. Free it with enos_json_free().
  * @retval ENOS_OK  made.
  */
 enos_status enos_json_new(struct enos_json **out);
@@ -988,18 +1001,18 @@ enos_status enos_json_new(struct enos_json **out);
 void enos_json_free(struct enos_json *json);
 
 /**
- * Empties a builder, its error included. Its memory is kept: a builder that is used again for a text of the same size
- * does not allocate.
+ * Empties a builder and clears its error. The builder keeps its memory: if the next text has the same size, it does
+ * not allocate.
  *
  * @param json  may be NULL.
  */
 void enos_json_clear(struct enos_json *json);
 
 /**
- * Chooses what becomes of NaN and the infinities from now on. enos_json_clear() does not change it.
+ * Chooses what happens to NaN and the infinities from now on. enos_json_clear() does not change it.
  *
  * @param json    may be NULL.
- * @param policy  one of enum enos_nonfinite; another number is the error of the text. Without this call:
+ * @param policy  one of enum enos_nonfinite. Another number becomes an error of the text. The default is
  *                ENOS_NONFINITE_ERROR.
  */
 void enos_json_set_nonfinite(struct enos_json *json, int32_t policy);
@@ -1008,7 +1021,7 @@ void enos_json_set_nonfinite(struct enos_json *json, int32_t policy);
  * Begins an object.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_begin_object(struct enos_json *json, const char *key);
 
@@ -1016,34 +1029,34 @@ void enos_json_begin_object(struct enos_json *json, const char *key);
  * Begins an array.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_begin_array(struct enos_json *json, const char *key);
 
 /**
- * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, by id, each a value
- * or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
+ * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, with the id as
+ * the key. Each is a value or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
  *
- * It stands at the top, or in the array of a batch (enos_json_begin_array()).
+ * It is the outermost value, or an element of an array, for a batch (enos_json_begin_array()).
  *
  * @param json     may be NULL.
- * @param time_ms  when they were measured, in milliseconds since 1970; ENOS_NO_TIME leaves the time out, and EnOS takes
- *                 the time of arrival.
+ * @param time_ms  when they were measured, in milliseconds since 1970. With ENOS_NO_TIME there is no time, and EnOS
+ *                 takes the time of arrival.
  */
 void enos_json_begin_measurepoints(struct enos_json *json, int64_t time_ms);
 
 /**
- * Begins a measure point with a quality: "id":{"value":...,"quality":...}. One value without a key follows, and
+ * Begins a measure point with a quality: "id":{"value":...,"quality":...}. Put one value without a key next, then call
  * enos_json_end().
  *
  * @param json     may be NULL.
- * @param id       of the measure point.
+ * @param id       the id of the measure point.
  * @param quality  EnOS documents 0 to 9; a negative number leaves it out.
  */
 void enos_json_begin_point(struct enos_json *json, const char *id, int32_t quality);
 
 /**
- * Ends what was begun last.
+ * Ends the innermost object, array, measure point or post.
  *
  * @param json  may be NULL.
  */
@@ -1053,18 +1066,17 @@ void enos_json_end(struct enos_json *json);
  * Puts a text.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
- * @param text  UTF-8, which is checked: bytes that are not are the error of the text. It may hold NULs.
+ * @param key   the member's key in an object, otherwise NULL.
+ * @param text  UTF-8, which is checked: invalid bytes become an error of the text. It may contain NULs.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
 void enos_json_text(struct enos_json *json, const char *key, const char *text, size_t len);
 
 /**
- * Puts a text of which nobody knows whether it is UTF-8, such as one from a meter. Bytes that are not are replaced by
- * U+FFFD.
+ * Puts a text that may not be UTF-8, such as one from a meter. Invalid bytes are replaced by U+FFFD.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  * @param text  any bytes.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
@@ -1074,36 +1086,36 @@ void enos_json_text_lossy(struct enos_json *json, const char *key, const char *t
  * Puts a whole number.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  each bit of it is kept. A reader that has only doubles rounds beyond 2^53.
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  written exactly. A reader that uses doubles rounds numbers beyond 2^53.
  */
 void enos_json_int(struct enos_json *json, const char *key, int64_t value);
 
 /**
- * Puts a whole number that is not negative: as enos_json_int().
+ * Puts a whole number that is not negative, as enos_json_int() does.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
+ * @param key    the member's key in an object, otherwise NULL.
  * @param value  the number.
  */
 void enos_json_uint(struct enos_json *json, const char *key, uint64_t value);
 
 /**
- * Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is 100.
+ * Puts a double: the fewest digits that read back as this double, at most 24 bytes. 100.0 is written as 100.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
  */
 void enos_json_double(struct enos_json *json, const char *key, double value);
 
 /**
- * Puts a float: the shortest text that reads back as this float. 21.1f is 21.1, where enos_json_double() would write
- * 21.100000381469727.
+ * Puts a float: the fewest digits that read back as this float. 21.1f is written as 21.1. enos_json_double() would
+ * write 21.100000381469727.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  NaN and the infinities: see enos_json_set_nonfinite().
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
  */
 void enos_json_float(struct enos_json *json, const char *key, float value);
 
@@ -1111,8 +1123,8 @@ void enos_json_float(struct enos_json *json, const char *key, float value);
  * Puts true or false.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
- * @param value  0: false; else true.
+ * @param key    the member's key in an object, otherwise NULL.
+ * @param value  0 is false, any other number is true.
  */
 void enos_json_bool(struct enos_json *json, const char *key, int32_t value);
 
@@ -1120,34 +1132,36 @@ void enos_json_bool(struct enos_json *json, const char *key, int32_t value);
  * Puts null.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  */
 void enos_json_null(struct enos_json *json, const char *key);
 
 /**
- * Puts ready JSON. It is checked as enos_value_parse() does: what is not JSON is the error of the text.
+ * Puts JSON that is already encoded. It is checked as in enos_value_parse(); if it is invalid, that is an error of the
+ * text.
  *
  * @param json  may be NULL.
- * @param key   in an object: the member's key. Else NULL.
+ * @param key   the member's key in an object, otherwise NULL.
  * @param text  one JSON value.
  * @param len   in bytes, or ENOS_NUL_TERMINATED.
  */
 void enos_json_raw(struct enos_json *json, const char *key, const char *text, size_t len);
 
 /**
- * Puts a part of what came in: as enos_json_raw(). A value that is not there is the error of the text.
+ * Puts a part of a received message, as enos_json_raw() does. If the value does not exist, that is an error of the
+ * text.
  *
  * @param json   may be NULL.
- * @param key    in an object: the member's key. Else NULL.
+ * @param key    the member's key in an object, otherwise NULL.
  * @param value  the part.
  */
 void enos_json_value(struct enos_json *json, const char *key, enos_value value);
 
 /**
- * How many bytes the text has so far: whether one more reading fits.
+ * The length of the text so far, for example to see if another reading fits.
  *
  * @param json  may be NULL.
- * @return  the bytes; 0 for NULL.
+ * @return  the length in bytes; 0 for NULL.
  */
 size_t enos_json_size(const struct enos_json *json);
 
@@ -1163,29 +1177,29 @@ uint32_t enos_json_left_out(const struct enos_json *json);
  * The whole text, or the first error.
  *
  * @param json  the builder.
- * @param text  receives the text, with a NUL behind it. It is the builder's, and valid until the builder is changed or
- *              freed.
+ * @param text  receives the text, with a NUL after it. It belongs to the builder, and is valid until the builder is
+ *              changed or freed.
  * @param len   receives its length in bytes, without the NUL; may be NULL.
  * @retval ENOS_OK                the text is complete.
- * @retval ENOS_ERR_STATE         something is still open, or nothing was put, or a put did not fit where it was made: a
- *                                key that is missing, too many or there twice, a second value.
+ * @retval ENOS_ERR_STATE         something is still open, nothing was put, or a put was not allowed where it was made:
+ *                                a key was missing, unexpected or used twice, or it was a second value.
  * @retval ENOS_ERR_INVALID_ARG   a text or key is not UTF-8, or a number is not finite.
- * @retval ENOS_ERR_PARSE         ready JSON is not JSON.
- * @retval ENOS_ERR_NOT_FOUND     a value was not there.
+ * @retval ENOS_ERR_PARSE         JSON that was put as such is invalid.
+ * @retval ENOS_ERR_NOT_FOUND     a value was missing.
  * @retval ENOS_ERR_TOO_LARGE     more than 64 levels.
  */
 enos_status enos_json_result(const struct enos_json *json, const char **text, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
- * Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a
- * file), or the ready-made directory below.
+ * Storage: where the library keeps what must survive the process. The firmware supplies it (flash, a database, a
+ * file), or uses the ready-made directory below.
  *
- * It is required for activation with a product secret. A client with a configured device secret works without one;
+ * It is required for activation with a product secret. A client with a configured device secret works without it, but
  * then the connect budget and the result of ENOS_SIGN_AUTO are lost when the process ends.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a storage callback returns when it did not fail. A failure is a negative number of your own.
+ * What a storage callback returns. On failure, it returns a negative number of your own instead.
  */
 typedef enum enos_storage_result {
   /**
@@ -1193,30 +1207,30 @@ typedef enum enos_storage_result {
    */
   ENOS_STORAGE_OK = 0,
   /**
-   * There is no value under this key. Only for this answer may the library activate the device: a store that cannot
-   * be read, or cannot tell, returns a negative number instead.
+   * There is no value for this key. Only this answer allows the library to activate the device. If the storage
+   * cannot be read, return a negative number instead.
    */
   ENOS_STORAGE_NOT_FOUND = 1,
   /**
-   * load only: the value is longer than `cap`; `*out_len` says how long.
+   * load only: the value is longer than `cap`, and `*out_len` is its length.
    */
   ENOS_STORAGE_TOO_SMALL = 2,
 } enos_storage_result;
 
 /**
- * One change of several, for enos_storage.batch. The library's, and valid until the callback returns.
+ * One change of a batch, for enos_storage.batch. It belongs to the library, and is valid until the callback returns.
  */
 typedef struct enos_storage_change {
   /**
-   * Which value.
+   * The key to change.
    */
   const char *key;
   /**
-   * Its new value; NULL: remove key and value, as erase does.
+   * The new value. If it is NULL, remove the key and its value, as erase does.
    */
   const uint8_t *data;
   /**
-   * In bytes; 0 when data is NULL.
+   * The length of data in bytes; 0 if data is NULL.
    */
   size_t len;
 } enos_storage_change;
@@ -1224,23 +1238,25 @@ typedef struct enos_storage_change {
 /**
  * Where the library keeps what must survive the process: a small key-value store that the firmware supplies.
  *
- * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
- * above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
- * each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
- * Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
- * version and a checksum. A store need not look into them.
+ * Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes. A device has four of them,
+ * hardly ever longer than 1 KiB, and one of the four is rewritten before and after each CONNECT. Durable publishing
+ * adds one for each message (or each batch) that is not completed, and two that are rewritten in turn, once for every
+ * 16 that are accepted or removed. Several devices may share one storage: a key holds a digest of the device's
+ * identity; a value holds the identity itself, a version and a checksum. The storage need not interpret keys or
+ * values.
  *
  * Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
- * enos_client_loop_start() made, or inside your own call (a durable publish). For one store only one runs at a time:
- * other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread that is in
- * such a call. Callbacks may take as long as the flash needs: the connection is kept meanwhile. They must not call any
- * enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+ * enos_client_loop_start() made, or inside your own call (a durable publish). For one storage, only one callback runs
+ * at a time: other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread
+ * that is in such a call. A callback may take as long as the flash needs: the connection is kept alive meanwhile. It
+ * must not call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
  *
- * Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
- * points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
- * configs are one store: still one call at a time, and one release.
+ * Ownership: `key`, `buf` and `data` belong to the library, and are valid until the callback returns. `ctx` and what
+ * it points to are yours until `release`. The struct itself is copied. If several configs get the same ctx and
+ * functions, they share one storage: there is still one call at a time, and one release.
  *
- * Return values: enos_storage_result, or a negative number of your own for a failure, which comes back to you in
+ * Return values: enos_storage_result, or a negative number of your own for a failure, which you receive in
+ * enos_event.detail_code. A failure is retried with a growing delay. It never leads to an activation.
  * enos_event.detail_code. A failure is retried with a growing delay; it never leads to an activation.
  */
 typedef struct enos_storage {
@@ -1255,35 +1271,37 @@ typedef struct enos_storage {
   /**
    * Reads the value of `key`. Must not be NULL.
    *
-   * If the value fits into the `cap` bytes at `buf`, write it there, its length in bytes to `*out_len`, and return
-   * ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL: you are
-   * asked again with a buffer of that size. (A store that cannot tell leaves `*out_len` alone, and is asked again
-   * with 65536.) Never write past `cap`. If there is no such key, return ENOS_STORAGE_NOT_FOUND, and only then.
+   * If the value fits into the `cap` bytes at `buf`, write it there, write its length in bytes to `*out_len`, and
+   * return ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL:
+   * the library calls again with a buffer of that size. (If the length is unknown, leave `*out_len` unchanged: the
+   * library calls again with 65536 bytes.) Never write more than `cap` bytes. Return ENOS_STORAGE_NOT_FOUND if there
+   * is no such key, and only then.
    */
   int32_t (*load)(void *ctx, const char *key, uint8_t *buf, size_t cap, size_t *out_len);
   /**
-   * Writes the `len` bytes at `data` as the value of `key`, in place of an older one. Must not be NULL.
+   * Writes the `len` bytes at `data` as the value of `key`, and replaces an older value. Must not be NULL.
    *
-   * Return ENOS_STORAGE_OK only when the value survives a power cut from here on: the cloud sends a device secret
-   * once, and after this OK the library tells the cloud that it has it. Replace atomically: whenever the power goes,
-   * a later load gives the old value or the new one, whole, and never ENOS_STORAGE_NOT_FOUND where there was one.
-   * (On a file system: write another file, fsync, rename, fsync the directory.) On failure the old value stays.
+   * Return ENOS_STORAGE_OK only if the value survives a power cut from now on: the cloud sends a device secret once,
+   * and after this OK the library confirms to the cloud that it has the secret. Replace atomically: if the power
+   * fails at any moment, a later load returns either the old value or the new one, complete, and never
+   * ENOS_STORAGE_NOT_FOUND if there was a value. (On a file system: write another file, fsync, rename, fsync the
+   * directory.) After a failure, the old value stays.
    */
   int32_t (*store)(void *ctx, const char *key, const uint8_t *data, size_t len);
   /**
-   * Removes `key` and its value; a key that does not exist counts as removed. Must not be NULL.
+   * Removes `key` and its value. If the key does not exist, that is a success. Must not be NULL.
    */
   int32_t (*erase)(void *ctx, const char *key);
   /**
-   * May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
-   * it; no callback runs after it. A store that was released must not be given to a config again.
+   * May be NULL. Called once, when the last config or client that uses the storage is freed, on the thread that
+   * freed it. No callback runs after it. A storage that was released must not be given to a config again.
    */
   void (*release)(void *ctx);
   /**
-   * May be NULL: then store and erase are called one by one. For a store that can do several changes for the price of
-   * one (one sync, one transaction). Each change is as atomic as store is; no key comes twice, and the order does not
-   * matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
-   * the call, each may have been made or not.
+   * May be NULL: then store and erase are called one by one. For a storage that can make several changes at the cost
+   * of one (one sync, one transaction). Each change must be as atomic as store is. No key occurs twice, and the
+   * order does not matter. Return ENOS_STORAGE_OK only if all changes survive a power cut. After a failure, or a
+   * power cut during the call, each change may have been made or not.
    */
   int32_t (*batch)(void *ctx, const struct enos_storage_change *changes, size_t count);
 } enos_storage;
@@ -1292,22 +1310,24 @@ typedef struct enos_storage {
  * A ready-made storage for a Linux file system: a directory with one file for each key. Each file is written whole,
  * synced and renamed, so that a power cut at any moment leaves the old value or the new one.
  *
- * The directory is never created here: before its file system is mounted, an empty directory in its place would mean
- * that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
+ * This function never creates the directory: if its file system is not mounted yet, an empty directory would mean that
+ * this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
  *
- * It refuses a directory that does not belong to the effective user, or that gives any right to group or others; a
- * symbolic link in its place; and a parent that belongs to neither root nor the effective user, or that everybody can
- * write, unless it is sticky (like /tmp). A parent that its group can write is a warning in the log.
+ * The following is refused: a directory that does not belong to the effective user, or that gives any right to group
+ * or others; a symbolic link in its place; a parent that belongs to neither root nor the effective user, or that
+ * everybody can write to, unless it is sticky (like /tmp). If the group can write to the parent, there is a warning in
+ * the log.
  *
- * The directory is locked until the release: in all processes together, only one storage uses it at a time. Give the
- * same enos_storage to all clients that share the directory. After it was given to a config, the library releases it
- * with the last config or client that uses it. If it was given to none, release it with out->release(out->ctx).
+ * The directory is locked until the release: only one storage can use it at a time, in all processes together. Give
+ * the same enos_storage to all clients that share the directory. If it was given to a config, the library releases it
+ * when the last config or client that uses it is freed. If it was given to none, release it with
+ * out->release(out->ctx).
  *
  * Each use checks the path first. If it no longer leads to the directory that was opened (a file system was mounted
  * over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
  * with -ESTALE until the storage is released and opened again.
  *
- * @param path  of the directory, UTF-8.
+ * @param path  the path of the directory, UTF-8.
  * @param out   made with ENOS_INIT(); receives the storage, for enos_config_set_storage(). Its callbacks fail with
  *              negated errno values.
  * @retval ENOS_OK               out is ready.
@@ -1320,11 +1340,11 @@ typedef struct enos_storage {
 ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_storage *out);
 
 /**
- * enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
- * parent must exist. For provisioning, and for a run that knows that it is the first one.
+ * Like enos_storage_directory(), but creates the directory with mode 0700 if it is missing, and makes that durable.
+ * Its parent must exist. Use it for provisioning, and for a run that is known to be the first one.
  *
- * @param path  as there.
- * @param out   as there.
+ * @param path  as in enos_storage_directory().
+ * @param out   as in enos_storage_directory().
  * @retval ENOS_OK               out is ready.
  * @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
  * @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.
@@ -1334,7 +1354,7 @@ ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_s
 ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
- * Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
+ * Events: everything that a client reports. They are delivered one at a time and in order, inside the loop.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1354,8 +1374,8 @@ typedef enum enos_event_type {
    *   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
    *   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
    *   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
-   *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
-   *     and has to be deleted and registered anew in the EnOS console;
+   *   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. The product secret is wrong, or the device is
+   *     already active and has to be deleted and registered anew in the EnOS console;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
    *     detail_code is what it returned;
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
@@ -1454,8 +1474,8 @@ typedef enum enos_event_type {
 typedef struct enos_client enos_client;
 
 /**
- * One event. It belongs to the library, with all that it points to, and is valid until the callback returns: copy what
- * you keep. Fields that an event's type does not use are 0, "" or NULL.
+ * One event. The event and everything that it points to belong to the library, and are valid until the callback
+ * returns: copy what you keep. Fields that the type of the event does not use are 0, "" or NULL.
  */
 typedef struct enos_event {
   /**
@@ -1467,11 +1487,11 @@ typedef struct enos_event {
    */
   int32_t type;
   /**
-   * ENOS_OK, or what went wrong.
+   * ENOS_OK, or the error.
    */
   enos_status status;
   /**
-   * A number from outside: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
+   * A number from elsewhere: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
    */
   int32_t detail_code;
   /**
@@ -1491,11 +1511,12 @@ typedef struct enos_event {
    */
   uint32_t reserved;
   /**
-   * Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
+   * A text for a log. It is never NULL and never holds a secret; '?' stands for line breaks and other control
+   * characters.
    */
   const char *detail;
   /**
-   * Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
+   * Never NULL; a NUL follows the topic_len bytes. A topic from a hostile broker may contain a NUL.
    */
   const char *topic;
   /**
@@ -1511,7 +1532,7 @@ typedef struct enos_event {
    */
   size_t payload_len;
   /**
-   * In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.
+   * Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
    */
   const enos_activation *activation;
 } enos_event;
@@ -1537,21 +1558,21 @@ typedef void (*enos_event_cb)(void *ctx, struct enos_client *client, const struc
 const char *enos_event_name(int32_t type);
 
 /* ------------------------------------------------------------------------------------------------
- * Configuration: what a client is made from. Opaque; fill one in with the setters, make clients from it (each takes a
- * copy), free it. One thread at a time.
+ * Configuration: the settings of a client, in an opaque object. Fill it in with the setters, create clients from it
+ * (each copies it), and free it. Use it from one thread at a time.
  *
- * Required are a server, an identity, and a secret: either the device secret, or the product secret together with a
- * storage. Each setter replaces what it was given before and checks its own arguments; on an error the config keeps its
- * former value. Texts and secrets are copied.
+ * A server, an identity and a secret are required. The secret is either the device secret, or the product secret
+ * together with a storage. Each setter checks its own arguments and replaces the former value. On an error the former
+ * value stays. Texts and secrets are copied.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a client is made from: opaque. Yours until enos_config_free().
+ * The settings of a client: opaque. Yours until enos_config_free().
  */
 typedef struct enos_config enos_config;
 
 /**
- * Makes an empty config, with every default in place.
+ * Makes a config with all defaults.
  *
  * @param out  receives the config, yours to free with enos_config_free().
  * @retval ENOS_OK  done.
@@ -1602,8 +1623,8 @@ enos_status enos_config_set_identity(struct enos_config *config, const char *pro
 enos_status enos_config_set_client_id(struct enos_config *config, const char *client_id);
 
 /**
- * Sets the device secret, for a device that was given one in the factory. It comes before a stored one until one of
- * them has worked. Default: none; the one in the storage is used, or activation brings one.
+ * Sets the device secret, for a device that got one in the factory. It is tried before a stored one until one of them
+ * has worked. Default: none; the client uses the one in the storage, or gets one by activation.
  *
  * @param config  the config.
  * @param secret  1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
@@ -1614,7 +1635,7 @@ enos_status enos_config_set_client_id(struct enos_config *config, const char *cl
 enos_status enos_config_set_device_secret(struct enos_config *config, const char *secret, size_t len);
 
 /**
- * Sets the product secret: a device that has no secret of its own is activated with it, once. Needs a storage.
+ * Sets the product secret. A device that has no secret of its own is activated with it, once. This needs a storage.
  * Default: none.
  *
  * @param config  the config.
@@ -1702,7 +1723,7 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
  * @param max_ms  min_ms to 3600000. Default: 120000. 0,0: no attempt by itself; call enos_client_connect(). (The steps
- *                of an activation are not such attempts and go on.)
+ *                of an activation are not such attempts and continue.)
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
@@ -1725,8 +1746,8 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
  *
  * @param config      the config.
- * @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
- *                    window_ms is ignored.
+ * @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
+ *                    is ignored, and ENOS_ERR_CONFLICT is never reported.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.
@@ -1789,7 +1810,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
  * larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
- * ENOS_ERR_NETWORK. An expected activation is accepted all the same, with up to 64 KiB.
+ * ENOS_ERR_NETWORK. An expected activation is accepted nevertheless, with up to 64 KiB.
  *
  * @param config  the config.
  * @param bytes   1024 to 268435455. Default: 1048576.
@@ -1810,31 +1831,31 @@ enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes
 enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
 
 /* ------------------------------------------------------------------------------------------------
- * TLS: more setters of a config, for servers at ssl://. They are not needed if one of the system's authorities has
- * issued the broker's certificate; EnOS has an authority of its own.
+ * TLS: setters of a config for servers at ssl://. They are not needed if one of the system's authorities has issued
+ * the broker's certificate. EnOS has an authority of its own.
  *
  * These rules always hold: TLS 1.2 or 1.3 with modern ciphers. The broker's certificate has to come from a trusted
  * authority, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses if the server
  * is given by its address. Its common name is ignored. A certificate of the device does not replace its secret: the
  * signed password is sent over TLS as well.
  *
- * Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
- * again before each CONNECT: a renewed certificate counts from the next one on, without a restart. If a new file is
- * broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the files
- * are whole. Write each new file beside the old one and rename() it over that, the key before the certificate. An
- * expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
+ * enos_client_create() reads the files, and fails with ENOS_ERR_TLS and a text if one of them cannot be used. They are
+ * read again before each CONNECT: a renewed certificate is used from the next CONNECT on, without a restart. If a new
+ * file is broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the
+ * files are whole. Write each new file beside the old one and rename() it over that, the key before the certificate.
+ * An expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
  * because it is more likely that the clock is wrong. For a server at tcp:// these settings are ignored.
  *
- * PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
- * may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
+ * PEM text may have Windows line ends, a byte order mark, and other text around its blocks. The device's intermediate
+ * certificates may be in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
  *
  * Revocation lists (X509 CRL) in the CA file are used, each for the certificates of the authority that has issued it.
  * Certificates of an authority without a list are not checked for revocation. If a list has expired, the certificates
  * of its authority are refused, like revoked ones, until the file has a new list, or none. So use lists only if they
  * are renewed in time, in a way that does not need this connection.
  *
- * The system's authorities are loaded once for the process, and again when their file or directory has changed, and
- * after an hour.
+ * The system's authorities are loaded once for the process. They are loaded again when their file or directory has
+ * changed, and after an hour.
  *
  * A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
  * as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -1865,10 +1886,10 @@ enos_status enos_config_set_tls(enos_config *config, const char *ca, const char 
  * @param config    the config.
  * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
  * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
- * @param cert      likewise; NULL for none.
- * @param cert_len  likewise.
- * @param key       likewise; NULL for none. Copied; wipe yours.
- * @param key_len   likewise.
+ * @param cert      as for ca; NULL for none.
+ * @param cert_len  as for ca_len.
+ * @param key       as for ca; NULL for none. Copied; wipe yours.
+ * @param key_len   as for ca_len.
  * @retval ENOS_OK               done; the text is not judged yet.
  * @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, or a length out of range.
  * @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
@@ -1882,7 +1903,7 @@ enos_status enos_config_set_tls_pem(enos_config *config,
                                     size_t key_len);
 
 /**
- * Sets the password of an encrypted private key. Nobody is ever asked for it on the terminal.
+ * Sets the password of an encrypted private key. The library never asks for it on the terminal.
  *
  * @param config    the config.
  * @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.
@@ -1920,11 +1941,11 @@ enos_status enos_config_set_tls_server_name(enos_config *config, const char *ser
 enos_status enos_config_set_tls_insecure_skip_name_check(enos_config *config, int32_t skip);
 
 /* ------------------------------------------------------------------------------------------------
- * Client: one device's connection. Every function may be called from any thread, several at once on one client, except
- * that enos_client_destroy() must not overlap another call on it.
+ * Client: the connection of one device. Every function may be called from any thread, several at once on one client,
+ * except that enos_client_destroy() must not overlap another call on it.
  *
- * A thread has to run the loop: without it nothing happens, and no event comes. There are three ways, and a client
- * uses one of them:
+ * A thread has to run the loop; without it nothing happens, and no event is delivered. There are three ways, and a
+ * client uses one of them:
  *
  *     your thread          while (running) enos_client_loop(client, 1000);
  *     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
@@ -1974,7 +1995,7 @@ typedef enum enos_state {
 } enos_state;
 
 /**
- * What a client has counted since it was made. Later versions of this struct are longer.
+ * The counters of a client since it was created. Later versions of this struct are longer.
  */
 typedef struct enos_stats {
   /**
@@ -1982,23 +2003,23 @@ typedef struct enos_stats {
    */
   size_t struct_size;
   /**
-   * Bytes that the system has taken to send, TLS and MQTT included.
+   * Bytes that the system has accepted for sending, TLS and MQTT included.
    */
   uint64_t bytes_sent;
   /**
-   * Bytes that have come, TLS and MQTT included.
+   * Bytes that were received, TLS and MQTT included.
    */
   uint64_t bytes_received;
   /**
-   * Messages that were sent: each PUBLISH, one that is sent again included.
+   * Messages that were sent. Each PUBLISH counts, also one that is sent again.
    */
   uint64_t messages_sent;
   /**
-   * Messages that came in, without those that were dropped.
+   * Messages that were received, without those that were dropped.
    */
   uint64_t messages_received;
   /**
-   * Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+   * Messages that were received and dropped (ENOS_EVENT_OVERFLOW).
    */
   uint64_t messages_dropped;
   /**
@@ -2010,7 +2031,7 @@ typedef struct enos_stats {
    */
   uint64_t connects;
   /**
-   * Connections that ended after an accepted login without being told to.
+   * Connections that ended unexpectedly after an accepted login.
    */
   uint64_t losses;
   /**
@@ -2018,14 +2039,14 @@ typedef struct enos_stats {
    */
   int32_t last_connack;
   /**
-   * How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
-   * with the time that request and answer waited in queues; 0 if none was measured yet.
+   * How long the broker took to answer one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+   * including the time that request and answer waited in queues; 0 if none was measured yet.
    */
   uint32_t round_trip_ms;
 } enos_stats;
 
 /**
- * Returns what the client has counted. It never waits, and is legal in every event callback.
+ * Returns the client's counters. It never waits, and is legal in every event callback.
  *
  * @param client  the client.
  * @param out     made with ENOS_INIT(); receives the numbers.
@@ -2056,19 +2077,19 @@ ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_cli
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or under way already.
- * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, and thousands of calls and events wait for it. Run it.
+ * @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, and thousands of calls and events wait for it. Run it.
  */
 enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
  * with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
- * on its way. It keeps a secret that is not stored yet, and goes on storing it. STOPPED comes when all of this is
+ * on its way. It keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is
  * done, exactly once for each call, also if there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
- * @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, as for enos_client_connect().
+ * @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, as for enos_client_connect().
  */
 enos_status enos_client_disconnect(enos_client *client);
 
@@ -2080,7 +2101,7 @@ enos_status enos_client_disconnect(enos_client *client);
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
  * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
- *                                  thread goes on. Loop until it is stored, or, when storing fails, save it
+ *                                  thread continues. Loop until it is stored, or, when storing fails, save it
  *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
@@ -2089,17 +2110,17 @@ ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
 /**
  * Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. The
  * client stops trying to store it, and logs in as the device. Give the secret to the next process with
- * enos_config_set_device_secret(), or return it from your storage's load. If several secrets have come (one of them
+ * enos_config_set_device_secret(), or return it from your storage's load. If several secrets have arrived (one of them
  * may be forged), each has its event: save all of them, and call this once for each.
  *
  * @param client  the client.
  * @retval ENOS_OK         done.
- * @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
+ * @retval ENOS_ERR_STATE  no PERSIST_FAILED event has reported a secret that is still unsaved.
  */
 ENOS_MUST_USE enos_status enos_client_activation_saved(enos_client *client);
 
 /**
- * Returns the client's present state. Events tell more, and miss nothing. Legal in every callback.
+ * Returns the client's present state. Events tell more, and report every change. Legal in every callback.
  *
  * @param client  the client.
  * @return  one of enum enos_state; negative (an enos_status) on failure.
@@ -2146,7 +2167,7 @@ enos_status enos_client_loop(enos_client *client, uint32_t timeout_ms);
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
  *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
  *                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
- *                               returned at once. The client goes on by itself; enos_last_error() says what to do.
+ *                               returned at once. The client continues by itself; enos_last_error() says what to do.
  * @retval ENOS_ERR_IN_CALLBACK  called from a callback.
  */
 enos_status enos_client_wait(enos_client *client, int32_t state, uint32_t timeout_ms);
@@ -2208,7 +2229,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
  * own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
- * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to go on.
+ * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
  *
  * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
  * the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
@@ -2225,7 +2246,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * How a message is sent: bits of a uint32_t.
+ * How a message is sent: the bits of a uint32_t.
  */
 typedef enum enos_publish_flags {
   /**
@@ -2272,7 +2293,7 @@ typedef enum enos_publish_flags {
  * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
- *                               ENOS_EVENT_ROOM tells when to go on.
+ *                               ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
@@ -2310,7 +2331,8 @@ enos_status enos_client_publish(enos_client *client,
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: SUBSCRIBED will come.
  * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
- *                               have no outcome yet (ENOS_EVENT_ROOM tells when to go on), or nobody runs the loop.
+ *                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
+ *                               loop.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
  */
@@ -2319,15 +2341,15 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 /**
  * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
  * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
- * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
- * link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+ * link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to send until
+ * the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
  * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
- *                               to go on), or nobody runs the loop.
+ *                               to continue), or no thread runs the loop.
  * @retval ENOS_ERR_INVALID_ARG  no such filter.
  */
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
@@ -2379,7 +2401,7 @@ enos_status enos_client_post_measurepoints(enos_client *client,
  * @param out_token      receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come.
  * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
+ * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
  * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
  */
@@ -2407,16 +2429,16 @@ enos_status enos_client_reply(enos_client *client,
  * the process may have ended between the event and the removal.
  *
  *     ENOS_OK                  completed
- *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+ *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
  *                              which are tried again. Or it failed three times in a row, and then three times right
  *                              after another message that had passed on the same link, and between these also as the
  *                              first. A failure is a lost link or no answer (detail_code 0), or one of the codes that
  *                              are tried again (detail_code is the code, and it takes ten of them in a row). Without
- *                              another message that passes, nobody is blamed, and it is tried again
+ *                              another message that passes, no message is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
- *     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
- *                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+ *     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
+ *                              Always DELIVERED, and for a batch one event with its first token, for all of them
  *
  * Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
  * enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -2424,7 +2446,7 @@ enos_status enos_client_reply(enos_client *client,
  * (DEAD_LETTER_DROPPED).
  *
  * Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
- * completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+ * completed, and one more store for every 16 that are accepted or removed.
  * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
  * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
  * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
@@ -2432,7 +2454,7 @@ enos_status enos_client_reply(enos_client *client,
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What an enos_message is.
+ * The kind of an enos_message.
  */
 typedef enum enos_message_kind {
   /**
@@ -2474,11 +2496,11 @@ typedef enum enos_outbox_which {
 } enos_outbox_which;
 
 /**
- * A message of a batch. Yours; copied.
+ * A message of a batch. It is yours, and copied.
  */
 typedef struct enos_message {
   /**
-   * sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+   * sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
    */
   size_t struct_size;
   /**
@@ -2490,7 +2512,7 @@ typedef struct enos_message {
    */
   uint32_t flags;
   /**
-   * ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
+   * The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
    */
   const char *topic;
   /**
@@ -2534,8 +2556,8 @@ typedef struct enos_outbox_info {
 } enos_outbox_info;
 
 /**
- * A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
- * until the callback returns.
+ * A message in the outbox, as enos_client_outbox_each() shows it. The message and everything that it points to belong
+ * to the library, and are valid until the callback returns.
  */
 typedef struct enos_outbox_message {
   /**
@@ -2543,11 +2565,11 @@ typedef struct enos_outbox_message {
    */
   size_t struct_size;
   /**
-   * Which one it is.
+   * The token of the message.
    */
   uint64_t token;
   /**
-   * Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
+   * For a dead letter, EnOS's code, or 0 for any other reason. 0 for a waiting message.
    */
   int32_t code;
   /**
@@ -2576,7 +2598,7 @@ typedef struct enos_outbox_message {
  *
  * @param ctx      what enos_client_outbox_each() was given.
  * @param message  the message; valid until the callback returns.
- * @return         0: go on with the next one; any other value: stop.
+ * @return         0: continue with the next one; any other value: stop.
  */
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
@@ -2587,14 +2609,14 @@ typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *m
  *
  * @param client      the client.
  * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+ * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
  * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
  * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
  *                    is none of them. May be NULL.
  * @retval ENOS_OK               all are in your storage; each will have its event.
  * @retval ENOS_ERR_STATE        there is no storage.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+ * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
  * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
  * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
  * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
@@ -2665,6 +2687,9 @@ enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info
  * Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
  * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
  * removed meanwhile may be listed or not.
+ *
+ * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
+ * the token that they share, and enos_client_outbox_drop() removes all of them.
  *
  * @param client  the client.
  * @param which   one of enum enos_outbox_which.

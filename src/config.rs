@@ -1,4 +1,4 @@
-//! What a client is made from: each setter checks its own values, [`Config::check`] what they are together.
+//! The settings of a client. Each setter checks its own values, and [`Config::check`] checks them together.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -15,8 +15,8 @@ mod tls;
 
 pub use server::Server;
 
-/// Heartbeats as EnOS documents them are 60 to 300 s; a shorter one keeps a NAT's entry alive that forgets sooner, and
-/// 1200 is the most that Envision's C SDK allows.
+/// EnOS documents heartbeats of 60 to 300 s. A shorter one keeps the entry in a NAT with a short timeout alive, and
+/// 1200 is the maximum in Envision's C SDK.
 const KEEP_ALIVE_S: RangeInclusive<u32> = 10..=1200;
 const TIMEOUT_MS: RangeInclusive<u32> = 100..=600_000;
 const RECONNECT_MS: RangeInclusive<u32> = 100..=3_600_000;
@@ -27,15 +27,16 @@ const INFLIGHT: RangeInclusive<u32> = 1..=10_000;
 const SUBSCRIBE_BATCH: RangeInclusive<u32> = 1..=256;
 const INBOUND_MESSAGES: RangeInclusive<u32> = 1..=1_000_000;
 const INBOUND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
-/// The protocol's own limit is 256 MiB - 1.
+/// The limit of MQTT is 256 MiB - 1.
 const MAX_MESSAGE: RangeInclusive<usize> = 1024..=(1 << 28) - 1;
 const OUTBOX_MESSAGES: RangeInclusive<u32> = 1..=1_000_000_000;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 const OUTBOX_RATE: RangeInclusive<u32> = 1000..=1_000_000_000;
-/// A Linux interface name is an array of 16 with its NUL (IFNAMSIZ).
+/// A Linux interface name takes 16 bytes with its NUL (IFNAMSIZ).
 const INTERFACE_BYTES: RangeInclusive<usize> = 1..=15;
 
-/// At most `connects` CONNECTs in `window_ms`, at least `spacing_ms` apart. `connects` 0: as many as there are.
+/// At most `connects` CONNECTs in `window_ms`, at least `spacing_ms` apart. If `connects` is 0, their number is not
+/// limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub connects: u32,
@@ -43,31 +44,31 @@ pub struct Budget {
     pub spacing_ms: u32,
 }
 
-/// How much is kept of durable messages, and how fast what is kept goes out.
+/// How many durable messages are stored, and how fast they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outbox {
     pub limits: QueueLimits,
-    /// 0: as fast as it can.
+    /// 0: no limit.
     pub bytes_per_s: u32,
 }
 
-/// All that a client has to be told. Its clones share the storage; each wipes its own secrets when it is dropped.
+/// The settings of a client. Clones share the storage. Each clone wipes its own secrets when it is dropped.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) server: Option<Server>,
-    /// Client id included.
+    /// With the client id.
     pub(crate) identity: Option<Identity>,
-    /// What [`Config::set_client_id`] was given; `identity` holds it, too, once there is one.
+    /// The argument of [`Config::set_client_id`]. It is kept because [`Config::set_identity`] may be called later.
     client_id: Option<String>,
     pub(crate) device_secret: Option<Secret>,
     pub(crate) product_secret: Option<Secret>,
-    /// `None` is AUTO.
+    /// `None` means AUTO.
     pub(crate) sign_method: Option<SignMethod>,
     pub(crate) storage: Option<Arc<HostStorage>>,
     pub(crate) keep_alive_s: u32,
     pub(crate) connect_timeout_ms: u32,
     pub(crate) activation_timeout_ms: u32,
-    /// 0 with `reconnect_max_ms` 0: no retry after an unplanned loss.
+    /// If both are 0, an unplanned loss is not followed by a retry.
     pub(crate) reconnect_min_ms: u32,
     pub(crate) reconnect_max_ms: u32,
     pub(crate) reactivation: bool,
@@ -99,7 +100,7 @@ impl Default for Config {
             reconnect_min_ms: 1000,
             reconnect_max_ms: 120_000,
             reactivation: true,
-            // EnOS bars a device for 5 minutes at the 4th CONNECT in 2 minutes, and allows one a second.
+            // EnOS blocks a device for 5 minutes at the 4th CONNECT in 2 minutes, and allows one per second.
             budget: Budget { connects: 3, window_ms: 125_000, spacing_ms: 1100 },
             reply_timeout_ms: 30_000,
             inflight: 100,
@@ -108,7 +109,7 @@ impl Default for Config {
             inbound_bytes: 4 << 20,
             max_message: 1 << 20,
             bind_interface: None,
-            // EnOS takes 1 MB a second of a device.
+            // EnOS accepts 1 MB per second from a device.
             outbox: Outbox {
                 limits: QueueLimits { messages: 100_000, bytes: 64 << 20, drop_oldest: false },
                 bytes_per_s: 1_000_000,
@@ -129,7 +130,7 @@ impl Config {
         Ok(())
     }
 
-    /// In either order with [`Config::set_identity`].
+    /// Can be called before or after [`Config::set_identity`].
     pub fn set_client_id(&mut self, client_id: &str) -> Result<()> {
         let (product_key, device_key) =
             self.identity.as_ref().map_or(("-", "-"), |known| (known.product_key(), known.device_key()));
@@ -226,7 +227,7 @@ impl Config {
 
     pub fn set_bind_interface(&mut self, name: &str) -> Result<()> {
         in_range("the length of bind_interface", name.len(), INTERFACE_BYTES, "bytes")?;
-        // What the kernel refuses in a name (dev_valid_name).
+        // The kernel refuses these names (dev_valid_name).
         if name == "."
             || name == ".."
             || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
@@ -252,7 +253,7 @@ impl Config {
         Ok(())
     }
 
-    /// Whether a client can be made from it: each error says which setter is missing.
+    /// Checks that a client can be made from this config. The error says which setter is missing.
     pub fn check(&self) -> Result<()> {
         let missing = |words: &str| Error::new(Status::ENOS_ERR_INVALID_ARG, words);
         if self.server.is_none() {
@@ -265,8 +266,8 @@ impl Config {
             (Some(_), _, _) | (None, Some(_), Some(_)) => {}
             (None, Some(_), None) => {
                 return Err(missing(
-                    "the config has a product secret but no storage: the device secret that it brings comes once, and \
-                     has to be kept: enos_config_set_storage()",
+                    "the config has a product secret but no storage: the cloud sends the device secret only once, so \
+                     it must be stored: enos_config_set_storage()",
                 ))
             }
             (None, None, _) => {

@@ -1,4 +1,4 @@
-//! The log: records of any thread wait here, in a bounded queue, until a loop delivers them to the host's sink.
+//! The log. Records from any thread wait in a bounded queue until a loop delivers them to the host's sink.
 //!
 //! It is off by default. A record that no sink wants costs one atomic load. A record must not contain anything that may be
 //! a secret.
@@ -99,8 +99,9 @@ pub fn set(sink: Option<Sink>, max_level: Level) {
     drop(before);
 }
 
-/// Passes the waiting records to the sink: one queue's length at most, because other threads may go on logging, and the
-/// loop has other work. Returns true if something is left. A client's loop calls this with no lock of the library held.
+/// Passes the waiting records to the sink: one queue's length at most, because other threads may continue to log, and
+/// the loop has other work. Returns true if something is left. A client's loop calls this with no lock of the library
+/// held.
 pub fn deliver() -> bool {
     if MAX_LEVEL.load(Ordering::Relaxed) == 0 || in_log_callback() {
         return false;

@@ -1,4 +1,4 @@
-//! A panic of ours becomes a status: caught here, told to the log, never printed to stderr.
+//! A panic of the library becomes a status. It is caught here and logged, and never printed to stderr.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,15 +9,16 @@ use crate::error::{Error, Result, Status};
 use crate::log;
 
 thread_local! {
-    /// How many `catch` are open on this thread. Panics of a Rust host's own threads stay with the host's hook.
+    /// How many calls of `catch` are active on this thread. Panics on the own threads of a Rust host are left to the
+    /// host's hook.
     static OPEN: Cell<u32> = const { Cell::new(0) };
-    /// Where the panic under way began; the hook sees it, `catch` tells it once the unwinding has let go of all locks.
+    /// Where the present panic began. The hook records it. `catch` logs it after the unwinding has released all locks.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// Runs `body`; a panic in it becomes `ENOS_ERR_PANIC`, with the place in the source in its words and in the log.
+/// Runs `body`. A panic in it becomes `ENOS_ERR_PANIC`; the message and the log have the place in the source.
 ///
-/// For the boundary and for the body of each thread that the library makes.
+/// This is for the ABI's functions and for the body of each thread that the library starts.
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
     open();
     let outcome = catch_unwind(AssertUnwindSafe(body));
@@ -25,7 +26,7 @@ pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T> {
     outcome.map_err(|payload| caught(&*payload))
 }
 
-// Apart and never inlined: `catch` is in every function of the ABI.
+// A separate function that is never inlined, because `catch` is in every function of the ABI.
 
 #[inline(never)]
 fn open() {
@@ -42,7 +43,7 @@ fn caught(payload: &(dyn Any + Send)) -> Error {
     Error::new(Status::ENOS_ERR_PANIC, message)
 }
 
-/// A panic's own words when they are a literal. Formatted ones are withheld: they may quote a secret.
+/// The panic's message if it is a literal. A formatted message is withheld, because it may contain a secret.
 fn words(payload: &(dyn Any + Send)) -> String {
     match payload.downcast_ref::<&'static str>() {
         Some(literal) => format!(" ({literal})"),
@@ -56,7 +57,7 @@ fn install_hook() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if OPEN.get() > 0 {
-                // A thread that ends has no place to keep it in; a second panic here would abort the process.
+                // A thread that is ending cannot store it, and a second panic here would abort the process.
                 let _ = PLACE.try_with(|kept| kept.set(Some(place(info))));
             } else {
                 before(info);

@@ -1,8 +1,8 @@
-//! Words for a log or a terminal, into which others may have put what they like: a topic, EnOS's message, a name in a
+//! Texts for a log or a terminal that may contain text from elsewhere: a topic, EnOS's message, a name in a
 //! certificate, a path.
 
-/// Whether a character is shown where it stands. A control character or a line separator ends a line, which forges
-/// another one behind it, or drives a terminal; a bidirectional control changes the order in which the rest is read.
+/// Whether a character is safe to show. A control character or a line separator can forge a line or control a terminal.
+/// A bidirectional control changes the order in which the rest is read.
 pub fn is_plain(c: char) -> bool {
     // U+0085, the next line, is a control character.
     let separates = matches!(c, '\u{2028}' | '\u{2029}');
@@ -10,7 +10,7 @@ pub fn is_plain(c: char) -> bool {
     !(c.is_control() || separates || turns)
 }
 
-/// The character, or '?' in the place of one that is not plain.
+/// The character, or '?' instead of one that is not plain.
 pub fn plain(c: char) -> char {
     if is_plain(c) {
         c

@@ -42,7 +42,7 @@ int enos_world_create(struct enos_world** place)
 }
 
 
-/* The lists are empty now, except for content that is freed elsewhere. */
+/* The lists are empty by now, except for content that is freed elsewhere. */
 void enos_world_destroy(struct enos_world* world)
 {
 	ListFreeNoContent(world->handles);
@@ -90,7 +90,7 @@ void enos_wipe_free(void* block)
 }
 
 
-/* What the rest of Paho calls. The link has a copy of what is not sent yet, so that a write is always complete. */
+/* The functions that the rest of Paho calls. A write is always complete, because the link copies what it cannot send yet. */
 
 int WebSocket_putdatas(networkHandles* net, char** header, size_t* header_length, PacketBuffers* rest)
 {

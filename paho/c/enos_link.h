@@ -2,8 +2,8 @@
  * The link under Paho, which is written in Rust (link/): the functions that Paho calls, and the data that Paho kept once for
  * the process and now keeps once for each client.
  *
- * Every call of Paho is between enos_paho_enter() and enos_paho_leave(): with the client's own lock held, and with its
- * lists in place of the process's. So clients do not wait for one another, and code that walks over all clients finds only
+ * Every call of Paho is made between enos_paho_enter() and enos_paho_leave(), with the client's own lock held and the client's
+ * lists in place of the process's. So clients do not wait for each other, and code that walks over all clients finds only
  * this one.
  */
 #if !defined(ENOS_LINK_H)
@@ -29,7 +29,7 @@ typedef struct
 	void (*close)(void* link);
 } enos_link_table;
 
-/* What Paho otherwise keeps for the process. */
+/* The data that Paho otherwise keeps once for the process. */
 struct enos_world
 {
 	pthread_mutex_t lock;
@@ -44,7 +44,7 @@ struct enos_world
 	struct enos_world* before; /* the client in whose call this thread already was, which is rare */
 };
 
-/* The client in whose call this thread is. */
+/* The client whose call runs on this thread. */
 extern __thread struct enos_world* enos_world;
 
 int enos_world_create(struct enos_world** world);

@@ -8,7 +8,7 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// For the calls that wait, or that would pull the ground from under the callback.
+/// For calls that wait, or that would destroy what the callback uses.
 pub fn refuse_in_callback(function: &str) -> Result<()> {
     if IN_CALLBACK.get() {
         return Err(Error::new(
@@ -19,7 +19,7 @@ pub fn refuse_in_callback(function: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs `call` as an event callback. The mark goes away also when it unwinds.
+/// Runs `call` as an event callback. The mark is also removed if it unwinds.
 pub fn run(call: impl FnOnce()) {
     struct Mark(bool);
     impl Drop for Mark {

@@ -1,8 +1,8 @@
-//! Durable messages: in the host's storage before the call returns.
+//! Durable messages, which are in the host's storage when the call returns.
 //!
-//! The queue's lock is held across the host's storage callbacks, as the storage's own is; nothing else is locked then,
-//! and no call that could do without the storage ever waits for it: how the queue stands is noted after each use of it.
-//! The queue's lock is taken before the session's.
+//! The queue's lock, like the storage's own lock, is held during the host's storage callbacks. No other lock is held
+//! then. Calls that do not need the storage do not wait for it, because the state of the queue is copied after each
+//! use. The queue's lock is taken before the session's lock.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -16,13 +16,13 @@ use crate::session::{Input, Place, Session};
 use crate::storage::queue::{Counts, DeadLetter, Queue};
 
 impl Client {
-    /// Takes the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
-    /// storage. `accepted` gets the token of each, in order, before any event of them can run.
+    /// Accepts the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
+    /// storage. `accepted` gets the token of each, in order, before any event of them can be delivered.
     pub fn publish_durable(&self, messages: Vec<Request>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         if messages.is_empty() || messages.len() > MAX_TOGETHER {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
         }
-        // What has to go for it leaves events, which wait for the loop.
+        // Messages that are removed to make room cause events, which wait for the loop.
         check_backlog(&*self.session()?)?;
         let mut queue = self.queue()?;
         let opened = queue.open()?;
@@ -47,7 +47,7 @@ impl Client {
         Ok(result?)
     }
 
-    /// How the outbox stands. Only the first use of it has to wait for the storage.
+    /// The state of the outbox. Only the first use of it waits for the storage.
     pub fn outbox(&self) -> Result<Counts> {
         drop(self.session()?);
         let noted = *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,8 @@ impl Client {
         }
     }
 
-    /// Shows what waits, in order, until `look` returns false. `None`: this version cannot read it.
+    /// Shows the waiting messages in order until `look` returns false. `None` stands for a message that this version
+    /// cannot read.
     pub fn each_waiting(&self, look: &mut dyn FnMut(u64, Option<&Request>) -> bool) -> Result<()> {
         let mut page = 0;
         loop {
@@ -84,12 +85,12 @@ impl Client {
         }
     }
 
-    /// Shows the dead letters, oldest first, until `look` returns false.
+    /// Shows the dead letters, the oldest first, until `look` returns false.
     pub fn each_dead_letter(&self, look: &mut dyn FnMut(&DeadLetter) -> bool) -> Result<()> {
         let mut numbers = self.opened_queue()?.dead_letters();
         while let Some(number) = numbers.next() {
             let queue = self.queue()?;
-            // Some may have gone meanwhile, and need not be looked for.
+            // Dead letters may have been removed meanwhile. Those are skipped.
             numbers.start = numbers.start.max(queue.dead_letters().start.min(numbers.end));
             let letter = queue.dead_letter(number)?;
             drop(queue);
@@ -100,7 +101,7 @@ impl Client {
         Ok(())
     }
 
-    /// Removes a message from what waits, or from the dead letters. It has no event any more.
+    /// Removes a waiting message or a dead letter. A waiting message then has no event.
     pub fn drop_durable(&self, token: u64) -> Result<()> {
         let mut queue = self.opened_queue()?;
         let place = self.session()?.place(token);
@@ -123,7 +124,7 @@ impl Client {
         }
     }
 
-    /// With a storage: the queue, and the session knows where it stands.
+    /// Returns the queue if there is a storage. If this opens the queue, the session learns its state.
     fn opened_queue(&self) -> Result<MutexGuard<'_, Queue>> {
         let mut queue = self.queue()?;
         let opened = queue.open()?;
@@ -132,7 +133,7 @@ impl Client {
         Ok(queue)
     }
 
-    /// How it stands, for those that must not wait for it; and what had to go, for the host.
+    /// Copies the state of the queue for those who must not wait for it, and tells the host what was removed.
     fn note(&self, queue: &mut Queue) {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = queue.counts();
         let dropped = queue.take_dropped_dead();
@@ -141,7 +142,7 @@ impl Client {
         }
     }
 
-    /// So that [`Session::is_flushed`] knows.
+    /// Opens the queue, so that [`Session::is_flushed`] knows its state.
     pub(super) fn look_at_outbox(&self) -> Result<()> {
         match self.queue {
             Some(_) if !self.session()?.outbox_is_open() => self.opened_queue().map(drop),
@@ -176,7 +177,7 @@ impl Client {
     pub(super) fn store_dead_letter(&self, token: u64, code: i32, message: &Message) -> Input {
         let keep = |queue: &mut Queue| match self.session()?.place(token) {
             Place::Leaving => queue.store_dead_letter(token, code, message),
-            // While another thread had the queue, the host has dropped it, or new messages needed its room.
+            // While another thread used the queue, the host has dropped the message, or it was removed to make room.
             Place::Waiting | Place::Through => Ok(()),
         };
         Input::DeadLetterStored { token, result: self.with_queue(keep) }

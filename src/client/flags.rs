@@ -1,4 +1,4 @@
-//! What the flags of a publish make of it.
+//! The flags of a publish.
 
 use super::{copy, now};
 use crate::error::{Error, Result};
@@ -7,18 +7,18 @@ use crate::protocol::{Operation, Request};
 use crate::session::Now;
 use crate::transport::clock;
 
-/// In the host's storage before the call returns.
+/// The message is in the host's storage before the call returns.
 pub const PUBLISH_DURABLE: u32 = 1;
-/// Through only at EnOS's reply.
+/// The message is completed only by EnOS's reply.
 pub const PUBLISH_UNTIL_REPLY: u32 = 2;
-/// Late data goes as such.
+/// Late data is sent to the resume topic.
 pub const PUBLISH_RESUME: u32 = 4;
-/// A post may lack a time.
+/// A post may have no time.
 pub const PUBLISH_WITHOUT_TIME: u32 = 8;
-/// A post that lacks a time gets one.
+/// A post without a time gets one.
 pub const PUBLISH_STAMP: u32 = 16;
 
-/// `None`: it is no durable message.
+/// Returns `None` if the message is not durable.
 pub fn check_flags(flags: u32) -> Result<Option<DurableFlags>> {
     let known = PUBLISH_DURABLE | PUBLISH_UNTIL_REPLY | PUBLISH_RESUME | PUBLISH_WITHOUT_TIME | PUBLISH_STAMP;
     let unknown = flags & !known;
@@ -42,7 +42,7 @@ pub struct DurableFlags(u32);
 impl DurableFlags {
     /// The request, which can be stored and sent.
     pub fn request(self, operation: Operation, name: &str, params: &[u8]) -> Result<Request> {
-        // Checked before it is copied: then it is no longer than a topic can be.
+        // Checked before the copy, so that the copy is not longer than a topic can be.
         operation.check_name(name)?;
         let Now { ms, wall_ms } = now();
         let time = match self.0 & (PUBLISH_WITHOUT_TIME | PUBLISH_STAMP) {
@@ -68,7 +68,7 @@ impl DurableFlags {
     }
 }
 
-/// A number for this boot; 0 when nobody knows which one it is.
+/// A number for this boot; 0 if the boot is not known.
 pub(super) fn boot() -> u64 {
     clock::boot_id().map_or(0, |id| {
         id.as_bytes().chunks(8).fold(1, |sum: u64, part| {

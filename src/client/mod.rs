@@ -1,9 +1,9 @@
-//! A client: ties session, transport, storage and the host's callbacks together, and performs what the session
-//! decides.
+//! A client connects the session, the transport, the storage and the host's callbacks, and performs the session's
+//! actions.
 //!
-//! Calls of the host go to the session at once, under a short lock, and leave actions there. Actions are performed
-//! by one thread at a time, the one that runs the loop ([`Runner`]), and with no lock held that a call of the host
-//! could want: so a callback may call back, and storage that is slow holds up nobody else.
+//! Calls of the host go to the session at once, under a short lock, and leave actions there. One thread at a time
+//! performs the actions: the one that runs the loop ([`Runner`]). It then holds no lock that a call of the host needs.
+//! So a callback may call the library, and slow storage delays no other call.
 
 mod callback;
 mod durable;
@@ -35,26 +35,26 @@ use runner::Runner;
 use stats::Counters;
 pub use stats::Stats;
 
-/// Where events go. Called inside the loop with no lock of the library held.
+/// Receives the events. It is called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
 
-/// So many actions may wait for the loop before connect and disconnect are refused; more than publishes can leave.
+/// How many actions may wait for the loop before connect and disconnect are refused. Publishes cannot cause so many.
 const MAX_BACKLOG: usize = 20_000;
 
 pub struct Client {
     session: Mutex<Session>,
-    /// The session may have changed: for those who wait while another thread runs the loop.
+    /// Signalled when the session may have changed, for threads that wait while another thread runs the loop.
     changed: Condvar,
-    /// How many there are: to tell nobody is a system call.
+    /// How many threads wait. A signal is a system call, so it is left out if there are none.
     waiters: AtomicUsize,
     inbox: Arc<Inbox>,
     waker: Arc<Waker>,
     counters: Counters,
     /// `None` without a storage.
     queue: Option<Box<Mutex<Queue>>>,
-    /// How the queue stood when it was used last. `None`: it is not open.
+    /// The state of the queue after its last use. `None` if it is not open.
     counts: Mutex<Option<Counts>>,
-    /// Held by the thread that runs the loop, and only ever tried for.
+    /// Held by the thread that runs the loop. Other threads only try to take it.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
     thread: Mutex<LoopThread>,
@@ -64,7 +64,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the configuration and makes the client: no network, no storage, no callback yet.
+    /// Checks the configuration and creates the client. This uses no network and no storage, and makes no callback.
     ///
     /// `ENOS_ERR_INVALID_ARG` with words for what is missing.
     pub fn create(config: &Config, sink: Option<EventSink>) -> Result<Arc<Client>> {
@@ -103,8 +103,8 @@ impl Client {
         }))
     }
 
-    /// Begins to go online; the outcome is an event. What is under way goes on; a wait is cut short as far as the
-    /// connect budget permits.
+    /// Begins to go online; the outcome is an event. If this is in progress, it continues. A wait is cut short as far
+    /// as the connect budget permits.
     pub fn connect(&self) -> Result<()> {
         self.tell(|session, now| {
             check_backlog(session)?;
@@ -113,7 +113,7 @@ impl Client {
         })
     }
 
-    /// Begins to go offline; DISCONNECTED with ENOS_OK tells that it is through.
+    /// Begins to go offline. DISCONNECTED with ENOS_OK comes when the device is offline.
     pub fn disconnect(&self) -> Result<()> {
         self.tell(|session, now| {
             check_backlog(session)?;
@@ -122,12 +122,13 @@ impl Client {
         })
     }
 
-    /// The host has saved the device secret by hand. `ENOS_ERR_STATE` when none is unsaved.
+    /// The host has saved the device secret by hand. Returns `ENOS_ERR_STATE` if no secret is unsaved.
     pub fn activation_saved(&self) -> Result<()> {
         self.tell(|session, now| session.activation_saved(now))
     }
 
-    /// Publishes at QoS 0 or 1. `accepted` gets the token before any event of it can run; likewise below.
+    /// Publishes at QoS 0 or 1. `accepted` gets the token before any event of it can be delivered. The same holds for
+    /// the calls below.
     pub fn publish(
         &self,
         topic: &str,
@@ -172,7 +173,7 @@ impl Client {
         self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
     }
 
-    /// Answers a command, on its topic's reply topic, with its id. `data_json` None: {}.
+    /// Answers a command on its reply topic, with its id. Without `data_json` the data is {}.
     pub fn reply(
         &self,
         command_topic: &str,
@@ -204,16 +205,16 @@ impl Client {
         self.waker.wake();
     }
 
-    /// After a panic that was caught at the boundary: what it left half done is not gone on with.
+    /// Called after a panic was caught at the boundary: its unfinished work must not be continued.
     pub fn mark_unusable(&self) {
         self.unusable.store(true, Ordering::Release);
         self.tell_waiters();
-        // Also whoever waits in the loop.
+        // Also wakes the thread that waits in the loop.
         self.waker.wake();
     }
 
-    /// Whether the client may be destroyed now: not while it holds a device secret that is in no storage. Where one may be
-    /// on its way, it looks at what has arrived first; for that, the loop's thread has to stand still.
+    /// Whether the client may be destroyed now. It may not while it holds a device secret that is in no storage. If a
+    /// secret may be on its way, this first reads what has arrived. For that, the loop's thread has to stop.
     pub fn check_destroy(self: &Arc<Self>) -> Result<()> {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
@@ -228,7 +229,7 @@ impl Client {
         }
         let checked = self.session().map_or(Ok(()), |session| check_saved(&session));
         if ran && checked.is_err() {
-            // The host has to know of the secret first of all. It can run the loop by itself.
+            // The host has to learn of the secret first. It can run the loop itself.
             if let Err(error) = self.loop_start() {
                 log::error("client", format_args!("the loop's thread cannot be started again: {}", error.message));
             }
@@ -236,7 +237,7 @@ impl Client {
         checked
     }
 
-    /// Stops the loop's thread and drops the link. The client is of no use afterwards.
+    /// Stops the loop's thread and drops the link. The client cannot be used afterwards.
     pub fn shutdown(&self) {
         let _ = self.join_thread();
         self.mark_unusable();
@@ -244,7 +245,7 @@ impl Client {
         runner.drop_link();
     }
 
-    /// Hands a call to the session, then has the loop see to what it decided.
+    /// Passes a call to the session, and makes the loop perform the actions that follow from it.
     fn tell<T>(&self, call: impl FnOnce(&mut Session, Now) -> Result<T>) -> Result<T> {
         let result = call(&mut *self.session()?, now());
         self.tell_waiters();
@@ -252,7 +253,7 @@ impl Client {
         result
     }
 
-    /// The lock is taken for a moment, so that nobody is between looking and waiting.
+    /// Takes the lock for a moment, so that no thread is between its check and its wait.
     fn tell_waiters(&self) {
         let session = self.session.lock();
         let waiters = self.waiters.load(Ordering::Relaxed);
@@ -262,7 +263,7 @@ impl Client {
         }
     }
 
-    /// The session's lock is held while the token is written: no event of it can come first.
+    /// The session's lock is held while the token is written, so that no event of the call can come first.
     fn accept(&self, accepted: &mut dyn FnMut(u64), call: impl FnOnce(&mut Session, Now) -> Result<u64>) -> Result<()> {
         let mut session = self.session()?;
         accepted(call(&mut session, now())?);
@@ -279,8 +280,8 @@ impl Client {
     }
 }
 
-/// An activation is awaited by the link that has logged in as the product. What else comes on the topic of one, whosever
-/// it is, is nothing that the host may see: there may be a secret in it.
+/// Only the link that has logged in with the product secret waits for an activation. Other messages on an activation
+/// topic, of any device, are not shown to the host: they may contain a secret.
 fn receive(identity: &Identity, activating: Arc<AtomicU64>) -> impl Fn(u64, &[u8]) -> Welcome {
     let own = topic::activation_topics(identity);
     move |link, topic| {
@@ -308,7 +309,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
     let settings = Settings {
         identity,
         device_secret: config.device_secret.clone(),
-        // Without a storage an activation could not be kept.
+        // Without a storage the secret of an activation would be lost.
         product_secret: config.product_secret.clone().filter(|_| config.storage.is_some()),
         sign_method: config.sign_method,
         reactivation: config.reactivation,

@@ -1,4 +1,4 @@
-//! Performs the session's actions, and turns what comes into the inbox into the session's inputs.
+//! Performs the session's actions, and turns the events of the inbox into the session's inputs.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use crate::transport::link::Link;
 use crate::transport::{clock, thread};
 use crate::{log, panic};
 
-/// The stack of the loop's own thread: the host's callbacks run on it, and need most of it.
+/// The stack of the loop's own thread. The host's callbacks run on it, and use most of it.
 const STACK: usize = 256 * 1024;
 
 /// The thread of [`Client::loop_start`].
@@ -263,7 +263,7 @@ impl Client {
         waited.map(drop)
     }
 
-    /// Gives the session what has come, and performs its actions, within the limits of this pass. Earlier actions are
+    /// Gives the session the new events, and performs its actions, within the limits of this pass. Earlier actions are
     /// performed before the session gets new inputs.
     fn work(self: &Arc<Self>, runner: &mut Runner, mut pass: Pass) -> Result<()> {
         if !self.perform_all(runner, &mut pass)? {

@@ -30,7 +30,7 @@ pub struct Runner {
     resolver: Resolver,
     /// The attempt under way, from its look-up to the end of its link.
     attempt: Option<Attempt>,
-    /// Grows with each look-up and each link. What comes into the inbox with an older number is ignored.
+    /// Grows with each look-up and each link. An event in the inbox with an older number is ignored.
     pub generation: u64,
     /// How many attempts timed out. The next one begins with another address.
     timeouts: usize,

@@ -16,7 +16,7 @@ pub struct Counters {
     attempts: AtomicU64,
     connects: AtomicU64,
     losses: AtomicU64,
-    /// One more than the code; 0 for none.
+    /// The code plus one; 0 for none.
     last_connack: AtomicI32,
     round_trip_ms: AtomicU32,
 }

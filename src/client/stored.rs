@@ -1,4 +1,4 @@
-//! Between what the session keeps and what lies in the host's storage.
+//! Connects the session to the records in the host's storage.
 
 use crate::log;
 use crate::model::storage::StorageError;
@@ -12,7 +12,7 @@ use crate::transport::clock;
 
 type Outcome<T> = std::result::Result<T, StorageError>;
 
-/// One device's records, as the session wants them. Without a storage there is nothing to read, and nothing is kept.
+/// The records of one device, as the session uses them. Without a storage nothing is read or stored.
 pub struct Stored {
     records: Option<Box<Records>>,
     /// Which of the two records of secrets was written last, and its number.
@@ -20,13 +20,13 @@ pub struct Stored {
     job: Option<Job>,
 }
 
-/// What takes several calls of the host's storage.
+/// Work that takes several calls of the host's storage.
 enum Job {
     Load {
         loaded: Box<Loaded>,
         left: Vec<Role>,
     },
-    /// The secrets; which of the two records it will be, and its number.
+    /// The secrets, the record to write (one of two), and its number.
     Store(Storing, (u8, u64)),
 }
 
@@ -35,7 +35,7 @@ impl Stored {
         Stored { records: records.map(Box::new), newest: (1, 0), job: None }
     }
 
-    /// A load or a store has calls of the host's storage left to make.
+    /// Whether a load or a store needs more calls of the host's storage.
     pub fn is_busy(&self) -> bool {
         self.job.is_some()
     }
@@ -50,7 +50,7 @@ impl Stored {
         None
     }
 
-    /// Begins to store these, in the place of what is not the newest.
+    /// Begins to store these secrets, in the record that is not the newest.
     pub fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> Option<Input> {
         let Some(records) = self.records.as_deref() else { return Some(Input::SecretsStored(Ok(()))) };
         let next = (1 - self.newest.0, self.newest.1.wrapping_add(1));
@@ -63,7 +63,7 @@ impl Stored {
         None
     }
 
-    /// Makes the next call of the host's storage. What is done with that answers.
+    /// Makes the next call of the host's storage. The last one returns the session's input.
     pub fn step(&mut self) -> Option<Input> {
         let records = self.records.as_deref()?;
         match self.job.take()? {
@@ -117,13 +117,13 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
                 Ok(_) => {}
                 Err(failure) => take(loaded, Err(failure)),
             }
-            // What version 0.1 has left is in these as soon as there are any.
+            // The secrets of version 0.1 are also in the new records as soon as those exist.
             if n == 1 && loaded.secrets.is_empty() {
                 left.extend([Role::Pending, Role::Secret, Role::Previous]);
             }
         }
         Role::Previous | Role::Secret => {
-            // Both have logged in, the previous one before the other.
+            // Both secrets have logged in, the previous one first.
             let standing = if loaded.secrets.is_empty() { Standing::First } else { Standing::Proven };
             let stored = read(records, role, |data| secrets::decode(data, standing));
             take(loaded, stored.map(Vec::from_iter));
@@ -139,7 +139,7 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
         }
         _ => {
             loaded.budget = best_effort(read(records, Role::Budget, StoredBudget::decode)).map(|stored| {
-                // One that is not known may be the same: then the stamps count in full.
+                // If the boot is not known, it may be the same one. The stamps then count in full.
                 let another = clock::boot_id().is_some_and(|id| !stored.boot_id.is_empty() && id != stored.boot_id);
                 (stored.stamps_ms, !another)
             });

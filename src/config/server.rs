@@ -1,30 +1,30 @@
-//! Where the broker is.
+//! The address of the broker.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, Result, Status};
 use crate::transport::tls;
 
-/// EnOS's ports (EnOS documentation, "MQTT").
+/// The ports of EnOS (EnOS documentation, "MQTT").
 const TCP_PORT: u16 = 11883;
 const TLS_PORT: u16 = 18883;
-/// Names in DNS have at most 253 characters, their labels at most 63 (RFC 1035, section 2.3.4).
+/// A DNS name has at most 253 characters, and a label has at most 63 (RFC 1035, section 2.3.4).
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// A broker's address, not yet resolved.
+/// The address of a broker, before DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// A name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
-    /// `ssl://`.
+    /// Whether the scheme is `ssl://`.
     pub tls: bool,
 }
 
 impl Server {
-    /// Reads `tcp://host[:port]` (the port is 11883 unless given) or `ssl://host[:port]` (18883), which is
-    /// `ENOS_ERR_UNSUPPORTED` in a build without TLS.
+    /// Parses `tcp://host[:port]` (default port 11883) or `ssl://host[:port]` (18883). In a build without TLS, `ssl://`
+    /// is `ENOS_ERR_UNSUPPORTED`.
     pub fn parse(uri: &str) -> Result<Server> {
         let (scheme, rest) =
             uri.split_once("://").ok_or_else(|| refused("it begins with neither tcp:// nor ssl://"))?;
@@ -74,12 +74,12 @@ fn name_or_ipv4(rest: &str) -> Result<HostAndPort<'_>> {
     Ok((host.to_owned(), port))
 }
 
-/// Whether a host, a name or an IPv4 address, can be one; if not, why.
+/// Checks that this is a valid name or IPv4 address. The error says why it is not.
 pub(super) fn check_host(host: &str) -> std::result::Result<(), String> {
     if host.is_empty() {
         return Err("the host is empty".into());
     }
-    // A name may end in a dot, which says that it is complete.
+    // A dot at the end marks a complete name.
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.len() > MAX_NAME {
         return Err("the host has more than 253 characters".into());
@@ -93,7 +93,7 @@ pub(super) fn check_host(host: &str) -> std::result::Result<(), String> {
             return Err(format!("the host holds {c:?}; it may hold letters, digits, '-', '_' and '.'"));
         }
     }
-    // Resolvers read 1.2.3 or 300.1.1.1 as something; nobody means it.
+    // Resolvers accept 1.2.3 or 300.1.1.1 in some way, but nobody intends that.
     let last = name.rsplit('.').next().unwrap_or(name);
     if last.bytes().all(|b| b.is_ascii_digit()) && name.parse::<Ipv4Addr>().is_err() {
         return Err("the host looks like an IPv4 address, but is none".into());

@@ -10,7 +10,8 @@ fn words<T>(result: Result<T>) -> String {
     }
 }
 
-/// The ends of a range are accepted, their neighbours are not, and a refusal changes nothing.
+/// Checks that both ends of a range are accepted, that the values next to them are refused, and that a refusal changes
+/// nothing.
 fn range<T: Copy + PartialEq + std::fmt::Debug>(
     ends: [T; 2],
     beyond: [T; 2],

@@ -1,4 +1,4 @@
-//! How brokers at `ssl://` are checked, and what the device shows them.
+//! The TLS settings: how a broker at `ssl://` is checked, and the certificate of the device.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use super::Config;
 use crate::error::{Error, Result, Status};
 use crate::transport::tls::{ClientIdentity, Pem, Tls, TlsSettings, AVAILABLE};
 
-/// More than the bundle of all public authorities has.
+/// More than the bundle of all public authorities needs.
 const PEM_BYTES: usize = 4 << 20;
-/// OpenSSL has room for 1024.
+/// OpenSSL reserves 1024 bytes.
 const PASSWORD_BYTES: usize = 1024;
 
 impl Config {
-    /// Paths of PEM files. `ca` None: the system's authorities. `cert` and `key` come together or not at all.
+    /// Paths of PEM files. Without `ca`, the system's authorities are used. `cert` and `key` must be given together.
     pub fn set_tls(&mut self, ca: Option<&str>, cert: Option<&str>, key: Option<&str>) -> Result<()> {
         self.set_pems([ca, cert, key], |path, name| match path {
             "" => Err(Error::invalid(format!("{name} is an empty path; leave it out with NULL"))),
@@ -25,19 +25,19 @@ impl Config {
         })
     }
 
-    /// As [`Config::set_tls`], with the PEM text itself. The caller wipes its own.
+    /// Like [`Config::set_tls`], but with the PEM text itself. The caller wipes its own copy.
     pub fn set_tls_pem(&mut self, ca: Option<&[u8]>, cert: Option<&[u8]>, key: Option<&[u8]>) -> Result<()> {
         self.set_pems([ca, cert, key], |bytes, name| copy(bytes, name, PEM_BYTES).map(Pem::Bytes))
     }
 
-    /// The password of an encrypted key; `None`: the key is not encrypted.
+    /// The password of an encrypted key. `None` if the key is not encrypted.
     pub fn set_tls_key_password(&mut self, password: Option<&[u8]>) -> Result<()> {
         let password = password.map(|bytes| copy(bytes, "password", PASSWORD_BYTES)).transpose()?;
         self.tls_mut()?.password = password;
         Ok(())
     }
 
-    /// The name, or the IP address, that the broker's certificate is for; `None`: the server's.
+    /// The name or IP address in the broker's certificate. `None`: that of the server.
     pub fn set_tls_server_name(&mut self, name: Option<&str>) -> Result<()> {
         if let Some(name) = name.filter(|name| name.parse::<IpAddr>().is_err()) {
             check_host(name).map_err(|why| Error::invalid(format!("server_name: {why}")))?;
@@ -51,7 +51,7 @@ impl Config {
         Ok(())
     }
 
-    /// For a server at `ssl://`.
+    /// The settings for a server at `ssl://`, otherwise `None`.
     pub(crate) fn tls(&self) -> Option<Tls> {
         let server = self.server.as_ref().filter(|server| server.tls)?;
         Some(Tls { settings: Arc::clone(&self.tls), host: server.host.clone() })
@@ -80,7 +80,7 @@ impl Config {
     }
 }
 
-/// A copy in one reservation: a vector that grows leaves its former self behind in the heap.
+/// Copies with one reservation: a vector that grows leaves a copy in freed memory.
 fn copy(bytes: &[u8], name: &str, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
     if bytes.is_empty() || bytes.len() > limit {
         return Err(Error::invalid(format!("{name} has {} bytes; it can have 1 to {limit}", bytes.len())));

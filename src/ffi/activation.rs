@@ -1,10 +1,11 @@
-//! The activation message: pure functions, no I/O. A client reads it by itself and hands it out in events; these are
-//! also for a host with an MQTT stack of its own. Any thread; the getters are legal in every callback.
+//! The activation message: pure functions without I/O. A client reads the message itself, and its events have the
+//! content. These functions are for a host with its own MQTT stack. They may be called from any thread, and the getters
+//! in every callback.
 //!
-//! After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret, unasked and
-//! ONCE, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with a
-//! stack of its own gives each message that comes in to enos_activation_parse(); on ENOS_OK it stores the secret so that
-//! it survives a power cut, only then publishes enos_activation_reply(), disconnects, and logs in as the device.
+//! After a login with the product secret (ENOS_SECURE_MODE_PRODUCT) the cloud publishes the device secret ONCE, without
+//! a request, on /ext/session/{product key}/{device key}/thing/activate/info (or .../thing/activated/info). A host with
+//! its own MQTT stack passes each inbound message to enos_activation_parse(). On ENOS_OK it stores the secret so that
+//! it survives a power cut. Only then it publishes enos_activation_reply(), disconnects, and logs in as the device.
 
 use std::ffi::{c_char, CString};
 use std::ptr;
@@ -19,8 +20,8 @@ use crate::error::{Error, Result, Status};
 use crate::panic;
 use crate::protocol::{Activation, Identity};
 
-/// A device secret that has arrived: opaque. One from enos_activation_parse() is yours until enos_activation_free(); one
-/// in an event is the library's.
+/// A device secret that has arrived: opaque. An object from enos_activation_parse() is yours until
+/// enos_activation_free(); one in an event belongs to the library.
 pub struct enos_activation {
     activation: Arc<Activation>,
     product_key: CString,
@@ -97,7 +98,7 @@ pub unsafe extern "C" fn enos_activation_parse(
     })
 }
 
-/// The product key that the secret belongs to: the one that was asked for.
+/// The product key that the secret belongs to: the one that was passed in.
 ///
 /// @param activation  may be NULL.
 /// @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn enos_activation_product_key(activation: *const enos_act
     unsafe { field(activation, |a| a.product_key.as_ptr()) }
 }
 
-/// The device key that the secret belongs to: the one that was asked for.
+/// The device key that the secret belongs to: the one that was passed in.
 ///
 /// @param activation  may be NULL.
 /// @return  the key, valid until the activation is freed or, in an event, until the callback returns; NULL for NULL.
@@ -117,7 +118,7 @@ pub unsafe extern "C" fn enos_activation_device_key(activation: *const enos_acti
     unsafe { field(activation, |a| a.device_key.as_ptr()) }
 }
 
-/// The device secret, in clear: store it, never log it.
+/// The device secret as plain text. Store it, and never log it.
 ///
 /// @param activation  may be NULL.
 /// @return  the secret, never empty, at most 1024 bytes of UTF-8; valid until the activation is freed or, in an event,
@@ -128,7 +129,7 @@ pub unsafe extern "C" fn enos_activation_device_secret(activation: *const enos_a
     unsafe { field(activation, |a| a.activation.device_secret().as_c_str().as_ptr()) }
 }
 
-/// The asset that the device is on EnOS.
+/// The asset of the device on EnOS.
 ///
 /// @param activation  may be NULL.
 /// @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
@@ -139,8 +140,8 @@ pub unsafe extern "C" fn enos_activation_asset_id(activation: *const enos_activa
     unsafe { field(activation, |a| a.asset_id.as_ref().map_or(ptr::null(), |id| id.as_ptr())) }
 }
 
-/// Makes the answer that tells the cloud that the secret has arrived. Publish it (QoS 0 will do) once the secret is
-/// stored, never before.
+/// Makes the answer that tells the cloud that the secret has arrived. Publish it when the secret is stored, never
+/// before. QoS 0 is enough.
 ///
 /// @param activation   the activation.
 /// @param topic        receives the topic and a NUL; NULL with topic_cap 0 asks for the capacity.
@@ -176,13 +177,13 @@ pub unsafe extern "C" fn enos_activation_reply(
     })
 }
 
-/// Wipes and frees an activation from enos_activation_parse(). What its getters returned is gone with it. Legal in every
-/// callback.
+/// Wipes and frees an activation from enos_activation_parse(). Pointers from its getters are not valid any more. Legal
+/// in every callback.
 ///
 /// @param activation  may be NULL: nothing happens.
 #[no_mangle]
 pub unsafe extern "C" fn enos_activation_free(activation: *mut enos_activation) {
-    // Words for a fault of ours are in the log; C has nothing to act on.
+    // The message of a panic is in the log. C cannot do anything about it.
     // SAFETY: the header's contract.
     let _ = panic::catch(|| unsafe { enos_activation::free(activation) });
 }

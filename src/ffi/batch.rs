@@ -1,4 +1,4 @@
-// Durable messages that are published together. A part of the header's chapter on the outbox.
+// Durable messages that are published together. They are a part of the header's chapter on the outbox.
 
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -14,7 +14,7 @@ use crate::protocol::outbox::MAX_TOGETHER;
 use crate::protocol::{Operation, Request};
 use crate::storage::vtable::MAX_VALUE_LEN;
 
-/// What an enos_message is.
+/// The kind of an enos_message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_message_kind {
@@ -24,17 +24,17 @@ pub enum enos_message_kind {
     ENOS_MESSAGE_MEASUREPOINTS = 1,
 }
 
-/// A message of a batch. Yours; copied.
+/// A message of a batch. It is yours, and copied.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_message {
-    /// sizeof(enos_message); ENOS_INIT() sets it. The same for all of a batch.
+    /// sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
     pub struct_size: usize,
     /// One of enum enos_message_kind.
     pub kind: i32,
     /// ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
     pub flags: u32,
-    /// ENOS_MESSAGE_PUBLISH: where to. NULL for the others.
+    /// The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
     pub topic: *const c_char,
     /// May be NULL when len is 0.
     pub payload: *const u8,
@@ -54,14 +54,14 @@ unsafe impl Versioned for enos_message {
 ///
 /// @param client      the client.
 /// @param messages    the first of `count`, one behind the other.
-/// @param count       1 to 256. Together they may have some 60 KiB; a single one as much as EnOS takes.
+/// @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
 /// @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
 /// @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
 ///                    is none of them. May be NULL.
 /// @retval ENOS_OK               all are in your storage; each will have its event.
 /// @retval ENOS_ERR_STATE        there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
-/// @retval ENOS_ERR_STORAGE      your storage failed; nothing was kept, as far as it does what it says.
+/// @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
 /// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
 /// @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
 /// @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as

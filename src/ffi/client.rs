@@ -1,8 +1,8 @@
-//! Client: one device's connection. Every function may be called from any thread, several at once on one client, except
-//! that enos_client_destroy() must not overlap another call on it.
+//! Client: the connection of one device. Every function may be called from any thread, several at once on one client,
+//! except that enos_client_destroy() must not overlap another call on it.
 //!
-//! A thread has to run the loop: without it nothing happens, and no event comes. There are three ways, and a client
-//! uses one of them:
+//! A thread has to run the loop; without it nothing happens, and no event is delivered. There are three ways, and a
+//! client uses one of them:
 //!
 //!     your thread          while (running) enos_client_loop(client, 1000);
 //!     your event loop      poll enos_client_fd() for input, without a timeout; when it is readable,
@@ -31,10 +31,10 @@ use crate::client::Client;
 use crate::error::{Error, Result, Status};
 use crate::model::state::State;
 
-/// As a timeout: none. `ENOS_FOREVER` in the header.
+/// No timeout. `ENOS_FOREVER` in the header.
 const FOREVER: u32 = u32::MAX;
 
-/// Reads a number off a client; a negative status when that fails.
+/// Reads a number from a client; a negative status on failure.
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn enos_client_create(config: *const enos_config, out: *mu
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or under way already.
-/// @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, and thousands of calls and events wait for it. Run it.
+/// @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, and thousands of calls and events wait for it. Run it.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_status {
     // SAFETY: the header's contract.
@@ -87,12 +87,12 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
 
 /// Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
 /// with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
-/// on its way. It keeps a secret that is not stored yet, and goes on storing it. STOPPED comes when all of this is
+/// on its way. It keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is
 /// done, exactly once for each call, also if there was nothing to do.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or nothing to do.
-/// @retval ENOS_ERR_QUEUE_FULL  nobody runs the loop, as for enos_client_connect().
+/// @retval ENOS_ERR_QUEUE_FULL  no thread runs the loop, as for enos_client_connect().
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> enos_status {
     // SAFETY: the header's contract.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 /// @param client  may be NULL: nothing happens, ENOS_OK.
 /// @retval ENOS_OK                  the client is gone.
 /// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
-///                                  thread goes on. Loop until it is stored, or, when storing fails, save it
+///                                  thread continues. Loop until it is stored, or, when storing fails, save it
 ///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
@@ -127,12 +127,12 @@ pub unsafe extern "C" fn enos_client_destroy(client: *mut enos_client) -> enos_s
 
 /// Tells the client that you have saved the device secret of a PERSIST_FAILED event by hand, safe from a power cut. The
 /// client stops trying to store it, and logs in as the device. Give the secret to the next process with
-/// enos_config_set_device_secret(), or return it from your storage's load. If several secrets have come (one of them
+/// enos_config_set_device_secret(), or return it from your storage's load. If several secrets have arrived (one of them
 /// may be forged), each has its event: save all of them, and call this once for each.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK         done.
-/// @retval ENOS_ERR_STATE  there is no secret that an event has told of and that waits to be stored.
+/// @retval ENOS_ERR_STATE  no PERSIST_FAILED event has reported a secret that is still unsaved.
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) -> enos_status {
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn enos_client_activation_saved(client: *mut enos_client) 
     unsafe { on_client(client, |client| client.activation_saved()) }
 }
 
-/// Returns the client's present state. Events tell more, and miss nothing. Legal in every callback.
+/// Returns the client's present state. Events tell more, and report every change. Legal in every callback.
 ///
 /// @param client  the client.
 /// @return  one of enum enos_state; negative (an enos_status) on failure.
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn enos_client_loop(client: *mut enos_client, timeout_ms: 
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
 ///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
 ///                               an attempt ended so, and only a long wait (minutes) or no further attempt is left:
-///                               returned at once. The client goes on by itself; enos_last_error() says what to do.
+///                               returned at once. The client continues by itself; enos_last_error() says what to do.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a callback.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wait(client: *mut enos_client, state: i32, timeout_ms: u32) -> enos_status {
@@ -223,8 +223,8 @@ pub unsafe extern "C" fn enos_client_fd(client: *const enos_client) -> c_int {
 /// @param client  may be NULL: nothing happens.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
-    // No guard, and no error made for NULL: a signal handler must not touch what the one sets up, nor allocate for the
-    // other; and a write to an eventfd has nothing to catch.
+    // There is no guard, and no error for NULL: in a signal handler the library must not allocate or set up the guard.
+    // A write to an eventfd cannot panic.
     // SAFETY: the header's contract.
     if let Some(client) = unsafe { handle::find(client) } {
         client.wake();

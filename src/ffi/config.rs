@@ -1,9 +1,9 @@
-//! Configuration: what a client is made from. Opaque; fill one in with the setters, make clients from it (each takes a
-//! copy), free it. One thread at a time.
+//! Configuration: the settings of a client, in an opaque object. Fill it in with the setters, create clients from it
+//! (each copies it), and free it. Use it from one thread at a time.
 //!
-//! Required are a server, an identity, and a secret: either the device secret, or the product secret together with a
-//! storage. Each setter replaces what it was given before and checks its own arguments; on an error the config keeps its
-//! former value. Texts and secrets are copied.
+//! A server, an identity and a secret are required. The secret is either the device secret, or the product secret
+//! together with a storage. Each setter checks its own arguments and replaces the former value. On an error the former
+//! value stays. Texts and secrets are copied.
 
 use std::ffi::{c_char, c_void};
 
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::protocol::SignMethod;
 use crate::storage::vtable::{enos_storage, HostStorage};
 
-/// What a client is made from: opaque. Yours until enos_config_free().
+/// The settings of a client: opaque. Yours until enos_config_free().
 #[derive(Default)]
 pub struct enos_config {
     pub(super) config: Config,
@@ -28,7 +28,7 @@ pub struct enos_config {
 
 impl Boxed for enos_config {}
 
-/// The body of a setter: `set` has the config to itself.
+/// The body of a setter: `set` has exclusive access to the config.
 ///
 /// # Safety
 /// `config` is NULL or a handle as the header describes it.
@@ -37,7 +37,7 @@ pub(super) unsafe fn set(config: *mut enos_config, set: impl FnOnce(&mut enos_co
     guard(|| set(unsafe { enos_config::borrow_mut(config, "config") }?))
 }
 
-/// Makes an empty config, with every default in place.
+/// Makes a config with all defaults.
 ///
 /// @param out  receives the config, yours to free with enos_config_free().
 /// @retval ENOS_OK  done.
@@ -111,8 +111,8 @@ pub unsafe extern "C" fn enos_config_set_client_id(config: *mut enos_config, cli
     unsafe { set(config, |c| c.config.set_client_id(text(client_id, "client_id")?)) }
 }
 
-/// Sets the device secret, for a device that was given one in the factory. It comes before a stored one until one of
-/// them has worked. Default: none; the one in the storage is used, or activation brings one.
+/// Sets the device secret, for a device that got one in the factory. It is tried before a stored one until one of them
+/// has worked. Default: none; the client uses the one in the storage, or gets one by activation.
 ///
 /// @param config  the config.
 /// @param secret  1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn enos_config_set_device_secret(
     unsafe { set(config, |c| c.config.set_device_secret(bytes(secret.cast(), len, "secret")?)) }
 }
 
-/// Sets the product secret: a device that has no secret of its own is activated with it, once. Needs a storage.
+/// Sets the product secret. A device that has no secret of its own is activated with it, once. This needs a storage.
 /// Default: none.
 ///
 /// @param config  the config.
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.
 /// @param max_ms  min_ms to 3600000. Default: 120000. 0,0: no attempt by itself; call enos_client_connect(). (The steps
-///                of an activation are not such attempts and go on.)
+///                of an activation are not such attempts and continue.)
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  out of that range.
 #[no_mangle]
@@ -295,8 +295,8 @@ pub unsafe extern "C" fn enos_config_set_reactivation(config: *mut enos_config, 
 /// the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
 ///
 /// @param config      the config.
-/// @param connects    0 to 16 in any window. Default: 3. 0: no limit, nor is ENOS_ERR_CONFLICT told (for a test broker);
-///                    window_ms is ignored.
+/// @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
+///                    is ignored, and ENOS_ERR_CONFLICT is never reported.
 /// @param window_ms   1000 to 3600000. Default: 125000.
 /// @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
 /// @retval ENOS_OK               done.
@@ -375,7 +375,7 @@ pub unsafe extern "C" fn enos_config_set_queue_limits(
 
 /// Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
 /// larger by the 64 KiB that a topic can have ends the connection before any of it is stored: DISCONNECTED with
-/// ENOS_ERR_NETWORK. An expected activation is accepted all the same, with up to 64 KiB.
+/// ENOS_ERR_NETWORK. An expected activation is accepted nevertheless, with up to 64 KiB.
 ///
 /// @param config  the config.
 /// @param bytes   1024 to 268435455. Default: 1048576.

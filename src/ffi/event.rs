@@ -1,4 +1,4 @@
-//! Events: everything that a client has to tell. They come one at a time and in order, inside the loop.
+//! Events: everything that a client reports. They are delivered one at a time and in order, inside the loop.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -15,17 +15,17 @@ use crate::model::event::EventKind;
 use crate::session::event::Event;
 use crate::text;
 
-/// One event. It belongs to the library, with all that it points to, and is valid until the callback returns: copy what
-/// you keep. Fields that an event's type does not use are 0, "" or NULL.
+/// One event. The event and everything that it points to belong to the library, and are valid until the callback
+/// returns: copy what you keep. Fields that the type of the event does not use are 0, "" or NULL.
 #[repr(C)]
 pub struct enos_event {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
     pub struct_size: usize,
     /// One of enum enos_event_type.
     pub r#type: i32,
-    /// ENOS_OK, or what went wrong.
+    /// ENOS_OK, or the error.
     pub status: enos_status,
-    /// A number from outside: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
+    /// A number from elsewhere: a CONNACK return code, EnOS's code, your storage's code, a count. See the type.
     pub detail_code: i32,
     /// 0 or 1.
     pub qos: i32,
@@ -35,9 +35,10 @@ pub struct enos_event {
     pub retry_in_ms: u32,
     /// 0.
     pub reserved: u32,
-    /// Words for a log. Never NULL, never holds a secret; '?' stands for line breaks and other controls.
+    /// A text for a log. It is never NULL and never holds a secret; '?' stands for line breaks and other control
+    /// characters.
     pub detail: *const c_char,
-    /// Never NULL; a NUL follows the topic_len bytes. What a hostile broker sends may hold a NUL in the middle.
+    /// Never NULL; a NUL follows the topic_len bytes. A topic from a hostile broker may contain a NUL.
     pub topic: *const c_char,
     /// Without the NUL.
     pub topic_len: usize,
@@ -45,7 +46,7 @@ pub struct enos_event {
     pub payload: *const u8,
     /// In bytes.
     pub payload_len: usize,
-    /// In ACTIVATED and PERSIST_FAILED; NULL in all others. Not yours to free.
+    /// Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
     pub activation: *const enos_activation,
 }
 
@@ -88,7 +89,7 @@ impl EventCallback {
     }
 }
 
-/// Makes the event that C sees, for as long as `f` runs.
+/// Makes the event for C, which is valid while `f` runs.
 fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
     let detail: String = event.detail.chars().map(text::plain).collect();
     let detail = with_nul(detail.bytes());
@@ -110,7 +111,7 @@ fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
         detail: detail.as_ptr().cast(),
         topic: topic.as_ptr().cast(),
         topic_len: event.topic.len(),
-        // An empty vector's pointer is not one to show.
+        // C must not get the pointer of an empty vector.
         payload: if event.payload.is_empty() { c"".as_ptr().cast() } else { event.payload.as_ptr() },
         payload_len: event.payload.len(),
         activation: activation.as_ref().map_or(ptr::null(), ptr::from_ref),

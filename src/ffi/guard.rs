@@ -1,4 +1,5 @@
-//! What every body is wrapped in: panics end here, callbacks are kept out, the thread's last error is set.
+//! The frame of every exported function: it stops panics, refuses calls from callbacks, and sets the thread's last
+//! error.
 
 use std::cell::RefCell;
 use std::ffi::c_char;
@@ -13,11 +14,11 @@ use crate::transport::thread::without_cancellation;
 use crate::{log, panic, text};
 
 thread_local! {
-    /// The words of the last failure, NUL-terminated; empty when the last call succeeded.
+    /// The message of the last failure, NUL-terminated; empty if the last call succeeded.
     static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs the body of a fallible function. The words of a failure become the thread's last error; success clears it.
+/// Runs the body of a fallible function. The message of a failure becomes the thread's last error; success clears it.
 pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
     without_cancellation(|| {
         let outcome = panic::catch(|| {
@@ -29,19 +30,43 @@ pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
     })
 }
 
+/// [`guard`] for functions that do not allocate: their words are constants.
+pub(super) fn guard_without_memory(
+    body: impl FnOnce() -> std::result::Result<(), (Status, &'static str)>,
+) -> enos_status {
+    without_cancellation(|| {
+        let outcome = panic::catch(|| {
+            outside_callbacks()?;
+            Ok(body())
+        });
+        match outcome.and_then(|outcome| outcome) {
+            Ok(Ok(())) => told(Ok(())),
+            Ok(Err((status, words))) => {
+                remember(words);
+                status as enos_status
+            }
+            Err(error) => told(Err(error)),
+        }
+    })
+}
+
 /// Apart and never inlined, as in [`panic::catch`].
 #[inline(never)]
 fn told(outcome: Result<()>) -> enos_status {
-    let (status, words) = match outcome {
-        Ok(()) => (Status::ENOS_OK, String::new()),
-        Err(Error { status, message }) => (status, message),
-    };
-    remember(words);
-    status as enos_status
+    match outcome {
+        Ok(()) => {
+            remember("");
+            Status::ENOS_OK as enos_status
+        }
+        Err(Error { status, message }) => {
+            remember(&message);
+            status as enos_status
+        }
+    }
 }
 
-/// [`guard`] for a function on a client. A panic leaves the client in a state that nobody knows: it is marked, and
-/// answers every later call with an error.
+/// [`guard`] for a function on a client. After a panic the state of the client is not known: the client is marked, and
+/// refuses every later call.
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
@@ -59,12 +84,12 @@ pub(super) unsafe fn on_client(
     })
 }
 
-/// Runs the body of a function that cannot fail and leaves the thread's last error alone.
+/// Runs the body of a function that cannot fail and does not change the thread's last error.
 pub(super) fn getter<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     without_cancellation(|| panic::catch(body).unwrap_or(fallback))
 }
 
-/// Host code that the library waits for must not come back in: it would wait for itself.
+/// Host code that the library waits for must not call the library, because it would wait for itself.
 fn outside_callbacks() -> Result<()> {
     let kind = if in_storage_callback() {
         "storage"
@@ -76,16 +101,21 @@ fn outside_callbacks() -> Result<()> {
     Err(Error::new(Status::ENOS_ERR_IN_CALLBACK, format!("a {kind} callback must not call the library")))
 }
 
-fn remember(words: String) {
-    let mut text = words.chars().map(text::plain).collect::<String>().into_bytes();
-    if !text.is_empty() {
-        text.push(0);
-    }
-    // While the thread ends there is no place to keep the words; the status says enough.
-    let _ = LAST_ERROR.try_with(|last| last.replace(text));
+fn remember(words: &str) {
+    // While the thread ends there is no place to keep the words. The status says enough.
+    let _ = LAST_ERROR.try_with(|last| {
+        let Ok(mut last) = last.try_borrow_mut() else { return };
+        last.clear();
+        for character in words.chars().map(text::plain) {
+            last.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        if !last.is_empty() {
+            last.push(0);
+        }
+    });
 }
 
-/// The thread's last error as C reads it: valid until this thread's next call.
+/// The thread's last error for C, valid until this thread's next call.
 pub(super) fn last_error() -> *const c_char {
     LAST_ERROR
         .try_with(|last| match last.try_borrow() {
@@ -95,13 +125,24 @@ pub(super) fn last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-/// Fails as a fault of the library inside an exported function does.
+/// Exported with the feature only, so that a test can tell a library that has it.
+#[cfg(feature = "internals")]
+#[no_mangle]
+static enos_has_internals: u8 = 1;
+
+/// The name of that symbol, and its value.
+#[cfg(feature = "internals")]
+pub fn internals() -> (&'static str, u8) {
+    ("enos_has_internals", enos_has_internals)
+}
+
+/// Panics inside an exported function, as a bug of the library would.
 #[cfg(feature = "internals")]
 pub fn provoke_panic() -> enos_status {
     guard(|| panic!("provoked by a test"))
 }
 
-/// The same, in the middle of a call on this client.
+/// The same, inside a call on this client.
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.

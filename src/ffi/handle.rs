@@ -1,5 +1,5 @@
-//! Handles: made here, freed here. How one is owned is in its type: a config or an activation is [`Boxed`], a client is
-//! shared, and neither can be taken for the other.
+//! Creates and frees handles. The type says how a handle is owned: a config or an activation is [`Boxed`], a client is
+//! shared, and one cannot be used as the other.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::input::null;
 use crate::client::Client;
 use crate::error::Result;
 
-/// A value that C holds as the pointer of a box.
+/// A value that C holds as a pointer to a box.
 pub(super) trait Boxed: Sized {
     /// Moves the value out to C.
     fn give(self) -> *mut Self {
@@ -29,7 +29,7 @@ pub(super) trait Boxed: Sized {
         unsafe { ptr.as_mut() }.ok_or_else(|| null(name))
     }
 
-    /// Takes the value back from C and drops it; NULL is nothing.
+    /// Takes the value back from C and drops it. NULL is ignored.
     ///
     /// # Safety
     /// `ptr` is NULL or from [`Boxed::give`], and not used again.
@@ -47,7 +47,7 @@ pub struct enos_client {
     _never: Infallible,
 }
 
-/// Moves a reference on the client out to C.
+/// Moves a reference to the client out to C.
 pub(super) fn give_client(client: Arc<Client>) -> *mut enos_client {
     Arc::into_raw(client).cast_mut().cast()
 }
@@ -71,7 +71,7 @@ pub(super) unsafe fn client<'a>(client: *const enos_client) -> Result<&'a Client
     unsafe { find(client) }.ok_or_else(|| null("client"))
 }
 
-/// A reference of our own, which keeps the client alive for as long as a call lasts.
+/// A reference that keeps the client alive during a call.
 ///
 /// # Safety
 /// As for [`find`].

@@ -1,4 +1,4 @@
-//! What C passes in, checked and made Rust. Each error names the argument.
+//! Checks the arguments from C and converts them to Rust. Each error names the argument.
 
 use std::ffi::{c_char, c_void, CStr};
 use std::mem::{size_of, MaybeUninit};
@@ -6,10 +6,10 @@ use std::slice;
 
 use crate::error::{Error, Result, Status};
 
-/// As a length: the text ends at its NUL, have it measured. `ENOS_NUL_TERMINATED` in the header. More bytes than an
-/// object can have, and not the -1 of a call that has failed.
+/// A length that says that the text ends at its NUL. `ENOS_NUL_TERMINATED` in the header. It is larger than any object,
+/// and is not the -1 of a failed call.
 const NUL_TERMINATED: usize = isize::MAX as usize + 1;
-/// No struct of this library will ever be so large; a larger struct_size is a struct that nobody initialised.
+/// No struct of this library will ever be so large. A larger struct_size means that the struct was not initialised.
 const MAX_STRUCT_SIZE: usize = 4096;
 
 pub(super) fn null(name: &str) -> Error {
@@ -30,7 +30,7 @@ pub(super) unsafe fn text<'a>(ptr: *const c_char, name: &str) -> Result<&'a str>
         .map_err(|e| Error::invalid(format!("{name} is not UTF-8 (its byte {} begins no character)", e.valid_up_to())))
 }
 
-/// A text that may be absent: NULL.
+/// A text, or `None` for NULL.
 ///
 /// # Safety
 /// As for [`text`].
@@ -42,7 +42,7 @@ pub(super) unsafe fn optional_text<'a>(ptr: *const c_char, name: &str) -> Result
     unsafe { text(ptr, name) }.map(Some)
 }
 
-/// Bytes with their length; `(NULL, 0)` is an empty slice, and `ENOS_NUL_TERMINATED` has the length measured.
+/// Bytes with their length. `(NULL, 0)` is an empty slice; with `ENOS_NUL_TERMINATED` the length is measured.
 ///
 /// # Safety
 /// `ptr` is NULL, or points to `len` bytes (or to a NUL-terminated string) that nobody changes for `'a`.
@@ -66,11 +66,11 @@ pub(super) unsafe fn bytes<'a>(ptr: *const c_void, len: usize, name: &str) -> Re
 /// `Self` is `repr(C)`, begins with a `usize`, and all of its bytes zero is a value of it.
 pub(super) unsafe trait Versioned: Copy {
     const NAME: &'static str;
-    /// Its size in version 0.1: the least that a caller can have compiled against.
+    /// Its size in version 0.1, which is the smallest size that a caller can have.
     const V0_1: usize;
 }
 
-/// The size that the caller gave its struct, when it is one that can be used.
+/// The caller's size of the struct, if it is a usable one.
 ///
 /// # Safety
 /// `ptr` is NULL or points to a struct of the kind of `T`, of whatever version.
@@ -90,7 +90,8 @@ pub(super) unsafe fn struct_size<T: Versioned>(ptr: *const T, name: &str) -> Res
     }
 }
 
-/// A copy of the caller's struct: fields that it does not have are zero, fields that we do not have must be.
+/// A copy of the caller's struct. Fields that the caller does not have are zero. Fields that the library does not have
+/// must be zero.
 ///
 /// # Safety
 /// `ptr` is NULL or points to `struct_size` readable bytes.

@@ -1,14 +1,16 @@
 //! Building JSON: the params of a request or the data of an answer, without a JSON library. It can be used without a
-//! client as well. A firmware with a JSON library of its own needs none of this: texts go in and come out everywhere.
+//! client as well. If your firmware has a JSON library of its own, you do not need these functions: the other functions
+//! accept and return JSON as text.
 //!
-//! A builder appends to one text. Begin an object or an array, put members, end it. The calls return nothing: the first
-//! error sticks, later calls are ignored, and enos_json_result(), or the call that uses the text, returns that error with
-//! the key at which it happened. So one check at the end is enough, and no shortened text ever gets out.
+//! A builder appends to one text. Begin an object or an array, put members, end it. Most calls return nothing: the
+//! builder keeps the first error, and ignores later calls. enos_json_result(), or the call that uses the text, returns
+//! that error and names the key at which it happened. So one check at the end is enough, and an incomplete text is
+//! never used.
 //!
-//! A member of an object has a key; an element of an array, and the outermost value, have none (NULL). What is built is
-//! always JSON: valid UTF-8, no key twice in an object, at most 64 levels. It is the same in every locale.
+//! A member of an object has a key. An element of an array and the outermost value have none (NULL). The result is
+//! always valid JSON: valid UTF-8, no key twice in an object, at most 64 levels. It does not depend on the locale.
 //!
-//! One thread at a time may use a builder. All calls are legal in an event callback.
+//! Only one thread at a time may use a builder. All calls are allowed in an event callback.
 
 use std::ffi::{c_char, c_void};
 
@@ -19,31 +21,34 @@ use super::output::Out;
 use super::status::enos_status;
 use super::value::{enos_value, view};
 use crate::error::Status;
+use crate::log::{self, Level};
 use crate::protocol::json::write::{Builder, Nonfinite};
 
-/// A builder of JSON: opaque. From enos_json_new(), yours until enos_json_free().
+/// A builder of JSON: opaque. enos_json_new() makes it, and it is yours until enos_json_free().
 pub struct enos_json {
     builder: Builder,
 }
 
 impl Boxed for enos_json {}
 
-/// What becomes of a number that JSON does not have: NaN and the infinities.
+/// What to do with a number that JSON cannot represent: NaN and the infinities.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_nonfinite {
-    /// It is the error of the text.
+    /// It becomes an error of the text.
     ENOS_NONFINITE_ERROR = 0,
     /// It is written as null.
     ENOS_NONFINITE_NULL = 1,
-    /// It is left out with its key, or with its whole measure point, and counted: see enos_json_left_out().
+    /// It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
+    /// of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
+    /// move up.
     ENOS_NONFINITE_LEAVE_OUT = 2,
 }
 
 /// ENOS_NO_TIME in the header.
 const NO_TIME: i64 = i64::MIN;
 
-/// Runs a put. What is wrong with the key is the error of the text.
+/// Runs a put. An invalid key becomes an error of the text.
 ///
 /// # Safety
 /// `json` is NULL or a builder that nobody else uses, `key` NULL or a NUL-terminated text.
@@ -53,7 +58,14 @@ unsafe fn put(json: *mut enos_json, key: *const c_char, put: impl FnOnce(&mut Bu
         let Ok(json) = (unsafe { enos_json::borrow_mut(json, "json") }) else { return };
         // SAFETY: the caller's promise.
         match unsafe { optional_text(key, "key") } {
-            Ok(key) => put(&mut json.builder, key),
+            Ok(key) => {
+                let before = json.builder.left_out();
+                put(&mut json.builder, key);
+                if json.builder.left_out() > before {
+                    let name = key.or(json.builder.point()).unwrap_or_default();
+                    log::write(Level::Info, "json", format_args!("{name}: a number that is not finite is left out"));
+                }
+            }
             Err(error) => json.builder.fail(None, error.status, error.message),
         }
     });
@@ -61,7 +73,7 @@ unsafe fn put(json: *mut enos_json, key: *const c_char, put: impl FnOnce(&mut Bu
 
 /// Makes an empty builder.
 ///
-/// @param out  receives the builder, yours to free with enos_json_free().
+/// @param out  receives the builder. Free it with enos_json_free().
 /// @retval ENOS_OK  made.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_new(out: *mut *mut enos_json) -> enos_status {
@@ -82,8 +94,8 @@ pub unsafe extern "C" fn enos_json_free(json: *mut enos_json) {
     getter((), || unsafe { enos_json::free(json) });
 }
 
-/// Empties a builder, its error included. Its memory is kept: a builder that is used again for a text of the same size
-/// does not allocate.
+/// Empties a builder and clears its error. The builder keeps its memory: if the next text has the same size, it does
+/// not allocate.
 ///
 /// @param json  may be NULL.
 #[no_mangle]
@@ -92,10 +104,10 @@ pub unsafe extern "C" fn enos_json_clear(json: *mut enos_json) {
     unsafe { put(json, std::ptr::null(), |json, _| json.clear()) }
 }
 
-/// Chooses what becomes of NaN and the infinities from now on. enos_json_clear() does not change it.
+/// Chooses what happens to NaN and the infinities from now on. enos_json_clear() does not change it.
 ///
 /// @param json    may be NULL.
-/// @param policy  one of enum enos_nonfinite; another number is the error of the text. Without this call:
+/// @param policy  one of enum enos_nonfinite. Another number becomes an error of the text. The default is
 ///                ENOS_NONFINITE_ERROR.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_set_nonfinite(json: *mut enos_json, policy: i32) {
@@ -124,7 +136,7 @@ pub unsafe extern "C" fn enos_json_set_nonfinite(json: *mut enos_json, policy: i
 /// Begins an object.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
+/// @param key   the member's key in an object, otherwise NULL.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_begin_object(json: *mut enos_json, key: *const c_char) {
     // SAFETY: the header's contract.
@@ -134,21 +146,21 @@ pub unsafe extern "C" fn enos_json_begin_object(json: *mut enos_json, key: *cons
 /// Begins an array.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
+/// @param key   the member's key in an object, otherwise NULL.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_begin_array(json: *mut enos_json, key: *const c_char) {
     // SAFETY: the header's contract.
     unsafe { put(json, key, Builder::begin_array) }
 }
 
-/// Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, by id, each a value
-/// or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
+/// Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, with the id as
+/// the key. Each is a value or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
 ///
-/// It stands at the top, or in the array of a batch (enos_json_begin_array()).
+/// It is the outermost value, or an element of an array, for a batch (enos_json_begin_array()).
 ///
 /// @param json     may be NULL.
-/// @param time_ms  when they were measured, in milliseconds since 1970; ENOS_NO_TIME leaves the time out, and EnOS takes
-///                 the time of arrival.
+/// @param time_ms  when they were measured, in milliseconds since 1970. With ENOS_NO_TIME there is no time, and EnOS
+///                 takes the time of arrival.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_begin_measurepoints(json: *mut enos_json, time_ms: i64) {
     let time = (time_ms != NO_TIME).then_some(time_ms);
@@ -156,11 +168,11 @@ pub unsafe extern "C" fn enos_json_begin_measurepoints(json: *mut enos_json, tim
     unsafe { put(json, std::ptr::null(), |json, key| json.begin_measurepoints(key, time)) }
 }
 
-/// Begins a measure point with a quality: "id":{"value":...,"quality":...}. One value without a key follows, and
+/// Begins a measure point with a quality: "id":{"value":...,"quality":...}. Put one value without a key next, then call
 /// enos_json_end().
 ///
 /// @param json     may be NULL.
-/// @param id       of the measure point.
+/// @param id       the id of the measure point.
 /// @param quality  EnOS documents 0 to 9; a negative number leaves it out.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_begin_point(json: *mut enos_json, id: *const c_char, quality: i32) {
@@ -174,7 +186,7 @@ pub unsafe extern "C" fn enos_json_begin_point(json: *mut enos_json, id: *const 
     }
 }
 
-/// Ends what was begun last.
+/// Ends the innermost object, array, measure point or post.
 ///
 /// @param json  may be NULL.
 #[no_mangle]
@@ -204,8 +216,8 @@ unsafe fn put_text(
 /// Puts a text.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
-/// @param text  UTF-8, which is checked: bytes that are not are the error of the text. It may hold NULs.
+/// @param key   the member's key in an object, otherwise NULL.
+/// @param text  UTF-8, which is checked: invalid bytes become an error of the text. It may contain NULs.
 /// @param len   in bytes, or ENOS_NUL_TERMINATED.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_text(json: *mut enos_json, key: *const c_char, text: *const c_char, len: usize) {
@@ -225,11 +237,10 @@ pub unsafe extern "C" fn enos_json_text(json: *mut enos_json, key: *const c_char
     }
 }
 
-/// Puts a text of which nobody knows whether it is UTF-8, such as one from a meter. Bytes that are not are replaced by
-/// U+FFFD.
+/// Puts a text that may not be UTF-8, such as one from a meter. Invalid bytes are replaced by U+FFFD.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
+/// @param key   the member's key in an object, otherwise NULL.
 /// @param text  any bytes.
 /// @param len   in bytes, or ENOS_NUL_TERMINATED.
 #[no_mangle]
@@ -240,24 +251,24 @@ pub unsafe extern "C" fn enos_json_text_lossy(
     len: usize,
 ) {
     // SAFETY: the header's contract.
-    unsafe { put_text(json, key, text, len, |json, key, bytes| json.text(key, &String::from_utf8_lossy(bytes))) }
+    unsafe { put_text(json, key, text, len, Builder::text_lossy) }
 }
 
 /// Puts a whole number.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
-/// @param value  each bit of it is kept. A reader that has only doubles rounds beyond 2^53.
+/// @param key    the member's key in an object, otherwise NULL.
+/// @param value  written exactly. A reader that uses doubles rounds numbers beyond 2^53.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_int(json: *mut enos_json, key: *const c_char, value: i64) {
     // SAFETY: the header's contract.
     unsafe { put(json, key, |json, key| json.int(key, value)) }
 }
 
-/// Puts a whole number that is not negative: as enos_json_int().
+/// Puts a whole number that is not negative, as enos_json_int() does.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
+/// @param key    the member's key in an object, otherwise NULL.
 /// @param value  the number.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_uint(json: *mut enos_json, key: *const c_char, value: u64) {
@@ -265,23 +276,23 @@ pub unsafe extern "C" fn enos_json_uint(json: *mut enos_json, key: *const c_char
     unsafe { put(json, key, |json, key| json.int(key, value)) }
 }
 
-/// Puts a double: the shortest text that reads back as this double, at most 24 bytes. 100.0 is 100.
+/// Puts a double: the fewest digits that read back as this double, at most 24 bytes. 100.0 is written as 100.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
-/// @param value  NaN and the infinities: see enos_json_set_nonfinite().
+/// @param key    the member's key in an object, otherwise NULL.
+/// @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_double(json: *mut enos_json, key: *const c_char, value: f64) {
     // SAFETY: the header's contract.
     unsafe { put(json, key, |json, key| json.double(key, value)) }
 }
 
-/// Puts a float: the shortest text that reads back as this float. 21.1f is 21.1, where enos_json_double() would write
-/// 21.100000381469727.
+/// Puts a float: the fewest digits that read back as this float. 21.1f is written as 21.1. enos_json_double() would
+/// write 21.100000381469727.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
-/// @param value  NaN and the infinities: see enos_json_set_nonfinite().
+/// @param key    the member's key in an object, otherwise NULL.
+/// @param value  the number. For NaN and the infinities, see enos_json_set_nonfinite().
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_float(json: *mut enos_json, key: *const c_char, value: f32) {
     // SAFETY: the header's contract.
@@ -291,8 +302,8 @@ pub unsafe extern "C" fn enos_json_float(json: *mut enos_json, key: *const c_cha
 /// Puts true or false.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
-/// @param value  0: false; else true.
+/// @param key    the member's key in an object, otherwise NULL.
+/// @param value  0 is false, any other number is true.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_bool(json: *mut enos_json, key: *const c_char, value: i32) {
     // SAFETY: the header's contract.
@@ -302,17 +313,18 @@ pub unsafe extern "C" fn enos_json_bool(json: *mut enos_json, key: *const c_char
 /// Puts null.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
+/// @param key   the member's key in an object, otherwise NULL.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_null(json: *mut enos_json, key: *const c_char) {
     // SAFETY: the header's contract.
     unsafe { put(json, key, Builder::null) }
 }
 
-/// Puts ready JSON. It is checked as enos_value_parse() does: what is not JSON is the error of the text.
+/// Puts JSON that is already encoded. It is checked as in enos_value_parse(); if it is invalid, that is an error of the
+/// text.
 ///
 /// @param json  may be NULL.
-/// @param key   in an object: the member's key. Else NULL.
+/// @param key   the member's key in an object, otherwise NULL.
 /// @param text  one JSON value.
 /// @param len   in bytes, or ENOS_NUL_TERMINATED.
 #[no_mangle]
@@ -321,10 +333,11 @@ pub unsafe extern "C" fn enos_json_raw(json: *mut enos_json, key: *const c_char,
     unsafe { put_text(json, key, text, len, Builder::raw) }
 }
 
-/// Puts a part of what came in: as enos_json_raw(). A value that is not there is the error of the text.
+/// Puts a part of a received message, as enos_json_raw() does. If the value does not exist, that is an error of the
+/// text.
 ///
 /// @param json   may be NULL.
-/// @param key    in an object: the member's key. Else NULL.
+/// @param key    the member's key in an object, otherwise NULL.
 /// @param value  the part.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_value(json: *mut enos_json, key: *const c_char, value: enos_value) {
@@ -332,15 +345,15 @@ pub unsafe extern "C" fn enos_json_value(json: *mut enos_json, key: *const c_cha
     unsafe {
         put(json, key, |json, key| match view(&value) {
             Ok(text) => json.raw(key, text),
-            Err(error) => json.fail(key, error.status, error.message),
+            Err((status, words)) => json.fail(key, status, words),
         });
     }
 }
 
-/// How many bytes the text has so far: whether one more reading fits.
+/// The length of the text so far, for example to see if another reading fits.
 ///
 /// @param json  may be NULL.
-/// @return  the bytes; 0 for NULL.
+/// @return  the length in bytes; 0 for NULL.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_size(json: *const enos_json) -> usize {
     // SAFETY: the header's contract.
@@ -360,15 +373,15 @@ pub unsafe extern "C" fn enos_json_left_out(json: *const enos_json) -> u32 {
 /// The whole text, or the first error.
 ///
 /// @param json  the builder.
-/// @param text  receives the text, with a NUL behind it. It is the builder's, and valid until the builder is changed or
-///              freed.
+/// @param text  receives the text, with a NUL after it. It belongs to the builder, and is valid until the builder is
+///              changed or freed.
 /// @param len   receives its length in bytes, without the NUL; may be NULL.
 /// @retval ENOS_OK                the text is complete.
-/// @retval ENOS_ERR_STATE         something is still open, or nothing was put, or a put did not fit where it was made: a
-///                                key that is missing, too many or there twice, a second value.
+/// @retval ENOS_ERR_STATE         something is still open, nothing was put, or a put was not allowed where it was made:
+///                                a key was missing, unexpected or used twice, or it was a second value.
 /// @retval ENOS_ERR_INVALID_ARG   a text or key is not UTF-8, or a number is not finite.
-/// @retval ENOS_ERR_PARSE         ready JSON is not JSON.
-/// @retval ENOS_ERR_NOT_FOUND     a value was not there.
+/// @retval ENOS_ERR_PARSE         JSON that was put as such is invalid.
+/// @retval ENOS_ERR_NOT_FOUND     a value was missing.
 /// @retval ENOS_ERR_TOO_LARGE     more than 64 levels.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_result(

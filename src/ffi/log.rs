@@ -13,7 +13,7 @@ use super::status::enos_status;
 use crate::error::{Error, Result};
 use crate::log::{self, Level, Sink};
 
-/// How much a record matters.
+/// How important a record is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_log_level {
@@ -21,16 +21,16 @@ pub enum enos_log_level {
     ENOS_LOG_ERROR = 1,
     /// Something went wrong, and the library handles it.
     ENOS_LOG_WARN = 2,
-    /// What an operator wants to see: connected, activated, lost.
+    /// For an operator: connected, activated, lost.
     ENOS_LOG_INFO = 3,
-    /// What a firmware engineer wants to see.
+    /// For a firmware engineer.
     ENOS_LOG_DEBUG = 4,
     /// Each MQTT packet in both directions, with the target "mqtt": its kind, its size with the header, its QoS, packet
     /// id and topic if it has them, and the codes of an answer. Of a CONNECT, only the size.
     ENOS_LOG_TRACE = 5,
 }
 
-/// One record. It belongs to the library, with all that it points to, and is valid during the call.
+/// One record. The record and everything that it points to belong to the library, and are valid during the call.
 #[repr(C)]
 pub struct enos_log_record {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
@@ -63,7 +63,7 @@ unsafe impl Send for Ctx {}
 unsafe impl Sync for Ctx {}
 
 impl Ctx {
-    /// A closure that used the field would capture the bare pointer, which is not Send.
+    /// A method, because a closure that uses the field would capture the bare pointer, which is not Send.
     fn get(&self) -> *mut c_void {
         self.0
     }
@@ -71,7 +71,7 @@ impl Ctx {
 
 fn sink(cb: unsafe extern "C" fn(*mut c_void, *const enos_log_record), ctx: Ctx) -> Sink {
     Box::new(move |record| {
-        // The log lets no control character through, so there is no NUL that these could fail for.
+        // The log replaces control characters, so there is no NUL, and these cannot fail.
         let target = CString::new(record.target).unwrap_or_default();
         let message = CString::new(record.message.as_str()).unwrap_or_default();
         let record = enos_log_record {
@@ -105,7 +105,7 @@ fn level(value: i32) -> Result<Level> {
 ///
 /// @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
 /// @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
-/// @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: that level and what matters more. Looked at only with a callback.
+/// @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is NULL.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.

@@ -15,7 +15,7 @@
 //!
 //! Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
 //! own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
-//! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to go on.
+//! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
 //!
 //! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
 //! the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
@@ -38,7 +38,7 @@ use super::input::{bytes, text};
 use super::output::Out;
 use super::status::enos_status;
 
-/// How a message is sent: bits of a uint32_t.
+/// How a message is sent: the bits of a uint32_t.
 #[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub enum enos_publish_flags {
     ENOS_PUBLISH_STAMP = 16,
 }
 
-/// Hands the token out at the moment at which the call is accepted, before any event of it can run.
+/// Writes the token when the call is accepted, before any event of it can be delivered.
 ///
 /// # Safety
 /// `out_token` is NULL or points to a place for the token, writable while the closure lives.
@@ -90,7 +90,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
-///                               ENOS_EVENT_ROOM tells when to go on.
+///                               ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
@@ -137,7 +137,8 @@ pub unsafe extern "C" fn enos_client_publish(
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: SUBSCRIBED will come.
 /// @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
-///                               have no outcome yet (ENOS_EVENT_ROOM tells when to go on), or nobody runs the loop.
+///                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
+///                               loop.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
 #[no_mangle]
@@ -153,15 +154,15 @@ pub unsafe extern "C" fn enos_client_subscribe(
 
 /// Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
 /// ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
-/// link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may go on sending until the
-/// link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+/// link. Offline it comes at once. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to send until
+/// the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
 ///
 /// @param client     the client.
 /// @param filter     as it was subscribed.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
 /// @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
-///                               to go on), or nobody runs the loop.
+///                               to continue), or no thread runs the loop.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_unsubscribe(
@@ -228,7 +229,7 @@ pub unsafe extern "C" fn enos_client_post_measurepoints(
 /// @param out_token      receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come.
 /// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to go on.
+/// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
 /// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
 #[no_mangle]

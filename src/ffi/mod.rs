@@ -1,8 +1,9 @@
-//! extern "C": check, convert, call, convert. No logic.
+//! The exported functions. They check and convert arguments, call the client, and convert the result. They contain no
+//! other logic.
 //!
-//! Each file that exports functions is a chapter of `include/enos.h`: its doc comment opens the chapter, and
-//! `tools/generate` puts the chapters together in the order in which a reader needs them. The opening, with the
-//! conventions that hold for all of them, stands in `cbindgen.toml`.
+//! Each file that exports functions is a chapter of `include/enos.h`, and its doc comment opens the chapter.
+//! `tools/generate` puts the chapters together in the order in which a reader needs them. The opening, with the common
+//! conventions, is in `cbindgen.toml`.
 //!
 //! | chapter | file |
 //! |---|---|
@@ -20,9 +21,9 @@
 //! | messages | [`message`] |
 //! | the outbox | [`outbox`], [`batch`] |
 //!
-//! [`guard`], [`input`], [`output`] and [`handle`] are what these are written with.
+//! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
 
-// What a caller has to keep to stands in the header's opening, once, and at the functions that ask for more.
+// The header's opening says what a caller has to do. Functions that ask for more say so themselves.
 #![allow(clippy::missing_safety_doc)]
 #![allow(non_camel_case_types)]
 

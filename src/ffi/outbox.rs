@@ -13,16 +13,16 @@
 //! the process may have ended between the event and the removal.
 //!
 //!     ENOS_OK                  completed
-//!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones go on. EnOS has
+//!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
 //!                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
 //!                              which are tried again. Or it failed three times in a row, and then three times right
 //!                              after another message that had passed on the same link, and between these also as the
 //!                              first. A failure is a lost link or no answer (detail_code 0), or one of the codes that
 //!                              are tried again (detail_code is the code, and it takes ten of them in a row). Without
-//!                              another message that passes, nobody is blamed, and it is tried again
+//!                              another message that passes, no message is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
-//!     ENOS_ERR_STORAGE         the storage gave something else back than it was given; that is a dead letter, if it can
-//!                              be. Always DELIVERED, and for a batch one event with its first token, for all of them
+//!     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
+//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
 //!
 //! Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
 //! enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -30,7 +30,7 @@
 //! (DEAD_LETTER_DROPPED).
 //!
 //! Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
-//! completed, and one more store for every 16 that are accepted or removed (the same one for both, if they keep step).
+//! completed, and one more store for every 16 that are accepted or removed.
 //! A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
 //! one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
 //! not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
@@ -48,6 +48,7 @@ use super::output::StructOut;
 use super::status::enos_status;
 use crate::error::Error;
 use crate::protocol::Request;
+use crate::storage::queue::DeadLetter;
 
 /// What happens to a durable message for which the outbox has no room.
 #[repr(C)]
@@ -93,15 +94,15 @@ pub enum enos_outbox_which {
     ENOS_OUTBOX_DEAD_LETTERS = 1,
 }
 
-/// A message in the outbox, as enos_client_outbox_each() shows it. The library's, with all that it points to, and valid
-/// until the callback returns.
+/// A message in the outbox, as enos_client_outbox_each() shows it. The message and everything that it points to belong
+/// to the library, and are valid until the callback returns.
 #[repr(C)]
 pub struct enos_outbox_message {
     /// The size of the library's struct: later versions are longer. Read only what your header declares.
     pub struct_size: usize,
-    /// Which one it is.
+    /// The token of the message.
     pub token: u64,
-    /// Of a dead letter: EnOS's code, or 0 for any other reason. 0 for a waiting message.
+    /// For a dead letter, EnOS's code, or 0 for any other reason. 0 for a waiting message.
     pub code: i32,
     /// 0.
     pub reserved: u32,
@@ -120,7 +121,7 @@ pub struct enos_outbox_message {
 ///
 /// @param ctx      what enos_client_outbox_each() was given.
 /// @param message  the message; valid until the callback returns.
-/// @return         0: go on with the next one; any other value: stop.
+/// @return         0: continue with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
 /// Sets how much the outbox may hold, and what happens when it is full.
@@ -216,6 +217,9 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
 /// load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
 /// removed meanwhile may be listed or not.
 ///
+/// A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
+/// the token that they share, and enos_client_outbox_drop() removes all of them.
+///
 /// @param client  the client.
 /// @param which   one of enum enos_outbox_which.
 /// @param cb      called for each.
@@ -241,7 +245,9 @@ pub unsafe extern "C" fn enos_client_outbox_each(
                     client.each_waiting(&mut |token, message| look(token, 0, message))
                 }
                 w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
-                    client.each_dead_letter(&mut |letter| look(letter.token, letter.code, letter.request.as_ref()))
+                    client.each_dead_letter(&mut |DeadLetter { token, code, messages }| {
+                        messages.iter().all(|message| look(*token, *code, message.as_ref()))
+                    })
                 }
                 w => Err(Error::invalid(format!("which is {w}, which is none of enum enos_outbox_which"))),
             }
@@ -258,7 +264,7 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
         code,
         reserved: 0,
         topic: topic.as_ref().map_or(std::ptr::null(), |topic| topic.as_ptr().cast()),
-        // An empty slice's pointer is not one to show.
+        // C must not get the pointer of an empty slice.
         payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
         len: payload.len(),
     })

@@ -1,4 +1,4 @@
-//! What goes out to C: written on success only, save the capacity that a text needs.
+//! Writes results to C. They are written on success only, except for the capacity that a text needs.
 
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use super::input::{null, struct_size, Versioned};
 use crate::error::{Error, Result, Status};
 
-/// A place that the caller gave for a value; checked before any work is done, written once that has succeeded.
+/// A caller's pointer for a value. It is checked before any work is done, and written after that has succeeded.
 pub(super) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
@@ -17,7 +17,7 @@ impl<T> Out<T> {
         NonNull::new(ptr).map(Out).ok_or_else(|| null(name))
     }
 
-    /// For a place that may be absent: NULL.
+    /// As [`Out::new`], or `None` for NULL.
     ///
     /// # Safety
     /// As for [`Out::new`].
@@ -53,16 +53,23 @@ impl TextOut {
         Ok(TextOut { buffer, cap, len: len.ok_or_else(|| null(&format!("{name}_len")))? })
     }
 
+    /// # Safety
+    /// As for [`TextOut::new`], and the caller has looked for NULL.
+    pub(super) unsafe fn unchecked(buffer: *mut c_char, cap: usize, len: *mut usize) -> TextOut {
+        // SAFETY: the caller's promise.
+        TextOut { buffer, cap, len: Out(unsafe { NonNull::new_unchecked(len) }) }
+    }
+
     /// Writes the text, a NUL, and the length without the NUL.
     pub(super) fn set(self, text: &[u8]) -> Result<()> {
         set_all([(self, text)])
     }
 
-    /// Likewise, a text of this length that comes byte by byte.
-    pub(super) fn set_each(self, len: usize, text: impl Iterator<Item = u8>) -> Result<()> {
+    /// Writes a text of this length that comes byte by byte. False if the buffer is too small.
+    pub(super) fn set_each(self, len: usize, text: impl Iterator<Item = u8>) -> bool {
         if len >= self.cap {
             self.refuse(len);
-            return Err(too_small(&(len + 1).to_string()));
+            return false;
         }
         // SAFETY: the buffer has room for so many bytes and a NUL.
         unsafe {
@@ -70,7 +77,7 @@ impl TextOut {
             self.buffer.add(len).write(0);
         }
         self.len.set(len);
-        Ok(())
+        true
     }
 
     fn fits(&self, text: &[u8]) -> bool {
@@ -95,8 +102,8 @@ impl TextOut {
     }
 }
 
-/// Writes all texts, or, when one of them does not fit, none: then each buffer holds an empty text and each length is
-/// the capacity that its text needs.
+/// Writes all texts. If one of them does not fit, it writes none: then each buffer holds an empty text, and each length
+/// is the capacity that its text needs.
 pub(super) fn set_all<const N: usize>(texts: [(TextOut, &[u8]); N]) -> Result<()> {
     if texts.iter().all(|(out, text)| out.fits(text)) {
         texts.into_iter().for_each(|(out, text)| out.write(text));
@@ -111,7 +118,7 @@ fn too_small(needed: &str) -> Error {
     Error::new(Status::ENOS_ERR_BUFFER_TOO_SMALL, format!("the buffer is too small: {needed} bytes are needed"))
 }
 
-/// A caller's struct to fill in: no more of it is written than the caller has.
+/// A caller's struct to fill in. Only as much is written as the caller's struct has room for.
 pub(super) struct StructOut<T> {
     ptr: *mut T,
     theirs: usize,

@@ -1,13 +1,15 @@
-//! Signing: pure functions, no I/O and no clock. A client signs by itself; these are for a host with an MQTT stack of
-//! its own. Any thread.
+//! Signing: pure functions without I/O and clock. A client signs by itself; these functions are for a host with its own
+//! MQTT stack. They may be called from any thread.
 //!
-//! EnOS wants three fields of a CONNECT (MQTT 3.1.1, clean session) made from the device's keys and a secret:
+//! EnOS requires three fields of a CONNECT (MQTT 3.1.1, clean session) that are made from the device's keys and a
+//! secret:
 //!
 //!     client id   <client id>|securemode=2,signmethod=hmacsha1,timestamp=1524448722000|
 //!     user name   <device key>&<product key>
 //!     password    40 or 64 hexadecimal digits, upper case
 //!
-//! Fill in one enos_sign_params and call all three functions with it. A new timestamp is a new client id and password.
+//! Fill in one enos_sign_params and call all three functions with it. A new timestamp changes the client id and the
+//! password.
 
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -19,7 +21,7 @@ use super::status::enos_status;
 use crate::error::Result;
 use crate::protocol::{sign, Identity, Secret, SecureMode, SignMethod, SignParams};
 
-/// Which secret signs.
+/// The secret that signs.
 #[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +32,13 @@ pub enum enos_secure_mode {
     ENOS_SECURE_MODE_PRODUCT = 3,
 }
 
-/// How the password is computed. Which one a cloud takes depends on its EnOS version.
+/// How the password is computed. The EnOS version of a cloud decides which methods it accepts.
 #[allow(dead_code, reason = "for C")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_sign_method {
-    /// Clients only, and their default: HMACSHA1, and SHA1 when that is refused. What was accepted is remembered in the
-    /// storage. SHA256 is never guessed.
+    /// For clients only, and their default: HMACSHA1, then SHA1 if HMACSHA1 is refused. The accepted method is stored
+    /// in the storage. AUTO never tries SHA256.
     ENOS_SIGN_AUTO = 0,
     /// Label hmacsha1, HMAC-SHA1: the EnOS document as written.
     ENOS_SIGN_HMACSHA1 = 1,
@@ -46,7 +48,7 @@ pub enum enos_sign_method {
     ENOS_SIGN_SHA256 = 3,
 }
 
-/// What a CONNECT is signed with. Yours; read during the call only. Start with ENOS_INIT().
+/// The input of the signing functions. It is yours, and is read only during the call. Start with ENOS_INIT().
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_sign_params {
@@ -59,7 +61,7 @@ pub struct enos_sign_params {
     /// As product_key.
     pub device_key: *const c_char,
     /// The device secret (mode 2) or the product secret (mode 3): 1 to 1024 bytes of UTF-8 without NUL. Only
-    /// enos_sign_password() looks at it.
+    /// enos_sign_password() uses it.
     pub secret: *const c_char,
     /// In bytes, or ENOS_NUL_TERMINATED.
     pub secret_len: usize,

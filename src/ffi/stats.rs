@@ -1,4 +1,4 @@
-//! What a client counts: see the chapter on the client, which this is a part of.
+//! The counters of a client, a part of the chapter on the client.
 
 use std::mem::size_of;
 
@@ -8,43 +8,43 @@ use super::input::Versioned;
 use super::output::StructOut;
 use super::status::enos_status;
 
-/// What a client has counted since it was made. Later versions of this struct are longer.
+/// The counters of a client since it was created. Later versions of this struct are longer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_stats {
     /// sizeof(enos_stats); ENOS_INIT() sets it.
     pub struct_size: usize,
-    /// Bytes that the system has taken to send, TLS and MQTT included.
+    /// Bytes that the system has accepted for sending, TLS and MQTT included.
     pub bytes_sent: u64,
-    /// Bytes that have come, TLS and MQTT included.
+    /// Bytes that were received, TLS and MQTT included.
     pub bytes_received: u64,
-    /// Messages that were sent: each PUBLISH, one that is sent again included.
+    /// Messages that were sent. Each PUBLISH counts, also one that is sent again.
     pub messages_sent: u64,
-    /// Messages that came in, without those that were dropped.
+    /// Messages that were received, without those that were dropped.
     pub messages_received: u64,
-    /// Messages that came in and were dropped (ENOS_EVENT_OVERFLOW).
+    /// Messages that were received and dropped (ENOS_EVENT_OVERFLOW).
     pub messages_dropped: u64,
     /// Attempts to connect, from the look-up of the name on.
     pub attempts: u64,
     /// Logins that the broker accepted, those of an activation included.
     pub connects: u64,
-    /// Connections that ended after an accepted login without being told to.
+    /// Connections that ended unexpectedly after an accepted login.
     pub losses: u64,
     /// The return code of the last CONNACK; -1 if there was none yet.
     pub last_connack: i32,
-    /// How long the broker took for the answer to one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
-    /// with the time that request and answer waited in queues; 0 if none was measured yet.
+    /// How long the broker took to answer one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
+    /// including the time that request and answer waited in queues; 0 if none was measured yet.
     pub round_trip_ms: u32,
 }
 
 // SAFETY: repr(C), begins with its size; zero is a valid value of each field.
 unsafe impl Versioned for enos_stats {
     const NAME: &'static str = "enos_stats";
-    /// That of the version which brought it.
+    /// Its size in the version that introduced it.
     const V0_1: usize = size_of::<enos_stats>();
 }
 
-/// Returns what the client has counted. It never waits, and is legal in every event callback.
+/// Returns the client's counters. It never waits, and is legal in every event callback.
 ///
 /// @param client  the client.
 /// @param out     made with ENOS_INIT(); receives the numbers.

@@ -1,4 +1,5 @@
-//! Status codes, version, errors. Any thread, before anything else; legal in every callback.
+//! Status codes, version, errors. These functions may be called from any thread, before any other function, and in
+//! every callback.
 
 use std::ffi::{c_char, CStr};
 
@@ -6,7 +7,7 @@ use super::guard::last_error;
 use crate::error::Status;
 use crate::transport::tls;
 
-/// What a fallible function returns: ENOS_OK (0), or a negative one of enum enos_status_code.
+/// The result of a function that can fail: ENOS_OK (0), or a negative value of enum enos_status_code.
 pub type enos_status = i32;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -20,14 +21,14 @@ const ABI: u32 = match env!("ENOS_ABI_VERSION").as_bytes() {
     _ => panic!("an ABI version of more than one digit needs a parser here"),
 };
 
-/// `ENOS_FEATURE_*` of what is truly built.
+/// The `ENOS_FEATURE_*` bits of this build.
 const FEATURES: u32 = FEATURE_DURABLE | if tls::AVAILABLE { FEATURE_TLS } else { 0 };
 /// `ENOS_FEATURE_TLS` in the header.
 const FEATURE_TLS: u32 = 1;
 /// `ENOS_FEATURE_DURABLE` in the header.
 const FEATURE_DURABLE: u32 = 2;
 
-/// Every status in a few words.
+/// A short text for every status.
 const ALL: [(Status, &CStr); 28] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
@@ -78,7 +79,7 @@ pub extern "C" fn enos_abi_version() -> u32 {
     ABI
 }
 
-/// What this build can do beyond plain TCP.
+/// The optional features of this build.
 ///
 /// @return  a set of ENOS_FEATURE_* bits.
 #[no_mangle]
@@ -86,7 +87,7 @@ pub extern "C" fn enos_features() -> u32 {
     FEATURES
 }
 
-/// A status in a few words.
+/// A short text for a status.
 ///
 /// @param code  an enos_status; every value is accepted.
 /// @return      static text; never NULL, "unknown status" for a value that is none.
@@ -95,8 +96,8 @@ pub extern "C" fn enos_strerror(code: enos_status) -> *const c_char {
     ALL.iter().find(|(status, _)| *status as i32 == code).map_or(c"unknown status", |(_, text)| text).as_ptr()
 }
 
-/// The calling thread's last failure in full words: which argument, what is wrong, what to do. For a log, not to be
-/// parsed. Never holds a secret; '?' stands for line breaks and other controls.
+/// The calling thread's last failure in words: which argument, what is wrong, what to do. This is for a log, and not to
+/// be parsed. It never holds a secret; '?' stands for line breaks and other control characters.
 ///
 /// @return  the words, "" when the thread's last call succeeded; never NULL. Valid until the thread's next enos_* call.
 ///          The functions that return no enos_status neither set nor clear it, except for enos_config_free().

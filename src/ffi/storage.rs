@@ -1,7 +1,7 @@
-//! Storage: where the library keeps what must survive the process. It is the firmware's own (flash, a database, a
-//! file), or the ready-made directory below.
+//! Storage: where the library keeps what must survive the process. The firmware supplies it (flash, a database, a
+//! file), or uses the ready-made directory below.
 //!
-//! It is required for activation with a product secret. A client with a configured device secret works without one;
+//! It is required for activation with a product secret. A client with a configured device secret works without it, but
 //! then the connect budget and the result of ENOS_SIGN_AUTO are lost when the process ends.
 
 use std::ffi::c_char;
@@ -25,22 +25,24 @@ unsafe impl Versioned for enos_storage {
 /// A ready-made storage for a Linux file system: a directory with one file for each key. Each file is written whole,
 /// synced and renamed, so that a power cut at any moment leaves the old value or the new one.
 ///
-/// The directory is never created here: before its file system is mounted, an empty directory in its place would mean
-/// that this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
+/// This function never creates the directory: if its file system is not mounted yet, an empty directory would mean that
+/// this device has no secret, and its activation would be refused. enos_storage_directory_create() creates it.
 ///
-/// It refuses a directory that does not belong to the effective user, or that gives any right to group or others; a
-/// symbolic link in its place; and a parent that belongs to neither root nor the effective user, or that everybody can
-/// write, unless it is sticky (like /tmp). A parent that its group can write is a warning in the log.
+/// The following is refused: a directory that does not belong to the effective user, or that gives any right to group
+/// or others; a symbolic link in its place; a parent that belongs to neither root nor the effective user, or that
+/// everybody can write to, unless it is sticky (like /tmp). If the group can write to the parent, there is a warning in
+/// the log.
 ///
-/// The directory is locked until the release: in all processes together, only one storage uses it at a time. Give the
-/// same enos_storage to all clients that share the directory. After it was given to a config, the library releases it
-/// with the last config or client that uses it. If it was given to none, release it with out->release(out->ctx).
+/// The directory is locked until the release: only one storage can use it at a time, in all processes together. Give
+/// the same enos_storage to all clients that share the directory. If it was given to a config, the library releases it
+/// when the last config or client that uses it is freed. If it was given to none, release it with
+/// out->release(out->ctx).
 ///
 /// Each use checks the path first. If it no longer leads to the directory that was opened (a file system was mounted
 /// over it, it was moved or removed, the process has changed its root), nothing is read or written: the callback fails
 /// with -ESTALE until the storage is released and opened again.
 ///
-/// @param path  of the directory, UTF-8.
+/// @param path  the path of the directory, UTF-8.
 /// @param out   made with ENOS_INIT(); receives the storage, for enos_config_set_storage(). Its callbacks fail with
 ///              negated errno values.
 /// @retval ENOS_OK               out is ready.
@@ -56,11 +58,11 @@ pub unsafe extern "C" fn enos_storage_directory(path: *const c_char, out: *mut e
     guard(|| unsafe { open(path, out, directory) })
 }
 
-/// enos_storage_directory() that creates the directory when it is missing, with mode 0700, and makes that durable. Its
-/// parent must exist. For provisioning, and for a run that knows that it is the first one.
+/// Like enos_storage_directory(), but creates the directory with mode 0700 if it is missing, and makes that durable.
+/// Its parent must exist. Use it for provisioning, and for a run that is known to be the first one.
 ///
-/// @param path  as there.
-/// @param out   as there.
+/// @param path  as in enos_storage_directory().
+/// @param out   as in enos_storage_directory().
 /// @retval ENOS_OK               out is ready.
 /// @retval ENOS_ERR_STATE        the directory is in use already, by this process or by another.
 /// @retval ENOS_ERR_STORAGE      the directory cannot be created, opened or trusted; enos_last_error() says why.

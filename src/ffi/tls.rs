@@ -1,28 +1,28 @@
-//! TLS: more setters of a config, for servers at ssl://. They are not needed if one of the system's authorities has
-//! issued the broker's certificate; EnOS has an authority of its own.
+//! TLS: setters of a config for servers at ssl://. They are not needed if one of the system's authorities has issued
+//! the broker's certificate. EnOS has an authority of its own.
 //!
 //! These rules always hold: TLS 1.2 or 1.3 with modern ciphers. The broker's certificate has to come from a trusted
 //! authority, be valid today, and be for the broker's name: one of its DNS names, or one of its addresses if the server
 //! is given by its address. Its common name is ignored. A certificate of the device does not replace its secret: the
 //! signed password is sent over TLS as well.
 //!
-//! Files are read at enos_client_create(), which fails with ENOS_ERR_TLS and words when one of them cannot be used, and
-//! again before each CONNECT: a renewed certificate counts from the next one on, without a restart. If a new file is
-//! broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the files
-//! are whole. Write each new file beside the old one and rename() it over that, the key before the certificate. An
-//! expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
+//! enos_client_create() reads the files, and fails with ENOS_ERR_TLS and a text if one of them cannot be used. They are
+//! read again before each CONNECT: a renewed certificate is used from the next CONNECT on, without a restart. If a new
+//! file is broken or half written, the present connection stays, and the next attempts fail with ENOS_ERR_TLS until the
+//! files are whole. Write each new file beside the old one and rename() it over that, the key before the certificate.
+//! An expired certificate of the device cannot be used. One that is not valid yet is tried, with a warning in the log,
 //! because it is more likely that the clock is wrong. For a server at tcp:// these settings are ignored.
 //!
-//! PEM may have Windows' line ends, a byte order mark and words around its blocks. The device's intermediate certificates
-//! may stand in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
+//! PEM text may have Windows line ends, a byte order mark, and other text around its blocks. The device's intermediate
+//! certificates may be in any order. UTF-16 and OpenSSL's own TRUSTED CERTIFICATE are refused with ENOS_ERR_TLS.
 //!
 //! Revocation lists (X509 CRL) in the CA file are used, each for the certificates of the authority that has issued it.
 //! Certificates of an authority without a list are not checked for revocation. If a list has expired, the certificates
 //! of its authority are refused, like revoked ones, until the file has a new list, or none. So use lists only if they
 //! are renewed in time, in a way that does not need this connection.
 //!
-//! The system's authorities are loaded once for the process, and again when their file or directory has changed, and
-//! after an hour.
+//! The system's authorities are loaded once for the process. They are loaded again when their file or directory has
+//! changed, and after an hour.
 //!
 //! A handshake that fails is DISCONNECTED with ENOS_ERR_TLS; its detail says why, in one line. The next attempt follows
 //! as after a loss of the link. (Over TLS 1.3 the broker's refusal of the device's certificate arrives only after the
@@ -35,7 +35,7 @@ use super::input::{bytes, optional_text};
 use super::status::enos_status;
 use crate::error::Result;
 
-/// Bytes that may be absent: NULL.
+/// Bytes, or `None` for NULL.
 ///
 /// # Safety
 /// As for [`bytes`].
@@ -82,10 +82,10 @@ pub unsafe extern "C" fn enos_config_set_tls(
 /// @param config    the config.
 /// @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
 /// @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
-/// @param cert      likewise; NULL for none.
-/// @param cert_len  likewise.
-/// @param key       likewise; NULL for none. Copied; wipe yours.
-/// @param key_len   likewise.
+/// @param cert      as for ca; NULL for none.
+/// @param cert_len  as for ca_len.
+/// @param key       as for ca; NULL for none. Copied; wipe yours.
+/// @param key_len   as for ca_len.
 /// @retval ENOS_OK               done; the text is not judged yet.
 /// @retval ENOS_ERR_INVALID_ARG  one of cert and key without the other, or a length out of range.
 /// @retval ENOS_ERR_UNSUPPORTED  this build has no TLS.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn enos_config_set_tls_pem(
     }
 }
 
-/// Sets the password of an encrypted private key. Nobody is ever asked for it on the terminal.
+/// Sets the password of an encrypted private key. The library never asks for it on the terminal.
 ///
 /// @param config    the config.
 /// @param password  1 to 1024 bytes. Copied; wipe yours. NULL for none. Default: NULL.

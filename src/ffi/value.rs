@@ -1,85 +1,94 @@
-//! Reading JSON where it lies: in an event, or in a text of yours. It can be used without a client as well.
+//! Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
 //!
-//! An enos_value is a view: a pointer and a length. It is passed by value, nothing is copied, allocated or freed, and it
-//! lives as long as the text that it points into. {NULL, 0} is a value that is not there. Looking into one that is not
-//! there gives one that is not there, so that look-ups chain, and one check at the end is enough:
+//! An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
+//! allocates, except enos_value_parse() while it checks.
+//! It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
+//! gives a missing value, so look-ups can be chained, and one check at the end is enough:
 //!
 //!     double power;
 //!     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
 //!
-//! The readers of a value return ENOS_ERR_NOT_FOUND when it is not there, ENOS_ERR_INVALID_ARG when it is of another type,
-//! ENOS_ERR_PARSE when it is not JSON, and ENOS_ERR_TOO_LARGE when it is a number that does not fit: nothing is rounded,
-//! cut off or saturated.
+//! The functions that read a value return ENOS_ERR_NOT_FOUND if it is missing, ENOS_ERR_INVALID_ARG if it has another
+//! type, ENOS_ERR_PARSE if it is not JSON, and ENOS_ERR_TOO_LARGE if it is a number that does not fit: nothing is
+//! rounded, truncated or saturated.
 //!
-//! Values in events are checked by the library. Make a value of your own text with enos_value_parse(), which checks all of
-//! it. Every function also takes a value that nobody has checked: what it finds in there may be nonsense, but it reads
-//! nothing beyond the value, does not recurse, and needs time linear in its length. If an object has a key twice, which
+//! Call enos_value_parse() first: it checks all of a text. Every function also accepts an unchecked value, such as
+//! {payload, payload_len} of an event: the result may be meaningless, but the function reads nothing
+//! outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
 //! enos_value_parse() refuses, the first one counts.
 //!
-//! Any thread; legal in every callback, except where an enos_status is returned.
+//! Any thread may call these functions, also in an event callback. In a storage or log callback, those that return an
+//! enos_status fail with ENOS_ERR_IN_CALLBACK.
 
 use std::ffi::{c_char, c_void};
-use std::ptr;
+use std::{ptr, slice};
 
-use super::guard::{getter, guard};
+use super::guard::{getter, guard, guard_without_memory};
 use super::input::{bytes, text};
 use super::output::{Out, TextOut};
 use super::status::enos_status;
-use crate::error::{Error, Result, Status};
+use crate::error::Status;
 use crate::protocol::json::read::{self, Fault, Kind, Read};
 use crate::protocol::json::strict_value;
 
-/// A JSON value, by where it stands.
+/// A JSON value: where its text is.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_value {
-    /// Its first byte; NULL: it is not there. There is no NUL behind it.
+    /// The first byte; NULL if the value is missing. There is no NUL after the text.
     pub text: *const c_char,
-    /// In bytes.
+    /// The length in bytes.
     pub len: usize,
 }
 
 const NOT_THERE: enos_value = enos_value { text: ptr::null(), len: 0 };
 
-/// What a value is.
+/// The type of a value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_json_type {
-    /// It is not there.
-    ENOS_JSON_NONE = 0,
+pub enum enos_value_kind {
+    /// The value is missing.
+    ENOS_VALUE_NONE = 0,
     /// null.
-    ENOS_JSON_NULL = 1,
+    ENOS_VALUE_NULL = 1,
     /// true or false.
-    ENOS_JSON_BOOL = 2,
+    ENOS_VALUE_BOOL = 2,
     /// A number, whole or not.
-    ENOS_JSON_NUMBER = 3,
+    ENOS_VALUE_NUMBER = 3,
     /// A text.
-    ENOS_JSON_TEXT = 4,
+    ENOS_VALUE_TEXT = 4,
     /// An array.
-    ENOS_JSON_ARRAY = 5,
+    ENOS_VALUE_ARRAY = 5,
     /// An object.
-    ENOS_JSON_OBJECT = 6,
+    ENOS_VALUE_OBJECT = 6,
 }
 
-/// The bytes of a value that is there.
+/// A failure whose words are constant, so that it needs no memory.
+type Plain = (Status, &'static str);
+
+const PANIC: i32 = Status::ENOS_ERR_PANIC as i32;
+
+/// The bytes of a value. A missing value is an error.
 ///
 /// # Safety
 /// The value is {NULL, 0}, or its bytes can be read while the reference lives.
-pub(super) unsafe fn view(value: &enos_value) -> Result<&[u8]> {
+pub(super) unsafe fn view(value: &enos_value) -> std::result::Result<&[u8], Plain> {
     if value.text.is_null() {
-        return Err(Error::new(Status::ENOS_ERR_NOT_FOUND, "the value is not there"));
+        return Err((Status::ENOS_ERR_NOT_FOUND, "the value is missing"));
     }
-    // SAFETY: the caller's promise.
-    unsafe { bytes(value.text.cast::<c_void>(), value.len, "the value") }
+    if value.len > isize::MAX as usize {
+        return Err((Status::ENOS_ERR_INVALID_ARG, "the length of the value is more than there can be bytes"));
+    }
+    // SAFETY: the caller's promise; the length is one that a slice can have.
+    Ok(unsafe { slice::from_raw_parts(value.text.cast(), value.len) })
 }
 
-fn error(fault: Fault) -> Error {
-    let (status, words) = match fault {
+fn plain(fault: Fault) -> Plain {
+    match fault {
         Fault::Malformed => (Status::ENOS_ERR_PARSE, "the value is not JSON"),
         Fault::OtherKind => (Status::ENOS_ERR_INVALID_ARG, "the value is of another type"),
         Fault::OutOfRange => (Status::ENOS_ERR_TOO_LARGE, "the number does not fit"),
-    };
-    Error::new(status, words)
+    }
 }
 
 /// The part of a value's bytes.
@@ -90,22 +99,24 @@ fn part(bytes: &[u8], range: std::ops::Range<usize>) -> enos_value {
 /// # Safety
 /// As for [`view`]; `out` is NULL or points to a place for a `T`.
 unsafe fn read<T>(value: enos_value, out: *mut T, read: impl FnOnce(&[u8]) -> Read<T>) -> enos_status {
-    guard(|| {
+    guard_without_memory(|| {
         // SAFETY: the caller's promise.
-        let (out, bytes) = unsafe { (Out::new(out, "out")?, view(&value)?) };
-        out.set(read(bytes).map_err(error)?);
+        let out = unsafe { Out::optional(out) }.ok_or((Status::ENOS_ERR_NULL_ARG, "out is NULL"))?;
+        // SAFETY: likewise.
+        let bytes = unsafe { view(&value) }?;
+        out.set(read(bytes).map_err(plain)?);
         Ok(())
     })
 }
 
-/// Checks a text, and makes a value of it.
+/// Checks a text, and returns its value.
 ///
-/// @param text  any bytes. It has to outlive the value.
+/// @param text  any bytes. They must stay valid as long as the value is used.
 /// @param len   in bytes, or ENOS_NUL_TERMINATED.
 /// @param out   receives the value.
-/// @retval ENOS_OK         one JSON value (RFC 8259), and one that every reader reads alike.
-/// @retval ENOS_ERR_PARSE  not JSON, or two of them; more than 64 levels; half of a surrogate pair; a number that no double
-///                         can hold; an object with a key twice.
+/// @retval ENOS_OK         it is one JSON value (RFC 8259), and every reader reads it alike.
+/// @retval ENOS_ERR_PARSE  it is not JSON, or more than one value; it has more than 64 levels; or it contains half of a
+///                         surrogate pair, a number that is too large for a double, or an object with a key twice.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: *mut enos_value) -> enos_status {
     guard(|| {
@@ -117,13 +128,14 @@ pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: 
     })
 }
 
-/// The part of a value that a JSON Pointer leads to (RFC 6901): "" is the whole, "/a/0" the first element of the member "a",
-/// "~1" stands for "/" in a key and "~0" for "~". Each call goes through the value once: to visit all elements, use
-/// enos_value_next().
+/// The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
+/// member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once for each level of the
+/// pointer. To visit all elements,
+/// use enos_value_next().
 ///
-/// @param value    may be one that is not there.
+/// @param value    may be missing.
 /// @param pointer  the JSON Pointer.
-/// @return  the part; {NULL, 0} when it is not there, or the pointer is none. It lives as long as value.
+/// @return  the part; {NULL, 0} if it is missing or the pointer is invalid. It is valid as long as value is.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char) -> enos_value {
     getter(NOT_THERE, || {
@@ -133,41 +145,41 @@ pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char
     })
 }
 
-/// What a value is.
+/// The type of a value.
 ///
-/// @param value  may be one that is not there.
-/// @return  one of enum enos_json_type; ENOS_ERR_PARSE when it begins as no JSON does.
+/// @param value  may be missing.
+/// @return  one of enum enos_value_kind; ENOS_ERR_PARSE if no JSON value begins like this.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_type(value: enos_value) -> i32 {
-    use enos_json_type::*;
-    getter(Status::ENOS_ERR_PANIC as i32, || {
+    use enos_value_kind::*;
+    getter(PANIC, || {
         // SAFETY: the header's contract.
-        let Ok(bytes) = (unsafe { view(&value) }) else { return ENOS_JSON_NONE as i32 };
+        let Ok(bytes) = (unsafe { view(&value) }) else { return ENOS_VALUE_NONE as i32 };
         let kind = match read::kind(bytes) {
-            Ok(Kind::Null) => ENOS_JSON_NULL,
-            Ok(Kind::Bool) => ENOS_JSON_BOOL,
-            Ok(Kind::Number) => ENOS_JSON_NUMBER,
-            Ok(Kind::Text) => ENOS_JSON_TEXT,
-            Ok(Kind::Array) => ENOS_JSON_ARRAY,
-            Ok(Kind::Object) => ENOS_JSON_OBJECT,
+            Ok(Kind::Null) => ENOS_VALUE_NULL,
+            Ok(Kind::Bool) => ENOS_VALUE_BOOL,
+            Ok(Kind::Number) => ENOS_VALUE_NUMBER,
+            Ok(Kind::Text) => ENOS_VALUE_TEXT,
+            Ok(Kind::Array) => ENOS_VALUE_ARRAY,
+            Ok(Kind::Object) => ENOS_VALUE_OBJECT,
             Err(_) => return Status::ENOS_ERR_PARSE as i32,
         };
         kind as i32
     })
 }
 
-/// Walks through an object or an array, in the order of the text.
+/// Iterates over an object or an array, in the order of the text.
 ///
 ///     size_t cursor = 0;
 ///     while (enos_value_next(params, &cursor, &key, &value) == 1) ...
 ///
 /// @param container  an object or an array.
-/// @param cursor     0 at first; the call moves it on.
-/// @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()); for an array
-///                   {NULL, 0}. May be NULL.
+/// @param cursor     0 before the first call; each call advances it.
+/// @param key        receives the key of the member, a text (enos_value_equals(), enos_value_text()), or {NULL, 0} for
+///                   an array. May be NULL.
 /// @param value      receives the member or element.
-/// @return  1: there was one; 0: there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is no object and
-///          no array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG.
+/// @return  1 if there was one; 0 if there are no more. Negative: ENOS_ERR_NOT_FOUND, ENOS_ERR_INVALID_ARG (it is
+///          neither an object nor an array), ENOS_ERR_PARSE, ENOS_ERR_NULL_ARG. enos_last_error() is left as it is.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_next(
     container: enos_value,
@@ -175,58 +187,50 @@ pub unsafe extern "C" fn enos_value_next(
     key: *mut enos_value,
     value: *mut enos_value,
 ) -> i32 {
-    let mut found = 0;
-    let status = guard(|| {
-        // SAFETY: the header's contract.
-        let (bytes, place, key, value) =
-            unsafe { (view(&container)?, Out::new(cursor, "cursor")?, Out::optional(key), Out::new(value, "value")?) };
-        // SAFETY: it is not NULL, and the caller has set it.
-        let mut at = unsafe { cursor.read_unaligned() };
-        let next = read::next(bytes, &mut at).map_err(error)?;
-        place.set(at);
-        if let Some(item) = next {
-            found = 1;
+    getter(PANIC, || {
+        let next = || {
+            // SAFETY: the header's contract.
+            let (place, key, value) = unsafe { (Out::optional(cursor), Out::optional(key), Out::optional(value)) };
+            let null = (Status::ENOS_ERR_NULL_ARG, "cursor or value is NULL");
+            let (place, value) = (place.ok_or(null)?, value.ok_or(null)?);
+            // SAFETY: the header's contract; the cursor is not NULL, and the caller has set it.
+            let (bytes, mut at) = unsafe { (view(&container)?, cursor.read_unaligned()) };
+            let next = read::next(bytes, &mut at).map_err(plain)?;
+            place.set(at);
+            let Some(item) = next else { return Ok(0) };
             value.set(part(bytes, item.value));
             if let Some(key) = key {
                 key.set(item.key.map_or(NOT_THERE, |range| part(bytes, range)));
             }
-        }
-        Ok(())
-    });
-    if status < 0 {
-        status
-    } else {
-        found
-    }
+            Ok(1)
+        };
+        next().unwrap_or_else(|(status, _): Plain| status as i32)
+    })
 }
 
-/// How many members or elements an object or an array has.
+/// The number of members of an object or elements of an array.
 ///
 /// @param container  an object or an array.
-/// @return  the number; or negative: as enos_value_next(), and ENOS_ERR_TOO_LARGE beyond 2^31 - 1.
+/// @return  the number. Negative: the errors of enos_value_next(), and ENOS_ERR_TOO_LARGE above 2^31 - 1.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_count(container: enos_value) -> i32 {
-    let mut count = 0;
-    let status = guard(|| {
-        // SAFETY: the header's contract.
-        let bytes = unsafe { view(&container) }?;
-        let all = read::count(bytes).map_err(error)?;
-        count = i32::try_from(all).map_err(|_| error(Fault::OutOfRange))?;
-        Ok(())
-    });
-    if status < 0 {
-        status
-    } else {
-        count
-    }
+    getter(PANIC, || {
+        let count = || {
+            // SAFETY: the header's contract.
+            let bytes = unsafe { view(&container) }?;
+            let all = read::count(bytes).map_err(plain)?;
+            i32::try_from(all).map_err(|_| plain(Fault::OutOfRange))
+        };
+        count().unwrap_or_else(|(status, _): Plain| status as i32)
+    })
 }
 
-/// Whether a value is this text, byte for byte once its escapes are resolved. A NUL in it ends nothing.
+/// Whether a value is this text, byte for byte, after its escapes are resolved. The text may contain NULs.
 ///
 /// @param value     a text, such as a key.
 /// @param expected  UTF-8.
 /// @param len       in bytes, or ENOS_NUL_TERMINATED.
-/// @return  1: it is; 0: it is another one, of another type, or not there.
+/// @return  1 if it is; 0 if it is another text, has another type or is missing.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_equals(value: enos_value, expected: *const c_char, len: usize) -> i32 {
     getter(0, || {
@@ -237,13 +241,13 @@ pub unsafe extern "C" fn enos_value_equals(value: enos_value, expected: *const c
     })
 }
 
-/// A whole number. 100, 100.0 and 1e2 are the same.
+/// Reads a whole number. 100, 100.0 and 1e2 are the same.
 ///
 /// @param value  the number.
 /// @param out    receives it.
 /// @retval ENOS_OK               read.
-/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
-/// @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+/// @retval ENOS_ERR_NOT_FOUND    the value is missing.
+/// @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
 /// @retval ENOS_ERR_TOO_LARGE    it is below -2^63 or above 2^63 - 1.
 /// @retval ENOS_ERR_PARSE        it is not JSON.
 #[no_mangle]
@@ -252,13 +256,13 @@ pub unsafe extern "C" fn enos_value_int(value: enos_value, out: *mut i64) -> eno
     unsafe { read(value, out, |text| i64::try_from(read::integer(text)?).map_err(|_| Fault::OutOfRange)) }
 }
 
-/// A whole number that is not negative: as enos_value_int().
+/// Reads a whole number that is not negative, as enos_value_int() does.
 ///
 /// @param value  the number.
 /// @param out    receives it.
 /// @retval ENOS_OK               read.
-/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
-/// @retval ENOS_ERR_INVALID_ARG  it is no number, or not a whole one.
+/// @retval ENOS_ERR_NOT_FOUND    the value is missing.
+/// @retval ENOS_ERR_INVALID_ARG  it is not a whole number.
 /// @retval ENOS_ERR_TOO_LARGE    it is negative, or above 2^64 - 1.
 /// @retval ENOS_ERR_PARSE        it is not JSON.
 #[no_mangle]
@@ -267,14 +271,14 @@ pub unsafe extern "C" fn enos_value_uint(value: enos_value, out: *mut u64) -> en
     unsafe { read(value, out, |text| u64::try_from(read::integer(text)?).map_err(|_| Fault::OutOfRange)) }
 }
 
-/// A number, as the nearest double. One that is nearer to 0 than any double is 0.
+/// Reads a number as the nearest double. A number that is nearer to 0 than to any other double becomes 0.
 ///
 /// @param value  the number.
 /// @param out    receives it.
 /// @retval ENOS_OK               read.
-/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
-/// @retval ENOS_ERR_INVALID_ARG  it is no number.
-/// @retval ENOS_ERR_TOO_LARGE    no double is so large.
+/// @retval ENOS_ERR_NOT_FOUND    the value is missing.
+/// @retval ENOS_ERR_INVALID_ARG  it is not a number.
+/// @retval ENOS_ERR_TOO_LARGE    it is larger than any double.
 /// @retval ENOS_ERR_PARSE        it is not JSON.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_double(value: enos_value, out: *mut f64) -> enos_status {
@@ -282,12 +286,12 @@ pub unsafe extern "C" fn enos_value_double(value: enos_value, out: *mut f64) -> 
     unsafe { read(value, out, read::double) }
 }
 
-/// true or false.
+/// Reads true or false.
 ///
 /// @param value  the value.
 /// @param out    receives 1 or 0.
 /// @retval ENOS_OK               read.
-/// @retval ENOS_ERR_NOT_FOUND    the value is not there.
+/// @retval ENOS_ERR_NOT_FOUND    the value is missing.
 /// @retval ENOS_ERR_INVALID_ARG  it is neither.
 /// @retval ENOS_ERR_PARSE        it is not JSON.
 #[no_mangle]
@@ -296,29 +300,35 @@ pub unsafe extern "C" fn enos_value_bool(value: enos_value, out: *mut i32) -> en
     unsafe { read(value, out, |text| read::boolean(text).map(i32::from)) }
 }
 
-/// A text, with its escapes resolved.
+/// Reads a text, with its escapes resolved.
 ///
-/// @param value   the text.
-/// @param buffer  receives it, with a NUL behind it. (NULL, 0) asks for the capacity.
-/// @param cap     of the buffer, in bytes.
-/// @param len     receives the length, without the NUL: a text may hold NULs. When the buffer is too small: the capacity
-///                that is needed.
+/// @param value       the text.
+/// @param buffer      receives the text and a NUL after it. (NULL, 0) asks for the capacity.
+/// @param cap         the capacity of the buffer, in bytes.
+/// @param buffer_len  receives the length without the final NUL. The text itself may contain NULs. If the buffer is too
+///                    small, it receives the capacity that is needed.
 /// @retval ENOS_OK                    read.
-/// @retval ENOS_ERR_NOT_FOUND         the value is not there.
-/// @retval ENOS_ERR_INVALID_ARG       it is no text.
-/// @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer has no room for it.
-/// @retval ENOS_ERR_PARSE             it is not JSON, or not UTF-8, or holds half of a surrogate pair.
+/// @retval ENOS_ERR_NOT_FOUND         the value is missing.
+/// @retval ENOS_ERR_INVALID_ARG       it is not a text.
+/// @retval ENOS_ERR_BUFFER_TOO_SMALL  the buffer is too small.
+/// @retval ENOS_ERR_PARSE             it is not JSON or not UTF-8, or contains half of a surrogate pair.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_text(
     value: enos_value,
     buffer: *mut c_char,
     cap: usize,
-    len: *mut usize,
+    buffer_len: *mut usize,
 ) -> enos_status {
-    guard(|| {
-        // SAFETY: the header's contract.
-        let (out, bytes) = unsafe { (TextOut::new(buffer, cap, len, "buffer")?, view(&value)?) };
-        let text = read::text(bytes).map_err(error)?;
-        out.set_each(text.clone().count(), text)
+    guard_without_memory(|| {
+        if buffer.is_null() && cap > 0 || buffer_len.is_null() {
+            return Err((Status::ENOS_ERR_NULL_ARG, "buffer or buffer_len is NULL"));
+        }
+        // SAFETY: the header's contract; what must not be NULL is not.
+        let (out, bytes) = unsafe { (TextOut::unchecked(buffer, cap, buffer_len), view(&value)?) };
+        let text = read::text(bytes).map_err(plain)?;
+        match out.set_each(text.clone().count(), text) {
+            true => Ok(()),
+            false => Err((Status::ENOS_ERR_BUFFER_TOO_SMALL, "the buffer is too small for the text")),
+        }
     })
 }

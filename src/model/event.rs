@@ -15,8 +15,8 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_NETWORK: nobody answered, the link broke, or the broker is not available (CONNACK 3);
     ///   - ENOS_ERR_TLS: a certificate or key cannot be used, or the handshake failed; detail says why;
     ///   - ENOS_ERR_CREDENTIALS: the broker refused what the device signed with (CONNACK 4 or 5);
-    ///   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. That is wrong, or the device is active already
-    ///     and has to be deleted and registered anew in the EnOS console;
+    ///   - ENOS_ERR_ACTIVATION_REFUSED: it refused the product secret. The product secret is wrong, or the device is
+    ///     already active and has to be deleted and registered anew in the EnOS console;
     ///   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret.
     ///     detail_code is what it returned;
     ///   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT

@@ -1,4 +1,4 @@
-//! The message in which the cloud sends the device secret, once.
+//! The message with which the cloud sends the device secret, once.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::topic::{self, Inbound};
 use super::wipe;
 use crate::error::{Error, Result, Status};
 
-/// The largest activation that is read, in bytes; a real one has about 200.
+/// The largest activation that is read, in bytes. A real one has about 200.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
 /// The most characters of an asset id.
@@ -18,14 +18,14 @@ const MAX_ASSET_ID: usize = 256;
 
 const METHOD: &str = "thing.activate.info";
 
-/// A device secret that has arrived for this device. The secret is wiped when this is dropped.
+/// A device secret that has arrived for this device. The secret is wiped when it is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
     product_key: String,
     device_key: String,
     device_secret: Secret,
     asset_id: Option<String>,
-    /// JSON, as it came.
+    /// JSON, as it was received.
     id: String,
     topic: String,
 }
@@ -49,14 +49,15 @@ struct Params<'a> {
 }
 
 impl Activation {
-    /// Reads a message, which the caller then wipes. What cannot be an activation of this device is an error:
+    /// Reads a message. The caller wipes the payload afterwards. A message that is not an activation of this device is
+    /// an error:
     ///
-    /// - `ENOS_ERR_NOT_ACTIVATION`: another topic, or another method;
-    /// - `ENOS_ERR_IDENTITY_MISMATCH`: another device's, by its topic or by its `params`;
+    /// - `ENOS_ERR_NOT_ACTIVATION`: another topic or another method;
+    /// - `ENOS_ERR_IDENTITY_MISMATCH`: the topic or `params` name another device;
     /// - `ENOS_ERR_TOO_LARGE`: more than [`MAX_PAYLOAD`] bytes;
-    /// - `ENOS_ERR_PARSE`: everything else, a field that appears twice included: which one counts would be a guess.
+    /// - `ENOS_ERR_PARSE`: everything else, also a field that occurs twice, because nobody knows which one counts.
     ///
-    /// An asset id or an id that cannot be used does not fail it: the secret comes only once, and they can be missed.
+    /// An unusable asset id or id is not an error: the secret is sent only once, and can be used without them.
     pub fn parse(identity: &Identity, topic: &[u8], payload: &[u8]) -> Result<Activation> {
         wipe::clean_stack(|| Activation::read(identity, topic, payload))
     }
@@ -97,13 +98,13 @@ impl Activation {
         &self.device_secret
     }
 
-    /// The asset that the device is on EnOS. `None`: the cloud sent none, or one that is not 1 to 256 characters
-    /// without control characters.
+    /// The asset that represents the device on EnOS. `None`: the cloud sent none, or one that does not have 1 to 256
+    /// characters, or that has control characters.
     pub fn asset_id(&self) -> Option<&str> {
         self.asset_id.as_deref()
     }
 
-    /// Topic and payload of the answer, to be published once the secret is stored. The id goes back as it came.
+    /// Topic and payload of the answer, to be published once the secret is stored. The id is returned unchanged.
     pub fn reply(&self) -> (String, Vec<u8>) {
         (topic::reply_topic(&self.topic), format!(r#"{{"id":{},"code":200}}"#, self.id).into_bytes())
     }
@@ -147,7 +148,7 @@ fn asset_id(raw: &RawValue) -> Option<String> {
     usable.then(|| text.to_string())
 }
 
-/// Text or a number, as EnOS sends ids; anything else is no id.
+/// The id for the answer. EnOS sends ids as a text or a number. Anything else is answered with null.
 fn echo(raw: &RawValue) -> &str {
     if json::is_number(raw) || raw.get().starts_with('"') {
         return raw.get();

@@ -1,5 +1,5 @@
-//! The JSON around every message: a request goes up with an id, its answer comes back with the same id and a code;
-//! a command comes down, and its answer goes up.
+//! The JSON around every message. A request has an id, and its answer has the same id and a code. A command arrives
+//! from the cloud, and its answer goes to the cloud.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,13 +8,14 @@ use super::json;
 use crate::error::{Error, Result, Status};
 use crate::text;
 
-/// The largest payload that every version of EnOS takes: 512 KiB and more are refused.
+/// The largest payload that every version of EnOS accepts. 512 KiB and more are refused.
 pub const MAX_PAYLOAD: usize = 512 * 1024 - 1;
 
-/// The code of a success; every other one is a failure, and its meaning the cloud's.
+/// The code of a success. Every other code is a failure, and the cloud defines its meaning.
 pub const CODE_OK: i32 = 200;
 
-/// What EnOS has answered, for a person: a refusal has its code in the words, because EnOS may send none.
+/// Describes an answer from EnOS to a person. For a failure, the words contain the code, because EnOS may send no
+/// words.
 pub fn in_words(code: i32, words: String) -> String {
     match code {
         CODE_OK => words,
@@ -23,20 +24,20 @@ pub fn in_words(code: i32, words: String) -> String {
     }
 }
 
-/// The version of the envelope. EnOS takes 1.0 and 1.1 alike.
+/// The version of the envelope. EnOS accepts both 1.0 and 1.1.
 const VERSION: &str = "1.0";
 
-/// The most bytes of an id that anyone would want back.
+/// The maximum length of an id in bytes.
 const MAX_ID: usize = 256;
 
-/// As many characters of the cloud's message are kept.
+/// How many characters of the cloud's message are kept.
 const MAX_MESSAGE: usize = 256;
 
 /// An empty `data`, `{}`.
 const NOTHING: &[u8] = b"{}";
 
 /// The payload of a request: `{"id":..,"version":"1.0","method":..,"params":..}`. `params_json` is an object or an
-/// array, and goes in byte for byte. Larger than [`MAX_PAYLOAD`]: `ENOS_ERR_TOO_LARGE`.
+/// array, and is inserted byte for byte. `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
 pub fn request(id: &str, method: &str, params_json: &[u8]) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Request<'a> {
@@ -52,8 +53,8 @@ pub fn request(id: &str, method: &str, params_json: &[u8]) -> Result<Vec<u8>> {
     write(&Request { id, version: VERSION, method, params }, params_json.len() + id.len() + method.len())
 }
 
-/// The payload of an answer to a command: `{"id":..,"code":..,"data":..}`. `data_json` is any JSON value; `None`: `{}`.
-/// Larger than [`MAX_PAYLOAD`]: `ENOS_ERR_TOO_LARGE`.
+/// The payload of an answer to a command: `{"id":..,"code":..,"data":..}`. `data_json` is any JSON value; `None` means
+/// `{}`. `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
 pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Response<'a> {
@@ -66,12 +67,12 @@ pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>
     if id.len() > MAX_PAYLOAD {
         return Err(too_large("id", id.len()));
     }
-    // A control character becomes an escape of six.
+    // A control character becomes an escape of six bytes.
     write(&Response { id, code, data }, data_json.len() + id.len() * 6)
 }
 
-/// The code and the words of an answer that has no id, as EnOS sends one to a request that it cannot read; `None` when it
-/// is no such answer.
+/// The code and the words of an answer without an id. EnOS sends such an answer to a request that it cannot read.
+/// `None` if this is no such answer.
 pub fn parse_nameless_reply(payload: &[u8]) -> Option<(i32, String)> {
     let fields: Fields = json::object("the reply", payload).ok()?;
     let is_nameless = fields.id.is_none_or(|id| id.get() == "null");
@@ -79,7 +80,7 @@ pub fn parse_nameless_reply(payload: &[u8]) -> Option<(i32, String)> {
     Some((code, fields.message.and_then(json::string).map(|words| clean(&words)).unwrap_or_default()))
 }
 
-/// The fields of an answer that are read.
+/// The fields of an answer that are used.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -91,15 +92,16 @@ struct Fields<'a> {
 /// The cloud's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The request's id, whether it came as text or as a number.
+    /// The id of the request, whether it was sent as a text or as a number.
     pub id: String,
-    /// [`CODE_OK`], or the cloud's reason, untouched.
+    /// [`CODE_OK`], or the cloud's error code, unchanged.
     pub code: i32,
-    /// The cloud's words, for a log: at most 256 characters, those that are not plain replaced by blanks; often empty.
+    /// The cloud's words, for a log: at most 256 characters, and often empty. Characters that are not plain are
+    /// replaced by blanks.
     pub message: String,
 }
 
-/// Reads an answer. `data`, whatever it is, and fields that are not known are passed over.
+/// Reads an answer. `data` and unknown fields are ignored.
 pub fn parse_reply(payload: &[u8]) -> Result<Reply> {
     let fields: Fields = json::object("the reply", payload)?;
     let code = fields.code.ok_or_else(|| json::parse_error("the reply has no code"))?;
@@ -119,7 +121,7 @@ fn id(what: &str, raw: Option<&RawValue>) -> Result<String> {
     Ok(id.to_string())
 }
 
-/// `200`, `200.0` and `"200"` are one code.
+/// `200`, `200.0` and `"200"` are the same code.
 fn whole_number(raw: &RawValue) -> Option<i32> {
     let text = json::string_or_number(raw)?;
     text.parse().ok().or_else(|| {
@@ -133,7 +135,7 @@ fn clean(words: &str) -> String {
     words.chars().take(MAX_MESSAGE).map(|c| if text::is_plain(c) { c } else { ' ' }).collect()
 }
 
-/// Whether EnOS takes a payload of this length.
+/// An error if EnOS does not accept a payload of this length.
 pub fn check_size(len: usize) -> Result<()> {
     match len {
         0..=MAX_PAYLOAD => Ok(()),
@@ -141,7 +143,7 @@ pub fn check_size(len: usize) -> Result<()> {
     }
 }
 
-/// JSON that the host gave: wrong is its argument, not a message.
+/// Checks JSON from the host. A fault in it is a wrong argument, and not a wrong message.
 fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {
         return Err(too_large(field, json.len()));

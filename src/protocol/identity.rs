@@ -1,4 +1,4 @@
-//! Who the device is: product key, device key, and the client id that it signs and connects with.
+//! The identity of the device: product key, device key and client id.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The most characters (not bytes) that a key or a client id may have.
+/// The maximum number of characters (not bytes) of a key or a client id.
 ///
-/// EnOS sets it for the client id. The device key is the client id by default, so it has the same limit; it is also
-/// what Envision's C SDK reserves for a device key, and three times what it reserves for a product key.
+/// EnOS sets this limit for the client id. The device key is the client id by default, so it has the same limit.
+/// Envision's C SDK also reserves this length for a device key, and a third of it for a product key.
 pub const MAX_CHARS: usize = 64;
 
-/// What a client id may not hold: `|` ends it on the wire, `,` and `=` part the parameters that follow.
+/// What a client id must not contain: on the wire, `|` ends it, and `,` and `=` separate the parameters that follow.
 const NOT_IN_CLIENT_ID: &[char] = &['|', ',', '='];
 
-/// What a key may not hold: `/`, `+` and `#` would change the topics that it is part of, `&` parts the two keys in the
-/// user name, and the rest because the device key is the default client id. The EnOS console allows letters, digits,
-/// `-` and `_` in a device key, so nothing that EnOS gives out is refused.
+/// What a key must not contain: `/`, `+` and `#` would change the topics that contain it, `&` separates the two keys in
+/// the user name, and the others are forbidden because the device key is the default client id. The EnOS console allows
+/// letters, digits, `-` and `_` in a device key, so no key from EnOS is refused.
 const NOT_IN_KEY: &[char] = &['/', '+', '#', '&', '|', ',', '='];
 
-/// A device as EnOS knows it. Checked once, here: whoever holds one can build topics and user names from it. Copies share
-/// the text.
+/// A device as EnOS knows it. It is checked when it is made, so topics and user names can be built from it without
+/// another check. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Arc<Parts>);
 
@@ -33,8 +33,9 @@ struct Parts {
 }
 
 impl Identity {
-    /// Checks and copies. Keys and client id have 1 to [`MAX_CHARS`] characters, none of them a control character;
-    /// keys hold none of `/ + # & | , =`, a client id none of `| , =`. `client_id` `None`: the device key.
+    /// Checks and copies the texts. Keys and client id have 1 to [`MAX_CHARS`] characters, and no control characters.
+    /// Keys contain none of `/ + # & | , =`, a client id none of `| , =`. Without a `client_id`, the device key is
+    /// used.
     pub fn new(product_key: &str, device_key: &str, client_id: Option<&str>) -> Result<Identity> {
         check("product_key", product_key, NOT_IN_KEY)?;
         check("device_key", device_key, NOT_IN_KEY)?;
@@ -56,13 +57,13 @@ impl Identity {
         &self.0.device_key
     }
 
-    /// What is signed as the client id, and stands before the first `|` of the one on the wire.
+    /// The client id that is signed. On the wire it stands before the first `|`.
     pub fn client_id(&self) -> &str {
         self.0.client_id.as_deref().unwrap_or(self.device_key())
     }
 
-    /// The first 16 hexadecimal digits (lower case) of SHA-256(product key, NUL, device key): names this device's
-    /// records in a storage that several devices may share. The client id is no part of it: it may change.
+    /// The first 16 hexadecimal digits (lower case) of SHA-256(product key, NUL, device key). It identifies this
+    /// device's records in a storage that several devices may share. It does not cover the client id, which may change.
     pub fn digest_hex(&self) -> String {
         let digest = Sha256::new().chain_update(self.product_key()).chain_update([0]).chain_update(self.device_key());
         hex::encode(&digest.finalize()[..8])
@@ -73,12 +74,12 @@ fn check(field: &str, value: &str, forbidden: &[char]) -> Result<()> {
     if value.is_empty() {
         return Err(Error::invalid(format!("{field} is empty")));
     }
-    // No longer in characters than in bytes.
+    // A text never has more characters than bytes.
     if value.len() > MAX_CHARS && value.chars().count() > MAX_CHARS {
         let count = value.chars().count();
         return Err(Error::invalid(format!("{field} has {count} characters; at most {MAX_CHARS} are allowed")));
     }
-    // What almost all keys consist of.
+    // The usual case, checked fast.
     if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
         return Ok(());
     }

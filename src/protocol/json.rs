@@ -1,5 +1,5 @@
-//! Reading JSON that may hold a secret: out of the caller's buffer, with scratch that is wiped, and with error words
-//! that quote nothing of it.
+//! Reading JSON that may contain a secret: from the caller's buffer, with temporary memory that is wiped, and with
+//! error texts that quote nothing of it.
 
 pub mod read;
 pub mod write;
@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 use super::strict;
 use crate::error::{Error, Result, Status};
 
-/// How deep arrays and objects may nest. EnOS itself stays below 10.
+/// The maximum nesting of arrays and objects. EnOS itself uses less than 10 levels.
 pub const MAX_DEPTH: usize = 64;
 
-/// The fields of `T`, each a borrowed [`RawValue`], of the object that `json` is. Fields that `T` does not name are
-/// skipped; one that it names and that appears twice is an error: which of the two counts would be a guess.
-/// `what` begins the words of an error.
+/// Reads the object `json` into the fields of `T`, each a borrowed [`RawValue`]. Fields that `T` does not have are
+/// ignored. If a field of `T` occurs twice, that is an error, because nobody knows which one counts. The error text
+/// begins with `what`.
 pub fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T> {
     let text = document(what, json)?;
     if !text.trim_start().starts_with('{') {
@@ -26,12 +26,12 @@ pub fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T> {
     serde_json::from_str(text).map_err(|error| malformed(what, &error))
 }
 
-/// The one JSON value that `json` is, for embedding verbatim.
+/// Checks that `json` is one JSON value, which can be embedded unchanged.
 pub fn value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     serde_json::from_str(document(what, json)?).map_err(|error| malformed(what, &error))
 }
 
-/// As [`value`], and one that every reader reads alike: see [`strict`].
+/// Like [`value`], but also checks that every reader reads it alike: see [`strict`].
 pub fn strict_value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     let value = value(what, json)?;
     match strict::fault(document(what, json)?) {
@@ -40,17 +40,18 @@ pub fn strict_value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     }
 }
 
-/// The text of a JSON string, unescaped; `None` when `raw` is no string, or half of a surrogate pair stands alone.
+/// The text of a JSON string, unescaped. `None` if `raw` is no string, or contains half of a surrogate pair.
 ///
-/// serde_json would unescape into a buffer of its own that nobody wipes.
+/// serde_json would unescape into a buffer of its own, which nobody wipes.
 pub fn string(raw: &RawValue) -> Option<Zeroizing<String>> {
     unescaped(raw.get())
 }
 
-/// Likewise, of a string as it stands in JSON.
+/// The same for the source text of a JSON string.
 pub fn unescaped(string: &str) -> Option<Zeroizing<String>> {
     let mut rest = string.strip_prefix('"')?.strip_suffix('"')?;
-    // No escape is shorter than what it stands for, so this never grows and leaves no former self in the heap.
+    // An escape is never shorter than its character, so this buffer never reallocates, and leaves no copy in freed
+    // memory.
     let mut text = Zeroizing::new(String::new());
     text.try_reserve_exact(rest.len()).ok()?;
     while let Some(at) = rest.find('\\') {
@@ -71,7 +72,7 @@ pub fn string_or_number(raw: &RawValue) -> Option<Zeroizing<String>> {
     string(raw)
 }
 
-/// Reads an optional field of which a null is not the same as none.
+/// Reads an optional field, and tells a null from a field that is missing.
 pub fn present<'a, D: serde::Deserializer<'a>>(value: D) -> std::result::Result<Option<&'a RawValue>, D::Error> {
     Deserialize::deserialize(value).map(Some)
 }
@@ -84,7 +85,7 @@ pub fn parse_error(words: impl Into<String>) -> Error {
     Error::new(Status::ENOS_ERR_PARSE, words)
 }
 
-/// `json` as text that is safe to hand to a parser; whether it is JSON remains to be seen.
+/// `json` as a text that is safe to give to a parser. It may still not be JSON.
 fn document<'a>(what: &str, json: &'a [u8]) -> Result<&'a str> {
     let text = std::str::from_utf8(json)
         .map_err(|error| parse_error(format!("{what} is not UTF-8 (byte {})", error.valid_up_to() + 1)))?;
@@ -94,7 +95,7 @@ fn document<'a>(what: &str, json: &'a [u8]) -> Result<&'a str> {
     Ok(text)
 }
 
-/// The deepest nesting of brackets outside strings. What is not JSON is the parser's to find.
+/// The maximum nesting of brackets outside strings. The text need not be valid JSON.
 pub fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);
     let (mut in_string, mut escaped) = (false, false);
@@ -114,18 +115,18 @@ pub fn depth(text: &str) -> usize {
     deepest
 }
 
-/// serde_json's own words may quote the input: only the place and the kind are taken from it.
+/// serde_json's error text may quote the input, so only its position and kind are used.
 fn malformed(what: &str, error: &serde_json::Error) -> Error {
     let kind = match error.classify() {
         Category::Eof => "ends in the middle of its JSON",
-        // Every field is taken raw, so no type can be wrong.
+        // Every field is taken raw, so a wrong type cannot occur.
         Category::Data => "has a field twice",
         Category::Syntax | Category::Io => "is not JSON",
     };
     parse_error(format!("{what} {kind} (line {}, column {})", error.line(), error.column()))
 }
 
-/// What follows a backslash: the character that it stands for, and the rest.
+/// Reads an escape after its backslash: the character, and the rest of the text.
 fn unescape(text: &str) -> Option<(char, &str)> {
     let mut chars = text.chars();
     let c = match chars.next()? {

@@ -1,7 +1,8 @@
-//! What EnOS says on the wire, as pure functions: no I/O, no clock, no unsafe.
+//! The EnOS protocol as pure functions: no I/O, no clock, no unsafe code.
 //!
-//! [`sign`] makes the CONNECT, [`activation`] reads the secret that the cloud sends once. [`operations`] is the table of
-//! what a device can tell or ask EnOS, [`envelope`] the JSON around it, and [`request`] what the outbox keeps of it.
+//! [`sign`] makes the credentials of a CONNECT, and [`activation`] reads the secret that the cloud sends once.
+//! [`operations`] is the table of a device's requests to EnOS, [`envelope`] is the JSON around them, and [`request`] is
+//! what the outbox stores.
 #![forbid(unsafe_code)]
 
 pub mod activation;

@@ -1,38 +1,40 @@
-//! What the queue in the storage and the session's outbox say to each other: tokens, counts, and who is suspected.
+//! What the queue in the storage and the session's outbox have in common: tokens, counts and the suspect.
 
 use super::Request;
 
-/// Messages that can be accepted together, and share a page of the queue.
+/// The most messages that can be accepted together in one page of the queue.
 pub const MAX_TOGETHER: usize = 256;
 
-/// Tokens of durable messages: apart from all others, and never used twice for one device's storage.
+/// This bit marks the tokens of durable messages. Such a token is never used twice for one device's storage.
 const TOKENS: u64 = 1 << 62;
 
-/// The token of the message at `index` of a page.
+/// The token of the message with this index in a page.
 pub fn token(page: u64, index: usize) -> u64 {
     TOKENS | (page << 8) | (index as u64 & 0xFF)
 }
 
-/// Page and index of the message with this token. `None`: it is not the token of a durable message.
+/// Page and index of the message with this token. `None` if it is not the token of a durable message.
 pub fn place(token: u64) -> Option<(u64, usize)> {
     (token & TOKENS != 0 && token < TOKENS << 1).then_some(((token & !TOKENS) >> 8, (token & 0xFF) as usize))
 }
 
-/// A message of the outbox, as it is read back.
+/// A message of the outbox, as it was read from the storage.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     Request(Request),
-    /// A later version of the library accepted it, and this one cannot send it. It becomes a dead letter.
+    /// A later version of the library has accepted it, and this version cannot send it. It becomes a dead letter.
     Unknown {
-        /// As they are stored.
+        /// The bytes in the storage.
         bytes: Vec<u8>,
-        /// What is unknown about it.
+        /// Whether only a reply completes it, as far as this version can read that.
+        until_reply: bool,
+        /// Why this version cannot send it.
         words: String,
     },
 }
 
 impl Message {
-    /// About as many bytes as it takes in memory.
+    /// Approximately how many bytes it takes in memory.
     pub fn size(&self) -> usize {
         match self {
             Message::Request(request) => request.size(),
@@ -40,9 +42,11 @@ impl Message {
         }
     }
 
-    /// Whether it is completed only by its reply.
+    /// Whether only a reply completes it.
     pub fn until_reply(&self) -> bool {
-        self.request().is_some_and(|request| request.until_reply)
+        match self {
+            Message::Request(Request { until_reply, .. }) | Message::Unknown { until_reply, .. } => *until_reply,
+        }
     }
 
     pub fn request(&self) -> Option<&Request> {
@@ -53,7 +57,7 @@ impl Message {
     }
 }
 
-/// Shows no params.
+/// Does not show the params.
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -68,7 +72,7 @@ impl std::fmt::Debug for Message {
 pub struct OutboxEnds {
     /// The first page that is not completed.
     pub head: u64,
-    /// The page that the next message will have.
+    /// The page of the next message.
     pub tail: u64,
     pub suspect: Option<Suspect>,
     /// Why the messages of the queue cannot be found any more.
@@ -79,18 +83,18 @@ pub struct OutboxEnds {
 pub enum PageFound {
     Messages {
         next: u64,
-        /// All that the queue has ever held, these messages included.
+        /// The totals that the queue has ever held, these messages included.
         after: Totals,
         /// `None`: the host has dropped it.
         messages: Vec<Option<Message>>,
     },
-    /// It was completed already.
+    /// It is completed already.
     Nothing { next: u64 },
-    /// It was accepted, and cannot be read any more; `words` say why.
+    /// It was accepted, but cannot be read any more. `words` says why.
     Lost { next: u64, words: String },
 }
 
-/// Messages and bytes: how many the queue has ever held before some point, or the difference of two such counts.
+/// Messages and bytes: what the queue has ever held up to some point, or the difference between two points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub messages: u64,
@@ -110,7 +114,7 @@ impl Totals {
     }
 }
 
-/// The messages, by their tokens, that were under way when the link was lost, and how often in a row that happened.
+/// The messages that were in flight when the link was lost, by their tokens, and how often in a row that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect {
     pub first: u64,

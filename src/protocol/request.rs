@@ -7,44 +7,45 @@ use super::operations::{Durability, Operation, Params, Reply};
 use super::{envelope, json};
 use crate::error::{Error, Result};
 
-/// 2020-01-01: a clock that stands before it was never set.
+/// 2020-01-01: a clock before this date was never set.
 pub const CLOCK_IS_SET_MS: u64 = 1_577_836_800_000;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub operation: Operation,
-    /// The topic of a publish. Empty where the operation has no name.
+    /// The topic of a publish. Empty if the operation has no name.
     pub name: String,
-    /// The payload of a publish; else the request's "params": the envelope is made anew for each transmission.
+    /// The payload of a publish, otherwise the "params" of the request. The envelope is made anew for each
+    /// transmission.
     pub params: Vec<u8>,
-    /// Completed only when EnOS has answered 200, not at the broker's acknowledgement.
+    /// Only the answer 200 from EnOS completes it. The broker's acknowledgement does not.
     pub until_reply: bool,
-    /// Goes as late data on a later link than the one on which it was accepted.
+    /// It is sent as late data on a later link than the one on which it was accepted.
     pub resume: bool,
     pub time: PostTime,
 }
 
-/// Where the "time" of the params comes from.
+/// Where the "time" in the params comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PostTime {
-    /// They have one, or the operation has none.
+    /// The params contain it, or the operation has none.
     #[default]
     Own,
-    /// They may have none: then EnOS takes the time at which the request arrives.
+    /// The params may have none. Then EnOS takes the time at which the request arrives.
     Without,
-    /// They get one when the clock is known: the request was accepted at this moment.
+    /// It is added when the clock is set. The request was accepted at this moment.
     Stamp(Moment),
 }
 
 /// A moment of a boot, in milliseconds since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Which boot. 0: nobody knows.
+    /// The boot. 0 if it is unknown.
     pub boot: u64,
     pub ms: u64,
 }
 
-/// `params`, which are an object with members, with this time.
+/// Adds this time to `params`, an object that is not empty.
 pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
     let inside = params.trim_ascii_start();
     [format!("{{\"time\":{time_ms},").as_bytes(), inside.get(1..).unwrap_or_default()].concat()
@@ -68,12 +69,12 @@ impl std::fmt::Debug for Request {
 }
 
 impl Request {
-    /// About as many bytes as it takes in memory.
+    /// Approximately how many bytes it takes in memory.
     pub fn size(&self) -> usize {
         self.name.len() + self.params.len()
     }
 
-    /// Which operation it is sent as. `late`: on a later link than the one on which it was accepted.
+    /// The operation that it is sent as. `late`: on a later link than the one on which it was accepted.
     pub fn sent_as(&self, late: bool) -> Operation {
         match self.operation.row().durable {
             Durability::KeptThenLate(other) if self.resume && late => other,
@@ -81,7 +82,8 @@ impl Request {
         }
     }
 
-    /// Whether it can be kept and sent. Errors are told now, because the caller is gone when it is sent.
+    /// Checks that the request can be stored and sent. An error must be returned now, because nobody waits for it when
+    /// the request is sent.
     pub fn check(&self) -> Result<()> {
         let row = self.operation.row();
         let (late, can_resume) = match row.durable {
@@ -99,7 +101,7 @@ impl Request {
             ));
         }
         self.operation.check_name(&self.name)?;
-        // The longest payload that it can have, and the time that it may get.
+        // Check the longest payload that it can have, with the time that may be added.
         let id = u64::MAX.to_string();
         let longest = match row.params {
             Params::Bytes => self.params.len(),
@@ -109,6 +111,7 @@ impl Request {
                 envelope::request(&id, method, &self.params)?.len()
             }
         };
+        row.params.check(&self.params)?;
         (row.check)(&self.params)?;
         let gets_time = row.has_time && !has_time(&self.params);
         match self.time {
@@ -150,12 +153,13 @@ mod tests {
     fn a_post_has_a_time_gets_one_or_goes_without() {
         post(r#"{"measurepoints":{"t":1},"time":1700000000000}"#).check().unwrap();
         assert!(refused(&post(r#"{"measurepoints":{"t":1}}"#)).contains("needs its own \"time\""));
+        assert!(refused(&post("[]")).contains("takes an object"));
         for time in [PostTime::Without, STAMP] {
             let message = Request { time, ..post(r#" {"measurepoints":{"t":1}}"#) };
             message.check().unwrap();
             let params = stamped(&message.params, 1_700_000_000_000);
             Request { params, ..post("") }.check().unwrap();
-            // It would have two of them, or one that EnOS cannot read.
+            // Another time would be added, or EnOS cannot read this one.
             for wrong in ["5", "null"] {
                 refused(&Request { time, ..post(&format!(r#"{{"measurepoints":{{"t":1}},"time":{wrong}}}"#)) });
             }

@@ -1,4 +1,4 @@
-//! A device secret or a product secret: never printed, wiped when dropped.
+//! A device secret or a product secret. It is never printed, and is wiped when it is dropped.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -9,15 +9,15 @@ use zeroize::Zeroizing;
 use super::wipe;
 use crate::error::{Error, Result, Status};
 
-/// The most bytes that a secret may have. Those that EnOS gives out have some tens of characters.
+/// The maximum length of a secret in bytes. Secrets from EnOS have some tens of characters.
 pub const MAX_BYTES: usize = 1024;
 
-/// What a device secret has proved. The number is on flash.
+/// What is known about a device secret. The number is stored on flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It has come with an activation, and has not logged in yet.
+    /// It came with an activation, and has not logged in yet.
     Unproven = 0,
-    /// The broker has accepted it in a login as the device.
+    /// The broker has accepted it in a login of the device.
     Proven = 1,
     /// It was the first of the device's secrets to log in.
     First = 2,
@@ -29,24 +29,25 @@ impl Standing {
     }
 }
 
-/// A device secret, as the session keeps it and as it is in the host's storage.
+/// A device secret in the session and in the host's storage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSecret {
     pub secret: Secret,
     pub asset_id: Option<String>,
     pub standing: Standing,
-    /// The login of this process that has brought it, if the device has not logged in since; 0: none. It is not stored.
+    /// The login of this process that brought the secret, if the device has not logged in since. Otherwise 0. It is not
+    /// stored.
     pub brought_by: u64,
 }
 
-/// 1 to [`MAX_BYTES`] bytes of UTF-8 without NUL, kept exactly as given.
+/// 1 to [`MAX_BYTES`] bytes of UTF-8 without NUL, unchanged.
 ///
-/// A NUL follows the bytes in memory, so that C can read them where they are.
+/// In memory, a NUL follows the bytes, so that C code can read them in place.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Copies `bytes`; the caller wipes its own.
+    /// Copies `bytes`. The caller wipes the original.
     pub fn new(bytes: &[u8]) -> Result<Secret> {
         if bytes.is_empty() {
             return Err(Error::invalid("the secret is empty"));
@@ -61,7 +62,7 @@ impl Secret {
         if std::str::from_utf8(bytes).is_err() {
             return Err(Error::invalid("the secret is not UTF-8"));
         }
-        // Reserved whole: a vector that grows leaves its former self behind in the heap.
+        // Reserve all of it at once: a vector that grows leaves a copy in freed memory.
         let mut copy = Zeroizing::new(Vec::new());
         copy.try_reserve_exact(bytes.len() + 1)
             .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a secret"))?;
@@ -74,7 +75,7 @@ impl Secret {
         self.0.split_last().map_or(&[], |(_, bytes)| bytes)
     }
 
-    /// Names the secret without holding it: the first 8 bytes of its SHA-256.
+    /// Identifies the secret without revealing it: the first 8 bytes of its SHA-256.
     pub fn fingerprint(&self) -> [u8; 8] {
         let digest: [u8; 32] = wipe::clean_stack(|| Sha256::digest(self.as_bytes()).into());
         let [a, b, c, d, e, f, g, h, ..] = digest;
@@ -86,7 +87,7 @@ impl Secret {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// The same bytes with their NUL, in place.
+    /// The same bytes with the NUL after them, without a copy.
     pub fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.0).unwrap_or_default()
     }

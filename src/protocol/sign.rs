@@ -1,7 +1,7 @@
 //! Client id, user name and password of a CONNECT.
 //!
-//! The password signs `clientId`, `deviceKey`, `productKey` and `timestamp`, each name followed by its value, with
-//! nothing in between.
+//! The password is a signature of `clientId`, `deviceKey`, `productKey` and `timestamp`: each name followed by its
+//! value, without separators.
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -13,13 +13,13 @@ use super::secret::Secret;
 use super::wipe;
 use crate::error::{Error, Result};
 
-/// Which secret signs.
+/// Which secret signs the CONNECT.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SecureMode {
-    /// The device's own secret: the ordinary login.
+    /// The device secret: the ordinary login.
     Device = 2,
-    /// The product's secret: the login that makes the cloud send the device secret.
+    /// The product secret: after this login, the cloud sends the device secret.
     Product = 3,
 }
 
@@ -27,16 +27,16 @@ pub enum SecureMode {
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SignMethod {
-    /// HMAC-SHA1 over content and secret, keyed with the secret: the EnOS document as written.
+    /// HMAC-SHA1 of content and secret, with the secret as the key: as the EnOS documentation says.
     HmacSha1 = 1,
-    /// Plain SHA-1 over content and secret, under the same label: what Envision's own SDKs send.
+    /// Plain SHA-1 of content and secret, with the same label: as Envision's own SDKs do.
     Sha1 = 2,
-    /// Plain SHA-256 over content and secret: EnOS 2.1 and later.
+    /// Plain SHA-256 of content and secret: EnOS 2.1 and later.
     Sha256 = 3,
 }
 
 impl SignMethod {
-    /// What the client id says, `signmethod=...`.
+    /// The `signmethod=...` in the client id.
     pub fn label(self) -> &'static str {
         match self {
             SignMethod::HmacSha1 | SignMethod::Sha1 => "hmacsha1",
@@ -44,7 +44,7 @@ impl SignMethod {
         }
     }
 
-    /// What a person reads in logs and events; unlike the label it tells the methods apart.
+    /// The name in logs and events. Unlike the label, it is unique.
     pub fn name(self) -> &'static str {
         match self {
             SignMethod::HmacSha1 => "HMACSHA1",
@@ -82,15 +82,15 @@ impl TryFrom<i32> for SignMethod {
     }
 }
 
-/// All that a CONNECT is signed with.
+/// The input of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct SignParams<'a> {
     pub identity: &'a Identity,
-    /// The device secret or the product secret, as `mode` says.
+    /// The device secret or the product secret, according to `mode`.
     pub secret: &'a Secret,
     pub mode: SecureMode,
     pub method: SignMethod,
-    /// Milliseconds since 1970; the client id shows the same number.
+    /// Milliseconds since 1970. The client id contains the same number.
     pub timestamp_ms: u64,
 }
 
@@ -105,7 +105,7 @@ pub fn mqtt_username(identity: &Identity) -> String {
     format!("{}&{}", identity.device_key(), identity.product_key())
 }
 
-/// The signature, in upper-case hexadecimal digits: 40, or 64 for SHA-256.
+/// The signature in upper-case hexadecimal digits: 64 for SHA-256, otherwise 40.
 pub fn mqtt_password(params: &SignParams<'_>) -> Zeroizing<String> {
     let timestamp = params.timestamp_ms.to_string();
     let content = [
@@ -126,10 +126,10 @@ pub fn mqtt_password(params: &SignParams<'_>) -> Zeroizing<String> {
     })
 }
 
-// The secret is fed apart from the content: a joined buffer would be one more copy of it.
+// The secret is hashed separately from the content: a joined buffer would be another copy of it.
 
 fn hmac(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
-    // An HMAC takes a key of any length, so there is no error to report.
+    // An HMAC accepts a key of any length, so this cannot fail.
     Hmac::<Sha1>::new_from_slice(secret).map_or_else(
         |_| Zeroizing::default(),
         |mut mac| {
@@ -149,14 +149,14 @@ fn plain<D: Digest>(content: &[&str], secret: &[u8]) -> Zeroizing<String> {
 
 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Room for all of it at once: a text that grows leaves its former self in the heap.
+/// Reserves all of it at once: a text that grows leaves a copy in freed memory.
 fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
     let mut text = vec![0; 2 * digest.len()];
     for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    // Digits are text.
+    // Hexadecimal digits are UTF-8, so this cannot fail.
     Zeroizing::new(String::from_utf8(text).unwrap_or_default())
 }
 
@@ -165,8 +165,8 @@ mod tests {
     use super::*;
     use crate::error::Status;
 
-    /// (client id, device key, product key, timestamp), secret, and the password by HMACSHA1, SHA1 and SHA256; computed
-    /// apart from this library, with Python's hashlib and hmac.
+    /// (client id, device key, product key, timestamp), secret, and the passwords by HMACSHA1, SHA1 and SHA256. They
+    /// were computed independently, with Python's hashlib and hmac.
     type Vector = ((&'static str, &'static str, &'static str, u64), &'static str, [&'static str; 3]);
 
     const VECTORS: [Vector; 6] = [
@@ -215,7 +215,7 @@ mod tests {
                 "A3C438DDCB6EAA0CF07AD1C36655245CCDD67AA1917E4CC4EFF57BF6F464ABFF",
             ],
         ),
-        // UTF-8 in every place, and a secret longer than a hash block, which an HMAC hashes first.
+        // UTF-8 in every field, and a secret longer than a hash block, which an HMAC hashes first.
         (
             ("泵房-7", "gerät", "produit-é", 0),
             "密码🔑-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789",

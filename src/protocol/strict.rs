@@ -1,16 +1,16 @@
-//! JSON that every reader reads alike: what the host wants sent is refused when another reader would refuse it, or could
-//! read something else. EnOS answers what it cannot read without saying which message it means.
+//! JSON that every reader reads alike. JSON from the host is refused if another reader would refuse it, or could read
+//! it differently: EnOS answers a message that it cannot read without saying which one it was.
 //!
-//! Beside what RFC 8259 asks for:
-//! - no half of a surrogate pair (`"\\ud800"`): it stands for no character;
-//! - no number beyond a double (`1e999`);
-//! - no member of an object twice: which of the two counts is up to the reader.
+//! These rules are stricter than RFC 8259:
+//! - no half of a surrogate pair (`"\\ud800"`), because it is no character;
+//! - no number beyond the range of a double (`1e999`);
+//! - no key twice in an object, because readers differ in which one counts.
 
 use std::collections::HashSet;
 
-/// What is wrong with `text`, which is JSON, and at which byte.
+/// The first fault in `text`, which is valid JSON, and its position in bytes.
 pub fn fault(text: &str) -> Option<(&'static str, usize)> {
-    // Of each object that is open, its members so far; `None` for an array.
+    // The members so far of each open object. `None` for an array.
     let mut open: Vec<Option<HashSet<String>>> = Vec::new();
     let mut names_a_member = false;
     let mut at = 0;
@@ -54,7 +54,7 @@ pub fn fault(text: &str) -> Option<(&'static str, usize)> {
     None
 }
 
-/// Of the string that `text` begins with, quotes included.
+/// The length of the string at the start of `text`, with its quotes.
 fn string_len(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    /// Another reader of the same: where that one refuses, so does this.
+    /// Compares with another reader: both must refuse the same texts.
     #[test]
     fn random_texts_are_judged_as_serde_json_does() {
         let mut random = fastrand::Rng::with_seed(11);

@@ -1,9 +1,9 @@
-//! The topics of EnOS, and the rules that MQTT 3.1.1 has for all of them.
+//! The topics of EnOS, and the rules of MQTT 3.1.1 for topics.
 
 use super::identity::Identity;
 use crate::error::{Error, Result};
 
-/// The longest topic or filter that MQTT can carry, in bytes.
+/// The longest topic or filter in MQTT, in bytes.
 pub const MAX_BYTES: usize = 65_535;
 
 const THING: &str = "/sys/";
@@ -12,10 +12,10 @@ const REPLY: &str = "_reply";
 const RRPC_REQUEST: &str = "rrpc/request/";
 const RRPC_RESPONSE: &str = "rrpc/response/";
 
-/// The path of an activation, as EnOS SDKs and later documents spell it, and as the first document does.
+/// The paths of an activation: the spelling of the EnOS SDKs and later documents, and that of the first document.
 const ACTIVATION_PATHS: [&str; 2] = ["thing/activate/info", "thing/activated/info"];
 
-/// The topic of this path.
+/// The topic with this scope and path.
 pub fn of(scope: Scope, identity: &Identity, path: &str) -> String {
     let (product_key, device_key) = (identity.product_key(), identity.device_key());
     match scope {
@@ -26,15 +26,15 @@ pub fn of(scope: Scope, identity: &Identity, path: &str) -> String {
     }
 }
 
-/// Where the cloud sends the device secret: both spellings.
+/// The topics on which the cloud may send the device secret, in both spellings.
 pub fn activation_topics(identity: &Identity) -> [String; 2] {
     ACTIVATION_PATHS.map(|path| of(Scope::Session, identity, path))
 }
 
-/// What an inbound message is, as far as its topic says.
+/// The kind of an inbound message, according to its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
-    /// An activation, of whichever device.
+    /// An activation of any device.
     Activation,
     /// The reply to a request.
     Reply,
@@ -43,7 +43,7 @@ pub enum Inbound {
 }
 
 impl Inbound {
-    /// Cheap enough for every message. The topic is as it came, and may be any bytes.
+    /// Fast enough for every message. The topic is unchecked, and may be any bytes.
     pub fn of(topic: &[u8]) -> Inbound {
         let (scope, path) = split(topic).map_or((Scope::Own, topic), |address| (address.scope, address.path));
         match scope {
@@ -55,8 +55,8 @@ impl Inbound {
     }
 }
 
-/// Where the answer to a message on `topic` goes: `<topic>_reply`, or `.../rrpc/response/<id>` for a synchronous
-/// service's `.../rrpc/request/<id>`.
+/// The topic of the answer to a message on `topic`: `<topic>_reply`, or `.../rrpc/response/<id>` for the
+/// `.../rrpc/request/<id>` of a synchronous service.
 pub fn reply_topic(topic: &str) -> String {
     let path = split(topic.as_bytes()).map_or(0, |address| address.path.len());
     let (head, path) = topic.split_at(topic.len() - path);
@@ -66,14 +66,14 @@ pub fn reply_topic(topic: &str) -> String {
     }
 }
 
-/// A family of topics.
+/// The prefix of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// `/sys/<product key>/<device key>/<path>`: the device as a thing.
     Thing,
-    /// `/ext/session/<product key>/<device key>/<path>`: the device's login.
+    /// `/ext/session/<product key>/<device key>/<path>`: the login of the device.
     Session,
-    /// `/sys/<product key>/<path>`: a channel that speaks for all devices of a product.
+    /// `/sys/<product key>/<path>`: a channel for all devices of a product.
     #[allow(dead_code, reason = "the table has no such message yet")]
     Integration,
     /// The path is the whole topic.
@@ -86,11 +86,11 @@ pub struct Address<'a> {
     pub scope: Scope,
     pub product_key: &'a [u8],
     pub device_key: &'a [u8],
-    /// What follows the device key, without the `/` before it.
+    /// What follows the device key and its `/`.
     pub path: &'a [u8],
 }
 
-/// Takes an EnOS topic apart. `None`: it is none, or one of its parts is empty.
+/// Splits an EnOS topic. `None` if it is no EnOS topic, or one of its parts is empty.
 pub fn split(topic: &[u8]) -> Option<Address<'_>> {
     let (scope, rest) = match topic.strip_prefix(THING.as_bytes()) {
         Some(rest) => (Scope::Thing, rest),
@@ -100,17 +100,26 @@ pub fn split(topic: &[u8]) -> Option<Address<'_>> {
     Some(Address { scope, product_key: parts.next()?, device_key: parts.next()?, path: parts.next()? })
 }
 
-/// What MQTT 3.1.1 asks of a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
+/// The rules of MQTT 3.1.1 for a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
 pub fn validate_publish_topic(topic: &str) -> Result<()> {
     validate_text("topic", topic)?;
-    // Byte by byte, which is quick: it is done for each message.
+    // This searches bytes, because it runs for each message and is faster.
     if let Some(wildcard) = ['+', '#'].into_iter().find(|wildcard| topic.as_bytes().contains(&(*wildcard as u8))) {
         return Err(Error::invalid(format!("topic holds '{wildcard}', a wildcard; a message goes to one topic")));
     }
     Ok(())
 }
 
-/// What MQTT 3.1.1 asks of a filter to subscribe with: 1 to [`MAX_BYTES`] bytes, no NUL, `+` only as a whole level,
+/// Text that stands for one level of a topic: without `/`, and not empty.
+pub fn validate_level(field: &str, level: &str) -> Result<()> {
+    validate_text(field, level)?;
+    match level.chars().find(|character| ['/', '+', '#'].contains(character)) {
+        Some(character) => Err(Error::invalid(format!("{field} holds '{character}'; it is one level of a topic"))),
+        None => Ok(()),
+    }
+}
+
+/// The rules of MQTT 3.1.1 for a filter to subscribe to: 1 to [`MAX_BYTES`] bytes, no NUL, `+` only as a whole level,
 /// `#` only as the whole last level.
 pub fn validate_filter(filter: &str) -> Result<()> {
     validate_text("filter", filter)?;

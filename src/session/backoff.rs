@@ -1,5 +1,5 @@
-//! Waits that grow with each failure. A wait is random, between the minimum and a bound that doubles, so that a fleet that
-//! has lost the cloud at one time does not return at one time.
+//! Waits that grow with each failure. A wait is random, between the minimum and a bound that doubles. So a fleet that
+//! has lost the cloud at one moment does not return at one moment.
 
 #[derive(Debug)]
 pub struct Backoff {

@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Gives the outbox the outcomes of its entries, and lets it go on.
+    /// Gives the outbox the outcomes of its entries, and lets it continue.
     pub(super) fn run_outbox(&mut self, now: Now, tidy: bool) {
         for (token, outcome) in self.exchange.take_outcomes() {
             self.with_outbox(now, |outbox, around| outbox.outcome(token, outcome, around));

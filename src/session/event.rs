@@ -16,7 +16,7 @@ pub struct Event {
     pub status: Status,
     pub detail_code: i32,
     pub qos: i32,
-    /// Of the call that this is the one outcome of; 0 if none.
+    /// The token of the call whose outcome this is; 0 if none.
     pub token: u64,
     pub retry_in_ms: u32,
     pub detail: String,
@@ -61,7 +61,7 @@ impl Event {
         self
     }
 
-    /// At least 1: 0 is for no retry.
+    /// At least 1, because 0 means that there is no retry.
     pub fn retry_in(mut self, ms: u64) -> Event {
         self.retry_in_ms = u32::try_from(ms.max(1)).unwrap_or(u32::MAX);
         self

@@ -1,4 +1,4 @@
-//! What goes into the session and what comes out of it. Payloads may hold secrets: what carries one has no Debug.
+//! The inputs and outputs of the session. Payloads may hold secrets: types that carry one have no Debug.
 
 use zeroize::Zeroizing;
 
@@ -21,14 +21,14 @@ pub enum Input {
         attempt: u64,
         what: LinkEvent,
     },
-    /// Inbound messages that found the queue full.
+    /// Inbound messages that were dropped because the queue was full.
     Dropped(u64),
     OutboxOpened(std::result::Result<OutboxEnds, StorageError>),
     PageRead {
         page: u64,
         result: std::result::Result<PageFound, StorageError>,
     },
-    /// With what the queue still holds.
+    /// With the totals that the queue still holds.
     PagesFinished {
         through: u64,
         result: std::result::Result<Totals, StorageError>,
@@ -39,7 +39,7 @@ pub enum Input {
     },
 }
 
-/// What a request of the outbox came to.
+/// How a request of the outbox ended.
 pub enum Outcome {
     /// Acknowledged by the broker.
     Delivered,
@@ -60,7 +60,7 @@ pub enum Outcome {
 pub struct Loaded {
     /// Those that could be read, the oldest first.
     pub secrets: Vec<DeviceSecret>,
-    /// Why that may not be all: only without it is there no other secret.
+    /// Why some secrets may be missing. `None` means that there are no others.
     pub failure: Option<StorageError>,
     pub accepted: Option<Accepted>,
     /// Stamps of earlier CONNECTs, and whether they may be of this boot.
@@ -91,7 +91,7 @@ pub enum Action {
         attempt: u64,
         reason: String,
     },
-    /// DISCONNECT after what is in flight had its time; answered by Closed or Lost.
+    /// Send DISCONNECT after messages in flight had some time to finish; answered by Closed or Lost.
     Disconnect {
         attempt: u64,
         linger_ms: u64,
@@ -104,7 +104,7 @@ pub enum Action {
         page: u64,
         last_try: bool,
     },
-    /// Remove what is through: all pages before this one. Answered by [`Input::PagesFinished`].
+    /// Remove what is completed: all pages before this one. Answered by [`Input::PagesFinished`].
     FinishPages {
         through: u64,
         after: Totals,
@@ -121,7 +121,7 @@ pub enum Action {
     Log(Level, String),
 }
 
-/// What an action costs whoever performs it.
+/// What it costs to perform an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Burden {
     None,
@@ -154,7 +154,7 @@ impl Action {
     }
 }
 
-/// Elapsed time, and the wall clock, which only ever goes into a signature.
+/// Elapsed time, and the wall clock, which is used only in signatures and time stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// CLOCK_BOOTTIME.

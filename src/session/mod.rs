@@ -86,7 +86,7 @@ impl Session {
         Ok(())
     }
 
-    /// What can be asked of it at any time.
+    /// The state of the connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -95,7 +95,7 @@ impl Session {
         self.connection.state()
     }
 
-    /// How many actions wait for somebody to run the loop, or will.
+    /// How many actions wait to be performed by the loop.
     pub fn backlog(&self) -> usize {
         self.actions.len() + self.connection.stops_pending()
     }
@@ -114,7 +114,7 @@ impl Session {
         self.next_action()
     }
 
-    /// Gives back the memory of a burst, if nothing is in flight and nothing is to be done. True if so.
+    /// Frees the memory of a burst if nothing is in flight and there are no actions. Returns true if it did.
     pub fn release(&mut self) -> bool {
         let rests = self.actions.is_empty() && self.is_quiet();
         if rests {
@@ -181,10 +181,10 @@ impl Session {
         }
     }
 
-    /// Each inbound message goes where its topic says. What nobody here waits for is a message to the host.
+    /// Routes an inbound message by its topic. A message that no part of the session waits for is given to the host.
     fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
         match Inbound::of(&topic) {
-            // Never to the host: there may be a secret in it, and hosts log what they are given.
+            // This is never given to the host: it may contain a secret, and hosts log what they are given.
             Inbound::Activation => {
                 let (connection, mut cx) = self.parts(now);
                 return connection.activation_message(&topic, &payload, &mut cx);
@@ -193,7 +193,7 @@ impl Session {
                 Some(Reply::To { token, code, words }) => {
                     return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
                 }
-                // The host may know more, so it gets the message, too.
+                // The host may know to which request it belongs, so it gets the message as well.
                 Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
                 None => {}
             },

@@ -1,4 +1,4 @@
-//! The few shapes that records are made of: little-endian integers, texts preceded by their length as u16.
+//! The encoding of records: little-endian integers, and texts after their length as u16.
 
 use zeroize::Zeroizing;
 
@@ -6,13 +6,13 @@ use super::record::RecordError;
 
 type Read<T> = std::result::Result<T, RecordError>;
 
-/// Appends to a buffer that never moves, so that no copy of a secret stays behind.
+/// Writes into a buffer of fixed capacity. It never reallocates, so no copy of a secret stays in freed memory.
 pub(super) struct Writer {
     out: Zeroizing<Vec<u8>>,
 }
 
 impl Writer {
-    /// `len` is what will be written in all.
+    /// `len` is the total number of bytes that will be written.
     pub(super) fn with_capacity(len: usize) -> Writer {
         Writer { out: Zeroizing::new(Vec::with_capacity(len)) }
     }
@@ -38,7 +38,7 @@ impl Writer {
         self.bytes(&n.to_le_bytes());
     }
 
-    /// The caller has checked that its length fits.
+    /// The caller has checked that the length fits into a u16.
     pub(super) fn text(&mut self, text: &str) {
         debug_assert!(text.len() <= usize::from(u16::MAX));
         self.u16(text.len() as u16);
@@ -54,7 +54,7 @@ impl Writer {
     }
 }
 
-/// Takes from the front of a slice; what is not there is [`RecordError::Broken`].
+/// Reads from the front of a slice. If there are too few bytes, it returns [`RecordError::Broken`].
 pub(super) struct Reader<'a> {
     left: &'a [u8],
 }

@@ -1,4 +1,4 @@
-//! What is true of this thread while the host's code runs on it.
+//! Thread-local state while a callback of the host's storage runs.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,16 +7,16 @@ thread_local! {
     static EXPLANATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// True while a storage callback runs on this thread: the boundary refuses every call then.
+/// True while a storage callback runs on this thread. The ABI refuses every call then.
 pub fn in_storage_callback() -> bool {
     RUNNING.get()
 }
 
-/// Marks this thread as running the host's code for as long as it lives.
+/// Marks this thread as running a storage callback, until it is dropped.
 pub(super) struct Running(());
 
 impl Running {
-    /// `None` when the host's code runs on this thread already: nothing of the library may be entered from there.
+    /// `None` if a storage callback already runs on this thread. It must not call the library.
     pub(super) fn enter() -> Option<Running> {
         if RUNNING.replace(true) {
             return None;
@@ -25,7 +25,7 @@ impl Running {
         Some(Running(()))
     }
 
-    /// What [`explain`] left during this call.
+    /// The words that [`explain`] set during this call.
     pub(super) fn explanation(&self) -> Option<String> {
         EXPLANATION.take()
     }
@@ -37,7 +37,7 @@ impl Drop for Running {
     }
 }
 
-/// Leaves words beside the number that a store of our own is about to return: the vtable has room for a code only.
+/// Sets the words of an error for a storage of the library's own. The vtable can return only a number.
 pub(super) fn explain(words: String) {
     EXPLANATION.set(Some(words));
 }

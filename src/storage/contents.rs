@@ -1,7 +1,7 @@
-//! What stands inside the records, role by role. The record around it carries version and checksum.
+//! The data of the records, by role. The record itself has the version and the checksum.
 //!
-//! Integers are little-endian, texts are preceded by their length in bytes as u16. Each is read strictly: a byte too
-//! many or too few is [`RecordError::Broken`].
+//! Integers are little-endian. Each text follows its length in bytes as u16. Decoding is strict: too many or too few
+//! bytes are [`RecordError::Broken`].
 
 use zeroize::Zeroizing;
 
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// The data of `sign`: what the cloud accepted last. `u8` method, 8 bytes fingerprint.
+/// The data of `sign`: the sign method that the cloud accepted last. `u8` method, 8 bytes fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredSign {
-    /// As in enos_sign_method; not checked here.
+    /// A number of enos_sign_method. It is not checked here.
     pub method: u8,
-    /// Which secret it was: [`Secret::fingerprint`](crate::protocol::Secret::fingerprint). Fit to lie in the storage: a
-    /// stored secret lies beside it anyway, and a configured one cannot be guessed from it, being random text.
+    /// The [`Secret::fingerprint`](crate::protocol::Secret::fingerprint) of the secret. It may be stored: a stored
+    /// secret is in the same storage anyway, and a configured one is random text, which cannot be guessed from it.
     pub fingerprint: [u8; 8],
 }
 
@@ -37,22 +37,22 @@ impl StoredSign {
     }
 }
 
-/// The data of `budget`: when the last CONNECTs ended. Text boot id, `u8` how many, that many `u64`.
+/// The data of `budget`: when the last CONNECTs ended. Text boot id, `u8` count, then that many `u64`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredBudget {
-    /// Which boot the stamps are of (/proc/sys/kernel/random/boot_id), at most 36 bytes; empty when unknown.
+    /// The boot that the times belong to (/proc/sys/kernel/random/boot_id), at most 36 bytes. Empty if it is unknown.
     pub boot_id: String,
     /// CLOCK_BOOTTIME in milliseconds, oldest first, at most [`StoredBudget::MAX_STAMPS`].
     pub stamps_ms: Vec<u64>,
 }
 
 impl StoredBudget {
-    /// More than the largest budget that a client may be given.
+    /// More than the largest budget that can be configured.
     pub const MAX_STAMPS: usize = 16;
-    /// A UUID as text.
+    /// The length of a UUID as text.
     pub const MAX_BOOT_ID_LEN: usize = 36;
 
-    /// `ENOS_ERR_INVALID_ARG` above one of the limits.
+    /// `ENOS_ERR_INVALID_ARG` if one of the limits is exceeded.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
         if self.boot_id.len() > Self::MAX_BOOT_ID_LEN {
             return Err(Error::invalid(format!("boot id: longer than {} bytes", Self::MAX_BOOT_ID_LEN)));

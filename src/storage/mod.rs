@@ -1,9 +1,9 @@
-//! The host's vtable made safe, the records kept in it, and the directory store.
+//! The host's storage behind a safe interface, the records in it, and the directory storage.
 //!
-//! [`vtable`] is the C struct and the one place that calls through it; [`record`] is what a value looks like on flash
-//! and [`contents`] what stands inside one; [`records`] puts the two together, and [`queue`] makes of records a queue of
-//! messages: these two are what the client uses.
-//! [`directory`] is a host like any other: a ready-made set of the same callbacks.
+//! [`vtable`] is the C struct, and the only code that calls it. [`record`] is the format of a value, and [`contents`]
+//! the format of the data in it. The client uses [`records`], which combines the two, and [`queue`], a queue of
+//! messages that is made of records. [`directory`] is a storage like that of any host: a ready-made set of the same
+//! callbacks.
 
 mod bytes;
 mod callback;

@@ -1,6 +1,6 @@
-//! What a value looks like in the host's storage: whose it is, what it is, and whether it is whole.
+//! The format of a value in the host's storage: the device, the role, the data and a checksum.
 //!
-//! Version 1, integers little-endian, texts preceded by their length in bytes as u16:
+//! Version 1. Integers are little-endian. Each text follows its length in bytes as u16.
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
@@ -13,8 +13,8 @@
 //! | | n | data, as the role defines it (see [`contents`](super::contents)) |
 //! | end - 4 | 4 | CRC-32 (IEEE) of all bytes before it |
 //!
-//! Magic, version and length stay where they are, and the CRC at the end, in every later version: an older library
-//! must be able to tell a record that is newer from one that is broken.
+//! In every later version, magic, version, length and CRC stay where they are. So an older library can tell a newer
+//! record from a broken one.
 
 use std::fmt;
 
@@ -28,34 +28,35 @@ use crate::protocol::wipe;
 const MAGIC: &[u8; 4] = b"ENOS";
 const VERSION: u16 = 1;
 const CRC_LEN: usize = 4;
-/// Magic, version, length, three text lengths and the CRC.
+/// Magic, version, length, the lengths of three texts, and the CRC.
 pub(super) const FIXED_LEN: usize = 4 + 2 + 4 + 3 * 2 + CRC_LEN;
 
 /// What a record is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The device secrets: two, written in turn, so that none is ever in one record alone that is being written.
+    /// The device secrets. There are two records, written in turn: so while one is being written, the other holds the
+    /// earlier secrets.
     Secrets(u8),
-    /// Of version 0.1, read where there is no [`Secrets`](Role::Secrets): the device secret in use.
+    /// The device secret in use, as version 0.1 wrote it. It is read if there is no [`Secrets`](Role::Secrets).
     Secret,
-    /// Of version 0.1: the device secret before it.
+    /// The previous device secret, as version 0.1 wrote it.
     Previous,
-    /// Of version 0.1: the secrets of activations that the cloud had not accepted in a login.
+    /// The secrets of activations that had not logged in yet, as version 0.1 wrote them.
     Pending,
     /// The sign method that worked last, and with which secret.
     Sign,
     /// The times of the last CONNECTs.
     Budget,
-    /// A page of the queue of durable messages, by its number.
+    /// A page of the queue of durable messages, by number.
     Page(u64),
-    /// Where that queue begins and ends: two, written in turn.
+    /// Where that queue begins and ends. There are two records, written in turn.
     Index(u8),
-    /// A dead letter: which, and which part of it.
+    /// A part of a dead letter: the number of the dead letter, and the number of the part.
     DeadLetter(u64, u8),
 }
 
 impl Role {
-    /// The key of this role's record; `digest` is 16 hex digits that stand for the device.
+    /// The key of this role's record. `digest` is 16 hexadecimal digits that identify the device.
     pub fn key(self, digest: &str) -> String {
         format!("{self}.{digest}")
     }
@@ -77,16 +78,16 @@ impl fmt::Display for Role {
     }
 }
 
-/// Why bytes from the storage are not the record that was asked for.
+/// Why the bytes from the storage are not the requested record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
-    /// Not a whole record: what is wrong with it.
+    /// It is not a whole record. The text says why.
     Broken(String),
-    /// A whole record of another device.
+    /// It is a whole record of another device.
     OtherIdentity,
-    /// A whole record of this device, but of another role: the store mixes up its keys.
+    /// It is a whole record of this device, but of another role: the storage mixes up its keys.
     OtherRole,
-    /// A whole record that a newer library wrote.
+    /// It is a whole record of a newer version of the library.
     NewerVersion,
 }
 
@@ -109,7 +110,7 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// The record of `data`; `ENOS_ERR_TOO_LARGE` when it would be longer than a value may be.
+/// Encodes the record. `ENOS_ERR_TOO_LARGE` if it would exceed the limit for a value.
 pub fn encode(role: Role, product_key: &str, device_key: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let role = role.to_string();
     let texts = [role.as_str(), product_key, device_key];
@@ -128,7 +129,7 @@ pub fn encode(role: Role, product_key: &str, device_key: &str, data: &[u8]) -> R
     Ok(out.finish())
 }
 
-/// The data of the record `bytes`, if it is whole and is that of this role and device.
+/// The data of a record, if the record is whole and belongs to this role and device.
 pub fn decode<'a>(
     role: Role,
     product_key: &str,
@@ -146,19 +147,19 @@ pub fn decode<'a>(
     Ok(version_1.rest())
 }
 
-/// With wide registers the bytes go over the stack, and stay there.
+/// The checksum code may leave the bytes, which can hold a secret, on the stack.
 fn checksum(bytes: &[u8]) -> u32 {
     wipe::clean_stack(|| crc32fast::hash(bytes))
 }
 
-/// What stands between length and CRC, when the record is whole and of a version that is known here.
+/// The content between length and CRC, if the record is whole and this version can read it.
 fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
     let Some((checked, crc)) = bytes.split_last_chunk::<CRC_LEN>() else {
         return Err(RecordError::broken(format!("it has {} bytes", bytes.len())));
     };
     let mut reader = Reader::new(checked);
     if reader.bytes(MAGIC.len())? != MAGIC {
-        return Err(RecordError::broken("it does not begin as one"));
+        return Err(RecordError::broken("it does not begin with ENOS"));
     }
     let version = reader.u16()?;
     let len = reader.u32()?;

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::key_value::{Change, KeyValue};
 use super::record::{self, RecordError, Role};
 use super::vtable::MAX_VALUE_LEN;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
 
-/// The records of one device. Cheap to make; holds a reference on the storage.
+/// The records of one device. It is cheap to create, and holds a reference to the storage.
 #[derive(Clone)]
 pub struct Records {
     storage: Arc<dyn KeyValue>,
@@ -19,11 +19,11 @@ pub struct Records {
     digest: String,
 }
 
-/// What stands under a key.
+/// The value of a key.
 pub enum Value {
     None,
     Whole(Zeroizing<Vec<u8>>),
-    /// Not the record that was asked for; `bytes` is what is there.
+    /// It is not the requested record. `bytes` is what the storage returned.
     Broken {
         bytes: Zeroizing<Vec<u8>>,
         words: String,
@@ -33,7 +33,7 @@ pub enum Value {
 type Result<T> = std::result::Result<T, StorageError>;
 
 impl Records {
-    /// `digest16`: 16 hex digits that stand for the two keys; part of each record's key.
+    /// `digest16`: 16 hexadecimal digits that identify the device. They are part of each record's key.
     pub fn new(storage: Arc<dyn KeyValue>, product_key: &str, device_key: &str, digest16: &str) -> Records {
         Records {
             storage,
@@ -43,8 +43,8 @@ impl Records {
         }
     }
 
-    /// The data of a record. `None` only when the host says that there is none: a host that fails, and a record that
-    /// is broken or another's, is an error.
+    /// The data of a record. `None` only if the host says that there is no value. A failure of the host, a broken
+    /// record and a record of another device or role are errors.
     pub fn load(&self, role: Role) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let key = self.key(role);
         let Some(bytes) = self.storage.load(&key)? else { return Ok(None) };
@@ -54,7 +54,8 @@ impl Records {
         }
     }
 
-    /// As [`load`](Self::load), but a record that does not check is an answer, and only a host that fails an error.
+    /// Like [`load`](Self::load), but a record that cannot be used is returned as [`Value::Broken`]. Only a failure of
+    /// the host is an error.
     pub fn look(&self, role: Role) -> Result<Value> {
         let key = self.key(role);
         let Some(bytes) = self.storage.load(&key)? else { return Ok(Value::None) };
@@ -64,42 +65,48 @@ impl Records {
         })
     }
 
-    /// The most bytes of data that any of these roles' records can hold.
+    /// Whether both are in the same storage.
+    pub fn are_beside(&self, other: &Records) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
+    }
+
+    /// The maximum length of the data in a record of these roles, if `longest` has the longest name.
     pub fn capacity(&self, longest: Role) -> usize {
         let names = longest.to_string().len() + self.product_key.len() + self.device_key.len();
         MAX_VALUE_LEN.saturating_sub(record::FIXED_LEN + names)
     }
 
-    /// Stores, loads again, compares: `Ok` only when the host promised durability and the same bytes came back.
+    /// Stores a record, loads it again and compares. `Ok` only if the host promised durability and returned the same
+    /// bytes.
     ///
-    /// A broken record is replaced, being nobody's. A whole one that is another device's, another role's or a newer
-    /// library's is not: it may be the only copy of a secret.
+    /// A broken record is replaced. A whole record of another device, another role or a newer version is not replaced,
+    /// because it may be the only copy of a secret.
     ///
-    /// [`Storing::step`] makes one call of the host's at a time.
+    /// Each call of [`Storing::step`] makes one call to the host.
     pub fn storing(&self, role: Role, data: &[u8]) -> Result<Storing> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         Ok(Storing { role, record, stage: Stage::Look })
     }
 
-    /// Stores without looking: for records that are a help and not a promise. Replaces whatever is there.
+    /// Stores a record without loading it first or afterwards. It replaces whatever is there.
     pub fn store(&self, role: Role, data: &[u8]) -> Result<()> {
         let record = record::encode(role, &self.product_key, &self.device_key, data)?;
         self.storage.store(&self.key(role), &record)
     }
 
-    /// Stores several records, as [`store`](Self::store) does one; when it fails, some may have been stored.
+    /// Stores several records in the same way. After a failure, some may have been stored.
     pub fn store_all(&self, records: &[(Role, &[u8])]) -> Result<()> {
         store_all(records.iter().map(|(role, data)| (self, *role, *data)))
     }
 
-    /// Removes several records; when it fails, some may have been removed.
+    /// Removes several records. After a failure, some may have been removed.
     pub fn erase_all(&self, roles: impl Iterator<Item = Role>) -> Result<()> {
         let keys: Vec<String> = roles.map(|role| self.key(role)).collect();
         let changes: Vec<Change> = keys.iter().map(|key| Change::Erase { key }).collect();
         change(&*self.storage, &changes)
     }
 
-    /// Removes a record; there being none is success.
+    /// Removes a record. It is a success if there is none.
     pub fn erase(&self, role: Role) -> Result<()> {
         self.storage.erase(&self.key(role))
     }
@@ -113,19 +120,20 @@ impl Records {
     }
 }
 
-/// Stores records of several devices in one storage with a single call of it; when it fails, some may have been stored.
+/// Stores records of several devices with a single storage call. After a failure, some may have been stored.
 pub fn store_all<'a>(records: impl Iterator<Item = (&'a Records, Role, &'a [u8])>) -> Result<()> {
-    let (mut storage, mut encoded) = (None, Vec::new());
+    let (mut first, mut encoded) = (None, Vec::new());
     for (of, role, data) in records {
-        debug_assert!(storage.is_none_or(|storage| Arc::ptr_eq(storage, &of.storage)), "they are in several storages");
-        storage = Some(&of.storage);
+        if !first.get_or_insert(of).are_beside(of) {
+            return Err(Error::invalid("the records are in several storages").into());
+        }
         encoded.push((of.key(role), record::encode(role, &of.product_key, &of.device_key, data)?));
     }
     let changes: Vec<Change> = encoded.iter().map(|(key, value)| Change::Store { key, value }).collect();
-    storage.map_or(Ok(()), |storage| change(&**storage, &changes))
+    first.map_or(Ok(()), |records: &Records| change(&*records.storage, &changes))
 }
 
-/// A single change needs no batch.
+/// A single change is made without a batch.
 fn change(storage: &dyn KeyValue, changes: &[Change]) -> Result<()> {
     match changes {
         [] => Ok(()),
@@ -135,7 +143,7 @@ fn change(storage: &dyn KeyValue, changes: &[Change]) -> Result<()> {
     }
 }
 
-/// A record on its way into the storage.
+/// A record that is being stored.
 pub struct Storing {
     role: Role,
     record: Zeroizing<Vec<u8>>,
@@ -149,12 +157,12 @@ enum Stage {
 }
 
 impl Storing {
-    /// Makes the next call of the host's. `true`: it was the last one, and the record is there.
+    /// Makes the next call to the host. `true` if that was the last one, and the record is stored.
     pub fn step(&mut self, records: &Records) -> Result<bool> {
         let key = records.key(self.role);
         match self.stage {
             Stage::Look => {
-                // A load that fails must not keep a new secret from being stored: it cannot show a record worth sparing.
+                // A load that fails must not prevent a new secret from being stored: it gives no record to protect.
                 if let Ok(Some(old)) = records.storage.load(&key) {
                     match records.decode(self.role, &old) {
                         Ok(_) | Err(RecordError::Broken(_)) => {}

@@ -1,7 +1,7 @@
-//! The data of `secrets`: all device secrets that are kept. And what version 0.1 wrote in its place.
+//! The data of `secrets`: all device secrets that are stored. And the records that version 0.1 wrote instead.
 //!
-//! A secret: `u8` whether an asset id follows (0 or 1), its text, then the secret to the end. In version 0.1 this was also
-//! the data of `secret` and of `previous`.
+//! A secret is encoded as follows: `u8` 1 or 0, whether there is an asset id; its text, if there is one; then the
+//! secret, up to the end. In version 0.1, this was the data of `secret` and of `previous`.
 
 use zeroize::Zeroizing;
 
@@ -12,20 +12,20 @@ use crate::protocol::{DeviceSecret, Secret, Standing};
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// So many secrets fit into one record.
+/// The most secrets in one record.
 const MAX: usize = 8;
 
-/// `u64` number; `u8` how many; for each, `u8` its standing, `u32` its length and its data.
+/// `u64` number; `u8` count; then for each secret: `u8` standing, `u32` length, data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredSecrets {
-    /// One more than in the record before.
+    /// One more than the number of the earlier record.
     pub number: u64,
-    /// In the order in which they came or last logged in, the oldest first.
+    /// In the order in which they arrived or last logged in, the oldest first.
     pub secrets: Vec<DeviceSecret>,
 }
 
 impl StoredSecrets {
-    /// `ENOS_ERR_TOO_LARGE` for more than [`MAX`], and for an asset id of more than 65535 bytes.
+    /// `ENOS_ERR_TOO_LARGE` for more than [`MAX`] secrets, and for an asset id of more than 65535 bytes.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
         if self.secrets.len() > MAX {
             let words = format!("{} device secrets, {MAX} is the limit", self.secrets.len());
@@ -48,12 +48,12 @@ impl StoredSecrets {
         let number = reader.u64()?;
         let secrets = list(reader, |reader| {
             let standing = Standing::from_number(reader.u8()?);
-            item(reader, standing.ok_or_else(|| RecordError::broken("a secret's standing is none that there is"))?)
+            item(reader, standing.ok_or_else(|| RecordError::broken("a secret's standing is unknown"))?)
         })?;
         Ok(StoredSecrets { number, secrets })
     }
 
-    /// Whether this one was written after a record of that number; a number that is at its end begins anew.
+    /// Whether this record was written after the one with that number. The numbers may wrap around.
     pub fn is_after(&self, number: u64) -> bool {
         (self.number.wrapping_sub(number) as i64) > 0
     }
@@ -77,19 +77,19 @@ pub fn encode(device: &DeviceSecret) -> Result<Zeroizing<Vec<u8>>> {
     Ok(out.finish())
 }
 
-/// A secret of this standing.
+/// Decodes a secret, and gives it this standing.
 pub fn decode(data: &[u8], standing: Standing) -> Decoded<DeviceSecret> {
     let mut reader = Reader::new(data);
     let asset_id = match reader.u8()? {
         0 => None,
         1 => Some(reader.text()?.to_owned()),
-        _ => return Err(RecordError::broken("asset id: neither there nor absent")),
+        _ => return Err(RecordError::broken("asset id: its flag is neither 0 nor 1")),
     };
     let secret = Secret::new(reader.rest()).map_err(|error| RecordError::broken(error.message))?;
     Ok(DeviceSecret { secret, asset_id, standing, brought_by: 0 })
 }
 
-/// The secrets of `pending`, as version 0.1 wrote it, the oldest first: `u8` how many; for each, `u32` its length and its
+/// The secrets of `pending`, as version 0.1 wrote it, the oldest first: `u8` count; then for each secret: `u32` length,
 /// data. None of them has logged in.
 pub fn decode_pending(data: &[u8]) -> Decoded<Vec<DeviceSecret>> {
     list(Reader::new(data), |reader| item(reader, Standing::Unproven))
@@ -98,12 +98,12 @@ pub fn decode_pending(data: &[u8]) -> Decoded<Vec<DeviceSecret>> {
 fn list<'a, T>(mut reader: Reader<'a>, mut item: impl FnMut(&mut Reader<'a>) -> Decoded<T>) -> Decoded<Vec<T>> {
     let count = usize::from(reader.u8()?);
     if count > MAX {
-        return Err(RecordError::broken("it holds more secrets than there can be"));
+        return Err(RecordError::broken("it holds too many secrets"));
     }
     let items = (0..count).map(|_| item(&mut reader)).collect::<Decoded<Vec<T>>>()?;
     match reader.rest() {
         [] => Ok(items),
-        _ => Err(RecordError::broken("something follows its last secret")),
+        _ => Err(RecordError::broken("there are bytes after its last secret")),
     }
 }
 

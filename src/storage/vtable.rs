@@ -1,4 +1,4 @@
-//! The host's storage: the struct as C fills it in, and the only code that calls through it.
+//! The host's storage: the struct that C fills in, and the only code that calls it.
 
 use std::ffi::{c_char, c_void, CString};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,22 +15,22 @@ use crate::model::storage::StorageError;
 pub(crate) const MAX_VALUE_LEN: usize = 64 * 1024;
 /// The longest key, in bytes.
 pub(crate) const MAX_KEY_LEN: usize = 64;
-/// The buffer of a first load: larger than any record but an outbox one.
+/// The buffer of the first load. It is larger than any record except those of the outbox.
 const FIRST_CAP: usize = 1024;
-/// A first load, one with the size that the store named, and one more because the value may change in between.
+/// The first load, one with the size that the storage asked for, and one more because the value may change in between.
 const MAX_LOADS: usize = 3;
 
-/// What a storage callback returns when it did not fail. A failure is a negative number of your own.
+/// What a storage callback returns. On failure, it returns a negative number of your own instead.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_storage_result {
     /// Done.
     ENOS_STORAGE_OK = 0,
-    /// There is no value under this key. Only for this answer may the library activate the device: a store that cannot
-    /// be read, or cannot tell, returns a negative number instead.
+    /// There is no value for this key. Only this answer allows the library to activate the device. If the storage
+    /// cannot be read, return a negative number instead.
     ENOS_STORAGE_NOT_FOUND = 1,
-    /// load only: the value is longer than `cap`; `*out_len` says how long.
+    /// load only: the value is longer than `cap`, and `*out_len` is its length.
     ENOS_STORAGE_TOO_SMALL = 2,
 }
 
@@ -38,38 +38,40 @@ const OK: i32 = enos_storage_result::ENOS_STORAGE_OK as i32;
 const NOT_FOUND: i32 = enos_storage_result::ENOS_STORAGE_NOT_FOUND as i32;
 const TOO_SMALL: i32 = enos_storage_result::ENOS_STORAGE_TOO_SMALL as i32;
 
-/// One change of several, for enos_storage.batch. The library's, and valid until the callback returns.
+/// One change of a batch, for enos_storage.batch. It belongs to the library, and is valid until the callback returns.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
 pub struct enos_storage_change {
-    /// Which value.
+    /// The key to change.
     pub key: *const c_char,
-    /// Its new value; NULL: remove key and value, as erase does.
+    /// The new value. If it is NULL, remove the key and its value, as erase does.
     pub data: *const u8,
-    /// In bytes; 0 when data is NULL.
+    /// The length of data in bytes; 0 if data is NULL.
     pub len: usize,
 }
 
 /// Where the library keeps what must survive the process: a small key-value store that the firmware supplies.
 ///
-/// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes: four to a device, hardly ever
-/// above 1 KiB, one of which is rewritten before and after each CONNECT. Durable publishing adds one for each message (or
-/// each batch) that is not through, and two that are rewritten in turn, for every 16 that are accepted or removed.
-/// Several devices may share one store: a key holds a digest of the device's identity, a value the identity itself, a
-/// version and a checksum. A store need not look into them.
+/// Keys are NUL-terminated, 1 to 64 bytes of [a-z0-9._-]. Values are 1 to 65536 bytes. A device has four of them,
+/// hardly ever longer than 1 KiB, and one of the four is rewritten before and after each CONNECT. Durable publishing
+/// adds one for each message (or each batch) that is not completed, and two that are rewritten in turn, once for every
+/// 16 that are accepted or removed. Several devices may share one storage: a key holds a digest of the device's
+/// identity; a value holds the identity itself, a version and a checksum. The storage need not interpret keys or
+/// values.
 ///
 /// Threads: the callbacks run inside enos_client_loop(), on the thread that called it or on the one that
-/// enos_client_loop_start() made, or inside your own call (a durable publish). For one store only one runs at a time:
-/// other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread that is in
-/// such a call. Callbacks may take as long as the flash needs: the connection is kept meanwhile. They must not call any
-/// enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
+/// enos_client_loop_start() made, or inside your own call (a durable publish). For one storage, only one callback runs
+/// at a time: other calls that need the storage wait, and no other calls do. So a callback must not wait for a thread
+/// that is in such a call. A callback may take as long as the flash needs: the connection is kept alive meanwhile. It
+/// must not call any enos_* function (ENOS_ERR_IN_CALLBACK), throw or longjmp.
 ///
-/// Ownership: `key`, `buf` and `data` are the library's, and valid until the callback returns. `ctx` and what it
-/// points to are yours until `release`. The struct itself is copied. The same ctx and functions given to several
-/// configs are one store: still one call at a time, and one release.
+/// Ownership: `key`, `buf` and `data` belong to the library, and are valid until the callback returns. `ctx` and what
+/// it points to are yours until `release`. The struct itself is copied. If several configs get the same ctx and
+/// functions, they share one storage: there is still one call at a time, and one release.
 ///
-/// Return values: enos_storage_result, or a negative number of your own for a failure, which comes back to you in
+/// Return values: enos_storage_result, or a negative number of your own for a failure, which you receive in
+/// enos_event.detail_code. A failure is retried with a growing delay. It never leads to an activation.
 /// enos_event.detail_code. A failure is retried with a growing delay; it never leads to an activation.
 #[repr(C)]
 #[allow(non_camel_case_types)]
@@ -81,10 +83,11 @@ pub struct enos_storage {
     pub ctx: *mut c_void,
     /// Reads the value of `key`. Must not be NULL.
     ///
-    /// If the value fits into the `cap` bytes at `buf`, write it there, its length in bytes to `*out_len`, and return
-    /// ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL: you are
-    /// asked again with a buffer of that size. (A store that cannot tell leaves `*out_len` alone, and is asked again
-    /// with 65536.) Never write past `cap`. If there is no such key, return ENOS_STORAGE_NOT_FOUND, and only then.
+    /// If the value fits into the `cap` bytes at `buf`, write it there, write its length in bytes to `*out_len`, and
+    /// return ENOS_STORAGE_OK. If it does not fit, write its length to `*out_len` and return ENOS_STORAGE_TOO_SMALL:
+    /// the library calls again with a buffer of that size. (If the length is unknown, leave `*out_len` unchanged: the
+    /// library calls again with 65536 bytes.) Never write more than `cap` bytes. Return ENOS_STORAGE_NOT_FOUND if there
+    /// is no such key, and only then.
     pub load: Option<
         unsafe extern "C" fn(
             ctx: *mut c_void,
@@ -94,22 +97,23 @@ pub struct enos_storage {
             out_len: *mut usize,
         ) -> i32,
     >,
-    /// Writes the `len` bytes at `data` as the value of `key`, in place of an older one. Must not be NULL.
+    /// Writes the `len` bytes at `data` as the value of `key`, and replaces an older value. Must not be NULL.
     ///
-    /// Return ENOS_STORAGE_OK only when the value survives a power cut from here on: the cloud sends a device secret
-    /// once, and after this OK the library tells the cloud that it has it. Replace atomically: whenever the power goes,
-    /// a later load gives the old value or the new one, whole, and never ENOS_STORAGE_NOT_FOUND where there was one.
-    /// (On a file system: write another file, fsync, rename, fsync the directory.) On failure the old value stays.
+    /// Return ENOS_STORAGE_OK only if the value survives a power cut from now on: the cloud sends a device secret once,
+    /// and after this OK the library confirms to the cloud that it has the secret. Replace atomically: if the power
+    /// fails at any moment, a later load returns either the old value or the new one, complete, and never
+    /// ENOS_STORAGE_NOT_FOUND if there was a value. (On a file system: write another file, fsync, rename, fsync the
+    /// directory.) After a failure, the old value stays.
     pub store: Option<unsafe extern "C" fn(ctx: *mut c_void, key: *const c_char, data: *const u8, len: usize) -> i32>,
-    /// Removes `key` and its value; a key that does not exist counts as removed. Must not be NULL.
+    /// Removes `key` and its value. If the key does not exist, that is a success. Must not be NULL.
     pub erase: Option<unsafe extern "C" fn(ctx: *mut c_void, key: *const c_char) -> i32>,
-    /// May be NULL. Called once, when the last config or client that uses the store is gone, on the thread that freed
-    /// it; no callback runs after it. A store that was released must not be given to a config again.
+    /// May be NULL. Called once, when the last config or client that uses the storage is freed, on the thread that
+    /// freed it. No callback runs after it. A storage that was released must not be given to a config again.
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
-    /// May be NULL: then store and erase are called one by one. For a store that can do several changes for the price of
-    /// one (one sync, one transaction). Each change is as atomic as store is; no key comes twice, and the order does not
-    /// matter. Return ENOS_STORAGE_OK only when all of them survive a power cut. After a failure, or a power cut during
-    /// the call, each may have been made or not.
+    /// May be NULL: then store and erase are called one by one. For a storage that can make several changes at the cost
+    /// of one (one sync, one transaction). Each change must be as atomic as store is. No key occurs twice, and the
+    /// order does not matter. Return ENOS_STORAGE_OK only if all changes survive a power cut. After a failure, or a
+    /// power cut during the call, each change may have been made or not.
     pub batch: Option<unsafe extern "C" fn(ctx: *mut c_void, changes: *const enos_storage_change, count: usize) -> i32>,
 }
 
@@ -120,7 +124,7 @@ type EraseFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
 type ReleaseFn = unsafe extern "C" fn(*mut c_void);
 type BatchFn = unsafe extern "C" fn(*mut c_void, *const enos_storage_change, usize) -> i32;
 
-/// The host's vtable, complete. Equal vtables are one store.
+/// The host's vtable, after the check that it is complete. Equal vtables are one storage.
 #[derive(Clone, Copy)]
 struct Calls {
     ctx: *mut c_void,
@@ -141,31 +145,31 @@ impl Calls {
     }
 }
 
-/// The stores in use: two configs with the same vtable must share its lock and its one release.
+/// The storages in use. Two configs with the same vtable must share its lock and its one release.
 static IN_USE: Mutex<Vec<(Identity, Weak<HostStorage>)>> = Mutex::new(Vec::new());
 
-/// A host's storage that can be called from any thread: one call at a time, every answer checked.
+/// A host's storage that can be called from any thread. It allows one call at a time, and checks every answer.
 ///
-/// Dropping the last reference calls the host's `release`, on the thread that drops it: so drop it where the host's
-/// code may run, and with no lock of the library held.
+/// Dropping the last reference calls the host's `release` on the dropping thread. So drop it only where the host's code
+/// may run, and hold no lock of the library.
 pub struct HostStorage {
     calls: Calls,
     one_at_a_time: Mutex<()>,
 }
 
-// SAFETY: what is not Send in it is the host's ctx, and the contract of `new` lets it be used from any thread.
+// SAFETY: only the host's ctx is not Send, and the contract of `new` allows its use from any thread.
 unsafe impl Send for HostStorage {}
-// SAFETY: the mutex lets one call through at a time; the host's functions are the only thing behind `&self`.
+// SAFETY: the mutex allows one call at a time, and `&self` gives access to nothing but the host's functions.
 unsafe impl Sync for HostStorage {}
 
 impl HostStorage {
-    /// Takes the host's vtable over; on an error it is still the host's, and `release` is not called.
+    /// Takes over the host's vtable. On an error it still belongs to the host, and `release` is not called.
     ///
-    /// The same vtable gives the same `HostStorage` for as long as one is in use.
+    /// While a `HostStorage` is in use, the same vtable returns that one.
     ///
     /// # Safety
     /// Until `release` has been called, the functions must be callable with `ctx` from any thread, one at a time, and
-    /// do what [`enos_storage`] asks of them; above all, `load` must not write past `cap`.
+    /// must do what [`enos_storage`] requires. Above all, `load` must not write more than `cap` bytes.
     pub unsafe fn new(raw: &enos_storage) -> Result<Arc<HostStorage>> {
         let missing = |name| Error::new(Status::ENOS_ERR_NULL_ARG, format!("storage.{name} is NULL; it must be given"));
         let calls = Calls {
@@ -187,7 +191,7 @@ impl HostStorage {
         Ok(storage)
     }
 
-    /// The one way into the host's code. A negative answer comes back as the error that it is.
+    /// All calls to the host's code go through here. A negative answer becomes an error.
     fn call(&self, operation: &str, key: &str, f: impl FnOnce(&Calls) -> i32) -> StorageResult<i32> {
         let Some(running) = Running::enter() else {
             return Err(fault(operation, key, "a storage callback must not call the library"));
@@ -202,9 +206,8 @@ impl HostStorage {
     }
 }
 
-/// What each of the host's answers comes to.
+/// Checks and converts the host's answers.
 impl KeyValue for HostStorage {
-    /// The value of `key`; `None` only when the host says that there is none.
     fn load(&self, key: &str) -> StorageResult<Option<Zeroizing<Vec<u8>>>> {
         let c_key = checked_key("load", key)?;
         let mut cap = FIRST_CAP;
@@ -229,10 +232,9 @@ impl KeyValue for HostStorage {
                 other => return Err(unknown_answer("load", key, other)),
             }
         }
-        Err(fault("load", key, "the host calls every buffer too small, also one of the size that it asked for"))
+        Err(fault("load", key, "the host returned TOO_SMALL for every buffer, also for the size that it asked for"))
     }
 
-    /// Replaces the value of `key`: when this returns `Ok`, the host has promised that it survives a power cut.
     fn store(&self, key: &str, data: &[u8]) -> StorageResult<()> {
         let c_key = checked_key("store", key)?;
         if data.len() > MAX_VALUE_LEN {
@@ -249,7 +251,6 @@ impl KeyValue for HostStorage {
         }
     }
 
-    /// Removes `key`; there being none is success.
     fn erase(&self, key: &str) -> StorageResult<()> {
         let c_key = checked_key("erase", key)?;
         let answer = self.call("erase", key, |calls| {
@@ -303,13 +304,13 @@ impl Drop for HostStorage {
         drop(in_use);
         if let Some(release) = self.calls.release {
             let _running = Running::enter();
-            // SAFETY: nobody else holds this storage, so no call is under way and none follows.
+            // SAFETY: this is the last reference, so no call is in progress and none follows.
             unsafe { release(self.calls.ctx) }
         }
     }
 }
 
-/// What a key may look like; the directory store makes a file name of it.
+/// Whether this is a valid key. The directory storage uses it as a file name.
 pub(super) fn is_key(key: &[u8]) -> bool {
     (1..=MAX_KEY_LEN).contains(&key.len())
         && key.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
@@ -322,13 +323,13 @@ fn checked_key(operation: &str, key: &str) -> StorageResult<CString> {
     }
 }
 
-/// The size to ask for after TOO_SMALL for `cap`, when the host named `needed` (0: it did not).
+/// The buffer size to try after TOO_SMALL for `cap`. `needed` is the length that the host told; 0 if it told none.
 fn larger(cap: usize, needed: usize) -> std::result::Result<usize, String> {
     match needed {
         0 if cap < MAX_VALUE_LEN => Ok(MAX_VALUE_LEN),
         n if n > MAX_VALUE_LEN => Err(format!("the host has a value of {n} bytes; {MAX_VALUE_LEN} is the limit")),
         n if n > cap => Ok(n),
-        n => Err(format!("the host calls a buffer of {cap} bytes too small for a value of {n}")),
+        n => Err(format!("the host returned TOO_SMALL for a buffer of {cap} bytes and a value of {n}")),
     }
 }
 

@@ -40,7 +40,7 @@ impl Awake {
 
     /// From here on a notification wakes the loop, which looks for remaining work once more after this call.
     pub fn rest(&self) {
-        // A swap, to see everything that was done before a notification that woke nobody.
+        // A swap, to see everything that was done before a notification that woke no thread.
         self.at_work.swap(false, Ordering::AcqRel);
     }
 }

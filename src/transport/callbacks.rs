@@ -1,4 +1,5 @@
-//! The functions that Paho calls. They run inside a call of ours, with the client's lock held: copy, push, return.
+//! The functions that Paho calls. They run inside a call of the library, with the client's lock held, and only copy
+//! data and push events.
 
 use super::context::{not_delivered, Context, Ticket};
 use super::failure::{self, Facts};
@@ -9,7 +10,7 @@ use paho_engine::sys as paho;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use zeroize::Zeroize;
 
-/// Nothing may unwind into Paho.
+/// A panic must not unwind into Paho.
 fn guard(f: impl FnOnce()) {
     // The panic is in the log already.
     let _ = panic::catch(f);

@@ -4,10 +4,11 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the system booted, suspended time included (CLOCK_BOOTTIME). Never steps.
+/// Milliseconds since the system booted, including the time that it was suspended (CLOCK_BOOTTIME). It never steps.
 pub fn boottime_ms() -> u64 {
     let mut now = MaybeUninit::<libc::timespec>::zeroed();
-    // Not through rustix, which reads the vDSO itself and crashes under valgrind, because valgrind hides the vDSO.
+    // This does not use rustix, which reads the vDSO itself and crashes under Valgrind, because Valgrind hides the
+    // vDSO.
     // SAFETY: `now` is writable and as large as the call needs; all zeros, which the call leaves when it fails, is a
     // valid timespec.
     let now = unsafe {

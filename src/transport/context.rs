@@ -26,7 +26,7 @@ pub struct Context {
     pub handle: Handle,
     /// The settings of TLS, to explain its failures; `None` without TLS.
     pub secured: Option<Secured>,
-    /// The connection. Paho has its address; it is used only with the client's lock held.
+    /// The connection. Paho has its address. It is used only with the client's lock held.
     wire: Wire,
     /// The CONNECT, or a part of it, was sent.
     sent: Arc<AtomicBool>,

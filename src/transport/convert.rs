@@ -1,4 +1,4 @@
-//! Values that Paho's functions take and return, made from Rust's and checked.
+//! Converts and checks the values that Paho's functions take and return.
 
 use super::context::Handle;
 use crate::error::{Error, Result, Status};
@@ -7,11 +7,11 @@ use paho_engine::sys as paho;
 use std::ffi::{c_int, CString};
 use std::ptr;
 
-/// Bytes that an MQTT string can have.
+/// The longest MQTT string, in bytes.
 pub const STRING: usize = 65_535;
-/// Bytes that an MQTT packet can have after its header.
+/// The most bytes that an MQTT packet can have after its header.
 pub const PACKET: usize = 268_435_455;
-/// Bytes of these in a PUBLISH beside topic and payload: the topic's length and the packet id.
+/// The bytes of a PUBLISH after its header, except for topic and payload: the topic's length and the packet id.
 pub const OVERHEAD: usize = 2 + 2;
 /// Calls that may wait in Paho beside the messages in flight: subscriptions, QoS 0.
 const QUEUE: c_int = 128;
@@ -49,7 +49,7 @@ pub fn check_qos(qos: u8) -> Result<c_int> {
     }
 }
 
-/// An MQTT string, as C has it.
+/// An MQTT string for C.
 pub fn string(name: &str, text: &str) -> Result<CString> {
     if text.len() > STRING {
         return Err(too_large(name, STRING));
@@ -57,7 +57,7 @@ pub fn string(name: &str, text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("{name} has a NUL character in it")))
 }
 
-/// A valid filter: many brokers end the connection over another.
+/// Checks the filter, because many brokers end the connection if it is not valid.
 pub fn topic_filter(filter: &str) -> Result<CString> {
     validate_filter(filter)?;
     string("the topic filter", filter)

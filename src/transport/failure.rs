@@ -1,4 +1,4 @@
-//! Why an attempt to connect failed, and why a connection ended: what is known of it, put into words.
+//! Explains why an attempt to connect failed, and why a connection ended.
 
 use crate::error::Status;
 use crate::model::link::LinkEvent;
@@ -43,7 +43,7 @@ fn no_connection(address: SocketAddr, fault: Option<&Fault>) -> String {
     }
 }
 
-/// Why a connection ended that nobody wanted to end. Without a fault of the link, Paho could not read a packet.
+/// Why a connection ended unexpectedly. If the link has no fault, Paho could not read a packet.
 pub fn lost(address: SocketAddr, fault: Option<&Fault>) -> LinkEvent {
     let (status, words) = match fault {
         Some(Fault::Protocol(words)) => (Status::ENOS_ERR_PROTOCOL, format!("was ended: the broker sent {words}")),

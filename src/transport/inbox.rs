@@ -10,11 +10,11 @@ use std::sync::PoisonError;
 
 /// How many events one [`Inbox::drain`] returns at most, so that a flood does not starve the loop's timers.
 pub const DRAIN: usize = 256;
-/// How many messages on a kept topic have places of their own, and how many payload bytes each may have there.
+/// How many places are reserved for messages on a kept topic, and how many payload bytes each message may have there.
 pub const KEPT: usize = 8;
 pub const KEPT_BYTES: usize = 64 * 1024;
 
-/// What comes into an [`Inbox`].
+/// An entry of an [`Inbox`].
 #[derive(Debug)]
 pub enum Arrival {
     Link(LinkEvent),
@@ -39,7 +39,7 @@ pub struct InboxLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Welcome {
     Ordinary,
-    /// Other messages must not push it out.
+    /// Other messages must not displace it.
     Kept,
     /// It is dropped, and counted.
     Unwanted,
@@ -96,7 +96,8 @@ impl Inbox {
         &self.waker
     }
 
-    /// How a message is received. One on a kept topic is unwanted if it is too large for the places of its own.
+    /// How a message is received. A message on a kept topic is unwanted if it is too large for one of the reserved
+    /// places.
     pub(super) fn receive(&self, generation: u64, topic: &[u8], bytes: usize) -> Welcome {
         match (self.receive)(generation, topic) {
             Welcome::Kept if bytes > KEPT_BYTES => Welcome::Unwanted,

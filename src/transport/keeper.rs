@@ -1,4 +1,4 @@
-//! The keeper: one thread of the process that steps the links whose loop does not run.
+//! The keeper is one thread of the process. It steps the links whose loop does not run.
 //!
 //! It sleeps while the loop of every link runs. If the loop of a link has not run for half a keep-alive (a callback takes
 //! long, or the host does not run the loop), the keeper steps the link once. Until then nothing is read. If the step found

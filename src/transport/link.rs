@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Bytes of the name of a network interface.
+/// The longest name of a network interface, in bytes.
 const INTERFACE: usize = 15;
 /// By how much Paho's own connect timeout is longer than the one that the caller keeps.
 const MARGIN_MS: u64 = 3_000;
@@ -34,7 +34,7 @@ pub struct LinkOptions {
     pub client_id: String,
     pub username: String,
     pub password: Zeroizing<String>,
-    /// Seconds; 0 for none. Then a link that stands still is not noticed.
+    /// Seconds; 0 for none. In that case a link that stands still is not noticed.
     pub keep_alive_s: u16,
     /// After how long without a thread in the loop the keeper steps the link; 0: at once.
     pub unattended_ms: u64,
@@ -48,7 +48,7 @@ pub struct LinkOptions {
     pub interface: Option<String>,
     /// TLS, or none. The files are read when the link is opened.
     pub tls: Option<Tls>,
-    /// Where its bytes are counted.
+    /// Counts the bytes of the link.
     pub traffic: Arc<Traffic>,
 }
 

@@ -24,7 +24,7 @@ const NAMES: [&str; 16] = [
     "packet of type 15",
 ];
 
-/// Logs a packet, which is in pieces. Costs one atomic load if nobody listens at this level.
+/// Logs a packet, which is in pieces. Costs one atomic load if no sink wants this level.
 pub fn packet(direction: Direction, pieces: &[&[u8]]) {
     log::trace("mqtt", format_args!("{}", Packet { direction, pieces }));
 }

@@ -49,10 +49,10 @@ static void reads(void)
     size_t cursor = 0, len = 0;
     char buffer[8];
 
-    CHECK(enos_value_type(all) == ENOS_JSON_OBJECT && enos_value_count(all) == 3);
+    CHECK(enos_value_type(all) == ENOS_VALUE_OBJECT && enos_value_count(all) == 3);
     CHECK(is(enos_value_at(all, "/n"), "-0.5e1") && enos_value_at(all, "").len == all.len);
     CHECK(is(enos_value_at(enos_value_at(all, "/x/y"), "/z"), NULL) && is(enos_value_at(all, NULL), NULL));
-    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_JSON_NONE &&
+    CHECK(enos_value_type(enos_value_at(all, "/x")) == ENOS_VALUE_NONE &&
           enos_value_type(raw("?", 1)) == ENOS_ERR_PARSE);
 
     CHECK_STATUS(enos_value_int(enos_value_at(all, "/n"), &number), ENOS_OK);
@@ -88,6 +88,7 @@ static void reads(void)
     CHECK(enos_value_next(list, &cursor, &key, &value) == 0 && enos_value_next(list, &cursor, &key, &value) == 0);
     cursor = 0;
     CHECK(enos_value_next(all, &cursor, &key, &value) == 1 && enos_value_equals(key, "a", 1) == 1);
+    cursor = 0;
     CHECK(enos_value_next(text, &cursor, &key, &value) == ENOS_ERR_INVALID_ARG);
     CHECK(enos_value_next(nothing, &cursor, &key, &value) == ENOS_ERR_NOT_FOUND);
     CHECK(enos_value_count(raw("[1,]", 4)) == ENOS_ERR_PARSE);
@@ -96,6 +97,10 @@ static void reads(void)
     CHECK_STATUS(enos_value_parse("{\"a\":1,\"a\":2}", ENOS_NUL_TERMINATED, &value), ENOS_ERR_PARSE);
     CHECK_STATUS(enos_value_parse("[1e999]", ENOS_NUL_TERMINATED, &value), ENOS_ERR_PARSE);
     CHECK_STATUS(enos_value_parse(NULL, 1, &value), ENOS_ERR_NULL_ARG);
+    value = raw("1", 1);
+    value.len = ENOS_NUL_TERMINATED;
+    CHECK_STATUS(enos_value_int(value, &number), ENOS_ERR_INVALID_ARG);
+    CHECK(enos_value_type(value) == ENOS_VALUE_NONE && enos_value_count(value) == ENOS_ERR_INVALID_ARG);
 }
 
 /* Each reader on every beginning of a text, with the end of memory behind it. */
@@ -210,7 +215,7 @@ static void writes(void)
     enos_json_raw(json, NULL, "{\"a\":1,}", ENOS_NUL_TERMINATED);
     CHECK(fails(json, ENOS_ERR_PARSE, "is not JSON"));
     enos_json_value(json, NULL, enos_value_at(part, "/nowhere"));
-    CHECK(fails(json, ENOS_ERR_NOT_FOUND, "not there"));
+    CHECK(fails(json, ENOS_ERR_NOT_FOUND, "missing"));
     enos_json_set_nonfinite(json, 9);
     CHECK(fails(json, ENOS_ERR_INVALID_ARG, "enos_nonfinite"));
     for (int i = 0; i < 65; i++)

@@ -68,7 +68,11 @@ fn it_has_no_hook_for_tests() {
     let debug = built().join(format!("{}.debug", library().file_name().unwrap().to_str().unwrap()));
     let symbols = succeed(Command::new("nm").arg(debug));
     assert!(symbols.contains("5panic6caught"), "no function of the library's own: {symbols}");
-    assert!(!symbols.contains("provoke"), "{symbols}");
+    // This program has the feature.
+    let (marker, _) = std::hint::black_box(enos::internals::ffi::guard::internals());
+    let own = succeed(Command::new("nm").arg(std::env::current_exe().unwrap()));
+    assert!(own.contains(marker), "{marker} would not be found");
+    assert!(!symbols.contains(marker), "{symbols}");
 }
 
 /// A panic message names a file: with a path in the sources, not on the build machine.

@@ -1,5 +1,5 @@
-//! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The program
-//! of docs/durable.md loses nothing.
+//! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The programs of
+//! docs/durable.md and docs/values.md do what the pages say.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +17,13 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
 }
 
+/// The blocks of C in a page.
+fn blocks(page: &str) -> Vec<String> {
+    let page = read(page);
+    let blocks = page.split("\n```c\n").skip(1).map(|rest| rest.split_once("\n```\n").unwrap().0);
+    blocks.map(|block| format!("{block}\n")).collect()
+}
+
 /// The block of C in a page, with its placeholders replaced.
 fn program(page: &str, desk: &Desk) -> String {
     let replacements = [
@@ -26,10 +33,9 @@ fn program(page: &str, desk: &Desk) -> String {
         ("my-device-key", DEVICE_KEY),
         ("my-product-secret", PRODUCT_SECRET),
     ];
-    let page = read(page);
-    let mut blocks = page.split("\n```c\n").skip(1).map(|rest| rest.split_once("\n```\n").unwrap().0);
-    let (block, None) = (blocks.next().unwrap(), blocks.next()) else { panic!("more than one block of C") };
-    replacements.iter().fold(format!("{block}\n"), |program, (from, to)| {
+    let blocks = blocks(page);
+    let [block] = &blocks[..] else { panic!("{} blocks of C", blocks.len()) };
+    replacements.iter().fold(block.clone(), |program, (from, to)| {
         assert_eq!(program.matches(from).count(), 1, "{from}");
         program.replace(from, to)
     })
@@ -76,6 +82,30 @@ fn the_durable_program_loses_nothing() {
     assert!(kept.len() == 6 && kept.iter().all(|token| token.parse::<u64>().unwrap() >= 1 << 62), "{output}");
     let through = replies.iter().map(|reply| reply.split_once(": success; ").expect(reply).0);
     assert_eq!(through.collect::<BTreeSet<_>>(), kept, "{output}");
+}
+
+#[test]
+fn the_programs_on_values_print_what_they_read_and_build() {
+    let workshop = Workshop::new();
+    let [reads, builds] = &blocks("docs/values.md")[..] else { panic!() };
+    let run = |program: &str| {
+        let source = workshop.write("page.c", program);
+        for compiler in c_compilers() {
+            C_STANDARDS.iter().for_each(|standard| workshop.check(compiler, standard, &source));
+        }
+        succeed(&mut workshop.command(workshop.build("cc", "c11", &source)))
+    };
+    assert_eq!(run(reads), "power 1500\neco\nstep 10\nstep 20\nstep 30\n");
+    let built = run(builds);
+    let readings = ["21.1", "22.1", "23.1"];
+    assert_eq!(built.lines().count(), readings.len());
+    for (line, temperature) in built.lines().zip(readings) {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let points = &value["measurepoints"];
+        assert_eq!(points["temperature"].to_string(), temperature);
+        assert_eq!(points["power"].to_string(), r#"{"quality":9,"value":1500.5}"#);
+        assert!(value["time"].as_i64().unwrap() > 1_600_000_000_000);
+    }
 }
 
 /// The crates that are linked into libenos.so, with their licences, are those in NOTICE.

@@ -6,7 +6,7 @@ use crate::Fault;
 use std::ffi::{c_char, c_int, c_short, c_void, CStr};
 use std::ptr;
 
-/// What a failed TLS has to tell.
+/// The details of a TLS failure.
 #[repr(C)]
 pub struct TlsWords {
     error: c_int,
@@ -19,7 +19,8 @@ pub extern "C" fn enos_link_table() -> *const Table {
     &TABLE
 }
 
-/// A link to an address such as "127.0.0.1:1883"; `secure`: over a TLS that trusts anybody. NULL: there cannot be one.
+/// Creates a link to an address such as "127.0.0.1:1883". `secure`: over TLS, with any certificate accepted. Returns
+/// NULL if that is not possible.
 ///
 /// # Safety
 /// `address` is a C string, `interface` is one or NULL.
@@ -103,8 +104,8 @@ pub unsafe extern "C" fn enos_link_limit(link: *mut c_void, bytes: usize) {
     unsafe { (*link.cast::<Link>()).set_max_packet(bytes) }
 }
 
-/// Why the link ended: 0 for no reason of its own, 1 closed, 2 the system's error, 3 it stood still, 4 the protocol,
-/// 5 TLS, 6 too large, 7 memory.
+/// Why the link ended: 0 for no fault of the link, 1 closed, 2 an error of the system, 3 it stood still, 4 the
+/// protocol, 5 TLS, 6 too large, 7 memory.
 ///
 /// # Safety
 /// As above; `tls` can be written to.

@@ -13,7 +13,7 @@ pub enum Direction {
 pub enum Fault {
     /// The peer ended the connection in order.
     Closed,
-    /// The system's error, and what was done when it came.
+    /// An error of the system, and the operation that returned it.
     System { doing: &'static str, error: io::Error },
     /// No byte has moved in this direction for this many seconds.
     Still { direction: Direction, seconds: u64 },
@@ -23,7 +23,7 @@ pub enum Fault {
     TooLarge { length: usize, limit: usize },
     /// TLS failed.
     Tls(TlsFault),
-    /// There is no memory for what is to be sent or has come.
+    /// There is no memory for data to send or for received data.
     Memory,
 }
 

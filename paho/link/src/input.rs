@@ -48,7 +48,7 @@ impl Input {
         self.need = None;
     }
 
-    /// Whether a part of a packet has come, and the rest has not.
+    /// Whether only a part of a packet has arrived.
     pub fn is_partial(&self) -> bool {
         self.end - self.start > self.taken
     }

@@ -2,7 +2,7 @@
 //!
 //! A link never waits. Its owner calls it when its descriptor is ready ([`Link::interest`]) or its deadline has passed
 //! ([`Link::deadline`]). It owns everything that it reads and writes: the output that the kernel has not accepted yet, and
-//! the part of a packet that has come. The two directions are independent, and each is watched: see [`watch`].
+//! the part of a packet that has arrived. The two directions are independent, and each is watched: see [`watch`].
 //!
 //! Paho's C code calls a link through a table of functions ([`table`]), because functions with C names would be exported
 //! from a shared library.

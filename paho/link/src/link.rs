@@ -33,7 +33,8 @@ pub struct Settings {
     pub observe: Observer,
 }
 
-/// Is called with each packet when it is handed over to be sent, and when it has come. The pieces are the whole packet.
+/// Is called with each packet when it is handed over to be sent, and when it has arrived. The pieces are the whole
+/// packet.
 pub type Observer = fn(Direction, &[&[u8]]);
 
 /// Counts bytes, for any number of connections.
@@ -196,7 +197,7 @@ impl Link {
         }
     }
 
-    /// The next packet, if one has come.
+    /// The next packet, if it has arrived completely.
     pub fn packet(&mut self) -> Result<Option<Packet>, Lost> {
         if self.output.is_crowded() {
             return Ok(None);

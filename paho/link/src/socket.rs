@@ -8,9 +8,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 pub struct Socket {
     fd: OwnedFd,
-    /// Bytes that the kernel has taken.
+    /// Bytes that the kernel has accepted.
     pub sent: u64,
-    /// Bytes that have come.
+    /// Bytes that were received.
     pub received: u64,
 }
 
@@ -40,8 +40,8 @@ impl Socket {
         }
     }
 
-    /// Whether the connect has come to its end. Without an event of the socket's the kernel reports no error for a
-    /// connect that is still under way, so the event is looked for first.
+    /// Whether the attempt to connect has ended. The kernel reports no error for an attempt that is still in progress,
+    /// so this checks for an event of the socket first.
     pub fn is_connected(&self) -> io::Result<bool> {
         let mut poll = libc::pollfd { fd: self.raw(), events: libc::POLLOUT, revents: 0 };
         // SAFETY: one pollfd, which lives across the call.
@@ -65,7 +65,7 @@ impl Socket {
         self.fd.as_raw_fd()
     }
 
-    /// Bytes that the kernel holds because the peer has not confirmed them; 0 if the system does not tell.
+    /// Bytes that the peer has not confirmed; 0 if the system does not report it.
     pub fn unconfirmed(&self) -> u64 {
         let mut bytes: c_int = 0;
         // SAFETY: the request writes one int.
@@ -140,7 +140,8 @@ fn again(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     }
 }
 
-/// A process that has closed its standard descriptors would send to the broker what it prints.
+/// Moves a descriptor above the three standard ones. If a process has closed those, its output would otherwise go to
+/// the broker.
 fn off_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);

@@ -4,10 +4,11 @@ use crate::fault::Fault;
 use crate::socket::Socket;
 use std::io::{self, Read};
 
-/// What an attempt to move bytes came to.
+/// The result of an attempt to move bytes.
 pub enum Moved {
     Bytes(usize),
-    /// Nothing now. The socket has to become readable or writable first: with TLS either can wait for the other.
+    /// Nothing can be moved now. The socket has to become readable or writable first: with TLS, a read can wait for a
+    /// write, and the reverse.
     Wait(Need),
     End(Fault),
 }
@@ -33,7 +34,8 @@ impl Stream {
         }
     }
 
-    /// A plain socket that gave less than it was asked for has nothing more. TLS may: a record at a time.
+    /// A plain socket that returned less than requested has nothing more. TLS may have more, because it returns one
+    /// record at a time.
     pub fn is_plain(&self) -> bool {
         matches!(self, Stream::Plain(_))
     }
@@ -73,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Says to a TLS peer that nothing more comes.
+    /// Tells a TLS peer that nothing more is sent.
     pub fn shut_down(&mut self) {
         match self {
             Stream::Plain(_) => (),
@@ -113,7 +115,7 @@ pub mod secure {
             self.stream.get_ref()
         }
 
-        /// Goes on with the handshake. 0 bytes: it is done.
+        /// Continues the handshake. 0 bytes mean that it is finished.
         pub fn shake_hands(&mut self) -> Moved {
             forget_errors();
             match self.stream.connect() {
@@ -138,7 +140,8 @@ pub mod secure {
             match self.stream.ssl_write(bytes) {
                 Ok(bytes) => Moved::Bytes(bytes),
                 Err(error) => match self.moved(&error) {
-                    // A broker that refuses the device says why before it goes away. That may wait to be read.
+                    // A broker that refuses the device sends the reason before it closes the connection. The reason may
+                    // be waiting to be read.
                     Moved::End(fault) => match self.read(&mut [0]) {
                         Moved::End(Fault::Tls(said)) if said.library != 0 => Moved::End(Fault::Tls(said)),
                         _ => Moved::End(fault),
@@ -180,7 +183,7 @@ pub mod secure {
         }
     }
 
-    /// OpenSSL's error queue is the thread's, and the thread is the host's, which may use OpenSSL as well.
+    /// OpenSSL has one error queue for each thread. The host's own use of OpenSSL may have left errors in it.
     fn forget_errors() {
         drop(ErrorStack::get());
     }
@@ -202,7 +205,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{channel, Receiver};
 
-    /// No two are alike, so that OpenSSL does not compress a chain of them to next to nothing.
+    /// The certificates differ, so that OpenSSL cannot compress the chain much.
     fn certificate(key: &PKey<Private>, number: u32) -> X509 {
         let mut name = X509NameBuilder::new().unwrap();
         name.append_entry_by_text("CN", &"x".repeat(60)).unwrap();
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(unsafe { libc::poll(&mut poll, 1, 30_000) }, 1, "the handshake stands still");
     }
 
-    /// The server's side. Once it has written, it reads on only when the client has had to wait.
+    /// The server's side. After it has written, it continues reading only when the client has had to wait.
     struct Paced {
         stream: TcpStream,
         has_written: bool,
@@ -236,7 +239,7 @@ mod tests {
     impl Read for Paced {
         fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
             if self.has_written {
-                // An error: the client is through, or gone.
+                // An error means that the client has finished or is gone.
                 let _ = self.client_waits.recv();
             }
             self.stream.read(buf)
@@ -254,7 +257,7 @@ mod tests {
         }
     }
 
-    /// A client with a long chain of certificates sends more than the socket has room for.
+    /// A client with a long chain of certificates sends more than fits into the socket's buffer.
     #[test]
     fn a_handshake_goes_on_when_a_write_in_it_has_to_wait() {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
@@ -297,7 +300,7 @@ mod tests {
                 Moved::Bytes(_) => break,
                 Moved::Wait(Need::Read) => wait(secure.socket(), libc::POLLIN),
                 Moved::Wait(Need::Write) => {
-                    // The server need not be held up any more.
+                    // The server can continue now.
                     waits = None;
                     wait(secure.socket(), libc::POLLOUT);
                 }

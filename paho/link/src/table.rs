@@ -8,7 +8,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 const COMPLETE: c_int = 0;
 const INTERRUPTED: c_int = -22;
 const ERROR: c_int = -1;
-/// More pieces than any packet of Paho's has.
+/// More pieces than any packet of Paho has.
 const PIECES: usize = 8;
 
 /// Every function takes the address of a [`Link`], which no other thread uses during the call.
@@ -55,7 +55,7 @@ unsafe extern "C" fn connect(link: *mut c_void) -> c_int {
     unsafe { with(link, ERROR, |link| code(link.connect())) }
 }
 
-/// The packet stays where it is until the next call.
+/// The packet stays in place until the next call.
 unsafe extern "C" fn packet(
     link: *mut c_void,
     header: *mut c_uchar,

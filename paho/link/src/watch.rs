@@ -1,26 +1,27 @@
 //! Watches both directions of a connection: when to send a PINGREQ, and when one stands still.
 //!
-//! A direction stands still when something has to move in it and no byte has moved for 2.5 keep-alives. What has to move
-//! out is what the peer has not confirmed. What has to come in is the rest of a packet, or the answer to a packet of ours.
-//! A byte in one direction says nothing about the other. The time for an answer begins when the peer has confirmed the
-//! packet: a peer that takes a large message slowly cannot answer it earlier.
+//! A direction stands still if it has data to move and no byte has moved for 2.5 keep-alives. Outbound data is what the
+//! peer has not confirmed. Inbound data is the rest of a packet, or the answer to a packet that was sent. A byte in one
+//! direction does not count for the other. The time for an answer begins when the peer has confirmed the packet,
+//! because a peer that receives a large message slowly cannot answer it earlier.
 
 use crate::fault::{Direction, Fault};
 
-/// How long a look at what the peer has confirmed is good for.
+/// For how long a result of the system call for unconfirmed bytes is used.
 const LOOK_MS: u64 = 500;
 
 pub struct Watch {
     keep_alive_ms: u64,
-    /// When a byte was last handed to the kernel, and when one last came.
+    /// When the last byte was given to the kernel, and when the last one was received.
     last_out: u64,
     last_in: u64,
-    /// Packets that have gone out and that the broker has to answer, and since when the answer is due.
+    /// Sent packets that the broker has to answer, and since when the answer is due.
     waiting: usize,
     waiting_since: u64,
-    /// How many bytes had gone out with the first of these. Those that went out later do not put its answer off.
+    /// How many bytes had been sent up to the first of these packets. Bytes sent later do not delay its answer.
     asked_at: u64,
-    /// Bytes that the peer has confirmed, as last looked at; since when no more of them are, if there should be.
+    /// Bytes that the peer had confirmed at the last look, and since when their number has not grown although it
+    /// should.
     confirmed: u64,
     stuck_since: Option<u64>,
     looked_at: u64,
@@ -33,14 +34,14 @@ pub enum Verdict {
     Still(Fault),
 }
 
-/// What a look at the connection shows.
+/// The state of the connection.
 #[derive(Clone, Copy)]
 pub struct Sight {
-    /// Something waits for room in the kernel.
+    /// Data waits for room in the kernel.
     pub blocked: bool,
-    /// A part of a packet has come, or a handshake is under way.
+    /// A part of a packet was received, or a handshake is in progress.
     pub partial: bool,
-    /// Nothing is read now, by choice.
+    /// Reading is paused.
     pub paused: bool,
     /// The broker has accepted the connection.
     pub established: bool,
@@ -70,7 +71,7 @@ impl Watch {
         self.last_in = now;
     }
 
-    /// So many packets have gone out that want an answer; `sent` bytes in all.
+    /// `count` packets that need an answer were sent, and `sent` bytes in total.
     pub fn asked(&mut self, count: usize, now: u64, sent: u64) {
         if self.waiting == 0 && count > 0 {
             (self.waiting_since, self.asked_at) = (now, sent);
@@ -78,12 +79,12 @@ impl Watch {
         self.waiting += count;
     }
 
-    /// A packet has come: of these types some are answers. `sent` bytes have gone out so far.
+    /// A packet was received, which may be an answer. `sent` is the number of bytes sent so far.
     pub fn came(&mut self, kind: u8, now: u64, sent: u64) {
         // CONNACK, PUBACK, PUBREC, SUBACK, UNSUBACK, PINGRESP.
         if matches!(kind, 2 | 4 | 5 | 9 | 11 | 13) {
             self.waiting = self.waiting.saturating_sub(1);
-            // Where the next one's packet ended is not kept: it was not later than now.
+            // The end of the next packet was not recorded. It was not later than now.
             (self.waiting_since, self.asked_at) = (now, sent);
         }
         if kind == 13 {
@@ -95,8 +96,8 @@ impl Watch {
         self.pings += 1;
     }
 
-    /// How the connection stands. `sent` are the bytes that the kernel has ever taken, `unconfirmed` tells how many of
-    /// them the peer has not confirmed; it is a system call, and asked only now and then.
+    /// Checks the connection. `sent` is the number of bytes that the kernel has ever accepted. `unconfirmed` returns
+    /// how many of them the peer has not confirmed. It is a system call, so it is made only now and then.
     pub fn look(&mut self, now: u64, sight: Sight, sent: u64, unconfirmed: impl FnOnce() -> u64) -> Verdict {
         if self.keep_alive_ms == 0 {
             return Verdict::Fine;
@@ -122,7 +123,7 @@ impl Watch {
         }
     }
 
-    /// When to look again, if nothing happens before.
+    /// When to look again if nothing happens before.
     pub fn deadline(&self, sight: Sight) -> Option<u64> {
         if self.keep_alive_ms == 0 {
             return None;
@@ -148,7 +149,7 @@ impl Watch {
         let grows = confirmed > self.confirmed;
         self.confirmed = confirmed;
         if grows && confirmed < self.asked_at {
-            // It is still busy with what it has to read first.
+            // The peer is still receiving what was sent before.
             self.waiting_since = now;
         }
         if grows || self.stuck_since.is_none() {
@@ -156,7 +157,7 @@ impl Watch {
         }
     }
 
-    /// A part of a packet waits since the last byte; an answer has some time from when it is due.
+    /// The rest of a packet is due from the last byte on, and an answer from the time when it became due.
     fn still_in_at(&self, sight: Sight) -> u64 {
         let silent = self.last_in + self.limit();
         match sight.partial {
@@ -181,7 +182,8 @@ mod tests {
     const UP: Sight = Sight { blocked: false, partial: false, paused: false, established: true };
     const BLOCKED: Sight = Sight { blocked: true, ..UP };
 
-    /// Lets time pass, from deadline to deadline, until the watch says something; `held` tells what the kernel holds.
+    /// Lets time pass, from deadline to deadline, until the watch reports something. `held` returns how many bytes the
+    /// kernel holds.
     fn wait(
         watch: &mut Watch,
         sight: Sight,
@@ -231,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_slow_peer_is_kept_as_long_as_it_takes_something() {
-        // 500 kB at 8 kB/s, all of them in the kernel at once; the answer comes behind them.
+        // 500 kB at 8 kB/s are in the kernel at once. The answer comes after them.
         let mut watch = Watch::new(10, 0);
         watch.asked(1, 0, 500_000);
         let held = |now: u64| 500_000u64.saturating_sub(8 * now);
@@ -260,7 +262,7 @@ mod tests {
         let mut watch = Watch::new(10, 0);
         let mut now = 0;
         let lost = loop {
-            // A message of 4 kB every 50 ms, none of which is confirmed.
+            // Every 50 ms a message of 4 kB is sent, and none is confirmed.
             watch.moved_out(now);
             watch.asked(1, now, 80 * now);
             if let Verdict::Still(_) = watch.look(now, UP, 80 * now, || 80 * now) {
@@ -279,7 +281,7 @@ mod tests {
             watch.moved_out(now);
             watch.asked(1, now, 80 * now + 4000);
             assert!(now < 100_000, "it is kept for ever");
-            // The last message is always on its way.
+            // The last message is always unconfirmed.
             if let Verdict::Still(_) = watch.look(now, UP, 80 * now + 4000, || 4000) {
                 break now;
             }

@@ -1,13 +1,13 @@
-//! Reading JSON where it lies: a value is the bytes that it consists of, so nothing is copied, allocated or freed.
+//! Reading JSON in place: a value is a range of bytes, so nothing is copied, allocated or freed.
 //!
-//! Every function takes any bytes, also such that nobody has checked: it never panics, never recurses, and needs time that
-//! is linear in the bytes. What a function does not have to look at, it does not judge.
+//! Every function accepts any bytes, also unchecked ones: it never panics, never recurses, and needs time that is
+//! linear in the number of bytes. A function does not check bytes that it does not need.
 
 use std::ops::Range;
 
 use super::MAX_DEPTH;
 
-/// What a value is.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Null,
@@ -18,12 +18,12 @@ pub enum Kind {
     Object,
 }
 
-/// Why a value cannot be read as what it was asked for.
+/// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is not JSON.
     Malformed,
-    /// It is JSON of another kind.
+    /// It is JSON, but of another type.
     OtherKind,
     /// The number does not fit.
     OutOfRange,
@@ -31,14 +31,14 @@ pub enum Fault {
 
 pub type Read<T> = Result<T, Fault>;
 
-/// A member of an object, or an element of an array, whose key is `None`: where they lie.
+/// A member of an object or an element of an array, as ranges. An element has no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub key: Option<Range<usize>>,
     pub value: Range<usize>,
 }
 
-/// Judged by its first byte.
+/// The type, according to the first byte.
 pub fn kind(text: &[u8]) -> Read<Kind> {
     match text.get(skip_blanks(text, 0)) {
         Some(b'n') => Ok(Kind::Null),
@@ -51,22 +51,27 @@ pub fn kind(text: &[u8]) -> Read<Kind> {
     }
 }
 
-/// The next member or element of a container, behind `cursor`, which begins at 0 and moves on. `None`: there are no more.
+/// The next member or element of a container. `cursor` begins at 0, and moves past it. `None` if there are no more.
 pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
-    let (is_object, close) = match kind(container)? {
-        Kind::Object => (true, b'}'),
-        Kind::Array => (false, b']'),
-        _ => return Err(Fault::OtherKind),
+    let begins = *cursor == 0;
+    let (is_object, mut at) = if begins {
+        match kind(container)? {
+            Kind::Object => (true, skip_blanks(container, 0) + 1),
+            Kind::Array => (false, skip_blanks(container, 0) + 1),
+            _ => return Err(Fault::OtherKind),
+        }
+    } else {
+        (*cursor & OBJECT != 0, *cursor & !OBJECT)
     };
-    let first = skip_blanks(container, 0) + 1;
-    let mut at = skip_blanks(container, (*cursor).max(first));
-    match (container.get(at), *cursor < first) {
-        (Some(byte), _) if *byte == close => {
-            *cursor = at;
+    let mark = if is_object { OBJECT } else { 0 };
+    at = skip_blanks(container, at);
+    match container.get(at) {
+        Some(byte) if *byte == if is_object { b'}' } else { b']' } => {
+            *cursor = at | mark;
             return Ok(None);
         }
-        (Some(_), true) => {}
-        (Some(b','), false) => at = skip_blanks(container, at + 1),
+        Some(_) if begins => {}
+        Some(b',') => at = skip_blanks(container, at + 1),
         _ => return Err(Fault::Malformed),
     }
     let key = match is_object {
@@ -83,9 +88,13 @@ pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
         }
     };
     let end = value_end(container, at).ok_or(Fault::Malformed)?;
-    *cursor = end;
+    *cursor = end | mark;
     Ok(Some(Item { key, value: at..end }))
 }
+
+/// The mark of an object in a cursor. Otherwise each step would have to look for the beginning of the container, behind
+/// all blanks. No slice is so long that its positions need this bit.
+const OBJECT: usize = 1 << (usize::BITS - 1);
 
 /// How many members or elements a container has.
 pub fn count(container: &[u8]) -> Read<usize> {
@@ -96,7 +105,8 @@ pub fn count(container: &[u8]) -> Read<usize> {
     Ok(count)
 }
 
-/// The part of `text` that a JSON Pointer (RFC 6901) leads to. `None`: it leads nowhere, or is no pointer.
+/// The part of `text` that a JSON Pointer (RFC 6901) refers to. `None` if there is no such part, or the pointer is
+/// invalid.
 pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
     let start = skip_blanks(text, 0);
     let mut here = start..value_end(text, start)?;
@@ -116,12 +126,12 @@ pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
     Some(here)
 }
 
-/// Where a token of a pointer has an escape that is none, it names nothing.
+/// The value of the member with this name. If `token` contains an invalid escape, no member matches.
 fn member(object: &[u8], token: &[u8]) -> Option<Range<usize>> {
     let mut cursor = 0;
     while let Ok(Some(item)) = next(object, &mut cursor) {
         let key = object.get(item.key?)?;
-        // Most names have no escapes.
+        // Most names contain no escapes, and can be compared directly.
         let plain = !key.contains(&b'\\') && !token.contains(&b'~');
         let equal = match plain {
             true => &key[1..key.len() - 1] == token,
@@ -142,7 +152,8 @@ fn element(array: &[u8], index: usize) -> Option<Range<usize>> {
     next(array, &mut cursor).ok()?.map(|item| item.value)
 }
 
-/// Digits without a leading zero. `None` for "-", too, which stands for the element behind the last.
+/// An array index: digits without a leading zero. `None` for anything else, also for "-", which means the element after
+/// the last one.
 fn index(token: &[u8]) -> Option<usize> {
     match token {
         [b'0'] | [b'1'..=b'9', ..] if token.iter().all(u8::is_ascii_digit) => {
@@ -152,7 +163,7 @@ fn index(token: &[u8]) -> Option<usize> {
     }
 }
 
-/// The bytes of a token: ~0 is ~, ~1 is /. A broken escape gives a byte that no text has.
+/// The bytes of a token: ~0 is ~, ~1 is /. An invalid escape becomes a byte that no text contains.
 fn pointer_token(token: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let mut rest = token.iter().copied();
     std::iter::from_fn(move || match rest.next()? {
@@ -165,15 +176,15 @@ fn pointer_token(token: &[u8]) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// UTF-8 has no such byte.
+/// This byte does not occur in UTF-8.
 const NO_TEXT: u8 = 0xFF;
 
-/// Whether a text is exactly this, once it is unescaped.
+/// Whether `text` is a JSON string with exactly this content.
 pub fn equals(text: &[u8], expected: &[u8]) -> bool {
     string(text).is_ok_and(|string| unescaped(string).eq(expected.iter().map(|byte| Some(*byte))))
 }
 
-/// The bytes of a text, unescaped, which are valid UTF-8.
+/// The bytes of a text, unescaped. They are valid UTF-8.
 pub fn text(text: &[u8]) -> Read<impl Iterator<Item = u8> + Clone + '_> {
     let string = string(text)?;
     if std::str::from_utf8(string).is_err() || unescaped(string).any(|byte| byte.is_none()) {
@@ -183,7 +194,7 @@ pub fn text(text: &[u8]) -> Read<impl Iterator<Item = u8> + Clone + '_> {
 }
 
 pub fn boolean(text: &[u8]) -> Read<bool> {
-    match (kind(text)?, text.trim_ascii()) {
+    match (kind(text)?, trim(text)) {
         (_, b"true") => Ok(true),
         (_, b"false") => Ok(false),
         (Kind::Bool, _) => Err(Fault::Malformed),
@@ -191,7 +202,7 @@ pub fn boolean(text: &[u8]) -> Read<bool> {
     }
 }
 
-/// A number that is whole, however it is written: 100, 100.0 and 1e2 are the same. Never rounded, never cut off.
+/// A whole number in any notation: 100, 100.0 and 1e2 are the same. It is never rounded or truncated.
 pub fn integer(text: &[u8]) -> Read<i128> {
     let number = number(text)?;
     let (mantissa, exponent) = match number.iter().position(|byte| matches!(byte, b'e' | b'E')) {
@@ -202,13 +213,13 @@ pub fn integer(text: &[u8]) -> Read<i128> {
     let Some(last) = digits().rposition_of_nonzero() else { return Ok(0) };
     let fraction = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |dot| mantissa.len() - dot - 1);
     let all = digits().count();
-    // The last digit that counts stands for so many powers of ten.
+    // The power of ten of the last digit that is not 0.
     let power = exponent.saturating_sub(fraction as i64).saturating_add((all - 1 - last) as i64);
     if power < 0 {
         return Err(Fault::OtherKind);
     }
     let leading = digits().take_while(|byte| **byte == b'0').count();
-    // No number of 64 bits has more than 20 digits.
+    // A number of 64 bits has at most 20 digits.
     if (last + 1 - leading) as i64 + power.min(100) > 20 {
         return Err(Fault::OutOfRange);
     }
@@ -217,7 +228,7 @@ pub fn integer(text: &[u8]) -> Read<i128> {
     Ok(if number.starts_with(b"-") { -value } else { value })
 }
 
-/// The nearest double; what is nearer to 0 than any is 0.
+/// The nearest double. A number that is nearer to 0 than to any other double becomes 0.
 pub fn double(text: &[u8]) -> Read<f64> {
     let number = number(text)?;
     let value: f64 = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).ok_or(Fault::Malformed)?;
@@ -238,7 +249,7 @@ impl<'a, I: Iterator<Item = &'a u8>> LastNonzero for I {
     }
 }
 
-/// Far beyond any that makes sense it is only very large.
+/// The value of an exponent. A huge exponent is only large, and does not overflow.
 fn exponent(text: &[u8]) -> i64 {
     let digits = text.iter().filter(|byte| byte.is_ascii_digit());
     let size = digits.fold(0i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
@@ -250,12 +261,12 @@ fn exponent(text: &[u8]) -> i64 {
     }
 }
 
-/// A number as the grammar has it, without what is around it.
+/// The bytes of a number, without blanks around it, if they match the grammar of JSON.
 fn number(text: &[u8]) -> Read<&[u8]> {
     if kind(text)? != Kind::Number {
         return Err(Fault::OtherKind);
     }
-    let number = text.trim_ascii();
+    let number = trim(text);
     if number_end(number, 0) == Some(number.len()) {
         Ok(number)
     } else {
@@ -267,7 +278,7 @@ fn string(text: &[u8]) -> Read<&[u8]> {
     if kind(text)? != Kind::Text {
         return Err(Fault::OtherKind);
     }
-    let string = text.trim_ascii();
+    let string = trim(text);
     if string_end(string, 0) == Some(string.len()) {
         Ok(string)
     } else {
@@ -275,7 +286,7 @@ fn string(text: &[u8]) -> Read<&[u8]> {
     }
 }
 
-/// The bytes of a string, with its quotes, unescaped; `None` for an escape that stands for nothing, such as half of a
+/// The bytes of a string, which has its quotes, unescaped. `None` for an escape that is no character, such as half of a
 /// surrogate pair.
 fn unescaped(string: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
     let inside = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
@@ -321,7 +332,7 @@ impl Bytes {
     }
 }
 
-/// What stands behind a backslash: the character, and how long the escape is.
+/// Reads an escape after its backslash: the character, and the length of the escape.
 fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.first()? {
         byte @ (b'"' | b'\\' | b'/') => *byte as char,
@@ -348,6 +359,14 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
+/// Without the blanks of JSON around it.
+fn trim(text: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let from = text.iter().position(|byte| !is_blank(byte)).unwrap_or(text.len());
+    let to = text.iter().rposition(|byte| !is_blank(byte)).map_or(from, |last| last + 1);
+    text.get(from..to).unwrap_or_default()
+}
+
 fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     while matches!(text.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
@@ -355,7 +374,7 @@ fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Behind the string that begins there, with its quotes.
+/// The position after the string that begins at `at`, with its quotes.
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
@@ -371,7 +390,7 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Behind the number that begins there.
+/// The position after the number that begins at `at`.
 fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
     let digits = |mut at: usize| {
         let from = at;
@@ -397,7 +416,7 @@ fn number_end(text: &[u8], mut at: usize) -> Option<usize> {
     Some(at)
 }
 
-/// Behind the value that begins there. Inside a container only strings and brackets are looked at.
+/// The position after the value that begins at `at`. Inside a container, only strings and brackets are checked.
 fn value_end(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' => string_end(text, at),
@@ -415,7 +434,7 @@ fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 }
 
 fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
-    // A bit for each level that is open: whether it is an object.
+    // One bit for each open level: whether it is an object.
     let (mut objects, mut depth) = (0u64, 0usize);
     loop {
         match text.get(at)? {
@@ -447,210 +466,4 @@ fn container_end(text: &[u8], mut at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part<'a>(text: &'a str, pointer: &str) -> Option<&'a str> {
-        at(text.as_bytes(), pointer.as_bytes()).map(|range| &text[range])
-    }
-
-    #[test]
-    fn pointers_as_rfc_6901_has_them() {
-        let text = r#" {"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8,"o":{"o":[[],{}]},"\u0061b":9} "#;
-        let whole = text.trim();
-        for (pointer, expected) in [
-            ("", whole),
-            ("/foo", r#"["bar","baz"]"#),
-            ("/foo/0", r#""bar""#),
-            ("/", "0"),
-            ("/a~1b", "1"),
-            ("/c%d", "2"),
-            ("/e^f", "3"),
-            ("/g|h", "4"),
-            ("/i\\j", "5"),
-            ("/k\"l", "6"),
-            ("/ ", "7"),
-            ("/m~0n", "8"),
-            ("/o/o/1", "{}"),
-            ("/ab", "9"),
-        ] {
-            assert_eq!(part(text, pointer), Some(expected), "{pointer}");
-        }
-        for pointer in [
-            "foo",
-            "/foo/2",
-            "/foo/-",
-            "/foo/01",
-            "/foo/+1",
-            "/foo/",
-            "/foo/4294967296",
-            "/foo/18446744073709551616",
-            "/m~n",
-            "/m~2n",
-            "/m~",
-            "/x",
-            "/foo/0/0",
-            "//",
-            "/FOO",
-        ] {
-            assert_eq!(part(text, pointer), None, "{pointer}");
-        }
-        assert_eq!(at(text.as_bytes(), "/x".repeat(500_000).as_bytes()), None);
-    }
-
-    #[test]
-    fn containers_are_walked() {
-        let walk = |text: &str| {
-            let (mut cursor, mut found) = (0, Vec::new());
-            while let Some(item) = next(text.as_bytes(), &mut cursor)? {
-                found.push((item.key.map(|key| text[key].to_owned()), text[item.value].to_owned()));
-            }
-            Ok(found)
-        };
-        let item = |key: &str, value: &str| (Some(key.to_owned()), value.to_owned());
-        assert_eq!(
-            walk(r#" { "a" : 1 , "b":[1,{"c":"]"}] } "#),
-            Ok(vec![item("\"a\"", "1"), item("\"b\"", r#"[1,{"c":"]"}]"#)])
-        );
-        assert_eq!(walk("[ ]"), Ok(vec![]));
-        assert_eq!(count(b"[1,[2,3],\"x\"]"), Ok(3));
-        for text in ["1", "\"a\"", "null"] {
-            assert_eq!(walk(text), Err(Fault::OtherKind), "{text}");
-        }
-        for text in [
-            "",
-            "[",
-            "[1",
-            "[1,]",
-            "[,1]",
-            "[1 2]",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{\"a\":1,}",
-            "{1:2}",
-            "[\"a]",
-            "[[}]",
-            "[\u{1}]",
-        ] {
-            assert_eq!(walk(text), Err(Fault::Malformed), "{text}");
-        }
-    }
-
-    #[test]
-    fn integers_are_exact_or_refused() {
-        for (text, expected) in [
-            ("0", Ok(0)),
-            ("-0", Ok(0)),
-            ("0.000e9", Ok(0)),
-            ("100", Ok(100)),
-            ("100.0", Ok(100)),
-            ("1E+2", Ok(100)),
-            ("1.50e1", Ok(15)),
-            ("1200e-2", Ok(12)),
-            ("9007199254740993", Ok(9_007_199_254_740_993)),
-            ("18446744073709551615", Ok(u64::MAX as i128)),
-            ("-9223372036854775808", Ok(i64::MIN as i128)),
-            ("1.5", Err(Fault::OtherKind)),
-            ("1e-1", Err(Fault::OtherKind)),
-            ("1e400", Err(Fault::OutOfRange)),
-            ("1e99999999999999999999999", Err(Fault::OutOfRange)),
-            ("1e-99999999999999999999999", Err(Fault::OtherKind)),
-            ("\"1\"", Err(Fault::OtherKind)),
-            ("true", Err(Fault::OtherKind)),
-            ("01", Err(Fault::Malformed)),
-            ("1.", Err(Fault::Malformed)),
-            ("-", Err(Fault::Malformed)),
-            ("1e", Err(Fault::Malformed)),
-            ("+1", Err(Fault::Malformed)),
-            ("", Err(Fault::Malformed)),
-            ("1x", Err(Fault::Malformed)),
-        ] {
-            assert_eq!(integer(text.as_bytes()), expected, "{text}");
-        }
-        let long = format!("0.{}1e{}", "0".repeat(100_000), 100_003);
-        assert_eq!(integer(long.as_bytes()), Ok(100));
-        assert_eq!(integer("9".repeat(100_000).as_bytes()), Err(Fault::OutOfRange));
-    }
-
-    #[test]
-    fn doubles_are_the_nearest() {
-        assert_eq!(double(b"1e400"), Err(Fault::OutOfRange));
-        assert_eq!(double(b"1e-400"), Ok(0.0));
-        assert_eq!(double(b" 1.5 "), Ok(1.5));
-        assert_eq!(double(b"null"), Err(Fault::OtherKind));
-        assert_eq!(double(b"1.e5"), Err(Fault::Malformed));
-        assert!(double(b"-0").unwrap().is_sign_negative());
-    }
-
-    #[test]
-    fn texts_unescape_and_compare_to_the_byte() {
-        let read = |json: &str| text(json.as_bytes()).map(|bytes| String::from_utf8(bytes.collect()).unwrap());
-        for json in [r#""""#, r#" "a\"\\\/\b\f\n\r\t" "#, r#""\u00e9\u4E2d\u0000\ud83D\uDE00é""#] {
-            assert_eq!(read(json), Ok(serde_json::from_str::<String>(json).unwrap()), "{json}");
-        }
-        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\ud83d\"""#, r#""\x""#, "\"a", "\"\u{1}\""]
-        {
-            assert_eq!(read(json), Err(Fault::Malformed), "{json}");
-        }
-        assert!(text(b"\"\xFF\"").is_err());
-        assert!(equals(br#""admin\u0000x""#, b"admin\0x") && !equals(br#""admin\u0000x""#, b"admin"));
-        assert!(!equals(b"\"Power\"", b"power") && !equals(b"1", b"1") && equals(b" \"\\u0061\" ", b"a"));
-    }
-
-    /// Every reader takes any bytes, and says of JSON what another reader says.
-    #[test]
-    fn random_bytes_are_read_as_serde_json_reads_them_or_refused() {
-        let mut random = fastrand::Rng::with_seed(9);
-        let parts = [
-            "{",
-            "}",
-            "[",
-            "]",
-            ",",
-            ":",
-            "\"a\"",
-            "\"b\\u0041\"",
-            "1.0",
-            "12e1",
-            "-2",
-            "null",
-            "true",
-            " ",
-            "\\",
-            "\"",
-            "\u{1}",
-            "é",
-        ];
-        let mut compared = 0;
-        for _ in 0..300_000 {
-            let text: String = (0..random.usize(..12)).map(|_| parts[random.usize(..parts.len())]).collect();
-            let bytes = text.as_bytes();
-            let (_, _, _, _) = (double(bytes), boolean(bytes), equals(bytes, b"a"), kind(bytes));
-            let found = at(bytes, b"/a/0");
-            let whole: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-            if let Some(value) = whole {
-                compared += 1;
-                let expected = value.pointer("/a/0");
-                // Of a key that comes twice, the one takes the first and the other the last.
-                if text.matches("\"a\"").count() < 2 {
-                    let found = found.map(|range| serde_json::from_slice::<serde_json::Value>(&bytes[range]).unwrap());
-                    assert_eq!(found.as_ref(), expected, "{text}");
-                }
-                let len = value.as_array().map(Vec::len).or(value.as_object().map(|object| object.len()));
-                if text.matches("\"a\"").count() < 2 && text.matches("\"b").count() < 2 {
-                    assert_eq!(count(bytes).ok(), len, "{text}");
-                }
-                assert_eq!(value.as_f64(), double(bytes).ok(), "{text}");
-            }
-        }
-        assert!(compared > 1_000, "{compared}");
-    }
-
-    #[test]
-    fn depth_is_limited_without_recursion() {
-        let nested = |levels: usize| format!("[{}{}]", "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(count(nested(MAX_DEPTH).as_bytes()), Ok(1));
-        assert_eq!(count(nested(MAX_DEPTH + 1).as_bytes()), Err(Fault::Malformed));
-        assert_eq!(count(nested(1_000_000).as_bytes()), Err(Fault::Malformed));
-    }
-}
+mod tests;

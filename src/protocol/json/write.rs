@@ -1,5 +1,5 @@
-//! Building JSON without a tree: each put appends to one text. The first error sticks, and names the key that it happened
-//! at; the text cannot be had from then on until it is cleared.
+//! Building JSON without a tree: each call appends to one text. The first error is kept, and names the key at which it
+//! happened. After an error, the text is not available until the builder is cleared.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,19 +8,19 @@ use std::io::Write;
 use super::{strict_value, MAX_DEPTH};
 use crate::error::{Error, Result, Status};
 
-/// What becomes of a number that JSON does not have: NaN and the infinities.
+/// What to do with a number that JSON cannot represent: NaN and the infinities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nonfinite {
-    /// It is the error of the text.
+    /// It becomes an error of the text.
     #[default]
     Error,
-    /// It becomes null.
+    /// It is written as null.
     Null,
-    /// It is left out, with its key, or with its whole measure point, and counted.
+    /// It is left out, with its key, or with its whole measure point, and counted. In an array it is null.
     LeaveOut,
 }
 
-/// What is open, from the outside in.
+/// An open container.
 #[derive(Clone, Copy)]
 enum Level {
     Object {
@@ -30,16 +30,19 @@ enum Level {
     Array {
         empty: bool,
     },
-    /// `{"measurepoints":{` and its members; its end writes the time.
+    /// `{"measurepoints":{` and its members. Its end writes the time.
     Measurepoints {
         id: u32,
         empty: bool,
         time_ms: Option<i64>,
     },
-    /// `"id":{"value":` and one value; its end writes the quality. `from`: where all of it begins.
+    /// `"id":{"value":` and one value. Its end writes the quality. `from` is where the measure point begins in the
+    /// text.
     Point {
         quality: Option<i32>,
         from: usize,
+        /// Of the point in `keys`.
+        key: (u32, u64),
         was_empty: bool,
         filled: bool,
         left_out: bool,
@@ -53,14 +56,14 @@ pub struct Builder {
     error: Option<Error>,
     nonfinite: Nonfinite,
     left_out: u32,
-    /// Objects that were ever opened: each has a number.
+    /// How many objects were ever opened. Each one has a number.
     objects: u32,
-    /// Where the keys of open objects stand in the text, by the object's number and the key's hash.
+    /// Where the keys of all objects stand in the text, by the object's number and the key's hash.
     keys: HashMap<(u32, u64), (usize, usize)>,
 }
 
 impl Builder {
-    /// Empties it. Memory, and the choice for numbers that are not finite, stay.
+    /// Empties the builder. It keeps its memory and the choice for numbers that are not finite.
     pub fn clear(&mut self) {
         self.text.clear();
         self.open.clear();
@@ -74,9 +77,16 @@ impl Builder {
         self.nonfinite = nonfinite;
     }
 
-    /// How many numbers were left out since it was cleared.
+    /// How many numbers were left out since the builder was cleared.
     pub fn left_out(&self) -> u32 {
         self.left_out
+    }
+
+    /// The id of the measure point that is open, as it stands in the text.
+    pub fn point(&self) -> Option<&str> {
+        let Some(Level::Point { key, .. }) = self.open.last() else { return None };
+        let (from, to) = self.keys.get(key)?;
+        std::str::from_utf8(self.text.get(*from..*to)?).ok()
     }
 
     pub fn size(&self) -> usize {
@@ -101,7 +111,7 @@ impl Builder {
         std::str::from_utf8(&self.text).map_err(|_| Error::new(Status::ENOS_ERR_PANIC, "the JSON is not UTF-8"))
     }
 
-    /// The first of them stays.
+    /// Records an error. Only the first one is kept.
     pub fn fail(&mut self, key: Option<&str>, status: Status, words: impl std::fmt::Display) {
         if self.error.is_none() {
             let place = key.map_or_else(|| format!("the value at byte {}", self.text.len()), |key| format!("{key:?}"));
@@ -124,7 +134,7 @@ impl Builder {
         });
     }
 
-    /// `{"measurepoints":{`; the end of it closes both, and writes the time between.
+    /// Begins `{"measurepoints":{`. One end closes both objects, and writes the time between them.
     pub fn begin_measurepoints(&mut self, key: Option<&str>, time_ms: Option<i64>) {
         self.begin(key, |builder| {
             builder.objects += 1;
@@ -133,38 +143,38 @@ impl Builder {
         });
     }
 
-    /// `"id":{"value":`; one value without a key follows, and the end, which writes the quality.
+    /// Begins `"id":{"value":`. One value without a key follows, then an end, which writes the quality.
     pub fn begin_point(&mut self, id: &str, quality: Option<i32>) {
-        let (from, was_empty) = match self.open.last() {
-            Some(Level::Measurepoints { empty, .. }) => (self.text.len(), *empty),
+        let (from, key, was_empty) = match self.open.last() {
+            Some(Level::Measurepoints { id: object, empty, .. }) => (self.text.len(), (*object, hash(id)), *empty),
             _ => return self.fail(Some(id), Status::ENOS_ERR_STATE, "a point needs begin_measurepoints around it"),
         };
         self.begin(Some(id), |builder| {
             builder.text.extend_from_slice(b"{\"value\":");
-            Level::Point { quality, from, was_empty, filled: false, left_out: false }
+            Level::Point { quality, from, key, was_empty, filled: false, left_out: false }
         });
     }
 
-    /// Closes what was opened last.
+    /// Closes the innermost open container.
     pub fn end(&mut self) {
         if self.error.is_some() {
             return;
         }
         match self.open.last().copied() {
             None => self.fail(None, Status::ENOS_ERR_STATE, "there is nothing to end"),
-            Some(Level::Object { .. }) => self.close(b"}"),
-            Some(Level::Array { .. }) => self.close(b"]"),
-            Some(Level::Measurepoints { time_ms: None, .. }) => self.close(b"}}"),
+            Some(Level::Object { .. }) => self.close(|out| out.extend_from_slice(b"}")),
+            Some(Level::Array { .. }) => self.close(|out| out.extend_from_slice(b"]")),
+            Some(Level::Measurepoints { time_ms: None, .. }) => self.close(|out| out.extend_from_slice(b"}}")),
             Some(Level::Measurepoints { time_ms: Some(time_ms), .. }) => {
-                self.close(format!("}},\"time\":{time_ms}}}").as_bytes());
+                self.close(|out| drop(write!(out, "}},\"time\":{time_ms}}}")));
             }
-            Some(Level::Point { left_out: true, from, was_empty, .. }) => self.take_out(from, was_empty),
+            Some(Level::Point { left_out: true, from, key, was_empty, .. }) => self.take_out(from, key, was_empty),
             Some(Level::Point { filled: false, .. }) => {
                 self.fail(None, Status::ENOS_ERR_STATE, "a point has no value");
             }
-            Some(Level::Point { quality: None, .. }) => self.close(b"}"),
+            Some(Level::Point { quality: None, .. }) => self.close(|out| out.extend_from_slice(b"}")),
             Some(Level::Point { quality: Some(quality), .. }) => {
-                self.close(format!(",\"quality\":{quality}}}").as_bytes());
+                self.close(|out| drop(write!(out, ",\"quality\":{quality}}}")));
             }
         }
     }
@@ -173,12 +183,27 @@ impl Builder {
         self.put(key, escaped_len(text), |out| write_text(out, text));
     }
 
+    /// Bytes that are not UTF-8 are replaced by U+FFFD.
+    pub fn text_lossy(&mut self, key: Option<&str>, bytes: &[u8]) {
+        let len = |chunk: std::str::Utf8Chunk| escaped_len(chunk.valid()) + '\u{FFFD}'.len_utf8();
+        self.put(key, bytes.utf8_chunks().map(len).sum::<usize>() + 2, |out| {
+            out.push(b'"');
+            for chunk in bytes.utf8_chunks() {
+                escape_into(out, chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    out.extend_from_slice("\u{FFFD}".as_bytes());
+                }
+            }
+            out.push(b'"');
+        });
+    }
+
     pub fn int(&mut self, key: Option<&str>, value: impl Into<i128>) {
         let value = value.into();
         self.put(key, MORE, |out| drop(write!(out, "{value}")));
     }
 
-    /// The shortest text that reads back as this double.
+    /// Writes the shortest text that reads back as this double.
     pub fn double(&mut self, key: Option<&str>, value: f64) {
         match value.is_finite() {
             true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
@@ -186,7 +211,7 @@ impl Builder {
         }
     }
 
-    /// The shortest text that reads back as this float.
+    /// Writes the shortest text that reads back as this float.
     pub fn float(&mut self, key: Option<&str>, value: f32) {
         match value.is_finite() {
             true => self.put(key, MORE, |out| write_shortest(out, |out| serde_json::to_writer(out, &value))),
@@ -202,7 +227,7 @@ impl Builder {
         self.put(key, MORE, |out| out.extend_from_slice(b"null"));
     }
 
-    /// Ready JSON, which is checked.
+    /// Checks and copies JSON that is already encoded.
     pub fn raw(&mut self, key: Option<&str>, json: &[u8]) {
         if self.error.is_some() {
             return;
@@ -223,6 +248,8 @@ impl Builder {
                 self.fail(key, Status::ENOS_ERR_INVALID_ARG, format_args!("JSON has no number for {value}"));
             }
             Nonfinite::Null => self.null(key),
+            // Without it, the elements behind it would move up.
+            Nonfinite::LeaveOut if matches!(self.open.last(), Some(Level::Array { .. })) => self.null(key),
             Nonfinite::LeaveOut => {
                 if self.check_place(key) {
                     self.left_out += 1;
@@ -244,12 +271,12 @@ impl Builder {
         }
     }
 
-    /// How many brackets are open.
+    /// The number of open brackets.
     fn depth(&self) -> usize {
         self.open.iter().map(|level| if matches!(level, Level::Measurepoints { .. }) { 2 } else { 1 }).sum()
     }
 
-    /// A value that needs `most` bytes at most.
+    /// Puts a value that needs at most `most` bytes.
     fn put(&mut self, key: Option<&str>, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
         if self.place(key, most) {
             write(&mut self.text);
@@ -257,13 +284,13 @@ impl Builder {
         }
     }
 
-    /// A NUL stands behind the text, for C. It is not part of it.
+    /// Adds a NUL after the text, for C. It is not part of the text.
     fn terminate(&mut self) {
         self.text.push(0);
         self.text.pop();
     }
 
-    /// Whether a value with this key can stand here.
+    /// Whether a value with this key is allowed here.
     fn check_place(&mut self, key: Option<&str>) -> bool {
         if self.error.is_some() {
             return false;
@@ -287,13 +314,14 @@ impl Builder {
         false
     }
 
-    /// Writes what stands before a value: a comma, the key. False: nothing can stand here.
+    /// Writes the comma and the key before a value. False if no value is allowed here.
     fn place(&mut self, key: Option<&str>, most: usize) -> bool {
         if !self.check_place(key) {
             return false;
         }
         let before = key.map_or(0, escaped_len) + MORE;
-        if self.text.try_reserve(before.saturating_add(most)).is_err() || self.open.try_reserve(1).is_err() {
+        let room = self.text.try_reserve(before.saturating_add(most)).is_ok();
+        if !room || self.open.try_reserve(1).is_err() || self.keys.try_reserve(1).is_err() {
             self.fail(key, Status::ENOS_ERR_NO_MEMORY, "no memory for it");
             return false;
         }
@@ -333,22 +361,23 @@ impl Builder {
         })
     }
 
-    fn close(&mut self, what: &[u8]) {
-        if self.text.try_reserve(what.len() + 1).is_err() {
+    /// The end needs [`MORE`] bytes at most.
+    fn close(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.text.try_reserve(MORE).is_err() {
             return self.fail(None, Status::ENOS_ERR_NO_MEMORY, "no memory for its end");
         }
-        self.text.extend_from_slice(what);
+        write(&mut self.text);
         self.terminate();
         self.open.pop();
     }
 
     /// The point that is open was never there.
-    fn take_out(&mut self, from: usize, was_empty: bool) {
+    fn take_out(&mut self, from: usize, key: (u32, u64), was_empty: bool) {
         self.open.pop();
         if let Some(Level::Measurepoints { empty, .. }) = self.open.last_mut() {
             *empty = was_empty;
         }
-        self.keys.retain(|_, (at, _)| *at < from);
+        self.keys.remove(&key);
         self.text.truncate(from);
     }
 }
@@ -372,13 +401,23 @@ fn separate(text: &mut Vec<u8>, empty: &mut bool) {
     }
 }
 
-/// At most; with the quotes.
+/// With the quotes.
 fn escaped_len(text: &str) -> usize {
-    text.len().saturating_mul(6).saturating_add(2)
+    let more = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1F => 5,
+        _ => 0,
+    });
+    text.len().saturating_add(more.sum::<usize>()).saturating_add(2)
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    escape_into(out, text);
+    out.push(b'"');
+}
+
+fn escape_into(out: &mut Vec<u8>, text: &str) {
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         let short = match byte {
@@ -397,14 +436,13 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.extend_from_slice(&text.as_bytes()[plain..]);
-    out.push(b'"');
 }
 
-/// serde_json writes the shortest digits. A ".0" goes, since a reader of whole numbers might not take it, and a "+" in the
-/// exponent, which says nothing.
+/// serde_json writes the shortest digits. This removes a ".0", because a reader of whole numbers may refuse it, and a
+/// "+" in the exponent, which is redundant.
 fn write_shortest(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
     let from = out.len();
-    // Nothing fails that writes to memory.
+    // Writing to memory does not fail.
     let _ = write(out);
     if out.get(from..).is_some_and(|number| number.ends_with(b".0")) {
         out.truncate(out.len() - 2);
@@ -415,215 +453,4 @@ fn write_shortest(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_j
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn built(build: impl FnOnce(&mut Builder)) -> Result<String> {
-        let mut builder = Builder::default();
-        build(&mut builder);
-        builder.result().map(str::to_owned)
-    }
-
-    #[test]
-    fn measure_points_as_enos_wants_them() {
-        let text = built(|json| {
-            json.begin_measurepoints(None, Some(1_700_000_000_000));
-            json.float(Some("temperature"), 21.1);
-            json.begin_point("power", Some(9));
-            json.double(None, 1e22);
-            json.end();
-            json.begin_point("state", None);
-            json.text(None, "a\"b\\c\n\u{1}é");
-            json.end();
-            json.end();
-        });
-        assert_eq!(
-            text.unwrap(),
-            r#"{"measurepoints":{"temperature":21.1,"power":{"value":1e22,"quality":9},"state":{"value":"a\"b\\c\n\u0001é"}},"time":1700000000000}"#
-        );
-        assert_eq!(
-            built(|json| {
-                json.begin_measurepoints(None, None);
-                json.end();
-            })
-            .unwrap(),
-            r#"{"measurepoints":{}}"#
-        );
-    }
-
-    #[test]
-    fn numbers_are_the_shortest_that_read_back() {
-        let double = |value| built(|json| json.double(None, value)).unwrap();
-        for (value, text) in [
-            (100.0, "100"),
-            (-0.0, "-0"),
-            (0.1, "0.1"),
-            (5e-324, "5e-324"),
-            (99.99, "99.99"),
-            (1e22, "1e22"),
-            (f64::MAX, "1.7976931348623157e308"),
-        ] {
-            assert_eq!(double(value), text);
-        }
-        let mut random = fastrand::Rng::with_seed(3);
-        for _ in 0..100_000 {
-            let value = f64::from_bits(random.u64(..));
-            if value.is_finite() {
-                let text = double(value);
-                assert!(text.len() <= 24 && text.parse::<f64>().unwrap().to_bits() == value.to_bits(), "{text}");
-                let read = serde_json::from_str::<f64>(&text).unwrap();
-                assert!((read - value).abs() <= value.abs() * 1e-15, "{text} is {read}");
-            }
-            let value = f32::from_bits(random.u32(..));
-            if value.is_finite() {
-                let text = built(|json| json.float(None, value)).unwrap();
-                assert!(text.len() <= 16 && text.parse::<f32>().unwrap().to_bits() == value.to_bits(), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_number_that_is_none_is_an_error_or_null_or_left_out() {
-        let points = |choice| {
-            let mut json = Builder::default();
-            json.set_nonfinite(choice);
-            json.begin_measurepoints(None, Some(1));
-            json.double(Some("a"), f64::NAN);
-            json.begin_point("b", Some(0));
-            json.float(None, f32::INFINITY);
-            json.end();
-            json.int(Some("c"), 3);
-            json.begin_array(Some("d"));
-            json.double(None, f64::NEG_INFINITY);
-            json.int(None, 1);
-            json.end();
-            json.end();
-            (json.result().map(str::to_owned), json.left_out())
-        };
-        let (error, left_out) = points(Nonfinite::Error);
-        assert!(error.unwrap_err().message.starts_with("\"a\": ") && left_out == 0);
-        let null = r#"{"measurepoints":{"a":null,"b":{"value":null,"quality":0},"c":3,"d":[null,1]},"time":1}"#;
-        assert_eq!(points(Nonfinite::Null), (Ok(null.into()), 0));
-        let rest = r#"{"measurepoints":{"c":3,"d":[1]},"time":1}"#;
-        assert_eq!(points(Nonfinite::LeaveOut), (Ok(rest.into()), 3));
-    }
-
-    #[test]
-    fn the_first_error_stays_and_names_its_key() {
-        type Build = fn(&mut Builder);
-        let wrong: [(Build, &str); 12] = [
-            (|json| json.int(Some("k"), 1), "\"k\": only a member of an object has a key"),
-            (
-                |json| {
-                    json.begin_object(None);
-                    json.int(None, 1);
-                },
-                "the value at byte 1: a member of an object needs a key",
-            ),
-            (
-                |json| {
-                    json.begin_object(None);
-                    json.int(Some("k"), 1);
-                    json.null(Some("k"));
-                },
-                "\"k\": the object has this key already",
-            ),
-            (
-                |json| {
-                    json.begin_object(None);
-                    json.int(Some("k\n"), 1);
-                    json.null(Some("k\n"));
-                },
-                "\"k\\n\": the object has this key already",
-            ),
-            (
-                |json| {
-                    json.begin_array(None);
-                    json.int(Some("k"), 1);
-                },
-                "\"k\": only a member of an object has a key",
-            ),
-            (
-                |json| {
-                    json.null(None);
-                    json.null(None);
-                },
-                "the value at byte 4: the JSON is complete; clear it first",
-            ),
-            (|json| json.end(), "the value at byte 0: there is nothing to end"),
-            (|json| json.begin_point("p", None), "\"p\": a point needs begin_measurepoints around it"),
-            (
-                |json| {
-                    json.begin_measurepoints(None, None);
-                    json.begin_point("p", None);
-                    json.end();
-                },
-                "the value at byte 31: a point has no value",
-            ),
-            (
-                |json| {
-                    json.begin_measurepoints(None, None);
-                    json.begin_point("p", None);
-                    json.null(None);
-                    json.null(None);
-                },
-                "the value at byte 35: a point has one value",
-            ),
-            (|json| json.raw(None, b"{\"a\":1,}"), "the value at byte 0: the JSON is not JSON (line 1, column 8)"),
-            (
-                |json| (0..65).for_each(|_| json.begin_array(None)),
-                "the value at byte 65: it nests deeper than 64 levels",
-            ),
-        ];
-        for (build, words) in wrong {
-            let mut json = Builder::default();
-            build(&mut json);
-            json.fail(Some("later"), Status::ENOS_ERR_PARSE, "another");
-            json.text(Some("later"), "x");
-            json.end();
-            assert_eq!(json.result().unwrap_err().message, words);
-            json.clear();
-            json.bool(None, true);
-            assert_eq!(json.result().unwrap(), "true");
-        }
-        for build in [(|_| ()) as Build, |json| json.begin_object(None)] {
-            assert_eq!(built(build).unwrap_err().status, Status::ENOS_ERR_STATE);
-        }
-    }
-
-    /// Whatever is called in whatever order, what comes out is JSON that a foreign reader reads.
-    #[test]
-    fn random_calls_never_make_invalid_json() {
-        let mut random = fastrand::Rng::with_seed(5);
-        let (mut json, mut made) = (Builder::default(), 0);
-        for _ in 0..150_000 {
-            json.clear();
-            json.set_nonfinite([Nonfinite::Null, Nonfinite::LeaveOut][random.usize(..2)]);
-            for _ in 0..random.usize(1..14) {
-                let keys = [None, Some("a"), Some("b\""), Some("\u{0}")];
-                let in_object = matches!(json.open.last(), Some(Level::Object { .. } | Level::Measurepoints { .. }));
-                let key = if in_object != (random.u8(..40) == 0) { keys[random.usize(1..4)] } else { None };
-                match random.u8(..12) {
-                    0 => json.begin_object(key),
-                    1 => json.begin_array(key),
-                    2 => json.begin_measurepoints(key, random.bool().then_some(5)),
-                    3 => json.begin_point(key.unwrap_or("p"), random.bool().then_some(1)),
-                    4 => json.text(key, "t\u{7f}\u{0}"),
-                    5 => json.double(key, f64::NAN),
-                    6 => json.raw(key, br#" {"x":[1]} "#),
-                    7 => json.int(key, u64::MAX),
-                    _ => json.end(),
-                }
-            }
-            while json.error.is_none() && !json.open.is_empty() {
-                json.end();
-            }
-            if let Ok(text) = json.result() {
-                made += 1;
-                serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-                assert_eq!(crate::protocol::strict::fault(text), None, "{text}");
-            }
-        }
-        assert!(made > 5_000, "{made}");
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The params of posts of measure points.
+//! The params of measure point posts.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::protocol::json;
 
-/// Times in a post, in milliseconds since 1970: from 1973 to 5138. Seconds, and a clock that was never set, lie outside.
+/// The range of times in a post, in milliseconds since 1970: from 1973 to 5138. Times in seconds, or from a clock that
+/// was never set, are outside.
 const TIMES_MS: std::ops::RangeInclusive<u64> = 100_000_000_000..=100_000_000_000_000;
 
 #[derive(Deserialize)]
@@ -17,7 +18,7 @@ struct Fields<'a> {
     time: Option<&'a RawValue>,
 }
 
-/// There is at least one measure point; and the time, if there is one, is of our days.
+/// Checks that there is at least one measure point, and that the time, if there is one, is plausible.
 pub fn check(params: &[u8]) -> Result<()> {
     let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
     let inside = fields.measurepoints.and_then(|points| points.get().strip_prefix('{')?.strip_suffix('}'));

@@ -1,6 +1,6 @@
-//! What a device can tell or ask EnOS: the numbers, and a row of [`TABLE`] for each.
+//! The requests of a device to EnOS: their numbers, and a row of [`TABLE`] for each.
 //!
-//! A new message is a value of [`enos_operation`] and its row. `docs/messages.md` is written from both.
+//! A new message is a value of [`enos_operation`] and its row. `docs/messages.md` is generated from both.
 
 mod measurepoints;
 mod row;
@@ -9,7 +9,7 @@ pub use row::{Durability, Params, Reply, Row, Senders};
 
 use super::topic::Scope;
 use super::{envelope, topic, Identity};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a device can tell or ask EnOS. The numbers are in programs and on flash: each is explicit, and none is used
 /// again.
@@ -30,7 +30,7 @@ pub enum enos_operation {
 /// The name under which Rust code knows [`enos_operation`].
 pub use enos_operation as Operation;
 
-/// Makes the table of its rows. An operation that has no row, or two, does not compile.
+/// Makes the table from its rows. If an operation has no row, or two, the code does not compile.
 macro_rules! table {
     ($($operation:ident { $($row:tt)* })*) => {
         /// One row for each operation, in the order of the numbers.
@@ -97,26 +97,30 @@ impl Operation {
         TABLE.iter().map(|row| row.operation).find(|operation| *operation as i32 == number)
     }
 
-    /// Where the request goes. `name` stands in the place of the path's `{}`.
+    /// The topic of the request. `name` replaces the `{}` in the path.
     pub fn topic(self, identity: &Identity, name: &str) -> String {
         let row = self.row();
         topic::of(row.scope, identity, &row.path.replace("{}", name))
     }
 
-    /// Where the reply comes. Subscribe to it before the first request.
+    /// The topic of the reply. Subscribe to it before the first request.
     pub fn reply_topic(self, identity: &Identity, name: &str) -> String {
         topic::reply_topic(&self.topic(identity, name))
     }
 
-    /// The envelope's `method`: EnOS names it after the path. Requests that are bytes have no envelope.
+    /// The `method` of the envelope, which EnOS derives from the path. Requests that are plain bytes have no envelope.
     pub fn method(self, name: &str) -> String {
         self.row().path.replace("{}", name).replace('/', ".")
     }
 
-    /// The payload to publish. `id` has to differ from that of every other request under way.
+    /// The payload to publish. `id` must differ from the id of every other request in flight.
     pub fn request(self, id: &str, name: &str, params: &[u8]) -> Result<Vec<u8>> {
         match self.row().params {
-            Params::Object | Params::Array { .. } => envelope::request(id, &self.method(name), params),
+            shape @ (Params::Object | Params::Array { .. }) => {
+                let payload = envelope::request(id, &self.method(name), params)?;
+                shape.check(params)?;
+                Ok(payload)
+            }
             Params::Bytes => {
                 envelope::check_size(params.len())?;
                 Ok(params.to_vec())
@@ -124,17 +128,9 @@ impl Operation {
         }
     }
 
-    /// Whether a request can have this name.
+    /// An error if a request cannot have this name.
     pub fn check_name(self, name: &str) -> Result<()> {
-        let row = self.row();
-        match row.scope {
-            Scope::Own => topic::validate_publish_topic(name),
-            _ if row.path.contains("{}") == name.is_empty() => {
-                let needs = if name.is_empty() { "needs a name" } else { "has no name of its own" };
-                Err(Error::invalid(format!("name: {} {needs}", row.path)))
-            }
-            _ => Ok(()),
-        }
+        self.row().check_name(name)
     }
 }
 
@@ -155,7 +151,7 @@ mod tests {
         assert_eq!([0, 1, -2, 11, i32::MAX].map(Operation::from_number), [None; 5]);
     }
 
-    /// Both may be sent with the same params, which are checked once.
+    /// The params are checked once, so both operations must accept the same params.
     #[test]
     fn what_goes_late_has_the_same_shape() {
         for row in TABLE {
@@ -179,6 +175,7 @@ mod tests {
             post.request("7", "", br#"{"measurepoints":{"t":1.50}}"#).unwrap(),
             br#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1.50}}}"#
         );
+        assert!(post.request("7", "", b"[]").unwrap_err().message.contains("takes an object"));
         let resume = Operation::ENOS_OP_MEASUREPOINT_RESUME;
         assert_eq!(resume.topic(&identity(), ""), "/sys/pk/dk/thing/measurepoint/resume");
         assert_eq!(resume.method(""), "thing.measurepoint.resume");

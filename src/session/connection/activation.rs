@@ -6,7 +6,7 @@ use crate::protocol::{topic, Activation};
 
 /// How long to wait for the message before its topics are subscribed to as well, as EnOS's newer documents want it.
 const ASK_AFTER_MS: u64 = 5_000;
-/// From a login that brought no secret to the next.
+/// The wait between a login that brought no secret and the next login.
 const LOGIN_AGAIN_MS: u64 = 600_000;
 
 impl Connection {
@@ -36,7 +36,7 @@ impl Connection {
         match &mut self.phase {
             Phase::LoggingIn { deadline: Some(deadline), .. } => {
                 *deadline = until.min(*deadline);
-                // If the CONNECT went out only now, the secret that it asks for could come too late.
+                // If the CONNECT was sent only now, its secret could arrive too late.
                 let reason = "disconnected by the host".to_owned();
                 cx.actions.push_back(Action::Withdraw { attempt: self.attempt, reason });
             }
@@ -88,7 +88,7 @@ impl Connection {
         cx.emit(event.retry_in(wait));
     }
 
-    /// A message has come on the topic of an activation.
+    /// A message has arrived on the topic of an activation.
     pub fn activation_message(&mut self, topic: &[u8], payload: &[u8], cx: &mut Context) {
         // A link that is being closed may still bring one.
         let is_awaited = self.is_activating() && !matches!(self.phase, Phase::LoggingIn { .. });

@@ -1,6 +1,6 @@
-//! The same device logged in twice: the broker ends the older connection for the newer one, so that two clients that
-//! both return at once throw each other out for ever. A client cannot see the other one. It only sees that its links end
-//! soon after their logins, one after the other, although the broker can be reached every time.
+//! The same device is logged in twice. The broker ends the older connection for the newer one, so two clients that
+//! return at once would end each other's connections for ever. A client cannot see the other one. It only sees that its
+//! links end soon after their logins, one after the other, although the broker can be reached every time.
 
 /// After so many early ends in a row, another client is assumed.
 const ENOUGH: u32 = 3;
@@ -31,7 +31,7 @@ impl Conflict {
         wait((self.early_ends + 2).saturating_sub(ENOUGH)) + EARLY_MS
     }
 
-    /// The last link ended early. A refusal that follows may be EnOS's ban, for the CONNECTs of two clients.
+    /// The last link ended early. A refusal that follows may be EnOS's ban, caused by the CONNECTs of two clients.
     pub fn is_suspected(&self) -> bool {
         self.early_ends > 0
     }

@@ -14,7 +14,7 @@ pub struct Accepted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It came with an activation, and the device has not logged in since.
+    /// It came with an activation, and the device has not logged in with it yet.
     New,
     Configured,
     /// Its number among the stored ones, from 1 for the last used, and how many there are.

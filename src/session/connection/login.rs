@@ -13,7 +13,7 @@ const CONNECT_AGAIN_MS: u64 = 1_000;
 const NO_CLOCK_MS: u64 = 2_524_608_000_000;
 
 impl Connection {
-    /// Begins to go online. What is under way goes on. A wait is cut short as far as the budget permits.
+    /// Begins to go online. An attempt in progress continues. A wait is cut short as far as the budget permits.
     pub fn connect(&mut self, cx: &mut Context) {
         self.wanted = true;
         let soonest = self.failed_at.map_or(0, |at| at.saturating_add(CONNECT_AGAIN_MS));
@@ -154,7 +154,7 @@ impl Connection {
             2 => self.wait_long(event(Status::ENOS_ERR_PROTOCOL, "the broker refused the client id"), cx),
             3 => self.retry(event(Status::ENOS_ERR_NETWORK, "the broker is not available"), cx),
             4 | 5 => self.credential_refused(number, cx),
-            // Nobody knows what it means; it may pass.
+            // The meaning of the code is not known; the refusal may be temporary.
             _ => {
                 let words = format!("the broker refused with CONNACK {code}, which MQTT 3.1.1 does not have");
                 self.retry(failure(Status::ENOS_ERR_PROTOCOL, number, words), cx);

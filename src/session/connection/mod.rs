@@ -76,7 +76,7 @@ enum Phase {
         report_at: Option<u64>,
         close_at: Option<u64>,
     },
-    /// A device secret has come and is not stored yet.
+    /// A device secret has arrived and is not stored yet.
     Persisting {
         store_at: Option<u64>,
         link: ActivationLink,
@@ -241,7 +241,8 @@ impl Connection {
         }
     }
 
-    /// Whether the link of this attempt is wanted after all, because of what has come on it after [`Action::Abandon`].
+    /// Whether the link of this attempt is wanted after all, because of a message that has arrived on it after
+    /// [`Action::Abandon`].
     pub fn wants_link(&self, attempt: u64) -> bool {
         let wanted = match &self.phase {
             Phase::LoggingIn { deadline, .. } => deadline.is_some(),

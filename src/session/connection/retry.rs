@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A link that has stood this long was a success: the backoff starts anew after its loss.
+/// A link that has lasted this long was a success: the backoff starts anew after its loss.
 const STABLE_MS: u64 = 60_000;
 /// After a failure that only a person, or much time, can mend: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
@@ -21,7 +21,7 @@ pub enum LinkEnd {
 }
 
 impl Connection {
-    /// Something has happened to the link itself.
+    /// An event of the link itself.
     pub fn link_event(&mut self, event: LinkEvent, cx: &mut Context) -> Option<Change> {
         let is_login = matches!(self.phase, Phase::LoggingIn { .. });
         let (status, reason, connect_sent) = match event {
@@ -44,7 +44,7 @@ impl Connection {
         self.lost(status, reason, cx)
     }
 
-    /// The link is gone, or an event of it came too late.
+    /// The link is lost, or an event of it came too late.
     fn lost(&mut self, status: Status, reason: String, cx: &mut Context) -> Option<Change> {
         match &mut self.phase {
             Phase::Online { since, stalled } => {

@@ -7,7 +7,8 @@ const HANG_UPS: u32 = 2;
 /// Longer than EnOS's ban of 5 minutes, which looks like a refusal, too.
 const BEYOND_A_BAN_MS: u64 = 330_000;
 
-/// It ends when a CONNACK has refused each credential. A broker that hangs up may have another reason.
+/// A rotation ends when a CONNACK has refused each credential. A broker that closes the connection may have another
+/// reason.
 #[derive(Default)]
 pub struct Rotation {
     credentials: Vec<Credential>,
@@ -15,7 +16,7 @@ pub struct Rotation {
     /// The positions of those that were refused.
     refused: Vec<usize>,
     hang_ups: u32,
-    /// When a rotation of device secrets was first refused whole.
+    /// When a whole rotation of device secrets was first refused.
     refused_at: Option<u64>,
 }
 
@@ -35,12 +36,12 @@ impl Rotation {
         self.credentials.get(self.position)
     }
 
-    /// A rotation was refused whole so long ago that EnOS's ban cannot have been the reason.
+    /// A whole rotation was refused so long ago that EnOS's ban cannot have been the reason.
     pub fn is_refusal_confirmed(&self, now_ms: u64) -> bool {
         self.refused_at.is_some_and(|at| now_ms >= at.saturating_add(BEYOND_A_BAN_MS))
     }
 
-    /// A CONNACK has come, whatever its code.
+    /// A CONNACK has arrived, whatever its code.
     pub fn answered(&mut self) {
         self.hang_ups = 0;
     }
@@ -64,8 +65,8 @@ impl Rotation {
         (tried, product_only)
     }
 
-    /// The broker has not answered a CONNECT. That is no refusal, but another credential of the same mode may fare better.
-    /// It says nothing against what has worked before, neither against that credential nor against its method.
+    /// The broker has not answered a CONNECT. That is no refusal, but another credential of the same mode may succeed.
+    /// A credential that has worked before is kept, and so is its method.
     pub fn hang_up(&mut self, worked: Option<Accepted>) {
         let Some(current) = self.current().cloned() else { return };
         if worked == Some(current.accepted()) {

@@ -1,6 +1,6 @@
-//! Storing the secrets: those of activations, until they survive a loss of power, and that a secret has logged in.
+//! Stores the secrets of activations until they survive a loss of power, and stores that a secret has logged in.
 //!
-//! One store is under way at a time. Its result is for what it contained; what comes meanwhile goes into the next one.
+//! One store is in progress at a time. Its result applies to what it contained. Later changes go into the next one.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ struct Unsaved {
     activation: Arc<Activation>,
     /// The host was told by a PERSIST_FAILED event, and can save it by hand.
     told: bool,
-    /// It is in the store that is under way.
+    /// The store in progress contains it.
     storing: bool,
 }
 
@@ -21,10 +21,10 @@ struct Unsaved {
 pub struct Saving {
     /// Oldest first.
     unsaved: Vec<Unsaved>,
-    /// It is not stored yet that a secret has logged in.
+    /// A login with a secret is not stored yet.
     login: bool,
     under_way: bool,
-    /// The store that is under way lacks something.
+    /// The store in progress lacks something.
     again: bool,
 }
 

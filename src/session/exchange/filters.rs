@@ -1,7 +1,7 @@
 //! Topic filters: those of the host, and the topics on which replies come.
 //!
-//! A filter of the host is an intention. It holds from the call that subscribes until the one that unsubscribes, and is
-//! asked for on each link, whatever the broker has answered before. A reply topic is asked for when the first request
+//! A filter of the host is an intention. It lasts from the call that subscribes until the one that unsubscribes, and is
+//! requested on each link, whatever the broker has answered before. A reply topic is requested when the first request
 //! needs it, and on each link from then on.
 
 use super::*;
@@ -182,7 +182,7 @@ impl Exchange {
         }
     }
 
-    /// Not if it was taken back, or asked for once more.
+    /// False if the host has unsubscribed, or if a later packet asks for the filter.
     fn is_asked_by(&self, token: u64, filter: &String) -> bool {
         self.filters.get(filter).is_some_and(|known| known.asked == Some(token))
     }

@@ -42,7 +42,7 @@ pub enum Owner {
     Host(Kind),
     /// The outbox has timeouts of its own.
     Outbox,
-    /// SUBSCRIBE packets. Their answer is passed on to whoever waits for one of the filters.
+    /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
     Exchange,
 }
 
@@ -268,7 +268,7 @@ impl Exchange {
         }
     }
 
-    /// Gives back the memory of what is empty.
+    /// Frees the memory of empty collections.
     pub fn release(&mut self) {
         self.entries.release();
         self.filters.release();
@@ -280,8 +280,8 @@ impl Exchange {
         self.places.iter_mut().for_each(|places| places.tell_room(actions));
     }
 
-    /// Ends what was sent on the link: nobody knows what has arrived, and nothing is sent again. `unplanned`: the broker
-    /// or the network has ended the link.
+    /// Ends what was sent on the link: it is not known what has arrived, and nothing is sent again. `unplanned`: the
+    /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
         self.lose_filters(unplanned);
         self.places.iter_mut().for_each(Places::let_all_go);
@@ -307,7 +307,7 @@ impl Exchange {
         self.let_go(token);
         match self.entries.get(&token) {
             Some(Entry { waits_for: WaitsFor::Delivery, .. }) => self.done(token, actions),
-            // Not its end, but the outbox wants to know whether the broker or EnOS does not answer.
+            // The entry does not end here. But the outbox has to know whether the broker or EnOS does not answer.
             Some(Entry { owner: Owner::Outbox, .. }) => self.outcomes.push((token, Outcome::Delivered)),
             _ => {}
         }
@@ -336,7 +336,7 @@ impl Exchange {
         self.timed().next().map(|(_, at)| at)
     }
 
-    /// Ends what had no answer in time. It may have arrived all the same.
+    /// Ends what had no answer in time. It may have arrived nevertheless.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         let due: Vec<u64> = self.timed().take_while(|(_, at)| *at <= now).map(|(token, _)| token).collect();
         for token in due {

@@ -7,8 +7,8 @@ use super::super::Action;
 use crate::error::{Error, Result, Status};
 use crate::sorted::SortedMap;
 
-/// A call has a place until its outcome. A message has one until the transport lets go of it, even if it was overdue and
-/// had its outcome before: the limit is also one on that memory.
+/// A call has a place until its outcome. A message keeps its place until the transport releases it, even if it timed
+/// out and had its outcome before, because the limit also limits that memory.
 pub struct Places {
     /// What the calls are called in messages.
     of: &'static str,
@@ -51,7 +51,7 @@ impl Places {
         self.held.remove(&token);
     }
 
-    /// Gives back the memory of what is empty.
+    /// Frees the memory of empty collections.
     pub fn release(&mut self) {
         self.held.release();
     }

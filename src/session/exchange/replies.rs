@@ -1,8 +1,9 @@
-//! Which request a reply answers. EnOS answers a request that it cannot read without an id, and then that is a guess.
+//! Finds the request that a reply answers. EnOS answers a request that it cannot read without an id, so that the
+//! request has to be guessed.
 
 use super::*;
 
-/// Whose a message is.
+/// What an inbound message is.
 pub enum Reply {
     /// It answers this entry.
     To { token: u64, code: i32, words: String },
@@ -11,7 +12,7 @@ pub enum Reply {
 }
 
 impl Exchange {
-    /// What this reply answers. `None`: nobody waits for it.
+    /// What this message answers. `None` if no request waits for it.
     pub fn find(&mut self, topic: &[u8], payload: &[u8]) -> Option<Reply> {
         let topic = std::str::from_utf8(topic).ok()?;
         match envelope::parse_reply(payload) {
@@ -26,7 +27,8 @@ impl Exchange {
         }
     }
 
-    /// It counts only if it can be meant for one request and no other. A success is never taken for anyone's.
+    /// A refusal without an id counts only if it can belong to exactly one request. A success without an id never
+    /// counts.
     fn find_without_id(&mut self, topic: &str, payload: &[u8]) -> Option<Reply> {
         let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
         let owed = self.count_reply(topic);
@@ -60,7 +62,7 @@ impl Exchange {
         }
     }
 
-    /// One of them has come. Returns how many there were.
+    /// One of them has arrived. Returns how many there were.
     fn count_reply(&mut self, topic: &str) -> u32 {
         let Some(known) = self.filters.get_mut(&topic.to_owned()) else { return 0 };
         let owed = known.owed;

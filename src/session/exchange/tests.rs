@@ -38,7 +38,7 @@ impl Desk {
         Desk { exchange, actions, now: 0, published, events, logged }
     }
 
-    /// With so many filters of the host, and as many reply topics, on a new link.
+    /// An exchange with so many filters of the host, and as many reply topics, on a new link.
     fn with_filters(host: usize, reply_topics: usize) -> Desk {
         let mut desk = Desk::new();
         desk.subscribe(host);
@@ -96,7 +96,7 @@ impl Desk {
         packets
     }
 
-    /// The broker answers a packet; then this is what is sent.
+    /// The broker answers a packet. Returns the packets that the exchange sends then.
     fn answer(&mut self, (token, filters): &Packet, granted: impl Fn(&str) -> bool) -> Vec<Packet> {
         let granted = filters.iter().map(|filter| granted(filter).then_some(1)).collect();
         self.exchange.subscribed(*token, granted, self.now, &mut self.actions);
@@ -109,7 +109,7 @@ impl Desk {
         self.packets()
     }
 
-    /// A message comes. Whether it was the reply to a request.
+    /// A message arrives. Returns whether it was the reply to a request.
     fn reply(&mut self, device: usize, id: u64) -> bool {
         let payload = format!(r#"{{"id":"{id}","code":200}}"#).into_bytes();
         let topic = reply_topic(device).into_bytes();
@@ -160,7 +160,7 @@ fn one_refused_filter_of_many_is_told_and_the_others_hold() {
     assert_eq!(sizes(&desk.link_up()), [50], "it is no reason for smaller packets");
 }
 
-/// It takes 10, and refuses all filters of a larger packet.
+/// The broker accepts packets of up to 10 filters, and refuses all filters of a larger one.
 #[test]
 fn a_packet_that_is_refused_whole_is_asked_for_in_halves() {
     let mut desk = Desk::with_filters(200, 0);
@@ -250,7 +250,7 @@ fn a_request_waits_for_its_own_filter_only() {
     let sent: Vec<u64> = desk.published.iter().map(|(token, ..)| *token).collect();
     assert_eq!(sent, [tokens[0], tokens[2]]);
     assert_eq!(desk.told(), [(Kinds::Reply, tokens[1], S::ENOS_ERR_REFUSED)]);
-    // It is asked for by the next request, and on the next link.
+    // The next request and the next link subscribe to the filter again.
     desk.post(1);
     assert_eq!(sizes(&desk.packets()), [1]);
     desk.lose_link(false);
@@ -266,7 +266,7 @@ fn a_reply_that_comes_before_the_suback_is_nobodys_or_counts() {
     assert!(!desk.reply(0, id), "the request was not sent yet");
     desk.answer(&packet, |_| true);
     assert!(desk.published[0].2.contains(&format!(r#""id":"{id}""#)));
-    // The host subscribes to the topic as well. What comes before that is answered is a reply all the same.
+    // The host subscribes to the topic as well. A message that comes before the SUBACK is a reply nevertheless.
     desk.exchange.subscribe(reply_topic(0), 0, true, 0, &mut desk.actions).unwrap();
     let packet = desk.packets().remove(0);
     let second = desk.post(0);
@@ -284,7 +284,7 @@ fn what_is_overdue_before_the_suback_is_not_sent() {
     let packet = desk.packets().remove(0);
     desk.wait(29_999);
     let second = desk.post(0);
-    // The packet's own time is over, too, and it has one filter only.
+    // The packet itself has timed out as well, and it has only one filter.
     desk.wait(1);
     let told = [first, second].map(|token| (Kinds::Reply, token, S::ENOS_ERR_TIMEOUT));
     assert_eq!(desk.told(), told);

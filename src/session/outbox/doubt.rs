@@ -1,26 +1,28 @@
-//! Which message is to blame, when it fails again and again.
+//! Decides which message is to blame for repeated failures.
 //!
-//! A broker may hang up on a message each time, and EnOS may never give one a good answer: such a message must not hold up
-//! the rest for ever. A link may be bad, a cloud may be in trouble, another client may log in as this device: no message
-//! must pay for that. So failures alone blame nobody:
+//! A broker may close the connection at a certain message each time, and EnOS may never give a message a good answer.
+//! Such a message must not block the others for ever. But a link may also be bad, the cloud may be in trouble, or
+//! another client may log in as this device. No message may become a dead letter because of that. So a failure alone
+//! does not blame a message:
 //!
-//! 1. After some failures in a row the message steps aside, and another one goes before it.
-//! 2. If that one fails too, nobody is blamed: all is forgotten, and the next time yet another one goes first.
-//! 3. If that one passes, the message goes again, on the same link. If it fails again, that is a proof. After
-//!    [`PROOFS`] of them it is a dead letter. Between two proofs it goes first again, and has to fail there as well:
+//! 1. After some failures in a row the message steps aside, and another message is sent before it.
+//! 2. If that message fails too, nothing is blamed. The failures are forgotten, and the next time a different message
+//!    is sent first.
+//! 3. If that message passes, the first one is sent again on the same link. If it fails again, that is a proof. After
+//!    [`PROOFS`] of them it is a dead letter. Between two proofs it is sent first again, and has to fail there as well:
 //!    links that carry exactly one message would otherwise always carry the other one.
 //!
-//! So the last word is always with the message itself: a link that holds from some moment on blames nobody.
+//! So a message is blamed only for its own failures. A link that is stable from some moment on blames no message.
 
 use crate::protocol::Suspect;
 
-/// So many failures in a row, and the message steps aside.
+/// The message steps aside after this many failures in a row.
 pub const FAILURES: u8 = 3;
-/// Likewise, when the failures are answers that it may succeed later: a cloud in trouble gives them to everybody.
+/// The same, if EnOS has answered that the message may succeed later. A cloud in trouble answers that to every message.
 pub const BUSY: u8 = 10;
-/// So many failures right behind another message that has passed, and the message is a dead letter.
+/// The message is a dead letter after this many failures right after another message that has passed.
 pub const PROOFS: u8 = 3;
-/// So many behind it are tried, each in its turn.
+/// How many messages behind it are tried in its place, one after the other.
 pub const OTHERS: usize = 64;
 
 /// How a message failed.
@@ -28,16 +30,18 @@ pub const OTHERS: usize = 64;
 pub enum Fault {
     /// The link was lost, and the broker had not acknowledged it.
     Lost,
-    /// Likewise, and another client is probably the reason. A broker that hangs up on a message looks like that too.
+    /// The same, and another client is probably the reason. A broker that closes the connection at a message looks the
+    /// same.
     Conflict,
-    /// It had no answer.
+    /// There was no answer in time.
     Silent,
     /// EnOS has answered with this code that it may succeed later.
     Busy(i32),
 }
 
 impl Fault {
-    /// So many in a row, and the message steps aside. This changes the order, so a conflict does not count in full.
+    /// The message steps aside after this many failures in a row. A conflict raises the limit, because stepping aside
+    /// changes the order.
     fn limit(self) -> u8 {
         match self {
             Fault::Lost | Fault::Silent => FAILURES,
@@ -46,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// Only a message that is answered can show that the fault is not everybody's.
+    /// Only a message that gets an answer can show that the failure is not general.
     fn is_of_answer(self) -> bool {
         matches!(self, Fault::Silent | Fault::Busy(_))
     }
@@ -54,19 +58,20 @@ impl Fault {
 
 #[derive(Default)]
 pub struct Doubt {
-    /// The first and the last of what was under way at the last failure.
+    /// The first and the last message in flight at the last failure.
     suspects: Option<(u64, u64)>,
     /// How often the first of them has failed in a row.
     times: u8,
-    /// How often of these as the first. A proof takes one back, so that it has to fail as the first once more.
+    /// How often it has failed when it was sent first. A proof takes one of these back, so that it has to fail there
+    /// again before another message is sent in its place.
     failures: u8,
-    /// How often right behind one that had passed.
+    /// How often right after a message that had passed.
     proofs: u8,
-    /// How it failed last; `None`: in an earlier process.
+    /// How it failed last; `None` if that was in an earlier process.
     fault: Option<Fault>,
-    /// On this link another one has passed, and the suspect goes next.
+    /// Another message has passed on this link, and the suspect is sent next.
     passed: bool,
-    /// How many have been tried in its place and did not pass.
+    /// How many messages were sent in its place and did not pass.
     others_failed: usize,
 }
 
@@ -79,8 +84,8 @@ impl Doubt {
             Doubt { suspects: Some((first, last)), times, failures: times - 2 * proofs, proofs, ..Doubt::default() };
     }
 
-    /// What the next process has to know. From `FAILURES` on, proofs and failures as the first take turns. So one number
-    /// tells both; it does not count the failures that make no difference.
+    /// What the next process has to know. From `FAILURES` on, proofs and failures at the first place alternate, so
+    /// one number tells both. Failures that make no difference are not counted.
     pub fn suspect(&self) -> Option<Suspect> {
         let (first, last) = self.suspects?;
         let losses = match self.proofs {
@@ -90,7 +95,7 @@ impl Doubt {
         Some(Suspect { first, last, losses })
     }
 
-    /// How many others were tried in vain.
+    /// How many other messages were tried without success.
     pub fn others_failed(&self) -> usize {
         self.others_failed
     }
@@ -100,7 +105,7 @@ impl Doubt {
         self.passed = false;
     }
 
-    /// The first message has failed. Those up to the last were under way with it.
+    /// The first message has failed. Those up to `last` were in flight with it.
     pub fn failed(&mut self, first: u64, last: u64, fault: Fault) {
         if !self.is_suspect(first) {
             *self = Doubt { others_failed: self.others_failed, ..Doubt::default() };
@@ -117,7 +122,7 @@ impl Doubt {
         }
     }
 
-    /// So many failures in a row as the first, and the suspect steps aside.
+    /// The suspect steps aside after this many failures when it was sent first.
     fn limit(&self) -> u8 {
         self.fault.map_or(FAILURES, Fault::limit)
     }
@@ -126,37 +131,37 @@ impl Doubt {
         self.suspects.is_some_and(|(first, _)| first == front)
     }
 
-    /// Whether this message, the first of all, goes alone.
+    /// Whether this message, which is the first, has to be sent alone.
     pub fn is_alone(&self, front: u64) -> bool {
         self.suspects.is_some_and(|(_, last)| front <= last)
     }
 
-    /// Whether it lets another one go first.
+    /// Whether another message has to be sent before it.
     pub fn steps_aside(&self, front: u64) -> bool {
         self.is_suspect(front) && self.failures >= self.limit() && !self.passed
     }
 
-    /// Whether only one that is answered can be compared with it.
+    /// Whether it can only be compared with a message that gets an answer.
     pub fn wants_answer(&self) -> bool {
         self.fault.is_none_or(Fault::is_of_answer)
     }
 
-    /// Whether what failed may succeed after a pause.
+    /// Whether the message may succeed after a pause.
     pub fn wants_pause(&self) -> bool {
         matches!(self.fault, Some(Fault::Busy(_)))
     }
 
-    /// The one that went before it has not passed.
+    /// The message that was sent before it has not passed.
     pub fn trial_failed(&mut self) {
         *self = Doubt { others_failed: self.others_failed + 1, ..Doubt::default() };
     }
 
-    /// It has passed: the next on this link is the suspect.
+    /// The message that was sent before it has passed. The suspect is sent next on this link.
     pub fn trial_passed(&mut self) {
         self.passed = true;
     }
 
-    /// Whether this message, the first of all, is to blame: a code of EnOS's, and why. Then it leaves the outbox.
+    /// Whether this message, which is the first, is to blame: EnOS's code, and the reason. It then leaves the outbox.
     pub fn verdict(&mut self, front: u64) -> Option<(i32, String)> {
         if !self.is_suspect(front) || self.proofs < PROOFS {
             return None;
@@ -172,12 +177,12 @@ impl Doubt {
             }
             None => (0, "this message failed again and again".to_owned()),
         };
-        // Those between it and the one that has passed were tried in vain, or were not comparable.
+        // The messages between it and the one that has passed were tried without success, or could not be compared.
         *self = Doubt { others_failed: self.others_failed.saturating_sub(1), ..Doubt::default() };
         Some((code, format!("{what}, {PROOFS} of them right after another one had passed on the same link")))
     }
 
-    /// A message has left the outbox as it should; `front` is the first that is left.
+    /// A message has left the outbox completed. `front` is the first one that is left.
     pub fn through(&mut self, front: Option<u64>) {
         (self.others_failed, self.passed) = (0, false);
         if self.suspects.is_some_and(|(_, last)| front.is_some_and(|front| front > last)) {

@@ -90,7 +90,7 @@ mod tests {
         flow.spend_live(700, 10_000);
         let at = flow.ready_at(10_000).unwrap();
         assert!((10_400..=10_500).contains(&at), "{at}");
-        // A flood of it holds the rest up for as long as it lasts, and a second.
+        // A flood of live data delays the rest for as long as it lasts, plus a second.
         (0..1_000).for_each(|_| flow.spend_live(5_000, 20_000));
         let at = flow.ready_at(20_000).unwrap();
         assert!((20_900..=21_100).contains(&at), "{at}");

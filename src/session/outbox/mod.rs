@@ -6,8 +6,8 @@
 //! outcome at once.
 //!
 //! A message that can never succeed becomes a dead letter: EnOS has refused it for good, or it fails where another one
-//! gets through, see [`doubt`]. After a loss of the link, the messages that were in flight are sent one by one, so that
-//! the one at fault is known. `docs/durable.md` has a diagram.
+//! passes, see [`doubt`]. After a loss of the link, the messages that were in flight are sent one by one, so that it is
+//! known which one fails. `docs/durable.md` has a diagram.
 
 mod doubt;
 mod flow;
@@ -56,7 +56,7 @@ pub struct OutboxSettings {
     pub bytes_per_s: u64,
     /// For a reply, and for any acknowledgement of the broker.
     pub timeout_ms: u64,
-    /// Which boot this is. 0: nobody knows.
+    /// The number of this boot; 0 if it is not known.
     pub boot: u64,
     /// What the queue may hold.
     pub limits: Totals,

@@ -11,7 +11,7 @@ pub type UntilReply = Result<Vec<Option<bool>>, String>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Waiting,
-    /// Completed, or never there.
+    /// It is completed, or never existed.
     Through,
     /// It is being stored as a dead letter.
     Leaving,

@@ -19,7 +19,7 @@ fn post(time: PostTime) -> Request {
     Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
 }
 
-/// What it wants done.
+/// The actions that a call causes.
 fn actions(outbox: &mut Outbox, exchange: &mut Exchange, f: impl FnOnce(&mut Outbox, &mut Around)) -> VecDeque<Action> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
     let mut around = Around { now: 5_000, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
@@ -27,7 +27,7 @@ fn actions(outbox: &mut Outbox, exchange: &mut Exchange, f: impl FnOnce(&mut Out
     actions
 }
 
-/// What goes out of it at this moment.
+/// What the outbox sends at this time.
 fn sent(outbox: &mut Outbox, exchange: &mut Exchange, now: u64, wall_ms: u64) -> Vec<String> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
     outbox.pump(false, &mut Around { now, wall_ms, exchange, actions: &mut actions, rng: &mut rng });
@@ -66,7 +66,7 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
         })
     };
     assert!(pump(&mut outbox, &mut exchange).iter().any(read));
-    // The storage was read before the host dropped the message, and is heard of after that.
+    // The storage was read before the host dropped the message. The result comes after that.
     let before = PageFound::Messages {
         next: 2,
         after: LIMITS,
@@ -108,8 +108,8 @@ fn until_reply(text: &str) -> Request {
     Request { params, until_reply: true, ..post(PostTime::Without) }
 }
 
-/// Runs for so many hours with a cloud that answers a post at a time, or never (`None`). Returns what becomes a dead
-/// letter, and its code.
+/// Runs for so many hours with a cloud that answers one post at a time, or none (`None`). Returns the messages that
+/// become dead letters, with their codes.
 fn dead_letters(
     outbox: &mut Outbox,
     exchange: &mut Exchange,
@@ -158,12 +158,12 @@ fn dead_letters(
     found
 }
 
-/// An answer to a post, by its own id.
+/// An answer to a post, with the id of that post.
 fn reply(post: &str, code: i32) -> Option<String> {
     Some(format!(r#"{{"id":{},"code":{code}}}"#, post.split([':', ',']).nth(1)?))
 }
 
-/// An outbox with such posts, each accepted by itself.
+/// An outbox with these posts, each accepted by itself.
 fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
     let (mut outbox, exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
@@ -174,7 +174,7 @@ fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
     (outbox, exchange)
 }
 
-/// A reply that never came leaves it open for ever whose a refusal without an id is.
+/// If one reply never came, it stays unknown to which request a refusal without an id belongs.
 #[test]
 fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     let (mut outbox, mut exchange) = with_posts(&["bad", "good"]);
@@ -191,7 +191,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     assert!(outbox.is_empty(), "after an hour the other one waits still");
 }
 
-/// An earlier version has accepted it, which did not look for such members.
+/// An earlier version, which did not check for such members, has accepted the message.
 #[test]
 fn a_stored_post_with_a_member_twice_is_a_dead_letter_and_does_not_hold_up_the_rest() {
     let (mut outbox, mut exchange) = with_posts(&[r#"a":1,"a"#, "good"]);
@@ -217,7 +217,7 @@ fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
 
 #[test]
 fn a_cloud_in_trouble_makes_no_dead_letters() {
-    // For some hours it has no good answer for anybody, whatever the hour at which it recovers.
+    // For some hours EnOS gives no message a good answer. It may recover at any time.
     for minutes in (1..300).step_by(23) {
         for code in [Some(503), None] {
             let (mut outbox, mut exchange) = with_posts(&["a", "b", "c"]);
@@ -229,7 +229,7 @@ fn a_cloud_in_trouble_makes_no_dead_letters() {
             assert!(found.is_empty() && outbox.is_empty(), "trouble for {minutes} minutes: {code:?}");
         }
     }
-    // It takes one message in so many seconds.
+    // EnOS accepts one message in so many seconds.
     for seconds in [1, 3, 10, 30, 100] {
         let (mut outbox, mut exchange) = with_posts(&["a", "b", "c", "d", "e", "f"]);
         let mut free_at = 0;

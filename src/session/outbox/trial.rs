@@ -51,7 +51,7 @@ impl Outbox {
         self.store_suspect(before, around);
     }
 
-    /// Stores who is suspected, if that has changed.
+    /// Stores the suspect if it has changed.
     fn store_suspect(&mut self, before: Option<Suspect>, around: &mut Around) {
         let suspect = self.doubt.suspect();
         if suspect != before {
@@ -117,7 +117,8 @@ impl Outbox {
         }
         let others = self.others(around.wall_ms);
         match others.len() {
-            // There is no message to compare it with, so it is sent again after a pause, in which live data gets through.
+            // There is no message to compare it with, so it is sent again after a pause, in which live data can be
+            // sent.
             0 if !self.has_paused => {
                 self.has_paused = true;
                 let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
@@ -138,7 +139,7 @@ impl Outbox {
         is_next && self.steps_aside_next()
     }
 
-    /// The same, as soon as nothing is in flight.
+    /// Whether it will have to step aside as soon as nothing is in flight.
     fn steps_aside_next(&self) -> bool {
         self.window.front().is_some_and(|in_flight| self.doubt.steps_aside(in_flight.token))
     }

@@ -17,7 +17,7 @@ pub struct InFlight {
     pub page: u64,
     pub message: Message,
     pub state: State,
-    /// It had its one event. It may be sent again all the same, so that the order is kept.
+    /// It had its one event. It may be sent again nevertheless, so that the order is kept.
     pub told: bool,
     /// It was refused before it was sent, so it cannot be tried before another one.
     pub never_goes: bool,
@@ -217,7 +217,7 @@ impl Window {
         Some((first.token, sent.next_back().map_or(first.token, |in_flight| in_flight.token)))
     }
 
-    /// The same, of those that the broker has not acknowledged.
+    /// The same for the messages that the broker has not acknowledged.
     pub fn unacknowledged(&self) -> Option<(u64, u64)> {
         let open = |in_flight: &&InFlight| matches!(in_flight.state, State::Sent { acknowledged: None, .. });
         let mut sent = self.messages.iter().take(self.sent).filter(open);

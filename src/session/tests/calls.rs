@@ -1,4 +1,4 @@
-//! Calls in virtual time: what is asked for on which link, and which event comes when.
+//! Calls in virtual time: the filters that each link subscribes to, and the order and time of events.
 
 use super::super::*;
 use super::lost;
@@ -96,7 +96,7 @@ impl Desk {
         self.link(LinkEvent::Subscribed { token: asked[0].0, granted: vec![granted] });
     }
 
-    /// What was told of subscriptions since this was called last.
+    /// The events of subscriptions since this was called last.
     fn told(&mut self) -> Vec<(Kind, u64, Status)> {
         let told = std::mem::take(&mut self.events).into_iter();
         let told = told.filter(|event| matches!(event.kind, Kind::Subscribed | Kind::Unsubscribed));
@@ -165,7 +165,7 @@ fn what_is_taken_back_is_not_asked_for_any_more() {
     assert_eq!(desk.told(), told);
     desk.go_online();
     assert!(desk.asked().is_empty());
-    // And a link that is lost ends a subscription as well as an UNSUBACK.
+    // A lost link ends a subscription, as an UNSUBACK does.
     let (subscribed, taken_back) = (desk.subscribe("b"), desk.unsubscribe("b"));
     desk.lose_link();
     let told = [(Kind::Subscribed, subscribed, S::ENOS_ERR_STATE), (Kind::Unsubscribed, taken_back, S::ENOS_OK)];

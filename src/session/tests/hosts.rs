@@ -1,4 +1,5 @@
-//! What hosts do: they connect at every failure, take back a disconnect, and wait for a cloud that changes its mind.
+//! What hosts do: they call connect() after every failure, take back a disconnect, and wait for a cloud that begins to
+//! accept them.
 
 use super::super::*;
 use super::world::{proven, settings, World};

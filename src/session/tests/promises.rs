@@ -6,13 +6,13 @@ use super::super::*;
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
 use crate::protocol::SignMethod;
 
-/// Without `ENOS_WORLDS`.
+/// How many worlds run if `ENOS_WORLDS` is not set.
 const SEEDS: u64 = 100;
 const HOUR: u64 = 3_600_000;
 /// The host's topic filters.
 const FILTERS: [&str; 8] = ["/sys/pk/dk/#", "b", "c", "d", "e", "f", "g", "h"];
 
-/// Two hours of trouble, and then a kind world in which the device has to come online.
+/// Two hours of failures, then a time without failures in which the device has to come online.
 fn live(seed: u64) -> World {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut often = |rates: &[u64]| rates[dice.usize(..rates.len())];
@@ -68,7 +68,7 @@ fn live(seed: u64) -> World {
         let until = world.now + dice.u64(1..60_000);
         world.step(until);
     }
-    // The messages that the cloud does not take are not taken in a kind world either.
+    // Without failures the cloud still refuses the messages that it has refused before.
     let Rates { poison, deadly, mute, .. } = rates;
     world.rates = Rates { poison, deadly, mute, ..Rates::default() };
     world.end_attack();
@@ -139,7 +139,7 @@ fn check(seed: u64) -> Vec<String> {
     }
     world.disconnect();
     world.run_until(world.now + 120_000);
-    // A subscription gets its outcome on the next link. There is none any more.
+    // A subscription gets its outcome on the next link, and there is none after this.
     FILTERS.iter().for_each(|filter| world.unsubscribe(filter));
     if !world.session.connection().has_unsaved_secret() && world.session.state() != State::Idle {
         world.violate(format!("not idle after disconnect, but {}", world.session.state().name()));

@@ -15,11 +15,11 @@ struct Client {
     session: Session,
     /// When its CONNECTs arrived.
     connects: Vec<u64>,
-    /// Its events, and when they came.
+    /// Its events, with their times.
     told: Vec<(u64, Event)>,
 }
 
-/// What is to happen to a client, and when.
+/// What happens to a client next, and when.
 struct Due {
     at: u64,
     client: usize,
@@ -40,10 +40,10 @@ struct Cloud {
     rng: fastrand::Rng,
     /// Which client is online, and with which attempt.
     online: Option<(usize, u64)>,
-    /// The cloud has EnOS's ban.
+    /// The cloud bans devices as EnOS does.
     bars: bool,
     barred_until: u64,
-    /// In thousandths, how often the cloud cannot be reached.
+    /// How often the cloud cannot be reached, in thousandths.
     unreachable: u64,
 }
 
@@ -54,7 +54,7 @@ impl Cloud {
         Cloud { now: 0, clients, due, rng, online: None, bars: false, barred_until: 0, unreachable: 0 }
     }
 
-    /// One more client of the device connects.
+    /// Adds a client of the same device.
     fn join(&mut self) -> usize {
         let mut settings = settings();
         settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
@@ -152,7 +152,7 @@ impl Cloud {
         self.now = end;
     }
 
-    /// At the 4th CONNECT of the device within 2 minutes, from whichever client.
+    /// EnOS's ban: it begins at the 4th CONNECT of the device within 2 minutes, whichever client sends it.
     fn is_barred(&mut self) -> bool {
         let recent = |at: &&u64| **at + 120_000 > self.now;
         let connects: usize = self.clients.iter().map(|client| client.connects.iter().filter(recent).count()).sum();
@@ -183,7 +183,7 @@ fn two_clients_as_one_device_are_both_told_and_give_way_to_each_other() {
         for client in 0..2 {
             let losses = cloud.losses(client);
             let first = losses.iter().position(|event| event.status == S::ENOS_ERR_CONFLICT);
-            // The first loss of the client that was there first ends a link that had stood for long.
+            // The first loss of the first client ends a link that has lasted for long.
             assert_eq!(first, Some(3 - client), "seed {seed}: client {client} is told at its third early end");
             assert!(losses.iter().all(|event| event.retry_in_ms <= 16 * 60_000 && event.retry_in_ms > 0));
             for hour in 0..24 {
@@ -271,7 +271,7 @@ fn a_rival_that_leaves_is_forgotten_after_an_hour_online() {
 
 #[test]
 fn a_flaky_network_is_not_taken_for_a_rival() {
-    // Links that stand for a minute or more, and short ones in a network in which every other attempt fails.
+    // Links that last for a minute or more, and short ones in a network in which every second attempt fails.
     for (links, unreachable) in [(61_000..400_000, 0), (1_000..90_000, 500)] {
         let mut told = Vec::new();
         for seed in 0..20 {

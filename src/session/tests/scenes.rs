@@ -108,7 +108,7 @@ fn a_refusal_stands_in_the_way_of_a_wait_until_the_next_attempt() {
 #[test]
 fn silence_says_nothing_against_a_method_that_has_worked() {
     for minutes in 1..10 {
-        // Either the credential has worked, or its method has with the product secret.
+        // Either the credential has logged in before, or its method has with the product secret.
         for activated in [true, false] {
             let mut world = if activated { static_world(SignMethod::HmacSha1) } else { world(SignMethod::HmacSha1) };
             world.connect();
@@ -170,7 +170,7 @@ fn a_disconnect_is_told_once_from_every_state() {
     }
 }
 
-/// It looks like another client of the device, too, and the client gives way to that.
+/// To the client this also looks like another client of the device, and the client waits for that one.
 #[test]
 fn a_message_that_the_broker_hangs_up_on_is_a_dead_letter_after_nine_connections() {
     for seed in 0..20 {
@@ -179,7 +179,7 @@ fn a_message_that_the_broker_hangs_up_on_is_a_dead_letter_after_nine_connections
         let mut world = World::new(seed, settings, SignMethod::HmacSha1);
         world.cloud.secret = Some("device-secret".into());
         world.rates.deadly = 1000;
-        // The first number; it is never accepted, and the second is deadly as well.
+        // The first number is never accepted, and the second one also makes the broker close the connection.
         world.publish_durable(1, false, 1 << 20).unwrap_err();
         world.publish_durable(3, false, 0).unwrap();
         world.connect();

@@ -1,4 +1,4 @@
-//! Scenes of a secret on its way into the storage.
+//! How a secret gets into the storage.
 
 use super::super::*;
 use super::lost;
@@ -162,7 +162,7 @@ fn a_secret_that_comes_while_its_link_is_being_closed_is_kept() {
     assert_eq!(told.last_chunk(), Some(&[(Kind::Disconnected, S::ENOS_OK), (Kind::Stopped, S::ENOS_OK)]));
 }
 
-/// For a day the attacker refuses the genuine secret, and accepts some secrets of his own.
+/// For a day the attacker refuses the genuine secret, and accepts some secrets that he has sent himself.
 #[test]
 fn no_attacker_on_the_path_costs_a_device_its_genuine_secret() {
     let mut logged_in = Vec::new();

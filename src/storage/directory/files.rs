@@ -1,4 +1,4 @@
-//! The files in it: how a value is read, written whole, and removed.
+//! The files in the directory: reading a value, replacing it, removing it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use super::{text, Directory, Done, Failure, TEMPORARY_SUFFIX, VALUE_SUFFIX};
 use crate::storage::vtable::MAX_VALUE_LEN;
 
 impl Directory {
-    /// Makes the directory's own name durable.
+    /// Makes the directory's own entry in its parent durable.
     pub(super) fn sync_parent(&self) -> rustix::io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = fs::openat(&self.fd, c"..", flags, Mode::empty())?;
@@ -21,7 +21,8 @@ impl Directory {
         retry_on_intr(|| fs::fsync(&self.fd))
     }
 
-    /// What a power cut left half-written. Best effort: nothing reads them, and `store` removes its own.
+    /// Removes the files that a power cut left incomplete. Errors are ignored: nothing reads these files, and `store`
+    /// removes its own.
     pub(super) fn remove_temporaries(&self) {
         let Ok(entries) = Dir::read_from(&self.fd) else { return };
         for entry in entries.flatten() {
@@ -31,10 +32,10 @@ impl Directory {
         }
     }
 
-    /// The length of the value, which is in `buf` when it fits; `None` when there is no such key.
+    /// The length of the value, which is in `buf` if it fits. `None` if there is no such key.
     pub(super) fn load(&self, key: &str, buf: &mut [u8]) -> Done<Option<usize>> {
         let name = format!("{key}{VALUE_SUFFIX}");
-        // NONBLOCK: a FIFO of that name must not hold up the caller; it is refused below.
+        // NONBLOCK: opening a FIFO of this name must not block the caller. It is refused below.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match fs::openat(&self.fd, name.as_str(), flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -61,12 +62,12 @@ impl Directory {
         self.sync_all()
     }
 
-    /// All that the directory lists is on the medium from here on.
+    /// After this, the content of the directory is durable.
     pub(super) fn sync_all(&self) -> Done<()> {
         self.sync().map_err(|e| self.failure("syncing", "", e))
     }
 
-    /// The new value is whole; that the key has it is still to be synced.
+    /// Replaces the value by a complete new file. The rename is durable only after the directory is synced.
     pub(super) fn replace(&self, key: &str, data: &[u8]) -> Done<()> {
         let temporary = format!("{key}{TEMPORARY_SUFFIX}");
         let written = self.write(&temporary, data).and_then(|()| {
@@ -75,13 +76,13 @@ impl Directory {
                 .map_err(|e| self.failure("renaming", &temporary, e))
         });
         if written.is_err() {
-            // Frees the space now; the reason for the failure is the one above.
+            // This frees the space now. The error to report is that of the write.
             let _ = fs::unlinkat(&self.fd, temporary.as_str(), AtFlags::empty());
         }
         written
     }
 
-    /// A new file with `data`, on the medium.
+    /// Writes a new file with `data`, and syncs it.
     fn write(&self, name: &str, data: &[u8]) -> Done<()> {
         match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -97,7 +98,7 @@ impl Directory {
 
     pub(super) fn erase(&self, key: &str) -> Done<()> {
         self.remove(key)?;
-        // Also when it was gone already: an earlier erase may have failed at this.
+        // Sync also if the file did not exist: an earlier erase may have failed to sync.
         self.sync_all()
     }
 
@@ -118,7 +119,7 @@ impl Directory {
     }
 }
 
-/// A short read or write has no errno of its own: it is an input/output error.
+/// A short read or write has no errno, and becomes an input/output error.
 fn errno(e: &std::io::Error) -> Errno {
     Errno::from_io_error(e).unwrap_or(Errno::IO)
 }

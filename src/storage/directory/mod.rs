@@ -1,8 +1,8 @@
-//! A storage for a Linux file system: a directory, a file a key.
+//! A storage for a Linux file system: a directory with one file for each key.
 //!
-//! A value is written to `<key>.enos-tmp`, synced, renamed to `<key>.value`, and the directory is synced; only then does
-//! `store` return. So a power cut at any moment leaves the old value or the new one, and what `store` has acknowledged
-//! stays. Only `.value` files are ever read.
+//! `store` writes a value to `<key>.enos-tmp`, syncs it, renames it to `<key>.value`, and syncs the directory before it
+//! returns. So after a power cut at any moment, the old value or the new one is there, and what `store` has
+//! acknowledged stays. Only `.value` files are read.
 
 mod files;
 mod open;
@@ -25,27 +25,27 @@ use crate::sorted::SortedMap;
 use open::Missing;
 
 const VALUE_SUFFIX: &str = ".value";
-/// Nobody else's: files that end so are removed, also from a directory that was given by mistake.
+/// An ending that nobody else uses: files with it are removed, even if a wrong directory was given.
 const TEMPORARY_SUFFIX: &str = ".enos-tmp";
 
-/// A storage in the directory `path`, ready to be given to a config. It is never created here: where the file system
-/// that holds it is not mounted yet, an empty directory would say that the device has no secret.
+/// A storage in the directory `path`, ready for a config. This function never creates the directory: if its file system
+/// is not mounted yet, an empty directory would mean that the device has no secret.
 ///
-/// The directory must belong to the effective user and give no right to group and others; its parent must be root's or
-/// that user's, and not be writable by everybody unless it is sticky. A link in its place is not followed.
+/// The directory must belong to the effective user, and give no rights to group and others. Its parent must belong to
+/// root or to that user, and must not be writable by everybody unless it is sticky. A symbolic link in its place is
+/// refused.
 ///
-/// The directory is locked from here until `release`: a second call for it, in this process or in another, is
-/// `ENOS_ERR_STATE`. (Devices that share a directory share the one `enos_storage`.) A process that dies leaves no lock
-/// behind. `release` runs when the last config or client that was given the storage is gone, and a later use of it
-/// fails with EBADF; a storage that was given to none is closed by calling its `release` by hand, and otherwise keeps
-/// one descriptor and the lock until the process ends.
+/// The directory is locked until `release`: a second call for it, in this process or another, is `ENOS_ERR_STATE`.
+/// (Devices that share a directory share one `enos_storage`.) The lock ends with the process. `release` runs when the
+/// last config or client that was given the storage is freed, and a later use fails with EBADF. If the storage was
+/// given to none, call its `release`: otherwise it keeps one descriptor and the lock until the process ends.
 ///
-/// The callbacks return a negated errno when they fail: ESTALE when the path no longer leads to the directory.
+/// The callbacks return a negated errno if they fail: ESTALE if the path no longer leads to the directory.
 pub fn directory(path: &Path) -> Result<enos_storage> {
     Ok(storage(Directory::open(path, Missing::Refuse)?))
 }
 
-/// The same, in a directory that is created with mode 0700 when it is missing; its parent must exist.
+/// Like [`directory`], but creates the directory with mode 0700 if it is missing. Its parent must exist.
 pub fn directory_create(path: &Path) -> Result<enos_storage> {
     Ok(storage(Directory::open(path, Missing::Create)?))
 }
@@ -64,25 +64,25 @@ fn storage(directory: Directory) -> enos_storage {
     }
 }
 
-/// The directories that are open. A ctx is a number in here and not a pointer, and no number comes twice: a vtable that
-/// is used after its release is told so, and reaches no freed memory.
+/// The directories that are open. A ctx is a number in this map, not a pointer, and no number is used twice. So the use
+/// of a vtable after its release is an error, and does not access freed memory.
 static OPEN: Mutex<SortedMap<usize, Arc<Directory>>> = Mutex::new(SortedMap::new());
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// Not to be held while a directory is used or closed: that may take as long as a flash does.
+/// Do not hold this lock while a directory is used or closed: that may take as long as the flash needs.
 fn open_directories() -> MutexGuard<'static, SortedMap<usize, Arc<Directory>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An open and locked directory. All files are reached through the descriptor: it stays the same directory even when
-/// its path comes to mean another one, which [`Directory::in_place`] notices.
+/// An open and locked directory. All files are opened relative to the descriptor, so it stays the same directory even
+/// if its path leads to another one. [`Directory::in_place`] detects that.
 struct Directory {
     fd: OwnedFd,
     /// Absolute.
     path: PathBuf,
 }
 
-/// A system call that failed: the code for the vtable, and words.
+/// A system call that failed: the code for the vtable, and an explanation.
 struct Failure {
     errno: Errno,
     words: String,
@@ -94,7 +94,7 @@ fn text(errno: Errno) -> std::io::Error {
     errno.into()
 }
 
-/// What each callback returns: the answer, or the negated errno with words left beside it.
+/// What a callback returns: the result, or the negated errno. In the second case, [`explain`] sets the words.
 fn answer(callback: impl FnOnce() -> Done<enos_storage_result>) -> i32 {
     let failure = match catch_unwind(AssertUnwindSafe(callback)) {
         Ok(Ok(result)) => return result as i32,
@@ -109,10 +109,10 @@ fn invalid(words: &str) -> Failure {
     Failure { errno: Errno::INVAL, words: words.to_owned() }
 }
 
-/// The directory, when it is still in its place, and the key.
+/// Returns the directory, if its path still leads to it, and the key.
 ///
 /// # Safety
-/// `key` is NULL, or NUL-terminated for as long as `'a`.
+/// `key` is NULL, or it is NUL-terminated and valid for `'a`.
 unsafe fn arguments<'a>(ctx: *mut c_void, key: *const c_char) -> Done<(Arc<Directory>, &'a str)> {
     let Some(directory) = open_directories().get(&ctx.addr()).cloned() else {
         let words = "the storage was released; call enos_storage_directory() for a new one".to_owned();
@@ -121,7 +121,7 @@ unsafe fn arguments<'a>(ctx: *mut c_void, key: *const c_char) -> Done<(Arc<Direc
     if key.is_null() {
         return Err(invalid("key is NULL"));
     }
-    // SAFETY: not NULL, so NUL-terminated.
+    // SAFETY: it is not NULL, so it is NUL-terminated.
     let key = unsafe { CStr::from_ptr(key) };
     match key.to_str() {
         Ok(key) if is_key(key.as_bytes()) => directory.in_place().map(|()| (directory, key)),
@@ -138,18 +138,18 @@ unsafe extern "C" fn load(ctx: *mut c_void, key: *const c_char, buf: *mut u8, ca
         }
         let buf = match cap {
             0 => &mut [][..],
-            // SAFETY: `cap` writable bytes, by the vtable's contract; initialised, as `HostStorage` gives them.
+            // SAFETY: `cap` writable bytes, by the vtable's contract; `HostStorage` initialises them.
             _ => unsafe { slice::from_raw_parts_mut(buf, cap) },
         };
         let Some(len) = directory.load(key, buf)? else { return Ok(ENOS_STORAGE_NOT_FOUND) };
-        // SAFETY: not NULL, so writable.
+        // SAFETY: it is not NULL, so it is writable.
         unsafe { out_len.write(len) };
         Ok(if len <= cap { ENOS_STORAGE_OK } else { ENOS_STORAGE_TOO_SMALL })
     })
 }
 
 /// # Safety
-/// `data` has `len` readable bytes for as long as `'a`, or is NULL.
+/// `data` is NULL, or it has `len` bytes that are readable for `'a`.
 unsafe fn value<'a>(data: *const u8, len: usize) -> Done<&'a [u8]> {
     if data.is_null() && len > 0 {
         return Err(invalid("data is NULL"));
@@ -172,7 +172,7 @@ unsafe extern "C" fn store(ctx: *mut c_void, key: *const c_char, data: *const u8
     })
 }
 
-/// One sync of the directory for all of them.
+/// Syncs the directory once for all changes.
 unsafe extern "C" fn batch(ctx: *mut c_void, changes: *const enos_storage_change, count: usize) -> i32 {
     answer(|| {
         if changes.is_null() || count == 0 {

@@ -1,4 +1,4 @@
-//! How the directory is opened, whom it is trusted to, and whether its path still leads to it.
+//! Opening the directory: its owner and rights, and whether its path still leads to it.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const MAKE_IT: &str = "it does not exist. When its file system is mounted later 
 const GONE: &str = "its path leads somewhere else than when it was opened: something was mounted over it, or it was \
                     moved or removed. Release this storage and open it again, or restart the program";
 
-/// What to do when there is no directory.
+/// What to do if the directory does not exist.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Missing {
     Refuse,
@@ -25,8 +25,8 @@ pub(super) enum Missing {
 
 impl Directory {
     pub(super) fn open(path: &Path, missing: Missing) -> Result<Directory> {
-        // Absolute, so that it can still be compared after a chdir(). Without a slash at the end, which would have the
-        // system follow a link.
+        // An absolute path can still be compared after a chdir(). It has no slash at the end, because with one the
+        // system would follow a symbolic link.
         let absolute = std::path::absolute(path).map_err(|e| refused(path, &format!("no path: {e}")))?;
         let path: PathBuf = absolute.components().collect();
         let failed = |what: &str, e: Errno| refused(&path, &format!("{what}: {}", text(e)));
@@ -56,11 +56,12 @@ impl Directory {
         let directory = Directory { fd, path };
         let failed = |what: &str, e: Errno| refused(&directory.path, &format!("{what}: {}", text(e)));
         match directory.sync_parent() {
-            // One that existed may have a parent that this user cannot read, or that is read-only and cannot be synced.
+            // If the directory existed, its parent may be unreadable for this user, or read-only, and cannot be synced.
             Err(e) if created => return Err(failed("its parent cannot be synced", e)),
             _ => directory.remove_temporaries(),
         }
-        // What a process that died has renamed but not synced can be read from here on: it must not vanish after that.
+        // A process that died may have renamed files without a sync. They can be read from now on, so they must not
+        // vanish later.
         directory.sync().map_err(|e| failed("cannot be synced", e))?;
         if parent.st_mode & 0o020 != 0 && !is_sticky(&parent) {
             log::warn("storage", format_args!("{}: {}", directory.path.display(), GROUP_WRITES_PARENT));
@@ -68,8 +69,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Whether the path still leads here. What is stored elsewhere would not be found after the next start; and what is
-    /// there would not be seen now.
+    /// Checks that the path still leads here. Otherwise values would be stored where the next start does not find them,
+    /// and the values at the path would be missed now.
     pub(super) fn in_place(&self) -> Done<()> {
         let held = fs::fstat(&self.fd).map_err(|e| self.failure("examining", "", e))?;
         match fs::lstat(&self.path) {
@@ -85,7 +86,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Closing is not enough where a forked child still has the descriptor.
+        // Closing is not enough: a forked child may still have the descriptor.
         let _ = fs::flock(self.fd.as_fd(), FlockOperation::Unlock);
     }
 }
@@ -94,7 +95,7 @@ fn refused(path: &Path, words: &str) -> Error {
     Error::new(Status::ENOS_ERR_STORAGE, format!("storage directory {}: {words}", path.display()))
 }
 
-/// The directory, and not what a link in its place points to: who may write the parent could point it anywhere.
+/// Opens the directory, and refuses a symbolic link: whoever can write to the parent could make it point anywhere.
 fn open_itself(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     fs::openat(fs::CWD, path, flags, Mode::empty()).map_err(|e| match (e, fs::readlink(path, Vec::new())) {
@@ -110,8 +111,8 @@ fn open_itself(path: &Path) -> Result<OwnedFd> {
 const GROUP_WRITES_PARENT: &str = "its parent can be written by its group, whose members could move the directory \
                                    away; if the group has other members, take that right from it (chmod g-w)";
 
-/// Strict as sshd is with the keys of a user. The mode is not mended here: a path given by mistake (`/tmp`) must not be
-/// closed to everybody else.
+/// As strict as sshd is with a user's keys. The mode is not corrected here: if the path was given by mistake (`/tmp`),
+/// that would lock out everybody else.
 fn check(stat: &Stat, parent: &Stat) -> std::result::Result<(), String> {
     let me = rustix::process::geteuid().as_raw();
     let mode = stat.st_mode & 0o777;
@@ -138,7 +139,7 @@ fn check(stat: &Stat, parent: &Stat) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// In a sticky directory, such as `/tmp`, each user moves and removes only what is their own.
+/// In a sticky directory, such as `/tmp`, each user can move and remove only their own files.
 fn is_sticky(stat: &Stat) -> bool {
     stat.st_mode & 0o1000 != 0
 }

@@ -1,26 +1,26 @@
-//! Accepting messages: makes room and pages, and stores them with one call.
+//! Accepting messages: makes room, encodes the pages, and stores them with one call.
 
 use super::message::Bytes;
 use super::{page, Ends, Queue, Result};
 use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{Message, PageFound};
+use crate::protocol::outbox::{Message, PageFound, MAX_TOGETHER};
 use crate::protocol::{Request, Totals};
 use crate::storage::record::Role;
 use crate::storage::records;
 
-/// Messages that are about to be stored.
+/// Pages that are about to be stored.
 struct Pending {
     first: u64,
     pages: Vec<Bytes>,
     after: Totals,
 }
 
-/// Where the accepted messages are.
+/// The place of the accepted messages.
 pub struct Appended {
     pub page: u64,
     pub next: u64,
-    /// All that was ever accepted, these messages included.
+    /// The totals that were ever accepted, these messages included.
     pub after: Totals,
 }
 
@@ -29,13 +29,14 @@ pub struct Dropped {
     pub page: u64,
     pub next: u64,
     pub after: Totals,
-    /// Whether each of its messages waits for a reply (`None`: the host has dropped it), or why the page cannot be read.
+    /// For each message, whether it waits for a reply (`None`: the host has dropped it). Or why the page cannot be
+    /// read.
     pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
 }
 
 impl Queue {
-    /// Accepts the messages, all or none. After `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` if there is no room,
-    /// `ENOS_ERR_TOO_LARGE` if there could never be room.
+    /// Accepts the messages, all or none. After `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` if there is no
+    /// room, `ENOS_ERR_TOO_LARGE` if there can never be room.
     pub fn append(&mut self, messages: &[Request]) -> Result<Appended> {
         let page = self.open()?.tail;
         Queue::append_to_all(&mut [(self, messages)])?;
@@ -43,9 +44,13 @@ impl Queue {
         Ok(Appended { page, next: ends.tail, after: ends.end })
     }
 
-    /// The same for the queues of several devices in one storage, with one storage call for all pages. If the power fails
-    /// during the call, each queue has all of its messages or none.
+    /// Does the same for the queues of several devices in one storage, with one storage call for all pages. If the
+    /// power fails during the call, each queue has all of its messages or none.
+    ///
+    /// `ENOS_ERR_INVALID_ARG` for a batch without messages or with more than [`MAX_TOGETHER`], and for queues in several
+    /// storages.
     pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<()> {
+        check(batches)?;
         let pending =
             batches.iter_mut().map(|(queue, messages)| queue.prepare(messages)).collect::<Result<Vec<_>>>()?;
         let stored: Vec<_> = batches.iter().zip(&pending).map(|((queue, _), pending)| (&**queue, pending)).collect();
@@ -77,7 +82,7 @@ impl Queue {
         });
         let result = records::store_all(pages);
         if result.is_err() {
-            // A store that failed may have stored something all the same, which would be sent.
+            // A store that failed may still have stored pages. They would be sent.
             for (queue, pending) in batches {
                 let roles = (pending.first..).map(Role::Page).take(pending.pages.len());
                 let _ = queue.records.erase_all(roles);
@@ -92,17 +97,17 @@ impl Queue {
         Ok(())
     }
 
-    /// The pages that were removed for want of room since the last call, also by an append that failed.
+    /// The pages that were removed to make room since the last call, also by an append that failed.
     pub fn take_dropped(&mut self) -> Vec<Dropped> {
         std::mem::take(&mut self.dropped)
     }
 
-    /// The tokens of the dead letters that were removed for want of room since the last call.
+    /// The tokens of the dead letters that were removed to make room since the last call.
     pub fn take_dropped_dead(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.dropped_dead)
     }
 
-    /// Makes room for so much more. Dead letters are removed first, then messages if the policy allows it.
+    /// Makes room for these messages and bytes. Dead letters are removed first, then messages if the policy allows it.
     fn make_room(&mut self, messages: u64, bytes: u64) -> Result<()> {
         loop {
             let held = self.held();
@@ -112,7 +117,7 @@ impl Queue {
             let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
             // This comes first, so that a message that is refused costs no dead letter.
             if full && !self.limits.drop_oldest {
-                let words = format!("{} durable messages of {} bytes wait, as many as may", held.messages, held.bytes);
+                let words = format!("the outbox is full: it holds {} messages of {} bytes", held.messages, held.bytes);
                 return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }
             if dead.messages > 0 && self.limits.are_below(all) {
@@ -131,7 +136,7 @@ impl Queue {
                 PageFound::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
             };
             let finished = self.finish(gone.next, gone.after);
-            // The page may be gone all the same.
+            // The page may have been removed although the storage returned an error.
             if finished.is_err() && matches!(self.read(page, false)?, PageFound::Messages { .. }) {
                 return finished;
             }
@@ -141,6 +146,20 @@ impl Queue {
             finished?;
         }
     }
+}
+
+/// Before anything is dropped to make room.
+fn check(batches: &[(&mut Queue, &[Request])]) -> Result<()> {
+    for (queue, messages) in batches {
+        if !(1..=MAX_TOGETHER).contains(&messages.len()) {
+            let words = format!("a batch of {} messages; it has to have 1 to {MAX_TOGETHER}", messages.len());
+            return Err(Error::invalid(words).into());
+        }
+        if !queue.records.are_beside(&batches[0].0.records) {
+            return Err(Error::invalid("the queues are in several storages").into());
+        }
+    }
+    Ok(())
 }
 
 fn too_large(words: &str) -> StorageError {

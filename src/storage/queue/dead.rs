@@ -1,12 +1,14 @@
 //! Dead letters: messages that can never succeed. Each has a number, and stays until the host drops it or
 //! [`Queue::append`] needs the room.
 //!
-//! A dead letter is `u64` token, `i32` code, then `u8` 1 and the message as in a page, or `u8` 0 and the bytes of a page
-//! that could not be read. It is split over as many records as it needs; each of them begins with a `u8`, their number.
+//! A dead letter consists of: `u64` token, `i32` code, then `u8` 1 and the message as in a page, or `u8` 0 and the
+//! bytes of a page that could not be read. It is split over as many records as it needs. Each record begins with a
+//! `u8`, the number of records.
 
 use zeroize::Zeroizing;
 
 use super::message;
+use super::page::{self, Page};
 use super::{Queue, Result};
 use crate::protocol::outbox::{self, Message};
 use crate::protocol::{Request, Totals};
@@ -14,10 +16,10 @@ use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::Value;
 
-/// The most bytes that a dead letter takes.
+/// The maximum size of a dead letter in bytes.
 const MAX_LETTER: u64 = 1 << 24;
 
-/// So many of the newest are searched for one that is there already.
+/// How many of the newest dead letters are searched for a duplicate.
 const LOOK_BACK: usize = 100;
 
 const RAW: u8 = 0;
@@ -26,25 +28,25 @@ const MESSAGE: u8 = 1;
 /// A message that can never succeed.
 pub struct DeadLetter {
     pub token: u64,
-    /// EnOS's code; 0 if the reason is another.
+    /// The code from EnOS; 0 if it has another reason.
     pub code: i32,
-    /// `None`: this version cannot read what is there.
-    pub request: Option<Request>,
+    /// Several if it is a page that an earlier version could not read. `None`: this version cannot read it.
+    pub messages: Vec<Option<Request>>,
 }
 
-/// Where the dead letters are, and how many. Some between the two ends may be gone.
+/// The numbers in use, and the totals. Some numbers in the range may be removed already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dead {
-    /// No number before this one is in use.
+    /// All numbers in use are at least this.
     pub head: u64,
-    /// The number that the next one will have.
+    /// The number of the next dead letter.
     pub tail: u64,
     pub held: Totals,
 }
 
 impl Dead {
-    /// Limits the count to the numbers that there are. It is too high if a removal was done that the storage called a
-    /// failure.
+    /// Limits the count to the range of numbers. The count is too high if a removal succeeded although the storage
+    /// returned an error.
     pub fn settle(&mut self) {
         let messages = self.held.messages.min(self.tail - self.head);
         self.held = Totals { messages, bytes: self.held.bytes.min(messages * MAX_LETTER) };
@@ -66,7 +68,7 @@ impl Queue {
     /// Keeps the bytes of a page that cannot be read.
     pub(super) fn keep_unreadable(&mut self, page: u64, bytes: &[u8]) -> Result<()> {
         let token = outbox::token(page, 0);
-        // An earlier process may have read the page as well, and have ended before the page was removed.
+        // An earlier process may have stored this dead letter, and ended before it removed the page.
         for number in self.dead_letters().rev().take(LOOK_BACK) {
             if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
                 return Ok(());
@@ -101,7 +103,7 @@ impl Queue {
             })
             .collect();
         let parts: Vec<(Role, &[u8])> = parts.iter().map(|(role, data)| (*role, data.as_slice())).collect();
-        // There may be one already that was not counted because of a power cut.
+        // After a power cut, there may already be a dead letter with this number that was not counted.
         let before = self.parts(number)?;
         self.records.store_all(&parts)?;
         self.records.erase_all((count..before).map(|part| Role::DeadLetter(number, part)))?;
@@ -112,12 +114,12 @@ impl Queue {
         })
     }
 
-    /// The range of their numbers. It is empty before the queue is open.
+    /// The range of their numbers. It is empty until the queue is open.
     pub fn dead_letters(&self) -> std::ops::Range<u64> {
         self.ends.as_ref().map_or(0..0, |ends| ends.index.dead.head..ends.index.dead.tail)
     }
 
-    /// The one with this number, if it is there.
+    /// The dead letter with this number, if it exists.
     pub fn dead_letter(&self, number: u64) -> Result<Option<DeadLetter>> {
         Ok(self.whole(number)?.and_then(|whole| decode(&whole).ok()))
     }
@@ -136,7 +138,7 @@ impl Queue {
         Ok(Some(whole))
     }
 
-    /// How many parts it has, according to the first one.
+    /// The number of its records, according to the first one.
     fn parts(&self, number: u64) -> Result<u8> {
         Ok(match self.records.look(Role::DeadLetter(number, 0))? {
             Value::Whole(data) => data.first().copied().unwrap_or(0),
@@ -144,7 +146,7 @@ impl Queue {
         })
     }
 
-    /// Removes the one with this token. False if there is none.
+    /// Removes the dead letter with this token. False if there is none.
     pub fn drop_dead_letter(&mut self, token: u64) -> Result<bool> {
         for number in self.dead_letters() {
             if self.dead_letter(number)?.is_some_and(|letter| letter.token == token) {
@@ -155,11 +157,11 @@ impl Queue {
         Ok(false)
     }
 
-    /// Makes room. The host is told, as it is of dropped messages.
+    /// Removes the oldest dead letter to make room. The host is told, as it is for dropped messages.
     pub(super) fn drop_oldest_dead_letter(&mut self) -> Result<()> {
         let Dead { head, tail, .. } = self.dead()?;
         for number in head..tail {
-            // One that cannot be read cannot be shown to anyone, and is removed as well.
+            // A dead letter that cannot be read cannot be shown to anyone, and is removed as well.
             let token = self.dead_letter(number)?.map(|letter| letter.token);
             let is_gone = matches!(self.records.look(Role::DeadLetter(number, 0))?, Value::None);
             if !is_gone {
@@ -174,7 +176,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Later parts are removed first, so that it is either whole or not there.
+    /// Removes the later records first: so the dead letter is either whole or absent.
     fn erase_dead_letter(&mut self, number: u64) -> Result<()> {
         let size = self.whole(number)?.map_or(0, |whole| whole.len() as u64);
         let parts = self.parts(number)?.max(1);
@@ -197,13 +199,16 @@ impl Queue {
 fn decode(bytes: &[u8]) -> std::result::Result<DeadLetter, RecordError> {
     let mut reader = Reader::new(bytes);
     let (token, code) = (reader.u64()?, reader.u32()? as i32);
-    let message = match reader.u8()? {
-        MESSAGE => message::decode(reader.rest())?,
-        _ => None,
+    let messages = match reader.u8()? {
+        MESSAGE => vec![message::decode(reader.rest())?],
+        _ => match page::decode(reader.rest()) {
+            Ok(Page::Whole { messages, .. }) => messages,
+            Ok(Page::Part { .. }) | Err(_) => vec![None],
+        },
     };
-    let request = message.and_then(|message| match message {
-        Message::Request(request) => Some(request),
-        Message::Unknown { .. } => None,
-    });
-    Ok(DeadLetter { token, code, request })
+    let known = |message| match message {
+        Some(Message::Request(request)) => Some(request),
+        Some(Message::Unknown { .. }) | None => None,
+    };
+    Ok(DeadLetter { token, code, messages: messages.into_iter().map(known).collect() })
 }

@@ -1,4 +1,4 @@
-//! Messages that the host drops while they wait. The rest of their page keeps its place.
+//! Messages that the host drops while they are in the queue. The other messages of the page keep their index.
 
 use super::page;
 use super::{Queue, Result};
@@ -8,7 +8,7 @@ use crate::storage::record::Role;
 use crate::storage::records::Value;
 
 impl Queue {
-    /// Removes the message with this token from those that wait. False if it does not wait.
+    /// Removes the message with this token from the queue. False if it is not in the queue.
     pub fn drop_waiting(&mut self, token: u64) -> Result<bool> {
         let Some((at, index)) = outbox::place(token) else { return Ok(false) };
         if at < self.ends()?.head || at >= self.ends()?.tail {
@@ -17,14 +17,14 @@ impl Queue {
         let Value::Whole(data) = self.records.look(Role::Page(at))? else { return Ok(false) };
         let Ok(Some(rest)) = page::without(&data, index) else { return Ok(false) };
         self.records.store(Role::Page(at), &rest)?;
-        // The message is gone. A page that cannot be removed now is removed later.
+        // The message is removed. If its page cannot be removed now, it is removed later.
         if let Err(error) = self.finish_gone() {
             log::warn("storage", format_args!("room for others comes later: {error}"));
         }
         Ok(true)
     }
 
-    /// Removes pages at the head that hold no message any more, so that there is room at once.
+    /// Removes pages at the head that have no message left, so that there is room at once.
     fn finish_gone(&mut self) -> Result<()> {
         while self.ends()?.head < self.ends()?.tail {
             let (head, start) = self.ends().map(|ends| (ends.head, ends.start))?;
@@ -33,12 +33,12 @@ impl Queue {
                 PageFound::Nothing { next } => (next, start),
                 _ => break,
             };
-            // A removal that fails may have been done all the same.
+            // A removal may have succeeded although the storage returned an error.
             let ends = self.ends()?;
             ends.maybe_gone = ends.maybe_gone.max(next);
             self.finish(next, after)?;
         }
-        // The rest of a page has fewer bytes than the whole had. The next page tells how many those were.
+        // The page is smaller now. The next page tells the totals with its original size.
         if let Some((before, _)) = self.totals(self.head())? {
             self.begin_after(before)?;
         }

@@ -1,12 +1,13 @@
-//! Roughly where the queue begins and ends. It is written seldom, so that a message costs little more than its own page.
+//! Approximately where the queue begins and ends. It is written seldom, so a message costs little more than its own
+//! page.
 //!
-//! Two records are written in turn. The one with the higher serial number counts; the other is used if that one is torn.
-//! Between two writes each end of the queue moves by at most [`SPAN`] pages.
+//! Two records are written in turn. The one with the higher serial number counts. If it is torn, the other is used.
+//! Between two writes, each end of the queue moves by at most [`SPAN`] pages.
 //!
-//! `u64` serial number, `u64` first page, `u64` page after the last, `u64` how many dead letters there have ever been, then
-//! the suspect: `u64` first token, `u64` last token, `u8` losses (0: there is none). Then the dead letters: `u64` first
-//! number, `u64` number after the last, `u64` how many, `u64` bytes. An early version did not write these last four. It
-//! kept at most 64 dead letters, numbered from 0 on.
+//! `u64` serial number, `u64` first page, `u64` page after the last, `u64` how many dead letters there have ever been,
+//! then the suspect: `u64` first token, `u64` last token, `u8` losses (0: there is none). Then the dead letters: `u64`
+//! first number, `u64` number after the last, `u64` how many, `u64` bytes. An early version did not write these last
+//! four: it kept at most 64 dead letters, numbered from 0 on.
 
 use super::dead::Dead;
 use crate::protocol::{Suspect, Totals};
@@ -14,15 +15,15 @@ use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
 use zeroize::Zeroizing;
 
-/// How many pages either end of the queue may be ahead of the newest index.
+/// The maximum distance in pages of either end of the queue from the newest index.
 pub const SPAN: u64 = 16;
-/// How many it may be ahead of the older of the two.
+/// The maximum distance from the older of the two.
 pub const REACH: u64 = 2 * SPAN;
 
 const MAX_PAGE: u64 = 1 << 52;
 const MAX_LOSSES: u8 = 100;
 
-/// No count comes near it, and additions to it do not overflow.
+/// No real count reaches this, and additions to it do not overflow.
 const MAX_COUNT: u64 = 1 << 60;
 const EARLIER_LETTERS: u64 = 64;
 
@@ -33,7 +34,7 @@ pub struct Index {
     pub serial: u64,
     /// The first page that is not completed.
     pub head: u64,
-    /// The page that the next message will have.
+    /// The page of the next message.
     pub tail: u64,
     pub dead_letters_ever: u64,
     pub suspect: Option<Suspect>,
@@ -41,7 +42,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// The record that it is written to.
+    /// Which of the two records it is written to.
     pub fn slot(&self) -> u8 {
         (self.serial % 2) as u8
     }
@@ -73,7 +74,7 @@ impl Index {
                 held: Totals { messages: reader.u64()?, bytes: reader.u64()? },
             },
         };
-        // Only numbers that a queue can reach: then later additions do not overflow, and the limits keep their meaning.
+        // Only numbers that a queue can reach. So later additions do not overflow, and the limits keep their meaning.
         let is_sound = reader.is_empty()
             && head <= tail
             && tail <= MAX_PAGE
@@ -83,7 +84,7 @@ impl Index {
             && dead.head <= dead.tail
             && dead.tail <= MAX_PAGE;
         if !is_sound {
-            return Err(RecordError::broken("it is no index of a queue"));
+            return Err(RecordError::broken("it is not the index of a queue"));
         }
         dead.settle();
         Ok(Index { serial, head, tail, dead_letters_ever, suspect: (suspect.losses > 0).then_some(suspect), dead })

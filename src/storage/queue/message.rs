@@ -1,22 +1,25 @@
-//! How a message stands in a page, and in a dead letter. Integers are little-endian, texts are preceded by their length in
+//! The format of a message in a page and in a dead letter. Integers are little-endian. Each text follows its length in
 //! bytes as u16.
+//!
+//! The kinds 0 (a publish) and 1 (a post of measure points) are those of the first versions. They are still written for
+//! these two, so that a firmware that is rolled back can send what is stored: `u8` kind, `u8` flags as below, the moment
+//! as below, the topic as a text (of a publish only), `u32` length of the payload, the payload.
+//!
+//! Everything else is of kind 3:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 1 | kind: 3, a request |
 //! | 4 | length of what follows |
 //! | 2 | number of the operation, see [`Operation`] |
-//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped |
+//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped with a time |
 //! | 8, 8 | only if it is to be stamped: the boot in which it was accepted, and the milliseconds since its start |
 //! | 2 + n | name |
 //! | n | params |
 //!
-//! A message that the host has dropped is its kind alone, 2. Kinds that will be added are followed by their length as
-//! well, so that a version that does not know them can skip them. That version keeps the bytes of the message, and so it
-//! does where the operation or a flag is unknown to it.
-//!
-//! Earlier versions wrote other kinds (0: a publish, 1: a post of measure points), which are still read: `u8` kind, `u8`
-//! flags, the moment as above, the topic as a text (of a publish only), `u32` length of the payload, the payload.
+//! A message that the host has dropped is a single byte, the kind 2. Every kind that is added later must have its
+//! length after it too, so that a version that does not know it can skip it. Such a version keeps the bytes of the
+//! message. It also keeps them if it does not know the operation or a flag.
 
 use zeroize::Zeroizing;
 
@@ -26,14 +29,17 @@ use crate::protocol::{Operation, Request};
 use crate::storage::bytes::{Reader, Writer};
 use crate::storage::record::RecordError;
 
-const EARLIER_PUBLISH: u8 = 0;
-const EARLIER_POST: u8 = 1;
+const PUBLISH: u8 = 0;
+const POST: u8 = 1;
 const GONE: u8 = 2;
 const REQUEST: u8 = 3;
 
 const UNTIL_REPLY: u8 = 1;
 const RESUME: u8 = 2;
 const STAMP: u8 = 4;
+
+/// Where the flags of a message of the kind [`REQUEST`] are.
+const FLAGS_AT: usize = 1 + 4 + 2;
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 pub type Bytes = Zeroizing<Vec<u8>>;
@@ -52,12 +58,24 @@ pub fn encode(request: &Request) -> Bytes {
         | (u8::from(moment.is_some()) * STAMP);
     let len = 2 + 1 + moment.map_or(0, |_| 16) + 2 + name.len() + params.len();
     let mut out = Writer::with_capacity(1 + 4 + len);
-    out.u8(REQUEST);
-    out.u32(len as u32);
-    out.u16(*operation as u16);
+    let kind = match operation {
+        Operation::ENOS_OP_PUBLISH if moment.is_none() => PUBLISH,
+        Operation::ENOS_OP_MEASUREPOINT_POST if name.is_empty() => POST,
+        _ => REQUEST,
+    };
+    out.u8(kind);
+    if kind == REQUEST {
+        out.u32(len as u32);
+        out.u16(*operation as u16);
+    }
     out.u8(flags);
     moment.into_iter().flatten().for_each(|number| out.u64(number));
-    out.text(name);
+    if kind != POST {
+        out.text(name);
+    }
+    if kind != REQUEST {
+        out.u32(params.len() as u32);
+    }
     out.bytes(params);
     out.finish()
 }
@@ -65,24 +83,26 @@ pub fn encode(request: &Request) -> Bytes {
 /// `None`: the host has dropped it.
 pub fn decode(bytes: &[u8]) -> Decoded<Option<Message>> {
     let mut reader = Reader::new(bytes);
-    let unknown = |words| Message::Unknown { bytes: bytes.to_vec(), words };
+    let unknown =
+        |words, flags| Message::Unknown { bytes: bytes.to_vec(), until_reply: flags & UNTIL_REPLY != 0, words };
     Ok(Some(match reader.u8()? {
         GONE => return Ok(None),
-        kind @ (EARLIER_PUBLISH | EARLIER_POST) => Message::Request(earlier(kind, &mut reader)?),
+        kind @ (PUBLISH | POST) => Message::Request(publish_or_post(kind, &mut reader)?),
         REQUEST => {
             reader.u32()?;
-            request(reader).map_or_else(unknown, Message::Request)
+            let flags = bytes.get(FLAGS_AT).copied().unwrap_or_default();
+            request(reader).map_or_else(|words| unknown(words, flags), Message::Request)
         }
-        kind => unknown(format!("a message of kind {kind} is unknown to this version of the library")),
+        kind => unknown(format!("a message of kind {kind} is unknown to this version of the library"), 0),
     }))
 }
 
-/// The first message of these bytes, and what follows it.
+/// Splits off the first message.
 pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
     let mut reader = Reader::new(bytes);
     match reader.u8()? {
         GONE => {}
-        kind @ (EARLIER_PUBLISH | EARLIER_POST) => drop(earlier(kind, &mut reader)?),
+        kind @ (PUBLISH | POST) => drop(publish_or_post(kind, &mut reader)?),
         _ => {
             let len = reader.u32()?;
             reader.bytes(len as usize)?;
@@ -91,7 +111,7 @@ pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
     Ok(bytes.split_at(bytes.len() - reader.rest().len()))
 }
 
-/// Or why this version cannot send it.
+/// The error says why this version cannot send it.
 fn request(mut reader: Reader) -> std::result::Result<Request, String> {
     let words = |error: RecordError| error.to_string();
     let number = reader.u16().map_err(words)?;
@@ -107,11 +127,11 @@ fn request(mut reader: Reader) -> std::result::Result<Request, String> {
     Ok(Request { operation, name, params, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time })
 }
 
-fn earlier(kind: u8, reader: &mut Reader) -> Decoded<Request> {
+fn publish_or_post(kind: u8, reader: &mut Reader) -> Decoded<Request> {
     let flags = reader.u8()?;
     let time = time(flags, reader)?;
     let (operation, name) = match kind {
-        EARLIER_PUBLISH => (Operation::ENOS_OP_PUBLISH, reader.text()?),
+        PUBLISH => (Operation::ENOS_OP_PUBLISH, reader.text()?),
         _ => (Operation::ENOS_OP_MEASUREPOINT_POST, ""),
     };
     let len = reader.u32()? as usize;
@@ -137,10 +157,13 @@ mod tests {
         Request { operation, name: String::new(), params, until_reply: true, resume: false, time }
     }
 
-    fn unknown(bytes: &[u8]) -> String {
-        let Some(Message::Unknown { bytes: kept, words }) = decode(bytes).unwrap() else { panic!("it is known") };
+    /// The words, and whether it waits for a reply.
+    fn unknown(bytes: &[u8]) -> (String, bool) {
+        let Some(message @ Message::Unknown { .. }) = decode(bytes).unwrap() else { panic!("it is known") };
+        let until_reply = message.until_reply();
+        let Message::Unknown { bytes: kept, words, .. } = message else { panic!("it was unknown") };
         assert_eq!(kept, bytes);
-        words
+        (words, until_reply)
     }
 
     #[test]
@@ -153,7 +176,8 @@ mod tests {
             time: PostTime::Own,
             ..post()
         };
-        for request in [post(), publish] {
+        let measured = Request { operation: Operation::ENOS_OP_MEASUREPOINT_POST, ..post() };
+        for request in [post(), measured, publish] {
             assert_eq!(decode(&encode(&request)).unwrap(), Some(Message::Request(request)));
         }
         assert_eq!(decode(DROPPED).unwrap(), None);
@@ -167,9 +191,15 @@ mod tests {
             bytes[at] = byte;
             bytes
         };
-        assert!(unknown(&with(5, 99)).contains("operation 99 is unknown"));
-        assert!(unknown(&with(7, 0x41)).contains("flags (0x41)"));
-        assert!(unknown(&with(0, 9)).contains("kind 9"));
+        for (bytes, words, until_reply) in [
+            (with(5, 99), "operation 99 is unknown", true),
+            (with(7, 0x41), "flags (0x41)", true),
+            (with(7, 0x40), "flags (0x40)", false),
+            (with(0, 9), "kind 9", false),
+        ] {
+            let found = unknown(&bytes);
+            assert!(found.0.contains(words) && found.1 == until_reply, "{found:?}");
+        }
     }
 
     #[test]

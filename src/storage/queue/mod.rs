@@ -1,13 +1,15 @@
-//! The queue of a device's durable messages in the host's storage. It knows neither MQTT nor time.
+//! The queue of a device's durable messages in the host's storage. It does not know about MQTT or time.
 //!
-//! A page is one record, `out.<n>`. It holds the messages that were accepted together, or a part of a message that is too
-//! large for one record. Pages are numbered from 1 on, and no number is used twice. The queue consists of the pages from
-//! the head to the tail; memory holds these two numbers, but no pages. A message costs one store when it is accepted and
-//! one erase when it is completed. The [`index`] adds one store for every [`SPAN`](index::SPAN) pages.
+//! A page is one record, `out.<n>`. It holds the messages that were accepted together, or a part of a message that is
+//! too large for one record. Pages are numbered from 1 on, and no number is used twice. The queue consists of the pages
+//! from the head to the tail. Memory holds these two numbers, but no pages. A message costs one store when it is
+//! accepted and one erase when it is completed. The [`index`] adds one store for every [`SPAN`](index::SPAN) pages.
 //!
-//! A power cut can happen at any moment, so [`open`] assumes nothing that it could have undone.
+//! A power cut can happen at any moment, so [`open`] relies on nothing that a power cut could have undone.
 //!
-//! Each device has a queue of its own, by the digest in the keys of its [`Records`]. A queue that was never used costs two
+//! Each device has its own queue, identified by the digest in the keys of its [`Records`]. A queue that was never used
+//! costs two loads when it is opened, and nothing before. [`Queue::append_to_all`] accepts messages in several queues
+//! with one storage call.
 //! loads to open, and nothing before. [`Queue::append_to_all`] accepts messages in several queues with one storage call.
 #![forbid(unsafe_code)]
 
@@ -36,16 +38,16 @@ use index::{Index, REACH, SPAN};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
-/// The largest message takes at most so many pages.
+/// The most pages that a message takes.
 const LARGEST_PAGES: u64 = 16;
 
 /// How much the queue may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
     pub messages: u64,
-    /// About as many as they take in the storage.
+    /// Approximately the bytes that they take in the storage.
     pub bytes: u64,
-    /// If it is full, the oldest messages are removed; otherwise new ones are refused.
+    /// What to do if the queue is full: remove the oldest messages, or refuse new ones.
     pub drop_oldest: bool,
 }
 
@@ -54,27 +56,27 @@ pub struct Queue {
     limits: QueueLimits,
     ends: Option<Ends>,
     dropped: Vec<Dropped>,
-    /// Dead letters, by their tokens.
+    /// The tokens of dead letters.
     dropped_dead: Vec<u64>,
     dropped_ever: u64,
 }
 
 impl QueueLimits {
-    /// Whether this is more than the queue may hold.
+    /// Whether the limits are exceeded.
     fn are_below(&self, held: Totals) -> bool {
         held.messages > self.messages || held.bytes > self.bytes
     }
 }
 
-/// The state of the queue, in numbers.
+/// The numbers of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// What waits. A message that was dropped counts until all before it are completed.
+    /// The messages in the queue. A dropped message counts until all messages before it are completed.
     pub held: Totals,
     pub dead_letters: u64,
     /// How many dead letters there have ever been.
     pub dead_letters_ever: u64,
-    /// How many messages were removed for want of room since the queue was made.
+    /// How many messages were removed to make room since the queue was created.
     pub dropped: u64,
 }
 
@@ -82,18 +84,18 @@ pub struct Counts {
 struct Ends {
     /// The first page that is not completed.
     head: u64,
-    /// The page that the next message will have.
+    /// The page of the next message.
     tail: u64,
-    /// All that was ever accepted before the head, and before the tail.
+    /// The totals that were ever accepted before the head, and before the tail.
     start: Totals,
     end: Totals,
-    /// The newer of the two, as it is stored.
+    /// The newest index, as it is stored.
     index: Index,
-    /// The tail has jumped, or only one index could be read: neither end may move before both are stored again.
+    /// The tail has jumped, or only one index could be read. Neither end may move until both indexes are stored again.
     stale: bool,
     /// Why the messages of the queue cannot be found any more.
     lost: Option<String>,
-    /// Pages before this one may be missing: an earlier process may have removed them, or a removal has failed.
+    /// Pages before this one may be missing: an earlier process or a removal that failed may have removed them.
     maybe_gone: u64,
 }
 
@@ -102,7 +104,7 @@ impl Queue {
         Queue { records, limits, ends: None, dropped: Vec::new(), dropped_dead: Vec::new(), dropped_ever: 0 }
     }
 
-    /// Removes all pages before `through`; `after` are the totals that were found with the last of them.
+    /// Removes all pages before `through`. `after` are the totals after the last of them.
     pub fn finish(&mut self, through: u64, after: Totals) -> Result<()> {
         let through = through.min(self.ends()?.tail);
         if through <= self.ends()?.head {
@@ -111,7 +113,7 @@ impl Queue {
         while self.ends()?.head < through {
             self.keep_index(0, 1)?;
             let ends = self.ends()?;
-            // As far as the index reaches, so that one index is enough for so many pages.
+            // Only as far as the index allows, so that one index serves for many pages.
             let (head, to) = (ends.head, through.min(ends.index.head + SPAN));
             self.records.erase_all((head..to).map(Role::Page))?;
             self.ends()?.head = to;
@@ -119,7 +121,7 @@ impl Queue {
         self.begin_after(after)
     }
 
-    /// All that was ever accepted before the head.
+    /// Sets the totals that were accepted before the head.
     fn begin_after(&mut self, before: Totals) -> Result<()> {
         let ends = self.ends()?;
         let held = plausible(ends.end.since(before), ends.tail - ends.head);
@@ -127,7 +129,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Stores what was in flight when the link was lost.
+    /// Stores which messages were in flight when the link was lost.
     pub fn suspect(&mut self, suspect: Option<Suspect>) -> Result<()> {
         if self.ends()?.index.suspect == suspect {
             return Ok(());
@@ -135,7 +137,7 @@ impl Queue {
         self.write_index(|index| index.suspect = suspect)
     }
 
-    /// Messages and bytes in the queue; zero before it is open.
+    /// Messages and bytes in the queue; zero until it is open.
     pub fn held(&self) -> Totals {
         self.ends.as_ref().map(|ends| ends.end.since(ends.start)).unwrap_or_default()
     }
@@ -155,7 +157,7 @@ impl Queue {
         self.ends.as_mut().ok_or_else(|| Error::new(Status::ENOS_ERR_STATE, "the outbox is not open").into())
     }
 
-    /// Called before the ends move by so many pages, so that the index is never too far behind.
+    /// Call this before an end moves by so many pages: it stores the index if it would be too far behind.
     fn keep_index(&mut self, tail_by: u64, head_by: u64) -> Result<()> {
         let ends = self.ends()?;
         let tail_ok = ends.tail + tail_by <= ends.index.tail + SPAN;
@@ -166,7 +168,7 @@ impl Queue {
         }
         self.write_index(|_| ())?;
         if stale {
-            // The other index is too far behind, and the queue has to be found with either of them.
+            // The other index is too old, and the queue must be found with either of them.
             self.write_index(|_| ())?;
             self.ends()?.stale = false;
         }
@@ -183,9 +185,9 @@ impl Queue {
     }
 }
 
-/// Limits the totals that pages tell to what so many pages can hold, because the limits of the queue rely on them.
+/// Limits the totals that pages tell to what this number of pages can hold, because the queue's limits rely on them.
 fn plausible(held: Totals, pages: u64) -> Totals {
-    // Some pages may be gone already, and one message takes several.
+    // Some pages may be removed already, and one message can take several.
     let least = pages.saturating_sub(REACH) / LARGEST_PAGES;
     Totals {
         messages: held.messages.clamp(least, pages.saturating_mul(MAX_TOGETHER as u64)),

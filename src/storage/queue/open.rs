@@ -1,7 +1,7 @@
-//! Finding the queue again, at whatever moment the earlier process has ended.
+//! Finding the queue again, whenever the earlier process ended.
 //!
-//! The newest index that can be read says where both ends were, at most [`REACH`] pages ago. So each end is searched for
-//! in so many pages only, however long the queue is.
+//! The newest readable index says where both ends were, at most [`REACH`] pages ago. So each end is searched for within
+//! that many pages, however long the queue is.
 
 use super::dead::Dead;
 use super::index::{Index, REACH};
@@ -31,7 +31,7 @@ impl Queue {
             Newest::Index { index, alone: true } => self.find_ends(self.with_last_letter(index)?, true),
             Newest::Never => Ok(empty(1, None)),
             Newest::Lost => {
-                // The messages of the queue cannot be found, and must not be overwritten either.
+                // The messages cannot be found, but must not be overwritten either.
                 let words = "neither index of the outbox can be read: what was in it stays in the storage, unsent";
                 log::error("storage", format_args!("{words}"));
                 Ok(empty(fastrand::u64(1 << 32..1 << 40), Some(words.to_owned())))
@@ -39,7 +39,7 @@ impl Queue {
         }
     }
 
-    /// The index that cannot be read may have counted one dead letter more than this one.
+    /// The index that cannot be read may have counted one more dead letter.
     fn with_last_letter(&self, mut index: Index) -> Result<Index> {
         let dead = &mut index.dead;
         if !matches!(self.records.look(Role::DeadLetter(dead.tail, 0))?, Value::None) {
@@ -53,15 +53,15 @@ impl Queue {
         let reach = index.tail.saturating_add(REACH);
         let maybe_gone = index.head.saturating_add(REACH);
         let Some(last) = self.last_page(index.tail.saturating_sub(REACH).max(index.head), reach)? else {
-            // All are completed. Nobody knows how many there were, and no number is used again.
+            // All are completed. Their number is unknown, and page numbers must not be used again.
             return Ok(Ends { index, ..empty(reach, None) });
         };
-        // Likewise: of pages that are removed together, a power cut may spare any.
+        // Page numbers must not be used again: of pages that are removed together, any may remain after a power cut.
         let tail = maybe_gone.max(last + 1);
         let head = self.first_page(index.head, tail.min(maybe_gone))?;
         let start = self.totals(head)?.map(|(before, _)| before);
         let end = self.totals(last)?.map(|(_, after)| after);
-        // A page that cannot be read does not tell.
+        // A page that cannot be read has no totals.
         let end = end.or(start.map(|start| start.plus(tail - head, 0))).unwrap_or_default();
         let held = plausible(end.since(start.unwrap_or(end)), tail - head);
         let start = end.since(held);
@@ -69,7 +69,7 @@ impl Queue {
         Ok(Ends { head, tail, start, end, index, stale: alone || tail > last + 1, lost: None, maybe_gone })
     }
 
-    /// An index that the host cannot load counts as torn if it can load the other.
+    /// An index that the host cannot load counts as torn if the other one can be loaded.
     fn newest_index(&self) -> Result<Newest> {
         let mut newest: Option<Index> = None;
         let (mut read, mut broken, mut failed) = (0, false, None);
@@ -102,7 +102,7 @@ impl Queue {
         }
     }
 
-    /// The first page in `from..to` that is there; else `to`.
+    /// The first existing page in `from..to`, or `to`.
     fn first_page(&self, from: u64, to: u64) -> Result<u64> {
         for page in from..to {
             if !matches!(self.records.look(Role::Page(page))?, Value::None) {
@@ -112,8 +112,8 @@ impl Queue {
         Ok(to)
     }
 
-    /// The last page of the queue, in `from..to`. Pages of a message that was never accepted, because not all of its
-    /// parts are there, are removed.
+    /// The last page of the queue in `from..to`. If parts of a message are missing at the end, it was never accepted,
+    /// and its pages are removed.
     fn last_page(&self, from: u64, to: u64) -> Result<Option<u64>> {
         for page in (from..to).rev() {
             let is_accepted = match self.load_page(page)? {
@@ -121,7 +121,7 @@ impl Queue {
                 Loaded::Page(Page::Part { part, .. }, _) => {
                     part.index + 1 == part.of && self.has_parts_before(page, &part)?
                 }
-                // What cannot be read is reported in its turn.
+                // Unreadable pages are reported when the queue reaches them.
                 Loaded::Page(Page::Whole { .. }, _) | Loaded::Unreadable(_) => true,
             };
             if is_accepted {
@@ -132,7 +132,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// Whether all parts before the last one are there, and can be read.
+    /// Whether all parts before the last one exist and can be read.
     fn has_parts_before(&self, last: u64, part: &Part) -> Result<bool> {
         for back in 1..=u64::from(part.index) {
             let Some(page) = last.checked_sub(back) else { return Ok(false) };
@@ -146,16 +146,16 @@ impl Queue {
 }
 
 enum Newest {
-    /// `alone`: the other index could not be read, and may be the newer one.
+    /// `alone`: the other index could not be read, and may be newer.
     Index { index: Index, alone: bool },
     /// There has never been a queue.
     Never,
-    /// There was one, but nothing says where.
+    /// There was a queue, but its place is unknown.
     Lost,
 }
 
 fn empty(at: u64, lost: Option<String>) -> Ends {
-    // Dead letters of the lost index stay where they are.
+    // The dead letters of the lost index stay in the storage.
     let first_letter = if lost.is_some() { at } else { 0 };
     let dead = Dead { head: first_letter, tail: first_letter, held: Totals::default() };
     Ends {

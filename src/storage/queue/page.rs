@@ -1,4 +1,4 @@
-//! The content of a page. Integers are little-endian.
+//! The format of a page. Integers are little-endian.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -23,10 +23,10 @@ const PART_HEAD: usize = HEAD + 2 + 2 + 4;
 
 type Decoded<T> = std::result::Result<T, RecordError>;
 
-/// No queue has held so many messages or bytes, so additions to it do not overflow.
+/// No queue has ever held this many messages or bytes, so additions to it do not overflow.
 const MAX_TOTAL: u64 = 1 << 60;
 
-/// A page as it is read.
+/// A decoded page.
 pub enum Page {
     Whole {
         before: Totals,
@@ -39,7 +39,7 @@ pub enum Page {
     },
 }
 
-/// One of the pages that a large message is spread over.
+/// One part of a large message. Each part has a page of its own.
 pub struct Part {
     pub index: u16,
     pub of: u16,
@@ -47,8 +47,8 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
-/// The data of the pages for these messages: one page, or the parts of a single message. `None` if there are several
-/// messages, and they do not fit in a page of this `capacity`.
+/// Encodes the data of the pages for these messages: one page, or the parts of a single message. `None` if there are
+/// several messages that do not fit into a page of this `capacity`.
 pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<Vec<Bytes>> {
     let encoded: Vec<Bytes> = messages.iter().map(message::encode).collect();
     let messages: Vec<&[u8]> = encoded.iter().map(|message| message.as_slice()).collect();
@@ -60,7 +60,8 @@ pub fn encode(before: Totals, messages: &[Request], capacity: usize) -> Option<V
     }
 }
 
-/// The page without this message, which the host drops. The others keep their places and bytes. `None` if it is not there.
+/// The page without this message, which the host drops. The other messages keep their index and bytes. `None` if it
+/// does not exist.
 pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
     let mut reader = Reader::new(data);
     let (kind, before) = head(&mut reader)?;
@@ -73,7 +74,7 @@ pub fn without(data: &[u8], index: usize) -> Decoded<Option<Bytes>> {
             }
             Ok(Some(whole(before, &messages)))
         }
-        // Without the first part, the others are ignored.
+        // If the first part is missing, the other parts are ignored.
         _ => Ok((index == 0 && reader.u16()? == 0).then(|| whole(before, &[DROPPED]))),
     }
 }
@@ -117,7 +118,7 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
     }
     let (index, of, crc) = (reader.u16()?, reader.u16()?, reader.u32()?);
     if index >= of {
-        return Err(RecordError::broken("it is a part beyond the last"));
+        return Err(RecordError::broken("its part number is too large"));
     }
     Ok(Page::Part { before, part: Part { index, of, crc, bytes: Zeroizing::new(reader.rest().to_vec()) } })
 }
@@ -125,11 +126,11 @@ pub fn decode(data: &[u8]) -> Decoded<Page> {
 fn head(reader: &mut Reader) -> Decoded<(u8, Totals)> {
     let kind = reader.u8()?;
     if ![WHOLE, PART].contains(&kind) {
-        return Err(RecordError::broken("it is no page of the queue"));
+        return Err(RecordError::broken("it is not a page of the queue"));
     }
     let before = Totals { messages: reader.u64()?, bytes: reader.u64()? };
     if before.messages > MAX_TOTAL || before.bytes > MAX_TOTAL {
-        return Err(RecordError::broken("no queue has held so much"));
+        return Err(RecordError::broken("its totals are too large"));
     }
     Ok((kind, before))
 }
@@ -138,7 +139,7 @@ fn head(reader: &mut Reader) -> Decoded<(u8, Totals)> {
 fn messages(mut reader: Reader<'_>) -> Decoded<Vec<&[u8]>> {
     let count = usize::from(reader.u16()?);
     if !(1..=MAX_TOGETHER).contains(&count) {
-        return Err(RecordError::broken("it holds more messages than a page can, or none"));
+        return Err(RecordError::broken("it holds too many messages, or none"));
     }
     let mut left = reader.rest();
     let mut messages = Vec::with_capacity(count);
@@ -158,10 +159,10 @@ pub fn join(parts: &[Part]) -> Decoded<Message> {
     let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.bytes.len()).sum()));
     parts.iter().for_each(|part| message.extend_from_slice(&part.bytes));
     if parts.iter().any(|part| part.crc != crc32fast::hash(&message)) {
-        return Err(RecordError::broken("its parts are not of one message"));
+        return Err(RecordError::broken("its parts belong to different messages"));
     }
     match message::split(&message)? {
-        (whole, []) => message::decode(whole)?.ok_or_else(|| RecordError::broken("its parts are of no message")),
+        (whole, []) => message::decode(whole)?.ok_or_else(|| RecordError::broken("its parts are not a message")),
         _ => Err(RecordError::broken("it is longer than its message")),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading pages, whatever the storage makes of them.
+//! Reading pages, in whatever state the storage returns them.
 
 use super::message::Bytes;
 use super::page::{self, Page, Part};
@@ -22,8 +22,9 @@ pub(super) struct Unreadable {
 }
 
 impl Queue {
-    /// Reads a page. An error is a host that fails: try again. With `last_try` the page counts as lost then, if other
-    /// records can be loaded. What cannot be read becomes a dead letter, for a person to look at.
+    /// Reads a page. If the host fails, that is an error, and can be tried again. With `last_try`, the page then counts
+    /// as lost if other records can be loaded. A page that cannot be read becomes a dead letter, so that a person can
+    /// examine it.
     pub fn read(&mut self, page: u64, last_try: bool) -> Result<PageFound> {
         match self.find_at(page) {
             Err(error) if last_try && self.records.look(Role::Index(0)).is_ok() => {
@@ -32,19 +33,19 @@ impl Queue {
             Err(error) => Err(error),
             Ok((found, None)) => Ok(found),
             Ok((found, Some((at, bytes)))) => {
-                // If this fails, it must not hold up the rest.
+                // A failure here must not delay the other messages.
                 let _ = self.keep_unreadable(at, &bytes);
                 Ok(found)
             }
         }
     }
 
-    /// As [`read`](Self::read), without a dead letter.
+    /// Like [`read`](Self::read), but makes no dead letter.
     pub fn peek(&self, page: u64) -> Result<PageFound> {
         Ok(self.find_at(page)?.0)
     }
 
-    /// What is at a page, and the bytes of a page that cannot be read, which may be a later one.
+    /// What is at a page, and the bytes of a page that cannot be read. That may be a later page.
     fn find_at(&self, page: u64) -> Result<(PageFound, Option<(u64, Bytes)>)> {
         let next = page + 1;
         Ok(match self.load_page(page)? {
@@ -55,14 +56,14 @@ impl Queue {
             Loaded::Page(Page::Part { before, part }, len) if part.index == 0 => {
                 return self.find_parts(page, before, part, len);
             }
-            // Its first part is gone, which was reported there.
+            // The first part is missing, and that was reported there.
             Loaded::Page(Page::Part { .. }, _) => (PageFound::Nothing { next }, None),
             Loaded::None => (self.missing(page), None),
             Loaded::Unreadable(Unreadable { bytes, words }) => (PageFound::Lost { next, words }, Some((page, bytes))),
         })
     }
 
-    /// The message of which the first part is at `page`.
+    /// The message whose first part is at `page`.
     fn find_parts(
         &self,
         page: u64,
@@ -79,7 +80,7 @@ impl Queue {
                     len += more;
                     parts.push(part);
                 }
-                // Something else begins here.
+                // Another message begins here.
                 Loaded::Page(..) => {
                     let words = "a part of the message is missing".to_owned();
                     return Ok((PageFound::Lost { next: at, words }, None));
@@ -101,12 +102,12 @@ impl Queue {
         })
     }
 
-    /// There is no such record.
+    /// What to report for a page that does not exist.
     fn missing(&self, page: u64) -> PageFound {
         let next = page + 1;
         match self.ends.as_ref().is_some_and(|ends| page < ends.maybe_gone) {
             true => PageFound::Nothing { next },
-            false => PageFound::Lost { next, words: "the storage does not find what it has stored".to_owned() },
+            false => PageFound::Lost { next, words: "the storage has lost it".to_owned() },
         }
     }
 
@@ -121,7 +122,7 @@ impl Queue {
         })
     }
 
-    /// All that the queue had ever held before a page, and with it. `None`: the page does not tell.
+    /// The totals before a page, and after it. `None`: the page cannot tell.
     pub(super) fn totals(&self, page: u64) -> Result<Option<(Totals, Totals)>> {
         Ok(match self.load_page(page)? {
             Loaded::Page(Page::Whole { before, messages }, len) => {

@@ -1,4 +1,4 @@
-//! Reading certificates and keys. Each way to fail has words of its own, and names the file.
+//! Reads certificates and keys. Each error names the file and has its own message.
 
 use super::pem;
 use super::reason::failed;
@@ -17,15 +17,15 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
-/// Bytes of a file at most: a bundle of all public authorities has 250 KB.
+/// The largest file. A bundle of all public authorities has 250 KB.
 const LIMIT: u64 = 4 << 20;
-/// The labels of a certificate's block, today's and an old one.
+/// The present and the old label of a certificate's block.
 const CERTIFICATE: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
-/// OpenSSL's own form: a certificate, and for what it is trusted or rejected.
+/// OpenSSL's own format: a certificate, and the purposes for which it is trusted or rejected.
 const TRUSTED_CERTIFICATE: &str = "TRUSTED CERTIFICATE";
 const REVOCATION_LIST: &str = "X509 CRL";
 
-/// What an error calls one of the three.
+/// The name of a file or text in an error.
 struct Named<'a> {
     role: &'static str,
     pem: &'a Pem,
@@ -40,14 +40,14 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// A certificate that is the device's, the ones that vouch for it, and its key.
+/// The device's certificate, its intermediate certificates, and its key.
 pub struct Identity {
     pub leaf: X509,
     pub chain: Vec<X509>,
     pub key: PKey<Private>,
 }
 
-/// The authorities to trust, and what they have revoked.
+/// The authorities to trust, and their revocation lists.
 pub struct Authorities {
     pub certificates: Vec<X509>,
     pub revocation_lists: Vec<X509Crl>,
@@ -73,7 +73,8 @@ pub fn identity(given: &ClientIdentity, password: Option<&[u8]>) -> Result<Ident
     Ok(Identity { chain: in_order(&leaf, found), leaf, key })
 }
 
-/// Each after the one that it has signed, as a broker may want them. The rest follows as it stood in the file.
+/// Puts each certificate after the one that it has signed, because some brokers need this order. The others follow in
+/// their order in the file.
 fn in_order(leaf: &X509, mut found: Vec<X509>) -> Vec<X509> {
     let mut chain: Vec<X509> = Vec::new();
     while let Some(next) = {
@@ -86,19 +87,19 @@ fn in_order(leaf: &X509, mut found: Vec<X509>) -> Vec<X509> {
     chain
 }
 
-/// The first complaint of OpenSSL's.
+/// The first of OpenSSL's errors, in words.
 pub fn said(errors: &ErrorStack) -> &'static str {
     errors.errors().first().and_then(|error| error.reason()).unwrap_or("no reason given")
 }
 
-/// The device's clock, written as certificates' dates are.
+/// The time of the device's clock, in the format of the dates in certificates.
 pub fn clock() -> Result<Asn1Time> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let seconds = seconds.try_into().unwrap_or(libc::time_t::MAX);
     Asn1Time::from_unix(seconds).map_err(|e| failed(format!("the device's clock cannot be read: {}", said(&e))))
 }
 
-/// At least one certificate.
+/// Returns an error if there is no certificate.
 fn parse(name: &Named<'_>) -> Result<Authorities> {
     let bytes = read(name)?;
     let mut found = Authorities { certificates: Vec::new(), revocation_lists: Vec::new() };
@@ -125,7 +126,7 @@ fn parse(name: &Named<'_>) -> Result<Authorities> {
 fn private_key(name: &Named<'_>, password: Option<&[u8]>) -> Result<PKey<Private>> {
     let bytes = read(name)?;
     let mut asked = false;
-    // With a callback OpenSSL never asks on the terminal.
+    // With a callback, OpenSSL never asks for the password on the terminal.
     let answer = |room: &mut [u8]| {
         asked = true;
         match password {
@@ -157,7 +158,8 @@ fn has_key(pem: &[u8]) -> bool {
     pem.windows(b"PRIVATE KEY-----".len()).any(|window| window == b"PRIVATE KEY-----")
 }
 
-/// An expired certificate would only be refused. One that is not valid yet is tried: more likely the clock is wrong.
+/// An expired certificate is refused here, because the broker would refuse it anyway. One that is not valid yet is
+/// tried, because it is more likely that the clock is wrong.
 fn check_dates(name: &Named<'_>, leaf: &X509) -> Result<()> {
     let now = clock()?;
     let now = &*now;
@@ -182,10 +184,10 @@ fn read(name: &Named<'_>) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// The whole file, in one reservation: a vector that grows leaves its former self behind in the heap.
+/// Reads the whole file into memory that is reserved once. A vector that grows would leave copies in freed memory.
 fn read_file(path: &Path) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
     let words = |error: std::io::Error| error.to_string();
-    // Without waiting for somebody to write into what turns out to be a pipe.
+    // If the path is a pipe, the call must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(words)?;
     let about = file.metadata().map_err(words)?;
     if !about.is_file() {

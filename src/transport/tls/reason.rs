@@ -1,4 +1,4 @@
-//! Words for a handshake that failed: what is wrong, and what to do about it.
+//! Explains a failed handshake: what is wrong, and what to do about it.
 
 use super::material;
 use super::verdict::{Found, Objection};
@@ -13,7 +13,8 @@ const ERROR_SYSCALL: i32 = 5;
 const ERROR_ZERO_RETURN: i32 = 6;
 /// ERR_LIB_SSL.
 const LIBRARY_SSL: i32 = 20;
-/// SSL_R_*: what a peer without TLS, or one that hangs up, looks like. Alerts are 1000 and their number.
+/// SSL_R_*: the errors that a peer without TLS causes, or one that closes the connection. Alerts are 1000 plus their
+/// number.
 const NOT_TLS: [i32; 6] = [
     267, // wrong version number
     156, // http request
@@ -47,19 +48,19 @@ const REVOKED: i32 = 23;
 const LIST_NOT_YET_VALID: i32 = 11;
 const LIST_EXPIRED: i32 = 12;
 
-/// An error of TLS's making.
+/// An error of TLS.
 pub fn failed(words: impl Into<String>) -> Error {
     Error::new(Status::ENOS_ERR_TLS, words)
 }
 
-/// What the device wanted, as far as words need it.
+/// The device's side, as far as the words need it.
 pub struct Expected<'a> {
     pub name: &'a str,
     pub has_identity: bool,
     pub system_roots: bool,
 }
 
-/// `None` when it was not TLS that failed, but the connection, after the handshake.
+/// `None` if TLS has not failed, but the connection, after the handshake.
 pub fn words(fault: &Fault, found: &Found, expected: &Expected<'_>) -> Option<String> {
     if let Some(objection) = &found.objection {
         return Some(objected(objection, expected));
@@ -97,7 +98,7 @@ fn old(fault: &Fault) -> String {
     format!("no TLS version is shared: this device speaks TLS 1.2 and 1.3, the broker does not ({})", fault.text)
 }
 
-/// What the device objects to in the broker's certificate.
+/// Why the device refuses the broker's certificate.
 fn objected(objection: &Objection, expected: &Expected<'_>) -> String {
     let Objection { code, text, subject, issuer, names, not_before, not_after, .. } = objection;
     let whose = match objection.depth {
@@ -137,10 +138,10 @@ fn objected(objection: &Objection, expected: &Expected<'_>) -> String {
     }
 }
 
-/// What the broker objects to; `shown`: after it has shown its certificate.
+/// Why the broker refuses the device. `shown`: the broker has shown its certificate.
 fn alerted(alert: i32, fault: &Fault, shown: bool, expected: &Expected<'_>) -> String {
     let text = fault.text;
-    // It wants a certificate only after it has shown its own.
+    // A broker asks for a certificate only after it has shown its own.
     if !shown && matches!(alert, 40 | 71) {
         return format!(
             "no cipher is shared: this device takes ECDHE with AES-GCM or ChaCha20-Poly1305, and the broker found none \

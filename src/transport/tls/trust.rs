@@ -18,9 +18,9 @@ use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-/// Of TLS 1.2: forward secrecy, and encryption that authenticates. (All of TLS 1.3 has both.)
+/// The ciphers for TLS 1.2: forward secrecy and authenticated encryption. (All ciphers of TLS 1.3 have both.)
 const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK";
-/// SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what was read is wiped from the record's buffer.
+/// SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: data that was read is wiped from the record's buffer.
 const CLEANSE_PLAINTEXT: u64 = 0x2;
 const OPENSSL_3: i64 = 0x3000_0000;
 /// The system's authorities are loaded again after this time at the latest, because a directory does not show every
@@ -63,7 +63,7 @@ fn add_revocation_list(store: &mut X509StoreBuilderRef, list: &X509Crl) -> std::
     }
 }
 
-/// Versions, ciphers, and nothing that is not needed.
+/// Sets the versions and ciphers, and switches off what is not needed.
 fn restricted() -> std::result::Result<SslContextBuilder, ErrorStack> {
     let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
@@ -72,7 +72,8 @@ fn restricted() -> std::result::Result<SslContextBuilder, ErrorStack> {
     if openssl::version::number() >= OPENSSL_3 {
         context.set_options(SslOptions::from_bits_retain(CLEANSE_PLAINTEXT as _));
     }
-    // 34 KB of a connection that is silent; and the link goes on with a write from wherever its rest stands.
+    // RELEASE_BUFFERS frees 34 KB of an idle connection. The other modes let the link continue a write wherever the
+    // rest of its data is.
     context.set_mode(SslMode::RELEASE_BUFFERS | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
     Ok(context)

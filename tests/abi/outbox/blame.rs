@@ -244,7 +244,7 @@ fn a_post_that_goes_unanswered_behind_another_that_is_answered_is_a_dead_letter(
     host.connect();
     let mut peer = broker.accept_mqtt();
     answer_all_but_one(&mut peer, 8, None);
-    // What was through did not wait for it.
+    // What was completed did not wait for it.
     for token in [tokens[0], tokens[2], tokens[3]] {
         let told = host.until("REPLY");
         assert_eq!((told.token, told.status), (token, ENOS_OK), "{told:?}");

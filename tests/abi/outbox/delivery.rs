@@ -48,7 +48,7 @@ fn messages_accepted_offline_are_sent_in_order_when_online() {
     assert_eq!(take(&mut peer, 40), (0..40).collect::<Vec<_>>());
     delivered(&mut host, &tokens);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
-    assert_eq!((host.waiting(), store.keys("out").len()), (0, 0), "nothing is kept that is through");
+    assert_eq!((host.waiting(), store.keys("out").len()), (0, 0), "a completed message is not kept");
     // Online they are sent at once.
     let tokens = publish(&host, 40..45);
     assert_eq!(take(&mut peer, 5), (40..45).collect::<Vec<_>>());

@@ -98,7 +98,7 @@ fn a_final_refusal_makes_a_dead_letter_and_the_next_posts_go_on() {
     assert_eq!(host.dead_letters(), std::slice::from_ref(&letter));
     assert_eq!(host.dead_letters(), [letter], "it is kept");
     assert_eq!(host.outbox_info().unwrap().dead_letters, 1);
-    assert_eq!(host.drop_message(tokens[0]), ENOS_ERR_NOT_FOUND, "it is through");
+    assert_eq!(host.drop_message(tokens[0]), ENOS_ERR_NOT_FOUND, "it is completed");
     assert_eq!(host.drop_message(tokens[1]), ENOS_OK);
     assert_eq!(host.drop_message(tokens[1]), ENOS_ERR_NOT_FOUND, "it is gone");
     assert_eq!((host.dead_letters(), host.outbox_info().unwrap().dead_letters), (vec![], 0));

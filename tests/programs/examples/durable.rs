@@ -38,7 +38,7 @@ fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
     // Offline long enough to be killed before it connects again, for which the budget of CONNECTs may not be enough.
     let mut program = Program::start(&mut example.command_with(&uri(&desk), "5"));
     program.expect("ACTIVATED: success");
-    program.expect("all is through");
+    program.expect("all is completed");
     program.expect("DISCONNECTED: success");
     program.expect(KEPT);
     let before = program.kill();
@@ -46,7 +46,7 @@ fn what_it_measures_offline_arrives_in_order_also_after_kill_9() {
 
     let mut again = example.start(&desk);
     again.expect("CONNECTED: success");
-    again.expect("all is through");
+    again.expect("all is completed");
     let output = again.kill();
     assert!(!output.contains("ACTIVATED"), "{output}");
     let taken = taken(&desk);
@@ -77,7 +77,7 @@ fn an_outbox_that_is_full_refuses_until_there_is_room() {
     program.expect("not kept: 20 durable messages");
     program.expect("ROOM: success");
     program.expect(KEPT);
-    program.expect("all is through");
+    program.expect("all is completed");
     program.kill();
     let taken = taken(&desk);
     assert!(taken.len() >= 2 * BURST && taken.is_sorted(), "{taken:?}");
@@ -90,7 +90,7 @@ fn a_sample_that_enos_refuses_is_given_up_and_the_rest_goes_on() {
     let mut program = example.start(&desk);
     let line = program.expect("given up: token ");
     assert!(line.contains("code 1206, {\"measurepoints\""), "{line}");
-    program.expect("all is through, 1 dead letters so far");
+    program.expect("all is completed, 1 dead letters so far");
     let output = program.kill();
     assert_eq!(output.matches("REPLY").count(), 1, "{output}");
 }

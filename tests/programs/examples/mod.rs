@@ -105,7 +105,7 @@ impl Example {
             THREADS => "outlet: success, code 200",
             SEVERAL => "dk3 REPLY: success, code 200",
             CPLUSPLUS => "reply, code 200",
-            DURABLE => "all is through",
+            DURABLE => "all is completed",
             _ => "dk REPLY: success, code 200",
         }
     }

@@ -17,7 +17,8 @@ const OPENING: &str = "\
 What a device can tell or ask EnOS. Each operation is a row of the table in
 [`src/protocol/operations`](../src/protocol/operations/mod.rs). `make messages` writes this page from that table.
 
-A program sends them with `enos_client_publish()`, `enos_client_post_measurepoints()` and `enos_client_publish_batch()`.
+A program sends the first two with `enos_client_publish()`, `enos_client_post_measurepoints()` and
+`enos_client_publish_batch()`. Measure points of the past are sent by the outbox: `ENOS_PUBLISH_RESUME`.
 The numbers are also in a device's storage, so they are never used again for another operation.
 ";
 

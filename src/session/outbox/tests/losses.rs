@@ -114,7 +114,7 @@ fn good() -> Message {
 }
 
 fn unknown() -> Message {
-    Message::Unknown { bytes: vec![1], words: "of a later version".into() }
+    Message::Unknown { bytes: vec![1], words: "of a later version".into(), until_reply: false }
 }
 
 /// An earlier version has accepted it.

@@ -1,23 +1,24 @@
-//! Somebody on the path, for some time, of a connection without TLS: he answers in the cloud's place, and forges all that
-//! the cloud could say.
+//! An attacker on the path of a connection without TLS. For some time he answers in the cloud's place, and forges
+//! anything that the cloud could say.
 
 use super::super::super::*;
 use super::super::lost;
 use super::{Due, World};
 use crate::protocol::{Secret, SecureMode};
 
-/// How he goes about it, in thousandths.
+/// What the attacker does, in thousandths of the cases.
 #[derive(Clone, Copy, Default)]
 pub struct Attacker {
-    /// He refuses a login as the product, as the device, as the device with a secret of his; others he accepts.
+    /// He refuses a login with the product secret, with the device secret, or with a device secret that he has sent
+    /// himself. He accepts all other logins.
     pub refuses_product: u64,
     pub refuses: u64,
     pub refuses_own: u64,
-    /// He lets a CONNECT pass to the cloud.
+    /// He forwards a CONNECT to the cloud.
     pub passes: u64,
-    /// Activations that he sends in one login, at most.
+    /// The most activations that he sends in one login.
     pub activations: u64,
-    /// He ends a connection soon.
+    /// He ends a connection soon after the login.
     pub ends: u64,
 }
 
@@ -40,7 +41,7 @@ impl World {
         }
     }
 
-    /// He comes and goes.
+    /// The attacker appears and disappears at random.
     pub(super) fn meet_attacker(&mut self) {
         if self.now < self.attacker_until {
             return;
@@ -82,7 +83,7 @@ impl World {
             return true;
         }
         self.later(delay, Due::Link(attempt, LinkEvent::Connected));
-        // Also where the device does not wait for any.
+        // He sends them also if the device waits for none.
         for _ in 0..self.rng.u64(0..=attacker.activations) {
             let forged = format!("forged-{}", self.rng.u32(..));
             let after = delay + self.rng.u64(0..3_000);

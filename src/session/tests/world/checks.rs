@@ -1,4 +1,4 @@
-//! What has to hold at every moment, of the secrets above all.
+//! The invariants that have to hold at every moment, mainly those of the secrets.
 
 use super::super::super::*;
 use super::{Due, World};
@@ -8,7 +8,7 @@ impl World {
     pub(super) fn check_way_out(&mut self) {
         let stuck = match self.session.state() {
             State::Idle | State::Online => false,
-            // What a destroy that refuses has taken in is still to be performed.
+            // If a destroy is refused, its inputs may have caused actions that are still to be performed.
             _ if self.session.has_actions() => false,
             _ => self.end.is_none() && self.session.deadline().is_none() && self.due.is_empty(),
         };
@@ -17,7 +17,8 @@ impl World {
         }
     }
 
-    /// What the cloud sends once has arrived: it is not lost, whatever the session was about to do.
+    /// A secret that has arrived must not be lost, whatever the session was doing, because the cloud sends it only
+    /// once.
     pub(super) fn check_in_hand(&mut self, secret: &str) {
         let valid = self.cloud.secret.as_deref() == Some(secret);
         let in_hand = self.is_in_memory(secret) || self.disk.holds(secret);
@@ -30,7 +31,7 @@ impl World {
         self.session.connection.credentials.device.all().iter().any(|device| device.secret.as_str() == secret)
     }
 
-    /// A secret that would die with the process is one that `destroy` warns of.
+    /// `destroy` must refuse while a secret would be lost with the process.
     pub(super) fn check_unsaved(&mut self) {
         let Some(valid) = self.cloud.secret.clone() else { return };
         let held = self.is_in_memory(&valid);
@@ -39,7 +40,7 @@ impl World {
         }
     }
 
-    /// Every accepted call has had its outcome, every disconnect has come to its end.
+    /// Every accepted call has had its outcome, and every disconnect has had its STOPPED.
     pub fn check_outcomes(&mut self) {
         if self.stopped != self.disconnects && !self.session.connection().has_unsaved_secret() {
             self.violate(format!("{} disconnects, {} ends of them", self.disconnects, self.stopped));
@@ -49,7 +50,8 @@ impl World {
         }
     }
 
-    /// A secret goes only for others of its kind that are newer; the first that has logged in never does.
+    /// A secret is removed only to make room for newer ones of the same kind. The first that has logged in is never
+    /// removed.
     pub(super) fn check_what_went(&mut self, before: &[DeviceSecret]) {
         let went = before.iter().filter(|kept| !self.disk.holds(kept.secret.as_str()));
         let (all, proven) = (self.disk.secrets.len(), self.disk.count(|standing| standing != Standing::Unproven));
@@ -64,7 +66,7 @@ impl World {
         }
     }
 
-    /// What has arrived on a link that is given up is nowhere else.
+    /// A secret that has arrived on an abandoned link is stored nowhere else.
     pub(super) fn check_unread(&mut self) {
         let Some(wire) = &self.wire else { return };
         let (attempt, valid, silent) = (wire.attempt, self.cloud.secret.clone(), self.is_silent());

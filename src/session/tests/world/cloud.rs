@@ -1,4 +1,4 @@
-//! The cloud's side of the device: what it knows, what it answers, and what it holds against the session.
+//! The cloud: what it knows of the device, what it answers, and what it requires of the session.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::protocol::{Secret, SecureMode, SignMethod};
 pub struct Cloud {
     pub method: SignMethod,
     pub secret: Option<String>,
-    /// A login as the device ends product logins.
+    /// A login with the device secret ends the logins with the product secret.
     pub active: bool,
-    /// A further login as product gets a new secret, which voids the one before it.
+    /// A further login with the product secret gets a new device secret, and the one before it becomes invalid.
     pub always_new: bool,
-    /// Logins as product never end.
+    /// The cloud always accepts logins with the product secret.
     pub always_open: bool,
     pub issued: u32,
     pub connects: Vec<u64>,
-    /// How many filters a SUBSCRIBE packet may have, and what becomes of one that has more.
+    /// How many filters a SUBSCRIBE packet may have, and what happens to a packet that has more.
     pub most_filters: usize,
     pub dislikes: Dislikes,
 }
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// The present link has been asked for what the host wants, and for nothing else of its own.
+    /// The session has subscribed on the present link to the filters that the host wants, and to no others of the host.
     pub(super) fn check_subscriptions(&mut self) {
         let Some(wire) = self.wire.as_ref().filter(|_| self.session.state() == State::Online && self.end.is_none())
         else {
@@ -148,7 +148,7 @@ impl World {
                 if self.ledger.is_dropped(number) {
                     self.violate(format!("number {number} was dropped, and is sent"));
                 }
-                // A connection keeps the order.
+                // A connection delivers in order.
                 let at = self.now + self.rng.u64(0..100);
                 self.last_arrival = self.last_arrival.max(at);
                 let arrival = Due::Durable(attempt, *token, number, topic.clone(), id);
@@ -178,7 +178,7 @@ impl World {
 }
 
 impl World {
-    /// What answers a SUBSCRIBE packet. `None`: nothing does.
+    /// The answer to a SUBSCRIBE packet; `None` if there is none.
     fn suback(&mut self, token: u64, filters: Vec<(String, u8)>, silent: bool) -> Option<LinkEvent> {
         if filters.len() > self.cloud.most_filters {
             return match self.cloud.dislikes {

@@ -1,4 +1,4 @@
-//! The device around the session: performs its actions, on a disk, a wire and a host that fail.
+//! The device around the session. It performs the session's actions on a disk, a network and a host that all may fail.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// A secret in the storage that has logged in at some time.
+/// A stored secret that has logged in before.
 pub fn proven(secret: &str) -> DeviceSecret {
     let secret = Secret::new(secret.as_bytes()).unwrap();
     DeviceSecret { secret, asset_id: None, standing: Standing::First, brought_by: 0 }
@@ -42,7 +42,7 @@ pub fn proven(secret: &str) -> DeviceSecret {
 pub struct Disk {
     pub secrets: Vec<DeviceSecret>,
     pub accepted: Option<Accepted>,
-    /// With the boot that they are of.
+    /// The stamps, and the boot to which they belong.
     pub budget: Option<(Vec<u64>, u64)>,
 }
 
@@ -70,7 +70,7 @@ pub enum End {
 }
 
 impl World {
-    /// The process, or the power, may end before and after each action.
+    /// The process or the power may fail before and after each action.
     pub(super) fn perform(&mut self) {
         if std::mem::replace(&mut self.performing, true) {
             return;
@@ -94,7 +94,7 @@ impl World {
         self.performing = false;
     }
 
-    /// The storage does, and another thread of the host's calls meanwhile.
+    /// A storage call takes time, and another thread of the host makes calls meanwhile.
     fn take_time(&mut self) {
         if self.happens(self.rates.storage_slow) {
             self.now += self.rng.u64(0..8_000);
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// Tells what has arrived by now on the link of an activation, as the client does before it gives that up.
+    /// Gives the session what has arrived on the link of an activation, as the client does before it drops such a link.
     fn take_in(&mut self) {
         let Some(wire) = self.wire.as_ref().filter(|wire| wire.is_product) else { return };
         let attempt = wire.attempt;
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// The host ends its process as the header has it.
+    /// The host ends its process as the header describes it.
     pub(super) fn destroy(&mut self) {
         if self.session.connection().is_activating() {
             self.performing = true;
@@ -191,7 +191,7 @@ impl World {
         None
     }
 
-    /// The process ends, one way or the other.
+    /// The process ends, in order or not.
     pub(super) fn die(&mut self) {
         self.end = Some(if self.rng.bool() { End::Killed } else { End::PowerCut });
     }
@@ -199,7 +199,7 @@ impl World {
     fn load(&mut self) -> Loaded {
         let failure = StorageError::new(-7, "the flash does not answer");
         let failure = self.happens(self.rates.load_fails).then_some(failure);
-        // Some of them may be there all the same.
+        // Some of them may be readable all the same.
         let readable = if failure.is_some() { self.rng.usize(..=self.disk.secrets.len()) } else { usize::MAX };
         let secrets = self.disk.secrets.iter().take(readable);
         let secrets = secrets.map(|kept| DeviceSecret { brought_by: 0, ..kept.clone() }).collect();
@@ -221,7 +221,7 @@ impl World {
         let before = std::mem::replace(&mut self.disk.secrets, secrets);
         self.stored.extend(self.disk.secrets.iter().map(|kept| kept.secret.as_str().to_owned()));
         self.check_what_went(&before);
-        // The value is there, but the host says that it is not.
+        // The value is stored, but the storage reports a failure.
         if self.happens(self.rates.store_fails / 4) {
             return Err(StorageError::new(-6, "the flash does not know"));
         }
@@ -230,7 +230,7 @@ impl World {
 
     fn open(&mut self, attempt: u64, credential: &Credential) {
         let mode = credential.mode();
-        // One that has given way to another may be in memory still.
+        // A secret that was removed for another one may still be in memory.
         let unsaved = !self.keeps(credential.secret.as_str())
             && !self.stored.contains(credential.secret.as_str())
             && self.settings.device_secret.as_ref() != Some(&credential.secret);

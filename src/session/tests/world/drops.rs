@@ -1,11 +1,11 @@
-//! The host drops messages of its outbox, as the client does it: first from the storage, then from the session.
+//! The host drops messages of its outbox, in the client's order: first from the storage, then from the session.
 
 use super::super::super::*;
 use super::World;
 use crate::session::Place;
 
 impl World {
-    /// Drops one of those whose outcome is still to come, whichever.
+    /// Drops a random message whose outcome is still to come.
     pub fn drop_durable(&mut self, which: usize) {
         let Some(token) = self.ledger.one_untold(which) else { return };
         let now = self.now();
@@ -21,7 +21,7 @@ impl World {
                     self.session.forget_durable(now, token, head, held);
                 }
                 Ok(false) => {}
-                // It may be gone or not.
+                // The message may be removed or not.
                 Ok(true) | Err(_) => self.ledger.may_be_gone(token),
             }
         }

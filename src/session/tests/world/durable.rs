@@ -1,8 +1,8 @@
-//! Durable messages: the host that has them accepted, the cloud that takes them, and what must be true of both.
+//! Durable messages: the host publishes them, the cloud receives them, and the checks compare both.
 //!
-//! Each message has a number. The promises: a message that was accepted is taken by the cloud, or the host is told what
-//! else became of it; what the cloud takes holds all of them in the order in which they were accepted; each has its one
-//! event in a process's life.
+//! Each message has a number. The cloud receives every accepted message, or the host is told what else has happened to
+//! it. The cloud receives the messages in the order in which they were accepted. Each message has one event in the life
+//! of a process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,57 +17,57 @@ use crate::storage::records::Records;
 
 pub const LIMITS: QueueLimits = QueueLimits { messages: 200, bytes: 1 << 20, drop_oldest: false };
 
-/// A number that EnOS refuses for good, whenever it comes.
+/// EnOS refuses this number for good, each time that it comes.
 pub fn is_poison(number: u64) -> bool {
     number % 41 == 0
 }
 
-/// A number at which the broker hangs up, whenever it comes. There are some that follow each other.
+/// The broker closes the connection each time that this number comes. Some of these numbers follow each other.
 pub fn is_deadly(number: u64) -> bool {
     number % 97 < 2
 }
 
-/// A number that EnOS never answers. The broker takes it.
+/// EnOS never answers this number. The broker acknowledges it.
 pub fn is_mute(number: u64) -> bool {
     number % 89 == 7
 }
 
 struct Accepted {
     number: u64,
-    /// The life of the process and the link in it on which it was accepted; `None`: offline.
+    /// The process and the link in which it was accepted; `None` if it was accepted offline.
     link: Option<(u64, u64)>,
     until_reply: bool,
 }
 
-/// The host's notes, which outlive its process.
+/// What the host remembers. It survives the host's process.
 #[derive(Default)]
 pub struct Ledger {
     next: u64,
-    /// By token, which is the order.
+    /// By token, in the order of acceptance.
     accepted: BTreeMap<u64, Accepted>,
-    /// In which life of the process an outcome was told last.
+    /// The process in which an outcome was told last.
     told: BTreeMap<u64, u64>,
-    /// Not taken, and told so.
+    /// Messages that the cloud did not receive, and whose event says so.
     excused: BTreeSet<u64>,
-    /// How often each has been sent, and how often right behind another one that had passed on the same link.
+    /// How often each message was sent, and how often right after another one that the cloud received on the same link.
     sent: BTreeMap<u64, (u32, u32)>,
-    /// What was sent last: in which life, over which link, whether it has passed.
+    /// The message that was sent last: the process, the link, the number, and whether the cloud has received it.
     last_sent: Option<(u64, u64, u64, bool)>,
-    /// Somebody on the path has said that he has it.
+    /// Messages that an attacker has acknowledged in the broker's place.
     forged: BTreeSet<u64>,
-    /// Pages that were dropped.
+    /// Pages that were dropped to make room.
     gone: BTreeSet<u64>,
-    /// Those that the host has dropped.
+    /// Messages that the host has dropped.
     dropped: BTreeSet<u64>,
     life: u64,
-    /// All that the cloud took, in that order; and apart.
+    /// Everything that the cloud received, in that order, and the same as a set.
     taken: Vec<u64>,
     has: BTreeSet<u64>,
     pub refused: u64,
 }
 
 impl Ledger {
-    /// It is on its way.
+    /// The message is sent.
     pub(super) fn send(&mut self, attempt: u64, number: u64) {
         let last = self.last_sent.replace((self.life, attempt, number, false));
         let behind = last.is_some_and(|last| last.2 != number && last == (self.life, attempt, last.2, true));
@@ -113,7 +113,7 @@ pub fn queue(flash: &Flash, limits: QueueLimits) -> Queue {
 }
 
 impl World {
-    /// As the client does it: storage first, then the session.
+    /// As the client does it: the storage comes first, then the session.
     pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
         let numbers = self.ledger.next..self.ledger.next + count;
         self.ledger.next += count;
@@ -127,12 +127,13 @@ impl World {
             Err(error) => Err(error.clone()),
         };
         let dropped = self.queue.take_dropped();
-        // What had to go is gone, whether or not the process lives to tell of it.
+        // The dropped messages are removed even if the process ends before it tells.
         if drops {
             let after = self.pages();
             let Ledger { accepted, gone, .. } = &mut self.ledger;
             for page in before.difference(&after) {
-                // It may be a part: the message is the one that begins there, or before.
+                // The page may be a later part of a large message. The message is then the last one that begins at the
+                // page or before it.
                 let message = accepted.range(..=outbox::token(*page, 255)).next_back();
                 gone.extend(message.map(|(token, _)| page_of(*token)));
             }
@@ -206,9 +207,9 @@ impl World {
         self.session.dead_letters_dropped(tokens);
     }
 
-    /// A message of the outbox reaches the cloud, over this link.
+    /// A message of the outbox reaches the cloud on this link.
     pub(super) fn durable_arrives(&mut self, attempt: u64, token: u64, number: u64, topic: &str, id: Option<String>) {
-        // A forged acknowledgement ends a message; nobody can know better.
+        // A forged acknowledgement completes a message: the session cannot know better.
         let forged = self.wire.as_ref().is_some_and(|wire| wire.is_forged);
         if forged {
             self.ledger.excused.insert(number);
@@ -247,7 +248,7 @@ impl World {
         }
     }
 
-    /// Late data goes as such, and live data does not.
+    /// Late data is sent to the resume topic, and live data is not.
     fn check_lateness(&mut self, attempt: u64, number: u64, topic: &str) {
         let accepted = self.ledger.accepted.values().rev().find(|accepted| accepted.number == number);
         let Some(accepted) = accepted.filter(|accepted| accepted.until_reply) else { return };
@@ -259,16 +260,16 @@ impl World {
 
     pub(super) fn durable_told(&mut self, event: &Event) {
         let token = event.token;
-        // Its message has had its outcome before.
+        // The message of this dead letter has had its outcome before.
         if event.kind == EventKind::DeadLetterDropped {
             return;
         }
         let Some(accepted) = self.ledger.accepted.get(&token) else {
-            // Of a message whose acceptance failed, and that was stored all the same.
+            // The acceptance of the message has failed, but it was stored all the same.
             return;
         };
         let number = accepted.number;
-        // One whose page cannot be read stands for the others in it.
+        // If a page cannot be read, one event stands for all messages in it.
         let stands_for_others = event.status == Status::ENOS_ERR_STORAGE && self.ledger.is_dropped(number);
         let told = self.ledger.told.insert(token, self.ledger.life);
         if told == Some(self.ledger.life) && !stands_for_others {
@@ -287,7 +288,7 @@ impl World {
             }
             Status::ENOS_ERR_STORAGE => {
                 self.excuse(token);
-                // Or an erase that made room has failed, and was done all the same, of a part at least.
+                // Or an erase that made room has reported a failure, but has removed the page, or a part of it.
                 let dropped = self.ledger.gone.contains(&page_of(token));
                 let unreadable = event.detail.contains("does not answer");
                 if self.flash.cells().garbled.is_empty() && !dropped && !unreadable {
@@ -298,10 +299,10 @@ impl World {
         }
     }
 
-    /// A message pays for itself, and for nothing else.
+    /// A message becomes a dead letter only because of its own failures.
     fn check_blame(&mut self, number: u64, event: &Event) {
         let (sent, behind) = self.ledger.sent.get(&number).copied().unwrap_or_default();
-        // Chance may have anyone fail so often, even right behind others that pass.
+        // By chance any message may fail this often, even right after others that the cloud receives.
         let proven = sent >= 8 && behind >= 3;
         let guilty = match event.detail_code {
             0 | 429 | 500 | 503 => proven && event.detail.contains("right after another one had passed"),
@@ -321,7 +322,7 @@ impl World {
         cells.values.keys().filter_map(|key| key.strip_prefix("out.")?.split('.').next()?.parse().ok()).collect()
     }
 
-    /// All of the page that begins with this token.
+    /// Excuses all messages of the page that begins with this token.
     fn excuse(&mut self, token: u64) {
         let Ledger { accepted, told, excused, life, .. } = &mut self.ledger;
         for (token, accepted) in accepted.range(token..=token | 0xFF) {
@@ -336,7 +337,7 @@ impl World {
         self.queue = queue(&self.flash, self.limits);
     }
 
-    /// Everything accepted is with the cloud, in order, or the host knows what else became of it.
+    /// The cloud has received every accepted message, in order, or the host knows what else has happened to it.
     pub fn check_durable(&mut self) {
         let pages = self.ledger.gone.clone();
         let gone = |token: &u64| pages.contains(&page_of(*token));
@@ -377,7 +378,7 @@ fn page_of(token: u64) -> u64 {
     (token & !(1 << 62)) >> 8
 }
 
-/// The number is in the topic, or among the measure points.
+/// Makes a message. The number is in the topic, or among the measure points.
 fn message(number: u64, until_reply: bool, size: usize) -> Request {
     let padding = "x".repeat(size);
     let (operation, name, params) = match until_reply {
@@ -391,7 +392,8 @@ fn message(number: u64, until_reply: bool, size: usize) -> Request {
     Request { operation, name, params: params.into(), until_reply, resume: until_reply, time: PostTime::Own }
 }
 
-/// The number of a message of the outbox, and its id when it is a post. Large ones are too many to be parsed.
+/// The number of a message of the outbox, and its id if it is a post. Large messages are not parsed, because that would
+/// take too long.
 pub fn number(topic: &str, payload: &[u8]) -> Option<(u64, Option<String>)> {
     if let Some(number) = topic.strip_prefix("/n/") {
         return Some((number.parse().ok()?, None));

@@ -1,4 +1,4 @@
-//! The storage of the outbox: keeps what it is told to keep, unless it fails, garbles, or the power goes.
+//! The storage of the outbox. It stores what it is given, unless it fails, damages a value, or loses power.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,15 +8,15 @@ use zeroize::Zeroizing;
 use crate::model::storage::StorageError;
 use crate::storage::key_value::{Change, KeyValue};
 
-/// In thousandths of the calls.
+/// Rates in thousandths of the calls.
 #[derive(Clone, Copy, Default)]
 pub struct FlashRates {
     pub load_fails: u64,
-    /// Half of these have made the change all the same.
+    /// Half of the failed calls have made the change all the same.
     pub change_fails: u64,
     /// The process ends in the middle of the call.
     pub dies: u64,
-    /// Of the pages that are stored, one is garbled while it lies there.
+    /// How many of the stored pages are damaged later.
     pub garbles: u64,
 }
 
@@ -24,17 +24,17 @@ pub struct FlashRates {
 pub struct Cells {
     pub values: BTreeMap<String, Vec<u8>>,
     pub rates: FlashRates,
-    /// The process has ended: whatever it still asks for is not done.
+    /// The process has ended, so further calls do nothing.
     pub dead: bool,
     pub calls: u64,
-    /// Pages that no longer are what was stored.
+    /// Pages that are damaged.
     pub garbled: Vec<String>,
-    /// Without a batch of its own it gets one call after the other.
+    /// If false, the storage has no batch call, and gets one call after the other.
     pub batches: bool,
     rng: fastrand::Rng,
 }
 
-/// Outlives the process that uses it.
+/// The storage survives the process that uses it.
 #[derive(Clone)]
 pub struct Flash(Arc<Mutex<Cells>>);
 

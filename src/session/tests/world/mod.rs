@@ -1,4 +1,4 @@
-//! A world to put a session in: storage, network, cloud, clock and host, each as unkind as its rates say.
+//! The surroundings of a session: storage, network, cloud, clock and host. Each fails as often as its rates say.
 
 mod attacker;
 mod checks;
@@ -23,47 +23,47 @@ pub use flash::{Flash, FlashRates};
 
 pub const PRODUCT: &str = "product-secret";
 
-/// In thousandths, how often something goes wrong.
+/// How often something goes wrong, in thousandths.
 #[derive(Clone, Copy, Default)]
 pub struct Rates {
     pub load_fails: u64,
     pub store_fails: u64,
-    /// Of the records that are a help and no promise: the budget's stamps, and what was accepted.
+    /// Failures of the records that are helpful but not necessary: the budget's stamps, and the accepted login.
     pub hint_fails: u64,
     pub connect_fails: u64,
-    /// The CONNECT takes its time to go out.
+    /// The CONNECT is sent late.
     pub connect_slow: u64,
     pub no_answer: u64,
     pub spurious_refusal: u64,
     pub push_lost: u64,
     pub push_twice: u64,
     pub push_forged: u64,
-    /// Somebody gets onto the path for a time.
+    /// An attacker is on the path for some time.
     pub attacked: u64,
     pub link_lost: u64,
-    /// Packets vanish from some time on, both ways; the keep-alive finds out much later.
+    /// From some moment on, packets are lost in both directions. The keep-alive notices that much later.
     pub half_open: u64,
     pub no_reply: u64,
-    /// The process dies and is started again.
+    /// The process is killed and started again.
     pub killed: u64,
     /// The board reboots.
     pub power_cut: u64,
-    /// The host saves by hand what it is told of, and says so some time later.
+    /// The host saves by hand the secrets of PERSIST_FAILED events, and confirms that some time later.
     pub host_saves: u64,
     pub host_disconnects: u64,
-    /// The host ends its process in order: it destroys the client, if that is not refused.
+    /// The host ends its process in order: it destroys the client, unless that is refused.
     pub host_ends: u64,
-    /// A call of the storage takes its time; what comes meanwhile waits, also calls of the host's other threads.
+    /// A storage call takes time. Everything that happens meanwhile waits, calls of other threads included.
     pub storage_slow: u64,
     pub clock_jumps: u64,
     /// The outbox's storage.
     pub flash: FlashRates,
-    /// Of durable messages: EnOS refuses some for good, the broker hangs up at some.
+    /// EnOS refuses some durable messages for good, and the broker closes the connection at some.
     pub poison: u64,
     pub deadly: u64,
-    /// Some are never answered.
+    /// EnOS never answers some durable messages.
     pub mute: u64,
-    /// EnOS has trouble that passes.
+    /// EnOS temporarily answers with errors.
     pub busy: u64,
     pub ack_lost: u64,
     /// A filter of a SUBSCRIBE is refused.
@@ -72,12 +72,12 @@ pub struct Rates {
 
 enum Due {
     Link(u64, LinkEvent),
-    /// The cloud's message with this secret.
+    /// The activation message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
-    /// A message of the outbox, on its way to the cloud: link, token, number, topic, id.
+    /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
-    /// The host says that it has saved what it was told of.
+    /// The host confirms that it has saved the secrets that it was told of.
     Saved,
     /// The host wants to be online again.
     Reconnect,
@@ -88,13 +88,13 @@ struct Wire {
     attempt: u64,
     is_product: bool,
     connect_sent: bool,
-    /// From then on nothing gets through.
+    /// From this time on, packets are lost.
     silent_from: u64,
-    /// It ends at the attacker's.
+    /// The attacker is the other end of the connection.
     is_forged: bool,
     /// Requests without an outcome.
     open: BTreeSet<u64>,
-    /// The filters of the host's that were asked for.
+    /// The host's filters that were subscribed to on this link.
     asked: BTreeSet<String>,
 }
 
@@ -114,21 +114,22 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
-    /// The filters that the host has subscribed and not taken back.
+    /// The filters that the host has subscribed to and not unsubscribed from.
     wanted: BTreeSet<String>,
-    /// Of the last time that the secrets were read.
+    /// Whether the last load of the secrets failed.
     load_failed: bool,
-    /// All that was in the storage at some time.
+    /// All secrets that were ever stored.
     stored: BTreeSet<String>,
-    /// What the host was told of and has saved, in that order.
+    /// The secrets that the host has saved by hand, in that order.
     saved_by_hand: Vec<String>,
     /// Since when device logins have been refused.
     refused_since: Option<u64>,
-    /// Until then the cloud may count CONNECTs that the session cannot know of: their stamps were not stored or read.
+    /// Until this time the cloud may count CONNECTs that the session does not know, because their stamps were not
+    /// stored or could not be read.
     uncounted_until: u64,
     end: Option<End>,
     performing: bool,
-    /// Disconnects of this process, and how many of them were told to have come to their end.
+    /// Calls of disconnect() in this process, and how many STOPPED events have come.
     disconnects: usize,
     stopped: usize,
     boot: u64,
@@ -182,7 +183,7 @@ impl World {
         }
     }
 
-    /// As the session sees it: since its boot, and by a clock that may be wrong.
+    /// The time as the session sees it: since the boot, and by a wall clock that may be wrong.
     pub fn now(&self) -> Now {
         let wall_ms = (1_700_000_000_000 + self.now).wrapping_add(self.clock_off_by);
         Now { ms: self.now - self.booted_at, wall_ms }
@@ -216,7 +217,7 @@ impl World {
         self.perform();
     }
 
-    /// Accepted or not, the call is the session's business; an accepted one is owed an outcome.
+    /// Makes a call. If the session accepts it, the call has to get an outcome.
     pub fn call(&mut self, call: impl FnOnce(&mut Session, Now) -> Result<u64>) -> Result<u64> {
         let now = self.now();
         let token = call(&mut self.session, now)?;
@@ -254,11 +255,11 @@ impl World {
             let after = self.rng.u64(0..10_000);
             self.later(after, Due::Reconnect);
         }
-        // What comes while this is told, for the storage takes its time, is told after the time.
+        // A slow storage makes time pass while this is given to the session. Later inputs wait until then.
         let until = self.now;
         while let Some((&key, _)) = self.due.range(..=(until, u64::MAX)).next() {
             let Some(due) = self.due.remove(&key) else { break };
-            // The dead send nothing, and hear nothing.
+            // After its end a process neither sends nor receives.
             if self.end.is_none() {
                 self.happen(due);
             }
@@ -278,7 +279,7 @@ impl World {
         }
     }
 
-    /// Until the state is reached; false after `for_ms`.
+    /// Runs until the state is reached. Returns false after `for_ms`.
     pub fn run_to(&mut self, state: State, for_ms: u64) -> bool {
         let until = self.now + for_ms;
         while self.session.state() != state && self.now < until {
@@ -288,7 +289,7 @@ impl World {
     }
 
     fn happen(&mut self, due: Due) {
-        // What ends the link is found out on this side.
+        // The device itself finds out that the link has ended.
         let passes =
             matches!(&due, Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect);
         if !passes && self.is_silent() {
@@ -297,7 +298,7 @@ impl World {
         match due {
             Due::Link(attempt, what) if self.is_on(attempt) => {
                 if what.is_end() {
-                    // As Paho does it: what was under way is given back before the loss is told.
+                    // As Paho does it: requests in progress end before the loss of the link is reported.
                     let open = self.wire.take().map(|wire| wire.open).unwrap_or_default();
                     for token in open {
                         let what = LinkEvent::NotDelivered { token, reason: "the connection ended".into() };
@@ -326,7 +327,7 @@ impl World {
             }
             Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
             Due::Saved => {
-                // It may have been stored meanwhile: then that is an error to the host, and no harm.
+                // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
                 let _ = self.session.activation_saved(self.now());
                 self.perform();
             }
@@ -342,7 +343,7 @@ impl World {
         self.wire.as_ref().is_some_and(|wire| wire.attempt == attempt)
     }
 
-    /// An operator deletes the device in the console and registers it anew.
+    /// An operator deletes the device in the console and registers it again.
     pub fn register_anew(&mut self) {
         self.cloud.secret = None;
         self.cloud.active = false;
@@ -351,7 +352,7 @@ impl World {
         }
     }
 
-    /// The process ends, by chance or now, and is started again: memory is lost, the disk is not.
+    /// The process ends, at random or now, and is started again. Its memory is lost; the disk is not.
     pub fn restart(&mut self, now: Option<End>) {
         let Some(end) = self.end.take().or(now) else { return };
         self.due.clear();
@@ -366,7 +367,7 @@ impl World {
             self.booted_at = self.now;
             self.now += self.rng.u64(500..20_000);
         }
-        // As the header has it: what was saved by hand is given to the next process.
+        // As the header asks: a secret that was saved by hand is given to the next process.
         if let Some(saved) = self.saved_by_hand.last() {
             self.settings.device_secret = Some(Secret::new(saved.as_bytes()).unwrap());
         }
@@ -375,7 +376,7 @@ impl World {
         self.connect();
     }
 
-    /// What the cloud wants is somewhere where the device can find it, also after a restart.
+    /// The device can find the secret that the cloud accepts, also after a restart.
     pub fn keeps(&self, secret: &str) -> bool {
         self.disk.holds(secret) || self.saved_by_hand.iter().any(|saved| saved == secret)
     }

@@ -16,7 +16,7 @@ fn dead_letters_stay_until_they_are_dropped() {
     queue.open().unwrap();
     for (number, letter) in (0..).zip(letters(&queue)) {
         assert_eq!((letter.token, letter.code), (number, 1206));
-        assert_eq!(letter.request, Some(message(number as u32, len(number))));
+        assert_eq!(letter.messages, [Some(message(number as u32, len(number)))]);
     }
     for number in (0..30).filter(|number| number % 3 > 0).rev() {
         assert!(queue.drop_dead_letter(number).unwrap());

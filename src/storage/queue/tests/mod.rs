@@ -307,3 +307,24 @@ fn a_page_that_is_garbled_is_kept_once_however_often_it_is_read() {
         assert_eq!((counts.dead_letters, counts.dead_letters_ever), (1, 1));
     }
 }
+
+#[test]
+fn a_batch_that_cannot_be_costs_nothing() {
+    let (memory, other) = (Memory::default(), Memory::default());
+    let limits = QueueLimits { messages: 1, drop_oldest: true, ..WIDE };
+    let (mut queue, mut another) = (memory.queue(limits), other.queue(WIDE));
+    queue.append(&[message(1, 1)]).unwrap();
+    let many: Vec<Request> = (0..=outbox::MAX_TOGETHER as u32).map(|number| message(number, 1)).collect();
+    let one = [message(2, 1)];
+    let errors = [
+        queue.append(&[]).err(),
+        another.append(&many).err(),
+        Queue::append_to_all(&mut [(&mut queue, &one), (&mut another, &one)]).err(),
+    ];
+    for (error, words) in errors.into_iter().zip(["0 messages", "257 messages", "several storages"]) {
+        let error = error.unwrap();
+        assert!(error.status == Status::ENOS_ERR_INVALID_ARG && error.message.contains(words), "{}", error.message);
+    }
+    assert_eq!((contents(&mut queue), contents(&mut another)), (vec![message(1, 1)], Vec::new()));
+    another.append(&many[1..]).unwrap();
+}
