@@ -2435,11 +2435,11 @@ enos_status enos_client_reply(enos_client *client,
  *     ENOS_OK                  completed
  *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
  *                              refused it for good: detail_code is its code, any but 200, 429, 5xx, 6205 and 6305,
- *                              which are tried again. Or it failed three times in a row, and then twice more, each
- *                              time right after another message that had passed on the same link. A failure is a lost
- *                              link or no answer (detail_code 0), or one of the codes that are tried again (detail_code
- *                              is the code, and it takes ten of them in a row). Without another message that passes,
- *                              no message is blamed, and it is tried again
+ *                              which are tried again. Or it failed three times in a row, and then three times right
+ *                              after another message that had passed on the same link, and between these also as the
+ *                              first. A failure is a lost link or no answer (detail_code 0), or one of the codes that
+ *                              are tried again (detail_code is the code, and it takes ten of them in a row). Without
+ *                              another message that passes, no message is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
  *     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
  *                              Always DELIVERED, and for a batch one event with its first token, for all of them

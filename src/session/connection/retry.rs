@@ -9,7 +9,7 @@ const LONG_WAIT_MIN_MS: u64 = 600_000;
 const LONG_WAIT_MAX_MS: u64 = 3_600_000;
 
 /// Why a link ended on which the device was online.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEnd {
     /// The host wanted it.
     Planned,

@@ -9,7 +9,8 @@
 //! 2. If that message fails too, nothing is blamed. The failures are forgotten, and the next time a different message
 //!    is sent first.
 //! 3. If that message passes, the first one is sent again on the same link. If it fails again, that is a proof. After
-//!    [`PROOFS`] of them it is a dead letter.
+//!    [`PROOFS`] of them it is a dead letter. Between two proofs it is sent first again, and has to fail there as well:
+//!    links that carry exactly one message would otherwise always carry the other one.
 //!
 //! So a message is blamed only for its own failures. A link that is stable from some moment on blames no message.
 
@@ -20,7 +21,7 @@ pub const FAILURES: u8 = 3;
 /// The same, if EnOS has answered that the message may succeed later. A cloud in trouble answers that to every message.
 pub const BUSY: u8 = 10;
 /// The message is a dead letter after this many failures right after another message that has passed.
-pub const PROOFS: u8 = 2;
+pub const PROOFS: u8 = 3;
 /// How many messages behind it are tried in its place, one after the other.
 pub const OTHERS: usize = 64;
 
@@ -59,8 +60,12 @@ impl Fault {
 pub struct Doubt {
     /// The first and the last message in flight at the last failure.
     suspects: Option<(u64, u64)>,
-    /// How often the first of them has failed in a row, and how often right after a message that had passed.
+    /// How often the first of them has failed in a row.
+    times: u8,
+    /// How often it has failed when it was sent first. A proof takes one of these back, so that it has to fail there
+    /// again before another message is sent in its place.
     failures: u8,
+    /// How often right after a message that had passed.
     proofs: u8,
     /// How it failed last; `None` if that was in an earlier process.
     fault: Option<Fault>,
@@ -73,16 +78,21 @@ pub struct Doubt {
 impl Doubt {
     pub fn restore(&mut self, suspect: Option<Suspect>) {
         let Some(Suspect { first, last, losses }) = suspect else { return };
-        let failures = losses.min(FAILURES);
-        let proofs = (losses - failures).min(PROOFS);
-        *self = Doubt { suspects: Some((first, last)), failures, proofs, ..Doubt::default() };
+        let times = losses.min(FAILURES + 2 * PROOFS - 1);
+        let proofs = times.saturating_sub(FAILURES - 1) / 2;
+        *self =
+            Doubt { suspects: Some((first, last)), times, failures: times - 2 * proofs, proofs, ..Doubt::default() };
     }
 
-    /// What the next process has to know. Of the failures in a row, `FAILURES` at most are stored: the fault of a
-    /// message that has failed more often still has to be proven.
+    /// What the next process has to know. From `FAILURES` on, proofs and failures at the first place alternate, so
+    /// one number tells both. Failures that make no difference are not counted.
     pub fn suspect(&self) -> Option<Suspect> {
         let (first, last) = self.suspects?;
-        Some(Suspect { first, last, losses: self.failures.min(FAILURES) + self.proofs })
+        let losses = match self.proofs {
+            0 => self.failures.min(FAILURES),
+            proofs => FAILURES - 1 + 2 * proofs + u8::from(self.failures >= self.limit()),
+        };
+        Some(Suspect { first, last, losses })
     }
 
     /// How many other messages were tried without success.
@@ -97,20 +107,24 @@ impl Doubt {
 
     /// The first message has failed. Those up to `last` were in flight with it.
     pub fn failed(&mut self, first: u64, last: u64, fault: Fault) {
-        let is_known = self.suspects.is_some_and(|(from, to)| (from..=to).contains(&first));
-        if !is_known {
-            (self.failures, self.fault) = (0, None);
-        }
         if !self.is_suspect(first) {
-            (self.proofs, self.passed) = (0, false);
+            *self = Doubt { others_failed: self.others_failed, ..Doubt::default() };
         }
         let alike = self.fault.is_none_or(|before| before.is_of_answer() == fault.is_of_answer());
-        if self.passed && alike {
+        let is_proof = self.passed && alike;
+        (self.suspects, self.fault, self.passed) = (Some((first, last)), Some(fault), false);
+        self.times = self.times.saturating_add(1);
+        if is_proof {
             self.proofs = (self.proofs + 1).min(PROOFS);
+            self.failures = self.limit() - 1;
         } else {
             self.failures = self.failures.saturating_add(1);
         }
-        (self.suspects, self.fault, self.passed) = (Some((first, last)), Some(fault), false);
+    }
+
+    /// The suspect steps aside after this many failures when it was sent first.
+    fn limit(&self) -> u8 {
+        self.fault.map_or(FAILURES, Fault::limit)
     }
 
     fn is_suspect(&self, front: u64) -> bool {
@@ -124,8 +138,7 @@ impl Doubt {
 
     /// Whether another message has to be sent before it.
     pub fn steps_aside(&self, front: u64) -> bool {
-        let limit = self.fault.map_or(FAILURES, Fault::limit);
-        self.is_suspect(front) && self.failures >= limit && !self.passed
+        self.is_suspect(front) && self.failures >= self.limit() && !self.passed
     }
 
     /// Whether it can only be compared with a message that gets an answer.
@@ -153,7 +166,7 @@ impl Doubt {
         if !self.is_suspect(front) || self.proofs < PROOFS {
             return None;
         }
-        let times = self.failures.saturating_add(self.proofs);
+        let times = self.times;
         let (code, what) = match self.fault {
             Some(Fault::Lost | Fault::Conflict) => {
                 (0, format!("the link was lost {times} times while this message was under way"))
@@ -166,7 +179,7 @@ impl Doubt {
         };
         // The messages between it and the one that has passed were tried without success, or could not be compared.
         *self = Doubt { others_failed: self.others_failed.saturating_sub(1), ..Doubt::default() };
-        Some((code, format!("{what}, the last {PROOFS} times right after another one had passed on the same link")))
+        Some((code, format!("{what}, {PROOFS} of them right after another one had passed on the same link")))
     }
 
     /// A message has left the outbox completed. `front` is the first one that is left.

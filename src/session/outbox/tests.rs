@@ -210,7 +210,7 @@ fn a_post_that_is_to_be_sent_later_for_ever_does_not_hold_up_the_rest() {
             tries += u32::from(is_bad);
             reply(post, if is_bad { code } else { 200 })
         });
-        assert_eq!((found, tries), (vec![(outbox::token(1, 0), code)], 12));
+        assert_eq!((found, tries), (vec![(outbox::token(1, 0), code)], 15));
         assert!(outbox.is_empty());
     }
 }

@@ -114,7 +114,7 @@ fn good() -> Message {
 }
 
 fn unknown() -> Message {
-    Message::Unknown { bytes: vec![1], words: "of a later version".into() }
+    Message::Unknown { bytes: vec![1], words: "of a later version".into(), until_reply: false }
 }
 
 /// An earlier version has accepted it.
@@ -207,4 +207,75 @@ fn a_dropped_message_takes_its_reply_topic_with_it() {
     });
     assert!(told.is_empty(), "an event of a message that is gone");
     assert_eq!(sent(&mut outbox, &mut exchange, 5_000, SET).len(), 1);
+}
+
+/// The loss always comes at the second PUBLISH of a link, whichever that is.
+#[test]
+fn links_that_carry_one_message_each_blame_nobody() {
+    for end in [LinkEnd::Lost, LinkEnd::Conflict] {
+        for losses in 0..12 {
+            let mut last = None;
+            let passes = |link, _| link >= losses && last.replace(link) != Some(link);
+            let found = Scene { end, ..Scene::new(vec![good(); 6], passes) }.run();
+            assert!(found.dead.is_empty() && found.is_flushed, "{end:?}, {losses} losses first: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_at_which_each_link_is_lost_ends_after_a_bounded_number_of_links() {
+    for (end, most) in [(LinkEnd::Lost, 8), (LinkEnd::Conflict, 9)] {
+        let found = Scene { end, ..Scene::new(vec![good(); 3], |_, page| page != 1) }.run();
+        assert_eq!((&found.dead, found.links, found.is_flushed), (&vec![1], most, true), "{end:?}");
+        // Alone it is not compared with anything.
+        let found = Scene { end, ..Scene::new(vec![good()], |_, _| false) }.run();
+        assert!(found.dead.is_empty() && !found.is_flushed, "{end:?}: {found:?}");
+    }
+}
+
+/// The failures of the first are its own.
+#[test]
+fn a_message_does_not_inherit_failures() {
+    let mut doubt = Doubt::default();
+    (0..2).for_each(|_| doubt.failed(1, 5, Fault::Lost));
+    doubt.through(Some(2));
+    for _ in 0..2 {
+        doubt.failed(2, 2, Fault::Lost);
+        assert!(!doubt.steps_aside(2), "it has not failed three times");
+    }
+    doubt.failed(2, 2, Fault::Lost);
+    assert!(doubt.steps_aside(2));
+}
+
+/// Each process ends at its failure.
+#[test]
+fn what_is_known_of_a_suspect_survives_each_restart() {
+    let mut stored = None;
+    for times in 1..=8 {
+        let mut doubt = Doubt::default();
+        doubt.restore(stored);
+        let is_behind = doubt.steps_aside(1);
+        assert_eq!(is_behind, [4, 6, 8].contains(&times), "at failure {times}");
+        if is_behind {
+            doubt.trial_passed();
+        }
+        doubt.failed(1, 1, Fault::Lost);
+        stored = doubt.suspect();
+        assert_eq!(stored.map(|suspect| suspect.losses), Some(times));
+        assert_eq!(doubt.verdict(1).is_some(), times == 8);
+    }
+}
+
+/// The figures in `docs/durable.md`: a link that each PUBLISH ends with this chance.
+#[test]
+fn a_link_that_is_lost_at_random_makes_few_dead_letters() {
+    for (percent, most) in [(20, 0), (30, 1), (50, 3), (70, 10)] {
+        let mut dice = fastrand::Rng::with_seed(7);
+        let mut scene = Scene::new(vec![good(); 2_000], |_, _| dice.u32(..100) >= percent);
+        scene.minutes = 240 * 60;
+        let found = scene.run();
+        let (dead, links) = (found.dead.len(), found.links);
+        println!("{percent} %: {dead} of 2000 messages are dead letters, after {links} links");
+        assert!(found.is_flushed && dead <= most, "{percent} %: {dead}");
+    }
 }

@@ -303,7 +303,7 @@ impl World {
     fn check_blame(&mut self, number: u64, event: &Event) {
         let (sent, behind) = self.ledger.sent.get(&number).copied().unwrap_or_default();
         // By chance any message may fail this often, even right after others that the cloud receives.
-        let proven = sent >= 5 && behind >= 2;
+        let proven = sent >= 8 && behind >= 3;
         let guilty = match event.detail_code {
             0 | 429 | 500 | 503 => proven && event.detail.contains("right after another one had passed"),
             1206 => is_poison(number),
