@@ -30,7 +30,7 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
     let mut scene = Scene::new();
     let token = scene.host.post(r#" {"measurepoints":{"t":21.5,"deep":[{"a":null}]},"time":1524448722000} "#).unwrap();
     let subscribe = scene.peer.expect(SUBSCRIBE);
-    let second = scene.host.post("[]").unwrap();
+    let second = scene.host.post("{}").unwrap();
     // The post is not sent until the reply topic is granted.
     scene.host.publish("marker", b"", 0).unwrap();
     assert_eq!(scene.peer.expect(PUBLISH).topic(), "marker");
@@ -47,7 +47,7 @@ fn a_post_has_its_envelope_and_waits_for_the_reply_topic() {
         })
     );
     let other = json_of(&other);
-    assert_eq!(other["params"], json!([]));
+    assert_eq!(other["params"], json!({}));
     assert_ne!(other["id"], request["id"]);
 
     // Out of order; the second id as a number, as in EnOS's tables.

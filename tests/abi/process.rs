@@ -186,7 +186,7 @@ fn live() {
     peer.send(&publish(b"t", &[1; 10_000], None));
     host.until("MESSAGE");
     host.subscribe("s", 1).unwrap();
-    let mut calls = vec![host.post("[]"), host.unsubscribe("u")];
+    let mut calls = vec![host.post("{}"), host.unsubscribe("u")];
     calls.extend((0..50).map(|_| host.publish("t", &[1; 2000], 1)));
     peer.reset();
     host.outcomes(&calls.into_iter().map(Result::unwrap).collect::<Vec<_>>());
