@@ -74,7 +74,7 @@ fn an_outbox_that_is_full_refuses_until_there_is_room() {
     let mut command = example.command_with(&uri(&desk), "3");
     let mut program = Program::start(&mut command);
     program.expect(KEPT);
-    program.expect("not kept: 20 durable messages");
+    program.expect("not kept: the outbox is full: it holds 20 messages");
     program.expect("ROOM: success");
     program.expect(KEPT);
     program.expect("all is completed");
