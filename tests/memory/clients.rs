@@ -1,6 +1,6 @@
 //! The memory of an idle client, and after a burst.
 
-use crate::held::{held, NO_CACHES};
+use crate::held::{held, settle, NO_CACHES};
 use enos::internals::error::Status::*;
 use support::alone::alone_with;
 use support::host::*;
@@ -55,6 +55,7 @@ fn a_burst_takes_nothing_for_good() {
         };
         // Allocations that are made once.
         burst(1);
+        settle();
         let before = held();
         burst(100);
         assert!(held() <= before + SLACK, "{before} bytes before, {} after", held());
