@@ -76,7 +76,7 @@ impl Ledger {
         *behind_another += u32::from(behind);
     }
 
-    /// The broker has acknowledged it.
+    /// The broker has acknowledged it, or EnOS has answered it.
     fn acknowledge(&mut self, number: u64) {
         self.last_sent = self.last_sent.map(|last| (last.0, last.1, last.2, last.3 || last.2 == number));
     }
@@ -241,6 +241,10 @@ impl World {
         }
         let mute = is_mute(number) && self.rates.mute > 0;
         if !mute && !self.happens(self.rates.no_reply) {
+            // It passes by its reply alone, if the acknowledgement was lost.
+            if matches!(code, 200 | 1206) {
+                self.ledger.acknowledge(number);
+            }
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
