@@ -30,6 +30,7 @@ fn each_further_client_takes_little() {
         let broker = broker();
         let _first = online(&broker);
         let mut hosts = Vec::with_capacity(CLIENTS);
+        settle();
         let before = held();
         hosts.extend((0..CLIENTS).map(|_| online(&broker)));
         let each = (held() - before) / CLIENTS;
