@@ -108,7 +108,7 @@ static void fill(const char *directory, unsigned count, unsigned together)
     for (unsigned i = 0; i < together; i++) {
         ENOS_INIT(&messages[i]);
         messages[i].kind = ENOS_MESSAGE_PUBLISH;
-        messages[i].flags = ENOS_PUBLISH_DURABLE;
+        messages[i].flags = ENOS_REQUEST_DURABLE;
         messages[i].topic = TOPIC;
         messages[i].payload = (const uint8_t *)PAYLOAD;
         messages[i].len = sizeof PAYLOAD - 1;

@@ -28,7 +28,7 @@ void keep_open(const char *directory)
     for (int i = 0; i < TOGETHER; i++) {
         ENOS_INIT(&messages[i]);
         messages[i].kind = ENOS_MESSAGE_PUBLISH;
-        messages[i].flags = ENOS_PUBLISH_DURABLE;
+        messages[i].flags = ENOS_REQUEST_DURABLE;
         messages[i].topic = TOPIC;
         messages[i].payload = (const uint8_t *)PAYLOAD;
         messages[i].len = sizeof PAYLOAD - 1;

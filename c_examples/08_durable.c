@@ -104,7 +104,7 @@ static void publish(device *self)
     for (size_t i = 0; i < self->count; i++) {
         ENOS_INIT(&messages[i]);
         messages[i].kind = ENOS_MESSAGE_MEASUREPOINTS;
-        messages[i].flags = ENOS_PUBLISH_DURABLE | ENOS_PUBLISH_UNTIL_REPLY | ENOS_PUBLISH_RESUME;
+        messages[i].flags = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY | ENOS_REQUEST_RESUME;
         messages[i].payload = (const uint8_t *)self->samples[i];
         messages[i].len = strlen(self->samples[i]);
     }

@@ -210,7 +210,7 @@
 /** A bit of enos_features(): ssl:// and enos_config_set_tls*(). */
 #define ENOS_FEATURE_TLS 0x1u
 
-/** A bit of enos_features(): ENOS_PUBLISH_DURABLE. */
+/** A bit of enos_features(): ENOS_REQUEST_DURABLE. */
 #define ENOS_FEATURE_DURABLE 0x2u
 
 /** Does the work of ENOS_INIT(). */
@@ -1417,7 +1417,7 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
-   * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
+   * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_REQUEST_UNTIL_REPLY: token, status,
    * detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
    * another code, or the broker refuses the topic of the replies (detail_code 128).
    */
@@ -1535,6 +1535,30 @@ typedef struct enos_event {
    * Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
    */
   const enos_activation *activation;
+  /**
+   * The number of the operation that has this outcome; 0 if there is none.
+   */
+  int32_t operation;
+  /**
+   * MESSAGE: 1 if the broker sent it because it was retained, 0 if not.
+   */
+  int32_t retained;
+  /**
+   * The sub-device that it is about; 0: the client's own device.
+   */
+  uint64_t subdevice;
+  /**
+   * What you gave with the request that has this outcome; NULL if nothing, and after a restart.
+   */
+  void *user;
+  /**
+   * REPLY: the "data" of EnOS's answer. {NULL, 0} if there is none.
+   */
+  enos_value data;
+  /**
+   * REPLY: the "message" of EnOS's answer. {NULL, 0} if there is none.
+   */
+  enos_value message;
 } enos_event;
 
 /**
@@ -2251,37 +2275,37 @@ enos_status enos_client_loop_stop(enos_client *client);
 /**
  * How a message is sent: the bits of a uint32_t.
  */
-typedef enum enos_publish_flags {
+typedef enum enos_request_flags {
   /**
    * The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
    * restarts: see the chapter on the outbox. QoS 1 only.
    */
-  ENOS_PUBLISH_DURABLE = 1,
+  ENOS_REQUEST_DURABLE = 1,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+   * With ENOS_REQUEST_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
    * outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
    * whatever EnOS answers.
    */
-  ENOS_PUBLISH_UNTIL_REPLY = 2,
+  ENOS_REQUEST_UNTIL_REPLY = 2,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
+   * With ENOS_REQUEST_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
    * which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
    * but does not take it for the latest value.
    */
-  ENOS_PUBLISH_RESUME = 4,
+  ENOS_REQUEST_RESUME = 4,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
+   * With ENOS_REQUEST_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
    * arrival.
    */
-  ENOS_PUBLISH_WITHOUT_TIME = 8,
+  ENOS_REQUEST_WITHOUT_TIME = 8,
   /**
-   * With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+   * With ENOS_REQUEST_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
    * has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
    * set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
    * post is sent without a time.
    */
-  ENOS_PUBLISH_STAMP = 16,
-} enos_publish_flags;
+  ENOS_REQUEST_STAMP = 16,
+} enos_request_flags;
 
 /**
  * Publishes a message.
@@ -2291,7 +2315,7 @@ typedef enum enos_publish_flags {
  * @param payload    any bytes; may be NULL when len is 0. Copied.
  * @param len        in bytes, at most 524287 (EnOS refuses 512 KiB), or ENOS_NUL_TERMINATED.
  * @param qos        0 or 1.
- * @param flags      0, or ENOS_PUBLISH_DURABLE (with qos 1).
+ * @param flags      0, or ENOS_REQUEST_DURABLE (with qos 1).
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
@@ -2366,9 +2390,9 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
  *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
- * @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
+ * @param flags        0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
  *                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
- *                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
+ *                     milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
  * @param out_token    receives the token; may be NULL.
  * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
  *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
@@ -2418,18 +2442,18 @@ enos_status enos_client_reply(enos_client *client,
                               uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
- * The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns
+ * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
  * ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
- * ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
+ * ENOS_REQUEST_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
  * process, and a power cut. Durable publishing needs enos_config_set_storage(), and works in every state, offline too.
  *
  * At least once: messages that were in flight when the link or the process ended are sent again. In order: a message
  * is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
- * a message that was sent again in the meantime, or to a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
+ * a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
  *
  * Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
  * and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
- * ENOS_PUBLISH_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
+ * ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
  * the process may have ended between the event and the removal.
  *
  *     ENOS_OK                  completed
@@ -2512,7 +2536,7 @@ typedef struct enos_message {
    */
   int32_t kind;
   /**
-   * ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
+   * ENOS_REQUEST_* bits; ENOS_REQUEST_DURABLE has to be among them.
    */
   uint32_t flags;
   /**

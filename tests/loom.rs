@@ -86,7 +86,7 @@ fn inbox(messages: usize) -> (Arc<Inbox>, Arc<Waker>) {
 
 fn message(topic: &[u8]) -> LinkEvent {
     let payload = vec![1].into();
-    LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0 }
+    LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0, retained: false }
 }
 
 /// Turns of the client's loop: wait, clear, drain, rest, and check for more, until `enough` returns true. Returns the

@@ -32,7 +32,7 @@ pub struct enos_message {
     pub struct_size: usize,
     /// One of enum enos_message_kind.
     pub kind: i32,
-    /// ENOS_PUBLISH_* bits; ENOS_PUBLISH_DURABLE has to be among them.
+    /// ENOS_REQUEST_* bits; ENOS_REQUEST_DURABLE has to be among them.
     pub flags: u32,
     /// The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
     pub topic: *const c_char,
@@ -146,7 +146,7 @@ unsafe fn one_of(message: *const enos_message, stride: usize) -> Result<Request>
 /// `message` is as the header describes it.
 unsafe fn request(message: &enos_message, payload: &[u8]) -> Result<Request> {
     let Some(flags) = check_flags(message.flags)? else {
-        return Err(Error::invalid("flags: a message of a batch needs ENOS_PUBLISH_DURABLE"));
+        return Err(Error::invalid("flags: a message of a batch needs ENOS_REQUEST_DURABLE"));
     };
     match message.kind {
         kind if kind == enos_message_kind::ENOS_MESSAGE_PUBLISH as i32 => {

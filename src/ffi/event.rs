@@ -9,6 +9,7 @@ use super::activation::enos_activation;
 use super::guard::getter;
 use super::handle::{enos_client, name_client};
 use super::status::enos_status;
+use super::value::enos_value;
 use crate::client::EventSink;
 use crate::log;
 use crate::model::event::EventKind;
@@ -48,6 +49,18 @@ pub struct enos_event {
     pub payload_len: usize,
     /// Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
     pub activation: *const enos_activation,
+    /// The number of the operation that has this outcome; 0 if there is none.
+    pub operation: i32,
+    /// MESSAGE: 1 if the broker sent it because it was retained, 0 if not.
+    pub retained: i32,
+    /// The sub-device that it is about; 0: the client's own device.
+    pub subdevice: u64,
+    /// What you gave with the request that has this outcome; NULL if nothing, and after a restart.
+    pub user: *mut c_void,
+    /// REPLY: the "data" of EnOS's answer. {NULL, 0} if there is none.
+    pub data: enos_value,
+    /// REPLY: the "message" of EnOS's answer. {NULL, 0} if there is none.
+    pub message: enos_value,
 }
 
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
@@ -115,7 +128,22 @@ fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
         payload: if event.payload.is_empty() { c"".as_ptr().cast() } else { event.payload.as_ptr() },
         payload_len: event.payload.len(),
         activation: activation.as_ref().map_or(ptr::null(), ptr::from_ref),
+        operation: event.operation,
+        retained: event.retained.into(),
+        subdevice: event.subdevice,
+        user: ptr::with_exposed_provenance_mut(event.user),
+        data: member(event, "/data"),
+        message: member(event, "/message"),
     });
+}
+
+/// A member of a reply.
+fn member(event: &Event, pointer: &str) -> enos_value {
+    let payload = match event.kind {
+        EventKind::Reply => event.payload.as_slice(),
+        _ => &[],
+    };
+    enos_value::at(payload, pointer)
 }
 
 fn with_nul(bytes: impl Iterator<Item = u8>) -> Vec<u8> {

@@ -39,32 +39,6 @@ use super::input::{bytes, text};
 use super::output::Out;
 use super::status::enos_status;
 
-/// How a message is sent: the bits of a uint32_t.
-#[allow(dead_code, reason = "for C")]
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_publish_flags {
-    /// The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
-    /// restarts: see the chapter on the outbox. QoS 1 only.
-    ENOS_PUBLISH_DURABLE = 1,
-    /// With ENOS_PUBLISH_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
-    /// outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
-    /// whatever EnOS answers.
-    ENOS_PUBLISH_UNTIL_REPLY = 2,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
-    /// which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
-    /// but does not take it for the latest value.
-    ENOS_PUBLISH_RESUME = 4,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
-    /// arrival.
-    ENOS_PUBLISH_WITHOUT_TIME = 8,
-    /// With ENOS_PUBLISH_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
-    /// has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
-    /// set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
-    /// post is sent without a time.
-    ENOS_PUBLISH_STAMP = 16,
-}
-
 /// Writes the token when the call is accepted, before any event of it can be delivered.
 ///
 /// # Safety
@@ -86,7 +60,7 @@ unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param payload    any bytes; may be NULL when len is 0. Copied.
 /// @param len        in bytes, at most 524287 (EnOS refuses 512 KiB), or ENOS_NUL_TERMINATED.
 /// @param qos        0 or 1.
-/// @param flags      0, or ENOS_PUBLISH_DURABLE (with qos 1).
+/// @param flags      0, or ENOS_REQUEST_DURABLE (with qos 1).
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
@@ -183,9 +157,9 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 /// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
 ///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
-/// @param flags        0, or ENOS_PUBLISH_DURABLE, alone or with ENOS_PUBLISH_UNTIL_REPLY and ENOS_PUBLISH_RESUME. A
+/// @param flags        0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
 ///                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
-///                     milliseconds since 1970; or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME.
+///                     milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
 /// @param out_token    receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
 ///                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your

@@ -1,15 +1,15 @@
-//! The outbox: durable publishing. A message with ENOS_PUBLISH_DURABLE is in your storage when the call returns
+//! The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
 //! ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
-//! ENOS_PUBLISH_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
+//! ENOS_REQUEST_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
 //! process, and a power cut. Durable publishing needs enos_config_set_storage(), and works in every state, offline too.
 //!
 //! At least once: messages that were in flight when the link or the process ended are sent again. In order: a message
 //! is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
-//! a message that was sent again in the meantime, or to a post without ENOS_PUBLISH_UNTIL_REPLY, is a MESSAGE.
+//! a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
 //!
 //! Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
 //! and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
-//! ENOS_PUBLISH_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
+//! ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
 //! the process may have ended between the event and the removal.
 //!
 //!     ENOS_OK                  completed

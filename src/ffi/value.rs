@@ -41,6 +41,13 @@ pub struct enos_value {
     pub len: usize,
 }
 
+impl enos_value {
+    /// The value at this JSON Pointer in a payload.
+    pub(super) fn at(payload: &[u8], pointer: &str) -> enos_value {
+        read::at(payload, pointer.as_bytes()).map_or(NOT_THERE, |range| part(payload, range))
+    }
+}
+
 const NOT_THERE: enos_value = enos_value { text: ptr::null(), len: 0 };
 
 /// The type of a value.

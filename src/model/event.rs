@@ -44,7 +44,7 @@ pub enum enos_event_type {
     ENOS_EVENT_SUBSCRIBED = 7,
     /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
     ENOS_EVENT_UNSUBSCRIBED = 8,
-    /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_PUBLISH_UNTIL_REPLY: token, status,
+    /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_REQUEST_UNTIL_REPLY: token, status,
     /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
     /// another code, or the broker refuses the topic of the replies (detail_code 128).
     ENOS_EVENT_REPLY = 9,

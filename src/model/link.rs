@@ -58,7 +58,7 @@ pub enum LinkEvent {
     /// UNSUBACK.
     Unsubscribed { token: u64 },
     /// A PUBLISH from the broker. The topic is as it came, and may be any bytes.
-    Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8 },
+    Message { topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8, retained: bool },
 }
 
 impl LinkEvent {
@@ -86,8 +86,9 @@ impl fmt::Debug for LinkEvent {
             LinkEvent::NotDelivered { token, reason } => write!(f, "NotDelivered({token}, {reason:?})"),
             LinkEvent::Subscribed { token, granted } => write!(f, "Subscribed({token}, {granted:?})"),
             LinkEvent::Unsubscribed { token } => write!(f, "Unsubscribed({token})"),
-            LinkEvent::Message { topic, payload, qos } => {
-                write!(f, "Message({:?}, {} bytes, QoS {qos})", String::from_utf8_lossy(topic), payload.len())
+            LinkEvent::Message { topic, payload, qos, retained } => {
+                let (topic, len) = (String::from_utf8_lossy(topic), payload.len());
+                write!(f, "Message({topic:?}, {len} bytes, QoS {qos}, retained: {retained})")
             }
         }
     }
@@ -99,7 +100,12 @@ mod tests {
 
     #[test]
     fn debug_shows_no_payload() {
-        let event = LinkEvent::Message { topic: b"t".to_vec(), payload: b"deviceSecret".to_vec().into(), qos: 1 };
-        assert_eq!(format!("{event:?}"), r#"Message("t", 12 bytes, QoS 1)"#);
+        let event = LinkEvent::Message {
+            topic: b"t".to_vec(),
+            payload: b"deviceSecret".to_vec().into(),
+            qos: 1,
+            retained: false,
+        };
+        assert_eq!(format!("{event:?}"), r#"Message("t", 12 bytes, QoS 1, retained: false)"#);
     }
 }

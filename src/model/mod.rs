@@ -2,6 +2,7 @@
 //! except for [`crate::error`].
 
 pub mod event;
+pub mod flags;
 pub mod link;
 pub mod state;
 pub mod storage;

@@ -96,7 +96,7 @@ impl Request {
             && (row.has_time || self.time == PostTime::Own);
         if !fits {
             return Err(Error::invalid(
-                "flags: ENOS_PUBLISH_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no \
+                "flags: ENOS_REQUEST_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no \
                  reply",
             ));
         }
@@ -117,7 +117,7 @@ impl Request {
         match self.time {
             PostTime::Own if gets_time => Err(Error::invalid(
                 "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
-                 sent much later. Or ENOS_PUBLISH_STAMP, or ENOS_PUBLISH_WITHOUT_TIME",
+                 sent much later. Or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME",
             )),
             PostTime::Stamp(_) if gets_time => envelope::check_size(longest + stamped(b"", u64::MAX).len()),
             _ => envelope::check_size(longest),

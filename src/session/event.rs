@@ -16,9 +16,17 @@ pub struct Event {
     pub status: Status,
     pub detail_code: i32,
     pub qos: i32,
+    /// The message has the retain flag.
+    pub retained: bool,
     /// The token of the call whose outcome this is; 0 if none.
     pub token: u64,
     pub retry_in_ms: u32,
+    /// The number of the operation whose outcome this is; 0 if none.
+    pub operation: i32,
+    /// The sub-device that it is about; 0: the client's own device.
+    pub subdevice: u64,
+    /// What the host has given with the request; 0 if nothing.
+    pub user: usize,
     pub detail: String,
     pub topic: Vec<u8>,
     pub payload: Zeroizing<Vec<u8>>,
@@ -32,13 +40,23 @@ impl Event {
             status,
             detail_code: 0,
             qos: 0,
+            retained: false,
             token: 0,
             retry_in_ms: 0,
+            operation: 0,
+            subdevice: 0,
+            user: 0,
             detail: detail.into(),
             topic: Vec::new(),
             payload: Zeroizing::new(Vec::new()),
             activation: None,
         }
+    }
+
+    /// A message that came in.
+    pub fn message(topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8, retained: bool) -> Event {
+        let event = Event::new(EventKind::Message, Status::ENOS_OK, "");
+        Event { topic, payload, qos: i32::from(qos), retained, ..event }
     }
 
     /// Inbound messages were dropped.

@@ -26,8 +26,6 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use zeroize::Zeroizing;
-
 use crate::error::{Error, Result, Status};
 pub use crate::model::link::{LinkEvent, LinkRequest};
 pub use crate::model::storage::StorageError;
@@ -176,21 +174,25 @@ impl Session {
                 exchange.subscribed(token, granted, now.ms, actions);
             }
             LinkEvent::Unsubscribed { token } => exchange.done(token, actions),
-            LinkEvent::Message { topic, payload, qos } => self.on_message(now, topic, payload, qos),
+            LinkEvent::Message { topic, payload, qos, retained } => {
+                self.on_message(now, Event::message(topic, payload, qos, retained));
+            }
             other => self.with_connection(now, |connection, cx| connection.link_event(other, cx)),
         }
     }
 
     /// Routes an inbound message by its topic. A message that no part of the session waits for is given to the host.
-    fn on_message(&mut self, now: Now, topic: Vec<u8>, payload: Zeroizing<Vec<u8>>, qos: u8) {
-        match Inbound::of(&topic) {
+    fn on_message(&mut self, now: Now, message: Event) {
+        let Event { topic, payload, .. } = &message;
+        match Inbound::of(topic) {
             // This is never given to the host: it may contain a secret, and hosts log what they are given.
             Inbound::Activation => {
                 let (connection, mut cx) = self.parts(now);
-                return connection.activation_message(&topic, &payload, &mut cx);
+                return connection.activation_message(topic, payload, &mut cx);
             }
-            Inbound::Reply => match self.exchange.find(&topic, &payload) {
+            Inbound::Reply => match self.exchange.find(topic, payload) {
                 Some(Reply::To { token, code, words }) => {
+                    let Event { topic, payload, .. } = message;
                     return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
                 }
                 // The host may know to which request it belongs, so it gets the message as well.
@@ -199,8 +201,7 @@ impl Session {
             },
             Inbound::Other => {}
         }
-        let event = Event::new(EventKind::Message, Status::ENOS_OK, "");
-        self.actions.push_back(Action::Emit(Event { topic, payload, qos: i32::from(qos), ..event }));
+        self.actions.push_back(Action::Emit(message));
     }
 
     fn parts(&mut self, now: Now) -> (&mut Connection, Context<'_>) {

@@ -331,7 +331,12 @@ impl Context {
         match copies {
             Some((topic, payload)) => inbox.push(
                 self.generation,
-                LinkEvent::Message { topic, payload: Zeroizing::new(payload), qos: message.qos as u8 },
+                LinkEvent::Message {
+                    topic,
+                    payload: Zeroizing::new(payload),
+                    qos: message.qos as u8,
+                    retained: message.retained != 0,
+                },
             ),
             None => inbox.count_dropped(),
         }

@@ -215,7 +215,7 @@ mod tests {
 
     fn message(topic: &[u8], bytes: usize) -> LinkEvent {
         let payload = Zeroizing::new(vec![7; bytes]);
-        LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0 }
+        LinkEvent::Message { topic: topic.to_vec(), payload, qos: 0, retained: false }
     }
 
     fn drain(inbox: &Inbox) -> (Vec<(u64, Arrival)>, u64) {
@@ -233,7 +233,7 @@ mod tests {
         let (events, dropped) = drain(&inbox);
         assert_eq!(
             format!("{events:?}"),
-            r#"[(1, Link(Connected)), (1, Link(Message("a", 1 bytes, QoS 0))), (2, Link(Closed))]"#
+            r#"[(1, Link(Connected)), (1, Link(Message("a", 1 bytes, QoS 0, retained: false))), (2, Link(Closed))]"#
         );
         assert_eq!(dropped, 0);
         assert!(inbox.is_empty());

@@ -135,13 +135,13 @@ static unsigned long publish(enos_client *client, unsigned long number)
         snprintf(topics[i], sizeof topics[i], "n/%lu", number + i);
         ENOS_INIT(&messages[i]);
         messages[i].kind = ENOS_MESSAGE_PUBLISH;
-        messages[i].flags = ENOS_PUBLISH_DURABLE;
+        messages[i].flags = ENOS_REQUEST_DURABLE;
         messages[i].topic = topics[i];
         messages[i].payload = large;
         messages[i].len = number % 10 == 7 ? sizeof large : 20;
     }
     if (count == 1)
-        MUST(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_PUBLISH_DURABLE, NULL));
+        MUST(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_REQUEST_DURABLE, NULL));
     else
         MUST(enos_client_publish_batch(client, messages, count, NULL, NULL));
     return say("accepted", number, count);

@@ -144,7 +144,7 @@ static void *publish_durable(void *arg)
 {
     (void)arg;
     for (long i = 0; i < rounds; i++)
-        if (accepted(enos_client_publish(client, "d", (const uint8_t *)"x", 1, 1, ENOS_PUBLISH_DURABLE, NULL),
+        if (accepted(enos_client_publish(client, "d", (const uint8_t *)"x", 1, 1, ENOS_REQUEST_DURABLE, NULL),
                      "durable"))
             count(&durable);
     return NULL;

@@ -219,7 +219,7 @@ static void client(void)
     CHECK(fd.fd >= 0 && poll(&fd, 1, 0) >= 0 && (fd.revents & (POLLERR | POLLNVAL)) == 0);
     CHECK_STATUS(enos_client_publish(it, "t", NULL, 0, 0, 0, &token), ENOS_ERR_STATE);
     CHECK_STATUS(enos_client_publish(it, "t", NULL, 1, 0, 0, &token), ENOS_ERR_NULL_ARG);
-    CHECK_STATUS(enos_client_publish(it, "t", NULL, 0, 1, ENOS_PUBLISH_UNTIL_REPLY, &token), ENOS_ERR_INVALID_ARG);
+    CHECK_STATUS(enos_client_publish(it, "t", NULL, 0, 1, ENOS_REQUEST_UNTIL_REPLY, &token), ENOS_ERR_INVALID_ARG);
     CHECK(token == 77);
     enos_client_wake(it);
     CHECK_STATUS(enos_client_loop(it, 60000), ENOS_OK);

@@ -77,7 +77,7 @@ void handles()
         CHECK(!refused && refused.status() == ENOS_ERR_STATE && enos_last_error()[0] != '\0');
         CHECK(thrown([&] { refused.token(); }) == ENOS_ERR_STATE);
         CHECK(client.subscribe(std::string("a\0b", 3)).status() == ENOS_ERR_INVALID_ARG);
-        CHECK(client.publish("t", "x", 1, ENOS_PUBLISH_DURABLE).status() == ENOS_OK);
+        CHECK(client.publish("t", "x", 1, ENOS_REQUEST_DURABLE).status() == ENOS_OK);
         CHECK(client.outbox().messages == 1 && client.flush(0) == ENOS_ERR_NETWORK);
         enos::client_ref somebodys(client);
         somebodys.loop_start();

@@ -96,8 +96,8 @@ fn results_that_are_ignored_are_warned_of() {
         "enos_client_create(0, 0)",
         "enos_client_destroy(0)",
         "enos_client_activation_saved(0)",
-        "enos_client_publish(0, 0, 0, 0, 1, ENOS_PUBLISH_DURABLE, 0)",
-        "enos_client_post_measurepoints(0, 0, 0, ENOS_PUBLISH_DURABLE, 0)",
+        "enos_client_publish(0, 0, 0, 0, 1, ENOS_REQUEST_DURABLE, 0)",
+        "enos_client_post_measurepoints(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_publish_batch(0, 0, 0, 0, 0)",
     ];
     let names = calls.map(|call| call.split_once('(').unwrap().0);

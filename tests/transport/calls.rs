@@ -159,7 +159,7 @@ fn a_message_comes_right_after_connack_before_any_subscription() {
     peer.send(&[connack(0), publish(b"a/topic", b"hello", Some(7))].concat());
     rig.expect("Connected");
     match rig.next() {
-        LinkEvent::Message { topic, payload, qos: 1 } => {
+        LinkEvent::Message { topic, payload, qos: 1, retained: false } => {
             assert_eq!((&topic[..], &payload[..]), (&b"a/topic"[..], &b"hello"[..]));
         }
         other => panic!("{other:?}"),

@@ -17,6 +17,7 @@ fn every_field_reaches_c() {
     event.retry_in_ms = 77;
     event.topic = b"a/\0b".to_vec();
     event.payload.extend_from_slice(b"\x00\xFF");
+    (event.operation, event.retained, event.subdevice, event.user) = (10, true, 1 << 33, usize::MAX);
     let mut seen = false;
     with_c_event(&event, |c| {
         assert_eq!(c.struct_size, size_of::<enos_event>());
@@ -30,9 +31,23 @@ fn every_field_reaches_c() {
             assert_eq!(slice::from_raw_parts(c.payload, c.payload_len), b"\x00\xFF");
         }
         assert!(c.activation.is_null());
+        assert_eq!((c.operation, c.retained, c.subdevice, c.user.addr()), (10, 1, 1 << 33, usize::MAX));
+        assert!(c.data.text.is_null() && c.message.text.is_null(), "only a reply has parts");
         seen = true;
     });
     assert!(seen);
+}
+
+#[test]
+fn a_reply_is_shown_in_parts() {
+    let mut event = Event::new(EventKind::Reply, Status::ENOS_OK, "");
+    event.payload.extend_from_slice(br#"{"id":"1","code":200,"data":[ 1 ],"message":"m"}"#);
+    with_c_event(&event, |c| {
+        for (value, text) in [(&c.data, "[ 1 ]"), (&c.message, "\"m\"")] {
+            // SAFETY: the value points into the event's payload.
+            assert_eq!(unsafe { slice::from_raw_parts(value.text.cast::<u8>(), value.len) }, text.as_bytes());
+        }
+    });
 }
 
 #[test]

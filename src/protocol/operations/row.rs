@@ -89,7 +89,7 @@ pub enum Reply {
 pub enum Durability {
     Never,
     Kept,
-    /// If the host asks for it (`ENOS_PUBLISH_RESUME`), it is sent as the other operation when it goes out on a later
+    /// If the host asks for it (`ENOS_REQUEST_RESUME`), it is sent as the other operation when it goes out on a later
     /// link than the one on which it was accepted.
     KeptThenLate(Operation),
 }

@@ -293,7 +293,7 @@ fn what_is_no_activation_of_this_device_is_not_handed_over_and_told_of_later() {
         let topic = b"/ext/session/pk/dk/thing/activate/info".to_vec();
         world.feed(Input::Link {
             attempt,
-            what: LinkEvent::Message { topic, payload: payload.into_bytes().into(), qos: 0 },
+            what: LinkEvent::Message { topic, payload: payload.into_bytes().into(), qos: 0, retained: false },
         });
     }
     world.run_until(world.now + 30_000);

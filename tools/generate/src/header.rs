@@ -22,7 +22,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/config.rs"],
     &["src/ffi/tls.rs"],
     &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
-    &["src/ffi/message.rs"],
+    &["src/model/flags.rs", "src/ffi/message.rs"],
     &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
 ];
 

@@ -18,7 +18,7 @@ What a device can tell or ask EnOS. Each operation is a row of the table in
 [`src/protocol/operations`](../src/protocol/operations/mod.rs). `make messages` writes this page from that table.
 
 A program sends the first two with `enos_client_publish()`, `enos_client_post_measurepoints()` and
-`enos_client_publish_batch()`. Measure points of the past are sent by the outbox: `ENOS_PUBLISH_RESUME`.
+`enos_client_publish_batch()`. Measure points of the past are sent by the outbox: `ENOS_REQUEST_RESUME`.
 The numbers are also in a device's storage, so they are never used again for another operation.
 ";
 
@@ -51,7 +51,7 @@ fn cells(row: &Row) -> Vec<(&'static str, String)> {
     let durable = match row.durable {
         Durability::Never => "no".to_owned(),
         Durability::Kept => "yes".to_owned(),
-        Durability::KeptThenLate(late) => format!("yes; as `{late:?}` on a later link, with `ENOS_PUBLISH_RESUME`"),
+        Durability::KeptThenLate(late) => format!("yes; as `{late:?}` on a later link, with `ENOS_REQUEST_RESUME`"),
     };
     let method = match row.params {
         Params::Bytes => none(),

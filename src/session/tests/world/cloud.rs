@@ -163,7 +163,10 @@ impl World {
                     let id = request["id"].as_str().unwrap();
                     let topic = format!("{topic}_reply").into_bytes();
                     let payload = Zeroizing::new(format!(r#"{{"id":"{id}","code":200,"data":""}}"#).into_bytes());
-                    self.later(delay + 1, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0 }));
+                    self.later(
+                        delay + 1,
+                        Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0, retained: false }),
+                    );
                 }
                 LinkEvent::Delivered { token }
             }
@@ -203,5 +206,6 @@ pub fn activation(secret: &str) -> LinkEvent {
         topic: b"/ext/session/pk/dk/thing/activate/info".to_vec(),
         payload: Zeroizing::new(payload.into_bytes()),
         qos: 0,
+        retained: false,
     }
 }

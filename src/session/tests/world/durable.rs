@@ -248,7 +248,7 @@ impl World {
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
             let delay = self.rng.u64(0..300);
-            self.later(delay, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0 }));
+            self.later(delay, Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0, retained: false }));
         }
     }
 

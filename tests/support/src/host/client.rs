@@ -11,15 +11,16 @@ use enos::internals::ffi::handle::enos_client;
 use enos::internals::ffi::message::*;
 use enos::internals::ffi::outbox::*;
 use enos::internals::ffi::stats::{enos_client_stats, enos_stats};
+use enos::internals::model::flags::enos_request_flags;
 
 use super::{ok, status, text};
 
-pub const DURABLE: u32 = enos_publish_flags::ENOS_PUBLISH_DURABLE as u32;
-pub const UNTIL_REPLY: u32 = enos_publish_flags::ENOS_PUBLISH_UNTIL_REPLY as u32;
-pub const RESUME: u32 = enos_publish_flags::ENOS_PUBLISH_RESUME as u32;
+pub const DURABLE: u32 = enos_request_flags::ENOS_REQUEST_DURABLE as u32;
+pub const UNTIL_REPLY: u32 = enos_request_flags::ENOS_REQUEST_UNTIL_REPLY as u32;
+pub const RESUME: u32 = enos_request_flags::ENOS_REQUEST_RESUME as u32;
 
-pub const WITHOUT_TIME: u32 = enos_publish_flags::ENOS_PUBLISH_WITHOUT_TIME as u32;
-pub const STAMP: u32 = enos_publish_flags::ENOS_PUBLISH_STAMP as u32;
+pub const WITHOUT_TIME: u32 = enos_request_flags::ENOS_REQUEST_WITHOUT_TIME as u32;
+pub const STAMP: u32 = enos_request_flags::ENOS_REQUEST_STAMP as u32;
 
 /// A message of a batch; without a topic it is a post of measure points.
 #[derive(Clone, Copy)]
