@@ -1,7 +1,6 @@
 //! The outbox and the queue in the host's storage: reading pages, removing what is completed, storing dead letters.
 
 use super::*;
-use crate::protocol::Request;
 
 /// For each message of a page whether it waits for a reply, or `None` if it was removed before. Or why the page cannot be
 /// read.
