@@ -20,7 +20,7 @@ use super::input::{bytes, optional_text};
 use super::output::Out;
 use super::status::enos_status;
 use super::value::{enos_value, view};
-use crate::error::Status;
+use crate::error::{Result, Status};
 use crate::log::{self, Level};
 use crate::protocol::json::write::{Builder, Nonfinite};
 
@@ -30,6 +30,13 @@ pub struct enos_json {
 }
 
 impl Boxed for enos_json {}
+
+impl enos_json {
+    /// The whole text, or the first error.
+    pub(super) fn text(&self) -> Result<&str> {
+        self.builder.result()
+    }
+}
 
 /// What to do with a number that JSON cannot represent: NaN and the infinities.
 #[repr(C)]

@@ -19,7 +19,8 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
-//! | the outbox | [`outbox`], [`batch`] |
+//! | requests | [`request`] |
+//! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
 
@@ -28,7 +29,6 @@
 #![allow(non_camel_case_types)]
 
 pub mod activation;
-pub mod batch;
 pub mod client;
 pub mod config;
 pub mod event;
@@ -40,6 +40,7 @@ pub mod log;
 pub mod message;
 pub mod outbox;
 pub mod output;
+pub mod request;
 pub mod sign;
 pub mod stats;
 pub mod status;
