@@ -99,7 +99,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 32] = [
+const VALUED: [&str; 33] = [
     "listen",
     "tls-listen",
     "tls-cert",
@@ -123,6 +123,7 @@ const VALUED: [&str; 32] = [
     "command",
     "command-after-posts",
     "command-timeout",
+    "commands-every",
     "throttle-window",
     "throttle-ban",
     "throttle-spacing",
@@ -234,6 +235,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
             config.commands.push(Command { suffix: suffix.into(), params, after_posts: *after_posts });
         }
         "command-after-posts" => *after_posts = number(value, 0, u64::MAX)?,
+        "commands-every" => config.commands_every = Some(ms(value)?.max(Duration::from_millis(1))),
         "command-timeout" => config.command_timeout = ms(value)?,
         "throttle-window" => throttle(config).window = ms(value)?,
         "throttle-ban" => throttle(config).ban = ms(value)?,

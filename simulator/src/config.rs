@@ -34,6 +34,8 @@ pub struct Config {
     pub commands: Vec<Command>,
     /// How long to wait for the answer to a command.
     pub command_timeout: Duration,
+    /// How often each device that is online gets a command at random; None: never.
+    pub commands_every: Option<Duration>,
     /// None: no limit for CONNECTs.
     pub throttle: Option<ThrottleConfig>,
     /// The faults.
@@ -64,6 +66,7 @@ impl Default for Config {
             refused_filters: Vec::new(),
             commands: Vec::new(),
             command_timeout: Duration::from_secs(30),
+            commands_every: None,
             throttle: None,
             faults: Vec::new(),
             state: None,

@@ -5,9 +5,11 @@ use serde_json::Value;
 
 pub const HELP: &str = "\
 command SUFFIX JSON    a command to every device that is online, or to one: command @PK/DK SUFFIX JSON
+cache @PK/DK SUFFIX JSON   a command that is kept until the device has answered it, also if it is offline
+disable @PK/DK         disable a device, as in the console: it is told, and its session ends; enable @PK/DK
 raw HEX                bytes as they are; raw @PK/DK HEX
 kick                   close the connections; kick @PK/DK
-delete @PK/DK          delete a device, as in the console
+delete @PK/DK          delete a device, as in the console: it is told, and its session ends
 publish TOPIC TEXT     to whoever has subscribed to the topic
 summary                what the cloud saw
 quit                   end
@@ -45,10 +47,14 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
     };
     match verb {
         "" => {}
+        "cache" => {
+            let device = device.ok_or("cache needs a device: @PK/DK")?;
+            let (suffix, params) = suffix_and_params(rest)?;
+            let kept = cloud.command_cached(&device, suffix, params);
+            kept.map_err(|error| format!("{device}: {error}"))?;
+        }
         "command" => {
-            let (suffix, json) = split(rest);
-            let params: Value =
-                serde_json::from_str(json).map_err(|error| format!("the params are not JSON: {error}"))?;
+            let (suffix, params) = suffix_and_params(rest)?;
             each(&|device| {
                 cloud.command(device, suffix, params.clone()).map(drop).map_err(|error| format!("{device}: {error}"))
             })?;
@@ -58,9 +64,14 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
             each(&|device| cloud.send_raw(device, &bytes).map_err(|error| format!("{device}: {error}")))?;
         }
         "kick" => each(&|device| cloud.kick(device).map_err(|error| format!("{device}: {error}")))?,
-        "delete" => {
-            let device = device.ok_or("delete needs a device: @PK/DK")?;
-            match cloud.remove_device(&device) {
+        "delete" | "disable" | "enable" => {
+            let device = device.ok_or(format!("{verb} needs a device: @PK/DK"))?;
+            let known = match verb {
+                "delete" => cloud.remove_device(&device),
+                "disable" => cloud.disable(&device),
+                _ => cloud.enable(&device),
+            };
+            match known {
                 Ok(true) => {}
                 Ok(false) => return Err(format!("{device} is not registered")),
                 Err(error) => return Err(format!("the state file could not be written: {error}")),
@@ -75,6 +86,12 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
         _ => return Ok(Outcome::Say(HELP.into())),
     }
     Ok(Outcome::Done)
+}
+
+fn suffix_and_params(text: &str) -> Result<(&str, Value), String> {
+    let (suffix, json) = split(text);
+    let params = serde_json::from_str(json).map_err(|error| format!("the params are not JSON: {error}"))?;
+    Ok((suffix, params))
 }
 
 /// The first word, and what follows it.
@@ -103,6 +120,13 @@ mod tests {
         assert!(said("raw 3").contains("not hex"));
         assert_eq!(perform(&cloud, "publish /a b c"), Outcome::Done);
         assert_eq!(perform(&cloud, "  "), Outcome::Done);
+        assert_eq!(perform(&cloud, "cache @pk/dk thing/x {}"), Outcome::Done);
+        assert_eq!(cloud.open_commands(&DeviceId::new("pk", "dk")), 1);
+        assert!(said("cache thing/x {}").contains("needs a device"));
+        assert_eq!(perform(&cloud, "disable @pk/dk"), Outcome::Done);
+        assert!(!cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
+        assert_eq!(perform(&cloud, "enable @pk/dk"), Outcome::Done);
+        assert!(cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
         assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);
         assert!(said("delete @pk/dk").contains("not registered"));
         assert_eq!(perform(&cloud, "quit\n"), Outcome::Quit);

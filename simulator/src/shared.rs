@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    commands::Commands,
     config::{Config, ThrottleConfig},
     connection::{Handle, Input},
     event::{Event, Record},
@@ -26,6 +27,9 @@ use crate::{
 
 /// How long connections may take to end when the cloud stops.
 const STOPPING: Duration = Duration::from_secs(1);
+
+/// How long to wait if there is no deadline.
+const IDLE: Duration = Duration::from_secs(3600);
 
 const FIRST_ID: u64 = 7_000_000_001;
 
@@ -46,6 +50,9 @@ pub struct Shared {
     log: Mutex<(Sink, Tally)>,
     random: Mutex<fastrand::Rng>,
     ids: AtomicU64,
+    commands: Mutex<Commands>,
+    /// Notified when `stopping` is set, and when a deadline of a command may have become the next.
+    due: Condvar,
     upgrades: Mutex<HashMap<DeviceId, Upgrade>>,
     numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
@@ -68,6 +75,8 @@ impl Shared {
             // Far from the ids that devices count up from 1, because an SDK may mistake a command with such an id for a
             // reply.
             ids: AtomicU64::new(FIRST_ID),
+            commands: Mutex::default(),
+            due: Condvar::new(),
             upgrades: Mutex::default(),
             numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
@@ -85,6 +94,25 @@ impl Shared {
 
     pub fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn commands(&self) -> MutexGuard<'_, Commands> {
+        lock(&self.commands)
+    }
+
+    /// A command waits for its answer.
+    pub fn watch_deadlines(&self) {
+        self.due.notify_all();
+    }
+
+    /// Waits until a command's deadline or `until` is over, a command was sent, or the cloud stops.
+    pub fn await_deadline(&self, until: Option<Instant>) {
+        let commands = self.commands();
+        let next = commands.next_deadline().into_iter().chain(until).min();
+        let wait = next.map_or(IDLE, |next| next.saturating_duration_since(Instant::now()));
+        if !self.is_stopping() {
+            drop(self.due.wait_timeout(commands, wait));
+        }
     }
 
     /// Connections on all ports are counted together, from 1.
@@ -129,6 +157,10 @@ impl Shared {
             let _ = registry.put(device);
         }
         Ok(())
+    }
+
+    pub fn with_random<T>(&self, work: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+        work(&mut lock(&self.random))
     }
 
     pub fn throttle(&self, device: &DeviceId, config: &ThrottleConfig) -> Result<(), Ban> {
@@ -176,12 +208,14 @@ impl Shared {
         if let Some((earlier, _)) = lock(&self.online).insert(device.clone(), (handle, mode)) {
             earlier.close("the device has connected again");
         }
+        self.commands().went_offline(device);
     }
 
     pub fn offline(&self, device: &DeviceId, number: u64) {
         let mut online = lock(&self.online);
         if online.get(device).is_some_and(|(handle, _)| handle.number == number) {
             online.remove(device);
+            self.commands().went_offline(device);
         }
     }
 
@@ -216,6 +250,10 @@ impl Shared {
     pub fn stop(&self) {
         *lock(&self.stopping) = true;
         self.changed.notify_all();
+        // Under its lock, so that nobody begins to wait in between.
+        let _commands = self.commands();
+        self.due.notify_all();
+        drop(_commands);
         for handle in lock(&self.connections).values() {
             handle.close("the simulator stops");
         }
@@ -272,6 +310,6 @@ impl Reporter {
     }
 
     pub fn with_random(&self, work: impl FnOnce(&mut fastrand::Rng)) {
-        work(&mut lock(&self.shared.random));
+        self.shared.with_random(work);
     }
 }

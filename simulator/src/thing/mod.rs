@@ -89,7 +89,14 @@ impl Place<'_> {
 const TRAFFIC: &str = "traffic/control";
 /// A command without an envelope.
 pub const DOWN_RAW: &str = "thing/model/down_raw";
+pub const DOWN_RAW_REPLY: &str = "thing/model/down_raw_reply";
 pub const UPGRADE: &str = "ota/device/upgrade";
+
+/// The topic of a command to a device.
+pub fn command_topic(device: &DeviceId, suffix: &str) -> String {
+    let head = if suffix.starts_with("combine/") { device.session() } else { device.sys() };
+    head + suffix
+}
 
 /// The topic on which a device answers a command sent on `topic`.
 pub fn answer_topic(topic: &str) -> String {
