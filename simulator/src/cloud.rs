@@ -26,7 +26,7 @@ use crate::{
     registry::Registry,
     shared::Shared,
     summary::Summary,
-    thing::command_topic,
+    thing::{command_topic, Thing},
     tls::{self, session::Session},
     Device, DeviceId,
 };
@@ -190,6 +190,16 @@ impl Cloud {
         self.shared.registry().find(id)
     }
 
+    /// What the cloud knows of a device apart from its login: attributes, tags, firmware.
+    pub fn thing(&self, id: &DeviceId) -> Thing {
+        self.shared.with_thing(id, |thing| thing.clone())
+    }
+
+    /// Changes it, as in the console.
+    pub fn change_thing(&self, id: &DeviceId, change: impl FnOnce(&mut Thing)) {
+        self.shared.with_thing(id, change);
+    }
+
     /// Registers a device, or replaces one, as in the console.
     pub fn put_device(&self, device: Device) -> io::Result<()> {
         self.shared.registry().put(device)
@@ -214,6 +224,7 @@ impl Cloud {
     /// and its session ends when it has answered, or after a second. False if there was none.
     pub fn remove_device(&self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.shared.registry().remove(id);
+        self.shared.forget_thing(id);
         self.part(id, "thing/delete", "the device is deleted");
         removed
     }

@@ -46,6 +46,10 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How strictly the `method` of a request is checked.
     pub methods: Methods,
+    /// The thing model that devices get: an object with tslAttributeMap, tslMeasurepointMap, tslServiceMap and
+    /// tslEventMap. Attributes, measure points and events that its maps lack are refused with 1204. None: four empty
+    /// maps, and everything is accepted.
+    pub model: Option<serde_json::Value>,
     /// Limits for clients.
     pub limits: Limits,
 }
@@ -72,6 +76,7 @@ impl Default for Config {
             state: None,
             seed: None,
             methods: Methods::default(),
+            model: None,
             limits: Limits::default(),
         }
     }
@@ -96,7 +101,8 @@ pub enum Methods {
     /// It must match the topic, as in the documents.
     #[default]
     Strict,
-    /// Any text, because some methods of Envision's Python SDK are wrong.
+    /// Any text, because some methods of Envision's Python SDK are wrong. Empty texts in a batch, in place of keys and
+    /// flags, count as missing.
     Lax,
 }
 

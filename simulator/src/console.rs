@@ -10,6 +10,8 @@ disable @PK/DK         disable a device, as in the console: it is told, and its 
 raw HEX                bytes as they are; raw @PK/DK HEX
 kick                   close the connections; kick @PK/DK
 delete @PK/DK          delete a device, as in the console: it is told, and its session ends
+thing @PK/DK           the attributes, tags and firmware that the cloud has of a device
+firmware @PK/DK JSON   firmware for a device that asks for it: an object with version, fileUrl, fileSize ...
 publish TOPIC TEXT     to whoever has subscribed to the topic
 summary                what the cloud saw
 quit                   end
@@ -77,6 +79,16 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
                 Err(error) => return Err(format!("the state file could not be written: {error}")),
             }
         }
+        "thing" => {
+            let device = device.ok_or("thing needs a device: @PK/DK")?;
+            let thing = serde_json::to_string(&cloud.thing(&device)).unwrap_or_default();
+            return Ok(Outcome::Say(format!("{thing}\n")));
+        }
+        "firmware" => {
+            let device = device.ok_or("firmware needs a device: @PK/DK")?;
+            let firmware = json(rest)?;
+            cloud.change_thing(&device, |thing| thing.firmware.push(firmware));
+        }
         "publish" => {
             let (topic, text) = split(rest);
             cloud.publish(topic, text.as_bytes(), 1);
@@ -89,9 +101,12 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
 }
 
 fn suffix_and_params(text: &str) -> Result<(&str, Value), String> {
-    let (suffix, json) = split(text);
-    let params = serde_json::from_str(json).map_err(|error| format!("the params are not JSON: {error}"))?;
-    Ok((suffix, params))
+    let (suffix, params) = split(text);
+    Ok((suffix, json(params)?))
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("the params are not JSON: {error}"))
 }
 
 /// The first word, and what follows it.
@@ -127,7 +142,10 @@ mod tests {
         assert!(!cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
         assert_eq!(perform(&cloud, "enable @pk/dk"), Outcome::Done);
         assert!(cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
+        assert_eq!(perform(&cloud, "firmware @pk/dk {\"version\":\"2\"}"), Outcome::Done);
+        assert!(said("thing @pk/dk").contains(r#""firmware":[{"version":"2"}],"upgrade":"none"}"#));
         assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);
+        assert!(said("thing @pk/dk").contains(r#""firmware":[]"#));
         assert!(said("delete @pk/dk").contains("not registered"));
         assert_eq!(perform(&cloud, "quit\n"), Outcome::Quit);
     }

@@ -57,4 +57,5 @@ pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
 pub use payload::Payload;
 pub use summary::{DeviceSummary, Summary};
+pub use thing::{Thing, Upgrade};
 pub use tls::{TlsConfig, TlsVersion};

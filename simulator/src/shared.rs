@@ -20,7 +20,7 @@ use crate::{
     login::{Claim, Mode},
     registry::Registry,
     summary::{Summary, Tally},
-    thing::Upgrade,
+    thing::Thing,
     throttle::{Ban, Throttle},
     DeviceId,
 };
@@ -53,7 +53,7 @@ pub struct Shared {
     commands: Mutex<Commands>,
     /// Notified when `stopping` is set, and when a deadline of a command may have become the next.
     due: Condvar,
-    upgrades: Mutex<HashMap<DeviceId, Upgrade>>,
+    things: Mutex<HashMap<DeviceId, Thing>>,
     numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
     connections: Mutex<HashMap<u64, Handle>>,
@@ -77,7 +77,7 @@ impl Shared {
             ids: AtomicU64::new(FIRST_ID),
             commands: Mutex::default(),
             due: Condvar::new(),
-            upgrades: Mutex::default(),
+            things: Mutex::default(),
             numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
             connections: Mutex::default(),
@@ -120,9 +120,13 @@ impl Shared {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The state of each device's upgrade. Only for devices that were logged in, so registration limits their number.
-    pub fn upgrades(&self) -> MutexGuard<'_, HashMap<DeviceId, Upgrade>> {
-        lock(&self.upgrades)
+    /// What the cloud knows of a device. Only for devices that are registered, which limits their number.
+    pub fn with_thing<T>(&self, device: &DeviceId, work: impl FnOnce(&mut Thing) -> T) -> T {
+        work(lock(&self.things).entry(device.clone()).or_default())
+    }
+
+    pub fn forget_thing(&self, device: &DeviceId) {
+        lock(&self.things).remove(device);
     }
 
     pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {

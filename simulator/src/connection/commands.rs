@@ -13,7 +13,7 @@ use crate::{
     login::Mode,
     packet::{self, Outgoing},
     payload::Payload,
-    thing::{self, Place, Upgrade},
+    thing::{self, Place, Thing},
 };
 
 /// How long a device may take to answer that it was disabled or deleted, before its session ends.
@@ -59,7 +59,7 @@ impl Connection {
             self.shared.watch_deadlines();
         }
         if suffix == thing::UPGRADE {
-            self.upgraded(Upgrade::Pushed);
+            self.shared.with_thing(device, |thing| thing.pushed(&params));
         }
         let body = match suffix.as_str() {
             thing::DOWN_RAW => raw(&params),
@@ -104,7 +104,7 @@ impl Connection {
             }
         };
         if waiting.topic.ends_with(thing::UPGRADE) && code == Some(200) {
-            self.upgraded(Upgrade::Started);
+            self.shared.with_thing(device, Thing::accepted);
         }
         let (id, elapsed) = (waiting.order.id, waiting.sent.elapsed());
         let elapsed_ms = elapsed.as_millis() as u64;
@@ -125,12 +125,6 @@ impl Connection {
             return Err(Closed(reason.into()));
         }
         self.send_cached()
-    }
-
-    fn upgraded(&self, to: Upgrade) {
-        if let Some(device) = self.device() {
-            self.shared.upgrades().insert(device.clone(), to);
-        }
     }
 }
 

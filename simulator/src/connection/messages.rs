@@ -75,9 +75,10 @@ impl Connection {
         let session = Session {
             may_publish: self.stage == Stage::Online(Mode::Device),
             methods: self.shared.config.methods,
-            upgrade: self.shared.upgrades().get(&device).copied().unwrap_or_default(),
+            model: self.shared.config.model.as_ref(),
         };
-        let judgement = thing::judge(&device, session, place, &publish.payload);
+        let judgement =
+            self.shared.with_thing(&device, |thing| thing::judge(&device, session, thing, place, &publish.payload));
         let topic = format!("{}_reply", publish.topic);
         let id = match &judgement.id {
             Value::Null => String::new(),
@@ -106,7 +107,7 @@ impl Connection {
     /// Publications go to all subscribers; on a device's own topics, only to that device.
     fn route(&mut self, publish: Publish, place: &Place) -> Result<(), Closed> {
         let qos = publish.qos as u8;
-        if place.owner().is_none() {
+        if *place == Place::Free {
             self.shared.route(&publish.topic, &publish.payload, qos, self.handle.number);
         } else if place.owner() != self.device() {
             return Ok(());
