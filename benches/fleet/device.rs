@@ -1,8 +1,9 @@
 //! One device in one outage, with the session of libenos, or with the policy that is common elsewhere.
 
 use enos::internals::error::Status;
+use enos::internals::model::link::LinkEvent;
 use enos::internals::protocol::{Identity, Secret, SignMethod};
-use enos::internals::session::{Action, BudgetLimits, EventKind, Input, LinkEvent, Now, Session, Settings, State};
+use enos::internals::session::{Action, BudgetLimits, EventKind, Input, Now, Session, Settings, State};
 
 /// The beginning of the outage on the clock of a session, which has been online for a long time then.
 const BEGINS_MS: u64 = 10_000_000;

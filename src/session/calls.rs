@@ -1,7 +1,9 @@
 //! The host's calls that move messages.
 
 use super::exchange::{Kind, Outgoing, Owner};
-use super::*;
+use super::io::Now;
+use super::Session;
+use crate::error::{Error, Result, Status};
 use crate::protocol::operations::Reply;
 use crate::protocol::{envelope, topic, Operation};
 

@@ -1,7 +1,13 @@
 //! The session's side of the outbox: what passes between the outbox, the exchange and the client.
 
-use super::outbox::{Around, Labels, Place};
-use super::*;
+use super::connection::Connection;
+use super::event::{Event, EventKind};
+use super::io::{Action, Now};
+use super::outbox::{Around, Labels, Outbox, Place};
+use super::Session;
+use crate::error::Status;
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::OutboxEnds;
 use crate::protocol::{Request, Totals};
 
 impl Session {

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::connection::{Accepted, Credential};
+use super::credential::{Accepted, Credential};
 use super::event::Event;
 use crate::error::Status;
 use crate::log::Level;
@@ -53,6 +53,18 @@ pub enum Outcome {
         status: Status,
         reason: String,
     },
+}
+
+/// Why a link ended on which the device was online.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The host wanted it.
+    Planned,
+    /// The broker had acknowledged nothing for too long.
+    Stalled,
+    /// Another client has probably logged in as this device.
+    Conflict,
+    Lost,
 }
 
 /// What the host's storage holds of this device.

@@ -15,6 +15,7 @@
 mod backoff;
 mod calls;
 mod connection;
+mod credential;
 mod durable;
 pub mod event;
 mod exchange;
@@ -26,23 +27,22 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use crate::error::{Error, Result, Status};
-pub use crate::model::link::{LinkEvent, LinkRequest};
-pub use crate::model::storage::StorageError;
-use crate::protocol::outbox::OutboxEnds;
+use crate::error::Result;
+use crate::model::link::LinkEvent;
 use crate::protocol::topic::Inbound;
 use crate::protocol::Identity;
 
 pub use calls::Call;
-pub use connection::{Accepted, BudgetLimits, Credential};
+pub use credential::{Accepted, Credential};
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
 pub use io::{Action, Burden, Input, Loaded, Now};
-pub use outbox::{OutboxSettings, Place};
-pub use settings::Settings;
+pub use outbox::Place;
+pub use settings::{BudgetLimits, OutboxSettings, Settings};
 
-use connection::{Change, Connection, Context, LinkEnd};
+use connection::{Change, Connection, Context};
 use exchange::{Exchange, Reply};
+use io::LinkEnd;
 use outbox::Outbox;
 
 pub struct Session {

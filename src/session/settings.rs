@@ -1,8 +1,6 @@
 //! The settings of a session.
 
-use super::connection::BudgetLimits;
-use super::outbox::OutboxSettings;
-use crate::protocol::{Identity, Secret, SignMethod};
+use crate::protocol::{Identity, Secret, SignMethod, Totals};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -25,4 +23,26 @@ pub struct Settings {
     pub subscribe_batch: u32,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
+}
+
+/// At most `connects` in any `window_ms`, and `spacing_ms` from one to the next. `connects` 0: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLimits {
+    pub connects: u32,
+    pub window_ms: u64,
+    pub spacing_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxSettings {
+    /// How many messages may be in flight.
+    pub window: usize,
+    /// The rate of all that is sent, live data included. 0: no limit.
+    pub bytes_per_s: u64,
+    /// For a reply, and for any acknowledgement of the broker.
+    pub timeout_ms: u64,
+    /// The number of this boot; 0 if it is not known.
+    pub boot: u64,
+    /// What the queue may hold.
+    pub limits: Totals,
 }

@@ -1,8 +1,13 @@
 //! Activation: the cloud sends the device secret once, some time after a login as the product.
 
 use super::retry::long_wait;
-use super::*;
+use super::{ActivationLink, Change, Connection, Context, Phase, LINGER_MS};
+use crate::error::{Error, Status};
+use crate::log::Level;
+use crate::model::link::LinkRequest;
 use crate::protocol::{topic, Activation};
+use crate::session::event::{Event, EventKind};
+use crate::session::io::Action;
 
 /// How long to wait for the message before its topics are subscribed to as well, as EnOS's newer documents want it.
 const ASK_AFTER_MS: u64 = 5_000;

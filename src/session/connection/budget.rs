@@ -3,13 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// At most `connects` in any `window_ms`, and `spacing_ms` from one to the next. `connects` 0: any number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetLimits {
-    pub connects: u32,
-    pub window_ms: u64,
-    pub spacing_ms: u64,
-}
+use crate::session::settings::BudgetLimits;
 
 /// A stamp is the latest time at which a CONNECT can have been sent, in CLOCK_BOOTTIME milliseconds. The oldest comes
 /// first.

@@ -1,62 +1,8 @@
 //! The known secrets, and the order in which they are tried.
 
-use std::fmt;
-
 use super::secrets::DeviceSecrets;
-use crate::protocol::{Secret, SecureMode, SignMethod};
-
-/// The last login that was accepted: the method, and which secret it was. It is in the host's storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    pub method: SignMethod,
-    pub fingerprint: [u8; 8],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// It came with an activation, and the device has not logged in with it yet.
-    New,
-    Configured,
-    /// Its number among the stored ones, from 1 for the last used, and how many there are.
-    Stored(usize, usize),
-    Product,
-}
-
-/// A secret and the method to sign with it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Credential {
-    pub origin: Origin,
-    pub secret: Secret,
-    pub method: SignMethod,
-}
-
-impl Credential {
-    pub fn mode(&self) -> SecureMode {
-        match self.origin {
-            Origin::Product => SecureMode::Product,
-            _ => SecureMode::Device,
-        }
-    }
-
-    pub fn accepted(&self) -> Accepted {
-        Accepted { method: self.method, fingerprint: self.secret.fingerprint() }
-    }
-}
-
-impl fmt::Display for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = match self.origin {
-            Origin::New => "the newly activated device secret",
-            Origin::Configured => "the configured device secret",
-            Origin::Stored(_, 1) => "the stored device secret",
-            Origin::Stored(number, all) => {
-                return write!(f, "{} with stored device secret {number} of {all}", self.method.name());
-            }
-            Origin::Product => "the product secret",
-        };
-        write!(f, "{} with {secret}", self.method.name())
-    }
-}
+use crate::protocol::{Secret, SignMethod};
+use crate::session::credential::{Accepted, Credential, Origin};
 
 #[derive(Debug)]
 pub struct Credentials {

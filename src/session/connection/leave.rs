@@ -1,6 +1,10 @@
 //! Going offline: what is in flight gets a moment to finish, and the host is told when the device is offline.
 
-use super::*;
+use super::{Change, Connection, Context, Phase, LINGER_GRACE_MS, LINGER_MS};
+use crate::error::Status;
+use crate::protocol::SecureMode;
+use crate::session::event::{Event, EventKind};
+use crate::session::io::Action;
 
 impl Connection {
     pub(super) fn take_back_disconnect(&mut self, cx: &mut Context) {

@@ -1,10 +1,17 @@
 //! The way online: which credential is tried and when, and what follows from the broker's answer.
 
 use super::retry::failure;
+use super::rotation::Rotation;
 use super::secrets::DeviceSecrets;
-use super::*;
+use super::{Change, Connection, Context, Phase, STORE_AGAIN_MIN_MS};
+use crate::error::Status;
+use crate::log::Level;
+use crate::model::storage::StorageError;
 use crate::protocol::request::CLOCK_IS_SET_MS;
-use crate::session::{Loaded, StorageError};
+use crate::protocol::SecureMode;
+use crate::session::credential::Credential;
+use crate::session::event::{Event, EventKind};
+use crate::session::io::{Action, Loaded};
 
 /// After a failure, a host that calls connect() waits at least this long. Otherwise a host that calls it after each
 /// failure would try without a pause, and a failing storage would keep it in one turn of the loop for ever.

@@ -33,15 +33,13 @@ mod secrets;
 use std::collections::VecDeque;
 
 use super::backoff::Backoff;
-use super::event::{Event, EventKind, State};
-use super::{Action, LinkEvent, LinkRequest, Now, Settings};
-use crate::error::{Error, Result, Status};
+use super::credential::Credential;
+use super::event::{Event, State};
+use super::io::{Action, LinkEnd, Now};
+use super::settings::Settings;
+use crate::error::{Error, Status};
 use crate::log::Level;
 use crate::protocol::SecureMode;
-
-pub use budget::BudgetLimits;
-pub use credentials::{Accepted, Credential};
-pub use retry::LinkEnd;
 
 use budget::Budget;
 use conflict::Conflict;

@@ -1,24 +1,16 @@
 //! What follows when an attempt fails or a link is lost: first why, then when to try again.
 
-use super::*;
+use super::{ActivationLink, Change, Connection, Context, Phase};
+use crate::error::{Error, Status};
+use crate::model::link::LinkEvent;
+use crate::session::event::{Event, EventKind};
+use crate::session::io::LinkEnd;
 
 /// A link that has lasted this long was a success: the backoff starts anew after its loss.
 const STABLE_MS: u64 = 60_000;
 /// After a failure that only a person, or much time, can mend: 10 minutes to 1 hour.
 const LONG_WAIT_MIN_MS: u64 = 600_000;
 const LONG_WAIT_MAX_MS: u64 = 3_600_000;
-
-/// Why a link ended on which the device was online.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkEnd {
-    /// The host wanted it.
-    Planned,
-    /// The broker had acknowledged nothing for too long.
-    Stalled,
-    /// Another client has probably logged in as this device.
-    Conflict,
-    Lost,
-}
 
 impl Connection {
     /// An event of the link itself.

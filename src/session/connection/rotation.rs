@@ -1,6 +1,6 @@
 //! One pass through the credentials.
 
-use super::credentials::{Accepted, Credential, Origin};
+use crate::session::credential::{Accepted, Credential, Origin};
 
 /// After so many CONNECTs without an answer, another credential is tried: some brokers refuse by hanging up.
 const HANG_UPS: u32 = 2;

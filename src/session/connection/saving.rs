@@ -4,9 +4,15 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::rotation::Rotation;
+use super::{ActivationLink, Change, Connection, Context, Phase, LINGER_GRACE_MS, LINGER_MS, STORE_AGAIN_MIN_MS};
+use crate::error::{Error, Result, Status};
+use crate::log::Level;
+use crate::model::link::LinkRequest;
+use crate::model::storage::StorageError;
 use crate::protocol::{Activation, Secret};
-use crate::session::StorageError;
+use crate::session::event::{Event, EventKind};
+use crate::session::io::Action;
 
 /// An activation whose secret is in no storage yet.
 struct Unsaved {

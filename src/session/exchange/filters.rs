@@ -4,7 +4,13 @@
 //! requested on each link, whatever the broker has answered before. A reply topic is requested when the first request
 //! needs it, and on each link from then on.
 
-use super::*;
+use std::collections::VecDeque;
+
+use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NO_ANSWER};
+use crate::error::{Error, Result, Status};
+use crate::log::Level;
+use crate::model::link::LinkRequest;
+use crate::session::io::Action;
 
 /// How many topic filters the host may have.
 const MAX_FILTERS: usize = 256;

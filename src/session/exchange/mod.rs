@@ -15,11 +15,10 @@ use std::collections::VecDeque;
 use zeroize::Zeroizing;
 
 use super::event::{Event, EventKind};
-use super::io::Outcome;
+use super::io::{Action, Outcome};
 use super::settings::Settings;
-use super::{Action, LinkRequest};
-use crate::error::{Error, Result, Status};
-use crate::log::Level;
+use crate::error::{Result, Status};
+use crate::model::link::LinkRequest;
 use crate::protocol::{envelope, topic, Identity, Operation};
 use crate::sorted::SortedMap;
 

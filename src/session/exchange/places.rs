@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::super::event::{Event, EventKind};
-use super::super::Action;
 use crate::error::{Error, Result, Status};
+use crate::session::event::{Event, EventKind};
+use crate::session::io::Action;
 use crate::sorted::SortedMap;
 
 /// A call has a place until its outcome. A message keeps its place until the transport releases it, even if it timed

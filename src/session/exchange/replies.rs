@@ -1,7 +1,14 @@
 //! Finds the request that a reply answers. EnOS answers a request that it cannot read without an id, so that the
 //! request has to be guessed.
 
-use super::*;
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
+use super::{End, Exchange};
+use crate::model::link::LinkRequest;
+use crate::protocol::{envelope, topic};
+use crate::session::io::Action;
 
 /// What an inbound message is.
 pub enum Reply {

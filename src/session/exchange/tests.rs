@@ -5,7 +5,8 @@ mod sizes;
 use super::*;
 use crate::session::tests::world;
 
-use {EventKind as Kinds, Status as S};
+use crate::error::Status as S;
+use EventKind as Kinds;
 
 const HOST: Owner = Owner::Host(Kind::Message);
 

@@ -22,11 +22,10 @@ use std::collections::VecDeque;
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
 use super::exchange::{Exchange, Outgoing, Owner};
-use super::io::Outcome;
-use super::Action;
+use super::io::{Action, Outcome};
+use super::settings::OutboxSettings;
 use crate::error::Status;
-use crate::model::storage::StorageError;
-use crate::protocol::outbox::{self, Label, Message, OutboxEnds, PageFound};
+use crate::protocol::outbox::{Label, Message};
 use crate::protocol::{envelope, Identity, Request, Totals};
 use crate::sorted::SortedMap;
 
@@ -48,20 +47,6 @@ const CLOCK_AGAIN_MS: u64 = 5_000;
 /// The pause between two tries of a message, or of the storage.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 120_000;
-
-#[derive(Clone, Copy, Debug)]
-pub struct OutboxSettings {
-    /// How many messages may be in flight.
-    pub window: usize,
-    /// The rate of all that is sent, live data included. 0: no limit.
-    pub bytes_per_s: u64,
-    /// For a reply, and for any acknowledgement of the broker.
-    pub timeout_ms: u64,
-    /// The number of this boot; 0 if it is not known.
-    pub boot: u64,
-    /// What the queue may hold.
-    pub limits: Totals,
-}
 
 pub struct Outbox {
     settings: OutboxSettings,

@@ -1,6 +1,15 @@
 //! The outbox and the queue in the host's storage: reading pages, removing what is completed, storing dead letters.
 
-use super::*;
+use std::collections::VecDeque;
+
+use super::window::{Answer, Batch, InFlight, State};
+use super::{Around, Outbox, AGAIN_MIN_MS, READS, WINDOW_BYTES};
+use crate::error::Status;
+use crate::model::storage::StorageError;
+use crate::protocol::outbox::{self, Label, Message, OutboxEnds, PageFound};
+use crate::protocol::{Request, Totals};
+use crate::session::event::{Event, EventKind};
+use crate::session::io::Action;
 
 /// What the outcome of each message of a page says of it, or `None` if the message was removed before. Or why the page
 /// cannot be read.

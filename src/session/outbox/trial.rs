@@ -1,9 +1,11 @@
 //! Failures of messages, and the trials that show which message is at fault: the outbox's side of [`doubt`].
 
 use super::doubt::{Fault, OTHERS};
-use super::*;
+use super::window::{Answer, InFlight, State};
+use super::{Around, Outbox, AGAIN_MIN_MS};
+use crate::protocol::outbox::Message;
 use crate::protocol::Suspect;
-use crate::session::connection::LinkEnd;
+use crate::session::io::{Action, LinkEnd};
 
 /// The most bytes in memory of messages that can be sent in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
 
-use super::super::io::Outcome;
 use super::{Around, Outbox, Who};
 use crate::error::Status;
 use crate::protocol::outbox::Message;
 use crate::protocol::request::{stamped, PostTime, CLOCK_IS_SET_MS};
 use crate::protocol::{envelope, Totals};
+use crate::session::io::Outcome;
 
 /// A message from being read until it leaves the queue.
 pub struct InFlight {

@@ -1,11 +1,13 @@
 //! Calls in virtual time: the filters that each link subscribes to, and the order and time of events.
 
-use super::super::*;
 use super::lost;
 use super::world::settings;
+use crate::model::link::LinkRequest;
 use crate::protocol::Secret;
+use crate::session::*;
 
-use {EventKind as Kind, Status as S};
+use crate::error::Status as S;
+use EventKind as Kind;
 
 /// A session whose broker is the test.
 struct Desk {
@@ -97,7 +99,7 @@ impl Desk {
     }
 
     /// The events of subscriptions since this was called last.
-    fn told(&mut self) -> Vec<(Kind, u64, Status)> {
+    fn told(&mut self) -> Vec<(Kind, u64, S)> {
         let told = std::mem::take(&mut self.events).into_iter();
         let told = told.filter(|event| matches!(event.kind, Kind::Subscribed | Kind::Unsubscribed));
         told.map(|event| (event.kind, event.token, event.status)).collect()
@@ -206,7 +208,7 @@ fn the_outcomes_of_calls_come_before_the_end_of_their_connection() {
             desk.session.disconnect(desk.time());
         }
         desk.events.clear();
-        desk.link(LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: "reset".into() });
+        desk.link(LinkEvent::Lost { status: S::ENOS_ERR_NETWORK, reason: "reset".into() });
         let told: Vec<_> = desk.events.iter().take(2).map(|event| (event.kind, event.token)).collect();
         assert_eq!(told, [(Kind::Delivered, token), (Kind::Disconnected, 0)], "planned: {is_planned}");
     }

@@ -1,13 +1,15 @@
 //! What hosts do: they call connect() after every failure, take back a disconnect, and wait for a cloud that begins to
 //! accept them.
 
-use super::super::*;
 use super::world::{proven, settings, World};
+use crate::model::storage::StorageError;
 use crate::protocol::{Secret, SignMethod};
+use crate::session::*;
 
 const MINUTE: u64 = 60_000;
 
-use {EventKind as Kind, Status as S};
+use crate::error::Status as S;
+use EventKind as Kind;
 
 fn empty() -> Input {
     Input::Loaded(Box::default())
@@ -60,7 +62,7 @@ fn a_host_that_connects_at_every_failure_does_not_get_a_busy_loop() {
         settings.device_secret = Some(Secret::new(b"device-secret").unwrap());
         let refused = |action: &Action| {
             let nobody =
-                LinkEvent::Failed { status: Status::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
+                LinkEvent::Failed { status: S::ENOS_ERR_NETWORK, reason: "refused".into(), connect_sent: false };
             matches!(action, Action::Open { .. }).then_some(nobody)
         };
         let tries = attempts(settings, 61_000, refused);

@@ -9,6 +9,7 @@ mod secrets;
 pub mod world;
 
 use super::*;
+use crate::error::Status;
 
 fn lost(reason: &str) -> LinkEvent {
     LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: reason.into() }

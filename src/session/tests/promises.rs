@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::*;
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
 use crate::protocol::{Operation, SignMethod};
+use crate::session::*;
 
 /// How many worlds run if `ENOS_WORLDS` is not set.
 const SEEDS: u64 = 100;

@@ -1,14 +1,15 @@
 //! The same device logged in twice, at a cloud that ends the older connection for the newer one.
 
-use super::super::*;
 use super::lost;
 use super::world::settings;
 use crate::protocol::Secret;
+use crate::session::*;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 
-use {EventKind as Kind, Status as S};
+use crate::error::Status as S;
+use EventKind as Kind;
 
 /// One of the clients.
 struct Client {

@@ -1,9 +1,9 @@
 //! Scenes of logins and retries: the times and the order of what happens.
 
-use super::super::*;
 use super::lost;
 use super::world::{proven, settings, World};
 use crate::protocol::{Secret, SecureMode, SignMethod, Standing};
+use crate::session::*;
 
 const MINUTE: u64 = 60_000;
 
@@ -21,7 +21,8 @@ fn static_world(method: SignMethod) -> World {
     world
 }
 
-use {EventKind as Kind, Status as S};
+use crate::error::Status as S;
+use EventKind as Kind;
 
 #[test]
 fn a_refused_product_secret_is_told_at_once_and_tried_again_much_later() {

@@ -1,9 +1,10 @@
 //! How a secret gets into the storage.
 
-use super::super::*;
 use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
+use crate::model::storage::StorageError;
 use crate::protocol::{DeviceSecret, Secret, SignMethod, Standing};
+use crate::session::*;
 
 const MINUTE: u64 = 60_000;
 
@@ -11,7 +12,8 @@ fn world() -> World {
     World::new(7, settings(), SignMethod::HmacSha1)
 }
 
-use {EventKind as Kind, Status as S};
+use crate::error::Status as S;
+use EventKind as Kind;
 
 #[test]
 fn what_could_not_be_read_is_not_overwritten() {

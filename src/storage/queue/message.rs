@@ -118,7 +118,9 @@ pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
 
 /// The error says why this version cannot send it.
 fn request(mut reader: Reader) -> std::result::Result<Request, String> {
-    let words = |error: RecordError| error.to_string();
+    fn words(error: impl Into<RecordError>) -> String {
+        error.into().to_string()
+    }
     let number = reader.u16().map_err(words)?;
     let operation = Operation::from_number(number.into())
         .ok_or_else(|| format!("operation {number} is unknown to this version of the library"))?;

@@ -1,7 +1,7 @@
 //! Links that are lost, and what becomes of the messages.
 
 use super::*;
-use crate::session::connection::LinkEnd;
+use crate::session::io::LinkEnd;
 
 const MINUTE: u64 = 60_000;
 const SET: u64 = 1_700_000_000_000;

@@ -1,10 +1,10 @@
 //! An attacker on the path of a connection without TLS. For some time he answers in the cloud's place, and forges
 //! anything that the cloud could say.
 
-use super::super::super::*;
 use super::super::lost;
 use super::{Due, World};
 use crate::protocol::{Secret, SecureMode};
+use crate::session::*;
 
 /// What the attacker does, in thousandths of the cases.
 #[derive(Clone, Copy, Default)]

@@ -1,8 +1,8 @@
 //! The invariants that have to hold at every moment, mainly those of the secrets.
 
-use super::super::super::*;
 use super::{Due, World};
 use crate::protocol::{DeviceSecret, Standing};
+use crate::session::*;
 
 impl World {
     pub(super) fn check_way_out(&mut self) {

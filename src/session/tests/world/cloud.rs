@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::super::super::*;
 use super::super::lost;
 use super::{durable, Due, World, PRODUCT};
+use crate::model::link::LinkRequest;
 use crate::protocol::{Secret, SecureMode, SignMethod};
+use crate::session::*;
 
 pub struct Cloud {
     pub method: SignMethod,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::*;
 use super::{Due, Wire, World, LIMITS, PRODUCT};
+use crate::error::Status;
+use crate::model::storage::StorageError;
 use crate::protocol::{DeviceSecret, Identity, Secret, SecureMode, Standing, Totals};
+use crate::session::*;
 
 pub fn settings() -> Settings {
     Settings {

@@ -1,8 +1,8 @@
 //! The host drops messages of its outbox, in the client's order: first from the storage, then from the session.
 
-use super::super::super::*;
 use super::World;
 use crate::session::Place;
+use crate::session::*;
 
 impl World {
     /// Drops a random message whose outcome is still to come.

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::super::*;
 use super::super::lost;
 use super::flash::Flash;
 use super::{Due, World};
+use crate::error::{Error, Status};
 use crate::protocol::request::PostTime;
 use crate::protocol::{outbox, Operation, Request};
+use crate::session::*;
 use crate::storage::queue::{Queue, QueueLimits};
 use crate::storage::records::Records;
 

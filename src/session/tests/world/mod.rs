@@ -10,9 +10,10 @@ mod flash;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::*;
 use super::lost;
+use crate::error::Status;
 use crate::protocol::{Secret, SecureMode, SignMethod};
+use crate::session::*;
 use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
