@@ -9,6 +9,7 @@ mod main_path;
 mod openssl;
 mod process;
 mod provisioning;
+mod python_sdk;
 mod reply_faults;
 mod sdks;
 mod throttle;
