@@ -36,6 +36,7 @@ pub mod guard;
 pub mod handle;
 pub mod input;
 pub mod json;
+mod last_error;
 pub mod log;
 pub mod message;
 pub mod outbox;
