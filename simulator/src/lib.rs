@@ -39,6 +39,7 @@ mod packet;
 mod payload;
 mod registry;
 mod shared;
+mod spoil;
 mod subscriptions;
 mod summary;
 mod text;
@@ -51,6 +52,7 @@ pub use commands::Answer;
 pub use config::{
     Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
+pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};
 pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};
