@@ -7,6 +7,7 @@ use enos::internals::ffi::batch::enos_client_publish_batch;
 use enos::internals::ffi::client::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::message::*;
 use enos::internals::model::state::enos_state;
 
