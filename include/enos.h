@@ -2306,7 +2306,251 @@ typedef enum enos_request_flags {
    * post is sent without a time.
    */
   ENOS_REQUEST_STAMP = 16,
+  /**
+   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
+   * offline are taken as well. EnOS refuses the whole batch otherwise.
+   */
+  ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 256,
+  /**
+   * For a batch of measure points: EnOS takes what is valid, and leaves out the rest. It refuses the whole batch
+   * otherwise.
+   */
+  ENOS_REQUEST_SKIP_INVALID_POINTS = 512,
 } enos_request_flags;
+
+/**
+ * What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
+ * The limits are those of EnOS's documentation. EnOS checks them, the library does not.
+ */
+typedef enum enos_operation {
+  /**
+   * A request that this version of the library does not know. The request's name is the path behind the device key,
+   * such as "thing/x/y". The method "thing.x.y" and the topic of the reply follow from it.
+   *
+   * Topic /sys/{product key}/{device key}/{name}
+   * Params: an object or an array; can be durable
+   */
+  ENOS_OP_OTHER = 1,
+  /**
+   * Publishes bytes at QoS 1 on a topic of your choice, which is the request's name. There is no reply.
+   *
+   * Topic {topic}
+   * Params: any bytes; can be durable
+   */
+  ENOS_OP_PUBLISH = 2,
+  /**
+   * Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A value
+   * is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no `time`, EnOS
+   * takes the time of arrival. A durable post needs at least one measure point.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/post
+   * Params: an object; can be durable, with ENOS_REQUEST_RESUME
+   */
+  ENOS_OP_MEASUREPOINT_POST = 10,
+  /**
+   * Reports several readings together, also of a gateway's sub-devices. `params` is
+   * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
+   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/post/batch
+   * Params: an array; can be durable, with ENOS_REQUEST_RESUME
+   */
+  ENOS_OP_MEASUREPOINT_POST_BATCH = 11,
+  /**
+   * Reports measure points of the past: EnOS stores them, but does not take them for the latest, and they trigger no
+   * alert. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/resume
+   * Params: an object; can be durable
+   */
+  ENOS_OP_MEASUREPOINT_RESUME = 12,
+  /**
+   * Reports several readings of the past together. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST_BATCH`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/resume/batch
+   * Params: an array; can be durable
+   */
+  ENOS_OP_MEASUREPOINT_RESUME_BATCH = 13,
+  /**
+   * Reports an event of the thing model. The request's name is the event's identifier. `params` is
+   * `{"events":{<output>:<value>,...},"time":<milliseconds since 1970>}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/event/{name}/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_EVENT_POST = 20,
+  /**
+   * Sets attributes of the device. `params` is `{"attributes":{<id>:<value>,...}}`, with at most 200 attributes.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/update
+   * Params: an object; can be durable
+   */
+  ENOS_OP_ATTRIBUTE_UPDATE = 30,
+  /**
+   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
+   * reply's data is `{<id>:<value>,...}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/query
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_ATTRIBUTE_QUERY = 31,
+  /**
+   * Deletes attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array deletes nothing.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/delete
+   * Params: an object; can be durable
+   */
+  ENOS_OP_ATTRIBUTE_DELETE = 32,
+  /**
+   * Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
+   * letters, digits and `_`, and does not begin with a digit.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/update
+   * Params: an array; can be durable
+   */
+  ENOS_OP_TAG_UPDATE = 40,
+  /**
+   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+   * `{<key>:<text>,...}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/query
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_TAG_QUERY = 41,
+  /**
+   * Deletes tags. `params` is `{"tags":[<key>,...]}`. An empty array deletes nothing.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/delete
+   * Params: an object; can be durable
+   */
+  ENOS_OP_TAG_DELETE = 42,
+  /**
+   * Asks for the device's thing model. `params` is `{}`. The reply's data is an object with `tslAttributeMap`,
+   * `tslMeasurepointMap`, `tslEventMap` and `tslServiceMap`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tsltemplate/get
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_MODEL_GET = 50,
+  /**
+   * Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
+   * have no id: the library sends one such request at a time, and the others wait for their turn.
+   *
+   * Topic /sys/{product key}/{device key}/thing/model/up_raw
+   * Params: any bytes; can be durable
+   */
+  ENOS_OP_RAW_UP = 51,
+  /**
+   * Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`. Each
+   * member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/thing/log/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_LOG_POST = 60,
+  /**
+   * Reports the quality of the network. `params` is `{"reportTime":...,"collectTime":...,"rssi":...,"snr":...,
+   * "packetLossRate":...,"networkType":<text>,"errorInfo":<text>}`. All members but `reportTime` are optional. Of
+   * Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/network/status/report
+   * Params: an object; can be durable
+   */
+  ENOS_OP_NETWORK_STATUS_REPORT = 61,
+  /**
+   * Reports which nodes behind the device are connected. `params` is
+   * `{"nodes":[{"nodeId":...,"state":<1 connected, 2 not, 3 unknown>},...],"isFull":<bool>,"relations":{...},
+   * "reportTime":...}`. Of Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/connection/state/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_CONNECTION_STATE_POST = 62,
+  /**
+   * Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device that
+   * has reported one, and a report of the new version completes an update.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/inform
+   * Params: an object; can be durable
+   */
+  ENOS_OP_OTA_VERSION_REPORT = 70,
+  /**
+   * Reports the progress of an update. `params` is `{"step":<text>,"desc":<text>}`. The step is "0" to "100", in
+   * percent, or a failure: "-1" any, "-2" download, "-3" verification, "-4" writing, "-5" ignored.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/progress
+   * Params: an object; can be durable
+   */
+  ENOS_OP_OTA_PROGRESS = 71,
+  /**
+   * Asks for the firmware that is offered on request. `params` is `{}`. The reply's data is an array of objects with
+   * `version`, `signMethod`, `sign`, `fileUrl` and `fileSize`.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/getversion
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_OTA_VERSION_QUERY = 72,
+  /**
+   * Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most 1000
+   * items.
+   *
+   * Topic /sys/{product key}/{device key}/thing/device/register
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_SUBDEVICE_REGISTER = 80,
+  /**
+   * Adds sub-devices to the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...,"clientId":...,
+   * "timestamp":...,"signMethod":...,"sign":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/add
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_ADD = 81,
+  /**
+   * Removes sub-devices from the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/delete
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_DELETE = 82,
+  /**
+   * Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/get
+   * Params: an object; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_GET = 83,
+  /**
+   * Reports measure points of several devices of a product. `params` is
+   * `[{"deviceKey":...,"measurepoints":{...},"time":...},...]`.
+   *
+   * Topic /sys/{product key}/integration/measurepoint/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_MEASUREPOINT_POST = 90,
+  /**
+   * Reports events of several devices of a product. `params` is
+   * `[{"deviceKey":...,"events":{<event>:{...}},"time":...},...]`.
+   *
+   * Topic /sys/{product key}/integration/event/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_EVENT_POST = 91,
+  /**
+   * Reports attributes of several devices of a product. `params` is `[{"deviceKey":...,"attributes":{...}},...]`.
+   *
+   * Topic /sys/{product key}/integration/attribute/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_ATTRIBUTE_POST = 92,
+  /**
+   * Sends bytes that a script of the product decodes in the cloud.
+   *
+   * Topic /sys/{product key}/integration/model/up_raw
+   * Params: any bytes; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_RAW_UP = 93,
+} enos_operation;
 
 /**
  * Publishes a message.

@@ -66,7 +66,7 @@ pub fn request(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let id = String::from_utf8_lossy(input.chunk()).into_owned();
     let json = input.rest();
-    for written in [envelope::request(&id, "a.method", json), envelope::response(&id, 200, Some(json))] {
+    for written in [envelope::request(&id, "a.method", json, []), envelope::response(&id, 200, Some(json))] {
         match written {
             Err(error) => check_words(&error.message),
             Ok(written) => {

@@ -23,7 +23,9 @@
 
 mod activation;
 pub mod ca;
+mod clock;
 mod cloud;
+mod commands;
 mod config;
 mod connection;
 mod device;
@@ -45,13 +47,15 @@ mod throttle;
 mod tls;
 
 pub use cloud::{Cloud, CommandError};
+pub use commands::Answer;
 pub use config::{
     Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
 pub use device::{Device, DeviceId, Product, Secret};
-pub use event::{Event, Filter, Record, Rule, Unsent};
+pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
 pub use payload::Payload;
 pub use summary::{DeviceSummary, Summary};
+pub use thing::{Thing, Upgrade};
 pub use tls::{TlsConfig, TlsVersion};

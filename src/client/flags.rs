@@ -32,7 +32,7 @@ impl DurableFlags {
     /// The request, which can be stored and sent.
     pub fn request(self, operation: Operation, name: &str, params: &[u8]) -> Result<Request> {
         // Checked before the copy, so that the copy is not longer than a topic can be.
-        operation.check_name(name)?;
+        operation.row().check_name(name)?;
         let Now { ms, wall_ms } = now();
         let time = match self.0 {
             flags if Flag::ENOS_REQUEST_WITHOUT_TIME.is_in(flags) => PostTime::Without,
@@ -42,7 +42,8 @@ impl DurableFlags {
         let (name, params) = (name.to_owned(), copy(params)?);
         let (until_reply, resume) =
             (Flag::ENOS_REQUEST_UNTIL_REPLY.is_in(self.0), Flag::ENOS_REQUEST_RESUME.is_in(self.0));
-        let mut request = Request { operation, name, params, until_reply, resume, time };
+        let mut request =
+            Request { operation, name, params, until_reply, resume, time, members: self.0 & Flag::MEMBERS };
         request.check()?;
         if let PostTime::Stamp(_) = time {
             let has_time = has_time(&request.params);

@@ -24,6 +24,12 @@ pub enum enos_request_flags {
     /// set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
     /// post is sent without a time.
     ENOS_REQUEST_STAMP = 16,
+    /// For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
+    /// offline are taken as well. EnOS refuses the whole batch otherwise.
+    ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 0x100,
+    /// For a batch of measure points: EnOS takes what is valid, and leaves out the rest. It refuses the whole batch
+    /// otherwise.
+    ENOS_REQUEST_SKIP_INVALID_POINTS = 0x200,
 }
 
 /// The name under which Rust code knows [`enos_request_flags`].
@@ -34,7 +40,11 @@ impl Flag {
         | Flag::ENOS_REQUEST_UNTIL_REPLY as u32
         | Flag::ENOS_REQUEST_RESUME as u32
         | Flag::ENOS_REQUEST_WITHOUT_TIME as u32
-        | Flag::ENOS_REQUEST_STAMP as u32;
+        | Flag::ENOS_REQUEST_STAMP as u32
+        | Flag::MEMBERS;
+    /// Those that become members of the message.
+    pub const MEMBERS: u32 =
+        Flag::ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE as u32 | Flag::ENOS_REQUEST_SKIP_INVALID_POINTS as u32;
 
     pub fn is_in(self, flags: u32) -> bool {
         flags & self as u32 != 0

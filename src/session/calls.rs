@@ -51,6 +51,7 @@ impl Session {
             identity: &self.settings.identity,
             name: "",
             params: params_json,
+            members: 0,
             until_reply: true,
         };
         let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;

@@ -84,6 +84,9 @@ impl Connection {
     /// Reports it, lets it take effect, and sends it, in this order, so that everything is done when the client
     /// receives it.
     pub(super) fn transmit(&mut self, mut item: Item) -> Result<(), Closed> {
+        if let (Some(Event::Command { id, .. }), Outgoing::Publish(publish)) = (&item.event, &item.packet) {
+            self.command_goes(id, publish);
+        }
         if let Some(event) = item.event.take() {
             self.report(event);
         }
@@ -97,7 +100,10 @@ impl Connection {
         self.link.transmit(&item)?;
         match (item.packet, self.stage) {
             (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
-            (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => self.send_configured_commands(),
+            (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => {
+                self.send_configured_commands()?;
+                self.send_cached()
+            }
             (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
             _ => Ok(()),
         }

@@ -1,13 +1,12 @@
 //! One connection. One thread decides and sends, another one reads.
 
+mod commands;
 mod login;
 mod messages;
 
 use bytes::{Bytes, BytesMut};
 use mqttbytes::v4::Packet;
-use serde_json::Value;
 use std::{
-    collections::HashMap,
     net::{Shutdown, TcpStream},
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
@@ -18,6 +17,7 @@ use std::{
 };
 
 use crate::{
+    commands::Order,
     event::Event,
     fault::Kind,
     link::{self, Closed, Heard, Item, Link, Tls},
@@ -25,7 +25,7 @@ use crate::{
     packet::{self, Malformed, Outgoing},
     shared::{Reporter, Shared},
     subscriptions::Subscriptions,
-    thing, DeviceId,
+    DeviceId,
 };
 
 /// The length of a connection's inbox; with the size of the reader's chunks at most 128 KiB.
@@ -45,11 +45,9 @@ pub enum Input {
     /// Close the link.
     Close(String),
     /// Send a command.
-    Command {
-        id: String,
-        suffix: String,
-        params: Value,
-    },
+    Command(Order),
+    /// Send the next command that is kept for the device.
+    Cached,
     /// Send this if the device has subscribed to it.
     Deliver {
         topic: String,
@@ -107,13 +105,6 @@ struct Connection {
     last_packet_id: u16,
     posts: u64,
     commands_sent: usize,
-    pending: HashMap<String, Pending>,
-}
-
-/// A command that waits for its answer.
-struct Pending {
-    topic: String,
-    sent: Instant,
 }
 
 /// Serves a connection until its end.
@@ -180,7 +171,6 @@ impl Connection {
             last_packet_id: 0,
             posts: 0,
             commands_sent: 0,
-            pending: HashMap::new(),
         }
     }
 
@@ -301,7 +291,8 @@ impl Connection {
                 Err(Closed(reason))
             }
             Input::Close(reason) => Err(Closed(reason)),
-            Input::Command { id, suffix, params } => self.command(id, &suffix, params),
+            Input::Command(order) => self.command(order),
+            Input::Cached => self.send_cached(),
             Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
             Input::Raw(bytes) => self.link.write(&bytes),
         }
@@ -310,8 +301,7 @@ impl Connection {
     fn next_deadline(&self) -> Instant {
         let connect = (self.stage == Stage::Fresh).then(|| self.since + self.shared.config.limits.connect_wait);
         let keep_alive = self.keep_alive.filter(|_| self.stage != Stage::Deaf).map(|time| self.last_heard + time);
-        let command = self.pending.values().map(|pending| pending.sent + self.shared.config.command_timeout).min();
-        let deadlines = [connect, keep_alive, command, self.link.next_due()];
+        let deadlines = [connect, keep_alive, self.link.next_due()];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
@@ -322,16 +312,6 @@ impl Connection {
         }
         if self.stage != Stage::Deaf && self.keep_alive.is_some_and(|time| now >= self.last_heard + time) {
             return Err(Closed("nothing came for one and a half keepalives".into()));
-        }
-        let timeout = self.shared.config.command_timeout;
-        let late: Vec<_> =
-            self.pending.iter().filter(|(_, p)| now >= p.sent + timeout).map(|(id, _)| id.clone()).collect();
-        for id in late {
-            if let Some(pending) = self.pending.remove(&id) {
-                let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
-                let topic = thing::answer_topic(&pending.topic);
-                self.report(Event::CommandReply { topic, id, code: None, elapsed_ms, timed_out: true, payload: None });
-            }
         }
         Ok(())
     }

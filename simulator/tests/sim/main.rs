@@ -1,5 +1,6 @@
 //! The simulator: as a library, as a program, and with the commands of the pages that use it.
 
+mod commands;
 mod common;
 mod faults;
 mod hostile;

@@ -61,6 +61,8 @@ pub struct Outgoing<'a> {
     pub identity: &'a Identity,
     pub name: &'a str,
     pub params: &'a [u8],
+    /// The flags that become members of the message.
+    pub members: u32,
     /// It ends with the reply, and not with the broker's acknowledgement.
     pub until_reply: bool,
 }
@@ -197,9 +199,9 @@ impl Exchange {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
-        let Outgoing { operation, identity, name, params, until_reply } = request;
+        let Outgoing { operation, identity, name, params, members, until_reply } = request;
         let token = self.next_token;
-        let payload = operation.request(&(self.first_id + token).to_string(), name, params)?;
+        let payload = operation.request(&(self.first_id + token).to_string(), name, params, members)?;
         envelope::check_size(payload.len())?;
         self.admit(owner)?;
         let topic = operation.topic(identity, name);

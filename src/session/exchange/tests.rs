@@ -66,7 +66,7 @@ impl Desk {
 
     fn request(&mut self, owner: Owner, device: usize, until_reply: bool) -> u64 {
         let identity = &identity(device);
-        let request = Outgoing { operation: POST, identity, name: "", params: b"{}", until_reply };
+        let request = Outgoing { operation: POST, identity, name: "", params: b"{}", members: 0, until_reply };
         self.exchange.request(owner, request, self.now, &mut self.actions).unwrap()
     }
 

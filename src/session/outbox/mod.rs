@@ -26,7 +26,7 @@ use super::io::{Action, Outcome};
 use super::settings::OutboxSettings;
 use crate::error::Status;
 use crate::protocol::outbox::Message;
-use crate::protocol::{envelope, Identity, Totals};
+use crate::protocol::{envelope, Identity, Request, Totals};
 
 use doubt::{Doubt, Fault};
 use flow::Flow;
@@ -358,8 +358,8 @@ impl Outbox {
                 let operation = request.sent_as(next.page < self.live_from);
                 let (identity, until_reply) = (&self.identity, request.until_reply);
                 self.flow.spend(request.size(), around.now);
-                let request =
-                    Outgoing { operation, identity, name: &request.name, params: &request.params, until_reply };
+                let Request { name, params, members, .. } = request;
+                let request = Outgoing { operation, identity, name, params, members: *members, until_reply };
                 match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
                     Ok(entry) => State::Sent { entry, acknowledged: None },
                     Err(error) => State::Refused(Answer::words(&error.message)),

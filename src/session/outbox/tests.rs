@@ -17,7 +17,7 @@ fn outbox(limits: Totals) -> (Outbox, Exchange) {
 
 fn post(time: PostTime) -> Request {
     let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, br#"{"measurepoints":{"t":1}}"#.to_vec());
-    Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
+    Request { operation, name: String::new(), params, until_reply: false, resume: false, time, members: 0 }
 }
 
 /// The actions that a call causes.
@@ -182,7 +182,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     // The host's own post, whose reply never comes.
     let (identity, params) = (outbox.identity.clone(), br#"{"measurepoints":{"own":1}}"#);
     let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
-    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
+    let own = Outgoing { operation, identity: &identity, name: "", params, members: 0, until_reply: true };
     exchange.request(Owner::Host(Kind::Message), own, 0, &mut VecDeque::new()).unwrap();
     let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| match post {
         post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),

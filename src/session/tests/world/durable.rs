@@ -394,7 +394,15 @@ fn message(number: u64, until_reply: bool, size: usize) -> Request {
         ),
         false => (Operation::ENOS_OP_PUBLISH, format!("/n/{number}"), padding),
     };
-    Request { operation, name, params: params.into(), until_reply, resume: until_reply, time: PostTime::Own }
+    Request {
+        operation,
+        name,
+        params: params.into(),
+        until_reply,
+        resume: until_reply,
+        time: PostTime::Own,
+        members: 0,
+    }
 }
 
 /// The number of a message of the outbox, and its id if it is a post. Large messages are not parsed, because that would
