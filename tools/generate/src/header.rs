@@ -16,17 +16,19 @@ use crate::messages::topic;
 const CHAPTERS: &[&[&str]] = &[
     &["src/error.rs", "src/ffi/status.rs"],
     &["src/ffi/log.rs"],
-    &["src/ffi/sign.rs"],
+    &["src/model/sign.rs", "src/ffi/sign.rs"],
     &["src/ffi/activation.rs"],
-    &["src/ffi/value.rs"],
-    &["src/ffi/json.rs"],
+    &["src/model/value.rs", "src/ffi/value.rs"],
+    &["src/model/nonfinite.rs", "src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
     &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
+    &["src/ffi/limits.rs"],
     &["src/ffi/tls.rs"],
     &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
-    &["src/model/flags.rs", "src/protocol/operations/mod.rs", "src/ffi/message.rs"],
-    &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
+    &["src/model/flags.rs", "src/ffi/message.rs"],
+    &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
+    &["src/ffi/outbox.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";
