@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
-use crate::protocol::SignMethod;
+use crate::model::sign::SignMethod;
 use crate::session::*;
 
 /// How many worlds run if `ENOS_WORLDS` is not set.
