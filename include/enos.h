@@ -5,9 +5,9 @@
  * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
  * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
- * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, the outbox. A
- * firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT stack needs
- * those two.
+ * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, requests, the
+ * outbox. A firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT
+ * stack needs those two.
  *
  * This file is generated from the sources of the library. Do not edit it.
  *
@@ -1404,8 +1404,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
-   * The outcome of enos_client_publish() or enos_client_reply(), and of a durable message that does not wait for a
-   * reply: token, status.
+   * The outcome of enos_client_publish() or enos_client_reply(), and of a durable request that does not wait for a
+   * reply: token, operation, user, status.
    */
   ENOS_EVENT_DELIVERED = 6,
   /**
@@ -1418,9 +1418,10 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
-   * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_REQUEST_UNTIL_REPLY: token, status,
-   * detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
-   * another code, or the broker refuses the topic of the replies (detail_code 128).
+   * The outcome of a request (enos_client_request(), enos_client_post_*() and others), and of a durable one with
+   * ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
+   * and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
+   * refuses the topic of the replies (detail_code 128).
    */
   ENOS_EVENT_REPLY = 9,
   /**
@@ -1537,7 +1538,7 @@ typedef struct enos_event {
    */
   const enos_activation *activation;
   /**
-   * The number of the operation that has this outcome; 0 if there is none.
+   * One of enum enos_operation: of the request, publish or post that has this outcome; 0 if there is none.
    */
   int32_t operation;
   /**
@@ -1549,7 +1550,7 @@ typedef struct enos_event {
    */
   uint64_t subdevice;
   /**
-   * What you gave with the request that has this outcome; NULL if nothing, and after a restart.
+   * What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
    */
   void *user;
   /**
@@ -2248,15 +2249,15 @@ enos_status enos_client_loop_stop(enos_client *client);
  *     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
  *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
  *                       or the client needs the topic for the replies to its own requests
- *     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
+ *     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
  *                       is in detail_code; or another status. No DELIVERED
  *     reply             DELIVERED when the broker has acknowledged it
  *
- * If no answer comes within enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: the message may or may
- * not have arrived, and is not sent again. If the link is lost, publishes, posts and replies without an outcome have
- * ENOS_ERR_NETWORK, with the same meaning.
+ * If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has ENOS_ERR_TIMEOUT: the message may or may
+ * not have arrived, and is not sent again. If the link is lost, publishes, requests and replies without an outcome have
+ * ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
  *
- * Limits. Publishes and posts share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
+ * Limits. Publishes and requests share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
  * own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
  * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
  *
@@ -2268,7 +2269,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  *
- * JSON that you pass (params_json, data_json, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels
+ * JSON that you pass (params, data_json) is UTF-8, nests 64 levels
  * at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
  * a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
  * EnOS would answer some of these without saying which message it means.
@@ -2284,7 +2285,7 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_DURABLE = 1,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its
    * outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
    * whatever EnOS answers.
    */
@@ -2296,12 +2297,12 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_RESUME = 4,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
-   * arrival.
+   * With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time". EnOS
+   * uses the time of arrival.
    */
   ENOS_REQUEST_WITHOUT_TIME = 8,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+   * The same posts, for a board whose clock is not set yet: if the post
    * has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
    * set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
    * post is sent without a time.
@@ -2318,6 +2319,127 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_SKIP_INVALID_POINTS = 512,
 } enos_request_flags;
+
+/**
+ * Publishes a message.
+ *
+ * @param client     the client.
+ * @param topic      1 to 65535 bytes, no + and no #.
+ * @param payload    any bytes; may be NULL when len is 0. Copied.
+ * @param len        in bytes, at most 524287 (EnOS refuses 512 KiB), or ENOS_NUL_TERMINATED.
+ * @param qos        0 or 1.
+ * @param flags      0, or ENOS_REQUEST_DURABLE (with qos 1).
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
+ * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+ *                               ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
+ * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+ * @retval ENOS_ERR_UNSUPPORTED  qos 2.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
+ */
+ENOS_MUST_USE
+enos_status enos_client_publish(enos_client *client,
+                                const char *topic,
+                                const uint8_t *payload,
+                                size_t len,
+                                int32_t qos,
+                                uint32_t flags,
+                                uint64_t *out_token);
+
+/**
+ * Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. The call is accepted in every state, offline too.
+ * The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
+ * library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
+ * Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
+ * without this, and the library itself subscribes to the replies to your requests.
+ *
+ * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
+ *
+ *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
+ *                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
+ *                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
+ *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
+ *     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
+ *                                once with ENOS_OK when it is granted again after that. Other renewals that are
+ *                                granted have no event
+ *
+ * @param client     the client.
+ * @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
+ * @param qos        0 or 1: the highest that messages are to come with.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: SUBSCRIBED will come.
+ * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
+ *                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
+ *                               loop.
+ * @retval ENOS_ERR_UNSUPPORTED  qos 2.
+ * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
+ */
+enos_status enos_client_subscribe(enos_client *client, const char *filter, int32_t qos, uint64_t *out_token);
+
+/**
+ * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
+ * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
+ * link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests; the
+ * broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to
+ * send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+ *
+ * @param client     the client.
+ * @param filter     as it was subscribed.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
+ * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
+ *                               to continue), or no thread runs the loop.
+ * @retval ENOS_ERR_INVALID_ARG  no such filter.
+ */
+enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
+
+/**
+ * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each command: EnOS holds back further
+ * commands to the device until the previous one is answered or has timed out. Replies have a limit of their own, 100,
+ * apart from enos_config_set_inflight().
+ *
+ * A command is acknowledged to the broker when it is in the inbound queue, before the firmware gets it. If the process
+ * ends in between, the broker does not send it again; EnOS does, if it gets no answer.
+ *
+ * @param client         the client.
+ * @param command_topic  the message's topic.
+ * @param id             the "id" in the message's payload.
+ * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
+ * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
+ * @param len            in bytes, or ENOS_NUL_TERMINATED; ignored when data_json is NULL.
+ * @param out_token      receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come.
+ * @retval ENOS_ERR_STATE        not online.
+ * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
+ * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
+ */
+enos_status enos_client_reply(enos_client *client,
+                              const char *command_topic,
+                              const char *id,
+                              int32_t code,
+                              const char *data_json,
+                              size_t len,
+                              uint64_t *out_token);
+
+/* ------------------------------------------------------------------------------------------------
+ * Requests: what a device tells or asks EnOS. enum enos_operation lists them. The library adds topic, id, version and
+ * method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its topic
+ * and id.
+ *
+ * An accepted request has exactly one outcome: ENOS_EVENT_REPLY, or DELIVERED for ENOS_OP_PUBLISH and for a durable
+ * request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
+ * payload, and "data" and "message" of it as values.
+ *
+ * The library refuses only what cannot be right: params that are no JSON or of another shape, and 512 KiB or more. EnOS
+ * judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
+ * code may come as a number or as a text.
+ *
+ * Raw requests (ENOS_OP_RAW_UP) have replies without an id and without a code: status is ENOS_OK, and payload is what the
+ * script of the product has returned.
+ * ------------------------------------------------------------------------------------------------ */
 
 /**
  * What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
@@ -2554,138 +2676,177 @@ typedef enum enos_operation {
 } enos_operation;
 
 /**
- * Publishes a message.
+ * A request. It is yours, and copied.
+ */
+typedef struct enos_request {
+  /**
+   * sizeof(enos_request); ENOS_INIT() sets it. It is the same for all requests of a batch.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_operation.
+   */
+  int32_t operation;
+  /**
+   * ENOS_REQUEST_* bits.
+   */
+  uint32_t flags;
+  /**
+   * 0: the client's own device.
+   */
+  uint64_t subdevice;
+  /**
+   * The event's identifier, the path or the topic; NULL if the operation has none.
+   */
+  const char *name;
+  /**
+   * The params as a builder. At most one of json and params is set. Without both, the operation's empty params are
+   * sent: {}, [], or no bytes.
+   */
+  const enos_json *json;
+  /**
+   * The params as JSON text, or the bytes of a raw request or of a publish.
+   */
+  const void *params;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t params_len;
+  /**
+   * For the reply. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
+   */
+  uint32_t timeout_ms;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Comes back in the outcome. After a restart, the outcome of a durable request has NULL.
+   */
+  void *user;
+} enos_request;
+
+/**
+ * Sends a request.
  *
  * @param client     the client.
- * @param topic      1 to 65535 bytes, no + and no #.
- * @param payload    any bytes; may be NULL when len is 0. Copied.
- * @param len        in bytes, at most 524287 (EnOS refuses 512 KiB), or ENOS_NUL_TERMINATED.
- * @param qos        0 or 1.
- * @param flags      0, or ENOS_REQUEST_DURABLE (with qos 1).
+ * @param request    the request; copied.
  * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
- * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
+ * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
+ * @retval ENOS_ERR_STATE        not online; if durable: there is no storage. Or the builder has an open object or array.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
  *                               ENOS_EVENT_ROOM tells when to continue.
- * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
- * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
- * @retval ENOS_ERR_UNSUPPORTED  qos 2.
- * @retval ENOS_ERR_INVALID_ARG  no such topic, qos or flag, or they do not go together.
- */
-ENOS_MUST_USE
-enos_status enos_client_publish(enos_client *client,
-                                const char *topic,
-                                const uint8_t *payload,
-                                size_t len,
-                                int32_t qos,
-                                uint32_t flags,
-                                uint64_t *out_token);
-
-/**
- * Subscribes to a topic filter. Messages come as ENOS_EVENT_MESSAGE. The call is accepted in every state, offline too.
- * The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
- * library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
- * Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
- * without this, and the library itself subscribes to the replies to enos_client_post_*().
- *
- * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
- *
- *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
- *                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
- *                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
- *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
- *     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
- *                                once with ENOS_OK when it is granted again after that. Other renewals that are
- *                                granted have no event
- *
- * @param client     the client.
- * @param filter     1 to 65535 bytes; + and # as MQTT has them. At most 256 filters at a time.
- * @param qos        0 or 1: the highest that messages are to come with.
- * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: SUBSCRIBED will come.
- * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
- *                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
- *                               loop.
- * @retval ENOS_ERR_UNSUPPORTED  qos 2.
- * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
- */
-enos_status enos_client_subscribe(enos_client *client, const char *filter, int32_t qos, uint64_t *out_token);
-
-/**
- * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
- * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
- * link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests; the
- * broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to
- * send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
- *
- * @param client     the client.
- * @param filter     as it was subscribed.
- * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
- * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
- *                               to continue), or no thread runs the loop.
- * @retval ENOS_ERR_INVALID_ARG  no such filter.
- */
-enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
-
-/**
- * Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). The library adds topic, id,
- * version and method.
- *
- * @param client       the client.
- * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
- *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
- * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
- * @param flags        0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
- *                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
- *                     milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
- * @param out_token    receives the token; may be NULL.
- * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
- *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
- *                               storage.
- * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
- *                               to go on.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
- * @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
- *                               durable, it lacks points or a time; or there is no such flag.
+ * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
+ * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
+ * @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  no such operation, name or flag; params that are no JSON that every reader reads, or
+ *                               neither object nor array as the operation wants it; both json and params; a durable
+ *                               request of an operation that cannot be durable, or without the time that it needs. Any
+ *                               error of the builder comes as well.
+ */
+ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct enos_request *request, uint64_t *out_token);
+
+/**
+ * Accepts durable requests together, all or none. They cost the same as one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable request.
+ *
+ * @param client      the client.
+ * @param requests    the first of `count`, one behind the other. Each has ENOS_REQUEST_DURABLE; they can have any
+ *                    operation that can be durable.
+ * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
+ * @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
+ * @param out_bad     receives the index of the request that is at fault, as enos_last_error() names it; SIZE_MAX when it
+ *                    is none of them. May be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
+ * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send one of them.
+ * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
+ * @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a request, as for enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_request_batch(enos_client *client,
+                                      const struct enos_request *requests,
+                                      size_t count,
+                                      uint64_t *out_tokens,
+                                      size_t *out_bad);
+
+/**
+ * Reports measure points: ENOS_OP_MEASUREPOINT_POST.
+ *
+ * @param client     the client.
+ * @param params     a JSON object in UTF-8, e.g. {"measurepoints":{"temperature":21.5},"time":1524448722000}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A durable
+ *                   post has to have "measurepoints", an object with at least one member, and a "time", in milliseconds
+ *                   since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
  */
 ENOS_MUST_USE
 enos_status enos_client_post_measurepoints(enos_client *client,
-                                           const char *params_json,
+                                           const char *params,
                                            size_t len,
                                            uint32_t flags,
                                            uint64_t *out_token);
 
 /**
- * Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each command: EnOS holds back further
- * commands to the device until the previous one is answered or has timed out. Replies have a limit of their own, 100,
- * apart from enos_config_set_inflight().
+ * Reports an event of the thing model: ENOS_OP_EVENT_POST.
  *
- * A command is acknowledged to the broker when it is in the inbound queue, before the firmware gets it. If the process
- * ends in between, the broker does not send it again; EnOS does, if it gets no answer.
- *
- * @param client         the client.
- * @param command_topic  the message's topic.
- * @param id             the "id" in the message's payload.
- * @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
- * @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
- * @param len            in bytes, or ENOS_NUL_TERMINATED; ignored when data_json is NULL.
- * @param out_token      receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come.
- * @retval ENOS_ERR_STATE        not online.
- * @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
- * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
- * @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
+ * @param client     the client.
+ * @param event      the event's identifier.
+ * @param params     a JSON object in UTF-8, e.g. {"events":{"temperature":91.5},"time":1524448722000}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY. A durable event has to have a
+ *                   "time"; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
  */
-enos_status enos_client_reply(enos_client *client,
-                              const char *command_topic,
-                              const char *id,
-                              int32_t code,
-                              const char *data_json,
-                              size_t len,
-                              uint64_t *out_token);
+ENOS_MUST_USE
+enos_status enos_client_post_event(enos_client *client,
+                                   const char *event,
+                                   const char *params,
+                                   size_t len,
+                                   uint32_t flags,
+                                   uint64_t *out_token);
+
+/**
+ * Sets attributes of the device: ENOS_OP_ATTRIBUTE_UPDATE.
+ *
+ * @param client     the client.
+ * @param params     a JSON object in UTF-8, e.g. {"attributes":{"serial":"4711"}}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_update_attributes(enos_client *client,
+                                          const char *params,
+                                          size_t len,
+                                          uint32_t flags,
+                                          uint64_t *out_token);
+
+/**
+ * Writes the topic, or the filter, of a path of the client's own device: /sys/{product key}/{device key}/{path}. Use it
+ * to subscribe to what EnOS may add.
+ *
+ * @param client  the client.
+ * @param path    such as "thing/service/+": no / at its start, + and # as in a filter.
+ * @param buffer  receives the text and a NUL; NULL with cap 0 asks for the capacity.
+ * @param cap     the buffer's size in bytes.
+ * @param len     receives the length without the NUL; with ENOS_ERR_BUFFER_TOO_SMALL, the capacity that is needed.
+ * @retval ENOS_OK                    written.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  nothing but an empty text was written.
+ * @retval ENOS_ERR_INVALID_ARG       no such path.
+ */
+enos_status enos_client_topic(const enos_client *client, const char *path, char *buffer, size_t cap, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
@@ -2719,27 +2880,13 @@ enos_status enos_client_reply(enos_client *client,
  * the outbox: if a new message needs the room, the oldest dead letters are removed, each with an event
  * (DEAD_LETTER_DROPPED).
  *
- * Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
+ * Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
  * completed, and one more store for every 16 that are accepted or removed.
  * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
  * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
  * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
  * that mostly do not exist, and reads nothing else.
  * ------------------------------------------------------------------------------------------------ */
-
-/**
- * The kind of an enos_message.
- */
-typedef enum enos_message_kind {
-  /**
-   * A message of enos_client_publish() at QoS 1.
-   */
-  ENOS_MESSAGE_PUBLISH = 0,
-  /**
-   * A post of enos_client_post_measurepoints(): the payload is the value of "params", and topic is NULL.
-   */
-  ENOS_MESSAGE_MEASUREPOINTS = 1,
-} enos_message_kind;
 
 /**
  * What happens to a durable message for which the outbox has no room.
@@ -2768,36 +2915,6 @@ typedef enum enos_outbox_which {
    */
   ENOS_OUTBOX_DEAD_LETTERS = 1,
 } enos_outbox_which;
-
-/**
- * A message of a batch. It is yours, and copied.
- */
-typedef struct enos_message {
-  /**
-   * sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
-   */
-  size_t struct_size;
-  /**
-   * One of enum enos_message_kind.
-   */
-  int32_t kind;
-  /**
-   * ENOS_REQUEST_* bits; ENOS_REQUEST_DURABLE has to be among them.
-   */
-  uint32_t flags;
-  /**
-   * The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
-   */
-  const char *topic;
-  /**
-   * May be NULL when len is 0.
-   */
-  const uint8_t *payload;
-  /**
-   * In bytes, or ENOS_NUL_TERMINATED.
-   */
-  size_t len;
-} enos_message;
 
 /**
  * The state of the outbox.
@@ -2847,14 +2964,14 @@ typedef struct enos_outbox_message {
    */
   int32_t code;
   /**
-   * 0.
+   * One of enum enos_operation; 0 if the message cannot be read.
    */
-  uint32_t reserved;
+  int32_t operation;
   /**
-   * The topic; "" for a post of measure points. NULL if the message cannot be read, or only by a later version of
-   * the library.
+   * The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if the
+   * message cannot be read, or only by a later version of the library.
    */
-  const char *topic;
+  const char *name;
   /**
    * Its payload, or the post's "params"; never NULL.
    */
@@ -2875,33 +2992,6 @@ typedef struct enos_outbox_message {
  * @return         0: continue with the next one; any other value: stop.
  */
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
-
-/**
- * Publishes durable messages together, all or none. They cost the same as one message: one store, and later one erase.
- *
- * Storage callbacks run inside this call, as inside every durable publish.
- *
- * @param client      the client.
- * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
- * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
- * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
- *                    is none of them. May be NULL.
- * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
- * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
- *                               enos_client_post_measurepoints() wants those of a durable one.
- */
-ENOS_MUST_USE
-enos_status enos_client_publish_batch(enos_client *client,
-                                      const struct enos_message *messages,
-                                      size_t count,
-                                      uint64_t *out_tokens,
-                                      size_t *out_bad);
 
 /**
  * Sets how much the outbox may hold, and what happens when it is full.

@@ -492,7 +492,7 @@ public:
         call.status_ = enos_client_reply(client_, topic, text(id), code, data.data(), data.size(), &call.token_);
         return call;
     }
-    /** enos_client_outbox_info(); for several durable messages at once: enos_client_publish_batch(get(), ...) */
+    /** enos_client_outbox_info(); for several durable messages at once: enos_client_request_batch(get(), ...) */
     enos_outbox_info outbox()
     {
         enos_outbox_info info;

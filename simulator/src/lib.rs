@@ -21,7 +21,6 @@
 //! The simulator has its own implementation of the protocol. It shares no code with the library that it tests.
 #![forbid(unsafe_code)]
 
-mod activation;
 pub mod ca;
 mod clock;
 mod cloud;
@@ -39,6 +38,7 @@ mod packet;
 mod payload;
 mod registry;
 mod shared;
+mod spoil;
 mod subscriptions;
 mod summary;
 mod text;
@@ -51,6 +51,7 @@ pub use commands::Answer;
 pub use config::{
     Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
+pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};
 pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};

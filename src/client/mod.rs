@@ -7,8 +7,8 @@
 
 mod callback;
 mod durable;
-mod flags;
 mod perform;
+mod request;
 mod run;
 mod runner;
 mod stats;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::topic::{self, Inbound};
+use crate::protocol::topic::{self, Inbound, Scope};
 use crate::protocol::{envelope, Identity, Operation, Totals};
 use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
@@ -29,7 +29,7 @@ use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
-pub use flags::check_flags;
+pub use request::HostRequest;
 use run::LoopThread;
 use runner::Runner;
 use stats::Counters;
@@ -138,14 +138,14 @@ impl Client {
         accepted: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let qos = check_qos(qos)?;
-        if let Some(flags) = check_flags(flags)? {
+        if flags != 0 {
             if qos == 0 {
                 return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
             }
-            let request = flags.request(Operation::ENOS_OP_PUBLISH, topic, payload)?;
-            return self.publish_durable(vec![request], accepted);
+            let (operation, name, params) = (Operation::ENOS_OP_PUBLISH, topic, Some(payload));
+            return self.request(&HostRequest { operation, flags, name, params, timeout_ms: 0, user: 0 }, accepted);
         }
-        let payload = copy(payload)?;
+        let payload = envelope::bytes(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
     }
 
@@ -164,13 +164,15 @@ impl Client {
         })
     }
 
-    /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
-    pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        if let Some(flags) = check_flags(flags)? {
-            let request = flags.request(Operation::ENOS_OP_MEASUREPOINT_POST, "", params_json)?;
-            return self.publish_durable(vec![request], accepted);
+    /// The topic or filter of a path of the device.
+    pub fn topic(&self, path: &str) -> Result<String> {
+        topic::validate_filter(path)?;
+        if path.starts_with('/') {
+            return Err(Error::invalid("path begins with /; it is what follows the device key and its /"));
         }
-        self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
+        let topic = topic::of(Scope::Thing, self.session()?.identity(), path);
+        topic::validate_filter(&topic)?;
+        Ok(topic)
     }
 
     /// Answers a command on its reply topic, with its id. Without `data_json` the data is {}.
@@ -329,7 +331,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             window: config.inflight as usize,
             bytes_per_s: u64::from(config.outbox.bytes_per_s),
             timeout_ms: u64::from(config.reply_timeout_ms),
-            boot: flags::boot(),
+            boot: request::boot(),
             limits: Totals { messages: config.outbox.limits.messages, bytes: config.outbox.limits.bytes },
         }),
     };
@@ -365,13 +367,4 @@ fn check_qos(qos: i32) -> Result<u8> {
         2 => Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, "qos: EnOS does QoS 0 and 1 only")),
         _ => Err(Error::invalid(format!("qos: {qos} is neither 0 nor 1"))),
     }
-}
-
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    envelope::check_size(bytes.len())?;
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())
-        .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }

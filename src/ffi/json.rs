@@ -20,7 +20,7 @@ use super::input::{bytes, optional_text};
 use super::output::Out;
 use super::status::enos_status;
 use super::value::{enos_value, view};
-use crate::error::Status;
+use crate::error::{Result, Status};
 use crate::log::{self, Level};
 use crate::model::nonfinite::Nonfinite;
 use crate::protocol::json::write::Builder;
@@ -31,6 +31,13 @@ pub struct enos_json {
 }
 
 impl Boxed for enos_json {}
+
+impl enos_json {
+    /// The whole text, or the first error.
+    pub(super) fn text(&self) -> Result<&str> {
+        self.builder.result()
+    }
+}
 
 /// ENOS_NO_TIME in the header.
 const NO_TIME: i64 = i64::MIN;

@@ -20,7 +20,8 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
-//! | the outbox | [`outbox`], [`batch`] |
+//! | requests | [`request`] |
+//! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
 
@@ -29,7 +30,6 @@
 #![allow(non_camel_case_types)]
 
 pub mod activation;
-pub mod batch;
 pub mod client;
 pub mod config;
 pub mod event;
@@ -43,6 +43,7 @@ pub mod log;
 pub mod message;
 pub mod outbox;
 pub mod output;
+pub mod request;
 pub mod sign;
 pub mod stats;
 pub mod status;

@@ -8,7 +8,7 @@ pub enum enos_request_flags {
     /// The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
     /// restarts: see the chapter on the outbox. QoS 1 only.
     ENOS_REQUEST_DURABLE = 1,
-    /// With ENOS_REQUEST_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+    /// With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its
     /// outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
     /// whatever EnOS answers.
     ENOS_REQUEST_UNTIL_REPLY = 2,
@@ -16,10 +16,10 @@ pub enum enos_request_flags {
     /// which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
     /// but does not take it for the latest value.
     ENOS_REQUEST_RESUME = 4,
-    /// With ENOS_REQUEST_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
-    /// arrival.
+    /// With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time". EnOS
+    /// uses the time of arrival.
     ENOS_REQUEST_WITHOUT_TIME = 8,
-    /// With ENOS_REQUEST_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+    /// The same posts, for a board whose clock is not set yet: if the post
     /// has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
     /// set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
     /// post is sent without a time.

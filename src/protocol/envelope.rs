@@ -66,6 +66,16 @@ pub fn request<'a>(
     Ok(payload)
 }
 
+/// A payload that has no envelope: a copy of the bytes.
+pub fn bytes(bytes: &[u8]) -> Result<Vec<u8>> {
+    check_size(bytes.len())?;
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
 /// The payload of an answer to a command: `{"id":..,"code":..,"data":..}`. `data_json` is any JSON value; `None` means
 /// `{}`. `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
 pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>> {

@@ -30,7 +30,9 @@ use std::collections::VecDeque;
 use crate::error::Result;
 use crate::model::link::LinkEvent;
 use crate::protocol::topic::Inbound;
+use crate::protocol::Identity;
 
+pub use calls::Call;
 pub use credential::{Accepted, Credential};
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
@@ -82,6 +84,10 @@ impl Session {
         let change = connection.activation_saved(&mut cx)?;
         self.with_connection(now, |_, _| change);
         Ok(())
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.settings.identity
     }
 
     /// The state of the connection.

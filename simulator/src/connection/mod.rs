@@ -3,6 +3,7 @@
 mod commands;
 mod login;
 mod messages;
+mod outflow;
 
 use bytes::{Bytes, BytesMut};
 use mqttbytes::v4::Packet;
@@ -15,6 +16,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use outflow::Outflow;
 
 use crate::{
     commands::Order,
@@ -54,8 +57,21 @@ pub enum Input {
         payload: Bytes,
         qos: u8,
     },
+    /// Send this in any case.
+    Push(Publication),
     /// Send these bytes.
     Raw(Vec<u8>),
+}
+
+/// A publication of the cloud, with all that MQTT can say about it.
+#[derive(Clone, Debug, Default)]
+pub struct Publication {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// 0 or 1.
+    pub qos: u8,
+    pub retain: bool,
+    pub dup: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +121,7 @@ struct Connection {
     last_packet_id: u16,
     posts: u64,
     commands_sent: usize,
+    outflow: Outflow,
 }
 
 /// Serves a connection until its end.
@@ -171,6 +188,7 @@ impl Connection {
             last_packet_id: 0,
             posts: 0,
             commands_sent: 0,
+            outflow: Outflow::default(),
         }
     }
 
@@ -237,6 +255,7 @@ impl Connection {
         while let Some(item) = self.link.clear_due()? {
             self.transmit(item)?;
         }
+        self.blow()?;
         self.act_upon_packets()?;
         if self.peer_has_said_goodbye {
             return Err(Closed("by the peer".into()));
@@ -294,11 +313,15 @@ impl Connection {
             Input::Command(order) => self.command(order),
             Input::Cached => self.send_cached(),
             Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
+            Input::Push(publication) => self.push(publication),
             Input::Raw(bytes) => self.link.write(&bytes),
         }
     }
 
     fn next_deadline(&self) -> Instant {
+        if self.outflow.is_busy() {
+            return Instant::now();
+        }
         let connect = (self.stage == Stage::Fresh).then(|| self.since + self.shared.config.limits.connect_wait);
         let keep_alive = self.keep_alive.filter(|_| self.stage != Stage::Deaf).map(|time| self.last_heard + time);
         let deadlines = [connect, keep_alive, self.link.next_due()];
@@ -337,10 +360,7 @@ impl Connection {
         match packet {
             Packet::Connect(connect) => self.login(&connect),
             Packet::Publish(publish) => self.publish(publish),
-            Packet::PubAck(ack) => {
-                self.report(Event::PubackReceived { packet_id: ack.pkid });
-                Ok(())
-            }
+            Packet::PubAck(ack) => self.acknowledged(ack.pkid),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe),
             Packet::Unsubscribe(unsubscribe) => {
                 unsubscribe.topics.iter().for_each(|filter| self.subscriptions.remove(filter));

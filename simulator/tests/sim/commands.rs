@@ -78,12 +78,13 @@ fn a_call_returns_the_answer() {
 
 #[test]
 fn answers_that_nobody_waits_for_are_told() {
-    let (sim, mut client) = Sim::online(Config { command_timeout: Duration::from_millis(50), ..active() });
+    let (sim, mut client) = Sim::online(active());
     service(&sim.cloud);
     let (topic, body) = answer(&mut client, 200);
-    let again = json!({"id": body["id"], "code": 200});
-    reply(&mut client, &topic, again);
+    reply(&mut client, &topic, json!({"id": body["id"], "code": 200}));
     assert_eq!(sim.wait_for("stray_reply")["why"], "twice");
+
+    let (sim, mut client) = Sim::online(Config { command_timeout: Duration::from_millis(50), ..active() });
     let id = service(&sim.cloud);
     client.next_json();
     assert_eq!(sim.wait_for("command_reply")["timed_out"], true);
@@ -92,6 +93,8 @@ fn answers_that_nobody_waits_for_are_told() {
     reply(&mut client, &topic, json!({"code": 200}));
     let stray = sim.wait_for("stray_reply");
     assert_eq!((&stray["why"], &stray["id"]), (&json!("unknown"), &Value::Null));
+    let counts = sim.cloud.summary().devices[0].counts.clone();
+    assert_eq!((counts.command_replies, counts.commands_timed_out, counts.stray_replies), (0, 1, 2));
 }
 
 #[test]
@@ -180,11 +183,16 @@ fn a_disabled_device_is_told_and_comes_back_when_it_is_enabled() {
 #[test]
 fn a_deleted_device_that_does_not_answer_is_disconnected_all_the_same() {
     let (sim, mut client) = Sim::online(active());
+    for _ in 0..2 {
+        sim.cloud.command_cached(&dk(), "thing/service/x", json!({})).unwrap();
+    }
+    client.next_json();
     assert!(sim.cloud.remove_device(&dk()).unwrap());
     assert_eq!(client.next_json().0, "/sys/pk/dk/thing/delete");
     client.end();
     assert_eq!(sim.answer(&Login::device(DEVICE_SECRET)), 5);
     assert!(!sim.cloud.remove_device(&dk()).unwrap());
+    assert_eq!(sim.cloud.open_commands(&dk()), 0, "nothing is kept for it");
 }
 
 #[test]

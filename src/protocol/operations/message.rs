@@ -40,8 +40,7 @@ impl Operation {
     pub fn request(self, id: &str, name: &str, params: &[u8], members: u32) -> Result<Vec<u8>> {
         let row = self.row();
         if row.params == Params::Bytes {
-            envelope::check_size(params.len())?;
-            return Ok(params.to_vec());
+            return envelope::bytes(params);
         }
         let set = row.members.iter().filter(|(flag, _)| flag.is_in(members)).map(|(_, member)| *member);
         let payload = envelope::request(id, &self.method(name), params, set)?;

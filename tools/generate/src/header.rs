@@ -26,8 +26,9 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/limits.rs"],
     &["src/ffi/tls.rs"],
     &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
-    &["src/model/flags.rs", "src/protocol/operations/mod.rs", "src/ffi/message.rs"],
-    &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
+    &["src/model/flags.rs", "src/ffi/message.rs"],
+    &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
+    &["src/ffi/outbox.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";

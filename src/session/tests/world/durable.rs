@@ -148,7 +148,7 @@ impl World {
             self.session.handle(now, Input::OutboxOpened(Ok(opened)));
         }
         for gone in dropped {
-            self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
+            self.session.outbox_dropped(now, gone.page, gone.next, &gone.labels);
         }
         self.tell_dropped_dead();
         let taken = match result {
@@ -170,7 +170,7 @@ impl World {
                 self.violate(format!("token {token} was given out twice"));
             }
         }
-        self.session.appended(now, taken.page, taken.next, taken.after, messages);
+        self.session.appended(now, taken.page, taken.next, taken.after, messages, &[]);
         self.perform();
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! The commands of each device: those that wait for an answer, those that wait for the device, and the answers that came
 //! for none of them. It reads no clock.
 
-pub mod random;
-
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -218,6 +216,13 @@ impl Commands {
     pub fn went_offline(&mut self, device: &DeviceId) {
         if let Some(queue) = self.devices.get_mut(device) {
             queue.waiting.retain(|_, waiting| !waiting.order.cached);
+        }
+    }
+
+    /// The device is deleted: nothing is kept for it.
+    pub fn forget_cached(&mut self, device: &DeviceId) {
+        if let Some(queue) = self.devices.get_mut(device) {
+            queue.cached.clear();
         }
     }
 
