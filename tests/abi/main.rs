@@ -11,6 +11,7 @@ mod chaos;
 mod commands;
 mod faults;
 mod idle;
+mod json;
 mod log;
 mod login;
 mod looping;
