@@ -20,6 +20,7 @@ mod outbox;
 mod posts;
 mod process;
 mod reasons;
+mod requests;
 mod still;
 mod storage;
 mod subscriptions;

@@ -7,6 +7,7 @@ mod device;
 mod drops;
 mod durable;
 mod flash;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub use cloud::{activation, Cloud, Dislikes};
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
+use requests::Promise;
 
 pub const PRODUCT: &str = "product-secret";
 
@@ -79,6 +81,8 @@ enum Due {
     Connect(u64, SecureMode, Secret, SignMethod),
     /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
+    /// The reply to a raw request: topic and payload.
+    RawReply(Vec<u8>, Vec<u8>),
     /// The host confirms that it has saved the secrets that it was told of.
     Saved,
     /// The host wants to be online again.
@@ -116,6 +120,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// What the outcomes of requests have to have, by their tokens.
+    promised: BTreeMap<u64, Promise>,
     /// The filters that the host has subscribed to and not unsubscribed from.
     wanted: BTreeSet<String>,
     /// Whether the last load of the secrets failed.
@@ -168,6 +174,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            promised: BTreeMap::new(),
             wanted: BTreeSet::new(),
             load_failed: false,
             stored: BTreeSet::new(),
@@ -327,6 +334,7 @@ impl World {
             Due::Durable(attempt, token, number, topic, id) if self.is_on(attempt) => {
                 self.durable_arrives(attempt, token, number, &topic, id);
             }
+            Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
             Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
@@ -361,6 +369,7 @@ impl World {
         self.wire = None;
         self.refused_since = None;
         self.accepted.clear();
+        self.promised.clear();
         (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
         self.now += self.rng.u64(1..1_000);
