@@ -203,10 +203,7 @@ impl Run {
                 let accepted = self.host.unsubscribe(input.one_of(&FILTERS));
                 self.accepted(accepted);
             }
-            15 => {
-                let accepted = self.host.reply(&text(topic(input)), "7", 200, Some("{}"));
-                self.accepted(accepted);
-            }
+            15 => drop(self.host.stats()),
             16 => {
                 let message = Durable { topic: None, payload: PARAMS.as_bytes(), flags: UNTIL_REPLY };
                 let other = Durable { topic: Some("a/b"), payload: input.chunk(), flags: 0 };

@@ -1,8 +1,9 @@
 //! What the flags of a request mean.
 
-use super::{copy, now};
+use super::now;
 use crate::error::{Error, Result};
 use crate::model::flags::Flag;
+use crate::protocol::envelope::copy;
 use crate::protocol::request::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
 use crate::protocol::{Operation, Request};
 use crate::session::Now;

@@ -31,6 +31,13 @@ pub struct enos_json {
 
 impl Boxed for enos_json {}
 
+impl enos_json {
+    /// The whole text, or the first error.
+    pub(super) fn text(&self) -> crate::error::Result<&str> {
+        self.builder.result()
+    }
+}
+
 /// What to do with a number that JSON cannot represent: NaN and the infinities.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
+//! | commands | [`command`] |
 //! | the outbox | [`outbox`], [`batch`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
@@ -30,6 +31,7 @@
 pub mod activation;
 pub mod batch;
 pub mod client;
+pub mod command;
 pub mod config;
 pub mod event;
 pub mod guard;

@@ -91,6 +91,11 @@ const _: () = {
     }
 };
 
+/// Whether a device sends requests on topics with this scope and path.
+pub fn sends(scope: Scope, path: &str) -> bool {
+    TABLE.iter().any(|row| row.scope == scope && topic::level(row.path, path).is_some())
+}
+
 impl Operation {
     /// The operation with this number; `None` if this version has none.
     pub fn from_number(number: i32) -> Option<Operation> {

@@ -43,8 +43,21 @@ pub enum Owner {
     Host(Kind),
     /// The outbox has timeouts of its own.
     Outbox,
+    /// An answer to a command. It takes one of the places of its kind.
+    Commands,
     /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
     Exchange,
+}
+
+impl Owner {
+    /// Whose place an entry takes, if its owner has a limit.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Owner::Host(kind) => Some(kind),
+            Owner::Commands => Some(Kind::Answer),
+            Owner::Outbox | Owner::Exchange => None,
+        }
+    }
 }
 
 /// What the host has called. Each kind has a limit of its own.
@@ -130,6 +143,8 @@ pub struct Exchange {
     batch: Batch,
     /// What the outbox has not taken yet.
     outcomes: Vec<(u64, Outcome)>,
+    /// The outcomes of answers to commands.
+    answered: Vec<(u64, Outcome)>,
 }
 
 impl Exchange {
@@ -148,15 +163,13 @@ impl Exchange {
             filters: SortedMap::new(),
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
     /// Takes a place, if the owner has a limit.
     fn admit(&mut self, owner: Owner) -> Result<()> {
-        match owner {
-            Owner::Host(kind) => self.places[kind as usize].take(),
-            Owner::Outbox | Owner::Exchange => Ok(()),
-        }
+        owner.kind().map_or(Ok(()), |kind| self.places[kind as usize].take())
     }
 
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
@@ -235,8 +248,23 @@ impl Exchange {
         Err(token)
     }
 
+    /// A token for a call that is not an entry yet.
+    pub fn new_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+
+    pub fn has_room_for_answer(&self) -> bool {
+        self.places[Kind::Answer as usize].has_room()
+    }
+
+    /// Sends an answer to a command.
+    pub fn answer(&mut self, topic: String, payload: Vec<u8>, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        self.publish(Owner::Commands, topic, payload, 1, now, actions)
+    }
+
     fn send(&mut self, owner: Owner, request: LinkRequest, actions: &mut VecDeque<Action>) {
-        if let Owner::Host(kind) = owner {
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].hold(request.token());
         }
         self.expect_reply(&request);
@@ -253,6 +281,11 @@ impl Exchange {
         std::mem::take(&mut self.outcomes)
     }
 
+    /// The outcomes of answers to commands, by their tokens.
+    pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.answered)
+    }
+
     /// Every call of the host has had its outcome.
     pub fn is_idle(&self) -> bool {
         self.places.iter().all(|places| places.calls == 0)
@@ -266,7 +299,7 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_), _) => true,
+            (Owner::Host(_) | Owner::Commands, _) => true,
             (Owner::Outbox | Owner::Exchange, _) => false,
         }
     }
@@ -351,12 +384,13 @@ impl Exchange {
     fn end(&mut self, token: u64, end: Option<End>, actions: &mut VecDeque<Action>) {
         let Some(Entry { owner, waits_for }) = self.entries.remove(&token) else { return };
         self.deadlines.remove(&token);
-        if let Owner::Host(kind) = owner {
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].calls -= 1;
         }
         match (owner, end) {
             (Owner::Host(_), Some(end)) => actions.push_back(Action::Emit(event(token, waits_for, end))),
             (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
+            (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

@@ -12,7 +12,7 @@ use support::host::*;
 type Call = (&'static str, fn(Client));
 
 /// The calls that do not wait, whatever the storage does.
-const FREE: [Call; 17] = [
+const FREE: [Call; 16] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
     ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
     ("enos_client_state", |client| assert_eq!(client.state(), ONLINE)),
@@ -24,7 +24,6 @@ const FREE: [Call; 17] = [
     ("enos_client_subscribe", |client| assert!(client.subscribe("s", 1).is_ok())),
     ("enos_client_unsubscribe", |client| assert!(client.unsubscribe("s").is_ok())),
     ("enos_client_post_measurepoints", |client| assert!(client.post(r#"{"measurepoints":{"t":1}}"#).is_ok())),
-    ("enos_client_reply", |client| assert!(client.reply("c", "1", 200, None).is_ok())),
     ("enos_client_activation_saved", |client| assert_eq!(client.activation_saved(), ENOS_ERR_STATE)),
     ("enos_client_connect", |client| client.connect()),
     ("enos_client_disconnect", |client| client.disconnect()),

@@ -3,6 +3,7 @@
 mod attacker;
 mod checks;
 mod cloud;
+mod commands;
 mod device;
 mod drops;
 mod durable;
@@ -18,6 +19,7 @@ use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
 pub use cloud::{activation, Cloud, Dislikes};
+use commands::Commands;
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
@@ -76,6 +78,10 @@ enum Due {
     /// The activation message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
+    /// A command of the cloud: link, number.
+    Command(u64, u64),
+    /// The host answers a command that it has kept: its key, its number.
+    Answer(u64, u64),
     /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
     /// The host confirms that it has saved the secrets that it was told of.
@@ -140,6 +146,7 @@ pub struct World {
     pub queue: Queue,
     pub limits: QueueLimits,
     pub ledger: Ledger,
+    pub commands: Commands,
     last_arrival: u64,
 }
 
@@ -152,6 +159,7 @@ impl World {
             flash,
             limits: LIMITS,
             ledger: Ledger::default(),
+            commands: Commands::default(),
             last_arrival: 0,
             now: 10_000,
             rates: Rates::default(),
@@ -265,7 +273,10 @@ impl World {
                 self.happen(due);
             }
         }
+        // Storage calls of this pass take time.
+        let ticked = self.now;
         self.feed(Input::Tick);
+        self.check_commands(ticked);
         if self.happens(self.rates.host_ends) {
             self.destroy();
         }
@@ -291,8 +302,10 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         // The device itself finds out that the link has ended.
-        let passes =
-            matches!(&due, Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect);
+        let passes = matches!(
+            &due,
+            Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect | Due::Answer(..)
+        );
         if !passes && self.is_silent() {
             return;
         }
@@ -313,6 +326,7 @@ impl World {
                     if let Some(wire) = &mut self.wire {
                         wire.open.remove(token);
                     }
+                    self.answer_is_out(*token);
                 }
                 self.feed(Input::Link { attempt, what });
             }
@@ -326,7 +340,9 @@ impl World {
             Due::Durable(attempt, token, number, topic, id) if self.is_on(attempt) => {
                 self.durable_arrives(attempt, token, number, &topic, id);
             }
-            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
+            Due::Command(attempt, number) if self.is_on(attempt) => self.command_arrives(attempt, number),
+            Due::Answer(key, number) => self.answer_later(key, number),
+            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) | Due::Command(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
                 let _ = self.session.activation_saved(self.now());
@@ -362,6 +378,7 @@ impl World {
         self.accepted.clear();
         (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
+        self.commands.next_life();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
             self.boot += 1;
