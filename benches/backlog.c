@@ -101,22 +101,22 @@ static void destroy(enos_client *client)
 
 static void fill(const char *directory, unsigned count, unsigned together)
 {
-    static enos_message messages[TOGETHER];
+    static enos_request messages[TOGETHER];
     enos_client *client = create(directory, 1);
 
     need(together >= 1 && together <= TOGETHER, "that is no batch");
     for (unsigned i = 0; i < together; i++) {
         ENOS_INIT(&messages[i]);
-        messages[i].kind = ENOS_MESSAGE_PUBLISH;
+        messages[i].operation = ENOS_OP_PUBLISH;
         messages[i].flags = ENOS_REQUEST_DURABLE;
-        messages[i].topic = TOPIC;
-        messages[i].payload = (const uint8_t *)PAYLOAD;
-        messages[i].len = sizeof PAYLOAD - 1;
+        messages[i].name = TOPIC;
+        messages[i].params = PAYLOAD;
+        messages[i].params_len = sizeof PAYLOAD - 1;
     }
     while (count > 0) {
         unsigned some = count < together ? count : together;
 
-        need(enos_client_publish_batch(client, messages, some, NULL, NULL) == ENOS_OK, enos_last_error());
+        need(enos_client_request_batch(client, messages, some, NULL, NULL) == ENOS_OK, enos_last_error());
         count -= some;
     }
     destroy(client);

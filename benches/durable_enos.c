@@ -10,7 +10,7 @@
 enum { TOGETHER = 256 };
 
 static enos_client *client;
-static enos_message messages[TOGETHER];
+static enos_request messages[TOGETHER];
 
 void keep_open(const char *directory)
 {
@@ -27,15 +27,15 @@ void keep_open(const char *directory)
     enos_config_free(config);
     for (int i = 0; i < TOGETHER; i++) {
         ENOS_INIT(&messages[i]);
-        messages[i].kind = ENOS_MESSAGE_PUBLISH;
+        messages[i].operation = ENOS_OP_PUBLISH;
         messages[i].flags = ENOS_REQUEST_DURABLE;
-        messages[i].topic = TOPIC;
-        messages[i].payload = (const uint8_t *)PAYLOAD;
-        messages[i].len = sizeof PAYLOAD - 1;
+        messages[i].name = TOPIC;
+        messages[i].params = PAYLOAD;
+        messages[i].params_len = sizeof PAYLOAD - 1;
     }
 }
 
 void keep(unsigned count)
 {
-    need(enos_client_publish_batch(client, messages, count, NULL, NULL) == ENOS_OK, enos_last_error());
+    need(enos_client_request_batch(client, messages, count, NULL, NULL) == ENOS_OK, enos_last_error());
 }

@@ -86,7 +86,7 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
 /* A dead letter is printed and dropped; otherwise it would stay in the flash. */
 static int32_t on_dead_letter(void *ctx, const enos_outbox_message *letter)
 {
-    device *self = ctx; /* letter->topic is NULL if the letter cannot be read, "" for a post */
+    device *self = ctx; /* letter->name is NULL if the letter cannot be read, "" for a post */
 
     printf("given up: token %" PRIu64 ", code %d, %.*s\n", letter->token, (int)letter->code, (int)letter->len,
            (const char *)letter->payload);
@@ -98,17 +98,17 @@ static int32_t on_dead_letter(void *ctx, const enos_outbox_message *letter)
 /* Publishes all of the burst, or nothing. If it is refused, it stays in RAM, and is tried again when that can help. */
 static void publish(device *self)
 {
-    enos_message messages[BURST];
+    enos_request posts[BURST];
     enos_status status;
 
     for (size_t i = 0; i < self->count; i++) {
-        ENOS_INIT(&messages[i]);
-        messages[i].kind = ENOS_MESSAGE_MEASUREPOINTS;
-        messages[i].flags = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY | ENOS_REQUEST_RESUME;
-        messages[i].payload = (const uint8_t *)self->samples[i];
-        messages[i].len = strlen(self->samples[i]);
+        ENOS_INIT(&posts[i]);
+        posts[i].operation = ENOS_OP_MEASUREPOINT_POST;
+        posts[i].flags = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY | ENOS_REQUEST_RESUME;
+        posts[i].params = self->samples[i];
+        posts[i].params_len = ENOS_NUL_TERMINATED;
     }
-    status = enos_client_publish_batch(self->client, messages, self->count, NULL, NULL);
+    status = enos_client_request_batch(self->client, posts, self->count, NULL, NULL);
     self->full = status == ENOS_ERR_QUEUE_FULL;
     if (status == ENOS_OK) {
         printf("%zu samples are in the flash\n", self->count);

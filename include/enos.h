@@ -5,9 +5,9 @@
  * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
  * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
- * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, the outbox. A
- * firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT stack needs
- * those two.
+ * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, requests, the
+ * outbox. A firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT
+ * stack needs those two.
  *
  * This file is generated from the sources of the library. Do not edit it.
  *
@@ -1403,8 +1403,8 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
-   * The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable message that does not
-   * wait for a reply: token, status.
+   * The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable request that does not
+   * wait for a reply: token, operation, user, status.
    */
   ENOS_EVENT_DELIVERED = 6,
   /**
@@ -1417,9 +1417,10 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
-   * The outcome of an enos_client_post_*() call, and of a durable post with ENOS_REQUEST_UNTIL_REPLY: token, status,
-   * detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
-   * another code, or the broker refuses the topic of the replies (detail_code 128).
+   * The outcome of a request (enos_client_request(), enos_client_post_*() and others), and of a durable one with
+   * ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
+   * and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
+   * refuses the topic of the replies (detail_code 128).
    */
   ENOS_EVENT_REPLY = 9,
   /**
@@ -1551,7 +1552,7 @@ typedef struct enos_event {
    */
   const enos_activation *activation;
   /**
-   * The number of the operation that has this outcome; 0 if there is none.
+   * One of enum enos_operation: of the request, publish or post that has this outcome; 0 if there is none.
    */
   int32_t operation;
   /**
@@ -1568,7 +1569,7 @@ typedef struct enos_event {
    */
   uint64_t subdevice;
   /**
-   * What you gave with the request that has this outcome; NULL if nothing, and after a restart.
+   * What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
    */
   void *user;
   /**
@@ -1714,6 +1715,28 @@ enos_status enos_config_set_sign_method(struct enos_config *config, int32_t meth
 ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
 
 /**
+ * Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
+ * CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
+ *
+ * @param config  the config.
+ * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
+ */
+enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+
+/**
+ * Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
+ * again with the product secret. This is for devices that were deleted and registered again in the console. The old
+ * secret is kept.
+ *
+ * @param config  the config.
+ * @param on      0: off; any other value: on. Default: on.
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
+
+/**
  * Sets the callback for events.
  *
  * @param config  the config.
@@ -1723,6 +1746,10 @@ ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, co
  * @retval ENOS_OK  done.
  */
 enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb cb, void *ctx);
+
+/* ------------------------------------------------------------------------------------------------
+ * Timeouts, retries and limits of a config. The defaults keep to what EnOS documents, and suit most devices.
+ * ------------------------------------------------------------------------------------------------ */
 
 /**
  * Sets the longest silence on the link before a PINGREQ is sent. A silent peer is noticed after about two and a half
@@ -1734,7 +1761,7 @@ enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb c
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seconds);
+enos_status enos_config_set_keep_alive(enos_config *config, uint32_t seconds);
 
 /**
  * Sets how long an attempt to connect may take, from resolving the name to the broker's answer.
@@ -1744,7 +1771,7 @@ enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seco
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_connect_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets how long the device secret may take after a login with the product secret before that is reported
@@ -1755,7 +1782,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_activation_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_activation_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
@@ -1771,18 +1798,7 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
-enos_status enos_config_set_reconnect(struct enos_config *config, uint32_t min_ms, uint32_t max_ms);
-
-/**
- * Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
- * again with the product secret. This is for devices that were deleted and registered again in the console. The old
- * secret is kept.
- *
- * @param config  the config.
- * @param on      0: off; any other value: on. Default: on.
- * @retval ENOS_OK  done.
- */
-enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
+enos_status enos_config_set_reconnect(enos_config *config, uint32_t min_ms, uint32_t max_ms);
 
 /**
  * Sets how many CONNECTs may be sent. The defaults keep to EnOS's rule, with a margin: it bars a device for 5 minutes
@@ -1797,10 +1813,7 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
-enos_status enos_config_set_connect_budget(struct enos_config *config,
-                                           uint32_t connects,
-                                           uint32_t window_ms,
-                                           uint32_t spacing_ms);
+enos_status enos_config_set_connect_budget(enos_config *config, uint32_t connects, uint32_t window_ms, uint32_t spacing_ms);
 
 /**
  * Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
@@ -1812,7 +1825,7 @@ enos_status enos_config_set_connect_budget(struct enos_config *config,
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_reply_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Answers to
@@ -1823,7 +1836,7 @@ enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t m
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messages);
+enos_status enos_config_set_inflight(enos_config *config, uint32_t messages);
 
 /**
  * Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
@@ -1838,7 +1851,7 @@ enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messag
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t filters);
+enos_status enos_config_set_subscribe_batch(enos_config *config, uint32_t filters);
 
 /**
  * Sets how much may wait for the loop. If the queue is full, messages are dropped, and ENOS_EVENT_OVERFLOW tells how
@@ -1851,7 +1864,7 @@ enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
+enos_status enos_config_set_queue_limits(enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
 
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
@@ -1863,18 +1876,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes);
-
-/**
- * Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
- * CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
- *
- * @param config  the config.
- * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
- * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
- */
-enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+enos_status enos_config_set_max_message(enos_config *config, size_t bytes);
 
 /* ------------------------------------------------------------------------------------------------
  * TLS: setters of a config for servers at ssl://. They are not needed if one of the system's authorities has issued
@@ -2274,15 +2276,16 @@ enos_status enos_client_loop_stop(enos_client *client);
  *     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
  *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
  *                       or the client needs the topic for the replies to its own requests
- *     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
+ *     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
  *                       is in detail_code; or another status. No DELIVERED
  *     command_reply*    DELIVERED when the broker has acknowledged it
  *
- * If no answer comes within enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: the message may or may
- * not have arrived, and is not sent again. If the link is lost, publishes and posts without an outcome have
- * ENOS_ERR_NETWORK, with the same meaning. Answers to commands may be sent on the next link: see the chapter on commands.
+ * If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
+ * ENOS_ERR_TIMEOUT: the message may or may not have arrived, and is not sent again. If the link is lost, publishes and
+ * requests without an outcome have ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
+ * Answers to commands may be sent on the next link: see the chapter on commands.
  *
- * Limits. Publishes and posts share the limit of enos_config_set_inflight(). Answers to commands have places of their
+ * Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
  * own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
  * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
  *
@@ -2294,7 +2297,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  *
- * JSON that you pass (params_json, the data of an answer, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels
+ * JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels
  * at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
  * a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
  * EnOS would answer some of these without saying which message it means.
@@ -2310,7 +2313,7 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_DURABLE = 1,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts: the message stays in the outbox until EnOS has answered 200, and its
+   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its
    * outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
    * whatever EnOS answers.
    */
@@ -2322,17 +2325,27 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_RESUME = 4,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts of measure points: the post may have no "time". EnOS uses the time of
-   * arrival.
+   * With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time". EnOS
+   * uses the time of arrival.
    */
   ENOS_REQUEST_WITHOUT_TIME = 8,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts of measure points, and for a board whose clock is not set yet: if the post
+   * The same posts, for a board whose clock is not set yet: if the post
    * has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
    * set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
    * post is sent without a time.
    */
   ENOS_REQUEST_STAMP = 16,
+  /**
+   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
+   * offline are taken as well. EnOS refuses the whole batch otherwise.
+   */
+  ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 256,
+  /**
+   * For a batch of measure points: EnOS takes what is valid, and leaves out the rest. It refuses the whole batch
+   * otherwise.
+   */
+  ENOS_REQUEST_SKIP_INVALID_POINTS = 512,
 } enos_request_flags;
 
 /**
@@ -2368,7 +2381,7 @@ enos_status enos_client_publish(enos_client *client,
  * The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
  * library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
  * Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
- * without this, and the library itself subscribes to the replies to enos_client_post_*().
+ * without this, and the library itself subscribes to the replies to your requests.
  *
  * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
  *
@@ -2409,36 +2422,6 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
  * @retval ENOS_ERR_INVALID_ARG  no such filter.
  */
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
-
-/**
- * Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). The library adds topic, id,
- * version and method.
- *
- * @param client       the client.
- * @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
- *                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
- * @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
- * @param flags        0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
- *                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
- *                     milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
- * @param out_token    receives the token; may be NULL.
- * @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
- *                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
- *                               storage.
- * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
- *                               to go on.
- * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
- * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
- * @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
- *                               durable, it lacks points or a time; or there is no such flag.
- */
-ENOS_MUST_USE
-enos_status enos_client_post_measurepoints(enos_client *client,
-                                           const char *params_json,
-                                           size_t len,
-                                           uint32_t flags,
-                                           uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
  * Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle, and gets exactly one
@@ -2747,6 +2730,430 @@ enos_status enos_config_set_command_quiet_time(enos_config *config, uint32_t ms)
 enos_status enos_config_set_command_record(enos_config *config, int32_t on);
 
 /* ------------------------------------------------------------------------------------------------
+ * Requests: what a device tells or asks EnOS. enum enos_operation lists them. The library adds topic, id, version and
+ * method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its topic
+ * and id.
+ *
+ * An accepted request has exactly one outcome: ENOS_EVENT_REPLY, or DELIVERED for ENOS_OP_PUBLISH and for a durable
+ * request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
+ * payload, and "data" and "message" of it as values.
+ *
+ * The library refuses only what cannot be right: params that are no JSON or of another shape, and 512 KiB or more. EnOS
+ * judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
+ * code may come as a number or as a text.
+ *
+ * Raw requests (ENOS_OP_RAW_UP) have replies without an id and without a code: status is ENOS_OK, and payload is what the
+ * script of the product has returned.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
+ * The limits are those of EnOS's documentation. EnOS checks them, the library does not.
+ */
+typedef enum enos_operation {
+  /**
+   * A request that this version of the library does not know. The request's name is the path behind the device key,
+   * such as "thing/x/y". The method "thing.x.y" and the topic of the reply follow from it.
+   *
+   * Topic /sys/{product key}/{device key}/{name}
+   * Params: an object or an array; can be durable
+   */
+  ENOS_OP_OTHER = 1,
+  /**
+   * Publishes bytes at QoS 1 on a topic of your choice, which is the request's name. There is no reply.
+   *
+   * Topic {topic}
+   * Params: any bytes; can be durable
+   */
+  ENOS_OP_PUBLISH = 2,
+  /**
+   * Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A value
+   * is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no `time`, EnOS
+   * takes the time of arrival. A durable post needs at least one measure point.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/post
+   * Params: an object; can be durable, with ENOS_REQUEST_RESUME
+   */
+  ENOS_OP_MEASUREPOINT_POST = 10,
+  /**
+   * Reports several readings together, also of a gateway's sub-devices. `params` is
+   * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
+   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/post/batch
+   * Params: an array; can be durable, with ENOS_REQUEST_RESUME
+   */
+  ENOS_OP_MEASUREPOINT_POST_BATCH = 11,
+  /**
+   * Reports measure points of the past: EnOS stores them, but does not take them for the latest, and they trigger no
+   * alert. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/resume
+   * Params: an object; can be durable
+   */
+  ENOS_OP_MEASUREPOINT_RESUME = 12,
+  /**
+   * Reports several readings of the past together. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST_BATCH`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/measurepoint/resume/batch
+   * Params: an array; can be durable
+   */
+  ENOS_OP_MEASUREPOINT_RESUME_BATCH = 13,
+  /**
+   * Reports an event of the thing model. The request's name is the event's identifier. `params` is
+   * `{"events":{<output>:<value>,...},"time":<milliseconds since 1970>}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/event/{name}/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_EVENT_POST = 20,
+  /**
+   * Sets attributes of the device. `params` is `{"attributes":{<id>:<value>,...}}`, with at most 200 attributes.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/update
+   * Params: an object; can be durable
+   */
+  ENOS_OP_ATTRIBUTE_UPDATE = 30,
+  /**
+   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
+   * reply's data is `{<id>:<value>,...}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/query
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_ATTRIBUTE_QUERY = 31,
+  /**
+   * Deletes attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array deletes nothing.
+   *
+   * Topic /sys/{product key}/{device key}/thing/attribute/delete
+   * Params: an object; can be durable
+   */
+  ENOS_OP_ATTRIBUTE_DELETE = 32,
+  /**
+   * Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
+   * letters, digits and `_`, and does not begin with a digit.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/update
+   * Params: an array; can be durable
+   */
+  ENOS_OP_TAG_UPDATE = 40,
+  /**
+   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+   * `{<key>:<text>,...}`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/query
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_TAG_QUERY = 41,
+  /**
+   * Deletes tags. `params` is `{"tags":[<key>,...]}`. An empty array deletes nothing.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tag/delete
+   * Params: an object; can be durable
+   */
+  ENOS_OP_TAG_DELETE = 42,
+  /**
+   * Asks for the device's thing model. `params` is `{}`. The reply's data is an object with `tslAttributeMap`,
+   * `tslMeasurepointMap`, `tslEventMap` and `tslServiceMap`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/tsltemplate/get
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_MODEL_GET = 50,
+  /**
+   * Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
+   * have no id: the library sends one such request at a time, and the others wait for their turn.
+   *
+   * Topic /sys/{product key}/{device key}/thing/model/up_raw
+   * Params: any bytes; can be durable
+   */
+  ENOS_OP_RAW_UP = 51,
+  /**
+   * Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`. Each
+   * member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/thing/log/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_LOG_POST = 60,
+  /**
+   * Reports the quality of the network. `params` is `{"reportTime":...,"collectTime":...,"rssi":...,"snr":...,
+   * "packetLossRate":...,"networkType":<text>,"errorInfo":<text>}`. All members but `reportTime` are optional. Of
+   * Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/network/status/report
+   * Params: an object; can be durable
+   */
+  ENOS_OP_NETWORK_STATUS_REPORT = 61,
+  /**
+   * Reports which nodes behind the device are connected. `params` is
+   * `{"nodes":[{"nodeId":...,"state":<1 connected, 2 not, 3 unknown>},...],"isFull":<bool>,"relations":{...},
+   * "reportTime":...}`. Of Envision's SDKs, only the one for Java (2022) has this.
+   *
+   * Topic /sys/{product key}/{device key}/connection/state/post
+   * Params: an object; can be durable
+   */
+  ENOS_OP_CONNECTION_STATE_POST = 62,
+  /**
+   * Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device that
+   * has reported one, and a report of the new version completes an update.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/inform
+   * Params: an object; can be durable
+   */
+  ENOS_OP_OTA_VERSION_REPORT = 70,
+  /**
+   * Reports the progress of an update. `params` is `{"step":<text>,"desc":<text>}`. The step is "0" to "100", in
+   * percent, or a failure: "-1" any, "-2" download, "-3" verification, "-4" writing, "-5" ignored.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/progress
+   * Params: an object; can be durable
+   */
+  ENOS_OP_OTA_PROGRESS = 71,
+  /**
+   * Asks for the firmware that is offered on request. `params` is `{}`. The reply's data is an array of objects with
+   * `version`, `signMethod`, `sign`, `fileUrl` and `fileSize`.
+   *
+   * Topic /sys/{product key}/{device key}/ota/device/getversion
+   * Params: an object; cannot be durable
+   */
+  ENOS_OP_OTA_VERSION_QUERY = 72,
+  /**
+   * Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most 1000
+   * items.
+   *
+   * Topic /sys/{product key}/{device key}/thing/device/register
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_SUBDEVICE_REGISTER = 80,
+  /**
+   * Adds sub-devices to the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...,"clientId":...,
+   * "timestamp":...,"signMethod":...,"sign":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/add
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_ADD = 81,
+  /**
+   * Removes sub-devices from the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/delete
+   * Params: an array; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_DELETE = 82,
+  /**
+   * Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
+   *
+   * Topic /sys/{product key}/{device key}/thing/topo/get
+   * Params: an object; for a gateway only
+   */
+  ENOS_OP_TOPOLOGY_GET = 83,
+  /**
+   * Reports measure points of several devices of a product. `params` is
+   * `[{"deviceKey":...,"measurepoints":{...},"time":...},...]`.
+   *
+   * Topic /sys/{product key}/integration/measurepoint/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_MEASUREPOINT_POST = 90,
+  /**
+   * Reports events of several devices of a product. `params` is
+   * `[{"deviceKey":...,"events":{<event>:{...}},"time":...},...]`.
+   *
+   * Topic /sys/{product key}/integration/event/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_EVENT_POST = 91,
+  /**
+   * Reports attributes of several devices of a product. `params` is `[{"deviceKey":...,"attributes":{...}},...]`.
+   *
+   * Topic /sys/{product key}/integration/attribute/post
+   * Params: an array; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_ATTRIBUTE_POST = 92,
+  /**
+   * Sends bytes that a script of the product decodes in the cloud.
+   *
+   * Topic /sys/{product key}/integration/model/up_raw
+   * Params: any bytes; for an integration channel only
+   */
+  ENOS_OP_INTEGRATION_RAW_UP = 93,
+} enos_operation;
+
+/**
+ * A request. It is yours, and copied.
+ */
+typedef struct enos_request {
+  /**
+   * sizeof(enos_request); ENOS_INIT() sets it. It is the same for all requests of a batch.
+   */
+  size_t struct_size;
+  /**
+   * One of enum enos_operation.
+   */
+  int32_t operation;
+  /**
+   * ENOS_REQUEST_* bits.
+   */
+  uint32_t flags;
+  /**
+   * 0: the client's own device.
+   */
+  uint64_t subdevice;
+  /**
+   * The event's identifier, the path or the topic; NULL if the operation has none.
+   */
+  const char *name;
+  /**
+   * The params as a builder. At most one of json and params is set. Without both, the operation's empty params are
+   * sent: {}, [], or no bytes.
+   */
+  const enos_json *json;
+  /**
+   * The params as JSON text, or the bytes of a raw request or of a publish.
+   */
+  const void *params;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t params_len;
+  /**
+   * For the reply. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
+   */
+  uint32_t timeout_ms;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Comes back in the outcome. After a restart, the outcome of a durable request has NULL.
+   */
+  void *user;
+} enos_request;
+
+/**
+ * Sends a request.
+ *
+ * @param client     the client.
+ * @param request    the request; copied.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
+ * @retval ENOS_ERR_STATE        not online; if durable: there is no storage. Or the builder has an open object or array.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+ *                               ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
+ * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
+ * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
+ * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
+ * @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  no such operation, name or flag; params that are no JSON that every reader reads, or
+ *                               neither object nor array as the operation wants it; both json and params; a durable
+ *                               request of an operation that cannot be durable, or without the time that it needs. Any
+ *                               error of the builder comes as well.
+ */
+ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct enos_request *request, uint64_t *out_token);
+
+/**
+ * Accepts durable requests together, all or none. They cost the same as one: one store, and later one erase.
+ *
+ * Storage callbacks run inside this call, as inside every durable request.
+ *
+ * @param client      the client.
+ * @param requests    the first of `count`, one behind the other. Each has ENOS_REQUEST_DURABLE; they can have any
+ *                    operation that can be durable.
+ * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
+ * @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
+ * @param out_bad     receives the index of the request that is at fault, as enos_last_error() names it; SIZE_MAX when it
+ *                    is none of them. May be NULL.
+ * @retval ENOS_OK               all are in your storage; each will have its event.
+ * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
+ * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
+ * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
+ * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send one of them.
+ * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
+ * @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
+ * @retval ENOS_ERR_INVALID_ARG  count, or a request, as for enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_request_batch(enos_client *client,
+                                      const struct enos_request *requests,
+                                      size_t count,
+                                      uint64_t *out_tokens,
+                                      size_t *out_bad);
+
+/**
+ * Reports measure points: ENOS_OP_MEASUREPOINT_POST.
+ *
+ * @param client     the client.
+ * @param params     a JSON object in UTF-8, e.g. {"measurepoints":{"temperature":21.5},"time":1524448722000}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A durable
+ *                   post has to have "measurepoints", an object with at least one member, and a "time", in milliseconds
+ *                   since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_post_measurepoints(enos_client *client,
+                                           const char *params,
+                                           size_t len,
+                                           uint32_t flags,
+                                           uint64_t *out_token);
+
+/**
+ * Reports an event of the thing model: ENOS_OP_EVENT_POST.
+ *
+ * @param client     the client.
+ * @param event      the event's identifier.
+ * @param params     a JSON object in UTF-8, e.g. {"events":{"temperature":91.5},"time":1524448722000}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY. A durable event has to have a
+ *                   "time"; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_post_event(enos_client *client,
+                                   const char *event,
+                                   const char *params,
+                                   size_t len,
+                                   uint32_t flags,
+                                   uint64_t *out_token);
+
+/**
+ * Sets attributes of the device: ENOS_OP_ATTRIBUTE_UPDATE.
+ *
+ * @param client     the client.
+ * @param params     a JSON object in UTF-8, e.g. {"attributes":{"serial":"4711"}}
+ * @param len        in bytes, or ENOS_NUL_TERMINATED.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
+ */
+ENOS_MUST_USE
+enos_status enos_client_update_attributes(enos_client *client,
+                                          const char *params,
+                                          size_t len,
+                                          uint32_t flags,
+                                          uint64_t *out_token);
+
+/**
+ * Writes the topic, or the filter, of a path of the client's own device: /sys/{product key}/{device key}/{path}. Use it
+ * to subscribe to what EnOS may add.
+ *
+ * @param client  the client.
+ * @param path    such as "thing/service/+": no / at its start, + and # as in a filter.
+ * @param buffer  receives the text and a NUL; NULL with cap 0 asks for the capacity.
+ * @param cap     the buffer's size in bytes.
+ * @param len     receives the length without the NUL; with ENOS_ERR_BUFFER_TOO_SMALL, the capacity that is needed.
+ * @retval ENOS_OK                    written.
+ * @retval ENOS_ERR_BUFFER_TOO_SMALL  nothing but an empty text was written.
+ * @retval ENOS_ERR_INVALID_ARG       no such path.
+ */
+enos_status enos_client_topic(const enos_client *client, const char *path, char *buffer, size_t cap, size_t *len);
+
+/* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
  * ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
  * ENOS_REQUEST_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
@@ -2778,27 +3185,13 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * the outbox: if a new message needs the room, the oldest dead letters are removed, each with an event
  * (DEAD_LETTER_DROPPED).
  *
- * Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
+ * Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
  * completed, and one more store for every 16 that are accepted or removed.
  * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
  * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
  * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
  * that mostly do not exist, and reads nothing else.
  * ------------------------------------------------------------------------------------------------ */
-
-/**
- * The kind of an enos_message.
- */
-typedef enum enos_message_kind {
-  /**
-   * A message of enos_client_publish() at QoS 1.
-   */
-  ENOS_MESSAGE_PUBLISH = 0,
-  /**
-   * A post of enos_client_post_measurepoints(): the payload is the value of "params", and topic is NULL.
-   */
-  ENOS_MESSAGE_MEASUREPOINTS = 1,
-} enos_message_kind;
 
 /**
  * What happens to a durable message for which the outbox has no room.
@@ -2827,36 +3220,6 @@ typedef enum enos_outbox_which {
    */
   ENOS_OUTBOX_DEAD_LETTERS = 1,
 } enos_outbox_which;
-
-/**
- * A message of a batch. It is yours, and copied.
- */
-typedef struct enos_message {
-  /**
-   * sizeof(enos_message); ENOS_INIT() sets it. It is the same for all messages of a batch.
-   */
-  size_t struct_size;
-  /**
-   * One of enum enos_message_kind.
-   */
-  int32_t kind;
-  /**
-   * ENOS_REQUEST_* bits; ENOS_REQUEST_DURABLE has to be among them.
-   */
-  uint32_t flags;
-  /**
-   * The topic of an ENOS_MESSAGE_PUBLISH; NULL for other kinds.
-   */
-  const char *topic;
-  /**
-   * May be NULL when len is 0.
-   */
-  const uint8_t *payload;
-  /**
-   * In bytes, or ENOS_NUL_TERMINATED.
-   */
-  size_t len;
-} enos_message;
 
 /**
  * The state of the outbox.
@@ -2906,14 +3269,14 @@ typedef struct enos_outbox_message {
    */
   int32_t code;
   /**
-   * 0.
+   * One of enum enos_operation; 0 if the message cannot be read.
    */
-  uint32_t reserved;
+  int32_t operation;
   /**
-   * The topic; "" for a post of measure points. NULL if the message cannot be read, or only by a later version of
-   * the library.
+   * The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if the
+   * message cannot be read, or only by a later version of the library.
    */
-  const char *topic;
+  const char *name;
   /**
    * Its payload, or the post's "params"; never NULL.
    */
@@ -2934,33 +3297,6 @@ typedef struct enos_outbox_message {
  * @return         0: continue with the next one; any other value: stop.
  */
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
-
-/**
- * Publishes durable messages together, all or none. They cost the same as one message: one store, and later one erase.
- *
- * Storage callbacks run inside this call, as inside every durable publish.
- *
- * @param client      the client.
- * @param messages    the first of `count`, one behind the other.
- * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
- * @param out_tokens  receives `count` tokens, in the order of the messages; may be NULL.
- * @param out_bad     receives the index of the message that is at fault, as enos_last_error() names it; SIZE_MAX when it
- *                    is none of them. May be NULL.
- * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
- * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
- * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_STRUCT_SIZE  a message was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  count, or a message: no such kind, topic or flag; a post whose params are not as
- *                               enos_client_post_measurepoints() wants those of a durable one.
- */
-ENOS_MUST_USE
-enos_status enos_client_publish_batch(enos_client *client,
-                                      const struct enos_message *messages,
-                                      size_t count,
-                                      uint64_t *out_tokens,
-                                      size_t *out_bad);
 
 /**
  * Sets how much the outbox may hold, and what happens when it is full.

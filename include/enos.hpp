@@ -200,7 +200,7 @@ public:
         call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
         return call;
     }
-    /** enos_client_outbox_info(); for several durable messages at once: enos_client_publish_batch(get(), ...) */
+    /** enos_client_outbox_info(); for several durable messages at once: enos_client_request_batch(get(), ...) */
     enos_outbox_info outbox()
     {
         enos_outbox_info info;

@@ -67,7 +67,8 @@ pub fn request(bytes: &[u8]) {
     let id = String::from_utf8_lossy(input.chunk()).into_owned();
     let json = input.rest();
     let raw_id = serde_json::to_string(&id).expect("a text is JSON");
-    for written in [envelope::request(&id, "a.method", json), envelope::answer(Some(&raw_id), 200, Some(json), None)] {
+    let answer = envelope::answer(Some(&raw_id), 200, Some(json), None);
+    for written in [envelope::request(&id, "a.method", json, []), answer] {
         match written {
             Err(error) => check_words(&error.message),
             Ok(written) => {

@@ -99,7 +99,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 32] = [
+const VALUED: [&str; 34] = [
     "listen",
     "tls-listen",
     "tls-cert",
@@ -114,6 +114,7 @@ const VALUED: [&str; 32] = [
     "hmacsha1",
     "md5",
     "methods",
+    "model",
     "refusal-code",
     "activation-topic",
     "activated-at",
@@ -123,6 +124,7 @@ const VALUED: [&str; 32] = [
     "command",
     "command-after-posts",
     "command-timeout",
+    "commands-every",
     "throttle-window",
     "throttle-ban",
     "throttle-spacing",
@@ -225,6 +227,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
             let known = [("same", SecondLogin::SameSecret), ("new", SecondLogin::NewSecret)];
             activation(config).second_login = one_of(value, &known)?;
         }
+        "model" => config.model = Some(model(value)?),
         "methods" => config.methods = one_of(value, &[("strict", Methods::Strict), ("lax", Methods::Lax)])?,
         "push-qos" => config.push_qos = number(value, 0, 1)? as u8,
         "refuse-subscription" => config.refused_filters.push(value.into()),
@@ -234,6 +237,7 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
             config.commands.push(Command { suffix: suffix.into(), params, after_posts: *after_posts });
         }
         "command-after-posts" => *after_posts = number(value, 0, u64::MAX)?,
+        "commands-every" => config.commands_every = Some(ms(value)?.max(Duration::from_millis(1))),
         "command-timeout" => config.command_timeout = ms(value)?,
         "throttle-window" => throttle(config).window = ms(value)?,
         "throttle-ban" => throttle(config).ban = ms(value)?,
@@ -275,6 +279,12 @@ fn device(value: &str) -> Result<Device, String> {
         device_secret: some(device_secret),
         ..Device::inactive(DeviceId::new(product_key, device_key), "")
     })
+}
+
+fn model(path: &str) -> Result<serde_json::Value, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let model: serde_json::Value = serde_json::from_slice(&text).map_err(|error| format!("{path}: {error}"))?;
+    model.is_object().then_some(model).ok_or_else(|| format!("{path}: the model is not a JSON object"))
 }
 
 /// `EVENT[=N]`

@@ -2,25 +2,31 @@
 
 use bytes::Bytes;
 use openssl::ssl::SslContext;
-use serde_json::Value;
+use serde_json::{json, Value};
 use socket2::{Domain, Socket, Type};
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        mpsc::{channel, TrySendError},
+        Arc,
+    },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
+    clock,
+    commands::{Answer, Order},
     config::Config,
-    connection::{self, Input},
+    connection::{self, Input, Publication},
     event::{Event, Record},
     link::Tls,
     login::Mode,
     registry::Registry,
     shared::Shared,
     summary::Summary,
+    thing::{command_topic, Thing},
     tls::{self, session::Session},
     Device, DeviceId,
 };
@@ -30,10 +36,14 @@ pub const STACK: usize = 512 * 1024;
 /// The backlog of connections to accept; a whole fleet may connect at once.
 const BACKLOG: i32 = 4096;
 
+/// How long a command waits for room in the queue of a connection.
+const SENDING: Duration = Duration::from_secs(1);
+
 /// A running cloud. It stops when it is dropped.
 pub struct Cloud {
     shared: Arc<Shared>,
     ports: Vec<Port>,
+    clock: Option<JoinHandle<()>>,
 }
 
 /// A listening port.
@@ -50,6 +60,12 @@ pub enum CommandError {
     Offline,
     /// The queue of its connection is full.
     Busy,
+    /// There is no such device.
+    Unknown,
+    /// As many commands as EnOS keeps for a device are kept for it already.
+    Full,
+    /// The device did not answer in time.
+    TimedOut,
 }
 
 impl fmt::Display for CommandError {
@@ -57,6 +73,9 @@ impl fmt::Display for CommandError {
         f.write_str(match self {
             CommandError::Offline => "the device is not online",
             CommandError::Busy => "the device's connection is busy",
+            CommandError::Unknown => "the device is not registered",
+            CommandError::Full => "50 commands are kept for the device already",
+            CommandError::TimedOut => "the device did not answer in time",
         })
     }
 }
@@ -73,7 +92,8 @@ impl Cloud {
             Some(config) => Some((listen(config.listen)?, tls::context(config)?)),
             None => None,
         };
-        let mut cloud = Cloud { shared: Arc::new(Shared::new(config, registry, Box::new(sink))), ports: Vec::new() };
+        let shared = Arc::new(Shared::new(config, registry, Box::new(sink)));
+        let mut cloud = Cloud { shared: shared.clone(), ports: Vec::new(), clock: None };
         if let Some(listener) = plain {
             cloud.serve(listener, None)?;
         }
@@ -83,6 +103,7 @@ impl Cloud {
         if cloud.ports.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no port, neither plain nor with TLS"));
         }
+        cloud.clock = Some(thread::Builder::new().name("sim-clock".into()).spawn(move || clock::run(&shared))?);
         Ok(cloud)
     }
 
@@ -108,19 +129,51 @@ impl Cloud {
     }
 
     /// Sends a command to an online device and returns its id, as in [`Event::Command`] and [`Event::CommandReply`].
-    /// `suffix` is as in [`Command`](crate::Command).
+    /// `suffix` is as in [`Command`](crate::Command). A command that is not answered in time ends as a
+    /// [`Event::CommandReply`] with `timed_out`; until then the device may answer on a later connection.
     pub fn command(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<String, CommandError> {
-        match self.shared.find_online(device) {
-            Some((_, Mode::Device)) => {}
-            _ => return Err(CommandError::Offline),
+        let order = Order::new(self.shared.next_id(), suffix, params);
+        let id = order.id.clone();
+        self.send(device, order).map(|()| id)
+    }
+
+    /// Sends a command and waits for its answer.
+    pub fn call(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<Answer, CommandError> {
+        let (to, answer) = channel();
+        self.send(device, Order { to: Some(to), ..Order::new(self.shared.next_id(), suffix, params) })?;
+        answer.recv().map_err(|_| CommandError::TimedOut)
+    }
+
+    /// Keeps a command for a device, as EnOS does for a device that is offline; returns its id. EnOS keeps 50 at most,
+    /// and sends them after the login, one by one: each when the one before it was answered or its time was over. If
+    /// the link is lost before the answer, the command comes again after the next login.
+    pub fn command_cached(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<String, CommandError> {
+        if self.device(device).is_none() {
+            return Err(CommandError::Unknown);
         }
-        let id = self.shared.next_id().to_string();
-        self.tell(device, Input::Command { id: id.clone(), suffix: suffix.to_owned(), params }).map(|()| id)
+        let order = Order { cached: true, ..Order::new(self.shared.next_id(), suffix, params) };
+        let (id, topic) = (order.id.clone(), command_topic(device, suffix));
+        let waiting = self.shared.commands().cache(device, order).ok_or(CommandError::Full)?;
+        self.shared.report(None, Some(device.clone()), Event::CommandCached { topic, id: id.clone(), waiting });
+        // If it is offline, its next login sends the command.
+        let _ = self.tell(device, Input::Cached);
+        Ok(id)
+    }
+
+    /// How many commands of a device wait for an answer or, if they are kept, for the device.
+    pub fn open_commands(&self, device: &DeviceId) -> usize {
+        self.shared.commands().open(device)
     }
 
     /// Publishes to all subscribers of `topic`.
     pub fn publish(&self, topic: &str, payload: &[u8], qos: u8) {
         self.shared.route(topic, &Bytes::copy_from_slice(payload), qos.min(1), 0);
+    }
+
+    /// Sends a publication to a device as it is, also if the device has not subscribed to its topic. No answer is
+    /// expected: one that comes is an [`Event::StrayReply`].
+    pub fn push(&self, device: &DeviceId, publication: Publication) -> Result<(), CommandError> {
+        self.tell(device, Input::Push(publication))
     }
 
     /// Sends bytes as they are.
@@ -143,16 +196,52 @@ impl Cloud {
         self.shared.registry().find(id)
     }
 
+    /// What the cloud knows of a device apart from its login: attributes, tags, firmware.
+    pub fn thing(&self, id: &DeviceId) -> Thing {
+        self.shared.with_thing(id, |thing| thing.clone())
+    }
+
+    /// Changes it, as in the console.
+    pub fn change_thing(&self, id: &DeviceId, change: impl FnOnce(&mut Thing)) {
+        self.shared.with_thing(id, change);
+    }
+
     /// Registers a device, or replaces one, as in the console.
     pub fn put_device(&self, device: Device) -> io::Result<()> {
         self.shared.registry().put(device)
     }
 
-    /// Deletes a device, as in the console: its credentials become invalid. False if there was none.
+    /// Disables a device, as in the console: its logins are refused. If it is online, it is sent `thing/disable`, and
+    /// its session ends when it has answered, or after a second. False if there is no such device.
+    pub fn disable(&self, id: &DeviceId) -> io::Result<bool> {
+        let known = self.shared.registry().enable(id, false);
+        self.part(id, "thing/disable", "the device is disabled");
+        known
+    }
+
+    /// Enables a device again. If it is online all the same, it is sent `thing/enable`. False if there is no such device.
+    pub fn enable(&self, id: &DeviceId) -> io::Result<bool> {
+        let known = self.shared.registry().enable(id, true)?;
+        let _ = self.command(id, "thing/enable", json!([]));
+        Ok(known)
+    }
+
+    /// Deletes a device, as in the console: its credentials become invalid. If it is online, it is sent `thing/delete`,
+    /// and its session ends when it has answered, or after a second. False if there was none.
     pub fn remove_device(&self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.shared.registry().remove(id);
-        let _ = self.kick(id);
+        self.shared.forget_thing(id);
+        self.shared.commands().forget_cached(id);
+        self.part(id, "thing/delete", "the device is deleted");
         removed
+    }
+
+    fn part(&self, device: &DeviceId, suffix: &str, reason: &'static str) {
+        let order = Order { ends_session: Some(reason), ..Order::new(self.shared.next_id(), suffix, json!([])) };
+        if self.send(device, order).is_err() {
+            // It is offline, or in a session for its activation, or does not listen.
+            let _ = self.tell(device, Input::Close(reason.into()));
+        }
     }
 
     /// The counts until now.
@@ -177,6 +266,24 @@ impl Cloud {
         self.report_summary();
     }
 
+    /// Waits for room in the queue of the connection, but not for long.
+    fn send(&self, device: &DeviceId, order: Order) -> Result<(), CommandError> {
+        let Some((handle, Mode::Device)) = self.shared.find_online(device) else { return Err(CommandError::Offline) };
+        let mut input = Input::Command(order);
+        let until = Instant::now() + SENDING;
+        loop {
+            match handle.inbox.try_send(input) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(CommandError::Offline),
+                Err(TrySendError::Full(_)) if Instant::now() > until || self.shared.is_stopping() => {
+                    return Err(CommandError::Busy)
+                }
+                Err(TrySendError::Full(back)) => input = back,
+            }
+            self.shared.pause(Duration::from_millis(1));
+        }
+    }
+
     fn tell(&self, device: &DeviceId, input: Input) -> Result<(), CommandError> {
         let (handle, _) = self.shared.find_online(device).ok_or(CommandError::Offline)?;
         handle.inbox.try_send(input).map_err(|_| CommandError::Busy)
@@ -192,6 +299,9 @@ impl Cloud {
             if TcpStream::connect_timeout(&reachable(port.address), Duration::from_secs(1)).is_ok() {
                 let _ = port.acceptor.join();
             }
+        }
+        if let Some(clock) = self.clock.take() {
+            let _ = clock.join();
         }
         self.shared.wait_for_connections();
     }

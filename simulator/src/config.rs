@@ -34,6 +34,8 @@ pub struct Config {
     pub commands: Vec<Command>,
     /// How long to wait for the answer to a command.
     pub command_timeout: Duration,
+    /// How often each device that is online gets a command at random; None: never.
+    pub commands_every: Option<Duration>,
     /// None: no limit for CONNECTs.
     pub throttle: Option<ThrottleConfig>,
     /// The faults.
@@ -44,6 +46,10 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How strictly the `method` of a request is checked.
     pub methods: Methods,
+    /// The thing model that devices get: an object with tslAttributeMap, tslMeasurepointMap, tslServiceMap and
+    /// tslEventMap. Attributes, measure points and events that its maps lack are refused with 1204. None: four empty
+    /// maps, and everything is accepted.
+    pub model: Option<serde_json::Value>,
     /// Limits for clients.
     pub limits: Limits,
 }
@@ -64,11 +70,13 @@ impl Default for Config {
             refused_filters: Vec::new(),
             commands: Vec::new(),
             command_timeout: Duration::from_secs(30),
+            commands_every: None,
             throttle: None,
             faults: Vec::new(),
             state: None,
             seed: None,
             methods: Methods::default(),
+            model: None,
             limits: Limits::default(),
         }
     }
@@ -93,7 +101,8 @@ pub enum Methods {
     /// It must match the topic, as in the documents.
     #[default]
     Strict,
-    /// Any text, because some methods of Envision's Python SDK are wrong.
+    /// Any text, because some methods of Envision's Python SDK are wrong. Empty texts in a batch, in place of keys and
+    /// flags, count as missing.
     Lax,
 }
 

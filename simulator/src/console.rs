@@ -5,9 +5,13 @@ use serde_json::Value;
 
 pub const HELP: &str = "\
 command SUFFIX JSON    a command to every device that is online, or to one: command @PK/DK SUFFIX JSON
+cache @PK/DK SUFFIX JSON   a command that is kept until the device has answered it, also if it is offline
+disable @PK/DK         disable a device, as in the console: it is told, and its session ends; enable @PK/DK
 raw HEX                bytes as they are; raw @PK/DK HEX
 kick                   close the connections; kick @PK/DK
-delete @PK/DK          delete a device, as in the console
+delete @PK/DK          delete a device, as in the console: it is told, and its session ends
+thing @PK/DK           the attributes, tags and firmware that the cloud has of a device
+firmware @PK/DK JSON   firmware for a device that asks for it: an object with version, fileUrl, fileSize ...
 publish TOPIC TEXT     to whoever has subscribed to the topic
 summary                what the cloud saw
 quit                   end
@@ -45,10 +49,14 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
     };
     match verb {
         "" => {}
+        "cache" => {
+            let device = device.ok_or("cache needs a device: @PK/DK")?;
+            let (suffix, params) = suffix_and_params(rest)?;
+            let kept = cloud.command_cached(&device, suffix, params);
+            kept.map_err(|error| format!("{device}: {error}"))?;
+        }
         "command" => {
-            let (suffix, json) = split(rest);
-            let params: Value =
-                serde_json::from_str(json).map_err(|error| format!("the params are not JSON: {error}"))?;
+            let (suffix, params) = suffix_and_params(rest)?;
             each(&|device| {
                 cloud.command(device, suffix, params.clone()).map(drop).map_err(|error| format!("{device}: {error}"))
             })?;
@@ -58,13 +66,28 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
             each(&|device| cloud.send_raw(device, &bytes).map_err(|error| format!("{device}: {error}")))?;
         }
         "kick" => each(&|device| cloud.kick(device).map_err(|error| format!("{device}: {error}")))?,
-        "delete" => {
-            let device = device.ok_or("delete needs a device: @PK/DK")?;
-            match cloud.remove_device(&device) {
+        "delete" | "disable" | "enable" => {
+            let device = device.ok_or(format!("{verb} needs a device: @PK/DK"))?;
+            let known = match verb {
+                "delete" => cloud.remove_device(&device),
+                "disable" => cloud.disable(&device),
+                _ => cloud.enable(&device),
+            };
+            match known {
                 Ok(true) => {}
                 Ok(false) => return Err(format!("{device} is not registered")),
                 Err(error) => return Err(format!("the state file could not be written: {error}")),
             }
+        }
+        "thing" => {
+            let device = device.ok_or("thing needs a device: @PK/DK")?;
+            let thing = serde_json::to_string(&cloud.thing(&device)).unwrap_or_default();
+            return Ok(Outcome::Say(format!("{thing}\n")));
+        }
+        "firmware" => {
+            let device = device.ok_or("firmware needs a device: @PK/DK")?;
+            let firmware = json(rest)?;
+            cloud.change_thing(&device, |thing| thing.firmware.push(firmware));
         }
         "publish" => {
             let (topic, text) = split(rest);
@@ -75,6 +98,15 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
         _ => return Ok(Outcome::Say(HELP.into())),
     }
     Ok(Outcome::Done)
+}
+
+fn suffix_and_params(text: &str) -> Result<(&str, Value), String> {
+    let (suffix, params) = split(text);
+    Ok((suffix, json(params)?))
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("the params are not JSON: {error}"))
 }
 
 /// The first word, and what follows it.
@@ -103,7 +135,17 @@ mod tests {
         assert!(said("raw 3").contains("not hex"));
         assert_eq!(perform(&cloud, "publish /a b c"), Outcome::Done);
         assert_eq!(perform(&cloud, "  "), Outcome::Done);
+        assert_eq!(perform(&cloud, "cache @pk/dk thing/x {}"), Outcome::Done);
+        assert_eq!(cloud.open_commands(&DeviceId::new("pk", "dk")), 1);
+        assert!(said("cache thing/x {}").contains("needs a device"));
+        assert_eq!(perform(&cloud, "disable @pk/dk"), Outcome::Done);
+        assert!(!cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
+        assert_eq!(perform(&cloud, "enable @pk/dk"), Outcome::Done);
+        assert!(cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
+        assert_eq!(perform(&cloud, "firmware @pk/dk {\"version\":\"2\"}"), Outcome::Done);
+        assert!(said("thing @pk/dk").contains(r#""firmware":[{"version":"2"}],"upgrade":"none"}"#));
         assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);
+        assert!(said("thing @pk/dk").contains(r#""firmware":[]"#));
         assert!(said("delete @pk/dk").contains("not registered"));
         assert_eq!(perform(&cloud, "quit\n"), Outcome::Quit);
     }

@@ -138,6 +138,27 @@ pub enum Event {
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         payload: Option<Payload>,
     },
+    /// The device sent an answer that no command waits for.
+    StrayReply {
+        topic: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<i64>,
+        why: Stray,
+        #[serde(flatten)]
+        payload: Payload,
+    },
+    /// A command is kept until the device can be sent it; `waiting` is the number of those that are kept for it.
+    CommandCached {
+        topic: String,
+        id: String,
+        waiting: usize,
+    },
+    /// An answer came before the PUBACK of its command, and a fault has made that stop all further commands.
+    CommandsStuck {
+        id: String,
+    },
     /// A PINGREQ was received.
     Ping,
     /// A DISCONNECT was received.
@@ -162,7 +183,7 @@ pub enum Event {
 
 impl Event {
     /// The possible values of the member `event`.
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 27] = [
         "listening",
         "tls",
         "tls_failed",
@@ -181,6 +202,9 @@ impl Event {
         "delivered",
         "command",
         "command_reply",
+        "stray_reply",
+        "command_cached",
+        "commands_stuck",
         "ping",
         "disconnect",
         "closed",
@@ -208,6 +232,18 @@ pub enum Unsent {
     NotSubscribed,
     /// A fault has suppressed it.
     Fault,
+}
+
+/// Why an answer belongs to no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stray {
+    /// The command was answered before.
+    Twice,
+    /// The time for the answer was over.
+    Late,
+    /// No command with this id was sent on the topic that belongs to the answer.
+    Unknown,
 }
 
 /// A filter of a SUBSCRIBE and its result.

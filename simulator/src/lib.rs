@@ -21,9 +21,10 @@
 //! The simulator has its own implementation of the protocol. It shares no code with the library that it tests.
 #![forbid(unsafe_code)]
 
-mod activation;
 pub mod ca;
+mod clock;
 mod cloud;
+mod commands;
 mod config;
 mod connection;
 mod device;
@@ -37,6 +38,7 @@ mod packet;
 mod payload;
 mod registry;
 mod shared;
+mod spoil;
 mod subscriptions;
 mod summary;
 mod text;
@@ -45,13 +47,16 @@ mod throttle;
 mod tls;
 
 pub use cloud::{Cloud, CommandError};
+pub use commands::Answer;
 pub use config::{
     Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
+pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};
-pub use event::{Event, Filter, Record, Rule, Unsent};
+pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
 pub use payload::Payload;
 pub use summary::{DeviceSummary, Summary};
+pub use thing::{Thing, Upgrade};
 pub use tls::{TlsConfig, TlsVersion};

@@ -126,6 +126,13 @@ impl Registry {
         }
     }
 
+    /// Enables or disables a device; false if there is none.
+    pub fn enable(&mut self, id: &DeviceId, enabled: bool) -> io::Result<bool> {
+        let Some(entry) = self.devices.get_mut(id) else { return Ok(false) };
+        entry.device.enabled = enabled;
+        self.save().map(|()| true)
+    }
+
     fn restore(&mut self, path: &Path) -> io::Result<()> {
         let text = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

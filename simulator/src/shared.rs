@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    commands::Commands,
     config::{Config, ThrottleConfig},
     connection::{Handle, Input},
     event::{Event, Record},
@@ -19,13 +20,16 @@ use crate::{
     login::{Claim, Mode},
     registry::Registry,
     summary::{Summary, Tally},
-    thing::Upgrade,
+    thing::Thing,
     throttle::{Ban, Throttle},
     DeviceId,
 };
 
 /// How long connections may take to end when the cloud stops.
 const STOPPING: Duration = Duration::from_secs(1);
+
+/// How long to wait if there is no deadline.
+const IDLE: Duration = Duration::from_secs(3600);
 
 const FIRST_ID: u64 = 7_000_000_001;
 
@@ -46,7 +50,10 @@ pub struct Shared {
     log: Mutex<(Sink, Tally)>,
     random: Mutex<fastrand::Rng>,
     ids: AtomicU64,
-    upgrades: Mutex<HashMap<DeviceId, Upgrade>>,
+    commands: Mutex<Commands>,
+    /// Notified when `stopping` is set, and when a deadline of a command may have become the next.
+    due: Condvar,
+    things: Mutex<HashMap<DeviceId, Thing>>,
     numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
     connections: Mutex<HashMap<u64, Handle>>,
@@ -68,7 +75,9 @@ impl Shared {
             // Far from the ids that devices count up from 1, because an SDK may mistake a command with such an id for a
             // reply.
             ids: AtomicU64::new(FIRST_ID),
-            upgrades: Mutex::default(),
+            commands: Mutex::default(),
+            due: Condvar::new(),
+            things: Mutex::default(),
             numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
             connections: Mutex::default(),
@@ -87,14 +96,37 @@ impl Shared {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
+    pub fn commands(&self) -> MutexGuard<'_, Commands> {
+        lock(&self.commands)
+    }
+
+    /// A command waits for its answer.
+    pub fn watch_deadlines(&self) {
+        self.due.notify_all();
+    }
+
+    /// Waits until a command's deadline or `until` is over, a command was sent, or the cloud stops.
+    pub fn await_deadline(&self, until: Option<Instant>) {
+        let commands = self.commands();
+        let next = commands.next_deadline().into_iter().chain(until).min();
+        let wait = next.map_or(IDLE, |next| next.saturating_duration_since(Instant::now()));
+        if !self.is_stopping() {
+            drop(self.due.wait_timeout(commands, wait));
+        }
+    }
+
     /// Connections on all ports are counted together, from 1.
     pub fn next_connection(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The state of each device's upgrade. Only for devices that were logged in, so registration limits their number.
-    pub fn upgrades(&self) -> MutexGuard<'_, HashMap<DeviceId, Upgrade>> {
-        lock(&self.upgrades)
+    /// What the cloud knows of a device. Only for devices that are registered, which limits their number.
+    pub fn with_thing<T>(&self, device: &DeviceId, work: impl FnOnce(&mut Thing) -> T) -> T {
+        work(lock(&self.things).entry(device.clone()).or_default())
+    }
+
+    pub fn forget_thing(&self, device: &DeviceId) {
+        lock(&self.things).remove(device);
     }
 
     pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {
@@ -129,6 +161,10 @@ impl Shared {
             let _ = registry.put(device);
         }
         Ok(())
+    }
+
+    pub fn with_random<T>(&self, work: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+        work(&mut lock(&self.random))
     }
 
     pub fn throttle(&self, device: &DeviceId, config: &ThrottleConfig) -> Result<(), Ban> {
@@ -176,12 +212,14 @@ impl Shared {
         if let Some((earlier, _)) = lock(&self.online).insert(device.clone(), (handle, mode)) {
             earlier.close("the device has connected again");
         }
+        self.commands().went_offline(device);
     }
 
     pub fn offline(&self, device: &DeviceId, number: u64) {
         let mut online = lock(&self.online);
         if online.get(device).is_some_and(|(handle, _)| handle.number == number) {
             online.remove(device);
+            self.commands().went_offline(device);
         }
     }
 
@@ -216,6 +254,10 @@ impl Shared {
     pub fn stop(&self) {
         *lock(&self.stopping) = true;
         self.changed.notify_all();
+        // Under its lock, so that nobody begins to wait in between.
+        let _commands = self.commands();
+        self.due.notify_all();
+        drop(_commands);
         for handle in lock(&self.connections).values() {
             handle.close("the simulator stops");
         }
@@ -272,6 +314,6 @@ impl Reporter {
     }
 
     pub fn with_random(&self, work: impl FnOnce(&mut fastrand::Rng)) {
-        work(&mut lock(&self.shared.random));
+        self.shared.with_random(work);
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fmt;
 
-use crate::event::{Event, Record, Rule, Unsent};
+use crate::event::{Event, Record, Rule, Stray, Unsent};
 use crate::payload::Payload;
 
 /// Payloads are truncated after this many characters.
@@ -100,6 +100,21 @@ impl fmt::Display for Event {
             Event::CommandReply { id, code, elapsed_ms, payload, .. } => {
                 write!(f, "command {id} answered after {elapsed_ms} ms, code {}", optional(code))?;
                 payload.iter().try_for_each(|payload| write!(f, ": {payload}"))
+            }
+            Event::StrayReply { topic, id, code, why, payload } => {
+                let why = match why {
+                    Stray::Twice => "the command was answered before",
+                    Stray::Late => "the time for the answer was over",
+                    Stray::Unknown => "no such command was sent",
+                };
+                let id = id.as_deref().map_or("without id".into(), |id| format!("to id {}", cut(id)));
+                write!(f, "STRAY ANSWER {id} on {}, code {}: {why}: {payload}", printable(topic), optional(code))
+            }
+            Event::CommandCached { topic, id, waiting } => {
+                write!(f, "command {id} on {} is kept for the device, the {waiting}. of them", printable(topic))
+            }
+            Event::CommandsStuck { id } => {
+                write!(f, "NO MORE COMMANDS: the answer to {id} came before the PUBACK of the command")
             }
             Event::Ping => f.write_str("PINGREQ"),
             Event::Disconnect => f.write_str("DISCONNECT"),

@@ -17,8 +17,14 @@ use crate::storage::queue::{Counts, DeadLetter, Queue};
 
 impl Client {
     /// Accepts the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
-    /// storage. `accepted` gets the token of each, in order, before any event of them can be delivered.
-    pub fn publish_durable(&self, messages: Vec<Request>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+    /// storage. `accepted` gets the token of each, in order, before any event of them can be delivered. `users`: what
+    /// comes back in the outcome of each.
+    pub fn publish_durable(
+        &self,
+        messages: Vec<Request>,
+        users: &[usize],
+        accepted: &mut dyn FnMut(u64),
+    ) -> Result<()> {
         if messages.is_empty() || messages.len() > MAX_TOGETHER {
             return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
         }
@@ -33,11 +39,11 @@ impl Client {
         let mut session = self.session()?;
         tell_opened(&mut session, opened);
         for gone in dropped {
-            session.outbox_dropped(now(), gone.page, gone.next, &gone.until_reply);
+            session.outbox_dropped(now(), gone.page, gone.next, &gone.labels);
         }
         let result = result.map(|taken| {
             (0..messages.len()).for_each(|index| accepted(outbox::token(taken.page, index)));
-            session.appended(now(), taken.page, taken.next, taken.after, messages);
+            session.appended(now(), taken.page, taken.next, taken.after, messages, users);
         });
         if result.as_ref().is_err_and(|error| error.status == Status::ENOS_ERR_QUEUE_FULL) {
             session.outbox_full();

@@ -8,8 +8,8 @@
 mod callback;
 mod command;
 mod durable;
-mod flags;
 mod perform;
+mod request;
 mod run;
 mod runner;
 mod stats;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::log;
-use crate::protocol::topic::{self, Inbound};
+use crate::protocol::topic::{self, Inbound, Scope};
 use crate::protocol::{envelope, Identity, Operation, Totals};
 use crate::session::{BudgetLimits, CommandSettings, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
@@ -32,7 +32,7 @@ use crate::transport::wake::Waker;
 
 pub use command::CommandHandle;
 use command::Door;
-pub use flags::check_flags;
+pub use request::HostRequest;
 use run::LoopThread;
 use runner::Runner;
 use stats::Counters;
@@ -144,14 +144,14 @@ impl Client {
         accepted: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let qos = check_qos(qos)?;
-        if let Some(flags) = check_flags(flags)? {
+        if flags != 0 {
             if qos == 0 {
                 return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
             }
-            let request = flags.request(Operation::ENOS_OP_PUBLISH, topic, payload)?;
-            return self.publish_durable(vec![request], accepted);
+            let (operation, name, params) = (Operation::ENOS_OP_PUBLISH, topic, Some(payload));
+            return self.request(&HostRequest { operation, flags, name, params, timeout_ms: 0, user: 0 }, accepted);
         }
-        let payload = envelope::copy(payload)?;
+        let payload = envelope::bytes(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
     }
 
@@ -170,13 +170,15 @@ impl Client {
         })
     }
 
-    /// Posts measure points; `params_json` is the value of the request's "params". The outcome is REPLY.
-    pub fn post_measurepoints(&self, params_json: &[u8], flags: u32, accepted: &mut dyn FnMut(u64)) -> Result<()> {
-        if let Some(flags) = check_flags(flags)? {
-            let request = flags.request(Operation::ENOS_OP_MEASUREPOINT_POST, "", params_json)?;
-            return self.publish_durable(vec![request], accepted);
+    /// The topic or filter of a path of the device.
+    pub fn topic(&self, path: &str) -> Result<String> {
+        topic::validate_filter(path)?;
+        if path.starts_with('/') {
+            return Err(Error::invalid("path begins with /; it is what follows the device key and its /"));
         }
-        self.accept(accepted, |session, now| session.post_measurepoints(now, params_json))
+        let topic = topic::of(Scope::Thing, self.session()?.identity(), path);
+        topic::validate_filter(&topic)?;
+        Ok(topic)
     }
 
     pub fn stats(&self) -> Stats {
@@ -334,7 +336,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             window: config.inflight as usize,
             bytes_per_s: u64::from(config.outbox.bytes_per_s),
             timeout_ms: u64::from(config.reply_timeout_ms),
-            boot: flags::boot(),
+            boot: request::boot(),
             limits: Totals { messages: config.outbox.limits.messages, bytes: config.outbox.limits.bytes },
         }),
     };

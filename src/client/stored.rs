@@ -1,9 +1,10 @@
 //! Connects the session to the records in the host's storage.
 
 use crate::log;
+use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
 use crate::protocol::command::Digest;
-use crate::protocol::{DeviceSecret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Standing};
 use crate::session::{Accepted, Input, Loaded};
 use crate::storage::contents::{decode_commands, encode_commands, StoredBudget, StoredSign};
 use crate::storage::record::{RecordError, Role};
@@ -141,7 +142,7 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
         }
         Role::Sign => {
             loaded.accepted = best_effort(read(records, role, StoredSign::decode)).and_then(|stored| {
-                let method = SignMethod::try_from(i32::from(stored.method)).ok()?;
+                let method = SignMethod::from_number(i32::from(stored.method))?;
                 Some(Accepted { method, fingerprint: stored.fingerprint })
             });
         }

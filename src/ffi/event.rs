@@ -13,6 +13,7 @@ use super::value::enos_value;
 use crate::client::{CommandHandle, EventSink};
 use crate::log;
 use crate::model::event::EventKind;
+use crate::protocol::Operation;
 use crate::session::event::Event;
 use crate::text;
 
@@ -49,7 +50,7 @@ pub struct enos_event {
     pub payload_len: usize,
     /// Set in ACTIVATED and PERSIST_FAILED; NULL in all others. Do not free it.
     pub activation: *const enos_activation,
-    /// The number of the operation that has this outcome; 0 if there is none.
+    /// One of enum enos_operation: of the request, publish or post that has this outcome; 0 if there is none.
     pub operation: i32,
     /// MESSAGE: 1 if the broker sent it because it was retained, 0 if not.
     pub retained: i32,
@@ -58,7 +59,7 @@ pub struct enos_event {
     pub command: *mut enos_command,
     /// The sub-device that it is about; 0: the client's own device.
     pub subdevice: u64,
-    /// What you gave with the request that has this outcome; NULL if nothing, and after a restart.
+    /// What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
     pub user: *mut c_void,
     /// REPLY: the "data" of EnOS's answer. {NULL, 0} if there is none.
     pub data: enos_value,
@@ -144,10 +145,11 @@ fn with_c_event(event: &Event, command: Option<&Arc<CommandHandle>>, f: impl FnO
     });
 }
 
-/// A member of a reply.
+/// A member of a reply, unless the reply is plain bytes.
 fn member(event: &Event, pointer: &str) -> enos_value {
+    let is_raw = Operation::from_number(event.operation).is_some_and(Operation::has_raw_reply);
     let payload = match event.kind {
-        EventKind::Reply => event.payload.as_slice(),
+        EventKind::Reply if !is_raw => event.payload.as_slice(),
         _ => &[],
     };
     enos_value::at(payload, pointer)

@@ -1,22 +1,16 @@
 //! The frame of every exported function: it stops panics, refuses calls from callbacks, and sets the thread's last
 //! error.
 
-use std::cell::RefCell;
-use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::handle::{enos_client, share_client};
+use super::last_error::remember;
 use super::status::enos_status;
 use crate::client::Client;
 use crate::error::{Error, Result, Status};
 use crate::storage::vtable::in_storage_callback;
 use crate::transport::thread::without_cancellation;
-use crate::{log, panic, text};
-
-thread_local! {
-    /// The message of the last failure, NUL-terminated; empty if the last call succeeded.
-    static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use crate::{log, panic};
 
 /// Runs the body of a fallible function. The message of a failure becomes the thread's last error; success clears it.
 pub fn guard(body: impl FnOnce() -> Result<()>) -> enos_status {
@@ -101,30 +95,6 @@ fn outside_callbacks() -> Result<()> {
     Err(Error::new(Status::ENOS_ERR_IN_CALLBACK, format!("a {kind} callback must not call the library")))
 }
 
-fn remember(words: &str) {
-    // While the thread ends there is no place to keep the words. The status says enough.
-    let _ = LAST_ERROR.try_with(|last| {
-        let Ok(mut last) = last.try_borrow_mut() else { return };
-        last.clear();
-        for character in words.chars().map(text::plain) {
-            last.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-        if !last.is_empty() {
-            last.push(0);
-        }
-    });
-}
-
-/// The thread's last error for C, valid until this thread's next call.
-pub(super) fn last_error() -> *const c_char {
-    LAST_ERROR
-        .try_with(|last| match last.try_borrow() {
-            Ok(text) if !text.is_empty() => text.as_ptr().cast(),
-            _ => c"".as_ptr(),
-        })
-        .unwrap_or(c"".as_ptr())
-}
-
 /// Exported with the feature only, so that a test can tell a library that has it.
 #[cfg(feature = "internals")]
 #[no_mangle]
@@ -156,6 +126,7 @@ pub unsafe fn provoke_panic_on(client: *const enos_client) -> enos_status {
 mod tests {
     use std::ffi::CStr;
 
+    use super::super::last_error::last_error;
     use super::*;
 
     fn words() -> String {

@@ -6,15 +6,16 @@
 //!     subscribe         SUBSCRIBED at the first answer of a broker to it, on this link or a later one
 //!     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
 //!                       or the client needs the topic for the replies to its own requests
-//!     post_*            REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
+//!     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
 //!                       is in detail_code; or another status. No DELIVERED
 //!     command_reply*    DELIVERED when the broker has acknowledged it
 //!
-//! If no answer comes within enos_config_set_reply_timeout(), the event has ENOS_ERR_TIMEOUT: the message may or may
-//! not have arrived, and is not sent again. If the link is lost, publishes and posts without an outcome have
-//! ENOS_ERR_NETWORK, with the same meaning. Answers to commands may be sent on the next link: see the chapter on commands.
+//! If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
+//! ENOS_ERR_TIMEOUT: the message may or may not have arrived, and is not sent again. If the link is lost, publishes and
+//! requests without an outcome have ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
+//! Answers to commands may be sent on the next link: see the chapter on commands.
 //!
-//! Limits. Publishes and posts share the limit of enos_config_set_inflight(). Answers to commands have places of their
+//! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
 //! own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
 //! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
 //!
@@ -26,7 +27,7 @@
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 //!
-//! JSON that you pass (params_json, the data of an answer, the payload of an ENOS_MESSAGE_MEASUREPOINTS) is UTF-8, nests 64 levels
+//! JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels
 //! at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
 //! a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
 //! EnOS would answer some of these without saying which message it means.
@@ -36,22 +37,8 @@ use std::ffi::c_char;
 use super::guard::on_client;
 use super::handle::enos_client;
 use super::input::{bytes, text};
-use super::output::Out;
+use super::request::token_out;
 use super::status::enos_status;
-
-/// Writes the token when the call is accepted, before any event of it can be delivered.
-///
-/// # Safety
-/// `out_token` is NULL or points to a place for the token, writable while the closure lives.
-pub(super) unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
-    // SAFETY: the caller's promise.
-    let mut out = unsafe { Out::optional(out_token) };
-    move |token| {
-        if let Some(out) = out.take() {
-            out.set(token);
-        }
-    }
-}
 
 /// Publishes a message.
 ///
@@ -94,7 +81,7 @@ pub unsafe extern "C" fn enos_client_publish(
 /// The subscription lasts until enos_client_unsubscribe() or the end of the client, even if the broker refuses it: the
 /// library requests it on each link, right after the login, before it sends what is published in the CONNECTED event.
 /// Subscribing again changes the QoS, and requests the subscription once more. EnOS delivers commands to a device
-/// without this, and the library itself subscribes to the replies to enos_client_post_*().
+/// without this, and the library itself subscribes to the replies to your requests.
 ///
 /// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
 ///
@@ -148,43 +135,4 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe { on_client(client, |client| client.unsubscribe(text(filter, "filter")?, &mut token_out(out_token))) }
-}
-
-/// Reports measure points to the device's thing model (thing.measurepoint.post, QoS 1). The library adds topic, id,
-/// version and method.
-///
-/// @param client       the client.
-/// @param params_json  the value of "params", a JSON object or array in UTF-8, at most 64 levels deep, e.g.
-///                     {"measurepoints":{"temperature":21.5},"time":1524448722000}
-/// @param len          in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
-/// @param flags        0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
-///                     durable post has to have "measurepoints", an object with at least one member, and a "time", in
-///                     milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
-/// @param out_token    receives the token; may be NULL.
-/// @retval ENOS_OK               accepted: REPLY will come. EnOS has taken the data when its status is ENOS_OK; with
-///                               ENOS_ERR_REFUSED it has not, and detail_code is its code. If durable: it is in your
-///                               storage.
-/// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full: ENOS_EVENT_ROOM tells when
-///                               to go on.
-/// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
-/// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
-/// @retval ENOS_ERR_INVALID_ARG  params_json is no JSON that every reader reads (see above), or no object or array; if
-///                               durable, it lacks points or a time; or there is no such flag.
-#[no_mangle]
-#[must_use]
-pub unsafe extern "C" fn enos_client_post_measurepoints(
-    client: *mut enos_client,
-    params_json: *const c_char,
-    len: usize,
-    flags: u32,
-    out_token: *mut u64,
-) -> enos_status {
-    // SAFETY: the header's contract for each argument.
-    unsafe {
-        on_client(client, |client| {
-            let params = bytes(params_json.cast(), len, "params_json")?;
-            client.post_measurepoints(params, flags, &mut token_out(out_token))
-        })
-    }
 }

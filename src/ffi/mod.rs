@@ -16,11 +16,13 @@
 //! | storage | [`storage`] |
 //! | events | [`event`] |
 //! | configuration | [`config`] |
+//! | timeouts, retries and limits | [`limits`] |
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
 //! | commands | [`command`] |
-//! | the outbox | [`outbox`], [`batch`] |
+//! | requests | [`request`] |
+//! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
 
@@ -29,7 +31,6 @@
 #![allow(non_camel_case_types)]
 
 pub mod activation;
-pub mod batch;
 pub mod client;
 pub mod command;
 pub mod config;
@@ -38,10 +39,13 @@ pub mod guard;
 pub mod handle;
 pub mod input;
 pub mod json;
+mod last_error;
+pub mod limits;
 pub mod log;
 pub mod message;
 pub mod outbox;
 pub mod output;
+pub mod request;
 pub mod sign;
 pub mod stats;
 pub mod status;

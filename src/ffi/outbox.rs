@@ -29,7 +29,7 @@
 //! the outbox: if a new message needs the room, the oldest dead letters are removed, each with an event
 //! (DEAD_LETTER_DROPPED).
 //!
-//! Costs: one store when a message or a batch (enos_client_publish_batch()) is accepted, one erase when it is
+//! Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
 //! completed, and one more store for every 16 that are accepted or removed.
 //! A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
 //! one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
@@ -104,11 +104,11 @@ pub struct enos_outbox_message {
     pub token: u64,
     /// For a dead letter, EnOS's code, or 0 for any other reason. 0 for a waiting message.
     pub code: i32,
-    /// 0.
-    pub reserved: u32,
-    /// The topic; "" for a post of measure points. NULL if the message cannot be read, or only by a later version of
-    /// the library.
-    pub topic: *const c_char,
+    /// One of enum enos_operation; 0 if the message cannot be read.
+    pub operation: i32,
+    /// The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if the
+    /// message cannot be read, or only by a later version of the library.
+    pub name: *const c_char,
     /// Its payload, or the post's "params"; never NULL.
     pub payload: *const u8,
     /// In bytes.
@@ -256,14 +256,14 @@ pub unsafe extern "C" fn enos_client_outbox_each(
 }
 
 fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_outbox_message) -> bool) -> bool {
-    let topic: Option<Vec<u8>> = message.map(|message| message.name.bytes().chain([0]).collect());
+    let name: Option<Vec<u8>> = message.map(|message| message.name.bytes().chain([0]).collect());
     let payload = message.map_or(&[][..], |message| &message.params);
     cb(&enos_outbox_message {
         struct_size: size_of::<enos_outbox_message>(),
         token,
         code,
-        reserved: 0,
-        topic: topic.as_ref().map_or(std::ptr::null(), |topic| topic.as_ptr().cast()),
+        operation: message.map_or(0, |message| message.operation as i32),
+        name: name.as_ref().map_or(std::ptr::null(), |name| name.as_ptr().cast()),
         // C must not get the pointer of an empty slice.
         payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
         len: payload.len(),

@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, CStr};
 
-use super::guard::last_error;
+use super::last_error::last_error;
 use crate::error::Status;
 use crate::transport::tls;
 

@@ -36,17 +36,18 @@ pub enum enos_event_type {
     /// A message came in: topic, payload, qos, retained. One PUBLISH is one event, of this type or of a more special one. A
     /// message on an activation topic, of any device, never comes as this event, because it may contain a secret.
     ENOS_EVENT_MESSAGE = 5,
-    /// The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable message that does not
-    /// wait for a reply: token, status.
+    /// The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable request that does not
+    /// wait for a reply: token, operation, user, status.
     ENOS_EVENT_DELIVERED = 6,
     /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted). With
     /// token 0: a subscription was refused or not answered on a later link, or is granted again after that.
     ENOS_EVENT_SUBSCRIBED = 7,
     /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
     ENOS_EVENT_UNSUBSCRIBED = 8,
-    /// The outcome of an enos_client_post_*() call, and of a durable post with ENOS_REQUEST_UNTIL_REPLY: token, status,
-    /// detail_code (EnOS's code), payload (the reply, JSON). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered
-    /// another code, or the broker refuses the topic of the replies (detail_code 128).
+    /// The outcome of a request (enos_client_request(), enos_client_post_*() and others), and of a durable one with
+    /// ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
+    /// and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
+    /// refuses the topic of the replies (detail_code 128).
     ENOS_EVENT_REPLY = 9,
     /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were
     /// too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.

@@ -262,7 +262,7 @@ impl ReplyTo {
         if self.form == Form::Json {
             return Err(wrong("this command is answered with JSON: enos_command_reply()"));
         }
-        envelope::copy(data)
+        envelope::bytes(data)
     }
 
     /// The library's own answer. A raw command gets an envelope as well: there is no other way to tell a failure.

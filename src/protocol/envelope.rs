@@ -36,9 +36,15 @@ const MAX_MESSAGE: usize = 256;
 /// An empty `data`, `{}`.
 const NOTHING: &[u8] = b"{}";
 
-/// The payload of a request: `{"id":..,"version":"1.0","method":..,"params":..}`. `params_json` is an object or an
-/// array, and is inserted byte for byte. `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
-pub fn request(id: &str, method: &str, params_json: &[u8]) -> Result<Vec<u8>> {
+/// The payload of a request: `{"id":..,"version":"1.0","method":..,"params":..}`. `params` is an object or an
+/// array, and is inserted byte for byte. `members` follow it, each with the value true. `ENOS_ERR_TOO_LARGE` if the
+/// payload exceeds [`MAX_PAYLOAD`].
+pub fn request<'a>(
+    id: &str,
+    method: &str,
+    params: &[u8],
+    members: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Request<'a> {
         id: &'a str,
@@ -46,11 +52,28 @@ pub fn request(id: &str, method: &str, params_json: &[u8]) -> Result<Vec<u8>> {
         method: &'a str,
         params: &'a RawValue,
     }
-    let params = callers_json("params_json", params_json)?;
+    let bytes = params.len() + id.len() + method.len();
+    let params = callers_json("params", params)?;
     if !params.get().starts_with(['{', '[']) {
-        return Err(Error::invalid("params_json is neither a JSON object nor a JSON array"));
+        return Err(Error::invalid("params is neither a JSON object nor a JSON array"));
     }
-    write(&Request { id, version: VERSION, method, params }, params_json.len() + id.len() + method.len())
+    let mut payload = write(&Request { id, version: VERSION, method, params }, bytes)?;
+    for member in members {
+        payload.pop();
+        payload.extend_from_slice(format!(",\"{member}\":true}}").as_bytes());
+    }
+    check_size(payload.len())?;
+    Ok(payload)
+}
+
+/// A payload that has no envelope: a copy of the bytes.
+pub fn bytes(bytes: &[u8]) -> Result<Vec<u8>> {
+    check_size(bytes.len())?;
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
 /// The payload of an answer to a command: `{"id":..,"code":..,"data":..,"message":..}`. `id` is the JSON text of the
@@ -148,16 +171,6 @@ pub fn check_size(len: usize) -> Result<()> {
     }
 }
 
-/// A copy of bytes from the host that become a payload.
-pub fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    check_size(bytes.len())?;
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())
-        .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a copy of the payload"))?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
-}
-
 /// Checks JSON from the host. A fault in it is a wrong argument, and not a wrong message.
 fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {
@@ -197,9 +210,9 @@ mod tests {
 
     #[test]
     fn requests_carry_params_byte_for_byte() {
-        let payload = request("a\"1", "m", b" {\"x\" : 1.10}\n").unwrap();
+        let payload = request("a\"1", "m", b" {\"x\" : 1.10}\n", []).unwrap();
         assert_eq!(payload, br#"{"id":"a\"1","version":"1.0","method":"m","params":{"x" : 1.10}}"#);
-        assert_eq!(request("1", "m", b"[]").unwrap(), br#"{"id":"1","version":"1.0","method":"m","params":[]}"#);
+        assert_eq!(request("1", "m", b"[]", []).unwrap(), br#"{"id":"1","version":"1.0","method":"m","params":[]}"#);
     }
 
     #[test]
@@ -207,22 +220,22 @@ mod tests {
         for params in
             [&b""[..], b"{", b"{}}", b"{},\"id\":2", b"{\"a\":\xFF}", b"nul", b"1", b"\"x\"", b"null", b"{a:1}"]
         {
-            let error = request("1", "m", params).unwrap_err();
+            let error = request("1", "m", params, []).unwrap_err();
             assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
-            assert!(error.message.starts_with("params_json "), "{error}");
+            assert!(error.message.starts_with("params "), "{error}");
         }
         let deep = [b"[".repeat(1000), b"]".repeat(1000)].concat();
-        assert_eq!(request("1", "m", &deep).unwrap_err().message, "params_json nests deeper than 64 levels");
+        assert_eq!(request("1", "m", &deep, []).unwrap_err().message, "params nests deeper than 64 levels");
     }
 
     #[test]
     fn the_limit_holds_for_the_whole_payload() {
-        let frame = request("1", "m", br#"[""]"#).unwrap().len();
+        let frame = request("1", "m", br#"[""]"#, []).unwrap().len();
         let params = |length: usize| format!("[\"{}\"]", "x".repeat(length));
-        let largest = request("1", "m", params(MAX_PAYLOAD - frame).as_bytes()).unwrap();
+        let largest = request("1", "m", params(MAX_PAYLOAD - frame).as_bytes(), []).unwrap();
         assert_eq!(largest.len(), MAX_PAYLOAD);
         for length in [MAX_PAYLOAD - frame + 1, MAX_PAYLOAD * 2] {
-            let error = request("1", "m", params(length).as_bytes()).unwrap_err();
+            let error = request("1", "m", params(length).as_bytes(), []).unwrap_err();
             assert_eq!(error.status, Status::ENOS_ERR_TOO_LARGE);
         }
     }
@@ -298,7 +311,7 @@ mod tests {
     fn what_another_reader_would_refuse_is_refused() {
         for json in [r#"{"a":"\ud800"}"#, "[1e999]", r#"{"a":1,"a":2}"#] {
             for error in [
-                request("1", "m", json.as_bytes()).unwrap_err(),
+                request("1", "m", json.as_bytes(), []).unwrap_err(),
                 answer(None, 200, Some(json.as_bytes()), None).unwrap_err(),
             ] {
                 assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
@@ -316,7 +329,7 @@ mod tests {
             let raw = serde_json::to_string(&id).unwrap();
             let payload = answer(Some(&raw), code, None, None).unwrap();
             assert_eq!(parse_reply(&payload).unwrap(), Reply { id: id.clone(), code, message: String::new() });
-            let payload: serde_json::Value = serde_json::from_slice(&request(&id, &id, b"{}").unwrap()).unwrap();
+            let payload: serde_json::Value = serde_json::from_slice(&request(&id, &id, b"{}", []).unwrap()).unwrap();
             assert_eq!((payload["id"].as_str(), payload["method"].as_str()), (Some(&*id), Some(&*id)));
         }
     }

@@ -49,12 +49,27 @@ impl Message {
         }
     }
 
+    /// What its outcome says of it.
+    pub fn label(&self) -> Label {
+        let operation = self.request().map_or(0, |request| request.operation as i32);
+        Label { operation, until_reply: self.until_reply() }
+    }
+
     pub fn request(&self) -> Option<&Request> {
         match self {
             Message::Request(request) => Some(request),
             Message::Unknown { .. } => None,
         }
     }
+}
+
+/// What the outcome of a message says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The number of the operation; 0 if this version cannot read it.
+    pub operation: i32,
+    /// The outcome is REPLY, and not DELIVERED.
+    pub until_reply: bool,
 }
 
 /// Does not show the params.

@@ -23,6 +23,8 @@ pub struct Request {
     /// It is sent as late data on a later link than the one on which it was accepted.
     pub resume: bool,
     pub time: PostTime,
+    /// The flags that become members of the message.
+    pub members: u32,
 }
 
 /// Where the "time" in the params comes from.
@@ -45,10 +47,11 @@ pub struct Moment {
     pub ms: u64,
 }
 
-/// Adds this time to `params`, an object that is not empty.
+/// Adds this time to `params`, an object.
 pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
-    let inside = params.trim_ascii_start();
-    [format!("{{\"time\":{time_ms},").as_bytes(), inside.get(1..).unwrap_or_default()].concat()
+    let inside = params.trim_ascii_start().get(1..).unwrap_or_default();
+    let comma = if inside.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+    [format!("{{\"time\":{time_ms}{comma}").as_bytes(), inside].concat()
 }
 
 /// Whether params have a time of their own. A null counts as one. False if they are not a JSON object.
@@ -58,7 +61,7 @@ pub fn has_time(params: &[u8]) -> bool {
         #[serde(borrow, default, deserialize_with = "json::present")]
         time: Option<&'a RawValue>,
     }
-    json::object::<Fields>("params_json", params).is_ok_and(|fields| fields.time.is_some())
+    json::object::<Fields>("params", params).is_ok_and(|fields| fields.time.is_some())
 }
 
 /// Shows the size in place of the params.
@@ -91,32 +94,36 @@ impl Request {
             Durability::Kept => (self.operation, false),
             Durability::KeptThenLate(late) => (late, true),
         };
-        let fits = (row.reply != Reply::None || !self.until_reply)
-            && (can_resume || !self.resume)
-            && (row.has_time || self.time == PostTime::Own);
-        if !fits {
-            return Err(Error::invalid(
-                "flags: ENOS_REQUEST_UNTIL_REPLY, _RESUME, _STAMP and _WITHOUT_TIME are for posts; a plain publish has no \
-                 reply",
-            ));
+        let unfit = if self.until_reply && row.reply == Reply::None {
+            Some("ENOS_REQUEST_UNTIL_REPLY: there is no reply")
+        } else if self.resume && !can_resume {
+            Some("ENOS_REQUEST_RESUME is for posts of measure points")
+        } else if self.time != PostTime::Own && !row.has_time {
+            Some("ENOS_REQUEST_STAMP and _WITHOUT_TIME: there is no \"time\" in the params")
+        } else {
+            None
+        };
+        if let Some(words) = unfit {
+            return Err(Error::invalid(format!("flags: {:?} does not take {words}", self.operation)));
         }
-        self.operation.check_name(&self.name)?;
+        row.check_sender()?;
+        row.check_members(self.members)?;
+        row.check_name(&self.name)?;
         // Check the longest payload that it can have, with the time that may be added.
         let id = u64::MAX.to_string();
         let longest = match row.params {
             Params::Bytes => self.params.len(),
-            Params::Object | Params::Array { .. } => {
-                let methods = [self.operation, late].map(|operation| operation.method(&self.name));
-                let method = methods.iter().max_by_key(|method| method.len()).map_or("", String::as_str);
-                envelope::request(&id, method, &self.params)?.len()
+            Params::Object | Params::Array | Params::Json => {
+                let method_len = |operation: &Operation| operation.method(&self.name).len();
+                let longer = [self.operation, late].into_iter().max_by_key(method_len).unwrap_or(late);
+                longer.request(&id, &self.name, &self.params, self.members)?.len()
             }
         };
-        row.params.check(&self.params)?;
         (row.check)(&self.params)?;
         let gets_time = row.has_time && !has_time(&self.params);
         match self.time {
             PostTime::Own if gets_time => Err(Error::invalid(
-                "params_json: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
+                "params: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
                  sent much later. Or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME",
             )),
             PostTime::Stamp(_) if gets_time => envelope::check_size(longest + stamped(b"", u64::MAX).len()),
@@ -138,6 +145,7 @@ mod tests {
             until_reply: true,
             resume: true,
             time: PostTime::Own,
+            members: 0,
         }
     }
 
@@ -177,6 +185,7 @@ mod tests {
             until_reply: false,
             resume: false,
             time: PostTime::Own,
+            members: 0,
         };
         publish("/a", envelope::MAX_PAYLOAD).check().unwrap();
         assert_eq!(publish("/a", envelope::MAX_PAYLOAD + 1).check().unwrap_err().status, Status::ENOS_ERR_TOO_LARGE);

@@ -74,7 +74,6 @@ pub enum Scope {
     /// `/ext/session/<product key>/<device key>/<path>`: the login of the device.
     Session,
     /// `/sys/<product key>/<path>`: a channel for all devices of a product.
-    #[allow(dead_code, reason = "the table has no such message yet")]
     Integration,
     /// The path is the whole topic.
     Own,

@@ -4,7 +4,23 @@ use super::exchange::{Kind, Outgoing, Owner};
 use super::io::Now;
 use super::Session;
 use crate::error::{Error, Result, Status};
+use crate::protocol::operations::Reply;
 use crate::protocol::{envelope, topic, Operation};
+
+/// A request that is not durable.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub operation: Operation,
+    pub name: &'a str,
+    /// The value of "params", or the bytes to send.
+    pub params: &'a [u8],
+    /// The flags that become members of the message.
+    pub members: u32,
+    /// `None`: the usual time.
+    pub timeout_ms: Option<u64>,
+    /// Comes back in the outcome.
+    pub user: usize,
+}
 
 impl Session {
     /// Publishes at QoS 0 or 1. The token's outcome is DELIVERED.
@@ -34,18 +50,18 @@ impl Session {
         self.exchange.unsubscribe(filter.to_owned(), online, now.ms, &mut self.actions)
     }
 
-    /// The token's outcome is REPLY.
-    pub fn post_measurepoints(&mut self, now: Now, params_json: &[u8]) -> Result<u64> {
+    /// Sends a request. The token's outcome is REPLY, or DELIVERED if the operation has no reply.
+    pub fn request(&mut self, now: Now, call: &Call) -> Result<u64> {
+        let Call { operation, name, params, members, timeout_ms, user } = *call;
         self.check_online()?;
-        let request = Outgoing {
-            operation: Operation::ENOS_OP_MEASUREPOINT_POST,
-            identity: &self.settings.identity,
-            name: "",
-            params: params_json,
-            until_reply: true,
-        };
+        let row = operation.row();
+        row.check_sender()?;
+        row.check_members(members)?;
+        row.check_name(name)?;
+        let (identity, until_reply) = (&self.settings.identity, row.reply != Reply::None);
+        let request = Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user };
         let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;
-        self.count_live(now, params_json.len());
+        self.count_live(now, name.len() + params.len());
         Ok(token)
     }
 

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::event::{Event, EventKind};
 use super::io::{Action, Now};
-use super::outbox::{Around, Outbox, Place, UntilReply};
+use super::outbox::{Around, Labels, Outbox, Place};
 use super::Session;
 use crate::error::Status;
 use crate::model::storage::StorageError;
@@ -11,15 +11,15 @@ use crate::protocol::outbox::OutboxEnds;
 use crate::protocol::{Request, Totals};
 
 impl Session {
-    /// Messages were accepted and stored.
-    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
-        self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages));
+    /// Messages were accepted and stored. `users`: what the host has given with each; may be empty.
+    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Request>, users: &[usize]) {
+        self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages, users));
         self.run_outbox(now, false);
     }
 
     /// The oldest messages were removed to make room.
-    pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, until_reply: &UntilReply) {
-        self.with_outbox(now, |outbox, around| outbox.dropped(page, next, until_reply, around));
+    pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, labels: &Labels) {
+        self.with_outbox(now, |outbox, around| outbox.dropped(page, next, labels, around));
     }
 
     /// Dead letters were removed to make room.

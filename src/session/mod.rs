@@ -34,7 +34,9 @@ use crate::error::Result;
 use crate::model::link::LinkEvent;
 use crate::protocol::command::Kind;
 use crate::protocol::topic::Inbound;
+use crate::protocol::Identity;
 
+pub use calls::Call;
 pub use commands::HandleEnd;
 pub use credential::{Accepted, Credential};
 pub use event::{Event, EventKind, State};
@@ -90,6 +92,10 @@ impl Session {
         let change = connection.activation_saved(&mut cx)?;
         self.with_connection(now, |_, _| change);
         Ok(())
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.settings.identity
     }
 
     /// The state of the connection.

@@ -1,6 +1,7 @@
 //! The settings of a session.
 
-use crate::protocol::{Identity, Secret, SignMethod, Totals};
+use crate::model::sign::SignMethod;
+use crate::protocol::{Identity, Secret, Totals};
 
 /// How commands are handed over. The default hands none over.
 #[derive(Clone, Debug, Default)]

@@ -2,9 +2,11 @@
 
 use zeroize::Zeroizing;
 
-use super::record::RecordError;
+/// Why bytes cannot be read.
+#[derive(Debug)]
+pub(super) struct Malformed(pub(super) &'static str);
 
-type Read<T> = std::result::Result<T, RecordError>;
+type Read<T> = std::result::Result<T, Malformed>;
 
 /// Writes into a buffer of fixed capacity. It never reallocates, so no copy of a secret stays in freed memory.
 pub(super) struct Writer {
@@ -54,7 +56,7 @@ impl Writer {
     }
 }
 
-/// Reads from the front of a slice. If there are too few bytes, it returns [`RecordError::Broken`].
+/// Reads from the front of a slice. If there are too few bytes, it returns an error.
 pub(super) struct Reader<'a> {
     left: &'a [u8],
 }
@@ -65,13 +67,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn bytes(&mut self, len: usize) -> Read<&'a [u8]> {
-        let (taken, left) = self.left.split_at_checked(len).ok_or_else(|| RecordError::broken("it ends too early"))?;
+        let (taken, left) = self.left.split_at_checked(len).ok_or(Malformed("it ends too early"))?;
         self.left = left;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        let (taken, left) = self.left.split_first_chunk().ok_or_else(|| RecordError::broken("it ends too early"))?;
+        let (taken, left) = self.left.split_first_chunk().ok_or(Malformed("it ends too early"))?;
         self.left = left;
         Ok(*taken)
     }
@@ -94,7 +96,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self) -> Read<&'a str> {
         let len = self.u16()?;
-        std::str::from_utf8(self.bytes(len.into())?).map_err(|_| RecordError::broken("a text is not UTF-8"))
+        std::str::from_utf8(self.bytes(len.into())?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 
     pub(super) fn is_empty(&self) -> bool {

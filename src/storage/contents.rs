@@ -75,7 +75,7 @@ impl StoredBudget {
         if boot_id.len() > Self::MAX_BOOT_ID_LEN || count > Self::MAX_STAMPS {
             return Err(RecordError::broken("it is larger than a connect budget"));
         }
-        let stamps_ms = (0..count).map(|_| reader.u64()).collect::<Decoded<Vec<u64>>>()?;
+        let stamps_ms = (0..count).map(|_| Ok(reader.u64()?)).collect::<Decoded<Vec<u64>>>()?;
         match reader.rest() {
             [] => Ok(StoredBudget { boot_id, stamps_ms }),
             more => Err(RecordError::broken(format!("{} bytes too many", more.len()))),

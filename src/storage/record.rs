@@ -20,7 +20,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{Malformed, Reader, Writer};
 use super::vtable::MAX_VALUE_LEN;
 use crate::error::{Error, Result, Status};
 use crate::protocol::wipe;
@@ -97,6 +97,12 @@ pub enum RecordError {
 impl RecordError {
     pub(super) fn broken(words: impl Into<String>) -> RecordError {
         RecordError::Broken(words.into())
+    }
+}
+
+impl From<Malformed> for RecordError {
+    fn from(Malformed(words): Malformed) -> RecordError {
+        RecordError::broken(words)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The state of a link: Paho's object, the connection under it, and the calls in progress.
 
-use super::callbacks::on_closed;
 use super::clock;
+use super::convert::Handle;
 use super::inbox::{Inbox, Welcome};
-use super::link::LinkOptions;
 use super::tls::Secured;
 use crate::error::Status;
 use crate::model::link::LinkEvent;
@@ -13,7 +12,6 @@ use paho_engine::{enos_paho_enter, enos_paho_leave, enos_paho_step, sys as paho}
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::net::SocketAddr;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
@@ -32,16 +30,6 @@ pub struct Context {
     sent: Arc<AtomicBool>,
     state: Mutex<State>,
 }
-
-/// Paho's object.
-#[derive(Clone, Copy)]
-pub struct Handle(pub paho::MQTTAsync);
-
-// SAFETY: Paho's functions may be called from any thread, because the client's lock is held around each call. Only destroy
-// needs an owner, which is the link.
-unsafe impl Send for Handle {}
-// SAFETY: as above.
-unsafe impl Sync for Handle {}
 
 struct Wire(UnsafeCell<wire::Link>);
 
@@ -92,7 +80,8 @@ pub struct Ticket {
 impl Context {
     pub fn new(
         handle: Handle,
-        options: &LinkOptions,
+        address: SocketAddr,
+        max_message: usize,
         secured: Option<Secured>,
         wire: wire::Link,
         generation: u64,
@@ -100,7 +89,6 @@ impl Context {
     ) -> Context {
         let state =
             State { inbox: Some(inbox), phase: Phase::Connecting, waiting: SortedMap::new(), linger_until: None };
-        let LinkOptions { address, max_message, .. } = *options;
         let sent = wire.sent();
         let wire = Wire(UnsafeCell::new(wire));
         Context { address, generation, max_message, handle, secured, wire, sent, state: Mutex::new(state) }
@@ -295,24 +283,9 @@ impl Context {
         }
     }
 
-    /// Queues a DISCONNECT that waits at most `linger_ms` for acknowledgements. Unlike destroy, this is allowed inside a
-    /// callback.
-    ///
-    /// # Safety
-    /// The link is not destroyed before this returns, and the client's lock is held.
-    pub unsafe fn disconnect(&self, linger_ms: c_int) {
-        self.state().linger_until = Some(clock::boottime_ms() + u64::try_from(linger_ms).unwrap_or(0));
-        let options = paho::MQTTAsync_disconnectOptions {
-            timeout: linger_ms,
-            onSuccess: Some(on_closed),
-            context: ptr::from_ref(self).cast_mut().cast(),
-            ..Default::default()
-        };
-        // SAFETY: the handle is valid, by the caller's promise; the options are copied.
-        if unsafe { paho::MQTTAsync_disconnect(self.handle.0, &options) } != paho::MQTTASYNC_SUCCESS as c_int {
-            // The connection has ended already.
-            self.closed();
-        }
+    /// How long a disconnect waits for acknowledgements from now on.
+    pub fn linger(&self, ms: u64) {
+        self.state().linger_until = Some(clock::boottime_ms() + ms);
     }
 
     pub fn message(&self, topic: &[u8], payload: &[u8], message: &paho::MQTTAsync_message) {

@@ -1,6 +1,5 @@
 //! Converts and checks the values that Paho's functions take and return.
 
-use super::context::Handle;
 use crate::error::{Error, Result, Status};
 use crate::protocol::topic::validate_filter;
 use paho_engine::sys as paho;
@@ -15,6 +14,16 @@ pub const PACKET: usize = 268_435_455;
 pub const OVERHEAD: usize = 2 + 2;
 /// Calls that may wait in Paho beside the messages in flight: subscriptions, QoS 0.
 const QUEUE: c_int = 128;
+
+/// Paho's object.
+#[derive(Clone, Copy)]
+pub struct Handle(pub paho::MQTTAsync);
+
+// SAFETY: Paho's functions may be called from any thread, because the client's lock is held around each call. Only destroy
+// needs an owner, which is the link.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
 
 /// Makes Paho's object for one connection, over MQTT 3.1.1: with the default, 5, Paho mishandles queued messages.
 pub fn create(client_id: &CString, buffered: c_int) -> Result<Handle> {

@@ -77,7 +77,15 @@ impl Link {
 
         let (secured, wire) = connection(options)?;
         let handle = create(&client_id, inflight)?;
-        let context = Arc::new(Context::new(handle, options, secured, wire, generation, Arc::clone(inbox)));
+        let context = Arc::new(Context::new(
+            handle,
+            options.address,
+            options.max_message,
+            secured,
+            wire,
+            generation,
+            Arc::clone(inbox),
+        ));
         let attendance = Arc::new(Attendance::new(options.unattended_ms));
         let waker = Arc::clone(inbox.waker());
         // The keeper may step it from here on.
@@ -205,9 +213,21 @@ impl Link {
     /// any more can delay this without a limit: the caller keeps a timeout, and drops the link.
     pub fn disconnect(&self, linger_ms: u64) {
         if self.context.close() {
-            // SAFETY: the link is borrowed; entered.
+            let timeout = c_int::try_from(linger_ms).unwrap_or(c_int::MAX);
+            self.context.linger(timeout as u64);
+            // Unlike destroy, this is allowed inside a callback.
+            let options = paho::MQTTAsync_disconnectOptions {
+                timeout,
+                onSuccess: Some(callbacks::on_closed),
+                context: Arc::as_ptr(&self.context).cast_mut().cast(),
+                ..Default::default()
+            };
+            // SAFETY: the link is borrowed; entered. The options are copied.
             self.entered(|handle| unsafe {
-                self.context.disconnect(linger_ms.try_into().unwrap_or(c_int::MAX));
+                if paho::MQTTAsync_disconnect(handle, &options) != paho::MQTTASYNC_SUCCESS as c_int {
+                    // The connection has ended already.
+                    self.context.closed();
+                }
                 enos_paho_pump(handle);
             });
             self.tell_keeper();

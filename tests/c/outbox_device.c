@@ -128,22 +128,22 @@ static unsigned long publish(enos_client *client, unsigned long number)
     static uint8_t large[150000];
     unsigned long count = number % 15 == 4 ? 3 : 1;
     char topics[3][32];
-    enos_message messages[3];
+    enos_request messages[3];
 
     say("try", number, count);
     for (unsigned long i = 0; i < count; i++) {
         snprintf(topics[i], sizeof topics[i], "n/%lu", number + i);
         ENOS_INIT(&messages[i]);
-        messages[i].kind = ENOS_MESSAGE_PUBLISH;
+        messages[i].operation = ENOS_OP_PUBLISH;
         messages[i].flags = ENOS_REQUEST_DURABLE;
-        messages[i].topic = topics[i];
-        messages[i].payload = large;
-        messages[i].len = number % 10 == 7 ? sizeof large : 20;
+        messages[i].name = topics[i];
+        messages[i].params = large;
+        messages[i].params_len = number % 10 == 7 ? sizeof large : 20;
     }
     if (count == 1)
-        MUST(enos_client_publish(client, topics[0], large, messages[0].len, 1, ENOS_REQUEST_DURABLE, NULL));
+        MUST(enos_client_publish(client, topics[0], large, messages[0].params_len, 1, ENOS_REQUEST_DURABLE, NULL));
     else
-        MUST(enos_client_publish_batch(client, messages, count, NULL, NULL));
+        MUST(enos_client_request_batch(client, messages, count, NULL, NULL));
     return say("accepted", number, count);
 }
 

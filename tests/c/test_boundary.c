@@ -44,12 +44,12 @@ static void sign(void)
 
     /* ENOS_INIT() evaluates its argument once. */
     {
-        enos_message messages[2];
+        enos_request messages[2];
         size_t n = 0;
 
         memset(messages, 0xA5, sizeof messages);
         ENOS_INIT(&messages[n++]);
-        CHECK(n == 1 && messages[0].struct_size == sizeof messages[0] && messages[0].topic == NULL);
+        CHECK(n == 1 && messages[0].struct_size == sizeof messages[0] && messages[0].name == NULL);
         CHECK(messages[1].struct_size != sizeof messages[1]);
     }
     ENOS_INIT(&params);

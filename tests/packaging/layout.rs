@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::fs;
 use std::mem::offset_of;
 
-use enos::internals::ffi::batch::enos_message;
 use enos::internals::ffi::event::enos_event;
 use enos::internals::ffi::log::enos_log_record;
 use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
+use enos::internals::ffi::request::enos_request;
 use enos::internals::ffi::sign::enos_sign_params;
 use enos::internals::ffi::stats::enos_stats;
 use enos::internals::ffi::value::enos_value;
@@ -50,9 +50,11 @@ fn the_library_has_the_layout_of_the_table() {
         struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
         last_connack round_trip_ms commands commands_refused
     });
-    layout_of!(ours, enos_message { struct_size kind flags topic payload len });
+    layout_of!(ours, enos_request {
+        struct_size operation flags subdevice name json params params_len timeout_ms reserved user
+    });
     layout_of!(ours, enos_outbox_info { struct_size messages bytes dead_letters_ever dropped dead_letters });
-    layout_of!(ours, enos_outbox_message { struct_size token code reserved topic payload len });
+    layout_of!(ours, enos_outbox_message { struct_size token code operation name payload len });
 
     let column = if cfg!(target_pointer_width = "64") { 0 } else { 1 + usize::from(cfg!(target_arch = "arm")) };
     let table = read(&fs::read_to_string(root().join(PATH)).unwrap());

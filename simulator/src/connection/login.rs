@@ -1,17 +1,18 @@
 //! From CONNECT to online: identifies the device, verifies the login, and starts the session.
 
-use mqttbytes::v4::Connect;
+use mqttbytes::v4::{Connect, Publish};
+use serde_json::json;
 use std::time::Duration;
 
 use super::{Connection, Stage};
 use crate::{
-    activation,
-    config::{Block, Completed},
+    config::{Block, Spelling},
     event::Event,
     fault::Kind,
     link::{Closed, Item},
     login::{self, Claim, ClientId, Mode},
-    packet::Outgoing,
+    packet::{self, Outgoing},
+    Device, Secret,
 };
 
 impl Connection {
@@ -67,43 +68,7 @@ impl Connection {
         self.send(Item::new(Kind::ConnAck, Outgoing::ConnAck(code), Some(event)))
     }
 
-    pub(super) fn send(&mut self, item: Item) -> Result<(), Closed> {
-        let kind = item.kind;
-        match self.link.clear(item)? {
-            Some(item) => self.transmit(item),
-            None => {
-                // A delayed CONNACK is sent later.
-                if kind == Kind::ConnAck && self.link.next_due().is_none() {
-                    self.stage = Stage::Deaf;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Reports it, lets it take effect, and sends it, in this order, so that everything is done when the client
-    /// receives it.
-    pub(super) fn transmit(&mut self, mut item: Item) -> Result<(), Closed> {
-        if let Some(event) = item.event.take() {
-            self.report(event);
-        }
-        let on_push = self.shared.config.activation.completed == Completed::Push;
-        match (item.kind, &item.packet, self.stage) {
-            (Kind::ConnAck, Outgoing::ConnAck(0), Stage::Answering(Some(mode))) => self.go_online(mode),
-            (Kind::ConnAck, ..) => self.stage = Stage::Deaf,
-            (Kind::Activation, ..) if on_push => self.activate(),
-            _ => {}
-        }
-        self.link.transmit(&item)?;
-        match (item.packet, self.stage) {
-            (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
-            (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => self.send_configured_commands(),
-            (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
-            _ => Ok(()),
-        }
-    }
-
-    fn go_online(&mut self, mode: Mode) {
+    pub(super) fn go_online(&mut self, mode: Mode) {
         self.stage = Stage::Online(mode);
         if let Some(device) = self.device() {
             self.shared.online(device, self.handle.clone(), mode);
@@ -113,7 +78,7 @@ impl Connection {
         }
     }
 
-    fn activate(&self) {
+    pub(super) fn activate(&self) {
         if let Some(device) = self.device() {
             match self.shared.registry().activate(device) {
                 Ok(true) => self.report(Event::Activated),
@@ -123,7 +88,7 @@ impl Connection {
         }
     }
 
-    fn push_activation(&mut self) -> Result<(), Closed> {
+    pub(super) fn push_activation(&mut self) -> Result<(), Closed> {
         let Some(id) = self.device() else { return Ok(()) };
         let settings = self.shared.config.activation;
         let (device, issued) = {
@@ -137,9 +102,26 @@ impl Connection {
             self.report(Event::StateNotSaved { reason: error.to_string() });
         }
         let qos = self.shared.config.push_qos;
-        let mut publish = activation::message(&device, &secret, settings.spelling, self.shared.next_id(), qos);
+        let mut publish = activation(&device, &secret, settings.spelling, self.shared.next_id(), qos);
         publish.pkid = self.packet_id(qos);
         let event = Event::ActivationPushed { topic: publish.topic.clone(), qos, bytes: publish.payload.len() };
         self.send(Item::new(Kind::Activation, Outgoing::Publish(publish), Some(event)))
     }
+}
+
+/// The activation message of a device.
+fn activation(device: &Device, secret: &Secret, spelling: Spelling, id: u64, qos: u8) -> Publish {
+    let topic = device.id.session() + spelling.suffix();
+    let body = json!({
+        "id": id.to_string(),
+        "version": "1.0",
+        "method": "thing.activate.info",
+        "params": {
+            "assetId": device.asset_id(),
+            "productKey": device.id.product_key,
+            "deviceKey": device.id.device_key,
+            "deviceSecret": secret.expose(),
+        }
+    });
+    Publish::new(topic, packet::qos(qos), body.to_string())
 }

@@ -1,14 +1,13 @@
-//! The messages of a session: subscriptions, posts and their replies, commands and their answers.
+//! The messages of a session: subscriptions, requests and their replies, and publications to subscribers.
 
 use bytes::Bytes;
 use mqttbytes::{
     v4::{Publish, Subscribe},
     QoS,
 };
-use serde_json::{json, Value};
-use std::time::Instant;
+use serde_json::Value;
 
-use super::{Connection, Pending, Stage};
+use super::{Connection, Publication, Stage};
 use crate::{
     event::{Event, Filter, Unsent},
     fault::Kind,
@@ -17,11 +16,9 @@ use crate::{
     packet::{self, Outgoing},
     payload::Payload,
     subscriptions::{is_valid_filter, is_valid_topic, matches},
-    thing::{self, Place, Session, Upgrade},
+    thing::{self, Place, Session},
 };
 
-/// The limit of commands that wait for an answer, as in EnOS.
-const PENDING_COMMANDS: usize = 50;
 /// The longest topic that MQTT can carry.
 const LONGEST_TOPIC: usize = 65_535;
 
@@ -67,7 +64,7 @@ impl Connection {
         if place.is_request() {
             self.reply(&publish, &place)?;
         } else if place.is_answer() && place.owner() == self.device() {
-            self.answered(&publish, &place);
+            self.answered(&publish, &place)?;
         }
         self.route(publish, &place)
     }
@@ -78,9 +75,10 @@ impl Connection {
         let session = Session {
             may_publish: self.stage == Stage::Online(Mode::Device),
             methods: self.shared.config.methods,
-            upgrade: self.shared.upgrades().get(&device).copied().unwrap_or_default(),
+            model: self.shared.config.model.as_ref(),
         };
-        let judgement = thing::judge(&device, session, place, &publish.payload);
+        let judgement =
+            self.shared.with_thing(&device, |thing| thing::judge(&device, session, thing, place, &publish.payload));
         let topic = format!("{}_reply", publish.topic);
         let id = match &judgement.id {
             Value::Null => String::new(),
@@ -106,46 +104,10 @@ impl Connection {
         Ok(())
     }
 
-    /// An answer of the device to a command, or to its activation.
-    fn answered(&mut self, publish: &Publish, place: &Place) {
-        let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
-        // Envision's Python SDK sends a string.
-        let code = body.get("code").and_then(|code| code.as_i64().or_else(|| code.as_str()?.parse().ok()));
-        let topic = publish.topic.clone();
-        if matches!(place.suffix(), "thing/activate/info_reply" | "thing/activated/info_reply") {
-            self.report(Event::ActivationReply { topic, code });
-            return;
-        }
-        let answers = |pending: &Pending| thing::answer_topic(&pending.topic) == topic;
-        let id = match body.get("id") {
-            // Raw data has no id: it answers the oldest command.
-            _ if place.suffix().starts_with(thing::DOWN_RAW) => {
-                let waiting = self.pending.iter().filter(|(_, pending)| answers(pending));
-                waiting.min_by_key(|(_, pending)| pending.sent).map(|(id, _)| id.clone())
-            }
-            Some(Value::String(id)) => Some(id.clone()),
-            id => id.map(Value::to_string),
-        };
-        let Some(id) = id.filter(|id| self.pending.get(id).is_some_and(answers)) else { return };
-        let Some(pending) = self.pending.remove(&id) else { return };
-        if pending.topic.ends_with(thing::UPGRADE) && code == Some(200) {
-            self.upgraded(Upgrade::Started);
-        }
-        let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
-        let payload = Some(Payload::of(&publish.payload));
-        self.report(Event::CommandReply { topic, id, code, elapsed_ms, timed_out: false, payload });
-    }
-
-    fn upgraded(&self, to: Upgrade) {
-        if let Some(device) = self.device() {
-            self.shared.upgrades().insert(device.clone(), to);
-        }
-    }
-
     /// Publications go to all subscribers; on a device's own topics, only to that device.
     fn route(&mut self, publish: Publish, place: &Place) -> Result<(), Closed> {
         let qos = publish.qos as u8;
-        if place.owner().is_none() {
+        if *place == Place::Free {
             self.shared.route(&publish.topic, &publish.payload, qos, self.handle.number);
         } else if place.owner() != self.device() {
             return Ok(());
@@ -173,47 +135,14 @@ impl Connection {
         self.send(Item::new(kind, Outgoing::Publish(publish), Some(event))).map(|()| true)
     }
 
-    pub(super) fn send_configured_commands(&mut self) -> Result<(), Closed> {
-        if self.stage != Stage::Online(Mode::Device) {
-            return Ok(());
-        }
-        let shared = self.shared.clone();
-        while let Some(command) = shared.config.commands.get(self.commands_sent) {
-            if self.posts < command.after_posts {
-                return Ok(());
-            }
-            self.commands_sent += 1;
-            self.command(shared.next_id().to_string(), &command.suffix, command.params.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Commands need no subscription.
-    pub(super) fn command(&mut self, id: String, suffix: &str, params: Value) -> Result<(), Closed> {
-        let Some(device) = self.device() else { return Ok(()) };
-        if self.pending.len() >= PENDING_COMMANDS {
-            let topic = suffix.to_owned();
-            self.report(Event::CommandReply { topic, id, code: None, elapsed_ms: 0, timed_out: true, payload: None });
-            return Ok(());
-        }
-        let head = if suffix.starts_with("combine/") { device.session() } else { device.sys() };
-        let topic = head + suffix;
-        let body = match suffix {
-            thing::DOWN_RAW => raw(&params),
-            _ => json!({"id": id, "version": "1.0", "method": suffix.replace('/', "."), "params": params})
-                .to_string()
-                .into(),
-        };
-        if suffix == thing::UPGRADE {
-            self.upgraded(Upgrade::Pushed);
-        }
-        let qos = self.shared.config.push_qos;
-        let mut publish = Publish::new(topic.clone(), packet::qos(qos), body);
-        publish.pkid = self.packet_id(qos);
-        self.pending.insert(id.clone(), Pending { topic: topic.clone(), sent: Instant::now() });
-        let event =
-            Event::Command { topic, id, params: Payload::of(params.to_string().as_bytes()).json.unwrap_or_default() };
-        self.send(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)))
+    /// Sends a publication, whether or not the device has subscribed to it.
+    pub(super) fn push(&mut self, publication: Publication) -> Result<(), Closed> {
+        let Publication { topic, payload, qos, retain, dup } = publication;
+        let qos = qos.min(1);
+        let event = Event::Delivered { topic: topic.clone(), qos, bytes: payload.len() };
+        let mut publish = Publish::new(topic, packet::qos(qos), payload);
+        (publish.pkid, publish.retain, publish.dup) = (self.packet_id(qos), retain, dup);
+        self.send(Item::new(Kind::Publish, Outgoing::Publish(publish), Some(event)))
     }
 
     pub(super) fn packet_id(&mut self, qos: u8) -> u16 {
@@ -223,10 +152,4 @@ impl Connection {
         self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
         self.last_packet_id
     }
-}
-
-/// The bytes of raw data: a string of hex digits is decoded, anything else is sent as it is.
-fn raw(params: &Value) -> Vec<u8> {
-    let text = params.as_str().map_or_else(|| params.to_string(), str::to_owned);
-    hex::decode(&text).unwrap_or_else(|_| text.into_bytes())
 }

@@ -1,13 +1,13 @@
 //! One connection. One thread decides and sends, another one reads.
 
+mod commands;
 mod login;
 mod messages;
+mod outflow;
 
 use bytes::{Bytes, BytesMut};
 use mqttbytes::v4::Packet;
-use serde_json::Value;
 use std::{
-    collections::HashMap,
     net::{Shutdown, TcpStream},
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use outflow::Outflow;
+
 use crate::{
+    commands::Order,
     event::Event,
     fault::Kind,
     link::{self, Closed, Heard, Item, Link, Tls},
@@ -25,7 +28,7 @@ use crate::{
     packet::{self, Malformed, Outgoing},
     shared::{Reporter, Shared},
     subscriptions::Subscriptions,
-    thing, DeviceId,
+    DeviceId,
 };
 
 /// The length of a connection's inbox; with the size of the reader's chunks at most 128 KiB.
@@ -45,19 +48,30 @@ pub enum Input {
     /// Close the link.
     Close(String),
     /// Send a command.
-    Command {
-        id: String,
-        suffix: String,
-        params: Value,
-    },
+    Command(Order),
+    /// Send the next command that is kept for the device.
+    Cached,
     /// Send this if the device has subscribed to it.
     Deliver {
         topic: String,
         payload: Bytes,
         qos: u8,
     },
+    /// Send this in any case.
+    Push(Publication),
     /// Send these bytes.
     Raw(Vec<u8>),
+}
+
+/// A publication of the cloud, with all that MQTT can say about it.
+#[derive(Clone, Debug, Default)]
+pub struct Publication {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// 0 or 1.
+    pub qos: u8,
+    pub retain: bool,
+    pub dup: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +121,7 @@ struct Connection {
     last_packet_id: u16,
     posts: u64,
     commands_sent: usize,
-    pending: HashMap<String, Pending>,
-}
-
-/// A command that waits for its answer.
-struct Pending {
-    topic: String,
-    sent: Instant,
+    outflow: Outflow,
 }
 
 /// Serves a connection until its end.
@@ -180,7 +188,7 @@ impl Connection {
             last_packet_id: 0,
             posts: 0,
             commands_sent: 0,
-            pending: HashMap::new(),
+            outflow: Outflow::default(),
         }
     }
 
@@ -247,6 +255,7 @@ impl Connection {
         while let Some(item) = self.link.clear_due()? {
             self.transmit(item)?;
         }
+        self.blow()?;
         self.act_upon_packets()?;
         if self.peer_has_said_goodbye {
             return Err(Closed("by the peer".into()));
@@ -301,17 +310,21 @@ impl Connection {
                 Err(Closed(reason))
             }
             Input::Close(reason) => Err(Closed(reason)),
-            Input::Command { id, suffix, params } => self.command(id, &suffix, params),
+            Input::Command(order) => self.command(order),
+            Input::Cached => self.send_cached(),
             Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
+            Input::Push(publication) => self.push(publication),
             Input::Raw(bytes) => self.link.write(&bytes),
         }
     }
 
     fn next_deadline(&self) -> Instant {
+        if self.outflow.is_busy() {
+            return Instant::now();
+        }
         let connect = (self.stage == Stage::Fresh).then(|| self.since + self.shared.config.limits.connect_wait);
         let keep_alive = self.keep_alive.filter(|_| self.stage != Stage::Deaf).map(|time| self.last_heard + time);
-        let command = self.pending.values().map(|pending| pending.sent + self.shared.config.command_timeout).min();
-        let deadlines = [connect, keep_alive, command, self.link.next_due()];
+        let deadlines = [connect, keep_alive, self.link.next_due()];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
@@ -322,16 +335,6 @@ impl Connection {
         }
         if self.stage != Stage::Deaf && self.keep_alive.is_some_and(|time| now >= self.last_heard + time) {
             return Err(Closed("nothing came for one and a half keepalives".into()));
-        }
-        let timeout = self.shared.config.command_timeout;
-        let late: Vec<_> =
-            self.pending.iter().filter(|(_, p)| now >= p.sent + timeout).map(|(id, _)| id.clone()).collect();
-        for id in late {
-            if let Some(pending) = self.pending.remove(&id) {
-                let elapsed_ms = pending.sent.elapsed().as_millis() as u64;
-                let topic = thing::answer_topic(&pending.topic);
-                self.report(Event::CommandReply { topic, id, code: None, elapsed_ms, timed_out: true, payload: None });
-            }
         }
         Ok(())
     }
@@ -357,10 +360,7 @@ impl Connection {
         match packet {
             Packet::Connect(connect) => self.login(&connect),
             Packet::Publish(publish) => self.publish(publish),
-            Packet::PubAck(ack) => {
-                self.report(Event::PubackReceived { packet_id: ack.pkid });
-                Ok(())
-            }
+            Packet::PubAck(ack) => self.acknowledged(ack.pkid),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe),
             Packet::Unsubscribe(unsubscribe) => {
                 unsubscribe.topics.iter().for_each(|filter| self.subscriptions.remove(filter));

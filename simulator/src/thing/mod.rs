@@ -1,33 +1,30 @@
 //! The thing model: topics, and the cloud's answers to requests.
 
-mod params;
+mod checks;
+mod state;
+mod table;
 
 use serde_json::{json, Map, Value};
 
 use crate::{config::Methods, DeviceId};
-use params::Verdict;
+use checks::{Request, Verdict};
+use table::Check;
+
+pub use state::{Thing, Upgrade};
 
 /// EnOS accepts at most one byte less.
 pub const TOO_LARGE: usize = 512 * 1024;
 
-/// The state that an answer depends on, apart from the request.
+/// The members of an envelope.
+type Fields = Map<String, Value>;
+
+/// What an answer depends on, apart from the request and the device's state.
 #[derive(Clone, Copy, Debug)]
-pub struct Session {
+pub struct Session<'a> {
     /// The login was with the device secret.
     pub may_publish: bool,
     pub methods: Methods,
-    pub upgrade: Upgrade,
-}
-
-/// The state of a device's upgrade.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Upgrade {
-    #[default]
-    None,
-    /// `ota/device/upgrade` was sent.
-    Pushed,
-    /// The device has accepted it.
-    Started,
+    pub model: Option<&'a Value>,
 }
 
 /// The place of a topic in EnOS's tree of topics.
@@ -37,7 +34,9 @@ pub enum Place<'a> {
     Sys(DeviceId, &'a str),
     /// `/ext/session/{pk}/{dk}/suffix`
     Session(DeviceId, &'a str),
-    /// Not a topic of a device.
+    /// `/sys/{pk}/integration/suffix`
+    Integration(&'a str),
+    /// Not a topic of EnOS.
     Free,
 }
 
@@ -50,9 +49,14 @@ impl Place<'_> {
         };
         let sys = topic.strip_prefix("/sys/").and_then(|rest| split(rest, topic.len()));
         let session = topic.strip_prefix("/ext/session/").and_then(|rest| split(rest, topic.len()));
+        let suffix = |at: usize| topic.get(at..).unwrap_or_default();
         match (sys, session) {
-            (Some((id, at)), _) => Place::Sys(id, topic.get(at..).unwrap_or_default()),
-            (_, Some((id, at))) => Place::Session(id, topic.get(at..).unwrap_or_default()),
+            // A device may have this key, too.
+            (Some((id, at)), _) if id.device_key == "integration" && is_channel_topic(suffix(at)) => {
+                Place::Integration(suffix(at))
+            }
+            (Some((id, at)), _) => Place::Sys(id, suffix(at)),
+            (_, Some((id, at))) => Place::Session(id, suffix(at)),
             _ => Place::Free,
         }
     }
@@ -60,13 +64,13 @@ impl Place<'_> {
     pub fn owner(&self) -> Option<&DeviceId> {
         match self {
             Place::Sys(id, _) | Place::Session(id, _) => Some(id),
-            Place::Free => None,
+            Place::Integration(_) | Place::Free => None,
         }
     }
 
     pub fn suffix(&self) -> &str {
         match self {
-            Place::Sys(_, suffix) | Place::Session(_, suffix) => suffix,
+            Place::Sys(_, suffix) | Place::Session(_, suffix) | Place::Integration(suffix) => suffix,
             Place::Free => "",
         }
     }
@@ -75,7 +79,8 @@ impl Place<'_> {
     pub fn is_request(&self) -> bool {
         let suffix = self.suffix();
         let heads = ["thing/", "ota/device/", "network/status/report", "connection/state/post", "combine/"];
-        heads.iter().any(|head| suffix.starts_with(head)) && !self.is_answer()
+        let is_known = heads.iter().any(|head| suffix.starts_with(head)) || matches!(self, Place::Integration(_));
+        is_known && !self.is_answer()
     }
 
     /// Whether devices answer the cloud on this topic.
@@ -85,11 +90,23 @@ impl Place<'_> {
     }
 }
 
+/// A topic of the integration channel, or of its replies.
+fn is_channel_topic(suffix: &str) -> bool {
+    table::is_channel(suffix.strip_suffix("_reply").unwrap_or(suffix))
+}
+
 /// A command that is answered on its own topic.
 const TRAFFIC: &str = "traffic/control";
 /// A command without an envelope.
 pub const DOWN_RAW: &str = "thing/model/down_raw";
+pub const DOWN_RAW_REPLY: &str = "thing/model/down_raw_reply";
 pub const UPGRADE: &str = "ota/device/upgrade";
+
+/// The topic of a command to a device.
+pub fn command_topic(device: &DeviceId, suffix: &str) -> String {
+    let head = if suffix.starts_with("combine/") { device.session() } else { device.sys() };
+    head + suffix
+}
 
 /// The topic on which a device answers a command sent on `topic`.
 pub fn answer_topic(topic: &str) -> String {
@@ -124,27 +141,32 @@ impl Judgement {
 }
 
 /// Checks a request of `device` on `place`.
-pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8]) -> Judgement {
+pub fn judge(device: &DeviceId, session: Session, thing: &mut Thing, place: &Place, payload: &[u8]) -> Judgement {
     let parsed = serde_json::from_slice::<Value>(payload);
     let id = parsed.as_ref().ok().and_then(|body| body.get("id")).cloned().unwrap_or_default();
+    let row = table::find(place);
     let verdict = if payload.len() >= TOO_LARGE {
         Err((1008, format!("the payload has {} bytes; {} are the most", payload.len(), TOO_LARGE - 1)))
     } else if payload.is_empty() {
         Err((1251, "the payload is empty".to_owned()))
-    } else if place.owner() != Some(device) {
+    } else if place.owner().is_some_and(|owner| owner != device) {
         Err((1009, "the topic belongs to another device".to_owned()))
     } else if !session.may_publish {
         Err((1009, "this session is for activation: log in with the device secret".to_owned()))
-    } else if !params::is_known(place) {
-        Err((1009, "EnOS documents no request on this topic".to_owned()))
-    } else if place.suffix() == "thing/model/up_raw" {
-        // Raw data has no envelope; in EnOS a script of the product decodes it and makes the answer.
-        return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() };
     } else {
-        match parsed {
-            Err(error) => Err((1220, format!("the payload is not JSON: {error}"))),
-            Ok(Value::Object(body)) => check_envelope(device, session, &body, place),
-            Ok(_) => Err((1220, "the payload is not a JSON object".to_owned())),
+        match row.map(|(row, name)| (row.check, name)) {
+            None => Err((1009, "EnOS documents no request on this topic".to_owned())),
+            Some((Check::Channel, _)) => Err((
+                1009,
+                "the integration channel needs a login with securemode 4, which is not simulated".to_owned(),
+            )),
+            Some((Check::Raw, _)) => {
+                return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() }
+            }
+            Some((Check::Json(check), name)) => {
+                let body = object(parsed);
+                body.and_then(|body| judge_json(device, session, thing, place, name, &body, check))
+            }
         }
     };
     match verdict {
@@ -153,7 +175,30 @@ pub fn judge(device: &DeviceId, session: Session, place: &Place, payload: &[u8])
     }
 }
 
-fn check_envelope(device: &DeviceId, session: Session, body: &Map<String, Value>, place: &Place) -> Verdict {
+fn object(parsed: serde_json::Result<Value>) -> Verdict<Fields> {
+    match parsed {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err((1220, "the payload is not a JSON object".to_owned())),
+        Err(error) => Err((1220, format!("the payload is not JSON: {error}"))),
+    }
+}
+
+fn judge_json(
+    device: &DeviceId,
+    session: Session,
+    thing: &mut Thing,
+    place: &Place,
+    name: &str,
+    body: &Fields,
+    check: fn(&mut Request) -> Verdict,
+) -> Verdict {
+    check_envelope(session, body, place)?;
+    let params = body.get("params").ok_or_else(|| (1220, "there is no \"params\"".to_owned()))?;
+    let lax = session.methods == Methods::Lax;
+    check(&mut Request { device, name, lax, body, params, model: session.model, thing })
+}
+
+fn check_envelope(session: Session, body: &Fields, place: &Place) -> Verdict<()> {
     match body.get("id") {
         // A request without an id is answered as well.
         None => {}
@@ -161,26 +206,33 @@ fn check_envelope(device: &DeviceId, session: Session, body: &Map<String, Value>
         Some(Value::Number(_)) => {}
         _ => return Err((1220, "the \"id\" is neither a string nor a number".to_owned())),
     }
+    if body.get("version").is_some_and(|version| !version.is_string()) {
+        return Err((1220, "the \"version\" is not a string".to_owned()));
+    }
     let expected = place.suffix().replace('/', ".");
     match body.get("method") {
-        Some(Value::String(method)) if *method == expected || session.methods == Methods::Lax => {}
-        Some(method) => return Err((1260, format!("the method is {method}, this topic's is {expected}"))),
-        None => return Err((1260, format!("there is no \"method\", this topic's is {expected}"))),
+        Some(Value::String(method)) if *method == expected || session.methods == Methods::Lax => Ok(()),
+        Some(method) => Err((1260, format!("the method is {method}, this topic's is {expected}"))),
+        None => Err((1260, format!("there is no \"method\", this topic's is {expected}"))),
     }
-    params::check(device, session, place, body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SESSION: Session = Session { may_publish: true, methods: Methods::Strict, upgrade: Upgrade::None };
+    const SESSION: Session = Session { may_publish: true, methods: Methods::Strict, model: None };
     const TOPIC: &str = "/sys/pk/dk/thing/measurepoint/post";
     const POST: &str =
         r#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1},"time":1}}"#;
 
+    fn judged(session: Session, topic: &str, payload: &str) -> Judgement {
+        let device = DeviceId::new("pk", "dk");
+        judge(&device, session, &mut Thing::default(), &Place::of(topic), payload.as_bytes())
+    }
+
     fn code(topic: &str, payload: &str) -> i64 {
-        judge(&DeviceId::new("pk", "dk"), SESSION, &Place::of(topic), payload.as_bytes()).code
+        judged(SESSION, topic, payload).code
     }
 
     #[test]
@@ -189,6 +241,9 @@ mod tests {
         assert_eq!(code(TOPIC, &POST.replace("\"7\"", "7")), 200);
         assert_eq!(code(TOPIC, &POST.replace("\"id\":\"7\",", "")), 200);
         assert_eq!(code(TOPIC, &POST.replace("\"7\"", "[7]")), 1220);
+        assert_eq!(code(TOPIC, &POST.replace("\"1.0\"", "\"1.1\"")), 200);
+        assert_eq!(code(TOPIC, &POST.replace("\"1.0\"", "1.0")), 1220);
+        assert_eq!(code(TOPIC, &POST.replace("\"params\"", "\"parms\"")), 1220);
         assert_eq!(code(TOPIC, ""), 1251);
         assert_eq!(code(TOPIC, "{"), 1220);
         assert_eq!(code(TOPIC, "[]"), 1220);
@@ -207,14 +262,12 @@ mod tests {
     fn a_method_may_be_another_where_that_is_set() {
         let slip = POST.replace("thing.measurepoint.post", "measurepoint.post");
         let lax = Session { methods: Methods::Lax, ..SESSION };
-        let codes = [SESSION, lax]
-            .map(|session| judge(&DeviceId::new("pk", "dk"), session, &Place::of(TOPIC), slip.as_bytes()).code);
-        assert_eq!(codes, [1260, 200]);
+        assert_eq!([SESSION, lax].map(|session| judged(session, TOPIC, &slip).code), [1260, 200]);
     }
 
     #[test]
     fn the_reply_has_the_id_as_it_came() {
-        let judgement = judge(&DeviceId::new("pk", "dk"), SESSION, &Place::of(TOPIC), POST.as_bytes());
+        let judgement = judged(SESSION, TOPIC, POST);
         let reply: Value = serde_json::from_slice(&judgement.payload).unwrap();
         assert_eq!(reply, json!({"id": "7", "code": 200, "data": {}}));
     }
@@ -225,6 +278,12 @@ mod tests {
         assert_eq!(Place::of("/sys/pk/dk/a/b"), Place::Sys(id.clone(), "a/b"));
         assert_eq!(Place::of("/ext/session/pk/dk/a"), Place::Session(id, "a"));
         assert_eq!(Place::of("/sys/pk"), Place::Free);
+        let channel = "/sys/pk/integration/measurepoint/post";
+        assert_eq!(Place::of(channel), Place::Integration("measurepoint/post"));
+        assert_eq!((Place::of(channel).is_request(), code(channel, "[]")), (true, 1009));
+        let device = DeviceId::new("pk", "integration");
+        let own = "/sys/pk/integration/thing/measurepoint/post";
+        assert_eq!(Place::of(own), Place::Sys(device, "thing/measurepoint/post"));
         assert!(Place::of("/sys/pk/dk/thing/service/set_reply").is_answer());
         assert_eq!(answer_topic("/sys/p/d/rrpc/request/9"), "/sys/p/d/rrpc/response/9");
         assert_eq!(answer_topic("/sys/p/d/traffic/control"), "/sys/p/d/traffic/control");

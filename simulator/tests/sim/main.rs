@@ -1,5 +1,7 @@
 //! The simulator: as a library, as a program, and with the commands of the pages that use it.
 
+mod command_faults;
+mod commands;
 mod common;
 mod faults;
 mod hostile;
@@ -7,7 +9,10 @@ mod main_path;
 mod openssl;
 mod process;
 mod provisioning;
+mod python_sdk;
+mod reply_faults;
 mod sdks;
+mod thing;
 mod throttle;
 mod tls;
 mod tls_faults;

@@ -1,10 +1,9 @@
 //! The normal life of a device: activation, login, posts, commands.
 
 use crate::common::*;
-use enos_sim::{Activation, Command, Completed, Config, Event, HmacSha1, SecondLogin, Spelling};
+use enos_sim::{Activation, Completed, Config, Event, HmacSha1, SecondLogin, Spelling};
 use mqttbytes::{v4::Packet, QoS};
 use serde_json::{json, Value};
-use std::time::Duration;
 
 /// Logs in with the product secret, and returns the device secret that is pushed.
 fn activate(sim: &Sim) -> (Client, String, Value) {
@@ -182,55 +181,6 @@ fn subscriptions_are_granted_routed_and_refused() {
     client.send(|out| unsubscribe.write(out));
     assert_eq!(client.bytes(4), [0xb0, 2, 0, 9]);
     sim.cloud.publish("/free/b", b"missed", 0);
-    client.ping();
-}
-
-#[test]
-fn commands_come_unasked_and_their_answers_are_timed() {
-    let command = |after_posts| Command {
-        suffix: "thing/service/measurepoint/set".into(),
-        params: json!({"temperature": after_posts}),
-        after_posts,
-    };
-    let (sim, mut client) = Sim::online(Config { commands: vec![command(0), command(1)], ..active() });
-    let (topic, body) = client.next_json();
-    assert_eq!(topic, "/sys/pk/dk/thing/service/measurepoint/set");
-    assert_eq!(
-        (&body["method"], &body["params"]),
-        (&json!("thing.service.measurepoint.set"), &json!({"temperature": 0}))
-    );
-    client.publish(&format!("{topic}_reply"), QoS::AtMostOnce, json!({"id": body["id"], "code": 200}).to_string());
-    let reply = sim.wait_for("command_reply");
-    assert_eq!((&reply["id"], &reply["code"], &reply["timed_out"]), (&body["id"], &json!(200), &json!(false)));
-    client.post("1");
-    assert_eq!(client.next_json().1["params"]["temperature"], 1);
-
-    let id = sim.cloud.command(&dk(), "rrpc/request/77", json!({})).unwrap();
-    let (topic, body) = client.next_json();
-    assert_eq!((topic.as_str(), &body["id"]), ("/sys/pk/dk/rrpc/request/77", &json!(id)));
-    client.publish("/sys/pk/dk/rrpc/response/77", QoS::AtMostOnce, json!({"id": id, "code": 2001}).to_string());
-    assert_eq!(sim.wait_for("command_reply")["code"], 2001);
-    assert!(sim.cloud.command(&enos_sim::DeviceId::new("pk", "x"), "thing/disable", json!([])).is_err());
-}
-
-#[test]
-fn a_command_without_an_answer_times_out() {
-    let (sim, mut client) = Sim::online(Config { command_timeout: Duration::from_millis(50), ..active() });
-    let id = sim.cloud.command(&dk(), "thing/disable", json!([])).unwrap();
-    assert_eq!(client.next_json().0, "/sys/pk/dk/thing/disable");
-    let reply = sim.wait_for("command_reply");
-    assert_eq!((&reply["id"], &reply["timed_out"]), (&json!(id), &json!(true)));
-}
-
-#[test]
-fn unanswered_commands_are_limited() {
-    let (sim, mut client) = Sim::online(active());
-    for _ in 0..50 {
-        sim.cloud.command(&dk(), "thing/service/x", json!({})).unwrap();
-        client.next_json();
-    }
-    sim.cloud.command(&dk(), "thing/service/x", json!({})).unwrap();
-    assert_eq!(sim.wait_for("command_reply")["timed_out"], true);
     client.ping();
 }
 

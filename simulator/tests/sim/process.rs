@@ -85,6 +85,8 @@ fn it_takes_commands_from_its_input() {
     program.say("command thing/service/measurepoint/set {\"t\": 1}");
     let (topic, body) = client.next_json();
     assert_eq!((topic.as_str(), &body["params"]["t"]), ("/sys/pk/dk/thing/service/measurepoint/set", &1.into()));
+    program.say("cache @pk/dk thing/service/x {}");
+    assert_eq!(client.next_json().0, "/sys/pk/dk/thing/service/x");
     program.say("raw @pk/dk d000");
     assert_eq!(client.bytes(2), [0xd0, 0]);
     program.say("summary");
@@ -92,6 +94,15 @@ fn it_takes_commands_from_its_input() {
     program.say("kick");
     client.end();
     program.say("quit");
+    program.exits(0);
+}
+
+#[test]
+fn it_sends_commands_at_random() {
+    let mut program = Program::start(&["--commands-every", "1", "--exit-when", "command=20"]);
+    let mut client = program.device();
+    assert!(program.wait_for("command")["topic"].as_str().unwrap().starts_with("/sys/pk/dk/"));
+    while client.try_next().is_ok() {}
     program.exits(0);
 }
 

@@ -20,18 +20,18 @@ struct Fields<'a> {
 
 /// Checks that there is at least one measure point, and that the time, if there is one, is plausible.
 pub fn check(params: &[u8]) -> Result<()> {
-    let fields: Fields = json::object("params_json", params).map_err(|error| Error::invalid(error.message))?;
+    let fields: Fields = json::object("params", params).map_err(|error| Error::invalid(error.message))?;
     let inside = fields.measurepoints.and_then(|points| points.get().strip_prefix('{')?.strip_suffix('}'));
     if inside.is_none_or(|inside| inside.trim().is_empty()) {
-        return Err(Error::invalid("params_json: its \"measurepoints\" have to be an object with at least one member"));
+        return Err(Error::invalid("params: its \"measurepoints\" have to be an object with at least one member"));
     }
     let Some(time) = fields.time else { return Ok(()) };
     match time.get().parse() {
         Ok(time) if TIMES_MS.contains(&time) => Ok(()),
         Ok(time) => Err(Error::invalid(format!(
-            "params_json: \"time\" is {time}, which is no time of our days in milliseconds since 1970"
+            "params: \"time\" is {time}, which is no time of our days in milliseconds since 1970"
         ))),
-        Err(_) => Err(Error::invalid("params_json: \"time\" has to be a whole number of milliseconds since 1970")),
+        Err(_) => Err(Error::invalid("params: \"time\" has to be a whole number of milliseconds since 1970")),
     }
 }
 

@@ -1,12 +1,16 @@
 //! The fields of a row of the table.
 
-#![allow(dead_code, reason = "the messages that the table does not have yet need these shapes")]
-
-use serde_json::value::RawValue;
-
-use super::Operation;
-use crate::error::{Error, Result};
+use super::{Operation, TABLE};
+use crate::error::{Error, Result, Status};
+use crate::model::flags::Flag;
 use crate::protocol::topic::{self, Scope};
+
+/// Stands for the request's name in a path. A path that is nothing else is the name itself.
+pub(super) const NAME: &str = "{}";
+
+/// The topics of a request and of its reply have this many bytes beside the name, at most: the keys have 64 characters
+/// each.
+const ROOM_FOR_NAME: usize = topic::MAX_BYTES - 1024;
 
 /// An operation, according to the EnOS documentation.
 pub struct Row {
@@ -18,6 +22,8 @@ pub struct Row {
     /// Whether the params may have a "time". A durable request must have one, or say that it goes without one, because
     /// it may be sent much later.
     pub has_time: bool,
+    /// The flags that become members beside params, with the value true.
+    pub members: &'static [(Flag, &'static str)],
     pub reply: Reply,
     pub durable: Durability,
     pub senders: Senders,
@@ -26,17 +32,71 @@ pub struct Row {
     pub check: fn(&[u8]) -> Result<()>,
 }
 
+/// What most rows have.
+pub(super) const USUAL: Row = Row {
+    operation: Operation::ENOS_OP_OTHER,
+    scope: Scope::Thing,
+    path: NAME,
+    params: Params::Object,
+    has_time: false,
+    members: &[],
+    reply: Reply::Json,
+    durable: Durability::Kept,
+    senders: Senders::ALL,
+    qos: 1,
+    check: anything,
+};
+
 impl Row {
     /// Whether a request can have this name.
     pub fn check_name(&self, name: &str) -> Result<()> {
         let error = |needs| Err(Error::invalid(format!("name: {} {needs}", self.path)));
-        match (self.path.contains("{}"), name.is_empty()) {
+        match (self.path.contains(NAME), name.is_empty()) {
             _ if self.scope == Scope::Own => topic::validate_publish_topic(name),
+            (true, true) if self.path == NAME => Err(Error::invalid("name is empty; it is the path of the request")),
             (true, true) => error("needs a name"),
-            (true, false) => topic::validate_level("name", name),
             (false, false) => error("has no name of its own"),
             (false, true) => Ok(()),
+            (true, false) if name.len() > ROOM_FOR_NAME => {
+                Err(Error::invalid(format!("name has {} bytes; at most {ROOM_FOR_NAME} fit a topic", name.len())))
+            }
+            (true, false) if self.path == NAME => check_path(name),
+            (true, false) => topic::validate_level("name", name),
         }
+    }
+
+    /// Whether the device itself can send this.
+    pub fn check_sender(&self) -> Result<()> {
+        let who = match self.senders {
+            Senders { device: true, .. } => return Ok(()),
+            Senders { channel: true, .. } => "only an integration channel",
+            _ => "only a gateway",
+        };
+        let words = format!("{:?}: {who} can send it, and this version of the library is for devices", self.operation);
+        Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words))
+    }
+
+    /// Whether these flags become members of the message.
+    pub fn check_members(&self, flags: u32) -> Result<()> {
+        let known = self.members.iter().fold(0, |all, (flag, _)| all | *flag as u32);
+        match flags & !known {
+            0 => Ok(()),
+            unknown => Err(Error::invalid(format!("flags: {:?} does not take {unknown:#x}", self.operation))),
+        }
+    }
+}
+
+/// The path of an operation that is not in the table.
+fn check_path(path: &str) -> Result<()> {
+    topic::validate_publish_topic(path)?;
+    if path.split('/').any(str::is_empty) {
+        return Err(Error::invalid(
+            "name has an empty level; it is a path such as \"thing/x/y\", without a / at its ends",
+        ));
+    }
+    match TABLE.iter().find(|row| row.path == path && row.params == Params::Bytes) {
+        Some(row) => Err(Error::invalid(format!("name: {path} takes no JSON; use {:?}", row.operation))),
+        None => Ok(()),
     }
 }
 
@@ -44,8 +104,10 @@ impl Row {
 pub enum Params {
     /// A JSON object.
     Object,
-    /// A JSON array of at most this many items.
-    Array { most: usize },
+    /// A JSON array.
+    Array,
+    /// A JSON object or array.
+    Json,
     /// Any bytes. They are the whole payload, without an envelope.
     Bytes,
 }
@@ -55,23 +117,18 @@ impl Params {
     pub fn check(self, params: &[u8]) -> Result<()> {
         let is_array = params.trim_ascii_start().starts_with(b"[");
         match self {
-            Params::Object if is_array => {
-                Err(Error::invalid("params_json is an array; this operation takes an object"))
-            }
-            Params::Array { .. } if !is_array => {
-                Err(Error::invalid("params_json is an object; this operation takes an array"))
-            }
-            Params::Array { most } => {
-                let items: Vec<&RawValue> = serde_json::from_slice(params)
-                    .map_err(|error| Error::invalid(format!("params_json: no array: {error}")))?;
-                match items.len() {
-                    count if count > most => {
-                        Err(Error::invalid(format!("params_json has {count} items; at most {most} are allowed")))
-                    }
-                    _ => Ok(()),
-                }
-            }
-            Params::Object | Params::Bytes => Ok(()),
+            Params::Object if is_array => Err(Error::invalid("params is an array; this operation takes an object")),
+            Params::Array if !is_array => Err(Error::invalid("params is an object; this operation takes an array")),
+            Params::Object | Params::Array | Params::Json | Params::Bytes => Ok(()),
+        }
+    }
+
+    /// What a request without params has.
+    pub fn empty(self) -> &'static [u8] {
+        match self {
+            Params::Object | Params::Json => b"{}",
+            Params::Array => b"[]",
+            Params::Bytes => b"",
         }
     }
 }
@@ -80,6 +137,7 @@ impl Params {
 pub enum Reply {
     /// An envelope with a code.
     Json,
+    /// Bytes without an id.
     Bytes,
     None,
 }
@@ -103,14 +161,18 @@ pub struct Senders {
     pub subdevice: bool,
     /// A gateway for itself.
     pub gateway: bool,
+    /// An integration channel, which is logged in as a product.
+    pub channel: bool,
 }
 
 impl Senders {
-    pub const ALL: Senders = Senders { device: true, subdevice: true, gateway: true };
+    pub(super) const ALL: Senders = Senders { device: true, subdevice: true, gateway: true, channel: false };
+    pub(super) const GATEWAY: Senders = Senders { device: false, subdevice: false, ..Senders::ALL };
+    pub(super) const CHANNEL: Senders = Senders { gateway: false, channel: true, ..Senders::GATEWAY };
 }
 
 /// A check that accepts all params.
-pub fn anything(_: &[u8]) -> Result<()> {
+fn anything(_: &[u8]) -> Result<()> {
     Ok(())
 }
 
@@ -121,27 +183,52 @@ mod tests {
     #[test]
     fn params_have_the_shape_of_the_row() {
         let words = |params: Params, json: &str| params.check(json.as_bytes()).map_err(|error| error.message).err();
-        let array = Params::Array { most: 2 };
-        for (params, json) in [(Params::Object, " {}"), (array, " []"), (array, "[1,[2,3]]"), (Params::Bytes, "[")] {
+        for params in [Params::Object, Params::Array, Params::Json, Params::Bytes] {
+            assert_eq!(words(params, std::str::from_utf8(params.empty()).unwrap()), None);
+        }
+        for (params, json) in
+            [(Params::Array, " [1,[2]]"), (Params::Json, "[]"), (Params::Json, "{}"), (Params::Bytes, "[")]
+        {
             assert_eq!(words(params, json), None, "{json}");
         }
-        for (params, json, why) in [
-            (Params::Object, " []", "takes an object"),
-            (array, "{}", "takes an array"),
-            (array, "[1,2,3]", "3 items; at most 2"),
-        ] {
+        for (params, json, why) in [(Params::Object, " []", "takes an object"), (Params::Array, "{}", "takes an array")]
+        {
             assert!(words(params, json).is_some_and(|words| words.contains(why)), "{json}");
         }
     }
 
     #[test]
     fn a_name_inside_a_path_is_one_level_of_it() {
-        let post = Operation::ENOS_OP_MEASUREPOINT_POST.row();
-        let named = Row { path: "thing/service/{}/post", ..*post };
-        named.check_name("a b").unwrap();
-        for name in ["", "a/b", "/", "+", "a#", "a\0b"] {
-            assert!(named.check_name(name).is_err(), "{name:?}");
+        let (event, post) = (Operation::ENOS_OP_EVENT_POST.row(), Operation::ENOS_OP_MEASUREPOINT_POST.row());
+        event.check_name("a b").unwrap();
+        event.check_name(&"x".repeat(ROOM_FOR_NAME)).unwrap();
+        for name in ["", "a/b", "/", "+", "a#", "a\0b", &"x".repeat(ROOM_FOR_NAME + 1)] {
+            assert!(event.check_name(name).is_err(), "{name:?}");
         }
         assert!(post.check_name("").is_ok() && post.check_name("x").is_err());
+        let publish = Operation::ENOS_OP_PUBLISH.row();
+        assert!(publish.check_name("/a/b").is_ok() && publish.check_name("/a/+").is_err());
+    }
+
+    #[test]
+    fn another_operation_has_a_whole_path() {
+        let other = Operation::ENOS_OP_OTHER.row();
+        for name in ["thing/x/y", "x", "thing/attribute/update"] {
+            other.check_name(name).unwrap();
+        }
+        for name in ["", "/thing/x", "thing/x/", "thing//x", "thing/+/x", "thing/#", "a\0b", "thing/model/up_raw"] {
+            assert!(other.check_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_sends_what_is_its_own() {
+        for row in TABLE {
+            let number = row.operation as i32;
+            assert_eq!(row.check_sender().is_ok(), number < 80, "{number}");
+        }
+        let words = |operation: Operation| operation.row().check_sender().unwrap_err().message;
+        assert!(words(Operation::ENOS_OP_TOPOLOGY_GET).contains("only a gateway"));
+        assert!(words(Operation::ENOS_OP_INTEGRATION_RAW_UP).contains("only an integration channel"));
     }
 }

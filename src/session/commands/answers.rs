@@ -10,6 +10,9 @@ use super::*;
 /// The largest answer that is sent on a second link, in bytes.
 pub const SENT_AGAIN: usize = 64 * 1024;
 
+/// How many bytes beyond the limit may wait before the library's own answers are left out.
+pub const OWN_BYTES: usize = 256 * 1024;
+
 pub struct Answer {
     /// Of the host's call; 0: it is the library's own answer.
     pub token: u64,
@@ -47,7 +50,7 @@ pub struct Answers {
     /// By the tokens of the exchange. The payload is empty if it is not sent again.
     sent: SortedMap<u64, Answer>,
     bytes: usize,
-    /// How many bytes may wait before the library's own answers are left out.
+    /// The limit of the commands' bytes, which the answers share.
     limit: usize,
     /// An answer did not get out, so the end of the link is about to be told. Until the next link nothing is sent.
     link_is_lost: bool,
@@ -88,7 +91,7 @@ impl Answers {
         around: &mut Around,
     ) -> bool {
         let payload = match reply.refusal(code, words) {
-            Ok(payload) if self.bytes + payload.len() <= self.limit.saturating_mul(2) => payload,
+            Ok(payload) if self.bytes + payload.len() <= self.limit.saturating_add(OWN_BYTES) => payload,
             _ => return false,
         };
         let topic = reply.topic.clone();

@@ -22,6 +22,11 @@ impl Memory {
         self.is_on
     }
 
+    #[cfg(test)]
+    pub fn stored(&self) -> &[Digest] {
+        &self.stored
+    }
+
     pub fn loaded(&mut self, digests: Vec<Digest>) {
         if self.is_on && self.stored.is_empty() {
             self.interrupted.clone_from(&digests);

@@ -74,13 +74,24 @@ pub struct Outgoing<'a> {
     pub identity: &'a Identity,
     pub name: &'a str,
     pub params: &'a [u8],
+    /// The flags that become members of the message.
+    pub members: u32,
     /// It ends with the reply, and not with the broker's acknowledgement.
     pub until_reply: bool,
+    /// When it is overdue. `None`: after the usual time.
+    pub timeout_ms: Option<u64>,
+    /// Comes back in the outcome.
+    pub user: usize,
 }
 
 struct Entry {
     owner: Owner,
     waits_for: WaitsFor,
+    /// When it is overdue.
+    deadline: Option<u64>,
+    /// Of the request, for its outcome. 0 if it is none.
+    operation: i32,
+    user: usize,
 }
 
 enum WaitsFor {
@@ -133,9 +144,9 @@ pub struct Exchange {
     first_id: u64,
     timeout_ms: u64,
     entries: SortedMap<u64, Entry>,
-    /// When an entry is overdue. The timeout is the same for all, so the first is due first. The entries of the outbox,
-    /// which can be many, have none.
-    deadlines: SortedMap<u64, u64>,
+    /// When entries are overdue, and their tokens. Most have the same timeout, so a new one is the last. The entries of
+    /// the outbox, which can be many, have none.
+    deadlines: SortedMap<(u64, u64), ()>,
     /// One for each [`Kind`].
     places: [Places; 3],
     /// The host's topic filters, and the topics on which replies come.
@@ -175,9 +186,16 @@ impl Exchange {
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.entries.insert(token, Entry { owner, waits_for });
-        deadline.map(|at| self.deadlines.insert(token, at));
+        self.entries.insert(token, Entry { owner, waits_for, deadline, operation: 0, user: 0 });
+        deadline.map(|at| self.deadlines.insert((at, token), ()));
         token
+    }
+
+    /// The entry is a request with this operation.
+    fn label(&mut self, token: u64, operation: Operation, user: usize) {
+        if let Some(entry) = self.entries.get_mut(&token) {
+            (entry.operation, entry.user) = (operation as i32, user);
+        }
     }
 
     /// When an entry that begins now is overdue.
@@ -197,6 +215,9 @@ impl Exchange {
     ) -> Result<u64> {
         self.admit(owner)?;
         let token = self.enter(owner, WaitsFor::Delivery, self.deadline_of(owner, now));
+        if owner == Owner::Host(Kind::Message) {
+            self.label(token, Operation::ENOS_OP_PUBLISH, 0);
+        }
         self.send(owner, LinkRequest::Publish { token, topic, payload, qos }, actions);
         Ok(token)
     }
@@ -210,25 +231,25 @@ impl Exchange {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
-        let Outgoing { operation, identity, name, params, until_reply } = request;
+        let Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user } = request;
         let token = self.next_token;
-        let payload = operation.request(&(self.first_id + token).to_string(), name, params)?;
+        let payload = operation.request(&(self.first_id + token).to_string(), name, params, members)?;
         envelope::check_size(payload.len())?;
         self.admit(owner)?;
         let topic = operation.topic(identity, name);
         let reply_topic = topic::reply_topic(&topic);
         let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
-        let deadline = self.deadline_of(owner, now);
-        if !until_reply {
-            self.enter(owner, WaitsFor::Delivery, deadline);
-        } else if self.is_granted(&reply_topic) {
-            self.enter(owner, WaitsFor::Reply { topic: reply_topic }, deadline);
-        } else {
+        let deadline = timeout_ms.map_or(self.deadline_of(owner, now), |ms| Some(now.saturating_add(ms)));
+        if until_reply && !self.is_granted(&reply_topic) {
             let waits_for = WaitsFor::Filter { filter: reply_topic.clone(), request: Some(request) };
             self.enter(owner, waits_for, deadline);
+            self.label(token, operation, user);
             self.ask_for_reply_topic(reply_topic, now, actions);
             return Ok(token);
         }
+        let waits_for = if until_reply { WaitsFor::Reply { topic: reply_topic } } else { WaitsFor::Delivery };
+        self.enter(owner, waits_for, deadline);
+        self.label(token, operation, user);
         self.send(owner, request, actions);
         Ok(token)
     }
@@ -365,12 +386,12 @@ impl Exchange {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.deadlines.values().next().copied()
+        self.deadlines.keys().next().map(|(at, _)| *at)
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let due: Vec<u64> = self.deadlines.iter().take_while(|(_, at)| **at <= now).map(|(token, _)| *token).collect();
+        let due: Vec<u64> = self.deadlines.keys().take_while(|(at, _)| *at <= now).map(|(_, token)| *token).collect();
         for token in due {
             match self.take_packet(token) {
                 Some((filters, _)) => self.not_answered(token, filters, now, actions),
@@ -382,13 +403,19 @@ impl Exchange {
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
     /// there any more, so nothing has a second outcome.
     fn end(&mut self, token: u64, end: Option<End>, actions: &mut VecDeque<Action>) {
-        let Some(Entry { owner, waits_for }) = self.entries.remove(&token) else { return };
-        self.deadlines.remove(&token);
+        let Some(entry) = self.entries.remove(&token) else { return };
+        if let Some(at) = entry.deadline {
+            self.deadlines.remove(&(at, token));
+        }
+        let Entry { owner, waits_for, operation, user, .. } = entry;
         if let Some(kind) = owner.kind() {
             self.places[kind as usize].calls -= 1;
         }
         match (owner, end) {
-            (Owner::Host(_), Some(end)) => actions.push_back(Action::Emit(event(token, waits_for, end))),
+            (Owner::Host(_), Some(end)) => {
+                let event = Event { operation, user, ..event(token, waits_for, end) };
+                actions.push_back(Action::Emit(event));
+            }
             (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}

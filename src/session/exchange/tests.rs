@@ -66,7 +66,16 @@ impl Desk {
 
     fn request(&mut self, owner: Owner, device: usize, until_reply: bool) -> u64 {
         let identity = &identity(device);
-        let request = Outgoing { operation: POST, identity, name: "", params: b"{}", until_reply };
+        let request = Outgoing {
+            operation: POST,
+            identity,
+            name: "",
+            params: b"{}",
+            members: 0,
+            until_reply,
+            timeout_ms: None,
+            user: 0,
+        };
         self.exchange.request(owner, request, self.now, &mut self.actions).unwrap()
     }
 

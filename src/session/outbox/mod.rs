@@ -25,12 +25,13 @@ use super::exchange::{Exchange, Outgoing, Owner};
 use super::io::{Action, Outcome};
 use super::settings::OutboxSettings;
 use crate::error::Status;
-use crate::protocol::outbox::Message;
-use crate::protocol::{envelope, Identity, Totals};
+use crate::protocol::outbox::{Label, Message};
+use crate::protocol::{envelope, Identity, Request, Totals};
+use crate::sorted::SortedMap;
 
 use doubt::{Doubt, Fault};
 use flow::Flow;
-pub use pages::{Place, UntilReply};
+pub use pages::{Labels, Place};
 use trial::UnderWay;
 use window::{Answer, Batch, InFlight, State, Window};
 
@@ -90,7 +91,12 @@ pub struct Outbox {
     mute_topics: Vec<String>,
     /// A message was refused because the queue was full, and the host was not told yet that there is room.
     full: bool,
+    /// What the host has given with messages that are not in memory.
+    users: SortedMap<u64, usize>,
 }
+
+/// Of whom an outcome tells: the token, what kind of message it is, and what the host has given with it.
+type Who = (u64, Label, usize);
 
 /// What the outbox needs from the session.
 pub struct Around<'a> {
@@ -131,6 +137,7 @@ impl Outbox {
             asking: None,
             mute_topics: Vec::new(),
             full: false,
+            users: SortedMap::new(),
         }
     }
 
@@ -167,10 +174,10 @@ impl Outbox {
     }
 
     /// Emits the one event of a message.
-    fn tell(token: u64, message: &Message, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
-        let kind = if message.until_reply() { EventKind::Reply } else { EventKind::Delivered };
-        let mut event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
-        event.payload = answer.payload;
+    fn tell((token, label, user): Who, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
+        let kind = if label.until_reply { EventKind::Reply } else { EventKind::Delivered };
+        let event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
+        let event = Event { operation: label.operation, user, payload: answer.payload, ..event };
         actions.push_back(Action::Emit(event));
     }
 
@@ -358,8 +365,9 @@ impl Outbox {
                 let operation = request.sent_as(next.page < self.live_from);
                 let (identity, until_reply) = (&self.identity, request.until_reply);
                 self.flow.spend(request.size(), around.now);
-                let request =
-                    Outgoing { operation, identity, name: &request.name, params: &request.params, until_reply };
+                let Request { name, params, members, .. } = request;
+                let (members, timeout_ms, user) = (*members, None, 0);
+                let request = Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user };
                 match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
                     Ok(entry) => State::Sent { entry, acknowledged: None },
                     Err(error) => State::Refused(Answer::words(&error.message)),

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use super::window::{Batch, InFlight, State};
+use super::window::{Answer, Batch, InFlight, State};
 use super::{Around, Outbox, AGAIN_MIN_MS, READS, WINDOW_BYTES};
 use crate::error::Status;
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound};
+use crate::protocol::outbox::{self, Label, Message, OutboxEnds, PageFound};
 use crate::protocol::{Request, Totals};
 use crate::session::event::{Event, EventKind};
 use crate::session::io::Action;
 
-/// For each message of a page whether it waits for a reply, or `None` if it was removed before. Or why the page cannot be
-/// read.
-pub type UntilReply = Result<Vec<Option<bool>>, String>;
+/// What the outcome of each message of a page says of it, or `None` if the message was removed before. Or why the page
+/// cannot be read.
+pub type Labels = Result<Vec<Option<Label>>, String>;
 
 /// Where a message is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,10 @@ impl Outbox {
     }
 
     /// Messages were accepted and stored. If they can be sent at once, they need not be read.
-    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Request>) {
+    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Request>, users: &[usize]) {
+        for (index, user) in users.iter().enumerate().filter(|(_, user)| **user != 0) {
+            self.users.insert(outbox::token(page, index), *user);
+        }
         let Some((next_read, tail)) = &mut self.ends else { return };
         *tail = next;
         let bytes: usize = messages.iter().map(|message| message.size()).sum();
@@ -65,8 +68,10 @@ impl Outbox {
         self.last_after = after;
         self.batches.push_back(Batch { next, after, left: messages.iter().flatten().count() });
         for (index, message) in messages.into_iter().enumerate() {
+            let token = outbox::token(page, index);
+            let user = self.users.remove(&token).unwrap_or_default();
             if let Some(message) = message {
-                self.window.push(InFlight::new(outbox::token(page, index), page, message));
+                self.window.push(InFlight { user, ..InFlight::new(token, page, message) });
             }
         }
     }
@@ -88,11 +93,21 @@ impl Outbox {
             self.end_trial(around);
         }
         self.read_is_stale = true;
+        self.users.remove(&token);
         if let Some(in_flight) = self.window.remove(token) {
             if let State::Sent { entry, .. } = in_flight.state {
                 around.exchange.forget(entry);
             }
             self.leave_batch(in_flight.page);
+        }
+    }
+
+    /// The messages of these pages are lost.
+    fn forget_users(&mut self, page: u64, next: u64) {
+        let lost = outbox::token(page, 0)..outbox::token(next, 0);
+        let lost: Vec<u64> = self.users.keys().filter(|token| lost.contains(token)).copied().collect();
+        for token in lost {
+            self.users.remove(&token);
         }
     }
 
@@ -102,24 +117,28 @@ impl Outbox {
     }
 
     /// The oldest page was removed to make room.
-    pub fn dropped(&mut self, page: u64, next: u64, until_reply: &UntilReply, around: &mut Around) {
-        let drop_one = |token, until_reply, actions: &mut VecDeque<Action>| {
-            let words = "the outbox was full, and this was among the oldest messages in it";
-            let kind = if until_reply { EventKind::Reply } else { EventKind::Delivered };
-            actions.push_back(Action::Emit(Event::new(kind, Status::ENOS_ERR_QUEUE_FULL, words).token(token)));
+    pub fn dropped(&mut self, page: u64, next: u64, labels: &Labels, around: &mut Around) {
+        let drop_one = |who, actions: &mut VecDeque<Action>| {
+            let answer = Answer::words("the outbox was full, and this was among the oldest messages in it");
+            Outbox::tell(who, Status::ENOS_ERR_QUEUE_FULL, answer, actions);
         };
         let Some((next_read, _)) = self.ends else { return };
-        match until_reply {
+        match labels {
             // Its messages are in memory.
             _ if page < next_read => {}
-            Ok(messages) => {
-                for (index, until_reply) in messages.iter().enumerate() {
-                    if let Some(until_reply) = until_reply {
-                        drop_one(outbox::token(page, index), *until_reply, around.actions);
+            Ok(labels) => {
+                for (index, label) in labels.iter().enumerate() {
+                    let token = outbox::token(page, index);
+                    let user = self.users.remove(&token).unwrap_or_default();
+                    if let Some(label) = label {
+                        drop_one((token, *label, user), around.actions);
                     }
                 }
             }
-            Err(words) => tell_lost(page, words, around.actions),
+            Err(words) => {
+                self.forget_users(page, next);
+                tell_lost(page, words, around.actions);
+            }
         }
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
@@ -130,7 +149,7 @@ impl Outbox {
                 around.exchange.forget(entry);
             }
             if !in_flight.told {
-                drop_one(in_flight.token, in_flight.message.until_reply(), around.actions);
+                drop_one(in_flight.who(), around.actions);
             }
         }
         while self.batches.front().is_some_and(|batch| batch.next <= next) {
@@ -166,6 +185,7 @@ impl Outbox {
             PageFound::Lost { next, words } => {
                 *next_read = next;
                 self.take(page, next, self.last_after, Vec::new());
+                self.forget_users(page, next);
                 tell_lost(page, &words, around.actions);
             }
         }
@@ -210,13 +230,7 @@ impl Outbox {
             Ok(()) => {
                 self.storage_backoff.reset();
                 if let Some(in_flight) = self.window.pop() {
-                    Outbox::tell(
-                        in_flight.token,
-                        &in_flight.message,
-                        Status::ENOS_ERR_DEAD_LETTER,
-                        answer,
-                        around.actions,
-                    );
+                    Outbox::tell(in_flight.who(), Status::ENOS_ERR_DEAD_LETTER, answer, around.actions);
                     self.leave_batch(in_flight.page);
                 }
             }

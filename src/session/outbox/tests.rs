@@ -17,7 +17,7 @@ fn outbox(limits: Totals) -> (Outbox, Exchange) {
 
 fn post(time: PostTime) -> Request {
     let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, br#"{"measurepoints":{"t":1}}"#.to_vec());
-    Request { operation, name: String::new(), params, until_reply: false, resume: false, time }
+    Request { operation, name: String::new(), params, until_reply: false, resume: false, time, members: 0 }
 }
 
 /// The actions that a call causes.
@@ -44,8 +44,8 @@ fn a_post_waits_for_the_clock_and_gets_the_time_at_which_it_was_accepted() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     let message = |boot| post(PostTime::Stamp(Moment { boot, ms: 1_000 }));
     outbox.ends = Some((1, 1));
-    outbox.appended(1, 2, LIMITS, vec![message(7)]);
-    outbox.appended(2, 3, LIMITS, vec![message(6)]);
+    outbox.appended(1, 2, LIMITS, vec![message(7)], &[]);
+    outbox.appended(2, 3, LIMITS, vec![message(6)], &[]);
     outbox.link_up(5_000);
     assert!(sent(&mut outbox, &mut exchange, 5_000, 1_000_000).is_empty(), "the clock stands in 1970");
     let again = outbox.deadline().unwrap();
@@ -169,7 +169,7 @@ fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
     let (mut outbox, exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
     for (page, text) in (1..).zip(texts) {
-        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)]);
+        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)], &[]);
     }
     outbox.link_up(0);
     (outbox, exchange)
@@ -182,7 +182,16 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     // The host's own post, whose reply never comes.
     let (identity, params) = (outbox.identity.clone(), br#"{"measurepoints":{"own":1}}"#);
     let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
-    let own = Outgoing { operation, identity: &identity, name: "", params, until_reply: true };
+    let own = Outgoing {
+        operation,
+        identity: &identity,
+        name: "",
+        params,
+        members: 0,
+        until_reply: true,
+        timeout_ms: None,
+        user: 0,
+    };
     exchange.request(Owner::Host(Kind::Message), own, 0, &mut VecDeque::new()).unwrap();
     let found = dead_letters(&mut outbox, &mut exchange, 1, |post, _| match post {
         post if post.contains("bad") => Some(r#"{"id":null,"code":1220}"#.to_owned()),

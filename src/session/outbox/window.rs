@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
 
-use super::{Around, Outbox};
+use super::{Around, Outbox, Who};
 use crate::error::Status;
 use crate::protocol::outbox::Message;
 use crate::protocol::request::{stamped, PostTime, CLOCK_IS_SET_MS};
@@ -16,6 +16,8 @@ pub struct InFlight {
     pub token: u64,
     pub page: u64,
     pub message: Message,
+    /// What the host has given with it, and gets back in the outcome.
+    pub user: usize,
     pub state: State,
     /// It had its one event. It may be sent again nevertheless, so that the order is kept.
     pub told: bool,
@@ -25,15 +27,20 @@ pub struct InFlight {
 
 impl InFlight {
     pub fn new(token: u64, page: u64, message: Message) -> InFlight {
-        InFlight { token, page, message, state: State::Waiting, told: false, never_goes: false }
+        InFlight { token, page, message, user: 0, state: State::Waiting, told: false, never_goes: false }
     }
 
     /// It is completed. The host is told at once, and only once.
     pub fn complete(&mut self, answer: Answer, around: &mut Around) {
         self.state = State::Completed;
         if !std::mem::replace(&mut self.told, true) {
-            Outbox::tell(self.token, &self.message, Status::ENOS_OK, answer, around.actions);
+            Outbox::tell(self.who(), Status::ENOS_OK, answer, around.actions);
         }
+    }
+
+    /// Of whom its outcome tells.
+    pub fn who(&self) -> Who {
+        (self.token, self.message.label(), self.user)
     }
 
     /// It gets the time of the call, and that is not known yet.

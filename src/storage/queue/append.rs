@@ -4,7 +4,7 @@ use super::message::Bytes;
 use super::{page, Ends, Queue, Result};
 use crate::error::{Error, Status};
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{Message, PageFound, MAX_TOGETHER};
+use crate::protocol::outbox::{Label, Message, PageFound, MAX_TOGETHER};
 use crate::protocol::{Request, Totals};
 use crate::storage::record::Role;
 use crate::storage::records;
@@ -29,9 +29,8 @@ pub struct Dropped {
     pub page: u64,
     pub next: u64,
     pub after: Totals,
-    /// For each message, whether it waits for a reply (`None`: the host has dropped it). Or why the page cannot be
-    /// read.
-    pub until_reply: std::result::Result<Vec<Option<bool>>, String>,
+    /// What the outcome of each message says of it (`None`: the host has dropped it). Or why the page cannot be read.
+    pub labels: std::result::Result<Vec<Option<Label>>, String>,
 }
 
 impl Queue {
@@ -129,19 +128,18 @@ impl Queue {
             }
             let gone = match self.read(page, false)? {
                 PageFound::Messages { next, after, messages } => {
-                    let until_reply = messages.iter().map(|one| one.as_ref().map(Message::until_reply)).collect();
-                    Dropped { page, next, after, until_reply: Ok(until_reply) }
+                    let labels = messages.iter().map(|one| one.as_ref().map(Message::label)).collect();
+                    Dropped { page, next, after, labels: Ok(labels) }
                 }
-                PageFound::Nothing { next } => Dropped { page, next, after: start, until_reply: Ok(Vec::new()) },
-                PageFound::Lost { next, words } => Dropped { page, next, after: start, until_reply: Err(words) },
+                PageFound::Nothing { next } => Dropped { page, next, after: start, labels: Ok(Vec::new()) },
+                PageFound::Lost { next, words } => Dropped { page, next, after: start, labels: Err(words) },
             };
             let finished = self.finish(gone.next, gone.after);
             // The page may have been removed although the storage returned an error.
             if finished.is_err() && matches!(self.read(page, false)?, PageFound::Messages { .. }) {
                 return finished;
             }
-            self.dropped_ever +=
-                gone.until_reply.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
+            self.dropped_ever += gone.labels.as_ref().map_or(1, |messages| messages.iter().flatten().count() as u64);
             self.dropped.push(gone);
             finished?;
         }

@@ -12,7 +12,7 @@
 //! | 1 | kind: 3, a request |
 //! | 4 | length of what follows |
 //! | 2 | number of the operation, see [`Operation`] |
-//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped with a time |
+//! | 1 | flags: 1 until the reply, 2 resume, 4 to be stamped with a time, 8 `allowOfflineSubDevice`, 16 `skipInvalidMeasurepoints` |
 //! | 8, 8 | only if it is to be stamped: the boot in which it was accepted, and the milliseconds since its start |
 //! | 2 + n | name |
 //! | n | params |
@@ -23,6 +23,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::model::flags::Flag;
 use crate::protocol::outbox::Message;
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{Operation, Request};
@@ -37,6 +38,9 @@ const REQUEST: u8 = 3;
 const UNTIL_REPLY: u8 = 1;
 const RESUME: u8 = 2;
 const STAMP: u8 = 4;
+/// The flags of the host that become members of the message, and theirs here.
+const MEMBERS: [(Flag, u8); 2] =
+    [(Flag::ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE, 8), (Flag::ENOS_REQUEST_SKIP_INVALID_POINTS, 16)];
 
 /// Where the flags of a message of the kind [`REQUEST`] are.
 const FLAGS_AT: usize = 1 + 4 + 2;
@@ -55,7 +59,8 @@ pub fn encode(request: &Request) -> Bytes {
     };
     let flags = (u8::from(request.until_reply) * UNTIL_REPLY)
         | (u8::from(request.resume) * RESUME)
-        | (u8::from(moment.is_some()) * STAMP);
+        | (u8::from(moment.is_some()) * STAMP)
+        | MEMBERS.iter().filter(|(flag, _)| flag.is_in(request.members)).fold(0, |all, (_, bit)| all | bit);
     let len = 2 + 1 + moment.map_or(0, |_| 16) + 2 + name.len() + params.len();
     let mut out = Writer::with_capacity(1 + 4 + len);
     let kind = match operation {
@@ -113,18 +118,22 @@ pub fn split(bytes: &[u8]) -> Decoded<(&[u8], &[u8])> {
 
 /// The error says why this version cannot send it.
 fn request(mut reader: Reader) -> std::result::Result<Request, String> {
-    let words = |error: RecordError| error.to_string();
+    fn words(error: impl Into<RecordError>) -> String {
+        error.into().to_string()
+    }
     let number = reader.u16().map_err(words)?;
     let operation = Operation::from_number(number.into())
         .ok_or_else(|| format!("operation {number} is unknown to this version of the library"))?;
     let flags = reader.u8().map_err(words)?;
-    if flags & !(UNTIL_REPLY | RESUME | STAMP) != 0 {
+    if flags & !(UNTIL_REPLY | RESUME | STAMP | MEMBERS[0].1 | MEMBERS[1].1) != 0 {
         return Err(format!("one of its flags ({flags:#x}) is unknown to this version of the library"));
     }
     let time = time(flags, &mut reader).map_err(words)?;
     let name = reader.text().map_err(words)?.to_owned();
     let params = reader.rest().to_vec();
-    Ok(Request { operation, name, params, until_reply: flags & UNTIL_REPLY != 0, resume: flags & RESUME != 0, time })
+    let members = MEMBERS.iter().filter(|(_, bit)| flags & bit != 0).fold(0, |all, (flag, _)| all | *flag as u32);
+    let (until_reply, resume) = (flags & UNTIL_REPLY != 0, flags & RESUME != 0);
+    Ok(Request { operation, name, params, until_reply, resume, time, members })
 }
 
 fn publish_or_post(kind: u8, reader: &mut Reader) -> Decoded<Request> {
@@ -137,7 +146,7 @@ fn publish_or_post(kind: u8, reader: &mut Reader) -> Decoded<Request> {
     let len = reader.u32()? as usize;
     let params = reader.bytes(len)?.to_vec();
     let (until_reply, resume) = (flags & UNTIL_REPLY != 0, flags & RESUME != 0);
-    Ok(Request { operation, name: name.to_owned(), params, until_reply, resume, time })
+    Ok(Request { operation, name: name.to_owned(), params, until_reply, resume, time, members: 0 })
 }
 
 fn time(flags: u8, reader: &mut Reader) -> Decoded<PostTime> {
@@ -154,7 +163,7 @@ mod tests {
     fn post() -> Request {
         let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_RESUME, b"{\"time\":1}".to_vec());
         let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
-        Request { operation, name: String::new(), params, until_reply: true, resume: false, time }
+        Request { operation, name: String::new(), params, until_reply: true, resume: false, time, members: 0 }
     }
 
     /// The words, and whether it waits for a reply.
@@ -177,7 +186,9 @@ mod tests {
             ..post()
         };
         let measured = Request { operation: Operation::ENOS_OP_MEASUREPOINT_POST, ..post() };
-        for request in [post(), measured, publish] {
+        let members = Flag::ENOS_REQUEST_SKIP_INVALID_POINTS as u32;
+        let batch = Request { operation: Operation::ENOS_OP_MEASUREPOINT_POST_BATCH, members, ..post() };
+        for request in [post(), measured, publish, batch] {
             assert_eq!(decode(&encode(&request)).unwrap(), Some(Message::Request(request)));
         }
         assert_eq!(decode(DROPPED).unwrap(), None);

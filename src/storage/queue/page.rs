@@ -176,13 +176,13 @@ mod tests {
     fn publish(len: usize) -> Request {
         let params = (0..len).map(|n| n as u8).collect();
         let (operation, name) = (Operation::ENOS_OP_PUBLISH, "/a/b".into());
-        Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own }
+        Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own, members: 0 }
     }
 
     fn post() -> Request {
         let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, b"{\"time\":1}".to_vec());
         let time = PostTime::Stamp(Moment { boot: 7, ms: 8 });
-        Request { operation, name: String::new(), params, until_reply: true, resume: true, time }
+        Request { operation, name: String::new(), params, until_reply: true, resume: true, time, members: 0 }
     }
 
     const BEFORE: Totals = Totals { messages: 3, bytes: 300 };

@@ -1,7 +1,7 @@
 //! OpenSSL's object for the TLS of one link.
 
-use super::reason::failed;
 use super::verdict::Verdict;
+use super::words::{failed, said};
 use super::{material, reason, trust, Tls, TlsSettings};
 use crate::error::Result;
 use crate::{log, panic};
@@ -63,7 +63,7 @@ impl Secured {
 fn show_identity(ssl: &mut Ssl, settings: &TlsSettings) -> Result<()> {
     let Some(given) = &settings.identity else { return Ok(()) };
     let identity = material::identity(given, settings.password.as_ref().map(|password| password.as_slice()))?;
-    let unfit = |e| failed(format!("the device's certificate or key is not accepted: {}", material::said(&e)));
+    let unfit = |e| failed(format!("the device's certificate or key is not accepted: {}", said(&e)));
     ssl.set_certificate(&identity.leaf).map_err(unfit)?;
     ssl.set_private_key(&identity.key).map_err(unfit)?;
     identity.chain.into_iter().try_for_each(|certificate| ssl.add_chain_cert(certificate).map_err(unfit))

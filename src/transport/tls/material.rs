@@ -1,10 +1,9 @@
 //! Reads certificates and keys. Each error names the file and has its own message.
 
 use super::pem;
-use super::reason::failed;
+use super::words::{clock, failed, said};
 use super::{ClientIdentity, Pem};
-use crate::error::{Error, Result};
-use openssl::asn1::Asn1Time;
+use crate::error::Result;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509Crl, X509VerifyResult, X509};
@@ -14,7 +13,6 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// The largest file. A bundle of all public authorities has 250 KB.
@@ -85,18 +83,6 @@ fn in_order(leaf: &X509, mut found: Vec<X509>) -> Vec<X509> {
     }
     chain.append(&mut found);
     chain
-}
-
-/// The first of OpenSSL's errors, in words.
-pub fn said(errors: &ErrorStack) -> &'static str {
-    errors.errors().first().and_then(|error| error.reason()).unwrap_or("no reason given")
-}
-
-/// The time of the device's clock, in the format of the dates in certificates.
-pub fn clock() -> Result<Asn1Time> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let seconds = seconds.try_into().unwrap_or(libc::time_t::MAX);
-    Asn1Time::from_unix(seconds).map_err(|e| failed(format!("the device's clock cannot be read: {}", said(&e))))
 }
 
 /// Returns an error if there is no certificate.
@@ -202,11 +188,5 @@ fn read_file(path: &Path) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
     match bytes.len() as u64 == about.len() {
         true => Ok(bytes),
         false => Err("it changes while it is read".into()),
-    }
-}
-
-impl From<ErrorStack> for Error {
-    fn from(errors: ErrorStack) -> Error {
-        failed(format!("TLS cannot be set up: {}", said(&errors)))
     }
 }

@@ -24,6 +24,8 @@ mod reason;
 mod trust;
 #[cfg(feature = "tls")]
 mod verdict;
+#[cfg(feature = "tls")]
+mod words;
 
 #[cfg(not(feature = "tls"))]
 pub use absent::Secured;

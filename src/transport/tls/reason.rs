@@ -1,8 +1,7 @@
 //! Explains a failed handshake: what is wrong, and what to do about it.
 
-use super::material;
 use super::verdict::{Found, Objection};
-use crate::error::{Error, Status};
+use super::words::clock;
 use paho_engine::link::TlsFault as Fault;
 use std::io;
 use std::net::IpAddr;
@@ -47,11 +46,6 @@ const WRONG_PURPOSE: i32 = 26;
 const REVOKED: i32 = 23;
 const LIST_NOT_YET_VALID: i32 = 11;
 const LIST_EXPIRED: i32 = 12;
-
-/// An error of TLS.
-pub fn failed(words: impl Into<String>) -> Error {
-    Error::new(Status::ENOS_ERR_TLS, words)
-}
 
 /// The device's side, as far as the words need it.
 pub struct Expected<'a> {
@@ -105,7 +99,7 @@ fn objected(objection: &Objection, expected: &Expected<'_>) -> String {
         0 => format!("the broker's certificate ({subject})"),
         _ => format!("the certificate {subject}, which vouches for the broker's,"),
     };
-    let now = material::clock().map_or_else(|_| "nothing".to_owned(), |now| (*now).to_string());
+    let now = clock().map_or_else(|_| "nothing".to_owned(), |now| (*now).to_string());
     let clock = "a wrong clock, as on a board without a battery for it, is the usual cause";
     match *code {
         EXPIRED => format!("{whose} expired on {not_after}; the device's clock says {now}: {clock}"),

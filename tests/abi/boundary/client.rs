@@ -3,11 +3,12 @@
 use std::ptr::{null, null_mut};
 
 use enos::internals::error::Status::*;
-use enos::internals::ffi::batch::enos_client_publish_batch;
 use enos::internals::ffi::client::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::message::*;
+use enos::internals::ffi::request::*;
 use enos::internals::model::state::enos_state;
 
 use support::alone::alone;
@@ -63,13 +64,17 @@ fn every_client_function_refuses_null() {
             enos_client_subscribe(nobody, s, 0, null_mut()),
             enos_client_unsubscribe(nobody, s, null_mut()),
             enos_client_post_measurepoints(nobody, s, NUL_TERMINATED, 0, null_mut()),
+            enos_client_request(nobody, null(), null_mut()),
+            enos_client_post_event(nobody, s, s, NUL_TERMINATED, 0, null_mut()),
+            enos_client_update_attributes(nobody, s, NUL_TERMINATED, 0, null_mut()),
+            enos_client_topic(nobody, s, null_mut(), 0, &mut 0),
         ] {
             refused(status, ENOS_ERR_NULL_ARG, "client is NULL");
         }
         let mut bad = 7;
-        let status = enos_client_publish_batch(nobody, null(), 1, null_mut(), &mut bad);
+        let status = enos_client_request_batch(nobody, null(), 1, null_mut(), &mut bad);
         refused(status, ENOS_ERR_NULL_ARG, "client is NULL");
-        assert_eq!(bad, usize::MAX, "none of the messages is at fault");
+        assert_eq!(bad, usize::MAX, "none of the requests is at fault");
         assert_eq!(enos_client_state(nobody), ENOS_ERR_NULL_ARG as i32);
         assert_eq!(enos_client_fd(nobody), ENOS_ERR_NULL_ARG as i32);
         enos_client_wake(nobody);
@@ -109,8 +114,8 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(enos_client_subscribe(c, s, 9, &mut token), ENOS_ERR_INVALID_ARG, "qos");
             refused(enos_client_unsubscribe(c, null(), &mut token), ENOS_ERR_NULL_ARG, "filter");
             let post = |json, len, flags| enos_client_post_measurepoints(c, json, len, flags, null_mut());
-            refused(post(null(), 1, 0), ENOS_ERR_NULL_ARG, "params_json");
-            refused(post(s, usize::MAX, 0), ENOS_ERR_INVALID_ARG, "params_json");
+            refused(post(null(), 1, 0), ENOS_ERR_NULL_ARG, "params");
+            refused(post(s, usize::MAX, 0), ENOS_ERR_INVALID_ARG, "params");
             refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "measurepoints");
             refused(post(c"{}".as_ptr(), 2, 4), ENOS_ERR_INVALID_ARG, "flags");
             refused(post(c"{}".as_ptr(), 2, 0), ENOS_ERR_STATE, "");

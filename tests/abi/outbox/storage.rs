@@ -111,7 +111,7 @@ fn a_batch_is_taken_whole_or_not_at_all() {
         Durable { flags: 1 << 31, ..good },
     ] {
         assert_eq!(host.try_publish_batch(&[good, bad, good]), Err((ENOS_ERR_INVALID_ARG, 1)), "{}", last_error());
-        assert!(last_error().starts_with("messages[1]: "), "{}", last_error());
+        assert!(last_error().starts_with("requests[1]: "), "{}", last_error());
     }
     store.fail(-5, false);
     assert_eq!(host.publish_batch(&batch(&payloads(2, 10))), Err(ENOS_ERR_STORAGE));

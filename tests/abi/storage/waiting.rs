@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use enos::internals::error::Status::*;
+use enos::internals::protocol::Operation;
 use support::broker::*;
 use support::gate::Gate;
 use support::host::*;
@@ -12,7 +13,7 @@ use support::host::*;
 type Call = (&'static str, fn(Client));
 
 /// The calls that do not wait, whatever the storage does.
-const FREE: [Call; 16] = [
+const FREE: [Call; 20] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
     ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
     ("enos_client_state", |client| assert_eq!(client.state(), ONLINE)),
@@ -24,6 +25,10 @@ const FREE: [Call; 16] = [
     ("enos_client_subscribe", |client| assert!(client.subscribe("s", 1).is_ok())),
     ("enos_client_unsubscribe", |client| assert!(client.unsubscribe("s").is_ok())),
     ("enos_client_post_measurepoints", |client| assert!(client.post(r#"{"measurepoints":{"t":1}}"#).is_ok())),
+    ("enos_client_request", |client| assert!(client.request(&Ask::of(Operation::ENOS_OP_MODEL_GET)).is_ok())),
+    ("enos_client_post_event", |client| assert!(client.post_event("e", "{}", 0).is_ok())),
+    ("enos_client_update_attributes", |client| assert!(client.update_attributes("{}", 0).is_ok())),
+    ("enos_client_topic", |client| assert_eq!(client.topic("x").unwrap(), "/sys/pk/dk/x")),
     ("enos_client_activation_saved", |client| assert_eq!(client.activation_saved(), ENOS_ERR_STATE)),
     ("enos_client_connect", |client| client.connect()),
     ("enos_client_disconnect", |client| client.disconnect()),
@@ -33,7 +38,7 @@ const FREE: [Call; 16] = [
 
 /// The calls that use the storage themselves, or that wait for the loop.
 const WAIT: [&str; 5] = [
-    "enos_client_publish_batch",
+    "enos_client_request_batch",
     "enos_client_outbox_each",
     "enos_client_outbox_drop",
     "enos_client_loop_stop",

@@ -55,6 +55,7 @@ fn message(number: u32, size: usize) -> Request {
         until_reply: false,
         resume: false,
         time: PostTime::Own,
+        members: 0,
     }
 }
 

@@ -6,25 +6,30 @@ use std::path::Path;
 
 use cbindgen::{Builder, Config};
 use enos::internals::ffi::status::enos_abi_version;
+use enos::internals::protocol::operations::{Durability, Params, Row, Senders, TABLE};
 use support::native::root;
+
+use crate::messages::topic;
 
 /// The chapters in the order in which a reader needs them. The last file of each has the chapter's heading as its doc
 /// comment.
 const CHAPTERS: &[&[&str]] = &[
     &["src/error.rs", "src/ffi/status.rs"],
     &["src/ffi/log.rs"],
-    &["src/ffi/sign.rs"],
+    &["src/model/sign.rs", "src/ffi/sign.rs"],
     &["src/ffi/activation.rs"],
-    &["src/ffi/value.rs"],
-    &["src/ffi/json.rs"],
+    &["src/model/value.rs", "src/ffi/value.rs"],
+    &["src/model/nonfinite.rs", "src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
     &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
+    &["src/ffi/limits.rs"],
     &["src/ffi/tls.rs"],
     &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/model/flags.rs", "src/ffi/message.rs"],
     &["src/model/command.rs", "src/ffi/command.rs"],
-    &["src/ffi/batch.rs", "src/ffi/outbox.rs"],
+    &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
+    &["src/ffi/outbox.rs"],
 ];
 
 const RULE: &str = "------------------------------------------------------------------------------------------------";
@@ -73,8 +78,37 @@ fn chapter(files: &[&str]) -> String {
     }
     let mut body = Vec::new();
     builder.generate().unwrap().write(&mut body);
-    let body = String::from_utf8(body).unwrap();
+    let body = with_facts(&String::from_utf8(body).unwrap());
     format!("{}\n{}\n\n", heading(&root().join(files.last().unwrap())), body.trim())
+}
+
+/// Adds to the comment of each operation what its row says.
+fn with_facts(body: &str) -> String {
+    let mut body = body.to_owned();
+    for row in TABLE {
+        let declaration = format!("   */\n  {:?} = ", row.operation);
+        let [shape, durable] = facts(row);
+        body = body
+            .replace(&declaration, &format!("   *\n   * Topic {}\n   * {shape}; {durable}\n{declaration}", topic(row)));
+    }
+    body
+}
+
+fn facts(row: &Row) -> [&'static str; 2] {
+    let shape = match row.params {
+        Params::Object => "Params: an object",
+        Params::Array => "Params: an array",
+        Params::Json => "Params: an object or an array",
+        Params::Bytes => "Params: any bytes",
+    };
+    let durable = match (row.senders, row.durable) {
+        (Senders { device: false, channel: true, .. }, _) => "for an integration channel only",
+        (Senders { device: false, .. }, _) => "for a gateway only",
+        (_, Durability::Never) => "cannot be durable",
+        (_, Durability::Kept) => "can be durable",
+        (_, Durability::KeptThenLate(_)) => "can be durable, with ENOS_REQUEST_RESUME",
+    };
+    [shape, durable]
 }
 
 /// The doc comment of a source file, as a comment of C.

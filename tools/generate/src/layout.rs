@@ -161,7 +161,7 @@ fn table(structs: &[Struct], constants: &[(String, Vec<String>)], columns: &[Vec
         for name in names {
             let [a, b, c] = next();
             let values = if a == b && b == c { a.to_string() } else { format!("{a} {b} {c}") };
-            writeln!(out, "    {name:<32}{values}").unwrap();
+            writeln!(out, "    {name:<40}{values}").unwrap();
         }
     }
     out

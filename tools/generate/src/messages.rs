@@ -17,9 +17,9 @@ const OPENING: &str = "\
 What a device can tell or ask EnOS. Each operation is a row of the table in
 [`src/protocol/operations`](../src/protocol/operations/mod.rs). `make messages` writes this page from that table.
 
-A program sends the first two with `enos_client_publish()`, `enos_client_post_measurepoints()` and
-`enos_client_publish_batch()`. Measure points of the past are sent by the outbox: `ENOS_REQUEST_RESUME`.
-The numbers are also in a device's storage, so they are never used again for another operation.
+The numbers are also in a device's storage, so they are never used again for another operation. The limits are those of
+EnOS's documentation. EnOS checks them, the library does not: it refuses only what cannot be right, which is params that
+are no JSON or of another shape, and messages of 512 KiB and more.
 ";
 
 pub fn generate() -> String {
@@ -40,7 +40,8 @@ fn cells(row: &Row) -> Vec<(&'static str, String)> {
     let none = || "none".to_owned();
     let params = match row.params {
         Params::Object => "a JSON object".to_owned(),
-        Params::Array { most } => format!("a JSON array of at most {most} items"),
+        Params::Array => "a JSON array".to_owned(),
+        Params::Json => "a JSON object or array".to_owned(),
         Params::Bytes => "any bytes, which are the whole payload".to_owned(),
     };
     let reply = match row.reply {
@@ -55,13 +56,16 @@ fn cells(row: &Row) -> Vec<(&'static str, String)> {
     };
     let method = match row.params {
         Params::Bytes => none(),
-        Params::Object | Params::Array { .. } => code(row.operation.method("{name}")),
+        Params::Object | Params::Array | Params::Json => code(row.operation.method("{name}")),
     };
+    let flags: Vec<_> = row.members.iter().map(|(flag, member)| format!("`{flag:?}` (`{member}`)")).collect();
+    let flags = if flags.is_empty() { none() } else { flags.join(", ") };
     vec![
         ("number", (row.operation as i32).to_string()),
         ("topic", code(topic(row))),
         ("method", method),
         ("params", params),
+        ("flags of its own", flags),
         ("reply", reply),
         ("durable", durable),
         ("sender", senders(row.senders)),
@@ -69,14 +73,19 @@ fn cells(row: &Row) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn topic(row: &Row) -> String {
+pub fn topic(row: &Row) -> String {
     let identity = Identity::new("{product key}", "{device key}", None).unwrap();
     let name = if row.scope == Scope::Own { "{topic}" } else { "{name}" };
     row.operation.topic(&identity, name)
 }
 
-fn senders(Senders { device, subdevice, gateway }: Senders) -> String {
-    let all = [(device, "a device"), (subdevice, "a gateway for a sub-device"), (gateway, "a gateway")];
+fn senders(Senders { device, subdevice, gateway, channel }: Senders) -> String {
+    let all = [
+        (device, "a device"),
+        (subdevice, "a gateway for a sub-device"),
+        (gateway, "a gateway"),
+        (channel, "an integration channel"),
+    ];
     let words: Vec<_> = all.into_iter().filter(|(may, _)| *may).map(|(_, who)| who).collect();
     words.join(", ")
 }

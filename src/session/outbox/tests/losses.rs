@@ -168,8 +168,8 @@ fn a_poison_message_ends_whatever_cannot_be_sent_behind_it() {
 fn a_trial_ends_when_the_clock_is_lost() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
-    outbox.appended(1, 2, LIMITS, vec![post(PostTime::Without)]);
-    outbox.appended(2, 3, LIMITS, vec![post(PostTime::Stamp(Moment { boot: 7, ms: 0 }))]);
+    outbox.appended(1, 2, LIMITS, vec![post(PostTime::Without)], &[]);
+    outbox.appended(2, 3, LIMITS, vec![post(PostTime::Stamp(Moment { boot: 7, ms: 0 }))], &[]);
     outbox.link_up(0);
     (0..3).for_each(|_| outbox.doubt.failed(outbox::token(1, 0), outbox::token(1, 0), Fault::Lost));
     outbox.window.step_aside(1);
@@ -183,8 +183,8 @@ fn a_dropped_message_takes_its_reply_topic_with_it() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
     let other = Request { operation: Operation::ENOS_OP_MEASUREPOINT_RESUME, ..until_reply("x") };
-    outbox.appended(1, 2, LIMITS, vec![other]);
-    outbox.appended(2, 3, LIMITS, vec![until_reply("y")]);
+    outbox.appended(1, 2, LIMITS, vec![other], &[]);
+    outbox.appended(2, 3, LIMITS, vec![until_reply("y")], &[]);
     outbox.link_up(0);
     let asked = |outbox: &mut Outbox, exchange: &mut Exchange| {
         let all = actions(outbox, exchange, |outbox, around| {

@@ -148,7 +148,7 @@ impl World {
             self.session.handle(now, Input::OutboxOpened(Ok(opened)));
         }
         for gone in dropped {
-            self.session.outbox_dropped(now, gone.page, gone.next, &gone.until_reply);
+            self.session.outbox_dropped(now, gone.page, gone.next, &gone.labels);
         }
         self.tell_dropped_dead();
         let taken = match result {
@@ -170,7 +170,7 @@ impl World {
                 self.violate(format!("token {token} was given out twice"));
             }
         }
-        self.session.appended(now, taken.page, taken.next, taken.after, messages);
+        self.session.appended(now, taken.page, taken.next, taken.after, messages, &[]);
         self.perform();
         Ok(())
     }
@@ -394,7 +394,15 @@ fn message(number: u64, until_reply: bool, size: usize) -> Request {
         ),
         false => (Operation::ENOS_OP_PUBLISH, format!("/n/{number}"), padding),
     };
-    Request { operation, name, params: params.into(), until_reply, resume: until_reply, time: PostTime::Own }
+    Request {
+        operation,
+        name,
+        params: params.into(),
+        until_reply,
+        resume: until_reply,
+        time: PostTime::Own,
+        members: 0,
+    }
 }
 
 /// The number of a message of the outbox, and its id if it is a post. Large messages are not parsed, because that would

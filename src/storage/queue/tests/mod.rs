@@ -89,7 +89,7 @@ const WIDE: QueueLimits = QueueLimits { messages: u64::MAX, bytes: u64::MAX, dro
 fn message(number: u32, len: usize) -> Request {
     let (name, params) = (format!("/n/{number}"), vec![number as u8; len]);
     let operation = Operation::ENOS_OP_PUBLISH;
-    Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own }
+    Request { operation, name, params, until_reply: false, resume: false, time: PostTime::Own, members: 0 }
 }
 
 fn known(message: Message) -> Request {
@@ -127,7 +127,7 @@ fn letters(queue: &Queue) -> Vec<DeadLetter> {
 
 fn old_post() -> Request {
     let (operation, params) = (Operation::ENOS_OP_MEASUREPOINT_POST, b"{}".to_vec());
-    Request { operation, name: String::new(), params, until_reply: true, resume: true, time: PostTime::Own }
+    Request { operation, name: String::new(), params, until_reply: true, resume: true, time: PostTime::Own, members: 0 }
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::ptr::null;
 use std::sync::atomic::AtomicU64;
 
 use enos::internals::error::Status;
-use enos::internals::ffi::batch::*;
 use enos::internals::ffi::client::*;
 use enos::internals::ffi::handle::enos_client;
 use enos::internals::ffi::message::*;
 use enos::internals::ffi::outbox::*;
+use enos::internals::ffi::request::*;
 use enos::internals::ffi::stats::{enos_client_stats, enos_stats};
 use enos::internals::model::flags::enos_request_flags;
+use enos::internals::protocol::Operation;
 
 use super::{ok, status, text};
 
@@ -30,20 +31,59 @@ pub struct Durable<'a> {
     pub flags: u32,
 }
 
-impl Durable<'_> {
-    fn as_c(&self, topic: Option<&CStr>) -> enos_message {
-        let kind = match topic {
-            Some(_) => enos_message_kind::ENOS_MESSAGE_PUBLISH,
-            None => enos_message_kind::ENOS_MESSAGE_MEASUREPOINTS,
+impl<'a> Durable<'a> {
+    fn ask(&self) -> Ask<'a> {
+        let operation = match self.topic {
+            Some(_) => Operation::ENOS_OP_PUBLISH,
+            None => Operation::ENOS_OP_MEASUREPOINT_POST,
         };
-        enos_message {
-            struct_size: size_of::<enos_message>(),
-            kind: kind as i32,
-            flags: self.flags | DURABLE,
-            topic: topic.map_or(null(), CStr::as_ptr),
-            payload: self.payload.as_ptr(),
-            len: self.payload.len(),
+        let (flags, name, params) = (self.flags | DURABLE, self.topic, Some(self.payload));
+        Ask { flags, name, params, ..Ask::of(operation) }
+    }
+}
+
+/// A request, as [`enos_request`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    pub operation: i32,
+    pub flags: u32,
+    pub subdevice: u64,
+    pub name: Option<&'a str>,
+    pub params: Option<&'a [u8]>,
+    pub timeout_ms: u32,
+    pub user: usize,
+}
+
+impl<'a> Ask<'a> {
+    /// Without name and params.
+    pub fn of(operation: Operation) -> Ask<'a> {
+        let operation = operation as i32;
+        Ask { operation, flags: 0, subdevice: 0, name: None, params: None, timeout_ms: 0, user: 0 }
+    }
+
+    pub fn json(operation: Operation, params: &'a str) -> Ask<'a> {
+        Ask { params: Some(params.as_bytes()), ..Ask::of(operation) }
+    }
+
+    /// `name` is that of [`Ask::c_name`].
+    pub fn as_c(&self, name: Option<&CStr>) -> enos_request {
+        enos_request {
+            struct_size: size_of::<enos_request>(),
+            operation: self.operation,
+            flags: self.flags,
+            subdevice: self.subdevice,
+            name: name.map_or(null(), CStr::as_ptr),
+            json: null(),
+            params: self.params.map_or(null(), |params| params.as_ptr().cast()),
+            params_len: self.params.map_or(0, <[u8]>::len),
+            timeout_ms: self.timeout_ms,
+            reserved: 0,
+            user: std::ptr::without_provenance_mut(self.user),
         }
+    }
+
+    pub fn c_name(&self) -> Option<CString> {
+        self.name.map(|name| CString::new(name).unwrap())
     }
 }
 
@@ -150,21 +190,23 @@ impl Client {
         self.publish_flags(topic, payload, DURABLE)
     }
 
-    /// Publishes all or none, each with [`DURABLE`] in addition to its flags.
-    pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
-        self.try_publish_batch(batch).map_err(|(status, _)| status)
+    pub fn request(self, ask: &Ask) -> Result<u64, Status> {
+        let name = ask.c_name();
+        self.request_c(&ask.as_c(name.as_deref()))
     }
 
-    /// The same; an error has the index of the message at fault.
-    pub fn try_publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, (Status, usize)> {
-        let topics: Vec<_> =
-            batch.iter().map(|message| message.topic.map(|topic| CString::new(topic).unwrap())).collect();
-        let messages: Vec<_> =
-            batch.iter().zip(&topics).map(|(message, topic)| message.as_c(topic.as_deref())).collect();
+    pub fn request_c(self, request: &enos_request) -> Result<u64, Status> {
+        token(|out| unsafe { enos_client_request(self.0, request, out) })
+    }
+
+    /// Accepts all or none; an error has the index of the request at fault.
+    pub fn request_batch(self, batch: &[Ask]) -> Result<Vec<u64>, (Status, usize)> {
+        let names: Vec<_> = batch.iter().map(Ask::c_name).collect();
+        let requests: Vec<_> = batch.iter().zip(&names).map(|(ask, name)| ask.as_c(name.as_deref())).collect();
         let mut tokens = vec![0; batch.len()];
         let mut bad = 0;
         match status(unsafe {
-            enos_client_publish_batch(self.0, messages.as_ptr(), messages.len(), tokens.as_mut_ptr(), &mut bad)
+            enos_client_request_batch(self.0, requests.as_ptr(), requests.len(), tokens.as_mut_ptr(), &mut bad)
         }) {
             Status::ENOS_OK => Ok(tokens),
             error => {
@@ -172,6 +214,16 @@ impl Client {
                 Err((error, bad))
             }
         }
+    }
+
+    /// Publishes all or none, each with [`DURABLE`] in addition to its flags.
+    pub fn publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, Status> {
+        self.try_publish_batch(batch).map_err(|(status, _)| status)
+    }
+
+    /// The same; an error has the index of the message at fault.
+    pub fn try_publish_batch(self, batch: &[Durable]) -> Result<Vec<u64>, (Status, usize)> {
+        self.request_batch(&batch.iter().map(Durable::ask).collect::<Vec<_>>())
     }
 
     pub fn flush(self, timeout_ms: u32) -> Status {
@@ -252,6 +304,26 @@ impl Client {
     pub fn post_flags(self, params: &str, flags: u32) -> Result<u64, Status> {
         token(|out| unsafe { enos_client_post_measurepoints(self.0, params.as_ptr().cast(), params.len(), flags, out) })
     }
+
+    pub fn post_event(self, event: &str, params: &str, flags: u32) -> Result<u64, Status> {
+        let (event, len) = (CString::new(event).unwrap(), params.len());
+        token(|out| unsafe { enos_client_post_event(self.0, event.as_ptr(), params.as_ptr().cast(), len, flags, out) })
+    }
+
+    pub fn update_attributes(self, params: &str, flags: u32) -> Result<u64, Status> {
+        token(|out| unsafe { enos_client_update_attributes(self.0, params.as_ptr().cast(), params.len(), flags, out) })
+    }
+
+    pub fn topic(self, path: &str) -> Result<String, Status> {
+        let path = CString::new(path).unwrap();
+        let (mut buffer, mut len) = ([0u8; 512], 0);
+        let result =
+            unsafe { enos_client_topic(self.0, path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len(), &mut len) };
+        match status(result) {
+            Status::ENOS_OK => Ok(String::from_utf8(buffer[..len].to_vec()).unwrap()),
+            error => Err(error),
+        }
+    }
 }
 
 unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message) -> i32 {
@@ -261,7 +333,7 @@ unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message)
         (&mut *ctx.cast::<Vec<Kept>>(), message, std::slice::from_raw_parts(message.payload, message.len).to_vec())
     };
     assert_eq!(message.struct_size, size_of::<enos_outbox_message>());
-    let topic = (!message.topic.is_null()).then(|| text(message.topic));
+    let topic = (!message.name.is_null()).then(|| text(message.name));
     seen.push(Kept { token: message.token, code: message.code, topic, payload });
     0
 }

@@ -27,8 +27,9 @@ use enos::internals::ffi::activation::enos_activation_device_secret;
 use enos::internals::ffi::event::{enos_event, enos_event_name};
 use enos::internals::ffi::handle::enos_client;
 use enos::internals::ffi::status::enos_last_error;
+use enos::internals::ffi::value::enos_value;
 
-pub use client::{Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
+pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use command::Command;
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
@@ -62,6 +63,11 @@ pub struct Told {
     pub detail: String,
     pub topic: Vec<u8>,
     pub payload: Vec<u8>,
+    pub operation: i32,
+    pub user: usize,
+    /// The reply's "data" and "message".
+    pub data: Option<String>,
+    pub message: Option<String>,
     /// The device secret of the event's activation.
     pub secret: Option<String>,
     pub command: Option<Command>,
@@ -281,10 +287,24 @@ unsafe fn copy(event: &enos_event) -> Told {
             detail: text(event.detail),
             topic: std::slice::from_raw_parts(event.topic.cast(), event.topic_len).to_vec(),
             payload: std::slice::from_raw_parts(event.payload, event.payload_len).to_vec(),
+            operation: event.operation,
+            user: event.user.addr(),
+            data: value(&event.data),
+            message: value(&event.message),
             secret: (!secret.is_null()).then(|| text(secret)),
             command: (!event.command.is_null()).then_some(Command(event.command)),
         }
     }
+}
+
+/// The JSON text of a value, if it is there.
+///
+/// # Safety
+/// The value is one of the library's.
+unsafe fn value(value: &enos_value) -> Option<String> {
+    // SAFETY: the caller's promise.
+    let text = |value: &enos_value| unsafe { std::slice::from_raw_parts(value.text.cast(), value.len).to_vec() };
+    (!value.text.is_null()).then(|| String::from_utf8(text(value)).unwrap())
 }
 
 pub fn last_error() -> String {

@@ -9,6 +9,7 @@ use enos::internals::error::Status;
 use enos::internals::ffi::client::enos_client_create;
 use enos::internals::ffi::command::*;
 use enos::internals::ffi::config::*;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::outbox::*;
 use enos::internals::storage::directory::directory_create;
 

@@ -1,0 +1,121 @@
+//! The host's requests: what their flags mean, and whether they go to the session or to the outbox.
+
+use super::{now, Client};
+use crate::error::{Error, Result};
+use crate::model::flags::Flag;
+use crate::protocol::request::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
+use crate::protocol::{envelope, Operation, Request};
+use crate::session::{Call, Now};
+use crate::transport::clock;
+
+/// A request as the host passes it.
+#[derive(Clone, Copy)]
+pub struct HostRequest<'a> {
+    pub operation: Operation,
+    /// The bits of [`Flag`].
+    pub flags: u32,
+    pub name: &'a str,
+    /// `None`: the operation's empty params.
+    pub params: Option<&'a [u8]>,
+    /// 0: the client's timeout for replies.
+    pub timeout_ms: u32,
+    /// Comes back in the outcome.
+    pub user: usize,
+}
+
+impl Client {
+    /// Sends a request, or stores it if it is durable. `accepted` gets the token before any event of it can be
+    /// delivered.
+    pub fn request(&self, request: &HostRequest, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+        request.check_flags()?;
+        if request.has(Flag::ENOS_REQUEST_DURABLE) {
+            return self.publish_durable(vec![request.durable()?], &[request.user], accepted);
+        }
+        let HostRequest { operation, flags, name, timeout_ms, user, .. } = *request;
+        let timeout_ms = (timeout_ms != 0).then_some(u64::from(timeout_ms));
+        let call = Call { operation, name, params: request.params(), members: flags, timeout_ms, user };
+        self.accept(accepted, |session, now| session.request(now, &call))
+    }
+}
+
+impl HostRequest<'_> {
+    fn has(&self, flag: Flag) -> bool {
+        flag.is_in(self.flags)
+    }
+
+    fn params(&self) -> &[u8] {
+        self.params.unwrap_or_else(|| self.operation.row().params.empty())
+    }
+
+    fn check_flags(&self) -> Result<()> {
+        let unknown = self.flags & !Flag::KNOWN;
+        if unknown != 0 {
+            return Err(Error::invalid(format!("flags: {unknown:#x} is not known")));
+        }
+        if !self.has(Flag::ENOS_REQUEST_DURABLE) {
+            return match self.flags & !Flag::MEMBERS {
+                0 => Ok(()),
+                _ => {
+                    Err(Error::invalid("flags: UNTIL_REPLY, RESUME, STAMP and WITHOUT_TIME need ENOS_REQUEST_DURABLE"))
+                }
+            };
+        }
+        if self.has(Flag::ENOS_REQUEST_STAMP) && self.has(Flag::ENOS_REQUEST_WITHOUT_TIME) {
+            return Err(Error::invalid("flags: ENOS_REQUEST_STAMP and ENOS_REQUEST_WITHOUT_TIME exclude each other"));
+        }
+        if self.timeout_ms != 0 {
+            let words = "timeout_ms has to be 0: a durable request is sent until it is acknowledged";
+            return Err(Error::invalid(words));
+        }
+        Ok(())
+    }
+
+    /// The request, which can be stored and sent. An error if it is not durable.
+    pub fn durable(&self) -> Result<Request> {
+        self.check_flags()?;
+        if !self.has(Flag::ENOS_REQUEST_DURABLE) {
+            return Err(Error::invalid("flags: a request of a batch needs ENOS_REQUEST_DURABLE"));
+        }
+        // Checked before the copy, so that the copy is not longer than a topic can be.
+        self.operation.row().check_name(self.name)?;
+        let Now { ms, wall_ms } = now();
+        let time = if self.has(Flag::ENOS_REQUEST_WITHOUT_TIME) {
+            PostTime::Without
+        } else if self.has(Flag::ENOS_REQUEST_STAMP) {
+            PostTime::Stamp(Moment { boot: boot(), ms })
+        } else {
+            PostTime::Own
+        };
+        let mut request = Request {
+            operation: self.operation,
+            name: self.name.to_owned(),
+            params: envelope::bytes(self.params())?,
+            until_reply: self.has(Flag::ENOS_REQUEST_UNTIL_REPLY),
+            resume: self.has(Flag::ENOS_REQUEST_RESUME),
+            time,
+            members: self.flags & Flag::MEMBERS,
+        };
+        request.check()?;
+        if let PostTime::Stamp(_) = time {
+            let has_time = has_time(&request.params);
+            if !has_time && wall_ms >= CLOCK_IS_SET_MS {
+                request.params = stamped(&request.params, wall_ms);
+            }
+            if has_time || wall_ms >= CLOCK_IS_SET_MS {
+                request.time = PostTime::Own;
+                request.check()?;
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// A number for this boot; 0 if the boot is not known.
+pub(super) fn boot() -> u64 {
+    clock::boot_id().map_or(0, |id| {
+        id.as_bytes().chunks(8).fold(1, |sum: u64, part| {
+            let number = part.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+            sum.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number)
+        })
+    })
+}
