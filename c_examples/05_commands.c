@@ -1,20 +1,16 @@
 /*
- * Answering commands: measure points are set and read, a service is invoked, and unknown commands are refused. Each
- * command gets an answer with the id of the command, because EnOS sends the next command only after the answer.
+ * Answering commands: measure points are set and read, a service is invoked, and unknown commands are refused.
  *
  *     ENOS_PRODUCT_SECRET=... 05_commands SERVER PRODUCT_KEY DEVICE_KEY DIRECTORY
  *
- * A command is a MESSAGE on /sys/{product key}/{device key}/thing/service/{service}; you need not subscribe to it. Its
- * caller waits 30 seconds by default. For work that takes long, copy topic and id to another thread, which calls
- * enos_client_reply() when it is done. The program ends at SIGINT or SIGTERM.
- *
- * The library acknowledges a command to the broker when it has queued it, before on_event() sees it. If the process
- * ends in between, MQTT does not send the command again. EnOS does, because it got no answer.
+ * A command is an ENOS_EVENT_COMMAND; you need not subscribe to it. Each command gets one answer, because EnOS sends the
+ * next command only after the answer: what this program does not answer, the library does. For work that takes long,
+ * call enos_command_retain(), and let another thread answer and call enos_command_release(). The program ends at SIGINT
+ * or SIGTERM.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include "example.h"
-#include "json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,28 +20,17 @@
 #include <unistd.h>
 
 /* The codes from 2000 on are for the device's own use. */
-enum { DONE = 200, NO_HANDLER = 1101, NO_SUCH_POINT = 2001, OUT_OF_RANGE = 2002 };
+enum { DONE = 200, NO_SUCH_POINT = 2001, OUT_OF_RANGE = 2002 };
 
 static double setpoint = 20.0;
 
-/* Reads a number from an object. */
-static int number(const char *json, size_t len, const char *name, double *out)
-{
-    char text[32], *rest;
-
-    if (!json_text(json, len, name, text, sizeof text))
-        return 0;
-    *out = strtod(text, &rest);
-    return rest != text && *rest == '\0';
-}
-
 /* params: {"setpoint":21.5} */
-static int32_t set_points(const char *params, size_t len, char *data, size_t cap)
+static int32_t set_points(enos_value params, enos_json *data)
 {
     double wanted;
 
-    snprintf(data, cap, "{}");
-    if (!number(params, len, "setpoint", &wanted))
+    (void)data;
+    if (enos_value_double(enos_value_at(params, "/setpoint"), &wanted) != ENOS_OK)
         return NO_SUCH_POINT;
     if (!(wanted >= 5.0 && wanted <= 30.0))
         return OUT_OF_RANGE;
@@ -54,73 +39,79 @@ static int32_t set_points(const char *params, size_t len, char *data, size_t cap
 }
 
 /* params: ["temperature","setpoint"]; data: {"temperature":20.1,"setpoint":21.5} */
-static int32_t get_points(const char *params, size_t len, char *data, size_t cap)
+static int32_t get_points(enos_value params, enos_json *data)
 {
-    static const char *const names[] = {"\"temperature\"", "\"setpoint\""};
-    const double values[] = {temperature(), setpoint};
-    int wanted[] = {0, 0};
-    const char *name;
-    size_t name_len, used;
+    size_t cursor = 0;
+    enos_value key, name;
 
-    snprintf(data, cap, "{}");
-    for (size_t place = 0; (name_len = json_element(params, len, place, &name)) > 0; place++) {
-        size_t i = 0;
-        while (i < 2 && (strlen(names[i]) != name_len || memcmp(names[i], name, name_len) != 0))
-            i++;
-        if (i == 2)
+    while (enos_value_next(params, &cursor, &key, &name) == 1) {
+        if (enos_value_equals(name, "temperature", ENOS_NUL_TERMINATED))
+            enos_json_float(data, "temperature", (float)temperature());
+        else if (enos_value_equals(name, "setpoint", ENOS_NUL_TERMINATED))
+            enos_json_double(data, "setpoint", setpoint);
+        else
             return NO_SUCH_POINT;
-        wanted[i] = 1;
     }
-    used = (size_t)snprintf(data, cap, "{");
-    for (size_t i = 0; i < 2; i++)
-        if (wanted[i])
-            used += (size_t)snprintf(data + used, cap - used, "%s%s:%.1f", used > 1 ? "," : "", names[i], values[i]);
-    snprintf(data + used, cap - used, "}");
     return DONE;
 }
 
 /* A service of the product's thing model. params: {"times":3}; data: {"blinked":3} */
-static int32_t blink(const char *params, size_t len, char *data, size_t cap)
+static int32_t blink(enos_value params, enos_json *data)
 {
-    double times;
+    int64_t times;
 
-    snprintf(data, cap, "{}");
-    if (!number(params, len, "times", &times) || !(times >= 1 && times <= 10))
+    if (enos_value_int(enos_value_at(params, "/times"), &times) != ENOS_OK || times < 1 || times > 10)
         return OUT_OF_RANGE;
-    snprintf(data, cap, "{\"blinked\":%d}", (int)times);
+    enos_json_int(data, "blinked", times);
     return DONE;
 }
 
-static const struct {
-    const char *service;
-    int32_t (*handler)(const char *params, size_t len, char *data, size_t cap); /* returns the code */
-} services[] = {{"measurepoint/set", set_points}, {"measurepoint/get", get_points}, {"blink", blink}};
-
-static void answer(enos_client *client, const enos_event *command)
+/* What runs the command; NULL if there is nothing, and the library answers 1101. */
+static int32_t (*handler(const enos_command *command))(enos_value params, enos_json *data)
 {
-    static const char prefix[] = "/thing/service/";
-    const char *json = (const char *)command->payload, *params = "", *service = strstr(command->topic, prefix);
-    size_t params_len = json_member(json, command->payload_len, "params", &params);
-    char id[64], data[256] = "{}";
-    int32_t code = NO_HANDLER;
+    switch (enos_command_get_type(command)) {
+    case ENOS_COMMAND_MEASUREPOINT_SET:
+        return set_points;
+    case ENOS_COMMAND_MEASUREPOINT_GET:
+        return get_points;
+    case ENOS_COMMAND_SERVICE:
+        return strcmp(enos_command_name(command), "blink") == 0 ? blink : NULL;
+    default:
+        return NULL;
+    }
+}
 
-    if (!json_text(json, command->payload_len, "id", id, sizeof id)) {
-        fprintf(stderr, "not answered: the command has no id\n");
+static void answer(enos_command *command, const char *topic)
+{
+    int32_t (*run)(enos_value, enos_json *) = handler(command);
+    enos_value params = enos_command_params(command);
+    const char *text = "";
+    enos_json *data = NULL;
+    int32_t code;
+
+    if (run == NULL) {
+        printf("%s %.*s: code 1101, {}\n", topic, (int)params.len, params.len > 0 ? params.text : "");
         return;
     }
-    for (size_t i = 0; service != NULL && i < sizeof services / sizeof services[0]; i++)
-        if (strcmp(service + sizeof prefix - 1, services[i].service) == 0)
-            code = services[i].handler(params, params_len, data, sizeof data);
-    if (enos_client_reply(client, command->topic, id, code, data, ENOS_NUL_TERMINATED, NULL) != ENOS_OK)
+    enos_json_new(&data); /* if there is no memory, the answer is without data */
+    enos_json_begin_object(data, NULL);
+    if ((code = run(params, data)) != DONE) {
+        enos_json_clear(data);
+        enos_json_begin_object(data, NULL);
+    }
+    enos_json_end(data);
+    if (enos_command_reply(command, code, data, NULL, NULL) != ENOS_OK)
         fprintf(stderr, "not answered: %s\n", enos_last_error());
-    else
-        printf("%s %.*s: code %d, %s\n", command->topic, (int)params_len, params, (int)code, data);
+    else if (data == NULL || enos_json_result(data, &text, NULL) == ENOS_OK)
+        printf("%s %.*s: code %d, %s\n", topic, (int)params.len, params.len > 0 ? params.text : "", (int)code, text);
+    enos_json_free(data);
 }
 
 static void on_event(void *ctx, enos_client *client, const enos_event *event)
 {
-    if (event->type == ENOS_EVENT_MESSAGE)
-        answer(client, event); /* the payload is valid until this returns */
+    (void)client;
+    if (event->type == ENOS_EVENT_COMMAND)
+        answer(event->command, event->topic); /* the command is valid until this returns */
     else
         tell(ctx, event);
 }

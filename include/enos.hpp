@@ -483,15 +483,6 @@ public:
         call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
         return call;
     }
-    /** enos_client_reply(): the answer to a command that came as a MESSAGE */
-    ENOS_NODISCARD sent reply(const enos_event &command, const std::string &id, int32_t code,
-                              const std::string &data = "{}")
-    {
-        sent call;
-        const char *topic = command.topic;
-        call.status_ = enos_client_reply(client_, topic, text(id), code, data.data(), data.size(), &call.token_);
-        return call;
-    }
     /** enos_client_outbox_info(); for several durable messages at once: enos_client_request_batch(get(), ...) */
     enos_outbox_info outbox()
     {
@@ -578,6 +569,20 @@ public:
     }
     /** enos_config_set_max_message() */
     config &max_message(size_t bytes) { return set(enos_config_set_max_message(config_, bytes)); }
+    /** enos_config_set_command_timeout(); "" stands for all commands */
+    config &command_timeout(const std::string &service, uint32_t ms)
+    {
+        return set(enos_config_set_command_timeout(config_, service.empty() ? nullptr : text(service), ms));
+    }
+    /** enos_config_set_command_limits() */
+    config &command_limits(uint32_t commands, size_t bytes)
+    {
+        return set(enos_config_set_command_limits(config_, commands, bytes));
+    }
+    /** enos_config_set_command_quiet_time() */
+    config &command_quiet_time(uint32_t ms) { return set(enos_config_set_command_quiet_time(config_, ms)); }
+    /** enos_config_set_command_record() */
+    config &command_record(bool on) { return set(enos_config_set_command_record(config_, on)); }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

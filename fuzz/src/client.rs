@@ -204,10 +204,7 @@ impl Run {
                 let accepted = self.host.unsubscribe(input.one_of(&FILTERS));
                 self.accepted(accepted);
             }
-            15 => {
-                let accepted = self.host.reply(&text(topic(input)), "7", 200, Some("{}"));
-                self.accepted(accepted);
-            }
+            15 => drop(self.host.stats()),
             16 if input.byte() % 4 > 1 => {
                 let operation = i32::from(input.byte() % 100);
                 let flags = u32::from(input.byte()) | u32::from(input.byte() & 3) << 8;

@@ -44,6 +44,13 @@ pub struct enos_value {
 }
 
 impl enos_value {
+    pub(super) const MISSING: enos_value = NOT_THERE;
+
+    /// All of a text.
+    pub(super) fn whole(text: Option<&[u8]>) -> enos_value {
+        text.map_or(NOT_THERE, |text| enos_value { text: text.as_ptr().cast(), len: text.len() })
+    }
+
     /// The value at this JSON Pointer in a payload.
     pub(super) fn at(payload: &[u8], pointer: &str) -> enos_value {
         read::at(payload, pointer.as_bytes()).map_or(NOT_THERE, |range| part(payload, range))

@@ -69,6 +69,12 @@ impl Event {
         Event::new(EventKind::Overflow, Status::ENOS_ERR_QUEUE_FULL, words).code(code)
     }
 
+    /// Commands were not handed over.
+    pub fn commands_refused(count: u32, words: String) -> Event {
+        let code = i32::try_from(count).unwrap_or(i32::MAX);
+        Event::new(EventKind::Overflow, Status::ENOS_ERR_REFUSED, words).code(code)
+    }
+
     pub fn code(mut self, detail_code: i32) -> Event {
         self.detail_code = detail_code;
         self

@@ -81,7 +81,7 @@ fn one_verdict_for_each_text_in_both_directions() {
         assert!(!expected || built.as_bytes() == json.trim_ascii(), "{shown}");
         let params = [b"{\"p\":", json, b"}"].concat();
         // In the middle of a message, some of the bad texts would end it.
-        let sent = envelope::response("1", 200, Some(json)).is_ok();
+        let sent = envelope::answer(None, 200, Some(json), None).is_ok();
         assert_eq!(sent, expected, "{shown}");
         assert!(!expected || parse(&params).0 == 0, "{shown}");
     }

@@ -236,3 +236,18 @@ fn the_flash_store_survives_kill_9_in_the_middle_of_its_stores() {
         assert!(last > 500);
     }
 }
+
+/// Eight threads answer commands, normally, under memcheck and under DRD; the last commands outlive the client.
+#[test]
+fn commands_are_answered_by_eight_threads() {
+    let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
+    let uri = format!("tcp://{}", broker.address());
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("command_device.c"));
+    quiet(workshop.command(&program).args([&uri, "5000"]), "");
+    if let Some(mut command) = workshop.valgrind(program.clone()) {
+        quiet(command.args([&uri, "200"]), "");
+    }
+    let Some(mut command) = workshop.valgrind_with(&RACES, &program) else { return };
+    quiet(command.args([&uri, "200"]), "");
+}

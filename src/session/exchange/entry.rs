@@ -18,8 +18,21 @@ pub enum Owner {
     Host(Kind),
     /// The outbox has timeouts of its own.
     Outbox,
+    /// An answer to a command. It takes one of the places of its kind.
+    Commands,
     /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
     Exchange,
+}
+
+impl Owner {
+    /// Whose place an entry takes, if its owner has a limit.
+    pub(super) fn kind(self) -> Option<Kind> {
+        match self {
+            Owner::Host(kind) => Some(kind),
+            Owner::Commands => Some(Kind::Answer),
+            Owner::Outbox | Owner::Exchange => None,
+        }
+    }
 }
 
 /// What the host has called. Each kind has a limit of its own.

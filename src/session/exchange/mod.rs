@@ -57,6 +57,8 @@ pub struct Exchange {
     batch: Batch,
     /// What the outbox has not taken yet.
     outcomes: Vec<(u64, Outcome)>,
+    /// The outcomes of answers to commands.
+    answered: Vec<(u64, Outcome)>,
 }
 
 impl Exchange {
@@ -76,15 +78,13 @@ impl Exchange {
             turns: SortedMap::new(),
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
     /// Takes a place, if the owner has a limit.
     fn admit(&mut self, owner: Owner) -> Result<()> {
-        match owner {
-            Owner::Host(kind) => self.places[kind as usize].take(),
-            Owner::Outbox | Owner::Exchange => Ok(()),
-        }
+        owner.kind().map_or(Ok(()), |kind| self.places[kind as usize].take())
     }
 
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
@@ -197,8 +197,23 @@ impl Exchange {
         Err(token)
     }
 
+    /// A token for a call that is not an entry yet.
+    pub fn new_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+
+    pub fn has_room_for_answer(&self) -> bool {
+        self.places[Kind::Answer as usize].has_room()
+    }
+
+    /// Sends an answer to a command.
+    pub fn answer(&mut self, topic: String, payload: Vec<u8>, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        self.publish(Owner::Commands, topic, payload, 1, now, actions)
+    }
+
     fn send(&mut self, owner: Owner, request: LinkRequest, actions: &mut VecDeque<Action>) {
-        if let Owner::Host(kind) = owner {
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].hold(request.token());
         }
         self.expect_reply(&request);
@@ -215,6 +230,11 @@ impl Exchange {
         std::mem::take(&mut self.outcomes)
     }
 
+    /// The outcomes of answers to commands, by their tokens.
+    pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.answered)
+    }
+
     /// Every call of the host has had its outcome.
     pub fn is_idle(&self) -> bool {
         self.places.iter().all(|places| places.calls == 0)
@@ -228,7 +248,7 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_), _) => true,
+            (Owner::Host(_) | Owner::Commands, _) => true,
             (Owner::Outbox | Owner::Exchange, _) => false,
         }
     }
@@ -322,7 +342,7 @@ impl Exchange {
         }
         let Entry { owner, waits_for, operation, user, .. } = entry;
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
-        if let Owner::Host(kind) = owner {
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].calls -= 1;
         }
         match (owner, end) {
@@ -337,6 +357,7 @@ impl Exchange {
                 }));
             }
             (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
+            (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

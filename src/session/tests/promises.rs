@@ -97,6 +97,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
             drop(world.publish_durable(count, dice.bool(), size));
         }
+        78..=85 => (0..dice.u32(1..4)).for_each(|_| world.command()),
         76..=77 => world.drop_durable(dice.usize(..)),
         56..=57 => world.unsubscribe(FILTERS[dice.usize(..FILTERS.len())]),
         _ => {}

@@ -172,23 +172,6 @@ fn each_activates_reports_survives_a_loss_and_ends_in_order() {
 }
 
 #[test]
-fn a_command_without_an_id_is_not_answered() {
-    let odd = ["garbage=300", r#"payload={"method":"m","params":{"id":"7"}}"#, "payload={\"id\":\"1\0\"}"];
-    for (name, payloads) in [(REPORT, &odd[..]), (COMMANDS, &[r#"payload={"id":[1]}"#])] {
-        let faults = payloads.iter().zip(1..).map(|(payload, n)| format!("command={n}:{payload}").parse().unwrap());
-        let (example, desk) = (Example::build(name), Desk::inactive(|config| config.faults = faults.collect()));
-        let mut program = example.start(&desk);
-        program.expect("CONNECTED");
-        for _ in payloads {
-            desk.cloud.command(&device_id(), "thing/service/blink", json!({"times": 1})).unwrap();
-            program.expect("not answered: the command has no id");
-        }
-        end(program);
-        assert_eq!(desk.count(|event| matches!(event, Event::Fault { .. })), payloads.len(), "{name}");
-    }
-}
-
-#[test]
 fn they_say_why_they_do_not_start() {
     with_each(&DEVICES, |name| {
         // The rest cannot be sent; the program does not wait for it long.

@@ -147,6 +147,7 @@ impl World {
             }
         }
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
+            self.answer_is_sent(*token, topic, payload);
             if let Some((number, id)) = durable::number(topic, payload) {
                 self.ledger.send(attempt, number);
                 if self.ledger.is_dropped(number) {

@@ -3,6 +3,7 @@
 mod attacker;
 mod checks;
 mod cloud;
+mod commands;
 mod device;
 mod drops;
 mod durable;
@@ -20,6 +21,7 @@ use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
 pub use cloud::{activation, Cloud, Dislikes};
+use commands::Commands;
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
@@ -79,6 +81,10 @@ enum Due {
     /// The activation message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
+    /// A command of the cloud: link, number.
+    Command(u64, u64),
+    /// The host answers a command that it has kept: its key, its number.
+    Answer(u64, u64),
     /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
     /// The reply to a raw request: topic and payload.
@@ -147,6 +153,7 @@ pub struct World {
     pub queue: Queue,
     pub limits: QueueLimits,
     pub ledger: Ledger,
+    pub commands: Commands,
     last_arrival: u64,
 }
 
@@ -159,6 +166,7 @@ impl World {
             flash,
             limits: LIMITS,
             ledger: Ledger::default(),
+            commands: Commands::default(),
             last_arrival: 0,
             now: 10_000,
             rates: Rates::default(),
@@ -273,7 +281,10 @@ impl World {
                 self.happen(due);
             }
         }
+        // Storage calls of this pass take time.
+        let ticked = self.now;
         self.feed(Input::Tick);
+        self.check_commands(ticked);
         if self.happens(self.rates.host_ends) {
             self.destroy();
         }
@@ -299,8 +310,10 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         // The device itself finds out that the link has ended.
-        let passes =
-            matches!(&due, Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect);
+        let passes = matches!(
+            &due,
+            Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect | Due::Answer(..)
+        );
         if !passes && self.is_silent() {
             return;
         }
@@ -321,6 +334,7 @@ impl World {
                     if let Some(wire) = &mut self.wire {
                         wire.open.remove(token);
                     }
+                    self.answer_is_out(*token);
                 }
                 self.feed(Input::Link { attempt, what });
             }
@@ -335,7 +349,9 @@ impl World {
                 self.durable_arrives(attempt, token, number, &topic, id);
             }
             Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
-            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
+            Due::Command(attempt, number) if self.is_on(attempt) => self.command_arrives(attempt, number),
+            Due::Answer(key, number) => self.answer_later(key, number),
+            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) | Due::Command(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
                 let _ = self.session.activation_saved(self.now());
@@ -372,6 +388,7 @@ impl World {
         self.promised.clear();
         (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
+        self.commands.next_life();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
             self.boot += 1;
