@@ -139,13 +139,13 @@ public:
     std::string json() const { return *this ? std::string(value_.text, value_.len) : std::string(); }
 
     /** enos_value_int(): out is unchanged unless it is ENOS_OK. */
-    ENOS_NODISCARD enos_status read(int64_t &out) const noexcept { return enos_value_int(value_, &out); }
+    enos_status read(int64_t &out) const noexcept { return enos_value_int(value_, &out); }
     /** enos_value_uint() */
-    ENOS_NODISCARD enos_status read(uint64_t &out) const noexcept { return enos_value_uint(value_, &out); }
+    enos_status read(uint64_t &out) const noexcept { return enos_value_uint(value_, &out); }
     /** enos_value_double() */
-    ENOS_NODISCARD enos_status read(double &out) const noexcept { return enos_value_double(value_, &out); }
+    enos_status read(double &out) const noexcept { return enos_value_double(value_, &out); }
     /** enos_value_bool() */
-    ENOS_NODISCARD enos_status read(bool &out) const noexcept
+    enos_status read(bool &out) const noexcept
     {
         int32_t flag = 0;
         const enos_status status = enos_value_bool(value_, &flag);
@@ -154,7 +154,7 @@ public:
         return status;
     }
     /** enos_value_text() */
-    ENOS_NODISCARD enos_status read(std::string &out) const
+    enos_status read(std::string &out) const
     {
         size_t capacity = 0;
         enos_status status = enos_value_text(value_, nullptr, 0, &capacity);
