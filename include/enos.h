@@ -743,7 +743,8 @@ void enos_activation_free(struct enos_activation *activation);
  * Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
  *
  * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
- * allocates, except enos_value_parse() while it checks.
+ * allocates, except that enos_value_parse() needs memory during the call for a text with many keys: when the objects
+ * that are open at one place have more than 32 keys so far.
  * It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
  * gives a missing value, so look-ups can be chained, and one check at the end is enough:
  *
@@ -1519,7 +1520,7 @@ typedef struct enos_event {
    */
   uint64_t token;
   /**
-   * Milliseconds until the next attempt; 0 if none.
+   * Milliseconds until the next attempt; 0 if none. For a raw request without its reply, until the next one is sent.
    */
   uint32_t retry_in_ms;
   /**
@@ -2742,8 +2743,14 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
  * code may come as a number or as a text.
  *
- * Raw requests (ENOS_OP_RAW_UP) have replies without an id and without a code: status is ENOS_OK, and payload is what the
- * script of the product has returned.
+ * Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
+ * the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
+ * raw request at a time waits for its reply; the others wait for their turn, in order. If a raw request ends without its
+ * reply (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK), a late one must not be taken for that of the next request: the next one is
+ * sent after one more enos_config_set_reply_timeout(), which is retry_in_ms of the event. A late reply is a MESSAGE. The
+ * time of a request that is made meanwhile begins when it can be sent. One whose turn has not come in time has
+ * ENOS_ERR_TIMEOUT with a retry_in_ms of 0: it was not sent. Durable raw requests take turns as well, once another one
+ * has waited for a reply. If EnOS sends the same raw reply twice, the second cannot be told from that of the next request.
  * ------------------------------------------------------------------------------------------------ */
 
 /**

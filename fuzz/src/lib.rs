@@ -14,6 +14,7 @@ mod oracle;
 mod protocol;
 mod simulator;
 mod stored;
+mod value;
 mod wire;
 
 pub use oracle::{run, watch};
@@ -21,7 +22,7 @@ pub use oracle::{run, watch};
 pub type Target = fn(&[u8]);
 
 /// All targets, with their names.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("activation", protocol::activation),
     ("certificate", certificate::certificate),
     ("client_tcp", client::tcp),
@@ -37,4 +38,6 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("sim_packets", simulator::packets),
     ("storage", client::storage),
     ("topic", protocol::topic),
+    ("value_build", value::build),
+    ("value_read", value::read),
 ];

@@ -33,7 +33,7 @@ pub struct enos_event {
     pub qos: i32,
     /// The token of the call that has this outcome; 0 if there is none.
     pub token: u64,
-    /// Milliseconds until the next attempt; 0 if none.
+    /// Milliseconds until the next attempt; 0 if none. For a raw request without its reply, until the next one is sent.
     pub retry_in_ms: u32,
     /// 0.
     pub reserved: u32,

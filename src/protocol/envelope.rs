@@ -176,7 +176,12 @@ fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {
         return Err(too_large(field, json.len()));
     }
-    json::strict_value(field, json).map_err(|error| Error::invalid(error.message))
+    let wrong = |error: Error| match error.status {
+        Status::ENOS_ERR_PARSE => Error::invalid(error.message),
+        _ => error,
+    };
+    let (value, _) = json::strict_value(field, json).map_err(wrong)?;
+    json::value(field, value.as_bytes())
 }
 
 fn write(message: &impl Serialize, payload: usize) -> Result<Vec<u8>> {

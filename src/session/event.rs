@@ -91,6 +91,13 @@ impl Event {
         self
     }
 
+    /// Adds words to the detail.
+    pub fn more(mut self, words: &str) -> Event {
+        let between = if self.detail.is_empty() { "" } else { "; " };
+        self.detail = format!("{}{between}{words}", self.detail);
+        self
+    }
+
     pub fn topic(mut self, topic: impl Into<Vec<u8>>) -> Event {
         self.topic = topic.into();
         self

@@ -147,7 +147,11 @@ impl Session {
     pub fn handle(&mut self, now: Now, input: Input) {
         let tidy = matches!(input, Input::Tick);
         self.route(now, input);
+        self.exchange.give_turns(now.ms, &mut self.actions);
         self.run_outbox(now, tidy);
+        while self.exchange.give_turns(now.ms, &mut self.actions) {
+            self.run_outbox(now, tidy);
+        }
         self.with_commands(now, Commands::run);
         self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);

@@ -11,8 +11,7 @@ use std::ops::Range;
 
 use super::MAX_DEPTH;
 use crate::model::value::Kind;
-use number::number_end;
-pub use number::{double, integer};
+pub use number::{double, integer, number_end};
 
 /// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +125,12 @@ pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
 fn member(object: &[u8], token: &[u8]) -> Option<Range<usize>> {
     let mut cursor = 0;
     while let Ok(Some(item)) = next(object, &mut cursor) {
-        let key = object.get(item.key?)?;
+        let key = item.key?;
+        let key = object.get(key.start + 1..key.end - 1)?;
         // Most names contain no escapes, and can be compared directly.
         let plain = !key.contains(&b'\\') && !token.contains(&b'~');
         let equal = match plain {
-            true => &key[1..key.len() - 1] == token,
+            true => key == token,
             false => unescaped(key).eq(pointer_token(token).map(Some)),
         };
         if equal {
@@ -198,22 +198,22 @@ pub fn boolean(text: &[u8]) -> Read<bool> {
     }
 }
 
+/// The inside of a string.
 fn string(text: &[u8]) -> Read<&[u8]> {
     if kind(text)? != Kind::ENOS_VALUE_TEXT {
         return Err(Fault::OtherKind);
     }
     let string = trim(text);
     if string_end(string, 0) == Some(string.len()) {
-        Ok(string)
+        Ok(&string[1..string.len() - 1])
     } else {
         Err(Fault::Malformed)
     }
 }
 
-/// The bytes of a string, which has its quotes, unescaped. `None` for an escape that is no character, such as half of a
-/// surrogate pair.
-fn unescaped(string: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
-    let inside = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
+/// The bytes of a string, which is without its quotes, unescaped. `None` for an escape that is no character, such as half
+/// of a surrogate pair.
+pub fn unescaped(inside: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
     let (mut at, mut ready) = (0, Bytes::default());
     std::iter::from_fn(move || {
         if let Some(byte) = ready.next() {
@@ -257,7 +257,7 @@ impl Bytes {
 }
 
 /// Reads an escape after its backslash: the character, and the length of the escape.
-fn escape(text: &[u8]) -> Option<(char, usize)> {
+pub fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.first()? {
         byte @ (b'"' | b'\\' | b'/') => *byte as char,
         b'b' => '\u{8}',
@@ -279,7 +279,7 @@ fn escape(text: &[u8]) -> Option<(char, usize)> {
     Some((character, 1))
 }
 
-fn hex4(digits: &[u8]) -> Option<u32> {
+pub fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
@@ -291,7 +291,7 @@ fn trim(text: &[u8]) -> &[u8] {
     text.get(from..to).unwrap_or_default()
 }
 
-fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+pub fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     while matches!(text.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
     }
@@ -327,7 +327,7 @@ fn value_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+pub fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     text.get(at..)?.starts_with(literal).then_some(at + literal.len())
 }
 

@@ -294,6 +294,8 @@ impl World {
             self.durable_told(&event);
         } else if event.token != 0 && !self.accepted.remove(&event.token) {
             self.violate(format!("token {} has a second outcome: {:?}", event.token, event.kind));
+        } else {
+            self.check_promise(&event);
         }
         if event.kind == EventKind::PersistFailed && self.happens(self.rates.host_saves) {
             let secret = event.activation.as_ref().map(|activation| activation.device_secret().as_str().to_owned());

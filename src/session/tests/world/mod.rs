@@ -8,6 +8,7 @@ mod device;
 mod drops;
 mod durable;
 mod flash;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use commands::Commands;
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
+use requests::Promise;
 
 pub const PRODUCT: &str = "product-secret";
 
@@ -85,6 +87,8 @@ enum Due {
     Answer(u64, u64),
     /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
+    /// The reply to a raw request: topic and payload.
+    RawReply(Vec<u8>, Vec<u8>),
     /// The host confirms that it has saved the secrets that it was told of.
     Saved,
     /// The host wants to be online again.
@@ -122,6 +126,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// What the outcomes of requests have to have, by their tokens.
+    promised: BTreeMap<u64, Promise>,
     /// The filters that the host has subscribed to and not unsubscribed from.
     wanted: BTreeSet<String>,
     /// Whether the last load of the secrets failed.
@@ -176,6 +182,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            promised: BTreeMap::new(),
             wanted: BTreeSet::new(),
             load_failed: false,
             stored: BTreeSet::new(),
@@ -343,6 +350,7 @@ impl World {
             }
             Due::Command(attempt, number) if self.is_on(attempt) => self.command_arrives(attempt, number),
             Due::Answer(key, number) => self.answer_later(key, number),
+            Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
             Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) | Due::Command(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
@@ -377,6 +385,7 @@ impl World {
         self.wire = None;
         self.refused_since = None;
         self.accepted.clear();
+        self.promised.clear();
         (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
         self.commands.next_life();

@@ -329,6 +329,7 @@ fn status(code: i32) -> Status {
         ENOS_OK,
         ENOS_ERR_NULL_ARG,
         ENOS_ERR_INVALID_ARG,
+        ENOS_ERR_STRUCT_SIZE,
         ENOS_ERR_NO_MEMORY,
         ENOS_ERR_STATE,
         ENOS_ERR_IN_CALLBACK,
