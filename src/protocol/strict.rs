@@ -14,7 +14,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-use super::json::read::{escape, hex4, literal_end, number_end, skip_blanks};
+use super::json::read::{escape, hex4, literal_end, number_end, plain_end, skip_blanks};
 use super::json::MAX_DEPTH;
 use keys::{Key, Keys};
 
@@ -129,7 +129,7 @@ impl Open {
             return Err(unexpected(text, at));
         }
         let (end, has_escapes) = string(text, at)?;
-        self.keys.push(Key { from: at, to: end, has_escapes })?;
+        self.keys.push(Key::new(text, at, end, has_escapes))?;
         let colon = skip_blanks(text, end);
         match text.get(colon) {
             Some(b':') => Ok(skip_blanks(text, colon + 1)),
@@ -168,6 +168,7 @@ fn is_finite(number: &[u8]) -> bool {
 fn string(text: &[u8], at: usize) -> Checked<(usize, bool)> {
     let (mut end, mut has_escapes) = (at + 1, false);
     loop {
+        end = plain_end(text, end);
         match text.get(end) {
             Some(b'"') => return Ok((end + 1, has_escapes)),
             Some(b'\\') => {
@@ -176,8 +177,7 @@ fn string(text: &[u8], at: usize) -> Checked<(usize, bool)> {
                 let Some((_, len)) = escape(rest) else { return Err(bad_escape(text, at, end, rest)) };
                 end += 1 + len;
             }
-            None | Some(0..=0x1F) => return Err(unexpected(text, end)),
-            Some(_) => end += 1,
+            _ => return Err(unexpected(text, end)),
         }
     }
 }

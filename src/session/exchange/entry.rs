@@ -26,7 +26,7 @@ pub enum Owner {
 
 impl Owner {
     /// Whose place an entry takes, if its owner has a limit.
-    pub fn kind(self) -> Option<Kind> {
+    pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Owner::Host(kind) => Some(kind),
             Owner::Commands => Some(Kind::Answer),

@@ -348,9 +348,9 @@ impl World {
             Due::Durable(attempt, token, number, topic, id) if self.is_on(attempt) => {
                 self.durable_arrives(attempt, token, number, &topic, id);
             }
+            Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
             Due::Command(attempt, number) if self.is_on(attempt) => self.command_arrives(attempt, number),
             Due::Answer(key, number) => self.answer_later(key, number),
-            Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
             Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) | Due::Command(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
