@@ -2139,10 +2139,11 @@ ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_cli
 enos_status enos_client_connect(enos_client *client);
 
 /**
- * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Then DISCONNECTED
- * with ENOS_OK comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be
- * on its way. It keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is
- * done, exactly once for each call, also if there was nothing to do.
+ * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Requests that were
+ * not sent yet (see the chapter on requests) have theirs at once: ENOS_ERR_NETWORK. Then DISCONNECTED with ENOS_OK
+ * comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It
+ * keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once
+ * for each call, also if there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -2743,14 +2744,27 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
  * code may come as a number or as a text.
  *
+ * A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
+ * for a new one it gives up the one that was used least recently of those that no request needs.
+ *
  * Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
  * the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
- * raw request at a time waits for its reply; the others wait for their turn, in order. If a raw request ends without its
- * reply (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK), a late one must not be taken for that of the next request: the next one is
- * sent after one more enos_config_set_reply_timeout(), which is retry_in_ms of the event. A late reply is a MESSAGE. The
- * time of a request that is made meanwhile begins when it can be sent. One whose turn has not come in time has
- * ENOS_ERR_TIMEOUT with a retry_in_ms of 0: it was not sent. Durable raw requests take turns as well, once another one
- * has waited for a reply. If EnOS sends the same raw reply twice, the second cannot be told from that of the next request.
+ * raw request at a time waits for its reply; the others wait for their turn, in order. The time of each begins when it is
+ * sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many wait. The next one
+ * waits for longer when a late reply could be taken for its own:
+ *
+ *     after a raw request without its reply     for one more enos_config_set_reply_timeout(), which is retry_in_ms of
+ *     (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK)      the event
+ *     after a durable raw request without       until its reply comes, but at most for two
+ *     ENOS_REQUEST_UNTIL_REPLY                  enos_config_set_reply_timeout() after it was acknowledged
+ *
+ * A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for each
+ * other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its reply. So
+ * a live raw request with a long timeout_ms can hold up the outbox for that long.
+ *
+ * If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also send
+ * a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the topic of
+ * raw replies; the client logs a warning if you do.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -2869,7 +2883,7 @@ typedef enum enos_operation {
   ENOS_OP_MODEL_GET = 50,
   /**
    * Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
-   * have no id: the library sends one such request at a time, and the others wait for their turn.
+   * have no id, so only one such request at a time waits for its reply: see the chapter on requests.
    *
    * Topic /sys/{product key}/{device key}/thing/model/up_raw
    * Params: any bytes; can be durable

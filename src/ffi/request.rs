@@ -10,14 +10,27 @@
 //! judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
 //! code may come as a number or as a text.
 //!
+//! A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
+//! for a new one it gives up the one that was used least recently of those that no request needs.
+//!
 //! Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
 //! the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
-//! raw request at a time waits for its reply; the others wait for their turn, in order. If a raw request ends without its
-//! reply (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK), a late one must not be taken for that of the next request: the next one is
-//! sent after one more enos_config_set_reply_timeout(), which is retry_in_ms of the event. A late reply is a MESSAGE. The
-//! time of a request that is made meanwhile begins when it can be sent. One whose turn has not come in time has
-//! ENOS_ERR_TIMEOUT with a retry_in_ms of 0: it was not sent. Durable raw requests take turns as well, once another one
-//! has waited for a reply. If EnOS sends the same raw reply twice, the second cannot be told from that of the next request.
+//! raw request at a time waits for its reply; the others wait for their turn, in order. The time of each begins when it is
+//! sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many wait. The next one
+//! waits for longer when a late reply could be taken for its own:
+//!
+//!     after a raw request without its reply     for one more enos_config_set_reply_timeout(), which is retry_in_ms of
+//!     (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK)      the event
+//!     after a durable raw request without       until its reply comes, but at most for two
+//!     ENOS_REQUEST_UNTIL_REPLY                  enos_config_set_reply_timeout() after it was acknowledged
+//!
+//! A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for each
+//! other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its reply. So
+//! a live raw request with a long timeout_ms can hold up the outbox for that long.
+//!
+//! If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also send
+//! a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the topic of
+//! raw replies; the client logs a warning if you do.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;

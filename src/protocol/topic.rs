@@ -111,6 +111,18 @@ pub fn level<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     }
 }
 
+/// Whether a subscription to this filter brings the messages on this topic.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filter.next(), topic.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some(level), Some(name)) if level == "+" || level == name => {}
+            _ => return false,
+        }
+    }
+}
+
 /// The rules of MQTT 3.1.1 for a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
 pub fn validate_publish_topic(topic: &str) -> Result<()> {
     validate_text("topic", topic)?;

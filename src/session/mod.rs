@@ -214,7 +214,8 @@ impl Session {
                 let (connection, mut cx) = self.parts(now);
                 return connection.activation_message(topic, payload, &mut cx);
             }
-            Inbound::Reply => match self.exchange.find(topic, payload) {
+            // A reply is not retained: it would be one to an earlier request.
+            Inbound::Reply if !message.retained => match self.exchange.find(topic, payload) {
                 Some(Reply::To { token, code, words }) => {
                     let Event { topic, payload, .. } = message;
                     return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
@@ -223,7 +224,7 @@ impl Session {
                 Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
                 None => {}
             },
-            Inbound::Other => {
+            _ => {
                 if let Some(kind) = Kind::of(&self.settings.identity, topic) {
                     match self.with_commands(now, |commands, around| commands.arrived(kind, message, around)) {
                         Some(other) => message = other,
@@ -252,6 +253,7 @@ impl Session {
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
             Some(Change::Closing) => {
+                self.exchange.closing(&mut self.actions);
                 self.with_outbox(now, |outbox, _| outbox.stop());
                 self.end_drained_link(now);
             }

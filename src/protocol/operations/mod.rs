@@ -58,7 +58,7 @@ pub enum enos_operation {
     /// `tslMeasurepointMap`, `tslEventMap` and `tslServiceMap`.
     ENOS_OP_MODEL_GET = 50,
     /// Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
-    /// have no id: the library sends one such request at a time, and the others wait for their turn.
+    /// have no id, so only one such request at a time waits for its reply: see the chapter on requests.
     ENOS_OP_RAW_UP = 51,
     /// Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`. Each
     /// member is optional. Of Envision's SDKs, only the one for Java (2022) has this.

@@ -62,7 +62,8 @@ pub struct Outgoing<'a> {
 pub struct Entry {
     pub owner: Owner,
     pub waits_for: WaitsFor,
-    /// When it is overdue.
+    /// How much time it has, and when it is overdue. A request that waits for its turn is not overdue.
+    pub timeout_ms: Option<u64>,
     pub deadline: Option<u64>,
     /// Of the request, for its outcome. 0 if it is none.
     pub operation: i32,
@@ -102,6 +103,22 @@ pub enum WaitsFor {
 impl WaitsFor {
     pub fn is_reply_on(&self, topic: &str) -> bool {
         matches!(self, WaitsFor::Reply { topic: other } if other == topic)
+    }
+
+    /// Whether it needs the replies on this topic.
+    pub fn needs(&self, topic: &str) -> bool {
+        let (WaitsFor::Reply { topic: other }
+        | WaitsFor::Filter { filter: other, .. }
+        | WaitsFor::Turn { topic: other, .. }) = self
+        else {
+            return false;
+        };
+        other == topic
+    }
+
+    /// It is a request that was not sent yet.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, WaitsFor::Filter { request: Some(_), .. } | WaitsFor::Turn { request: Some(_), .. })
     }
 }
 

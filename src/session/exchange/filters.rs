@@ -6,20 +6,23 @@
 
 use std::collections::VecDeque;
 
-use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NO_ANSWER};
+use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
 use crate::model::link::LinkRequest;
+use crate::protocol::topic;
 use crate::session::io::Action;
 
 /// How many topic filters the host may have.
 const MAX_FILTERS: usize = 256;
+/// Beyond so many reply topics, one that no request needs is given up for a new one.
+const MAX_REPLY_TOPICS: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Filter {
     host: Option<HostFilter>,
-    /// Replies come on it.
-    is_reply_topic: bool,
+    /// Replies come on it. This is the next token at the last request that needed it: the least is the oldest.
+    used: Option<u64>,
     /// The SUBSCRIBE packet that has asked for it last, and is not answered yet.
     asked: Option<u64>,
     pub(super) granted: bool,
@@ -57,7 +60,8 @@ impl Exchange {
         self.admit(owner)?;
         let known = self.filters.get_or_default(&filter);
         known.host.get_or_insert(HostFilter { qos, in_trouble: false }).qos = qos;
-        let token = self.enter(owner, WaitsFor::Filter { filter: filter.clone(), request: None }, None);
+        let token = self.enter(owner, WaitsFor::Filter { filter: filter.clone(), request: None }, None, now);
+        self.turns.keys().for_each(|topic| warn_of_copies(&filter, topic, actions));
         if online {
             self.ask(vec![filter], None, now, actions);
         }
@@ -75,7 +79,7 @@ impl Exchange {
     ) -> Result<u64> {
         let owner = Owner::Host(Kind::Subscription);
         self.admit(owner)?;
-        let is_reply_topic = self.filters.get(&filter).is_some_and(|known| known.is_reply_topic);
+        let is_reply_topic = self.filters.get(&filter).is_some_and(|known| known.used.is_some());
         if is_reply_topic {
             self.filters.get_or_default(&filter).host = None;
         } else {
@@ -85,7 +89,8 @@ impl Exchange {
             let end = End::With(Status::ENOS_ERR_STATE, "taken back by enos_client_unsubscribe()".to_owned());
             self.end(token, Some(end), actions);
         }
-        let token = self.enter(owner, WaitsFor::Unsuback { filter: filter.clone() }, self.deadline_of(owner, now));
+        let waits_for = WaitsFor::Unsuback { filter: filter.clone() };
+        let token = self.enter(owner, waits_for, Some(self.timeout_ms), now);
         let words = match (is_reply_topic, online) {
             // After an UNSUBSCRIBE, the replies to requests that were sent already would not come.
             (true, _) => "replies to the client's own requests still come on this topic",
@@ -107,13 +112,43 @@ impl Exchange {
         self.filters.get(filter).is_some_and(|known| known.asked.is_some())
     }
 
-    /// Asks for the topic on which a reply is to come, unless that was done.
-    pub(super) fn ask_for_reply_topic(&mut self, topic: String, now: u64, actions: &mut VecDeque<Action>) {
-        let known = self.filters.get_or_default(&topic);
-        known.is_reply_topic = true;
-        if known.asked.is_none() {
-            self.ask(vec![topic], None, now, actions);
+    /// An entry needs the replies on this topic. Asks for it, unless that was done.
+    pub(super) fn need_reply_topic(&mut self, topic: &String, now: u64, actions: &mut VecDeque<Action>) {
+        if self.filters.get(topic).is_none_or(|known| known.used.is_none()) {
+            self.limit_reply_topics(now, actions);
         }
+        let known = self.filters.get_or_default(topic);
+        known.used = Some(self.next_token);
+        if !known.granted && known.asked.is_none() {
+            self.ask(vec![topic.clone()], None, now, actions);
+        }
+    }
+
+    /// If there are many reply topics, gives up the one that was used least recently of those that nobody needs. Some
+    /// have an id of the host's choice in them, so there is no end of new ones.
+    fn limit_reply_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        let own = self.filters.iter().filter(|(_, known)| known.host.is_none());
+        let mut topics: Vec<(u64, &String)> = own.filter_map(|(topic, known)| Some((known.used?, topic))).collect();
+        if topics.len() < MAX_REPLY_TOPICS {
+            return;
+        }
+        topics.sort_unstable();
+        let is_needed = |topic: &str| self.entries.values().any(|entry| entry.waits_for.needs(topic));
+        let Some(filter) = topics.into_iter().map(|(_, topic)| topic).find(|topic| !is_needed(topic)).cloned() else {
+            return;
+        };
+        let is_on_link = self.filters.remove(&filter).is_some_and(|known| known.granted || known.asked.is_some());
+        if is_on_link {
+            let waits_for = WaitsFor::Unsuback { filter: filter.clone() };
+            let token = self.enter(Owner::Exchange, waits_for, Some(self.timeout_ms), now);
+            actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
+        }
+    }
+
+    /// Replies without an id come on this topic.
+    pub(super) fn warn_of_raw_replies(&self, raw_topic: &str, actions: &mut VecDeque<Action>) {
+        let of_host = self.filters.iter().filter(|(_, known)| known.host.is_some());
+        of_host.for_each(|(filter, _)| warn_of_copies(filter, raw_topic, actions));
     }
 
     /// Asks for all filters on a new link: each CONNECT begins a new MQTT session, which has no subscriptions.
@@ -130,9 +165,8 @@ impl Exchange {
     fn ask(&mut self, filters: Vec<String>, part_of: Option<usize>, now: u64, actions: &mut VecDeque<Action>) {
         let size = part_of.map_or(self.batch.size(), |filters| self.batch.part_of(filters));
         for filters in filters.chunks(size) {
-            let deadline = self.deadline_of(Owner::Exchange, now);
             let waits_for = WaitsFor::Suback { filters: filters.to_vec(), part_of };
-            let token = self.enter(Owner::Exchange, waits_for, deadline);
+            let token = self.enter(Owner::Exchange, waits_for, Some(self.timeout_ms), now);
             let ask = |filter: &String| {
                 let known = self.filters.get_or_default(filter);
                 known.asked = Some(token);
@@ -223,13 +257,14 @@ impl Exchange {
                 let request = request.take();
                 if is_raw {
                     entry.waits_for = WaitsFor::Turn { topic: filter.to_owned(), request };
-                    return self.queue_for_turn(filter, token);
+                    return self.queue_for_turn(filter, token, true);
                 }
                 entry.waits_for = WaitsFor::Reply { topic: filter.to_owned() };
                 request.into_iter().for_each(|request| self.send(owner, request, actions));
             }
             (Err((status, words)), owner) if owner != Owner::Host(Kind::Subscription) => {
-                let words = format!("the topic of EnOS's replies: {words}");
+                let unsent = if entry.waits_for.is_unsent() { format!("{NOT_SENT}: ") } else { String::new() };
+                let words = format!("{unsent}the topic of EnOS's replies: {words}");
                 self.end(token, Some(End::With(status, words)), actions);
             }
             (answer, _) => self.end(token, Some(end_of(answer)), actions),
@@ -258,6 +293,17 @@ impl Exchange {
         for known in self.filters.values_mut() {
             (known.asked, known.granted, known.owed) = (None, false, 0);
         }
+    }
+}
+
+/// A broker may send a message once for each filter that matches.
+fn warn_of_copies(filter: &str, raw_topic: &str, actions: &mut VecDeque<Action>) {
+    if filter != raw_topic && topic::matches(filter, raw_topic) {
+        let words = format!(
+            "the filter {filter} matches {raw_topic}: if the broker sends a raw reply twice because of that, the second \
+             one is taken for the reply to the next raw request"
+        );
+        actions.push_back(Action::Log(Level::Warn, words));
     }
 }
 

@@ -36,7 +36,7 @@ pub const MAX_ANSWERS: usize = 100;
 /// How many calls that subscribe or unsubscribe may be without their outcome.
 const MAX_SUBSCRIPTION_CALLS: usize = 1_000;
 const NO_ANSWER: &str = "no answer came in time";
-const NO_TURN: &str = "its turn did not come in time, and it was not sent: others were waiting for their replies";
+const NOT_SENT: &str = "the request was not sent";
 
 pub struct Exchange {
     next_token: u64,
@@ -87,12 +87,21 @@ impl Exchange {
         owner.kind().map_or(Ok(()), |kind| self.places[kind as usize].take())
     }
 
-    fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
+    /// `timeout_ms`: when it is overdue. `None`: never.
+    fn enter(&mut self, owner: Owner, waits_for: WaitsFor, timeout_ms: Option<u64>, now: u64) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.entries.insert(token, Entry { owner, waits_for, deadline, operation: 0, user: 0 });
-        deadline.map(|at| self.deadlines.insert((at, token), ()));
+        self.entries.insert(token, Entry { owner, waits_for, timeout_ms, deadline: None, operation: 0, user: 0 });
+        self.set_deadline(token, timeout_ms.map(|ms| now.saturating_add(ms)));
         token
+    }
+
+    fn set_deadline(&mut self, token: u64, deadline: Option<u64>) {
+        let Some(entry) = self.entries.get_mut(&token) else { return };
+        if let Some(before) = std::mem::replace(&mut entry.deadline, deadline) {
+            self.deadlines.remove(&(before, token));
+        }
+        deadline.map(|at| self.deadlines.insert((at, token), ()));
     }
 
     /// The entry is a request with this operation.
@@ -100,11 +109,6 @@ impl Exchange {
         if let Some(entry) = self.entries.get_mut(&token) {
             (entry.operation, entry.user) = (operation as i32, user);
         }
-    }
-
-    /// When an entry that begins now is overdue.
-    fn deadline_of(&self, owner: Owner, now: u64) -> Option<u64> {
-        (owner != Owner::Outbox).then(|| now.saturating_add(self.timeout_ms))
     }
 
     /// Publishes a message.
@@ -118,7 +122,7 @@ impl Exchange {
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
         self.admit(owner)?;
-        let token = self.enter(owner, WaitsFor::Delivery, self.deadline_of(owner, now));
+        let token = self.enter(owner, WaitsFor::Delivery, Some(self.timeout_ms), now);
         if owner == Owner::Host(Kind::Message) {
             self.label(token, Operation::ENOS_OP_PUBLISH, 0);
         }
@@ -142,35 +146,37 @@ impl Exchange {
         self.admit(owner)?;
         let topic = operation.topic(identity, name);
         let reply_topic = topic::reply_topic(&topic);
-        let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
+        let mut request = Some(LinkRequest::Publish { token, topic, payload, qos: operation.row().qos });
         let is_raw = operation.has_raw_reply();
-        if is_raw && until_reply {
-            self.take_turns_on(&reply_topic);
-        }
-        let begins = self.turn_begins(&reply_topic, now);
-        let deadline = timeout_ms.map_or(self.deadline_of(owner, begins), |ms| Some(begins.saturating_add(ms)));
-        if until_reply && !self.is_granted(&reply_topic) {
-            let waits_for = WaitsFor::Filter { filter: reply_topic.clone(), request: Some(request) };
-            self.enter(owner, waits_for, deadline);
-            self.label(token, operation, user);
-            self.ask_for_reply_topic(reply_topic, now, actions);
-            return Ok(token);
-        }
-        let outbox_has_turn = owner == Owner::Outbox && self.has_free_turn(&reply_topic, now);
-        if is_raw && until_reply && !outbox_has_turn {
-            self.enter(owner, WaitsFor::Turn { topic: reply_topic.clone(), request: Some(request) }, deadline);
-            self.label(token, operation, user);
-            self.queue_for_turn(&reply_topic, token);
-            self.give_turns(now, actions);
-            return Ok(token);
-        }
         if is_raw {
-            self.take_turn(&reply_topic, token, now);
+            self.take_turns_on(&reply_topic, actions);
         }
-        let waits_for = if until_reply { WaitsFor::Reply { topic: reply_topic } } else { WaitsFor::Delivery };
-        self.enter(owner, waits_for, deadline);
+        let has_turn = !is_raw || (owner == Owner::Outbox && self.has_free_turn(&reply_topic, until_reply, now));
+        let is_granted = self.is_granted(&reply_topic);
+        let waits_for = match (until_reply, is_granted, has_turn) {
+            (false, ..) => WaitsFor::Delivery,
+            (true, false, _) => WaitsFor::Filter { filter: reply_topic.clone(), request: request.take() },
+            (true, true, false) => WaitsFor::Turn { topic: reply_topic.clone(), request: request.take() },
+            (true, true, true) => WaitsFor::Reply { topic: reply_topic.clone() },
+        };
+        // The outbox has timeouts of its own.
+        let timeout_ms = (owner != Owner::Outbox).then(|| timeout_ms.unwrap_or(self.timeout_ms));
+        self.enter(owner, waits_for, timeout_ms, now);
         self.label(token, operation, user);
-        self.send(owner, request, actions);
+        if until_reply {
+            self.need_reply_topic(&reply_topic, now, actions);
+        }
+        match request {
+            Some(request) => {
+                self.take_turn(&reply_topic, token, until_reply, now);
+                self.send(owner, request, actions);
+            }
+            None if is_granted => {
+                self.queue_for_turn(&reply_topic, token, true);
+                self.give_turns(now, actions);
+            }
+            None => {}
+        }
         Ok(token)
     }
 
@@ -183,17 +189,19 @@ impl Exchange {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> std::result::Result<(), u64> {
-        if self.is_granted(&topic) || !until_reply {
-            if self.has_free_turn(&topic, now) {
-                return Ok(());
-            }
-            let waits_for = WaitsFor::Turn { topic: topic.clone(), request: None };
-            let token = self.enter(Owner::Outbox, waits_for, None);
-            self.queue_for_turn(&topic, token);
-            return Err(token);
+        let is_mute = until_reply && !self.is_granted(&topic);
+        if !is_mute && self.has_free_turn(&topic, until_reply, now) {
+            return Ok(());
         }
-        let token = self.enter(Owner::Outbox, WaitsFor::Filter { filter: topic.clone(), request: None }, None);
-        self.ask_for_reply_topic(topic, now, actions);
+        let waits_for = match is_mute {
+            true => WaitsFor::Filter { filter: topic.clone(), request: None },
+            false => WaitsFor::Turn { topic: topic.clone(), request: None },
+        };
+        let token = self.enter(Owner::Outbox, waits_for, None, now);
+        match is_mute {
+            true => self.need_reply_topic(&topic, now, actions),
+            false => self.queue_for_turn(&topic, token, until_reply),
+        }
         Err(token)
     }
 
@@ -266,6 +274,15 @@ impl Exchange {
         self.places.iter_mut().for_each(|places| places.tell_room(actions));
     }
 
+    /// The link is to end. Requests that wait to be sent are not sent any more.
+    pub fn closing(&mut self, actions: &mut VecDeque<Action>) {
+        let unsent = self.entries.iter().filter(|(_, entry)| entry.waits_for.is_unsent());
+        for token in unsent.map(|(token, _)| *token).collect::<Vec<_>>() {
+            let words = format!("{NOT_SENT}: the connection is being closed");
+            self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);
+        }
+    }
+
     /// Ends what was sent on the link: it is not known what has arrived, and nothing is sent again. `unplanned`: the
     /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
@@ -325,9 +342,12 @@ impl Exchange {
             match self.take_packet(token) {
                 Some((filters, _)) => self.not_answered(token, filters, now, actions),
                 None => {
-                    let waits_for = self.entries.get(&token).map(|entry| &entry.waits_for);
-                    let words = if matches!(waits_for, Some(WaitsFor::Turn { .. })) { NO_TURN } else { NO_ANSWER };
-                    self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, words.to_owned())), actions);
+                    let is_sent = self.entries.get(&token).is_some_and(|entry| !entry.waits_for.is_unsent());
+                    let words = match is_sent {
+                        true => NO_ANSWER.to_owned(),
+                        false => format!("{NOT_SENT}: the topic of its reply was not granted in time"),
+                    };
+                    self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, words)), actions);
                 }
             }
         }

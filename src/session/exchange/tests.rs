@@ -287,6 +287,53 @@ fn a_reply_topic_that_the_host_unsubscribes_stays_without_a_gap() {
     assert!(desk.exchange.is_idle());
 }
 
+/// The host has subscribed to it first.
+#[test]
+fn a_reply_that_is_to_come_still_comes_when_the_host_unsubscribes() {
+    let mut desk = Desk::new();
+    desk.exchange.subscribe(reply_topic(0), 1, true, 0, &mut desk.actions).unwrap();
+    let packet = desk.packets().remove(0);
+    desk.answer(&packet, |_| true);
+    let token = desk.post(0);
+    desk.exchange.unsubscribe(reply_topic(0), true, 0, &mut desk.actions).unwrap();
+    assert!(!desk.actions.iter().any(|action| matches!(action, Action::Send(LinkRequest::Unsubscribe { .. }))));
+    desk.told();
+    assert!(desk.reply(0, 1_000_000 + token));
+}
+
+#[test]
+fn reply_topics_that_nobody_needs_are_given_up_for_new_ones() {
+    let mut desk = Desk::new();
+    let sent = |desk: &mut Desk, device| {
+        let token = desk.post(device);
+        for packet in desk.packets() {
+            desk.answer(&packet, |_| true);
+        }
+        1_000_000 + token
+    };
+    let first = sent(&mut desk, 0);
+    desk.exchange.subscribe(reply_topic(1), 1, true, 0, &mut desk.actions).unwrap();
+    for device in 1..400 {
+        // The topic of the device 2 is used again and again.
+        for device in [device, 2] {
+            let id = sent(&mut desk, device);
+            assert!(desk.reply(device, id));
+        }
+    }
+    let known: Vec<&String> = desk.exchange.filters.keys().collect();
+    assert_eq!(known.len(), 257, "256, and that of the host");
+    for device in [0, 1, 2, 146, 399] {
+        assert!(known.contains(&&reply_topic(device)), "{device}");
+    }
+    let given_up = |device| {
+        let ends =
+            |entry: &Entry| matches!(&entry.waits_for, WaitsFor::Unsuback { filter } if *filter == reply_topic(device));
+        desk.exchange.entries.values().any(ends)
+    };
+    assert!(given_up(3) && given_up(145) && !given_up(146));
+    assert!(desk.reply(0, first), "it was needed all the time");
+}
+
 #[test]
 fn a_refused_reply_topic_that_nobody_waits_for_is_logged() {
     let mut desk = Desk::with_filters(0, 2);

@@ -3,11 +3,12 @@
 //!
 //! If a request ends without its reply, a late reply would be taken for that of the next one. So nobody has a turn for one
 //! reply timeout after that, also on a new link. A reply that comes meanwhile is given to the host as a message.
+//!
+//! Messages whose replies nobody awaits need no turn while no request awaits one. But they make the next request wait.
 
 use std::collections::VecDeque;
 
-use super::{End, Entry, Exchange, Owner, WaitsFor};
-use crate::error::Status;
+use super::{End, Entry, Exchange, WaitsFor};
 use crate::session::io::Action;
 
 /// How many reply timeouts pass after a message whose reply nobody awaits, unless the reply comes before: one for the
@@ -17,23 +18,31 @@ const UNAWAITED: u64 = 2;
 /// The turns on one reply topic.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// A request has waited for a reply on this topic. Before that, messages whose reply nobody awaits need no turn.
-    is_wanted: bool,
-    /// The entry that has its turn.
+    /// The request that was sent, and waits for its reply.
     holder: Option<u64>,
-    /// The last turn has ended without a reply. So many reply timeouts have to pass before the next one.
-    to_wait: Option<u64>,
-    /// Nobody has a turn before this time.
+    /// Messages that were sent, whose replies nobody awaits, and which the broker has not acknowledged.
+    unawaited: Vec<u64>,
+    /// After so many replies that nobody awaits, no other is to come, and the quiet time ends. `None`: a late reply to
+    /// another request may come as well, so that they cannot be counted.
+    owed: Option<u32>,
+    /// How many reply timeouts the quiet time has, if it begins now.
+    to_wait: u64,
+    /// No request that awaits its reply is sent before this time.
     quiet_until: u64,
-    /// The reply to a message of which nobody awaits one. It ends the quiet time.
-    is_owed: bool,
-    /// The entries that wait for their turn.
-    waiting: VecDeque<u64>,
+    /// The entries that wait for their turn, and whether they await a reply.
+    waiting: VecDeque<(u64, bool)>,
 }
 
 impl Turns {
+    /// No reply to anything that was sent is to come.
     fn is_free(&self, now: u64) -> bool {
-        self.holder.is_none() && self.to_wait.is_none() && self.quiet_until <= now
+        self.holder.is_none() && self.unawaited.is_empty() && self.to_wait == 0 && self.quiet_until <= now
+    }
+
+    /// Whether a message can be sent now. One whose reply nobody awaits has to wait only for requests that await theirs.
+    fn may_go(&self, awaits_reply: bool, now: u64) -> bool {
+        let is_wanted = || self.holder.is_some() || self.waiting.iter().any(|(_, awaits_reply)| *awaits_reply);
+        self.is_free(now) || (!awaits_reply && !is_wanted())
     }
 }
 
@@ -46,13 +55,16 @@ pub(super) enum Raw {
 
 impl Exchange {
     /// Replies without an id come on this topic.
-    pub(super) fn take_turns_on(&mut self, topic: &str) {
-        self.turns.get_or_default(&topic.to_owned()).is_wanted = true;
+    pub(super) fn take_turns_on(&mut self, topic: &String, actions: &mut VecDeque<Action>) {
+        if !self.has_turns(topic) {
+            self.turns.insert(topic.clone(), Turns::default());
+            self.warn_of_raw_replies(topic, actions);
+        }
     }
 
-    /// Whether requests take turns on this topic, because one of them has waited for a reply on it.
-    pub fn has_turns(&self, topic: &str) -> bool {
-        self.turns_on(topic).is_some_and(|turns| turns.is_wanted)
+    /// Whether requests take turns on this topic.
+    pub(super) fn has_turns(&self, topic: &str) -> bool {
+        self.turns_on(topic).is_some()
     }
 
     /// There are one or two such topics.
@@ -64,35 +76,30 @@ impl Exchange {
         self.turns.iter_mut().find(|(on, _)| *on == topic).map(|(_, turns)| turns)
     }
 
-    pub(super) fn has_free_turn(&self, topic: &str, now: u64) -> bool {
-        self.turns_on(topic).is_none_or(|turns| turns.is_free(now))
+    pub(super) fn has_free_turn(&self, topic: &str, awaits_reply: bool, now: u64) -> bool {
+        self.turns_on(topic).is_none_or(|turns| turns.may_go(awaits_reply, now))
     }
 
-    /// When the time of an entry begins that is made now: what is left of the quiet time does not count.
-    pub(super) fn turn_begins(&self, topic: &str, now: u64) -> u64 {
-        self.turns_on(topic).filter(|turns| turns.holder.is_none()).map_or(now, |turns| turns.quiet_until.max(now))
-    }
-
-    /// The entry waits for its turn.
-    pub(super) fn queue_for_turn(&mut self, topic: &str, token: u64) {
-        self.turns.get_or_default(&topic.to_owned()).waiting.push_back(token);
-    }
-
-    fn hold_turn(&mut self, topic: &str, token: u64) {
+    /// The entry waits for its turn. Its time begins when it is sent.
+    pub(super) fn queue_for_turn(&mut self, topic: &str, token: u64, awaits_reply: bool) {
+        self.set_deadline(token, None);
         if let Some(turns) = self.turns_on_mut(topic) {
-            turns.holder = Some(token);
+            turns.waiting.push_back((token, awaits_reply));
         }
     }
 
-    /// The outbox sends a message, and it is its turn. If nobody awaits the reply, it may come nevertheless.
-    pub(super) fn take_turn(&mut self, topic: &str, token: u64, now: u64) {
-        let quiet_until = now.saturating_add(self.timeout_ms.saturating_mul(UNAWAITED));
-        let turns = self.turns.get_or_default(&topic.to_owned());
-        if turns.is_wanted {
+    /// The entry is sent now.
+    pub(super) fn take_turn(&mut self, topic: &str, token: u64, awaits_reply: bool, now: u64) {
+        let Some(turns) = self.turns_on_mut(topic) else { return };
+        if awaits_reply {
             turns.holder = Some(token);
-        } else {
-            turns.quiet_until = quiet_until;
+            return;
         }
+        if turns.is_free(now) {
+            turns.owed = Some(0);
+        }
+        turns.owed = turns.owed.map(|owed| owed.saturating_add(1));
+        turns.unawaited.push(token);
     }
 
     /// Gives turns to those who wait. True: the outbox may send now.
@@ -103,77 +110,81 @@ impl Exchange {
         let timeout_ms = self.timeout_ms;
         let mut free = Vec::new();
         for (topic, turns) in self.turns.iter_mut() {
-            if let Some(timeouts) = turns.to_wait.take() {
-                turns.quiet_until = now.saturating_add(timeout_ms.saturating_mul(timeouts));
+            let timeouts = std::mem::take(&mut turns.to_wait);
+            if timeouts > 0 {
+                turns.quiet_until = turns.quiet_until.max(now.saturating_add(timeout_ms.saturating_mul(timeouts)));
             }
-            if turns.is_free(now) && !turns.waiting.is_empty() {
+            if turns.waiting.front().is_some_and(|(_, awaits_reply)| turns.may_go(*awaits_reply, now)) {
                 free.push(topic.clone());
             }
         }
         let mut outbox_may_send = false;
         for topic in free {
-            outbox_may_send |= self.give_turn(&topic, actions);
+            outbox_may_send |= self.give_turn(topic, now, actions);
         }
         outbox_may_send
     }
 
-    fn give_turn(&mut self, topic: &str, actions: &mut VecDeque<Action>) -> bool {
-        while let Some(token) = self.turns_on_mut(topic).and_then(|turns| turns.waiting.pop_front()) {
-            let Some(Entry { owner, waits_for, .. }) = self.entries.get_mut(&token) else { continue };
-            let WaitsFor::Turn { request, .. } = waits_for else { continue };
-            let owner = *owner;
-            let Some(request) = request.take() else {
-                self.end(token, Some(End::Granted(1)), actions);
-                return owner == Owner::Outbox;
-            };
-            *waits_for = WaitsFor::Reply { topic: topic.to_owned() };
-            self.hold_turn(topic, token);
-            self.send(owner, request, actions);
+    fn give_turn(&mut self, topic: String, now: u64, actions: &mut VecDeque<Action>) -> bool {
+        let Some((token, _)) = self.turns_on_mut(&topic).and_then(|turns| turns.waiting.pop_front()) else {
             return false;
-        }
+        };
+        let Some(Entry { owner, waits_for, timeout_ms, .. }) = self.entries.get_mut(&token) else { return false };
+        let WaitsFor::Turn { request, .. } = waits_for else { return false };
+        let (owner, timeout_ms) = (*owner, *timeout_ms);
+        let Some(request) = request.take() else {
+            self.end(token, Some(End::Granted(1)), actions);
+            return true;
+        };
+        *waits_for = WaitsFor::Reply { topic: topic.clone() };
+        self.take_turn(&topic, token, true, now);
+        self.set_deadline(token, timeout_ms.map(|ms| now.saturating_add(ms)));
+        self.send(owner, request, actions);
         false
     }
 
     /// A message has come on this topic. `None`: there are no turns on it.
     pub(super) fn find_raw(&mut self, topic: &str) -> Option<Raw> {
-        let holder = self.turns_on(topic)?.holder;
-        let awaits = |holder: &u64| self.entries.get(holder).is_some_and(|entry| entry.waits_for.is_reply_on(topic));
-        if let Some(holder) = holder.filter(awaits) {
+        let turns = self.turns_on_mut(topic)?;
+        if let Some(holder) = turns.holder {
             return Some(Raw::To(holder));
         }
-        let turns = self.turns_on_mut(topic)?;
-        // If a message without a waiter has the turn, this is its reply.
-        turns.holder = None;
-        if std::mem::take(&mut turns.is_owed) {
-            (turns.to_wait, turns.quiet_until) = (None, 0);
+        turns.owed = turns.owed.map(|owed| owed.saturating_sub(1));
+        if turns.owed == Some(0) {
+            turns.unawaited.clear();
+            (turns.to_wait, turns.quiet_until) = (0, 0);
         }
         Some(Raw::Nobodys)
     }
 
     /// An entry has ended. Returns the length of the quiet time if it had its turn, and ends without its reply.
     pub(super) fn end_turn(&mut self, token: u64, waited_for: &WaitsFor, end: Option<&End>) -> Option<u64> {
-        let turns = self.turns.values_mut().find(|turns| turns.holder == Some(token))?;
-        turns.holder = None;
-        match (waited_for, end) {
-            (_, Some(End::Replied { .. })) => None,
-            (WaitsFor::Delivery, Some(End::With(Status::ENOS_OK, _))) => {
-                (turns.to_wait, turns.is_owed) = (Some(UNAWAITED), true);
-                None
+        for turns in self.turns.values_mut() {
+            if turns.holder == Some(token) {
+                turns.holder = None;
+                if matches!(end, Some(End::Replied { .. })) {
+                    return None;
+                }
+                (turns.to_wait, turns.owed) = (1, None);
+                return Some(self.timeout_ms);
             }
-            _ => {
-                (turns.to_wait, turns.is_owed) = (Some(1), false);
-                Some(self.timeout_ms)
+            if matches!(waited_for, WaitsFor::Turn { .. }) {
+                turns.waiting.retain(|(waiting, _)| *waiting != token);
+            } else if let Some(at) = turns.unawaited.iter().position(|sent| *sent == token) {
+                turns.unawaited.swap_remove(at);
+                turns.to_wait = UNAWAITED;
             }
         }
+        None
     }
 
     /// When somebody may have the next turn.
     pub(super) fn next_turn(&self) -> Option<u64> {
-        let next = |turns: &Turns| match (turns.to_wait, turns.holder) {
+        let next = |turns: &Turns| match turns.to_wait {
+            0 => (!turns.waiting.is_empty() && turns.holder.is_none() && turns.unawaited.is_empty())
+                .then_some(turns.quiet_until),
             // The time is not known yet.
-            (Some(_), _) => Some(0),
-            (None, None) if !turns.waiting.is_empty() => Some(turns.quiet_until),
-            _ => None,
+            _ => Some(0),
         };
         self.turns.values().filter_map(next).min()
     }

@@ -4,7 +4,7 @@ use super::window::{Answer, InFlight, State};
 use super::{Around, Outbox, CLOCK_AGAIN_MS, WINDOW_BYTES};
 use crate::protocol::outbox::Message;
 use crate::protocol::Request;
-use crate::session::exchange::{Exchange, Outgoing, Owner};
+use crate::session::exchange::{Outgoing, Owner};
 
 impl Outbox {
     pub(super) fn send(&mut self, around: &mut Around) {
@@ -52,18 +52,17 @@ impl Outbox {
     }
 
     /// The reply topic on which the next message needs a subscription, or a turn.
-    fn next_needs(&self, exchange: &Exchange) -> Option<String> {
+    fn next_needs(&self) -> Option<String> {
         self.next_reply_topic().or_else(|| {
             let Message::Request(request) = &self.window.next_waiting()?.message else { return None };
-            let has_raw_reply = request.operation.has_raw_reply();
-            let topic = has_raw_reply.then(|| request.operation.reply_topic(&self.identity, &request.name))?;
-            exchange.has_turns(&topic).then_some(topic)
+            let operation = request.operation;
+            operation.has_raw_reply().then(|| operation.reply_topic(&self.identity, &request.name))
         })
     }
 
     /// Whether the next message need not wait for its reply topic.
     fn can_be_replied_to(&mut self, around: &mut Around) -> bool {
-        let wanted = self.next_needs(around.exchange);
+        let wanted = self.next_needs();
         let until_reply = self.window.next_waiting().is_some_and(|next| next.message.until_reply());
         // The message that waited for another topic is not the next any more.
         if let Some((entry, _)) = self.asking.take_if(|(_, topic)| wanted.as_ref() != Some(topic)) {

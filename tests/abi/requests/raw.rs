@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use enos::internals::error::Status::*;
 use enos::internals::protocol::Operation;
+use serde_json::{json, Value};
 use support::broker::*;
 use support::host::*;
 use support::scene::Scene;
@@ -88,18 +89,90 @@ fn a_reply_on_the_next_link_is_not_taken_for_that_of_the_next_request() {
     assert_eq!((told.token, &told.payload[..]), (second, &b"own"[..]));
 }
 
+/// The time of each begins when it is sent, so a lost reply costs only its own request.
 #[test]
-fn a_request_whose_turn_does_not_come_is_told_to_be_unsent() {
+fn a_lost_reply_does_not_end_those_that_wait() {
+    let mut scene = Scene::with(|setup| setup.reply_timeout(300));
+    let tokens = [b"a", b"b", b"c"].map(|bytes| scene.host.request(&Ask { timeout_ms: 300, ..raw(bytes) }).unwrap());
+    assert_eq!(next(&mut scene.peer).payload(), b"a");
+    let told = scene.host.expect("REPLY");
+    assert_eq!((told.token, told.status), (tokens[0], ENOS_ERR_TIMEOUT));
+    for (token, bytes) in tokens.into_iter().zip([b"a", b"b", b"c"]).skip(1) {
+        let packet = next(&mut scene.peer);
+        assert_eq!(packet.payload(), bytes);
+        reply(&mut scene.peer, &packet, b"");
+        let told = scene.host.expect("REPLY");
+        assert_eq!((told.token, told.status), (token, ENOS_OK));
+    }
+}
+
+/// What waits for its turn or for the topic of its reply is ended, and not waited for.
+#[test]
+fn a_disconnect_sends_nothing_that_waits() {
     let mut scene = Scene::new();
     let first = scene.host.request(&raw(b"a")).unwrap();
     let packet = next(&mut scene.peer);
-    let second = scene.host.request(&Ask { timeout_ms: 100, ..raw(b"b") }).unwrap();
-    let told = scene.host.expect("REPLY");
-    assert_eq!((told.token, told.status, told.retry_in_ms), (second, ENOS_ERR_TIMEOUT, 0));
-    assert!(told.detail.contains("it was not sent"), "{}", told.detail);
-    reply(&mut scene.peer, &packet, b"");
-    assert_eq!(scene.host.expect("REPLY").token, first);
+    let query = scene.host.request(&Ask::json(Operation::ENOS_OP_ATTRIBUTE_QUERY, "{}")).unwrap();
+    scene.peer.expect(SUBSCRIBE);
+    let second = scene.host.request(&raw(b"b")).unwrap();
     is_quiet(&mut scene);
+    scene.host.disconnect();
+    for token in [query, second] {
+        let told = scene.host.expect("REPLY");
+        assert_eq!((told.token, told.status, told.retry_in_ms), (token, ENOS_ERR_NETWORK, 0));
+        assert!(told.detail.contains("was not sent"), "{}", told.detail);
+    }
+    reply(&mut scene.peer, &packet, b"1");
+    let told = scene.host.expect("REPLY");
+    assert_eq!((told.token, told.status), (first, ENOS_OK));
+    assert_eq!(scene.peer.read().kind, DISCONNECT);
+}
+
+#[test]
+fn a_retained_message_is_no_reply() {
+    let mut scene = Scene::new();
+    let query = Ask::json(Operation::ENOS_OP_ATTRIBUTE_QUERY, "{}");
+    for ask in [raw(b"a"), query] {
+        let token = scene.host.request(&ask).unwrap();
+        let packet = next(&mut scene.peer);
+        let id = serde_json::from_slice(packet.payload()).map_or_else(|_| "1".into(), |body: Value| body["id"].clone());
+        let answer = json!({"id": id, "code": 200}).to_string();
+        let mut old = publish(format!("{}_reply", packet.topic()).as_bytes(), answer.as_bytes(), None);
+        old[0] |= 1;
+        scene.peer.send(&old);
+        let told = scene.host.expect("MESSAGE");
+        assert_eq!((told.token, &told.payload[..]), (0, answer.as_bytes()));
+        reply(&mut scene.peer, &packet, answer.as_bytes());
+        let told = scene.host.expect("REPLY");
+        assert_eq!((told.token, told.status), (token, ENOS_OK));
+    }
+}
+
+/// Even if EnOS never replies to them, and a live request has awaited a reply before.
+#[test]
+fn durable_ones_whose_replies_nobody_awaits_do_not_hold_up_the_outbox() {
+    let store = Store::new();
+    let mut scene = Scene::with(|setup| setup.storage(&store));
+    let live = scene.host.request(&raw(b"live")).unwrap();
+    let packet = next(&mut scene.peer);
+    reply(&mut scene.peer, &packet, b"1");
+    assert_eq!(scene.host.expect("REPLY").token, live);
+    let kept = [(); 5].map(|()| scene.host.request(&Ask { flags: DURABLE, ..raw(b"kept") }).unwrap());
+    for token in kept {
+        assert_eq!(next(&mut scene.peer).payload(), b"kept");
+        // The usual reply timeout is longer than expect() waits.
+        assert_eq!(scene.host.expect("DELIVERED").token, token);
+    }
+    // The replies end the wait of the next live one.
+    let live = scene.host.request(&raw(b"next")).unwrap();
+    is_quiet(&mut scene);
+    for _ in kept {
+        scene.peer.send(&publish(format!("{UP}_reply").as_bytes(), b"nobody's", None));
+        assert_eq!(scene.host.expect("MESSAGE").payload, b"nobody's");
+    }
+    let packet = next(&mut scene.peer);
+    reply(&mut scene.peer, &packet, b"2");
+    assert_eq!(scene.host.expect("REPLY").token, live);
 }
 
 /// A durable raw request brings a reply as well, which must not end a live one.

@@ -58,12 +58,18 @@ impl World {
         }
     }
 
-    /// A request reaches the cloud, which answers it. A raw answer is what was sent, and may come late, on another link.
+    /// A request reaches the cloud, which answers it. A raw answer is what was sent, and may come late, on another link. A
+    /// message that the broker has retained on its topic is none.
     pub(super) fn request_arrives(&mut self, attempt: u64, delay: u64, topic: &str, payload: &[u8]) {
         let reply_topic = format!("{topic}_reply").into_bytes();
         if topic.ends_with("/up_raw") {
             let late = if self.rng.u32(..8) == 0 { 25_000 } else { 300 };
             let after = delay + self.rng.u64(0..late);
+            if self.rng.u32(..16) == 0 {
+                let payload = Zeroizing::new(b"retained".to_vec());
+                let message = LinkEvent::Message { topic: reply_topic.clone(), payload, qos: 0, retained: true };
+                self.later(after / 2, Due::Link(attempt, message));
+            }
             let echo = payload.iter().copied().take_while(|byte| *byte != b'\n').collect();
             return self.later(after, Due::RawReply(reply_topic, echo));
         }
