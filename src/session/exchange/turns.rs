@@ -55,9 +55,9 @@ pub(super) enum Raw {
 
 impl Exchange {
     /// Replies without an id come on this topic.
-    pub(super) fn take_turns_on(&mut self, topic: &String, actions: &mut VecDeque<Action>) {
+    pub(super) fn take_turns_on(&mut self, topic: &str, actions: &mut VecDeque<Action>) {
         if !self.has_turns(topic) {
-            self.turns.insert(topic.clone(), Turns::default());
+            self.turns.insert(topic.to_owned(), Turns::default());
             self.warn_of_raw_replies(topic, actions);
         }
     }
