@@ -155,6 +155,10 @@ pub enum Event {
         id: String,
         waiting: usize,
     },
+    /// An answer came before the PUBACK of its command, and a fault has made that stop all further commands.
+    CommandsStuck {
+        id: String,
+    },
     /// A PINGREQ was received.
     Ping,
     /// A DISCONNECT was received.
@@ -179,7 +183,7 @@ pub enum Event {
 
 impl Event {
     /// The possible values of the member `event`.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 27] = [
         "listening",
         "tls",
         "tls_failed",
@@ -200,6 +204,7 @@ impl Event {
         "command_reply",
         "stray_reply",
         "command_cached",
+        "commands_stuck",
         "ping",
         "disconnect",
         "closed",

@@ -39,6 +39,7 @@ mod packet;
 mod payload;
 mod registry;
 mod shared;
+mod spoil;
 mod subscriptions;
 mod summary;
 mod text;

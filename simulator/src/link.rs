@@ -46,12 +46,14 @@ pub struct Item {
     pub packet: Outgoing,
     pub event: Option<Event>,
     copies: usize,
+    /// A fault repeats this command so often.
+    pub storm: usize,
     to_do: VecDeque<Fault>,
 }
 
 impl Item {
     pub fn new(kind: Kind, packet: Outgoing, event: Option<Event>) -> Item {
-        Item { kind, packet, event, copies: 1, to_do: VecDeque::new() }
+        Item { kind, packet, event, copies: 1, storm: 0, to_do: VecDeque::new() }
     }
 }
 
@@ -83,6 +85,12 @@ pub struct Link {
     pub ordinal: u64,
     pub reporter: Reporter,
     tls: Option<Tls>,
+    /// A fault limits the publications with QoS 1 that wait for their PUBACK.
+    pub window: Option<usize>,
+    /// A fault: an answer before the PUBACK of its command stops the commands.
+    pub wedges: bool,
+    /// The id of the last command.
+    pub last_command: Option<String>,
     /// The peer does not read, so nothing more is sent.
     is_broken: bool,
 }
@@ -96,7 +104,19 @@ impl Link {
         tls: Option<Tls>,
     ) -> Link {
         let (moments, delayed) = (HashMap::new(), VecDeque::new());
-        Link { stream, faults, moments, delayed, ordinal, reporter, tls, is_broken: false }
+        Link {
+            stream,
+            faults,
+            moments,
+            delayed,
+            ordinal,
+            reporter,
+            tls,
+            window: None,
+            wedges: false,
+            last_command: None,
+            is_broken: false,
+        }
     }
 
     /// Applies the faults of a received packet; false if the packet has to be ignored.
@@ -190,11 +210,22 @@ impl Link {
                     return Ok(None);
                 }
                 Action::Twice => item.copies = 2,
-                Action::Close | Action::Reset | Action::Raw(_) => self.commit(&fault.action)?,
+                Action::Storm(times) => item.storm = *times,
+                Action::SameId => self.repeat_id(&mut item),
+                Action::Close | Action::Reset | Action::Raw(_) | Action::Window(_) | Action::Wedge => {
+                    self.commit(&fault.action)?;
+                }
                 change => self.reporter.with_random(|random| spoil(&mut item, change, random)),
             }
         }
         Ok(Some(item))
+    }
+
+    /// Gives a command the id of the one before it.
+    fn repeat_id(&self, item: &mut Item) {
+        if let (Outgoing::Publish(publish), Some(id)) = (&mut item.packet, &self.last_command) {
+            set(publish, "id", id.clone().into());
+        }
     }
 
     /// Counts a moment and finds its faults. All counters go on, whatever a fault does.
@@ -214,6 +245,14 @@ impl Link {
             Action::Raw(bytes) => self.write(bytes),
             Action::Delay(time) => {
                 self.reporter.pause(*time);
+                Ok(())
+            }
+            Action::Window(window) => {
+                self.window = Some(*window);
+                Ok(())
+            }
+            Action::Wedge => {
+                self.wedges = true;
                 Ok(())
             }
             Action::Close => Err(Closed("by a fault".into())),
@@ -277,12 +316,15 @@ fn spoil_publish(publish: &mut Publish, change: &Action, random: &mut fastrand::
             random.fill(&mut garbage);
             publish.payload = garbage.into();
         }
-        Action::Code(code) => {
-            if let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(&publish.payload) {
-                body["code"] = (*code).into();
-                publish.payload = body.to_string().into();
-            }
-        }
+        Action::Code(code) => set(publish, "code", (*code).into()),
         _ => {}
+    }
+}
+
+/// Sets a member of an envelope.
+pub fn set(publish: &mut Publish, name: &str, value: serde_json::Value) {
+    if let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(&publish.payload) {
+        body[name] = value;
+        publish.payload = body.to_string().into();
     }
 }

@@ -113,6 +113,9 @@ impl fmt::Display for Event {
             Event::CommandCached { topic, id, waiting } => {
                 write!(f, "command {id} on {} is kept for the device, the {waiting}. of them", printable(topic))
             }
+            Event::CommandsStuck { id } => {
+                write!(f, "NO MORE COMMANDS: the answer to {id} came before the PUBACK of the command")
+            }
             Event::Ping => f.write_str("PINGREQ"),
             Event::Disconnect => f.write_str("DISCONNECT"),
             Event::Closed { reason } => write!(f, "closed: {}", printable(reason)),

@@ -48,18 +48,11 @@ impl Connection {
         let Some(device) = self.device() else { return Ok(()) };
         let (id, suffix, params) = (order.id.clone(), order.suffix.clone(), order.params.clone());
         let topic = thing::command_topic(device, &suffix);
-        let (now, timeout) = (Instant::now(), self.shared.config.command_timeout);
-        let deadline = now + if order.ends_session.is_some() { timeout.min(FAREWELL) } else { timeout };
-        let sent = self.shared.commands().send(device, order, topic.clone(), now, deadline);
-        let Some(sent) = sent else {
-            self.report(Event::CommandReply { topic, id, code: None, elapsed_ms: 0, timed_out: true, payload: None });
+        if !self.wait_for_answer(order, &topic) {
             return Ok(());
-        };
-        if sent.is_soonest {
-            self.shared.watch_deadlines();
         }
         if suffix == thing::UPGRADE {
-            self.shared.with_thing(device, |thing| thing.pushed(&params));
+            self.with_thing(|thing| thing.pushed(&params));
         }
         let body = match suffix.as_str() {
             thing::DOWN_RAW => raw(&params),
@@ -71,15 +64,39 @@ impl Connection {
         let mut publish = Publish::new(topic.clone(), packet::qos(qos), body);
         publish.pkid = self.packet_id(qos);
         let params = Payload::of(params.to_string().as_bytes()).json.unwrap_or_default();
-        let event = Event::Command { topic, id, params };
-        self.send(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)))
+        let event = Event::Command { topic, id: id.clone(), params };
+        let sent = self.send(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)));
+        self.link.last_command = Some(id);
+        sent
+    }
+
+    /// From now on the command waits for its answer; false if too many do.
+    pub(super) fn wait_for_answer(&self, order: Order, topic: &str) -> bool {
+        let Some(device) = self.device() else { return false };
+        let id = order.id.clone();
+        let (now, timeout) = (Instant::now(), self.shared.config.command_timeout);
+        let deadline = now + if order.ends_session.is_some() { timeout.min(FAREWELL) } else { timeout };
+        let sent = self.shared.commands().send(device, order, topic.to_owned(), now, deadline);
+        match sent {
+            Some(sent) if sent.is_soonest => self.shared.watch_deadlines(),
+            Some(_) => {}
+            None => {
+                let topic = thing::answer_topic(topic);
+                let event =
+                    Event::CommandReply { topic, id, code: None, elapsed_ms: 0, timed_out: true, payload: None };
+                self.report(event);
+            }
+        }
+        sent.is_some()
     }
 
     /// A command is sent now, and has passed the faults.
     pub(super) fn command_goes(&self, id: &str, publish: &Publish) {
         let Some(device) = self.device() else { return };
-        let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
-        self.shared.commands().sent(device, id, commands::wire_id(&body), publish.pkid);
+        // Of what is not JSON, or too deep for this parser, the id is taken to be as it should.
+        let body = serde_json::from_slice::<Value>(&publish.payload);
+        let wire_id = body.map_or_else(|_| Some(id.to_owned()), |body| commands::wire_id(&body));
+        self.shared.commands().sent(device, id, wire_id, publish.pkid);
     }
 
     /// An answer of the device to a command, or to its activation.
@@ -103,8 +120,9 @@ impl Connection {
                 return Ok(());
             }
         };
+        self.check_order(&waiting.order.id, waiting.packet_id);
         if waiting.topic.ends_with(thing::UPGRADE) && code == Some(200) {
-            self.shared.with_thing(device, Thing::accepted);
+            self.with_thing(Thing::accepted);
         }
         let (id, elapsed) = (waiting.order.id, waiting.sent.elapsed());
         let elapsed_ms = elapsed.as_millis() as u64;
@@ -125,6 +143,12 @@ impl Connection {
             return Err(Closed(reason.into()));
         }
         self.send_cached()
+    }
+
+    fn with_thing(&self, work: impl FnOnce(&mut Thing)) {
+        if let Some(device) = self.device() {
+            self.shared.with_thing(device, work);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Connection, Stage};
 use crate::{
     activation,
-    config::{Block, Completed},
+    config::Block,
     event::Event,
     fault::Kind,
     link::{Closed, Item},
@@ -67,49 +67,7 @@ impl Connection {
         self.send(Item::new(Kind::ConnAck, Outgoing::ConnAck(code), Some(event)))
     }
 
-    pub(super) fn send(&mut self, item: Item) -> Result<(), Closed> {
-        let kind = item.kind;
-        match self.link.clear(item)? {
-            Some(item) => self.transmit(item),
-            None => {
-                // A delayed CONNACK is sent later.
-                if kind == Kind::ConnAck && self.link.next_due().is_none() {
-                    self.stage = Stage::Deaf;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Reports it, lets it take effect, and sends it, in this order, so that everything is done when the client
-    /// receives it.
-    pub(super) fn transmit(&mut self, mut item: Item) -> Result<(), Closed> {
-        if let (Some(Event::Command { id, .. }), Outgoing::Publish(publish)) = (&item.event, &item.packet) {
-            self.command_goes(id, publish);
-        }
-        if let Some(event) = item.event.take() {
-            self.report(event);
-        }
-        let on_push = self.shared.config.activation.completed == Completed::Push;
-        match (item.kind, &item.packet, self.stage) {
-            (Kind::ConnAck, Outgoing::ConnAck(0), Stage::Answering(Some(mode))) => self.go_online(mode),
-            (Kind::ConnAck, ..) => self.stage = Stage::Deaf,
-            (Kind::Activation, ..) if on_push => self.activate(),
-            _ => {}
-        }
-        self.link.transmit(&item)?;
-        match (item.packet, self.stage) {
-            (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
-            (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => {
-                self.send_configured_commands()?;
-                self.send_cached()
-            }
-            (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
-            _ => Ok(()),
-        }
-    }
-
-    fn go_online(&mut self, mode: Mode) {
+    pub(super) fn go_online(&mut self, mode: Mode) {
         self.stage = Stage::Online(mode);
         if let Some(device) = self.device() {
             self.shared.online(device, self.handle.clone(), mode);
@@ -119,7 +77,7 @@ impl Connection {
         }
     }
 
-    fn activate(&self) {
+    pub(super) fn activate(&self) {
         if let Some(device) = self.device() {
             match self.shared.registry().activate(device) {
                 Ok(true) => self.report(Event::Activated),
@@ -129,7 +87,7 @@ impl Connection {
         }
     }
 
-    fn push_activation(&mut self) -> Result<(), Closed> {
+    pub(super) fn push_activation(&mut self) -> Result<(), Closed> {
         let Some(id) = self.device() else { return Ok(()) };
         let settings = self.shared.config.activation;
         let (device, issued) = {

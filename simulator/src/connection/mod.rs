@@ -3,6 +3,7 @@
 mod commands;
 mod login;
 mod messages;
+mod outflow;
 
 use bytes::{Bytes, BytesMut};
 use mqttbytes::v4::Packet;
@@ -15,6 +16,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use outflow::Outflow;
 
 use crate::{
     commands::Order,
@@ -105,6 +108,7 @@ struct Connection {
     last_packet_id: u16,
     posts: u64,
     commands_sent: usize,
+    outflow: Outflow,
 }
 
 /// Serves a connection until its end.
@@ -171,6 +175,7 @@ impl Connection {
             last_packet_id: 0,
             posts: 0,
             commands_sent: 0,
+            outflow: Outflow::default(),
         }
     }
 
@@ -237,6 +242,7 @@ impl Connection {
         while let Some(item) = self.link.clear_due()? {
             self.transmit(item)?;
         }
+        self.blow()?;
         self.act_upon_packets()?;
         if self.peer_has_said_goodbye {
             return Err(Closed("by the peer".into()));
@@ -299,6 +305,9 @@ impl Connection {
     }
 
     fn next_deadline(&self) -> Instant {
+        if self.outflow.is_busy() {
+            return Instant::now();
+        }
         let connect = (self.stage == Stage::Fresh).then(|| self.since + self.shared.config.limits.connect_wait);
         let keep_alive = self.keep_alive.filter(|_| self.stage != Stage::Deaf).map(|time| self.last_heard + time);
         let deadlines = [connect, keep_alive, self.link.next_due()];
@@ -337,10 +346,7 @@ impl Connection {
         match packet {
             Packet::Connect(connect) => self.login(&connect),
             Packet::Publish(publish) => self.publish(publish),
-            Packet::PubAck(ack) => {
-                self.report(Event::PubackReceived { packet_id: ack.pkid });
-                Ok(())
-            }
+            Packet::PubAck(ack) => self.acknowledged(ack.pkid),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe),
             Packet::Unsubscribe(unsubscribe) => {
                 unsubscribe.topics.iter().for_each(|filter| self.subscriptions.remove(filter));

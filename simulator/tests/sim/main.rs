@@ -1,5 +1,6 @@
 //! The simulator: as a library, as a program, and with the commands of the pages that use it.
 
+mod command_faults;
 mod commands;
 mod common;
 mod faults;
@@ -8,6 +9,8 @@ mod main_path;
 mod openssl;
 mod process;
 mod provisioning;
+mod python_sdk;
+mod reply_faults;
 mod sdks;
 mod throttle;
 mod tls;

@@ -1,184 +1,11 @@
-//! Misbehaviour on demand: `WHEN:WHAT[@CONNECTIONS]`. The grammar is explained by `enos-sim --help` (help.txt).
+//! The grammar of faults.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
-use crate::activation::Spoil;
+use super::{Action, Fault, Kind, Phase, Span, KINDS};
+use crate::spoil::{Spoil, SPOILS};
 
-/// A moment, the action at that moment, and the connections of a device to which this applies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    phase: Phase,
-    kind: Kind,
-    nth: Span,
-    pub(crate) action: Action,
-    connections: Span,
-    text: String,
-}
-
-/// Why a text is not a fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultError(String);
-
-impl fmt::Display for FaultError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for FaultError {}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
-    /// A packet was received, and is not processed yet.
-    Got,
-    /// A packet is about to be sent.
-    Before,
-    /// A packet was sent.
-    After,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// The link itself, before any byte was read.
-    Accept,
-    /// A record, and a byte, of a TLS handshake.
-    Record,
-    Byte,
-    Connect,
-    ConnAck,
-    Publish,
-    PubAck,
-    Subscribe,
-    SubAck,
-    Unsubscribe,
-    UnsubAck,
-    PingReq,
-    PingResp,
-    Disconnect,
-    /// The three kinds of publications that the cloud makes. Each is a `Publish` as well.
-    Activation,
-    Reply,
-    Command,
-    Any,
-}
-
-const KINDS: [(&str, Kind); 18] = [
-    ("accept", Kind::Accept),
-    ("record", Kind::Record),
-    ("byte", Kind::Byte),
-    ("connect", Kind::Connect),
-    ("connack", Kind::ConnAck),
-    ("publish", Kind::Publish),
-    ("puback", Kind::PubAck),
-    ("subscribe", Kind::Subscribe),
-    ("suback", Kind::SubAck),
-    ("unsubscribe", Kind::Unsubscribe),
-    ("unsuback", Kind::UnsubAck),
-    ("pingreq", Kind::PingReq),
-    ("pingresp", Kind::PingResp),
-    ("disconnect", Kind::Disconnect),
-    ("activation", Kind::Activation),
-    ("reply", Kind::Reply),
-    ("command", Kind::Command),
-    ("any", Kind::Any),
-];
-
-impl Kind {
-    fn is_received(self) -> bool {
-        use Kind::*;
-        matches!(
-            self,
-            Record | Byte | Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect | Any
-        )
-    }
-
-    fn is_sent(self) -> bool {
-        use Kind::*;
-        matches!(
-            self,
-            Record
-                | Byte
-                | ConnAck
-                | Publish
-                | PubAck
-                | SubAck
-                | UnsubAck
-                | PingResp
-                | Activation
-                | Reply
-                | Command
-                | Any
-        )
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// It is not sent, or is treated as not received.
-    Silence,
-    Delay(Duration),
-    Twice,
-    Close,
-    Reset,
-    Raw(Vec<u8>),
-    Code(i64),
-    /// Another payload.
-    Payload(String),
-    /// This many random bytes as payload.
-    Garbage(usize),
-    Spoil(Spoil),
-}
-
-/// From the first to the last, both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    first: u64,
-    last: u64,
-}
-
-impl Span {
-    const ALL: Span = Span { first: 1, last: u64::MAX };
-
-    fn contains(self, n: u64) -> bool {
-        (self.first..=self.last).contains(&n)
-    }
-
-    /// `3`, `2-4`, `2-` or `-4`.
-    fn parse(text: &str) -> Option<Span> {
-        let number = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
-        let span = match text.split_once('-') {
-            None => Span { first: number(text)?, last: number(text)? },
-            Some(("", "")) => return None,
-            Some((first, "")) => Span { first: number(first)?, last: u64::MAX },
-            Some(("", last)) => Span { first: 1, last: number(last)? },
-            Some((first, last)) => Span { first: number(first)?, last: number(last)? },
-        };
-        (span.first <= span.last).then_some(span)
-    }
-}
-
-impl Fault {
-    /// Whether it applies to the `n`-th such moment of a device's connection.
-    pub(crate) fn applies(&self, phase: Phase, kind: Kind, n: u64, connection: u64) -> bool {
-        self.phase == phase && self.kind == kind && self.nth.contains(n) && self.connections.contains(connection)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for Fault {
-    type Err = FaultError;
-
-    fn from_str(text: &str) -> Result<Fault, FaultError> {
-        parse(text).map_err(|reason| FaultError(format!("fault \"{text}\": {reason}")))
-    }
-}
-
-fn parse(text: &str) -> Result<Fault, String> {
+pub fn parse(text: &str) -> Result<Fault, String> {
     let (when, what) = text.split_once(':').ok_or("there is no \":\"; expected WHEN:WHAT[@CONNECTIONS]")?;
     let (what, connections) = match what.rsplit_once('@').map(|(what, span)| (what, Span::parse(span))) {
         Some((what, Some(span))) => (what, span),
@@ -242,13 +69,16 @@ fn parse_action(what: &str) -> Result<Action, String> {
         "payload" => Ok(Action::Payload(value.unwrap_or_default().to_owned())),
         "garbage" => size(64).map(Action::Garbage),
         "huge" => size(1024 * 1024).map(|bytes| Action::Spoil(Spoil::Huge(bytes))),
-        "other-device" => alone(Action::Spoil(Spoil::OtherDevice)),
-        "other-topic" => alone(Action::Spoil(Spoil::OtherTopic)),
-        "other-method" => alone(Action::Spoil(Spoil::OtherMethod)),
-        "no-secret" => alone(Action::Spoil(Spoil::NoSecret)),
-        "empty-secret" => alone(Action::Spoil(Spoil::EmptySecret)),
-        "truncated" => alone(Action::Spoil(Spoil::Truncated)),
-        _ => Err(format!("\"{name}\" is not an action")),
+        "huge-id" => size(10_000).map(|bytes| Action::Spoil(Spoil::HugeId(bytes))),
+        "deep" => size(10_000).map(|levels| Action::Spoil(Spoil::Deep(levels))),
+        "storm" => size(5000).map(Action::Storm),
+        "window" => size(1).map(|window| Action::Window(window.max(1))),
+        "same-id" => alone(Action::SameId),
+        "wedge" => alone(Action::Wedge),
+        _ => match SPOILS.iter().find(|(known, _)| *known == name) {
+            Some((_, spoil)) => alone(Action::Spoil(spoil.clone())),
+            None => Err(format!("\"{name}\" is not an action")),
+        },
     }
 }
 
@@ -256,6 +86,8 @@ fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
     let publication = matches!(kind, Kind::Activation | Kind::Reply | Kind::Command | Kind::Publish);
     match action {
         Action::Close | Action::Reset | Action::Raw(_) | Action::Delay(_) => true,
+        Action::Window(_) | Action::Wedge => !matches!(kind, Kind::Record | Kind::Byte),
+        Action::Storm(_) | Action::SameId => phase == Phase::Before && kind == Kind::Command,
         Action::Silence => phase != Phase::After,
         Action::Twice => phase == Phase::Before && !matches!(kind, Kind::Record | Kind::Byte),
         Action::Code(code) if phase == Phase::Before => match kind {
@@ -265,7 +97,7 @@ fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
         },
         Action::Code(_) => false,
         Action::Payload(_) | Action::Garbage(_) => phase == Phase::Before && publication,
-        Action::Spoil(_) => phase == Phase::Before && kind == Kind::Activation,
+        Action::Spoil(spoil) => phase == Phase::Before && spoil.fits(kind),
     }
 }
 
@@ -288,6 +120,9 @@ mod tests {
         assert_eq!(fault("activation:payload={\"a\":\"x@y\"}").action, Action::Payload("{\"a\":\"x@y\"}".into()));
         assert_eq!(fault("accept:close").phase, Phase::Got);
         assert_eq!((fault("got-record=2:close").phase, fault("record=2:close").phase), (Phase::Got, Phase::Before));
+        assert_eq!(fault("command=2:storm=70@1").action, Action::Storm(70));
+        assert_eq!(fault("connack:window").action, Action::Window(1));
+        assert_eq!(fault("reply:deep").action, Action::Spoil(Spoil::Deep(10_000)));
         assert_eq!(fault("any:delay=5@2-").to_string(), "any:delay=5@2-");
     }
 
@@ -311,6 +146,12 @@ mod tests {
             ("connack:close=1", "no value"),
             ("activation:huge=99999999", "16 MiB"),
             ("connack:explode", "not an action"),
+            ("reply:storm", "cannot be done"),
+            ("reply:no-secret", "cannot be done"),
+            ("activation:no-id", "cannot be done"),
+            ("after-command:same-id", "cannot be done"),
+            ("got-byte:wedge", "cannot be done"),
+            ("command:same-id=1", "no value"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

@@ -1,0 +1,189 @@
+//! Misbehaviour on demand: `WHEN:WHAT[@CONNECTIONS]`. The grammar is explained by `enos-sim --help` (help.txt).
+
+mod parse;
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use crate::spoil::Spoil;
+
+/// A moment, the action at that moment, and the connections of a device to which this applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    phase: Phase,
+    kind: Kind,
+    nth: Span,
+    pub(crate) action: Action,
+    connections: Span,
+    text: String,
+}
+
+/// Why a text is not a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultError(String);
+
+impl fmt::Display for FaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for FaultError {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// A packet was received, and is not processed yet.
+    Got,
+    /// A packet is about to be sent.
+    Before,
+    /// A packet was sent.
+    After,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// The link itself, before any byte was read.
+    Accept,
+    /// A record, and a byte, of a TLS handshake.
+    Record,
+    Byte,
+    Connect,
+    ConnAck,
+    Publish,
+    PubAck,
+    Subscribe,
+    SubAck,
+    Unsubscribe,
+    UnsubAck,
+    PingReq,
+    PingResp,
+    Disconnect,
+    /// The three kinds of publications that the cloud makes. Each is a `Publish` as well.
+    Activation,
+    Reply,
+    Command,
+    Any,
+}
+
+const KINDS: [(&str, Kind); 18] = [
+    ("accept", Kind::Accept),
+    ("record", Kind::Record),
+    ("byte", Kind::Byte),
+    ("connect", Kind::Connect),
+    ("connack", Kind::ConnAck),
+    ("publish", Kind::Publish),
+    ("puback", Kind::PubAck),
+    ("subscribe", Kind::Subscribe),
+    ("suback", Kind::SubAck),
+    ("unsubscribe", Kind::Unsubscribe),
+    ("unsuback", Kind::UnsubAck),
+    ("pingreq", Kind::PingReq),
+    ("pingresp", Kind::PingResp),
+    ("disconnect", Kind::Disconnect),
+    ("activation", Kind::Activation),
+    ("reply", Kind::Reply),
+    ("command", Kind::Command),
+    ("any", Kind::Any),
+];
+
+impl Kind {
+    fn is_received(self) -> bool {
+        use Kind::*;
+        matches!(
+            self,
+            Record | Byte | Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect | Any
+        )
+    }
+
+    fn is_sent(self) -> bool {
+        use Kind::*;
+        matches!(
+            self,
+            Record
+                | Byte
+                | ConnAck
+                | Publish
+                | PubAck
+                | SubAck
+                | UnsubAck
+                | PingResp
+                | Activation
+                | Reply
+                | Command
+                | Any
+        )
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It is not sent, or is treated as not received.
+    Silence,
+    Delay(Duration),
+    Twice,
+    Close,
+    Reset,
+    Raw(Vec<u8>),
+    Code(i64),
+    /// Another payload.
+    Payload(String),
+    /// This many random bytes as payload.
+    Garbage(usize),
+    Spoil(Spoil),
+    /// A command comes so often, each time with another id.
+    Storm(usize),
+    /// A command has the id of the one before it.
+    SameId,
+    /// From now on, at most so many publications with QoS 1 are sent before their PUBACK.
+    Window(usize),
+    /// From now on, an answer that comes before the PUBACK of its command stops all further commands.
+    Wedge,
+}
+
+/// From the first to the last, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    first: u64,
+    last: u64,
+}
+
+impl Span {
+    const ALL: Span = Span { first: 1, last: u64::MAX };
+
+    fn contains(self, n: u64) -> bool {
+        (self.first..=self.last).contains(&n)
+    }
+
+    /// `3`, `2-4`, `2-` or `-4`.
+    fn parse(text: &str) -> Option<Span> {
+        let number = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+        let span = match text.split_once('-') {
+            None => Span { first: number(text)?, last: number(text)? },
+            Some(("", "")) => return None,
+            Some((first, "")) => Span { first: number(first)?, last: u64::MAX },
+            Some(("", last)) => Span { first: 1, last: number(last)? },
+            Some((first, last)) => Span { first: number(first)?, last: number(last)? },
+        };
+        (span.first <= span.last).then_some(span)
+    }
+}
+
+impl Fault {
+    /// Whether it applies to the `n`-th such moment of a device's connection.
+    pub(crate) fn applies(&self, phase: Phase, kind: Kind, n: u64, connection: u64) -> bool {
+        self.phase == phase && self.kind == kind && self.nth.contains(n) && self.connections.contains(connection)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Fault, FaultError> {
+        parse::parse(text).map_err(|reason| FaultError(format!("fault \"{text}\": {reason}")))
+    }
+}

@@ -1,0 +1,197 @@
+//! What faults make of a publication of the cloud.
+
+use mqttbytes::v4::Publish;
+use serde_json::{json, Value};
+
+use crate::fault::Kind;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spoil {
+    /// The params of an activation name another device.
+    OtherDevice,
+    /// The topic names another device.
+    OtherTopic,
+    /// There is no `deviceSecret`.
+    NoSecret,
+    /// `deviceSecret` is "".
+    EmptySecret,
+    /// Another method.
+    OtherMethod,
+    /// The payload ends in the middle.
+    Truncated,
+    /// A secret, data or params of this many bytes.
+    Huge(usize),
+    /// An id of this many bytes.
+    HugeId(usize),
+    /// The id of the next message.
+    OtherId,
+    /// No id.
+    NoId,
+    /// An id that is a number.
+    NumericId,
+    /// A code that is a text.
+    TextCode,
+    /// Each member of the envelope has another type.
+    WrongType,
+    /// Data or params of so many levels.
+    Deep(usize),
+    /// The retain flag is set.
+    Retained,
+}
+
+/// Those without a value, by name.
+pub const SPOILS: [(&str, Spoil); 12] = [
+    ("other-device", Spoil::OtherDevice),
+    ("other-topic", Spoil::OtherTopic),
+    ("other-method", Spoil::OtherMethod),
+    ("no-secret", Spoil::NoSecret),
+    ("empty-secret", Spoil::EmptySecret),
+    ("truncated", Spoil::Truncated),
+    ("other-id", Spoil::OtherId),
+    ("no-id", Spoil::NoId),
+    ("numeric-id", Spoil::NumericId),
+    ("text-code", Spoil::TextCode),
+    ("wrong-type", Spoil::WrongType),
+    ("retained", Spoil::Retained),
+];
+
+impl Spoil {
+    /// Whether it can be done to a publication of this kind.
+    pub fn fits(&self, kind: Kind) -> bool {
+        match self {
+            Spoil::OtherDevice | Spoil::NoSecret | Spoil::EmptySecret => kind == Kind::Activation,
+            Spoil::OtherMethod => matches!(kind, Kind::Activation | Kind::Command),
+            Spoil::OtherTopic | Spoil::Truncated | Spoil::Huge(_) | Spoil::Retained => {
+                matches!(kind, Kind::Activation | Kind::Reply | Kind::Command)
+            }
+            _ => matches!(kind, Kind::Reply | Kind::Command),
+        }
+    }
+
+    pub fn apply(&self, publish: &mut Publish) {
+        match self {
+            Spoil::OtherTopic => publish.topic = publish.topic.replace("/thing/", "-other/thing/"),
+            Spoil::Truncated => publish.payload.truncate(publish.payload.len() / 2),
+            Spoil::Retained => publish.retain = true,
+            Spoil::Deep(levels) => deepen(publish, *levels),
+            Spoil::OtherMethod => edit(publish, |body| body["method"] = "thing.service.other".into()),
+            Spoil::OtherDevice => edit(publish, |body| {
+                let other = format!("{}-other", body["params"]["deviceKey"].as_str().unwrap_or_default());
+                body["params"]["deviceKey"] = other.into();
+            }),
+            Spoil::EmptySecret => edit(publish, |body| body["params"]["deviceSecret"] = "".into()),
+            Spoil::NoSecret => edit(publish, |body| remove(&mut body["params"], "deviceSecret")),
+            Spoil::Huge(bytes) => edit(publish, |body| {
+                let huge = "S".repeat(*bytes).into();
+                let name = content(body);
+                match body.get_mut("params").and_then(|params| params.get_mut("deviceSecret")) {
+                    Some(secret) => *secret = huge,
+                    None => body[name] = huge,
+                }
+            }),
+            Spoil::HugeId(bytes) => edit(publish, |body| body["id"] = "7".repeat(*bytes).into()),
+            Spoil::OtherId => edit(publish, |body| {
+                let id = number(&body["id"]);
+                body["id"] = (id + 1).to_string().into();
+            }),
+            Spoil::NumericId => edit(publish, |body| body["id"] = number(&body["id"]).into()),
+            Spoil::NoId => edit(publish, |body| remove(body, "id")),
+            Spoil::TextCode => edit(publish, |body| {
+                let code = body.get("code").map_or_else(|| "200".to_owned(), Value::to_string);
+                body["code"] = code.into();
+            }),
+            Spoil::WrongType => edit(publish, |body| body.as_object_mut().into_iter().flatten().for_each(retype)),
+        }
+    }
+}
+
+/// The member with the content of a request or reply.
+fn content(body: &Value) -> &'static str {
+    if body.get("params").is_some() {
+        "params"
+    } else {
+        "data"
+    }
+}
+
+fn number(id: &Value) -> u64 {
+    id.as_u64().or_else(|| id.as_str()?.parse().ok()).unwrap_or_default()
+}
+
+fn remove(body: &mut Value, name: &str) {
+    if let Some(members) = body.as_object_mut() {
+        members.remove(name);
+    }
+}
+
+fn retype((_, value): (&String, &mut Value)) {
+    *value = match value {
+        Value::String(_) => json!([1]),
+        Value::Number(_) => json!({"a": "b"}),
+        Value::Object(_) => json!("text"),
+        Value::Array(_) => json!(7),
+        Value::Bool(_) | Value::Null => json!("text"),
+    };
+}
+
+/// As text, because dropping a value of many levels needs as much stack.
+fn deepen(publish: &mut Publish, levels: usize) {
+    let mut name = "data";
+    edit(publish, |body| {
+        name = content(body);
+        remove(body, name);
+    });
+    let Some(head) = publish.payload.strip_suffix(b"}") else { return };
+    let deep = format!(",\"{name}\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    publish.payload = [head, deep.as_bytes()].concat().into();
+}
+
+fn edit(publish: &mut Publish, change: impl FnOnce(&mut Value)) {
+    if let Ok(mut body @ Value::Object(_)) = serde_json::from_slice(&publish.payload) {
+        change(&mut body);
+        publish.payload = body.to_string().into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mqttbytes::QoS;
+
+    fn spoiled(spoil: &Spoil, body: &Value) -> Publish {
+        let mut publish = Publish::new("/sys/pk/dk/thing/x", QoS::AtMostOnce, body.to_string());
+        spoil.apply(&mut publish);
+        publish
+    }
+
+    fn json(spoil: Spoil, body: Value) -> Value {
+        serde_json::from_slice(&spoiled(&spoil, &body).payload).unwrap()
+    }
+
+    #[test]
+    fn envelopes_are_spoiled() {
+        let reply = json!({"id": "7", "code": 200, "data": {"a": 1}});
+        assert_eq!(json(Spoil::OtherId, reply.clone())["id"], "8");
+        assert_eq!(json(Spoil::NumericId, reply.clone())["id"], 7);
+        assert_eq!(json(Spoil::NoId, reply.clone()).get("id"), None);
+        assert_eq!(json(Spoil::HugeId(20), reply.clone())["id"].as_str().unwrap().len(), 20);
+        assert_eq!(json(Spoil::TextCode, reply.clone())["code"], "200");
+        assert_eq!(json(Spoil::Huge(30), reply.clone())["data"].as_str().unwrap().len(), 30);
+        assert_eq!(json(Spoil::WrongType, reply.clone()), json!({"id": [1], "code": {"a": "b"}, "data": "text"}));
+        assert_eq!(json(Spoil::Deep(3), reply.clone()), json!({"id": "7", "code": 200, "data": [[[]]]}));
+        let command = json!({"id": "7", "method": "m", "params": {}});
+        assert_eq!(json(Spoil::Deep(2), command.clone())["params"], json!([[]]));
+        assert_eq!(json(Spoil::Huge(3), command.clone())["params"], "SSS");
+        assert_eq!(json(Spoil::TextCode, command)["code"], "200");
+        let deep = spoiled(&Spoil::Deep(10_000), &reply);
+        assert!(deep.payload.len() > 20_000 && serde_json::from_slice::<Value>(&deep.payload).is_err());
+        assert!(spoiled(&Spoil::Retained, &reply).retain);
+    }
+
+    #[test]
+    fn raw_bytes_stay_as_they_are() {
+        for (_, spoil) in SPOILS.iter().filter(|(_, spoil)| *spoil != Spoil::Truncated) {
+            assert_eq!(spoiled(spoil, &json!("raw")).payload, "\"raw\"");
+        }
+    }
+}

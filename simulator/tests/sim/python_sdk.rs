@@ -1,0 +1,199 @@
+//! Envision's Python SDK, unchanged, does all that it can against the simulator.
+
+use crate::common::*;
+use enos_sim::{Answer, Config, Device, Methods};
+use serde_json::{json, Value};
+use std::{
+    io::{stderr, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+use support::program::Program;
+
+const SDK: &str = "enos-mqtt-sdk-python==0.1.1";
+/// The SDK does not work with later versions.
+const PAHO: &str = "paho-mqtt<2";
+
+/// A Python that has the SDK; None, with words, if that is not possible here.
+fn python() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    INSTALLED.get_or_init(install).clone()
+}
+
+/// Installs it at the first run.
+fn install() -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-sdk-0.1.1");
+    let (python, done) = (directory.join("bin/python"), directory.join("installed"));
+    if !done.exists() {
+        let mut venv = Command::new("python3");
+        run(venv.args(["-m", "venv", "--clear"]).arg(&directory), "python3 cannot make an environment")?;
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--timeout", "15", "--retries", "1", SDK, PAHO]);
+        run(&mut pip, "pip cannot install Envision's Python SDK: is the registry out of reach?")?;
+        std::fs::write(&done, "").unwrap();
+    }
+    Some(python)
+}
+
+fn run(command: &mut Command, failure: &str) -> Option<()> {
+    let reason = match command.output() {
+        Ok(output) if output.status.success() => return Some(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // Not println!, which is shown only if the test fails.
+    writeln!(stderr(), "\nskipped: {failure} ({reason})").unwrap();
+    None
+}
+
+/// A cloud as this SDK needs it: some of its methods are wrong, and it misses a CONNACK that comes at once.
+fn cloud(config: Config) -> Sim {
+    Sim::start(faulty(Config { methods: Methods::Lax, ..config }, &["connack:delay=100"]))
+}
+
+struct Sdk(Program);
+
+impl Sdk {
+    fn start(python: &Path, sim: &Sim, what: &str, secret: &str) -> Sdk {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/python_sdk.py");
+        let mut command = Command::new(python);
+        command.arg(script).args([what, &format!("tcp://{}", sim.address()), "pk", "dk", secret]);
+        Sdk(Program::listening(&mut command))
+    }
+
+    fn next(&mut self) -> Value {
+        // Other lines are what the SDK logs.
+        let line = self.0.expect("said: ");
+        serde_json::from_str(line.trim_start_matches("said: ")).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    }
+
+    /// The answers to requests, until it is ready.
+    fn answers(&mut self) -> Vec<(String, Value)> {
+        let mut answers = Vec::new();
+        loop {
+            match self.next() {
+                Value::String(_) => return answers,
+                answer => answers.push((answer["request"].as_str().unwrap().to_owned(), answer)),
+            }
+        }
+    }
+
+    /// The code and the data of the answer to this request.
+    fn ask(&mut self, request: &str) -> (Value, Value) {
+        self.0.say(&format!("{request}\n"));
+        let answer = std::iter::repeat_with(|| self.next()).find(|line| line["request"] == request).unwrap();
+        (answer["code"].clone(), answer["data"].clone())
+    }
+}
+
+/// Each request, and its answer.
+fn expected() -> Vec<(&'static str, Value)> {
+    let none = json!({});
+    let refused = |code: i64| json!({"code": code, "data": {}});
+    let fine = |data: Value| json!({"code": 200, "data": data});
+    let model = json!({"tslAttributeMap": {}, "tslEventMap": {}, "tslMeasurepointMap": {}, "tslServiceMap": {}});
+    vec![
+        ("measurepoint.post", fine(none.clone())),
+        ("measurepoint.post.struct", fine(none.clone())),
+        ("measurepoint.batch", fine(none.clone())),
+        ("measurepoint.batch.flags", fine(none.clone())),
+        ("measurepoint.resume", fine(none.clone())),
+        ("measurepoint.resume.quality", fine(none.clone())),
+        ("measurepoint.resume.batch", fine(none.clone())),
+        ("event.post", fine(none.clone())),
+        ("raw.up", json!({"payload": "0100ff"})),
+        ("model.get", fine(model)),
+        ("attribute.update", fine(none.clone())),
+        ("attribute.query", fine(json!({"a": 2}))),
+        ("attribute.query.all", fine(json!({"a": 2, "b": {"k": "v"}}))),
+        ("attribute.delete", fine(none.clone())),
+        ("attribute.query.rest", fine(json!({"b": {"k": "v"}}))),
+        ("tag.update", fine(none.clone())),
+        ("tag.query", fine(json!({"t": "v"}))),
+        ("tag.delete", fine(none.clone())),
+        ("tag.query.rest", fine(json!({"u": "w"}))),
+        ("ota.inform", fine(none)),
+        ("ota.getversion", fine(json!([]))),
+        ("ota.progress", refused(764)),
+        ("ota.progress.failed", refused(764)),
+        ("register", refused(1009)),
+        ("topo.add", refused(1255)),
+        ("topo.get", refused(1200)),
+        ("topo.delete", refused(1256)),
+        ("login", refused(740)),
+        ("login.batch", refused(740)),
+        ("logout", refused(740)),
+        ("integration.measurepoint", refused(1009)),
+        ("integration.event", refused(1009)),
+        ("integration.attribute", refused(1009)),
+        ("integration.raw", refused(1009)),
+    ]
+}
+
+#[test]
+fn everything_that_the_python_sdk_can_do() {
+    let Some(python) = python() else { return };
+    let sim = cloud(active());
+    let mut sdk = Sdk::start(&python, &sim, "device", DEVICE_SECRET);
+    let answers = sdk.answers();
+    let answers: Vec<_> = answers.iter().filter(|(name, _)| name != "asynchronous").collect();
+    for ((name, answer), (wanted, mut expected)) in answers.iter().zip(expected()) {
+        expected["request"] = wanted.into();
+        assert_eq!((name.as_str(), answer), (wanted, &expected));
+    }
+    assert_eq!(answers.len(), expected().len());
+
+    let call = |suffix: &str, params: Value| -> Answer { sim.cloud.call(&dk(), suffix, params).expect(suffix) };
+    let data = |answer: Answer| (answer.code, answer.json()["data"].clone());
+    assert_eq!(data(call("thing/service/multiply", json!({"a": 6, "b": 7}))), (Some(200), json!({"r": 42})));
+    assert_eq!(call("thing/service/other", json!({})).code, Some(2001));
+    assert_eq!(call("thing/service/fails", json!({})).code, Some(500));
+    assert_eq!(data(call("thing/service/measurepoint/set", json!({"p": 1}))).0, Some(200));
+    assert_eq!(data(call("thing/service/measurepoint/get", json!(["p"]))), (Some(200), json!({"p": 7})));
+    assert_eq!(call("thing/model/down_raw", json!("00ff10")).payload, [0x10, 0xff, 0]);
+    for what in ["enable", "disable", "delete"] {
+        assert_eq!(call(&format!("combine/{what}"), json!([{"productKey": "s", "deviceKey": "d"}])).code, Some(200));
+    }
+
+    sim.cloud.change_thing(&dk(), |thing| thing.firmware.push(json!({"version": "2.0", "fileUrl": "/file"})));
+    let mut ask = |what: &str| sdk.ask(what);
+    assert_eq!(ask("ota.progress").0, 764);
+    let firmware = json!({"version": "1.0", "fileUrl": "/1", "fileSize": 1, "sign": "x", "signMethod": "md5"});
+    assert_eq!(call("ota/device/upgrade", firmware).code, Some(200));
+    assert_eq!(ask("ota.progress").0, 200);
+    assert_eq!(ask("ota.progress.failed").0, 200);
+    assert_eq!(ask("ota.inform").0, 200, "the version of the upgrade");
+    assert_eq!(ask("ota.progress").0, 764, "it has ended");
+    assert_eq!(ask("ota.getversion"), (json!(200), json!([{"version": "2.0", "fileUrl": "/file"}])));
+    assert_eq!(sim.cloud.thing(&dk()).version.as_deref(), Some("1.0"));
+    assert_eq!(sim.cloud.open_commands(&dk()), 0);
+}
+
+#[test]
+fn the_python_sdk_without_handlers_answers_that_it_has_none() {
+    let Some(python) = python() else { return };
+    let sim = cloud(active());
+    sim.cloud.command_cached(&dk(), "thing/service/kept", json!({})).unwrap();
+    let mut sdk = Sdk::start(&python, &sim, "plain", DEVICE_SECRET);
+    assert_eq!(sim.wait_for("command_reply")["code"], 1101, "for a command that came with the login");
+    sdk.answers();
+    assert_eq!(sim.cloud.call(&dk(), "thing/service/x", json!({})).unwrap().code, Some(1101), "a text in JSON");
+    sdk.0.say("reconnect\n");
+    sdk.answers();
+    assert_eq!(sim.cloud.call(&dk(), "thing/service/x", json!({})).unwrap().code, Some(1101), "after a reconnect");
+}
+
+#[test]
+fn the_python_sdk_activates_a_device() {
+    let Some(python) = python() else { return };
+    let sim = cloud(Config { devices: vec![Device::inactive(dk(), PRODUCT_SECRET)], ..config() });
+    let mut sdk = Sdk::start(&python, &sim, "activate", PRODUCT_SECRET);
+    let secret = sdk.next()["activated"].as_str().unwrap().to_owned();
+    assert_eq!(sim.wait_for("activation_reply")["code"], 200);
+    drop(sdk);
+    let mut sdk = Sdk::start(&python, &sim, "plain", &secret);
+    sdk.answers();
+    assert!(sim.cloud.device(&dk()).unwrap().active);
+}
