@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -102,9 +103,78 @@ void directories(const std::string &path)
     enos::directory again(path);
 }
 
+struct Device {
+    std::vector<uint64_t> outcomes;
+    std::string data;
+    void *user = nullptr;
+    void operator()(enos::client_ref, const enos_event &event)
+    {
+        if (event.type != ENOS_EVENT_REPLY && event.type != ENOS_EVENT_DELIVERED)
+            return;
+        CHECK(event.status == ENOS_OK);
+        outcomes.push_back(event.token);
+        if (event.operation == ENOS_OP_ATTRIBUTE_QUERY) {
+            data.assign(event.data.text, event.data.len);
+            user = event.user;
+        }
+    }
+};
+
+void await(enos::client_ref client, const Device &device, uint64_t token)
+{
+    while (std::find(device.outcomes.begin(), device.outcomes.end(), token) == device.outcomes.end())
+        client.loop();
+}
+
+void requests(enos::client_ref client, Device &device)
+{
+    const std::string limit = "{\"attributes\":{\"limit\":1.5}}",
+                      post = "{\"measurepoints\":{\"t\":1},\"time\":1700000000000}";
+    const uint32_t kept = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY;
+
+    CHECK(client.topic("thing/service/+") == "/sys/pk/dk/thing/service/+");
+    CHECK(thrown([&] { client.topic(std::string("a\0b", 3)); }) == ENOS_ERR_INVALID_ARG);
+    await(client, device, client.update_attributes(limit).token());
+    await(client, device, client.post_event("hot", "{\"events\":{\"t\":1},\"time\":1700000000000}").token());
+    enos::request query(ENOS_OP_ATTRIBUTE_QUERY);
+    query.params("{\"attributes\":[]}").timeout_ms(10000).user(&device);
+    await(client, device, client.request(query).token());
+    CHECK(device.data == "{\"limit\":1.5}" && device.user == &device);
+
+    enos_json *json = nullptr;
+    enos::check(enos_json_new(&json));
+    enos_json_raw(json, nullptr, post.data(), post.size());
+    std::vector<enos::request> batch(2, enos::request(ENOS_OP_MEASUREPOINT_POST).flags(kept).json(json));
+    batch.push_back(enos::request(ENOS_OP_EVENT_POST)
+                        .name("hot")
+                        .params("{\"events\":{\"t\":1},\"time\":1700000000000}")
+                        .flags(kept));
+    enos::sent_batch sent = client.request_batch(batch);
+    CHECK(sent && sent.tokens().size() == 3 && sent.bad() == SIZE_MAX);
+    for (uint64_t token : sent.tokens())
+        await(client, device, token);
+    batch.push_back(enos::request(ENOS_OP_EVENT_POST).flags(kept)); // without a name
+    sent = client.request_batch(batch);
+    CHECK(!sent && sent.status() == ENOS_ERR_INVALID_ARG && sent.bad() == 3);
+    CHECK(thrown([&] { sent.tokens(); }) == ENOS_ERR_INVALID_ARG);
+    enos_json_free(json);
+}
+
+void device(const char *uri, const char *secret, const std::string &path)
+{
+    Device device;
+    enos::config config;
+    config.server(uri).identity("pk", "dk").device_secret(secret).on_event(device);
+    config.storage(enos::directory::create(path));
+    enos::client client(config);
+    client.connect();
+    CHECK(client.wait(ENOS_STATE_ONLINE, 10000) == ENOS_OK);
+    requests(client, device);
+}
+
 } // namespace
 
-int main(int, char **argv)
+int main(int argc, char **argv)
 {
     std::string log;
     enos_sign_params params;
@@ -121,6 +191,8 @@ int main(int, char **argv)
     CHECK(thrown([] { enos::check(ENOS_OK); }) == ENOS_OK);
     handles();
     directories(argv[1]);
+    if (argc > 3)
+        device(argv[2], argv[3], std::string(argv[1]) + "-device");
     CHECK_STATUS(enos_log_set(nullptr, nullptr, 0), ENOS_OK);
     CHECK(!log.empty() && log.find("hush") == std::string::npos);
     return checked();

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::thread;
 
 use support::broker::Peer;
+use support::desk::Desk;
+use support::host::DEVICE_SECRET;
 use support::mosquitto::Mosquitto;
 use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop};
 use support::native::{CPP_STANDARDS, RACES};
@@ -12,7 +14,6 @@ use support::program::Program;
 #[cfg(feature = "tls")]
 use {
     enos_sim::ca::{Authority, KeyKind},
-    support::desk::Desk,
     support::tls::{path, Pki},
 };
 
@@ -62,9 +63,26 @@ fn values_from_c() {
     }
 }
 
+/// With a cloud.
 #[test]
 fn the_cover_for_cplusplus() {
-    runs_and_leaks_nothing("test_hpp.cpp", cpp_compilers(), &CPP_STANDARDS);
+    let workshop = Workshop::new();
+    let run = |mut command: Command, name: &str| {
+        let desk = Desk::active(|_| {});
+        let uri = format!("tcp://{}", desk.address());
+        passed(&quiet(command.args([name, &uri, DEVICE_SECRET]), ""));
+    };
+    let mut first = None;
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            let program = workshop.build(compiler, standard, &test_source("test_hpp.cpp"));
+            run(workshop.command(&program), &format!("{compiler}-{standard}-store"));
+            first = first.or(Some(program));
+        }
+    }
+    if let Some(command) = workshop.valgrind(first.unwrap()) {
+        run(command, "store");
+    }
 }
 
 #[test]

@@ -24,7 +24,9 @@ const COMMANDS: &str = "05_commands";
 const SEVERAL: &str = "06_several_devices";
 const CPLUSPLUS: &str = "07_cplusplus";
 const DURABLE: &str = "08_durable";
-const DEVICES: [&str; 7] = [REPORT, LOOP, THREADS, COMMANDS, SEVERAL, CPLUSPLUS, DURABLE];
+const EVENTS: &str = "09_events_and_attributes";
+const BATCH: &str = "10_batch";
+const DEVICES: [&str; 9] = [REPORT, LOOP, THREADS, COMMANDS, SEVERAL, CPLUSPLUS, DURABLE, EVENTS, BATCH];
 
 fn source(name: &str) -> PathBuf {
     root().join("c_examples").join(name)
@@ -98,7 +100,7 @@ impl Example {
         Program::start(&mut self.command(&uri(desk)))
     }
 
-    /// The output for an acknowledged report.
+    /// The output for a report that EnOS has answered.
     fn acknowledged(&self) -> &'static str {
         match self.name {
             REPORT => "reply success, code 200",
@@ -106,6 +108,7 @@ impl Example {
             SEVERAL => "dk3 REPLY: success, code 200",
             CPLUSPLUS => "reply, code 200",
             DURABLE => "all is completed",
+            BATCH => "EnOS has 5 of 5 readings",
             _ => "dk REPLY: success, code 200",
         }
     }
@@ -139,7 +142,7 @@ fn they_compile_without_a_warning() {
     let files: Vec<_> = fs::read_dir(source("")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let of = |kind: &str| files.iter().filter(|path| path.extension() == Some(kind.as_ref())).collect::<Vec<_>>();
     let (c, cpp) = (of("c"), of("cpp"));
-    assert_eq!((c.len(), cpp.len()), (11, 1));
+    assert_eq!((c.len(), cpp.len()), (13, 1));
     for compiler in c_compilers() {
         C_STANDARDS.iter().for_each(|standard| workshop.check_all(compiler, standard, &c));
     }

@@ -1,4 +1,4 @@
-//! The programs that show one subject each: signing, threads, commands, several devices.
+//! The programs that show one subject each: signing, threads, commands, several devices, events, batches.
 
 use enos_sim::{DeviceId, Event};
 use serde_json::{json, Value};
@@ -7,7 +7,7 @@ use support::host::{DEVICE_KEY, PRODUCT_KEY};
 use support::native::succeed;
 use support::program::Program;
 
-use super::{desk, end, Example, COMMANDS, SEVERAL, THREADS};
+use super::{desk, end, uri, Example, BATCH, COMMANDS, EVENTS, SEVERAL, THREADS};
 
 /// docs/signing.md covers a device's login. These are a product's login, and a client id other than the device key. The
 /// passwords were computed with Python's hashlib and hmac from the documents' values.
@@ -122,6 +122,39 @@ fn it_answers_each_command() {
     end(program);
     let taken = |event: &Event| matches!(event, Event::CommandReply { code: Some(_), timed_out: false, .. });
     assert_eq!(desk.count(taken), cases.len() + 1);
+}
+
+/// The first device has no limit in the cloud, and sets its own. After that the operator's counts.
+#[test]
+fn it_asks_for_its_attributes_and_tells_an_event_once() {
+    let (example, desk) = (Example::build(EVENTS), desk());
+    let mut program = example.start(&desk);
+    program.expect("the limit is 20.0");
+    program.expect("overheat: 2");
+    program.expect("EnOS has the event");
+    end(program);
+    assert_eq!(desk.cloud.thing(&device_id()).attributes["limit"], 20.0);
+
+    desk.cloud.change_thing(&device_id(), |thing| thing.attributes["limit"] = json!(99.5));
+    let mut program = example.start(&desk);
+    program.expect("the limit is 99.5");
+    end(program);
+    assert_eq!(desk.cloud.thing(&device_id()).attributes["limit"], 99.5);
+    let posts = |path: &str| desk.count(|event| matches!(event, Event::Publish { topic, .. } if topic.ends_with(path)));
+    assert_eq!(["thing/attribute/update", "thing/event/overheat/post"].map(posts), [1, 1]);
+}
+
+#[test]
+fn a_batch_that_was_stored_offline_arrives_after_kill_9() {
+    let (example, desk) = (Example::build(BATCH), desk());
+    let mut program = Program::start(&mut example.command("tcp://127.0.0.1:1"));
+    program.expect("5 readings are stored");
+    program.kill();
+    let mut program = Program::start(&mut example.command(&uri(&desk)));
+    program.expect("EnOS has 5 of");
+    end(program);
+    let resumed = |event: &Event| matches!(event, Event::Publish { topic, .. } if topic.ends_with("point/resume"));
+    assert!(desk.count(resumed) >= 5);
 }
 
 #[test]
