@@ -1695,6 +1695,28 @@ enos_status enos_config_set_sign_method(struct enos_config *config, int32_t meth
 ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, const enos_storage *storage);
 
 /**
+ * Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
+ * CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
+ *
+ * @param config  the config.
+ * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
+ */
+enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+
+/**
+ * Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
+ * again with the product secret. This is for devices that were deleted and registered again in the console. The old
+ * secret is kept.
+ *
+ * @param config  the config.
+ * @param on      0: off; any other value: on. Default: on.
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
+
+/**
  * Sets the callback for events.
  *
  * @param config  the config.
@@ -1704,6 +1726,10 @@ ENOS_MUST_USE enos_status enos_config_set_storage(struct enos_config *config, co
  * @retval ENOS_OK  done.
  */
 enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb cb, void *ctx);
+
+/* ------------------------------------------------------------------------------------------------
+ * Timeouts, retries and limits of a config. The defaults keep to what EnOS documents, and suit most devices.
+ * ------------------------------------------------------------------------------------------------ */
 
 /**
  * Sets the longest silence on the link before a PINGREQ is sent. A silent peer is noticed after about two and a half
@@ -1715,7 +1741,7 @@ enos_status enos_config_set_event_cb(struct enos_config *config, enos_event_cb c
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seconds);
+enos_status enos_config_set_keep_alive(enos_config *config, uint32_t seconds);
 
 /**
  * Sets how long an attempt to connect may take, from resolving the name to the broker's answer.
@@ -1725,7 +1751,7 @@ enos_status enos_config_set_keep_alive(struct enos_config *config, uint32_t seco
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_connect_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets how long the device secret may take after a login with the product secret before that is reported
@@ -1736,7 +1762,7 @@ enos_status enos_config_set_connect_timeout(struct enos_config *config, uint32_t
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_activation_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_activation_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
@@ -1752,18 +1778,7 @@ enos_status enos_config_set_activation_timeout(struct enos_config *config, uint3
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
-enos_status enos_config_set_reconnect(struct enos_config *config, uint32_t min_ms, uint32_t max_ms);
-
-/**
- * Sets whether a device whose secret is repeatedly refused (for longer than EnOS's ban of 5 minutes) may be activated
- * again with the product secret. This is for devices that were deleted and registered again in the console. The old
- * secret is kept.
- *
- * @param config  the config.
- * @param on      0: off; any other value: on. Default: on.
- * @retval ENOS_OK  done.
- */
-enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on);
+enos_status enos_config_set_reconnect(enos_config *config, uint32_t min_ms, uint32_t max_ms);
 
 /**
  * Sets how many CONNECTs may be sent. The defaults keep to EnOS's rule, with a margin: it bars a device for 5 minutes
@@ -1778,10 +1793,7 @@ enos_status enos_config_set_reactivation(struct enos_config *config, int32_t on)
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
-enos_status enos_config_set_connect_budget(struct enos_config *config,
-                                           uint32_t connects,
-                                           uint32_t window_ms,
-                                           uint32_t spacing_ms);
+enos_status enos_config_set_connect_budget(enos_config *config, uint32_t connects, uint32_t window_ms, uint32_t spacing_ms);
 
 /**
  * Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
@@ -1793,7 +1805,7 @@ enos_status enos_config_set_connect_budget(struct enos_config *config,
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t ms);
+enos_status enos_config_set_reply_timeout(enos_config *config, uint32_t ms);
 
 /**
  * Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
@@ -1804,7 +1816,7 @@ enos_status enos_config_set_reply_timeout(struct enos_config *config, uint32_t m
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messages);
+enos_status enos_config_set_inflight(enos_config *config, uint32_t messages);
 
 /**
  * Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
@@ -1819,7 +1831,7 @@ enos_status enos_config_set_inflight(struct enos_config *config, uint32_t messag
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t filters);
+enos_status enos_config_set_subscribe_batch(enos_config *config, uint32_t filters);
 
 /**
  * Sets how much may wait for the loop. If the queue is full, messages are dropped, and ENOS_EVENT_OVERFLOW tells how
@@ -1832,7 +1844,7 @@ enos_status enos_config_set_subscribe_batch(struct enos_config *config, uint32_t
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
+enos_status enos_config_set_queue_limits(enos_config *config, uint32_t inbound_messages, size_t inbound_bytes);
 
 /**
  * Sets the largest payload that may come in. A larger one is dropped and counted (ENOS_EVENT_OVERFLOW); one that is
@@ -1844,18 +1856,7 @@ enos_status enos_config_set_queue_limits(struct enos_config *config, uint32_t in
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
-enos_status enos_config_set_max_message(struct enos_config *config, size_t bytes);
-
-/**
- * Binds the connection to a network interface, for boards with several (cellular and Ethernet). The kernel may require
- * CAP_NET_RAW. If the interface is missing, connecting fails with ENOS_ERR_NETWORK.
- *
- * @param config  the config.
- * @param name    1 to 15 bytes, e.g. "wwan0". Default: the routing table decides.
- * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  not a name that an interface can have.
- */
-enos_status enos_config_set_bind_interface(struct enos_config *config, const char *name);
+enos_status enos_config_set_max_message(enos_config *config, size_t bytes);
 
 /* ------------------------------------------------------------------------------------------------
  * TLS: setters of a config for servers at ssl://. They are not needed if one of the system's authorities has issued

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
-use crate::protocol::{Identity, Secret, SignMethod};
+use crate::model::sign::SignMethod;
+use crate::protocol::{Identity, Secret};
 use crate::storage::queue::QueueLimits;
 use crate::storage::vtable::HostStorage;
 use crate::transport::tls::TlsSettings;

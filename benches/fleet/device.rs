@@ -2,7 +2,8 @@
 
 use enos::internals::error::Status;
 use enos::internals::model::link::LinkEvent;
-use enos::internals::protocol::{Identity, Secret, SignMethod};
+use enos::internals::model::sign::SignMethod;
+use enos::internals::protocol::{Identity, Secret};
 use enos::internals::session::{Action, BudgetLimits, EventKind, Input, Now, Session, Settings, State};
 
 /// The beginning of the outage on the clock of a session, which has been online for a long time then.

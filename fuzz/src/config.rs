@@ -6,6 +6,7 @@ use crate::oracle::check_words;
 use enos::internals::config::Server;
 use enos::internals::error::Status;
 use enos::internals::ffi::config::*;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::tls::enos_config_set_tls_server_name;
 use std::ffi::CString;
 use std::net::SocketAddr;

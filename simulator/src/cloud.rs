@@ -19,7 +19,7 @@ use crate::{
     clock,
     commands::{Answer, Order},
     config::Config,
-    connection::{self, Input},
+    connection::{self, Input, Publication},
     event::{Event, Record},
     link::Tls,
     login::Mode,
@@ -170,6 +170,12 @@ impl Cloud {
         self.shared.route(topic, &Bytes::copy_from_slice(payload), qos.min(1), 0);
     }
 
+    /// Sends a publication to a device as it is, also if the device has not subscribed to its topic. No answer is
+    /// expected: one that comes is an [`Event::StrayReply`].
+    pub fn push(&self, device: &DeviceId, publication: Publication) -> Result<(), CommandError> {
+        self.tell(device, Input::Push(publication))
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&self, device: &DeviceId, bytes: &[u8]) -> Result<(), CommandError> {
         self.tell(device, Input::Raw(bytes.to_vec()))
@@ -225,6 +231,7 @@ impl Cloud {
     pub fn remove_device(&self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.shared.registry().remove(id);
         self.shared.forget_thing(id);
+        self.shared.commands().forget_cached(id);
         self.part(id, "thing/delete", "the device is deleted");
         removed
     }

@@ -52,6 +52,7 @@ pub use commands::Answer;
 pub use config::{
     Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
+pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};
 pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};

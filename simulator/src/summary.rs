@@ -46,6 +46,10 @@ pub struct Counts {
     pub posts_refused: u64,
     pub commands: u64,
     pub command_replies: u64,
+    /// Commands that were not answered in time.
+    pub commands_timed_out: u64,
+    /// Answers that came twice, late, or for no command.
+    pub stray_replies: u64,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,8 @@ impl Tally {
             Event::Reply { .. } => counts.posts_refused += 1,
             Event::Command { .. } => counts.commands += 1,
             Event::CommandReply { timed_out: false, .. } => counts.command_replies += 1,
+            Event::CommandReply { .. } => counts.commands_timed_out += 1,
+            Event::StrayReply { .. } => counts.stray_replies += 1,
             _ => {}
         }
     }
@@ -100,7 +106,7 @@ impl fmt::Display for Summary {
             write!(
                 f,
                 "\n           {}: {}, {}; {} CONNECTs{}, {} banned; {} activations pushed; {} posts accepted, {} \
-                 refused; {} commands, {} answered",
+                 refused; {} commands, {} answered, {} not in time; {} stray answers",
                 device.device,
                 if device.active { "active" } else { "not active" },
                 if device.online { "online" } else { "offline" },
@@ -112,6 +118,8 @@ impl fmt::Display for Summary {
                 counts.posts_refused,
                 counts.commands,
                 counts.command_replies,
+                counts.commands_timed_out,
+                counts.stray_replies,
             )?;
         }
         Ok(())

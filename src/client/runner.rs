@@ -10,8 +10,9 @@ use super::stored::Stored;
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::model::link::LinkEvent;
+use crate::model::sign::SecureMode;
 use crate::protocol::sign::{mqtt_client_id, mqtt_password, mqtt_username};
-use crate::protocol::{Identity, SecureMode, SignParams};
+use crate::protocol::{Identity, SignParams};
 use crate::session::{Credential, Input, MAX_ANSWERS};
 use crate::storage::records::Records;
 use crate::transport::inbox::{Arrival, Inbox};
@@ -127,7 +128,9 @@ impl Runner {
     /// Whether there is a link that has logged in, or is about to, with the product secret.
     pub fn is_activating(&self) -> bool {
         let attempt = self.attempt.as_ref();
-        attempt.is_some_and(|attempt| attempt.link.is_some() && attempt.credential.mode() == SecureMode::Product)
+        attempt.is_some_and(|attempt| {
+            attempt.link.is_some() && attempt.credential.mode() == SecureMode::ENOS_SECURE_MODE_PRODUCT
+        })
     }
 
     /// Opens a link to the next address for which that is possible. `failure` is why the address before it failed.
@@ -142,7 +145,7 @@ impl Runner {
                 method: attempt.credential.method,
                 timestamp_ms: attempt.timestamp_ms,
             };
-            let activating = if params.mode == SecureMode::Product { self.generation } else { 0 };
+            let activating = if params.mode == SecureMode::ENOS_SECURE_MODE_PRODUCT { self.generation } else { 0 };
             self.activating.store(activating, Ordering::Release);
             let options = LinkOptions {
                 address,

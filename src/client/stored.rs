@@ -1,8 +1,9 @@
 //! Connects the session to the records in the host's storage.
 
 use crate::log;
+use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
-use crate::protocol::{DeviceSecret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Standing};
 use crate::session::{Accepted, Input, Loaded};
 use crate::storage::contents::{StoredBudget, StoredSign};
 use crate::storage::record::{RecordError, Role};
@@ -133,7 +134,7 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
         }
         Role::Sign => {
             loaded.accepted = best_effort(read(records, role, StoredSign::decode)).and_then(|stored| {
-                let method = SignMethod::try_from(i32::from(stored.method)).ok()?;
+                let method = SignMethod::from_number(i32::from(stored.method))?;
                 Some(Accepted { method, fingerprint: stored.fingerprint })
             });
         }

@@ -22,7 +22,8 @@ use super::status::enos_status;
 use super::value::{enos_value, view};
 use crate::error::{Result, Status};
 use crate::log::{self, Level};
-use crate::protocol::json::write::{Builder, Nonfinite};
+use crate::model::nonfinite::Nonfinite;
+use crate::protocol::json::write::Builder;
 
 /// A builder of JSON: opaque. enos_json_new() makes it, and it is yours until enos_json_free().
 pub struct enos_json {
@@ -36,20 +37,6 @@ impl enos_json {
     pub(super) fn text(&self) -> Result<&str> {
         self.builder.result()
     }
-}
-
-/// What to do with a number that JSON cannot represent: NaN and the infinities.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_nonfinite {
-    /// It becomes an error of the text.
-    ENOS_NONFINITE_ERROR = 0,
-    /// It is written as null.
-    ENOS_NONFINITE_NULL = 1,
-    /// It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
-    /// of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
-    /// move up.
-    ENOS_NONFINITE_LEAVE_OUT = 2,
 }
 
 /// ENOS_NO_TIME in the header.
@@ -118,23 +105,13 @@ pub unsafe extern "C" fn enos_json_clear(json: *mut enos_json) {
 ///                ENOS_NONFINITE_ERROR.
 #[no_mangle]
 pub unsafe extern "C" fn enos_json_set_nonfinite(json: *mut enos_json, policy: i32) {
-    use enos_nonfinite::*;
-    let choices = [
-        (ENOS_NONFINITE_ERROR, Nonfinite::Error),
-        (ENOS_NONFINITE_NULL, Nonfinite::Null),
-        (ENOS_NONFINITE_LEAVE_OUT, Nonfinite::LeaveOut),
-    ];
-    let choice = choices.iter().find(|(number, _)| *number as i32 == policy);
     // SAFETY: the header's contract.
     unsafe {
-        put(json, std::ptr::null(), |json, _| match choice {
-            Some((_, choice)) => json.set_nonfinite(*choice),
+        put(json, std::ptr::null(), |json, _| match Nonfinite::from_number(policy) {
+            Some(policy) => json.set_nonfinite(policy),
             None => {
-                json.fail(
-                    None,
-                    Status::ENOS_ERR_INVALID_ARG,
-                    format_args!("{policy} is not one of enum enos_nonfinite"),
-                );
+                let words = format_args!("{policy} is not one of enum enos_nonfinite");
+                json.fail(None, Status::ENOS_ERR_INVALID_ARG, words);
             }
         });
     }

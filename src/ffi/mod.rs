@@ -16,6 +16,7 @@
 //! | storage | [`storage`] |
 //! | events | [`event`] |
 //! | configuration | [`config`] |
+//! | timeouts, retries and limits | [`limits`] |
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
@@ -37,6 +38,7 @@ pub mod handle;
 pub mod input;
 pub mod json;
 mod last_error;
+pub mod limits;
 pub mod log;
 pub mod message;
 pub mod outbox;

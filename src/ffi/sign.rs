@@ -18,35 +18,9 @@ use super::guard::guard;
 use super::input::{bytes, optional_text, text, versioned, Versioned};
 use super::output::TextOut;
 use super::status::enos_status;
-use crate::error::Result;
-use crate::protocol::{sign, Identity, Secret, SecureMode, SignMethod, SignParams};
-
-/// The secret that signs.
-#[allow(dead_code, reason = "for C")]
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_secure_mode {
-    /// The device's own secret: the ordinary login.
-    ENOS_SECURE_MODE_DEVICE = 2,
-    /// The product's secret: the login of a device that has no secret yet. EnOS answers with the activation message.
-    ENOS_SECURE_MODE_PRODUCT = 3,
-}
-
-/// How the password is computed. The EnOS version of a cloud decides which methods it accepts.
-#[allow(dead_code, reason = "for C")]
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_sign_method {
-    /// For clients only, and their default: HMACSHA1, then SHA1 if HMACSHA1 is refused. The accepted method is stored
-    /// in the storage. AUTO never tries SHA256.
-    ENOS_SIGN_AUTO = 0,
-    /// Label hmacsha1, HMAC-SHA1: the EnOS document as written.
-    ENOS_SIGN_HMACSHA1 = 1,
-    /// Label hmacsha1, plain SHA-1: what Envision's own SDKs send.
-    ENOS_SIGN_SHA1 = 2,
-    /// Label sha256, plain SHA-256: EnOS 2.1 and later.
-    ENOS_SIGN_SHA256 = 3,
-}
+use crate::error::{Error, Result};
+use crate::model::sign::{enos_sign_method, SecureMode, SignMethod};
+use crate::protocol::{sign, Identity, Secret, SignParams};
 
 /// The input of the signing functions. It is yours, and is read only during the call. Start with ENOS_INIT().
 #[repr(C)]
@@ -103,8 +77,24 @@ unsafe fn checked(params: *const enos_sign_params) -> Result<Checked> {
     Ok(Checked {
         raw,
         identity: Identity::new(product_key, device_key, client_id)?,
-        mode: SecureMode::try_from(raw.secure_mode)?,
-        method: SignMethod::try_from(raw.sign_method)?,
+        mode: secure_mode(raw.secure_mode)?,
+        method: sign_method(raw.sign_method)?,
+    })
+}
+
+fn secure_mode(number: i32) -> Result<SecureMode> {
+    SecureMode::from_number(number).ok_or_else(|| {
+        Error::invalid(format!("secure_mode is {number}; it is 2 (device secret) or 3 (product secret)"))
+    })
+}
+
+fn sign_method(number: i32) -> Result<SignMethod> {
+    SignMethod::from_number(number).ok_or_else(|| {
+        Error::invalid(if number == enos_sign_method::ENOS_SIGN_AUTO as i32 {
+            "sign_method is AUTO (0), which only a client can resolve; name HMACSHA1, SHA1 or SHA256".to_owned()
+        } else {
+            format!("sign_method is {number}; it is 1 (HMACSHA1), 2 (SHA1) or 3 (SHA256)")
+        })
     })
 }
 
@@ -193,14 +183,26 @@ pub unsafe extern "C" fn enos_sign_username(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Status;
 
     #[test]
-    fn the_numbers_of_c_are_those_of_the_protocol() {
-        assert_eq!(enos_secure_mode::ENOS_SECURE_MODE_DEVICE as i32, SecureMode::Device as i32);
-        assert_eq!(enos_secure_mode::ENOS_SECURE_MODE_PRODUCT as i32, SecureMode::Product as i32);
-        assert_eq!(enos_sign_method::ENOS_SIGN_HMACSHA1 as i32, SignMethod::HmacSha1 as i32);
-        assert_eq!(enos_sign_method::ENOS_SIGN_SHA1 as i32, SignMethod::Sha1 as i32);
-        assert_eq!(enos_sign_method::ENOS_SIGN_SHA256 as i32, SignMethod::Sha256 as i32);
-        assert!(SignMethod::try_from(enos_sign_method::ENOS_SIGN_AUTO as i32).is_err());
+    fn numbers_become_modes_and_methods() {
+        for mode in [SecureMode::ENOS_SECURE_MODE_DEVICE, SecureMode::ENOS_SECURE_MODE_PRODUCT] {
+            assert_eq!(secure_mode(mode as i32), Ok(mode));
+        }
+        for method in [SignMethod::HmacSha1, SignMethod::Sha1, SignMethod::Sha256] {
+            assert_eq!(sign_method(method as i32), Ok(method));
+        }
+        for value in [i32::MIN, -1, 0, 1, 4, i32::MAX] {
+            let error = secure_mode(value).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+            assert!(error.message.starts_with(&format!("secure_mode is {value};")), "{error}");
+        }
+        for value in [i32::MIN, -1, 4, i32::MAX] {
+            let error = sign_method(value).unwrap_err();
+            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
+            assert!(error.message.starts_with(&format!("sign_method is {value};")), "{error}");
+        }
+        assert!(sign_method(0).unwrap_err().message.starts_with("sign_method is AUTO (0)"));
     }
 }

@@ -28,7 +28,8 @@ use super::input::{bytes, text};
 use super::output::{Out, TextOut};
 use super::status::enos_status;
 use crate::error::Status;
-use crate::protocol::json::read::{self, Fault, Kind, Read};
+use crate::model::value::Kind;
+use crate::protocol::json::read::{self, Fault, Read};
 use crate::protocol::json::strict_value;
 
 /// A JSON value: where its text is.
@@ -49,26 +50,6 @@ impl enos_value {
 }
 
 const NOT_THERE: enos_value = enos_value { text: ptr::null(), len: 0 };
-
-/// The type of a value.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum enos_value_kind {
-    /// The value is missing.
-    ENOS_VALUE_NONE = 0,
-    /// null.
-    ENOS_VALUE_NULL = 1,
-    /// true or false.
-    ENOS_VALUE_BOOL = 2,
-    /// A number, whole or not.
-    ENOS_VALUE_NUMBER = 3,
-    /// A text.
-    ENOS_VALUE_TEXT = 4,
-    /// An array.
-    ENOS_VALUE_ARRAY = 5,
-    /// An object.
-    ENOS_VALUE_OBJECT = 6,
-}
 
 /// A failure whose words are constant, so that it needs no memory.
 type Plain = (Status, &'static str);
@@ -158,20 +139,10 @@ pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char
 /// @return  one of enum enos_value_kind; ENOS_ERR_PARSE if no JSON value begins like this.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_type(value: enos_value) -> i32 {
-    use enos_value_kind::*;
     getter(PANIC, || {
         // SAFETY: the header's contract.
-        let Ok(bytes) = (unsafe { view(&value) }) else { return ENOS_VALUE_NONE as i32 };
-        let kind = match read::kind(bytes) {
-            Ok(Kind::Null) => ENOS_VALUE_NULL,
-            Ok(Kind::Bool) => ENOS_VALUE_BOOL,
-            Ok(Kind::Number) => ENOS_VALUE_NUMBER,
-            Ok(Kind::Text) => ENOS_VALUE_TEXT,
-            Ok(Kind::Array) => ENOS_VALUE_ARRAY,
-            Ok(Kind::Object) => ENOS_VALUE_OBJECT,
-            Err(_) => return Status::ENOS_ERR_PARSE as i32,
-        };
-        kind as i32
+        let Ok(bytes) = (unsafe { view(&value) }) else { return Kind::ENOS_VALUE_NONE as i32 };
+        read::kind(bytes).map_or(Status::ENOS_ERR_PARSE as i32, |kind| kind as i32)
     })
 }
 

@@ -4,8 +4,11 @@
 pub mod event;
 pub mod flags;
 pub mod link;
+pub mod nonfinite;
+pub mod sign;
 pub mod state;
 pub mod storage;
+pub mod value;
 
 /// Gives the values of an enum of C short names, and the names without their prefix for logs. A value without a name does
 /// not compile.

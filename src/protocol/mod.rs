@@ -24,4 +24,4 @@ pub use operations::Operation;
 pub use outbox::{Suspect, Totals};
 pub use request::Request;
 pub use secret::{DeviceSecret, Secret, Standing};
-pub use sign::{SecureMode, SignMethod, SignParams};
+pub use sign::SignParams;

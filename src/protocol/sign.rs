@@ -11,76 +11,7 @@ use zeroize::Zeroizing;
 use super::identity::Identity;
 use super::secret::Secret;
 use super::wipe;
-use crate::error::{Error, Result};
-
-/// Which secret signs the CONNECT.
-#[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SecureMode {
-    /// The device secret: the ordinary login.
-    Device = 2,
-    /// The product secret: after this login, the cloud sends the device secret.
-    Product = 3,
-}
-
-/// How the password is computed.
-#[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignMethod {
-    /// HMAC-SHA1 of content and secret, with the secret as the key: as the EnOS documentation says.
-    HmacSha1 = 1,
-    /// Plain SHA-1 of content and secret, with the same label: as Envision's own SDKs do.
-    Sha1 = 2,
-    /// Plain SHA-256 of content and secret: EnOS 2.1 and later.
-    Sha256 = 3,
-}
-
-impl SignMethod {
-    /// The `signmethod=...` in the client id.
-    pub fn label(self) -> &'static str {
-        match self {
-            SignMethod::HmacSha1 | SignMethod::Sha1 => "hmacsha1",
-            SignMethod::Sha256 => "sha256",
-        }
-    }
-
-    /// The name in logs and events. Unlike the label, it is unique.
-    pub fn name(self) -> &'static str {
-        match self {
-            SignMethod::HmacSha1 => "HMACSHA1",
-            SignMethod::Sha1 => "SHA1",
-            SignMethod::Sha256 => "SHA256",
-        }
-    }
-}
-
-impl TryFrom<i32> for SecureMode {
-    type Error = Error;
-
-    fn try_from(value: i32) -> Result<SecureMode> {
-        match value {
-            2 => Ok(SecureMode::Device),
-            3 => Ok(SecureMode::Product),
-            _ => Err(Error::invalid(format!("secure_mode is {value}; it is 2 (device secret) or 3 (product secret)"))),
-        }
-    }
-}
-
-impl TryFrom<i32> for SignMethod {
-    type Error = Error;
-
-    fn try_from(value: i32) -> Result<SignMethod> {
-        match value {
-            1 => Ok(SignMethod::HmacSha1),
-            2 => Ok(SignMethod::Sha1),
-            3 => Ok(SignMethod::Sha256),
-            0 => Err(Error::invalid(
-                "sign_method is AUTO (0), which only a client can resolve; name HMACSHA1, SHA1 or SHA256",
-            )),
-            _ => Err(Error::invalid(format!("sign_method is {value}; it is 1 (HMACSHA1), 2 (SHA1) or 3 (SHA256)"))),
-        }
-    }
-}
+use crate::model::sign::{SecureMode, SignMethod};
 
 /// The input of a signature.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +94,6 @@ fn upper_hex(digest: &[u8]) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Status;
 
     /// (client id, device key, product key, timestamp), secret, and the passwords by HMACSHA1, SHA1 and SHA256. They
     /// were computed independently, with Python's hashlib and hmac.
@@ -231,8 +161,13 @@ mod tests {
         let ((client_id, device_key, product_key, timestamp_ms), secret, _) = *vector;
         let identity = Identity::new(product_key, device_key, Some(client_id)).unwrap();
         let secret = secret.parse().unwrap();
-        let params =
-            SignParams { identity: &identity, secret: &secret, mode: SecureMode::Device, method, timestamp_ms };
+        let params = SignParams {
+            identity: &identity,
+            secret: &secret,
+            mode: SecureMode::ENOS_SECURE_MODE_DEVICE,
+            method,
+            timestamp_ms,
+        };
         mqtt_password(&params).to_string()
     }
 
@@ -253,38 +188,17 @@ mod tests {
         let identity = Identity::new("pk", "dk", None).unwrap();
         let client_id = |mode, method| mqtt_client_id(&identity, mode, method, u64::MAX);
         assert_eq!(
-            client_id(SecureMode::Device, SignMethod::HmacSha1),
+            client_id(SecureMode::ENOS_SECURE_MODE_DEVICE, SignMethod::HmacSha1),
             "dk|securemode=2,signmethod=hmacsha1,timestamp=18446744073709551615|"
         );
         assert_eq!(
-            client_id(SecureMode::Product, SignMethod::Sha1),
+            client_id(SecureMode::ENOS_SECURE_MODE_PRODUCT, SignMethod::Sha1),
             "dk|securemode=3,signmethod=hmacsha1,timestamp=18446744073709551615|"
         );
         assert_eq!(
-            client_id(SecureMode::Product, SignMethod::Sha256),
+            client_id(SecureMode::ENOS_SECURE_MODE_PRODUCT, SignMethod::Sha256),
             "dk|securemode=3,signmethod=sha256,timestamp=18446744073709551615|"
         );
         assert_eq!(mqtt_username(&identity), "dk&pk");
-    }
-
-    #[test]
-    fn numbers_become_modes_and_methods() {
-        for mode in [SecureMode::Device, SecureMode::Product] {
-            assert_eq!(SecureMode::try_from(mode as i32), Ok(mode));
-        }
-        for method in [SignMethod::HmacSha1, SignMethod::Sha1, SignMethod::Sha256] {
-            assert_eq!(SignMethod::try_from(method as i32), Ok(method));
-        }
-        for value in [i32::MIN, -1, 0, 1, 4, i32::MAX] {
-            let error = SecureMode::try_from(value).unwrap_err();
-            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
-            assert!(error.message.starts_with(&format!("secure_mode is {value};")), "{error}");
-        }
-        for value in [i32::MIN, -1, 4, i32::MAX] {
-            let error = SignMethod::try_from(value).unwrap_err();
-            assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
-            assert!(error.message.starts_with(&format!("sign_method is {value};")), "{error}");
-        }
-        assert!(SignMethod::try_from(0).unwrap_err().message.starts_with("sign_method is AUTO (0)"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::protocol::{Secret, SecureMode, SignMethod};
+use crate::model::sign::{SecureMode, SignMethod};
+use crate::protocol::Secret;
 
 /// The last login that was accepted: the method, and which secret it was. It is in the host's storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub struct Credential {
 impl Credential {
     pub fn mode(&self) -> SecureMode {
         match self.origin {
-            Origin::Product => SecureMode::Product,
-            _ => SecureMode::Device,
+            Origin::Product => SecureMode::ENOS_SECURE_MODE_PRODUCT,
+            _ => SecureMode::ENOS_SECURE_MODE_DEVICE,
         }
     }
 

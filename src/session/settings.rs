@@ -1,6 +1,7 @@
 //! The settings of a session.
 
-use crate::protocol::{Identity, Secret, SignMethod, Totals};
+use crate::model::sign::SignMethod;
+use crate::protocol::{Identity, Secret, Totals};
 
 #[derive(Clone, Debug)]
 pub struct Settings {

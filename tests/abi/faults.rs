@@ -2,7 +2,7 @@
 //! outcome, and when the broker works again the device is online again.
 
 use enos::internals::error::Status::*;
-use enos::internals::ffi::sign::enos_sign_method::ENOS_SIGN_SHA256;
+use enos::internals::model::sign::enos_sign_method::ENOS_SIGN_SHA256;
 use std::time::{Duration, Instant};
 use support::broker::*;
 use support::ends::End;

@@ -1,7 +1,7 @@
 //! Logging in and activating, against the simulator.
 
 use enos::internals::error::Status::{self, *};
-use enos::internals::ffi::sign::enos_sign_method::{self, *};
+use enos::internals::model::sign::enos_sign_method::{self, *};
 use enos_sim::{Event, HmacSha1, Spelling, ThrottleConfig};
 use serde_json::json;
 use std::time::{Duration, Instant};

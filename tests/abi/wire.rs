@@ -1,8 +1,8 @@
 //! The packets on the wire, and how a client finds, keeps and leaves its broker.
 
 use enos::internals::error::Status::*;
-use enos::internals::ffi::sign::enos_sign_method::{self, *};
 use enos::internals::ffi::sign::{enos_sign_params, enos_sign_password};
+use enos::internals::model::sign::enos_sign_method::{self, *};
 use std::ffi::CString;
 use std::time::{Duration, Instant, SystemTime};
 use support::broker::*;

@@ -221,6 +221,13 @@ impl Commands {
         }
     }
 
+    /// The device is deleted: nothing is kept for it.
+    pub fn forget_cached(&mut self, device: &DeviceId) {
+        if let Some(queue) = self.devices.get_mut(device) {
+            queue.cached.clear();
+        }
+    }
+
     /// Commands that wait for an answer or for the device.
     pub fn open(&self, device: &DeviceId) -> usize {
         let queue = self.devices.get(device);

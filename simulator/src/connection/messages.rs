@@ -7,7 +7,7 @@ use mqttbytes::{
 };
 use serde_json::Value;
 
-use super::{Connection, Stage};
+use super::{Connection, Publication, Stage};
 use crate::{
     event::{Event, Filter, Unsent},
     fault::Kind,
@@ -133,6 +133,16 @@ impl Connection {
         let mut publish = Publish::from_bytes(topic, packet::qos(qos), payload);
         publish.pkid = self.packet_id(qos);
         self.send(Item::new(kind, Outgoing::Publish(publish), Some(event))).map(|()| true)
+    }
+
+    /// Sends a publication, whether or not the device has subscribed to it.
+    pub(super) fn push(&mut self, publication: Publication) -> Result<(), Closed> {
+        let Publication { topic, payload, qos, retain, dup } = publication;
+        let qos = qos.min(1);
+        let event = Event::Delivered { topic: topic.clone(), qos, bytes: payload.len() };
+        let mut publish = Publish::new(topic, packet::qos(qos), payload);
+        (publish.pkid, publish.retain, publish.dup) = (self.packet_id(qos), retain, dup);
+        self.send(Item::new(Kind::Publish, Outgoing::Publish(publish), Some(event)))
     }
 
     pub(super) fn packet_id(&mut self, qos: u8) -> u16 {

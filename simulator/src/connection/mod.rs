@@ -57,8 +57,21 @@ pub enum Input {
         payload: Bytes,
         qos: u8,
     },
+    /// Send this in any case.
+    Push(Publication),
     /// Send these bytes.
     Raw(Vec<u8>),
+}
+
+/// A publication of the cloud, with all that MQTT can say about it.
+#[derive(Clone, Debug, Default)]
+pub struct Publication {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// 0 or 1.
+    pub qos: u8,
+    pub retain: bool,
+    pub dup: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +313,7 @@ impl Connection {
             Input::Command(order) => self.command(order),
             Input::Cached => self.send_cached(),
             Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
+            Input::Push(publication) => self.push(publication),
             Input::Raw(bytes) => self.link.write(&bytes),
         }
     }

@@ -1,7 +1,7 @@
 //! Commands that a cloud should never send, and a cloud that is particular about the order of acknowledgements.
 
 use crate::common::*;
-use enos_sim::{Config, Stray};
+use enos_sim::{Config, Publication, Stray};
 use mqttbytes::{
     v4::{PubAck, Publish},
     QoS,
@@ -81,6 +81,24 @@ fn two_commands_with_one_id() {
     }
     answer(&mut client, json!({"id": bodies[0]["id"], "code": 200}));
     assert_eq!(sim.wait_for("stray_reply")["why"], serde_json::to_value(Stray::Twice).unwrap());
+}
+
+#[test]
+fn anything_can_be_pushed() {
+    let (sim, mut client) = online(0, &[]);
+    let topic = "/sys/pk/dk/thing/service/x".to_owned();
+    let payload = b"{\"id\":-1,\"params\":{}}".to_vec();
+    let publication = Publication { topic, payload: payload.clone(), qos: 1, retain: true, dup: true };
+    sim.cloud.push(&dk(), publication).unwrap();
+    let publish = client.next_publish();
+    assert_eq!(
+        (publish.qos, publish.retain, publish.dup, publish.payload.to_vec()),
+        (QoS::AtLeastOnce, true, true, payload)
+    );
+    answer(&mut client, json!({"id": -1, "code": 200}));
+    let stray = sim.wait_for("stray_reply");
+    assert_eq!((&stray["why"], &stray["payload"]["id"]), (&json!("unknown"), &json!(-1)));
+    assert!(sim.cloud.push(&enos_sim::DeviceId::new("pk", "x"), Publication::default()).is_err());
 }
 
 #[test]

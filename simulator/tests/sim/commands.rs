@@ -92,6 +92,8 @@ fn answers_that_nobody_waits_for_are_told() {
     reply(&mut client, &topic, json!({"code": 200}));
     let stray = sim.wait_for("stray_reply");
     assert_eq!((&stray["why"], &stray["id"]), (&json!("unknown"), &Value::Null));
+    let counts = sim.cloud.summary().devices[0].counts.clone();
+    assert_eq!((counts.command_replies, counts.commands_timed_out, counts.stray_replies), (1, 1, 3));
 }
 
 #[test]
@@ -180,11 +182,16 @@ fn a_disabled_device_is_told_and_comes_back_when_it_is_enabled() {
 #[test]
 fn a_deleted_device_that_does_not_answer_is_disconnected_all_the_same() {
     let (sim, mut client) = Sim::online(active());
+    for _ in 0..2 {
+        sim.cloud.command_cached(&dk(), "thing/service/x", json!({})).unwrap();
+    }
+    client.next_json();
     assert!(sim.cloud.remove_device(&dk()).unwrap());
     assert_eq!(client.next_json().0, "/sys/pk/dk/thing/delete");
     client.end();
     assert_eq!(sim.answer(&Login::device(DEVICE_SECRET)), 5);
     assert!(!sim.cloud.remove_device(&dk()).unwrap());
+    assert_eq!(sim.cloud.open_commands(&dk()), 0, "nothing is kept for it");
 }
 
 #[test]

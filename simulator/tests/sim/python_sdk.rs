@@ -43,8 +43,9 @@ fn run(command: &mut Command, failure: &str) -> Option<()> {
         Ok(output) => String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
-    // Not println!, which is shown only if the test fails.
-    writeln!(stderr(), "\nskipped: {failure} ({reason})").unwrap();
+    // Macros like println! are shown only if the test fails.
+    let mut shown = stderr();
+    writeln!(shown, "\nskipped: {failure} ({reason})").unwrap();
     None
 }
 

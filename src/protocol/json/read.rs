@@ -10,19 +10,9 @@ mod tests;
 use std::ops::Range;
 
 use super::MAX_DEPTH;
+use crate::model::value::Kind;
 use number::number_end;
 pub use number::{double, integer};
-
-/// The type of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Null,
-    Bool,
-    Number,
-    Text,
-    Array,
-    Object,
-}
 
 /// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +37,12 @@ pub struct Item {
 /// The type, according to the first byte.
 pub fn kind(text: &[u8]) -> Read<Kind> {
     match text.get(skip_blanks(text, 0)) {
-        Some(b'n') => Ok(Kind::Null),
-        Some(b't' | b'f') => Ok(Kind::Bool),
-        Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
-        Some(b'"') => Ok(Kind::Text),
-        Some(b'[') => Ok(Kind::Array),
-        Some(b'{') => Ok(Kind::Object),
+        Some(b'n') => Ok(Kind::ENOS_VALUE_NULL),
+        Some(b't' | b'f') => Ok(Kind::ENOS_VALUE_BOOL),
+        Some(b'-' | b'0'..=b'9') => Ok(Kind::ENOS_VALUE_NUMBER),
+        Some(b'"') => Ok(Kind::ENOS_VALUE_TEXT),
+        Some(b'[') => Ok(Kind::ENOS_VALUE_ARRAY),
+        Some(b'{') => Ok(Kind::ENOS_VALUE_OBJECT),
         _ => Err(Fault::Malformed),
     }
 }
@@ -62,8 +52,8 @@ pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
     let begins = *cursor == 0;
     let (is_object, mut at) = if begins {
         match kind(container)? {
-            Kind::Object => (true, skip_blanks(container, 0) + 1),
-            Kind::Array => (false, skip_blanks(container, 0) + 1),
+            Kind::ENOS_VALUE_OBJECT => (true, skip_blanks(container, 0) + 1),
+            Kind::ENOS_VALUE_ARRAY => (false, skip_blanks(container, 0) + 1),
             _ => return Err(Fault::OtherKind),
         }
     } else {
@@ -123,8 +113,8 @@ pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
     for token in tokens {
         let container = text.get(here.clone())?;
         let item = match kind(container).ok()? {
-            Kind::Object => member(container, token)?,
-            Kind::Array => element(container, index(token)?)?,
+            Kind::ENOS_VALUE_OBJECT => member(container, token)?,
+            Kind::ENOS_VALUE_ARRAY => element(container, index(token)?)?,
             _ => return None,
         };
         here = here.start + item.start..here.start + item.end;
@@ -203,13 +193,13 @@ pub fn boolean(text: &[u8]) -> Read<bool> {
     match (kind(text)?, trim(text)) {
         (_, b"true") => Ok(true),
         (_, b"false") => Ok(false),
-        (Kind::Bool, _) => Err(Fault::Malformed),
+        (Kind::ENOS_VALUE_BOOL, _) => Err(Fault::Malformed),
         _ => Err(Fault::OtherKind),
     }
 }
 
 fn string(text: &[u8]) -> Read<&[u8]> {
-    if kind(text)? != Kind::Text {
+    if kind(text)? != Kind::ENOS_VALUE_TEXT {
         return Err(Fault::OtherKind);
     }
     let string = trim(text);

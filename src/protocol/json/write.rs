@@ -1,29 +1,18 @@
 //! Building JSON without a tree: each call appends to one text. The first error is kept, and names the key at which it
 //! happened. After an error, the text is not available until the builder is cleared.
 
+mod keys;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 
 use super::{strict_value, MAX_DEPTH};
 use crate::error::{Error, Result, Status};
+use crate::model::nonfinite::Nonfinite;
+use keys::{Key, Keys};
 use text::{escape_into, escaped_len, write_shortest, write_text};
-
-/// What to do with a number that JSON cannot represent: NaN and the infinities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Nonfinite {
-    /// It becomes an error of the text.
-    #[default]
-    Error,
-    /// It is written as null.
-    Null,
-    /// It is left out, with its key, or with its whole measure point, and counted. In an array it is null.
-    LeaveOut,
-}
 
 /// An open container.
 #[derive(Clone, Copy)]
@@ -46,8 +35,7 @@ enum Level {
     Point {
         quality: Option<i32>,
         from: usize,
-        /// Of the point in `keys`.
-        key: (u32, u64),
+        key: Key,
         was_empty: bool,
         filled: bool,
         left_out: bool,
@@ -63,8 +51,7 @@ pub struct Builder {
     left_out: u32,
     /// How many objects were ever opened. Each one has a number.
     objects: u32,
-    /// Where the keys of all objects stand in the text, by the object's number and the key's hash.
-    keys: HashMap<(u32, u64), (usize, usize)>,
+    keys: Keys,
 }
 
 impl Builder {
@@ -90,8 +77,7 @@ impl Builder {
     /// The id of the measure point that is open, as it stands in the text.
     pub fn point(&self) -> Option<&str> {
         let Some(Level::Point { key, .. }) = self.open.last() else { return None };
-        let (from, to) = self.keys.get(key)?;
-        std::str::from_utf8(self.text.get(*from..*to)?).ok()
+        self.keys.text(&self.text, *key)
     }
 
     pub fn size(&self) -> usize {
@@ -151,7 +137,7 @@ impl Builder {
     /// Begins `"id":{"value":`. One value without a key follows, then an end, which writes the quality.
     pub fn begin_point(&mut self, id: &str, quality: Option<i32>) {
         let (from, key, was_empty) = match self.open.last() {
-            Some(Level::Measurepoints { id: object, empty, .. }) => (self.text.len(), (*object, hash(id)), *empty),
+            Some(Level::Measurepoints { id: object, empty, .. }) => (self.text.len(), Key::new(*object, id), *empty),
             _ => return self.fail(Some(id), Status::ENOS_ERR_STATE, "a point needs begin_measurepoints around it"),
         };
         self.begin(Some(id), |builder| {
@@ -249,13 +235,15 @@ impl Builder {
 
     fn nonfinite(&mut self, key: Option<&str>, value: f64) {
         match self.nonfinite {
-            Nonfinite::Error => {
+            Nonfinite::ENOS_NONFINITE_ERROR => {
                 self.fail(key, Status::ENOS_ERR_INVALID_ARG, format_args!("JSON has no number for {value}"));
             }
-            Nonfinite::Null => self.null(key),
+            Nonfinite::ENOS_NONFINITE_NULL => self.null(key),
             // Without it, the elements behind it would move up.
-            Nonfinite::LeaveOut if matches!(self.open.last(), Some(Level::Array { .. })) => self.null(key),
-            Nonfinite::LeaveOut => {
+            Nonfinite::ENOS_NONFINITE_LEAVE_OUT if matches!(self.open.last(), Some(Level::Array { .. })) => {
+                self.null(key)
+            }
+            Nonfinite::ENOS_NONFINITE_LEAVE_OUT => {
                 if self.check_place(key) {
                     self.left_out += 1;
                     if let Some(Level::Point { filled, left_out, .. }) = self.open.last_mut() {
@@ -303,7 +291,7 @@ impl Builder {
         let words = match (self.open.last(), key) {
             (Some(Level::Object { id, .. } | Level::Measurepoints { id, .. }), Some(key)) => {
                 let (id, key) = (*id, key);
-                match self.has_key(id, key) {
+                match self.keys.has(&self.text, Key::new(id, key), key) {
                     false => return true,
                     true => "the object has this key already",
                 }
@@ -326,7 +314,7 @@ impl Builder {
         }
         let before = key.map_or(0, escaped_len) + MORE;
         let room = self.text.try_reserve(before.saturating_add(most)).is_ok();
-        if !room || self.open.try_reserve(1).is_err() || self.keys.try_reserve(1).is_err() {
+        if !room || self.open.try_reserve(1).is_err() || !self.keys.has_room() {
             self.fail(key, Status::ENOS_ERR_NO_MEMORY, "no memory for it");
             return false;
         }
@@ -348,22 +336,10 @@ impl Builder {
         if let (Some(id), Some(key)) = (id, key) {
             let from = self.text.len();
             write_text(&mut self.text, key);
-            let place = (from, self.text.len());
-            self.keys.entry((id, hash(key))).or_insert(place);
+            self.keys.add(Key::new(id, key), from..self.text.len());
             self.text.push(b':');
         }
         true
-    }
-
-    fn has_key(&self, object: u32, key: &str) -> bool {
-        let known = self.keys.get(&(object, hash(key)));
-        known.and_then(|(from, to)| self.text.get(*from..*to)).is_some_and(|known| {
-            let mut escaped = Vec::new();
-            known.get(1..known.len() - 1) == Some(key.as_bytes()) || {
-                write_text(&mut escaped, key);
-                escaped == known
-            }
-        })
     }
 
     /// The end needs [`MORE`] bytes at most.
@@ -377,12 +353,12 @@ impl Builder {
     }
 
     /// The point that is open was never there.
-    fn take_out(&mut self, from: usize, key: (u32, u64), was_empty: bool) {
+    fn take_out(&mut self, from: usize, key: Key, was_empty: bool) {
         self.open.pop();
         if let Some(Level::Measurepoints { empty, .. }) = self.open.last_mut() {
             *empty = was_empty;
         }
-        self.keys.remove(&key);
+        self.keys.remove(key);
         self.text.truncate(from);
     }
 }
@@ -392,12 +368,6 @@ const MORE: usize = 64;
 
 fn too_deep() -> String {
     format!("it nests deeper than {MAX_DEPTH} levels")
-}
-
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn separate(text: &mut Vec<u8>, empty: &mut bool) {

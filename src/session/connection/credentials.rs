@@ -1,7 +1,8 @@
 //! The known secrets, and the order in which they are tried.
 
 use super::secrets::DeviceSecrets;
-use crate::protocol::{Secret, SignMethod};
+use crate::model::sign::SignMethod;
+use crate::protocol::Secret;
 use crate::session::credential::{Accepted, Credential, Origin};
 
 #[derive(Debug)]

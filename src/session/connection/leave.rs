@@ -2,7 +2,7 @@
 
 use super::{Change, Connection, Context, Phase, LINGER_GRACE_MS, LINGER_MS};
 use crate::error::Status;
-use crate::protocol::SecureMode;
+use crate::model::sign::SecureMode;
 use crate::session::event::{Event, EventKind};
 use crate::session::io::Action;
 
@@ -21,7 +21,7 @@ impl Connection {
         match &self.phase {
             Phase::Idle => self.tell_disconnected(cx),
             Phase::Waiting { .. } => self.rest(cx),
-            Phase::LoggingIn { credential, .. } if credential.mode() == SecureMode::Device => {
+            Phase::LoggingIn { credential, .. } if credential.mode() == SecureMode::ENOS_SECURE_MODE_DEVICE => {
                 self.end_attempt(true, cx);
                 self.abandon("disconnected by the host".to_owned(), cx);
                 // Events of that link are ignored from now on.

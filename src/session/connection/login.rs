@@ -6,9 +6,9 @@ use super::secrets::DeviceSecrets;
 use super::{Change, Connection, Context, Phase, STORE_AGAIN_MIN_MS};
 use crate::error::Status;
 use crate::log::Level;
+use crate::model::sign::SecureMode;
 use crate::model::storage::StorageError;
 use crate::protocol::request::CLOCK_IS_SET_MS;
-use crate::protocol::SecureMode;
 use crate::session::credential::Credential;
 use crate::session::event::{Event, EventKind};
 use crate::session::io::{Action, Loaded};
@@ -135,7 +135,7 @@ impl Connection {
             self.credentials.last_accepted = Some(accepted);
             cx.actions.push_back(Action::StoreAccepted(accepted));
         }
-        if credential.mode() == SecureMode::Product {
+        if credential.mode() == SecureMode::ENOS_SECURE_MODE_PRODUCT {
             self.await_activation(cx);
             return None;
         }

@@ -39,7 +39,7 @@ use super::io::{Action, LinkEnd, Now};
 use super::settings::Settings;
 use crate::error::{Error, Status};
 use crate::log::Level;
-use crate::protocol::SecureMode;
+use crate::model::sign::SecureMode;
 
 use budget::Budget;
 use conflict::Conflict;
@@ -243,7 +243,7 @@ impl Connection {
     /// The device secret, which is sent once, may be on its way on the present link.
     pub fn is_activating(&self) -> bool {
         match &self.phase {
-            Phase::LoggingIn { credential, .. } => credential.mode() == SecureMode::Product,
+            Phase::LoggingIn { credential, .. } => credential.mode() == SecureMode::ENOS_SECURE_MODE_PRODUCT,
             Phase::Awaiting { .. } | Phase::Persisting { .. } => true,
             Phase::Closing { activating, .. } => *activating,
             Phase::Idle | Phase::Loading | Phase::Waiting { .. } | Phase::Online { .. } => false,

@@ -2,8 +2,9 @@
 //! accept them.
 
 use super::world::{proven, settings, World};
+use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
-use crate::protocol::{Secret, SignMethod};
+use crate::protocol::Secret;
 use crate::session::*;
 
 const MINUTE: u64 = 60_000;

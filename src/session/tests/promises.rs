@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
-use crate::protocol::{Operation, SignMethod};
+use crate::model::sign::SignMethod;
+use crate::protocol::Operation;
 use crate::session::*;
 
 /// How many worlds run if `ENOS_WORLDS` is not set.

@@ -2,7 +2,8 @@
 
 use super::lost;
 use super::world::{proven, settings, World};
-use crate::protocol::{Secret, SecureMode, SignMethod, Standing};
+use crate::model::sign::{SecureMode, SignMethod};
+use crate::protocol::{Secret, Standing};
 use crate::session::*;
 
 const MINUTE: u64 = 60_000;
@@ -143,7 +144,7 @@ fn a_clock_that_was_never_set_signs_with_a_constant() {
             Action::Open { timestamp_ms, credential, .. } => Some((timestamp_ms, credential.mode())),
             _ => None,
         });
-        assert_eq!(opened, Some((signed, SecureMode::Product)));
+        assert_eq!(opened, Some((signed, SecureMode::ENOS_SECURE_MODE_PRODUCT)));
     }
 }
 

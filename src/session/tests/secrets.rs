@@ -2,8 +2,9 @@
 
 use super::lost;
 use super::world::{activation, settings, Attacker, Cloud, World};
+use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
-use crate::protocol::{DeviceSecret, Secret, SignMethod, Standing};
+use crate::protocol::{DeviceSecret, Secret, Standing};
 use crate::session::*;
 
 const MINUTE: u64 = 60_000;

@@ -6,6 +6,7 @@ use enos::internals::error::Status::*;
 use enos::internals::ffi::client::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::handle::enos_client;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::message::*;
 use enos::internals::ffi::request::*;
 use enos::internals::model::state::enos_state;

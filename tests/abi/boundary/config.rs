@@ -5,6 +5,7 @@ use std::ptr::{null, null_mut};
 
 use enos::internals::error::Status::*;
 use enos::internals::ffi::config::*;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::outbox::{enos_config_set_outbox_limits, enos_config_set_outbox_rate};
 use enos::internals::ffi::tls::*;
 use enos::internals::storage::vtable::enos_storage;

@@ -6,6 +6,7 @@ use std::ptr::{null, null_mut};
 
 use enos::internals::error::Status::*;
 use enos::internals::ffi::sign::*;
+use enos::internals::model::sign::{enos_secure_mode, enos_sign_method};
 
 use super::*;
 

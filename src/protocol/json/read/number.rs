@@ -1,6 +1,7 @@
 //! Numbers of any length.
 
-use super::{kind, trim, Fault, Kind, Read};
+use super::{kind, trim, Fault, Read};
+use crate::model::value::Kind;
 
 /// A whole number in any notation: 100, 100.0 and 1e2 are the same. It is never rounded or truncated.
 pub fn integer(text: &[u8]) -> Read<i128> {
@@ -54,7 +55,7 @@ fn exponent(text: &[u8]) -> i64 {
 
 /// The bytes of a number, without blanks around it, if they match the grammar of JSON.
 fn number(text: &[u8]) -> Read<&[u8]> {
-    if kind(text)? != Kind::Number {
+    if kind(text)? != Kind::ENOS_VALUE_NUMBER {
         return Err(Fault::OtherKind);
     }
     let number = trim(text);

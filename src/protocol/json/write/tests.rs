@@ -82,19 +82,19 @@ fn a_number_that_is_none_is_an_error_or_null_or_left_out() {
         json.end();
         (json.result().map(str::to_owned), json.left_out())
     };
-    let (error, left_out) = points(Nonfinite::Error);
+    let (error, left_out) = points(Nonfinite::ENOS_NONFINITE_ERROR);
     assert!(error.unwrap_err().message.starts_with("\"a\": ") && left_out == 0);
     let null = r#"{"measurepoints":{"a":null,"b":{"value":null,"quality":0},"c":3,"d":[null,1]},"time":1}"#;
-    assert_eq!(points(Nonfinite::Null), (Ok(null.into()), 0));
+    assert_eq!(points(Nonfinite::ENOS_NONFINITE_NULL), (Ok(null.into()), 0));
     let rest = r#"{"measurepoints":{"c":3,"d":[null,1]},"time":1}"#;
-    assert_eq!(points(Nonfinite::LeaveOut), (Ok(rest.into()), 2));
+    assert_eq!(points(Nonfinite::ENOS_NONFINITE_LEAVE_OUT), (Ok(rest.into()), 2));
 }
 
 /// Many points that are left out cost no more than as many that are not.
 #[test]
 fn points_that_are_left_out_leave_nothing_behind() {
     let mut json = Builder::default();
-    json.set_nonfinite(Nonfinite::LeaveOut);
+    json.set_nonfinite(Nonfinite::ENOS_NONFINITE_LEAVE_OUT);
     json.begin_measurepoints(None, None);
     for point in 0..50_000 {
         json.begin_point(&point.to_string(), None);
@@ -202,7 +202,7 @@ fn random_calls_never_make_invalid_json() {
     let (mut json, mut made) = (Builder::default(), 0);
     for _ in 0..150_000 {
         json.clear();
-        json.set_nonfinite([Nonfinite::Null, Nonfinite::LeaveOut][random.usize(..2)]);
+        json.set_nonfinite([Nonfinite::ENOS_NONFINITE_NULL, Nonfinite::ENOS_NONFINITE_LEAVE_OUT][random.usize(..2)]);
         for _ in 0..random.usize(1..14) {
             let keys = [None, Some("a"), Some("b\""), Some("\u{0}")];
             let in_object = matches!(json.open.last(), Some(Level::Object { .. } | Level::Measurepoints { .. }));

@@ -3,7 +3,8 @@
 
 use super::super::lost;
 use super::{Due, World};
-use crate::protocol::{Secret, SecureMode};
+use crate::model::sign::SecureMode;
+use crate::protocol::Secret;
 use crate::session::*;
 
 /// What the attacker does, in thousandths of the cases.
@@ -71,12 +72,12 @@ impl World {
         self.wire.iter_mut().for_each(|wire| wire.is_forged = true);
         let delay = self.rng.u64(0..200);
         let refuses = match mode {
-            SecureMode::Product => attacker.refuses_product,
-            SecureMode::Device if secret.as_str().starts_with("forged") => attacker.refuses_own,
-            SecureMode::Device => attacker.refuses,
+            SecureMode::ENOS_SECURE_MODE_PRODUCT => attacker.refuses_product,
+            SecureMode::ENOS_SECURE_MODE_DEVICE if secret.as_str().starts_with("forged") => attacker.refuses_own,
+            SecureMode::ENOS_SECURE_MODE_DEVICE => attacker.refuses,
         };
         if self.happens(refuses) {
-            if mode == SecureMode::Device {
+            if mode == SecureMode::ENOS_SECURE_MODE_DEVICE {
                 self.refused_since.get_or_insert(self.now);
             }
             self.later(delay, Due::Link(attempt, LinkEvent::Refused { code: 5 }));

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 use super::super::lost;
 use super::{durable, Due, World, PRODUCT};
 use crate::model::link::LinkRequest;
-use crate::protocol::{Secret, SecureMode, SignMethod};
+use crate::model::sign::{SecureMode, SignMethod};
+use crate::protocol::Secret;
 use crate::session::*;
 
 pub struct Cloud {
@@ -65,21 +66,23 @@ impl World {
         let refused = self.happens(self.rates.spurious_refusal)
             || method != self.cloud.method
             || match mode {
-                SecureMode::Device => self.cloud.secret.as_deref() != Some(secret.as_str()),
-                SecureMode::Product => (self.cloud.active && !self.cloud.always_open) || secret.as_str() != PRODUCT,
+                SecureMode::ENOS_SECURE_MODE_DEVICE => self.cloud.secret.as_deref() != Some(secret.as_str()),
+                SecureMode::ENOS_SECURE_MODE_PRODUCT => {
+                    (self.cloud.active && !self.cloud.always_open) || secret.as_str() != PRODUCT
+                }
             };
         let delay = self.rng.u64(0..200);
         if refused {
             let code = 4 + self.rng.u8(0..2);
-            if mode == SecureMode::Device {
+            if mode == SecureMode::ENOS_SECURE_MODE_DEVICE {
                 self.refused_since.get_or_insert(self.now);
             }
             return self.later(delay, Due::Link(attempt, LinkEvent::Refused { code }));
         }
         self.later(delay, Due::Link(attempt, LinkEvent::Connected));
         match mode {
-            SecureMode::Device => self.cloud.active = true,
-            SecureMode::Product => self.push(attempt, delay),
+            SecureMode::ENOS_SECURE_MODE_DEVICE => self.cloud.active = true,
+            SecureMode::ENOS_SECURE_MODE_PRODUCT => self.push(attempt, delay),
         }
         if self.happens(self.rates.half_open) {
             let from = delay + 1 + self.rng.u64(0..100_000);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Due, Wire, World, LIMITS, PRODUCT};
 use crate::error::Status;
+use crate::model::sign::SecureMode;
 use crate::model::storage::StorageError;
-use crate::protocol::{DeviceSecret, Identity, Secret, SecureMode, Standing, Totals};
+use crate::protocol::{DeviceSecret, Identity, Secret, Standing, Totals};
 use crate::session::*;
 
 pub fn settings() -> Settings {
@@ -236,23 +237,23 @@ impl World {
         let unsaved = !self.keeps(credential.secret.as_str())
             && !self.stored.contains(credential.secret.as_str())
             && self.settings.device_secret.as_ref() != Some(&credential.secret);
-        if mode == SecureMode::Device && unsaved {
+        if mode == SecureMode::ENOS_SECURE_MODE_DEVICE && unsaved {
             self.violate(format!("a login with a secret that is not stored: {credential}"));
         }
-        if mode == SecureMode::Product && self.session.connection().has_unsaved_secret() {
+        if mode == SecureMode::ENOS_SECURE_MODE_PRODUCT && self.session.connection().has_unsaved_secret() {
             self.violate("a login as product with a secret unsaved".into());
         }
-        if mode == SecureMode::Product && self.load_failed {
+        if mode == SecureMode::ENOS_SECURE_MODE_PRODUCT && self.load_failed {
             self.violate("an activation although a secret could not be read".into());
         }
         let held = !self.disk.secrets.is_empty() || self.settings.device_secret.is_some();
         let refused_for = self.refused_since.map_or(0, |since| self.now - since);
-        if mode == SecureMode::Product && held && refused_for < 330_000 {
+        if mode == SecureMode::ENOS_SECURE_MODE_PRODUCT && held && refused_for < 330_000 {
             self.violate(format!("a re-activation after refusals of {refused_for} ms, which may be a ban"));
         }
         self.wire = Some(Wire {
             attempt,
-            is_product: mode == SecureMode::Product,
+            is_product: mode == SecureMode::ENOS_SECURE_MODE_PRODUCT,
             connect_sent: false,
             silent_from: u64::MAX,
             is_forged: false,

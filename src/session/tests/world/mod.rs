@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lost;
 use crate::error::Status;
-use crate::protocol::{Secret, SecureMode, SignMethod};
+use crate::model::sign::{SecureMode, SignMethod};
+use crate::protocol::Secret;
 use crate::session::*;
 use crate::storage::queue::{Queue, QueueLimits};
 

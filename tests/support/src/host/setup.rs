@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use enos::internals::error::Status;
 use enos::internals::ffi::client::enos_client_create;
 use enos::internals::ffi::config::*;
+use enos::internals::ffi::limits::*;
 use enos::internals::ffi::outbox::*;
 use enos::internals::storage::directory::directory_create;
 
