@@ -13,11 +13,11 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "flash_store.h"
-#include "json.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define REPORT_EVERY_MS 1000 /* for a demonstration; in the field a minute or more is enough */
@@ -25,6 +25,7 @@
 typedef struct device {
     int online;
     long acknowledged;
+    enos_json *json; /* one builder for all reports; it keeps its memory */
 } device;
 
 static enos_client *client;
@@ -65,34 +66,34 @@ static double temperature(void)
     return 20.0 + (double)(clock_ms(CLOCK_MONOTONIC) / 100 % 50) / 10.0;
 }
 
-static void report(void)
+static void report(device *self)
 {
-    char params[128];
+    const char *params;
+    size_t len;
 
-    snprintf(params, sizeof params, "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%lld}", temperature(),
-             (long long)clock_ms(CLOCK_REALTIME));
-    if (enos_client_post_measurepoints(client, params, ENOS_NUL_TERMINATED, 0, NULL) == ENOS_OK)
+    enos_json_clear(self->json);
+    enos_json_begin_measurepoints(self->json, clock_ms(CLOCK_REALTIME));
+    enos_json_double(self->json, "temperature", temperature());
+    enos_json_end(self->json);
+    if (enos_json_result(self->json, &params, &len) == ENOS_OK &&
+        enos_client_post_measurepoints(client, params, len, 0, NULL) == ENOS_OK)
         printf("report %s\n", params);
     else /* the link was just lost, or too many posts wait for their replies; the next report is due soon */
         fprintf(stderr, "not reported: %s\n", enos_last_error());
 }
 
-/* Answers every command, also an unknown one, because EnOS sends the next command only after the answer. */
+/* A command that is left unanswered is answered by the library: with 1101, there is no handler. */
 static void answer(const enos_event *event)
 {
-    static const char set[] = "/thing/service/measurepoint/set";
-    const char *json = (const char *)event->payload, *params = "";
-    size_t params_len = json_member(json, event->payload_len, "params", &params), n = sizeof set - 1;
-    int known = event->topic_len > n && memcmp(event->topic + event->topic_len - n, set, n) == 0;
-    char id[64];
+    enos_value params = enos_command_params(event->command);
 
-    printf("command on %s: %.*s\n", event->topic, (int)params_len, params);
-    if (!json_text(json, event->payload_len, "id", id, sizeof id))
-        fprintf(stderr, "not answered: the command has no id\n");
-    else if (enos_client_reply(client, event->topic, id, known ? 200 : 1101, NULL, 0, NULL) != ENOS_OK)
+    printf("command on %s: %.*s\n", event->topic, (int)params.len, params.len > 0 ? params.text : "");
+    if (enos_command_get_type(event->command) != ENOS_COMMAND_MEASUREPOINT_SET)
+        printf("no handler\n");
+    else if (enos_command_reply(event->command, 200, NULL, NULL, NULL) != ENOS_OK)
         fprintf(stderr, "not answered: %s\n", enos_last_error());
     else
-        printf("answered with code %d\n", known ? 200 : 1101); /* 1101: no handler for that */
+        printf("answered with code 200\n");
 }
 
 static void on_event(void *ctx, enos_client *c, const enos_event *event)
@@ -125,7 +126,7 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
         printf("NOT STORED YET, do not switch off: %s (%d); next attempt in %u ms\n", event->detail,
                (int)event->detail_code, (unsigned)event->retry_in_ms);
         break;
-    case ENOS_EVENT_MESSAGE: /* always a command: this program subscribes to nothing */
+    case ENOS_EVENT_COMMAND:
         answer(event);
         break;
     case ENOS_EVENT_REPLY:
@@ -177,7 +178,7 @@ static enos_status run(device *self, long posts)
     while (status == ENOS_OK && !stop && (posts == 0 || self->acknowledged < posts)) {
         int64_t left = next - clock_ms(CLOCK_MONOTONIC);
         if (self->online && left <= 0) {
-            report();
+            report(self);
             left = REPORT_EVERY_MS;
             next = clock_ms(CLOCK_MONOTONIC) + left;
         }
@@ -190,7 +191,7 @@ int main(int argc, char **argv)
 {
     char *rest = "";
     long posts = argc == 6 ? strtol(argv[5], &rest, 10) : 0;
-    device self = {0, 0};
+    device self = {0, 0, NULL};
     enos_storage storage;
     enos_status status;
     int result;
@@ -204,7 +205,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[4], strerror(-result));
         return 1;
     }
-    if (create(argv, &storage, &self) != ENOS_OK)
+    if (create(argv, &storage, &self) != ENOS_OK || enos_json_new(&self.json) != ENOS_OK)
         return 1;
     handle_signals(on_signal);
     if (run(&self, posts) != ENOS_OK)
@@ -215,5 +216,6 @@ int main(int argc, char **argv)
     enos_client_wait(client, ENOS_STATE_IDLE, 5000);
     while ((status = enos_client_destroy(client)) == ENOS_ERR_UNSAVED_SECRET)
         enos_client_loop(client, 1000); /* see PERSIST_FAILED */
+    enos_json_free(self.json);
     return status == ENOS_OK ? 0 : fail("destroy");
 }

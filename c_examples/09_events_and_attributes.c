@@ -25,7 +25,7 @@ static void query_attributes(device *self, enos_client *client)
 
     ENOS_INIT(&request);
     request.operation = ENOS_OP_ATTRIBUTE_QUERY;
-    request.params = "{\"attributes\":[\"limit\"]}"; /* without params: all attributes */
+    request.params = "{\"attributes\":[\"limit\"]}"; /* an empty array: all attributes */
     request.params_len = ENOS_NUL_TERMINATED;
     if (enos_client_request(client, &request, NULL) == ENOS_OK)
         self->asked = 1;

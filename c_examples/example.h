@@ -1,6 +1,6 @@
 /*
  * Shared by the examples from 03 on: a client from the command line, events as text, a post, signals, a loop, an orderly
- * shutdown. 02_activate_and_report.c shows the same in full.
+ * shutdown. 02_activate_and_report.c and 12_inverter.c show the same in full.
  */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H

@@ -20,7 +20,7 @@
  *     for (;;) client.loop();
  * @endcode
  *
- * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied.
+ * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied; a command can be both.
  */
 #ifndef ENOS_HPP
 #define ENOS_HPP
@@ -28,10 +28,13 @@
 #include <enos.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 /** A result that is to be looked at, as ENOS_MUST_USE in C. */
@@ -83,6 +86,287 @@ inline const char *text(const std::string &s) noexcept
     return s.find('\0') == std::string::npos ? s.c_str() : "\xFF";
 }
 
+/**
+ * JSON to read, in place: an enos_value. It is copied like a pointer, allocates nothing except for the std::string of
+ * as_text(), and lives as long as the text that it points into. A look-up in a value that is missing is missing, too, so
+ * look-ups can be chained:
+ *
+ * @code
+ *     double power;
+ *     if (params["/limits/power"].read(power) == ENOS_OK) ...
+ *     int64_t mode = params["/mode"].as_int(0);
+ *     for (enos::value::item member : params["/limits"]) ...member.key.as_text()...member.value.as_double()...
+ * @endcode
+ */
+class value {
+public:
+    /** A value that is missing. */
+    value() noexcept : value_() {}
+    /** From the C struct. */
+    value(const enos_value &from) noexcept : value_(from) {}
+    /** enos_value_parse(): checks the text, which has to live as long as the value. */
+    static value parse(const char *text, size_t len)
+    {
+        value parsed;
+        check(enos_value_parse(text, len, &parsed.value_));
+        return parsed;
+    }
+    /** The same, up to its NUL. */
+    static value parse(const char *text) { return parse(text, ENOS_NUL_TERMINATED); }
+    /** The same. The text is not copied. */
+    static value parse(const std::string &text) { return parse(text.data(), text.size()); }
+    /** A value does not live longer than its text. */
+    static value parse(std::string &&text) = delete;
+
+    /** For the C functions. */
+    const enos_value &get() const noexcept { return value_; }
+    /** Whether it is there. */
+    explicit operator bool() const noexcept { return value_.text != nullptr; }
+    /** enos_value_at(), with a JSON Pointer */
+    value operator[](const char *pointer) const noexcept { return value(enos_value_at(value_, pointer)); }
+    /** The same. */
+    value operator[](const std::string &pointer) const noexcept { return (*this)[text(pointer)]; }
+    /** An index is a text in a JSON Pointer: "/0". To visit all elements, use begin(). */
+    value operator[](int) const = delete;
+    /** enos_value_type(): one of enum enos_value_kind, or a status */
+    int32_t type() const noexcept { return enos_value_type(value_); }
+    /** enos_value_count(): the number of members or elements, or a status */
+    int32_t count() const noexcept { return enos_value_count(value_); }
+    /** enos_value_equals() */
+    bool equals(const std::string &expected) const noexcept
+    {
+        return enos_value_equals(value_, expected.data(), expected.size()) == 1;
+    }
+    /** The JSON itself; "" when it is missing. */
+    std::string json() const { return *this ? std::string(value_.text, value_.len) : std::string(); }
+
+    /** enos_value_int(): out is unchanged unless it is ENOS_OK. */
+    ENOS_NODISCARD enos_status read(int64_t &out) const noexcept { return enos_value_int(value_, &out); }
+    /** enos_value_uint() */
+    ENOS_NODISCARD enos_status read(uint64_t &out) const noexcept { return enos_value_uint(value_, &out); }
+    /** enos_value_double() */
+    ENOS_NODISCARD enos_status read(double &out) const noexcept { return enos_value_double(value_, &out); }
+    /** enos_value_bool() */
+    ENOS_NODISCARD enos_status read(bool &out) const noexcept
+    {
+        int32_t flag = 0;
+        const enos_status status = enos_value_bool(value_, &flag);
+        if (status == ENOS_OK)
+            out = flag != 0;
+        return status;
+    }
+    /** enos_value_text() */
+    ENOS_NODISCARD enos_status read(std::string &out) const
+    {
+        size_t capacity = 0;
+        enos_status status = enos_value_text(value_, nullptr, 0, &capacity);
+        if (status != ENOS_ERR_BUFFER_TOO_SMALL)
+            return status;
+        std::string read(capacity, '\0');
+        status = enos_value_text(value_, &read[0], capacity, &capacity);
+        if (status == ENOS_OK) {
+            read.resize(capacity);
+            out.swap(read);
+        }
+        return status;
+    }
+
+    /** The number; throws when it is none. */
+    int64_t as_int() const { return as<int64_t>(); }
+    /** The number; throws when it is none. */
+    uint64_t as_uint() const { return as<uint64_t>(); }
+    /** The number; throws when it is none. */
+    double as_double() const { return as<double>(); }
+    /** Throws when it is neither true nor false. */
+    bool as_bool() const { return as<bool>(); }
+    /** The text; throws when it is none. */
+    std::string as_text() const { return as<std::string>(); }
+    /** The number, or this one when there is none. */
+    int64_t as_int(int64_t otherwise) const noexcept { return as(otherwise); }
+    /** The number, or this one when there is none. */
+    uint64_t as_uint(uint64_t otherwise) const noexcept { return as(otherwise); }
+    /** The number, or this one when there is none. */
+    double as_double(double otherwise) const noexcept { return as(otherwise); }
+    /** Whether it is true, or this when it is neither true nor false. */
+    bool as_bool(bool otherwise) const noexcept { return as(otherwise); }
+    /** The text, or this one when there is none. */
+    std::string as_text(const std::string &otherwise) const { return as(otherwise); }
+
+    struct item;
+    class iterator;
+    /** enos_value_next(): the members of an object, or the elements of an array; none of another value. */
+    iterator begin() const noexcept;
+    /** The end of that. */
+    iterator end() const noexcept;
+
+private:
+    template <class T> T as() const
+    {
+        T out = T();
+        check(read(out));
+        return out;
+    }
+    template <class T> T as(const T &otherwise) const
+    {
+        T out = T();
+        return read(out) == ENOS_OK ? out : otherwise;
+    }
+    enos_value value_;
+};
+
+/** A member of an object, or an element of an array, whose key is missing. */
+struct value::item {
+    enos::value key;   ///< a text
+    enos::value value; ///< what it has
+};
+
+/** Where a walk stands. */
+class value::iterator {
+public:
+    /** The present member or element. */
+    const item &operator*() const noexcept { return item_; }
+    /** The same. */
+    const item *operator->() const noexcept { return &item_; }
+    /** Goes on to the next one. */
+    iterator &operator++() noexcept
+    {
+        enos_value key = enos_value(), found = enos_value();
+        there_ = enos_value_next(container_, &cursor_, &key, &found) == 1;
+        item_.key = enos::value(key);
+        item_.value = enos::value(found);
+        return *this;
+    }
+    /** Whether one of them is at the end, and the other is not. */
+    bool operator!=(const iterator &other) const noexcept { return there_ != other.there_; }
+
+private:
+    friend class enos::value;
+    explicit iterator(const enos_value &container) noexcept : container_(container) {}
+    enos_value container_;
+    size_t cursor_ = 0;
+    bool there_ = false;
+    item item_;
+};
+
+inline value::iterator value::begin() const noexcept
+{
+    return ++iterator(value_);
+}
+inline value::iterator value::end() const noexcept
+{
+    return iterator(value_);
+}
+
+/**
+ * JSON to build: an enos_json. Its calls can be chained. The first error stays, and comes out as an exception of str().
+ *
+ * @code
+ *     enos::json json;
+ *     json.begin_measurepoints(now_ms).put("temperature", 21.1f).begin_point("power", 9).put(1500.5).end().end();
+ *     client.post_measurepoints(json.str());
+ * @endcode
+ */
+class json {
+public:
+    /** enos_json_new() */
+    json() { check(enos_json_new(&json_)); }
+    /** Takes over what the other holds. */
+    json(json &&other) noexcept : json_(other.json_) { other.json_ = nullptr; }
+    ~json() { enos_json_free(json_); }
+
+    /** For the C functions. */
+    enos_json *get() const noexcept { return json_; }
+
+    /** enos_json_clear() */
+    json &clear() noexcept { return enos_json_clear(json_), *this; }
+    /** enos_json_set_nonfinite() */
+    json &nonfinite(enos_nonfinite policy) noexcept { return enos_json_set_nonfinite(json_, policy), *this; }
+    /** enos_json_begin_object(), as the outermost value or an element */
+    json &begin_object() noexcept { return enos_json_begin_object(json_, nullptr), *this; }
+    /** enos_json_begin_object(), as a member */
+    json &begin_object(const std::string &key) noexcept { return enos_json_begin_object(json_, text(key)), *this; }
+    /** enos_json_begin_array(), as the outermost value or an element */
+    json &begin_array() noexcept { return enos_json_begin_array(json_, nullptr), *this; }
+    /** enos_json_begin_array(), as a member */
+    json &begin_array(const std::string &key) noexcept { return enos_json_begin_array(json_, text(key)), *this; }
+    /** enos_json_begin_measurepoints() */
+    json &begin_measurepoints(int64_t time_ms = ENOS_NO_TIME) noexcept
+    {
+        return enos_json_begin_measurepoints(json_, time_ms), *this;
+    }
+    /** enos_json_begin_point() */
+    json &begin_point(const std::string &id, int32_t quality = -1) noexcept
+    {
+        return enos_json_begin_point(json_, text(id), quality), *this;
+    }
+    /** enos_json_end() */
+    json &end() noexcept { return enos_json_end(json_), *this; }
+
+    /** Puts a member: a number, bool, nullptr, text, or value. */
+    template <class T> json &put(const std::string &key, const T &value)
+    {
+        put_as(text(key), value);
+        return *this;
+    }
+    /** Puts an element, the value of a point, or the outermost value. */
+    template <class T> json &put(const T &value)
+    {
+        put_as(nullptr, value);
+        return *this;
+    }
+    /** enos_json_text_lossy(), as a member */
+    json &text_lossy(const std::string &key, const std::string &bytes) noexcept
+    {
+        return enos_json_text_lossy(json_, text(key), bytes.data(), bytes.size()), *this;
+    }
+    /** enos_json_text_lossy(), as an element */
+    json &text_lossy(const std::string &bytes) noexcept
+    {
+        return enos_json_text_lossy(json_, nullptr, bytes.data(), bytes.size()), *this;
+    }
+    /** enos_json_raw(), as a member */
+    json &raw(const std::string &key, const std::string &encoded) noexcept
+    {
+        return enos_json_raw(json_, text(key), encoded.data(), encoded.size()), *this;
+    }
+    /** enos_json_raw(), as an element */
+    json &raw(const std::string &encoded) noexcept
+    {
+        return enos_json_raw(json_, nullptr, encoded.data(), encoded.size()), *this;
+    }
+
+    /** enos_json_size() */
+    size_t size() const noexcept { return enos_json_size(json_); }
+    /** enos_json_left_out() */
+    uint32_t left_out() const noexcept { return enos_json_left_out(json_); }
+    /** enos_json_result(): a copy of the text; throws the first error. */
+    std::string str() const
+    {
+        const char *whole = nullptr;
+        size_t len = 0;
+        check(enos_json_result(json_, &whole, &len));
+        return std::string(whole, len);
+    }
+
+private:
+    template <class T> void put_as(const char *key, const T &number) noexcept
+    {
+        static_assert(std::is_integral<T>::value, "a number, bool, nullptr, text, or enos::value");
+        if (std::is_signed<T>::value)
+            enos_json_int(json_, key, static_cast<int64_t>(number));
+        else
+            enos_json_uint(json_, key, static_cast<uint64_t>(number));
+    }
+    void put_as(const char *key, double number) noexcept { enos_json_double(json_, key, number); }
+    void put_as(const char *key, float number) noexcept { enos_json_float(json_, key, number); }
+    void put_as(const char *key, bool flag) noexcept { enos_json_bool(json_, key, flag); }
+    void put_as(const char *key, std::nullptr_t) noexcept { enos_json_null(json_, key); }
+    void put_as(const char *key, const enos::value &value) noexcept { enos_json_value(json_, key, value.get()); }
+    void put_as(const char *key, const std::string &s) noexcept { enos_json_text(json_, key, s.data(), s.size()); }
+    void put_as(const char *key, const char *s) noexcept { enos_json_text(json_, key, s, ENOS_NUL_TERMINATED); }
+    enos_json *json_ = nullptr;
+};
+
 /** What became of a call that sends: accepted, with the token that its outcome will carry, or refused. */
 class sent {
 public:
@@ -99,6 +383,7 @@ public:
 
 private:
     friend class client_ref;
+    friend class command_ref;
     enos_status status_ = ENOS_OK;
     uint64_t token_ = 0;
 };
@@ -153,7 +438,7 @@ public:
         return *this;
     }
     /** A builder, which is read by the call that sends the request: it has to live until then */
-    request &json(const enos_json *json) noexcept { return request_.json = json, *this; }
+    request &json(const enos::json &json) noexcept { return request_.json = json.get(), *this; }
     /** ENOS_REQUEST_ bits */
     request &flags(uint32_t flags) noexcept { return request_.flags = flags, *this; }
     /** 0: the client's own device */
@@ -280,15 +565,6 @@ public:
         call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
         return call;
     }
-    /** enos_client_reply(): the answer to a command that came as a MESSAGE */
-    ENOS_NODISCARD sent reply(const enos_event &command, const std::string &id, int32_t code,
-                              const std::string &data = "{}")
-    {
-        sent call;
-        const char *topic = command.topic;
-        call.status_ = enos_client_reply(client_, topic, text(id), code, data.data(), data.size(), &call.token_);
-        return call;
-    }
     /** enos_client_post_event() */
     ENOS_NODISCARD sent post_event(const std::string &event, const std::string &params, uint32_t flags = 0)
     {
@@ -346,6 +622,102 @@ public:
 
 protected:
     enos_client *client_; ///< nullptr in a client that was moved from
+};
+
+/** A command that somebody else holds: that of an event, until the handler returns. Copied like a pointer. */
+class command_ref {
+public:
+    /** From the C handle, such as event.command. */
+    explicit command_ref(enos_command *command) noexcept : command_(command) {}
+
+    /** For the C functions. */
+    enos_command *get() const noexcept { return command_; }
+
+    /** enos_command_get_type(): one of enum enos_command_type */
+    int32_t type() const noexcept { return enos_command_get_type(command_); }
+    /** enos_command_name() */
+    std::string name() const { return enos_command_name(command_); }
+    /** enos_command_params(): valid as long as somebody holds the command */
+    value params() const noexcept { return value(enos_command_params(command_)); }
+    /** enos_command_raw() */
+    std::string raw() const
+    {
+        size_t len = 0;
+        const uint8_t *bytes = enos_command_raw(command_, &len);
+        return bytes == nullptr ? std::string() : std::string(reinterpret_cast<const char *>(bytes), len);
+    }
+    /** enos_command_subdevice() */
+    uint64_t subdevice() const noexcept { return enos_command_subdevice(command_); }
+    /** enos_command_remaining_ms() */
+    uint32_t remaining_ms() const noexcept { return enos_command_remaining_ms(command_); }
+    /** enos_command_since_login_ms() */
+    uint32_t since_login_ms() const noexcept { return enos_command_since_login_ms(command_); }
+    /** enos_command_was_interrupted() */
+    bool was_interrupted() const noexcept { return enos_command_was_interrupted(command_) != 0; }
+
+    /** enos_command_reply(), without data */
+    ENOS_NODISCARD sent reply(int32_t code)
+    {
+        sent call;
+        call.status_ = enos_command_reply(command_, code, nullptr, nullptr, &call.token_);
+        return call;
+    }
+    /** enos_command_reply() */
+    ENOS_NODISCARD sent reply(int32_t code, const json &data, const std::string &message = "")
+    {
+        sent call;
+        call.status_ = enos_command_reply(command_, code, data.get(), given(message), &call.token_);
+        return call;
+    }
+    /** enos_command_reply_text(), with JSON */
+    ENOS_NODISCARD sent reply_text(int32_t code, const std::string &data, const std::string &message = "")
+    {
+        sent call;
+        call.status_ = enos_command_reply_text(command_, code, data.data(), data.size(), given(message), &call.token_);
+        return call;
+    }
+    /** enos_command_reply_raw(), with any bytes */
+    ENOS_NODISCARD sent reply_raw(const std::string &data)
+    {
+        sent call;
+        call.status_ = enos_command_reply_raw(command_, data.data(), data.size(), &call.token_);
+        return call;
+    }
+
+protected:
+    static const char *given(const std::string &s) noexcept { return s.empty() ? nullptr : text(s); }
+    enos_command *command_; ///< nullptr in a command that was moved from
+};
+
+/**
+ * A command that is kept, to be answered later and from any thread: each copy holds it, and the last one to end releases it.
+ * If nobody has answered it by then, the library answers that the handler has failed (1102). It may outlive the client.
+ */
+class command : public command_ref {
+public:
+    /** enos_command_retain() */
+    explicit command(enos_command *command) : command_ref(command) { retain(); }
+    /** The same for the command of an event. */
+    explicit command(const command_ref &other) : command_ref(other) { retain(); }
+    /** Holds the same command. */
+    command(const command &other) : command_ref(other) { retain(); }
+    /** Takes over what the other holds. */
+    command(command &&other) noexcept : command_ref(other) { other.command_ = nullptr; }
+    /** Ends what it held, and holds what the other held. */
+    command &operator=(command other) noexcept
+    {
+        std::swap(command_, other.command_);
+        return *this;
+    }
+    /** enos_command_release() */
+    ~command() { enos_command_release(command_); }
+
+private:
+    void retain()
+    {
+        if (command_ != nullptr)
+            check(enos_command_retain(command_));
+    }
 };
 
 /** What a client is made from: a member for each setter of enos.h, by the same name. They can be chained. */
@@ -421,6 +793,20 @@ public:
     }
     /** enos_config_set_max_message() */
     config &max_message(size_t bytes) { return set(enos_config_set_max_message(config_, bytes)); }
+    /** enos_config_set_command_timeout(); "" stands for all commands */
+    config &command_timeout(const std::string &service, uint32_t ms)
+    {
+        return set(enos_config_set_command_timeout(config_, service.empty() ? nullptr : text(service), ms));
+    }
+    /** enos_config_set_command_limits() */
+    config &command_limits(uint32_t commands, size_t bytes)
+    {
+        return set(enos_config_set_command_limits(config_, commands, bytes));
+    }
+    /** enos_config_set_command_quiet_time() */
+    config &command_quiet_time(uint32_t ms) { return set(enos_config_set_command_quiet_time(config_, ms)); }
+    /** enos_config_set_command_record() */
+    config &command_record(bool on) { return set(enos_config_set_command_record(config_, on)); }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

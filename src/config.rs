@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::model::sign::SignMethod;
-use crate::protocol::{Identity, Secret};
+use crate::protocol::{topic, Identity, Secret};
 use crate::storage::queue::QueueLimits;
 use crate::storage::vtable::HostStorage;
 use crate::transport::tls::TlsSettings;
@@ -33,6 +33,10 @@ const MAX_MESSAGE: RangeInclusive<usize> = 1024..=(1 << 28) - 1;
 const OUTBOX_MESSAGES: RangeInclusive<u32> = 1..=1_000_000_000;
 const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 const OUTBOX_RATE: RangeInclusive<u32> = 1000..=1_000_000_000;
+/// EnOS waits 1 to 60 seconds for an answer.
+const COMMAND_TIMEOUT_MS: RangeInclusive<u32> = 500..=60_000;
+const COMMANDS: RangeInclusive<u32> = 1..=10_000;
+const COMMAND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// A Linux interface name takes 16 bytes with its NUL (IFNAMSIZ).
 const INTERFACE_BYTES: RangeInclusive<usize> = 1..=15;
 
@@ -51,6 +55,21 @@ pub struct Outbox {
     pub limits: QueueLimits,
     /// 0: no limit.
     pub bytes_per_s: u32,
+}
+
+/// How commands are handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands {
+    /// How many the host may have, and how many bytes they may take.
+    pub limit: u32,
+    pub bytes: usize,
+    pub timeout_ms: u32,
+    /// Services with a timeout of their own.
+    pub services: Vec<(String, u32)>,
+    /// How long they are refused after a login.
+    pub quiet_ms: u32,
+    /// Those without an answer are stored.
+    pub remembers: bool,
 }
 
 /// The settings of a client. Clones share the storage. Each clone wipes its own secrets when it is dropped.
@@ -82,6 +101,7 @@ pub struct Config {
     pub(crate) max_message: usize,
     pub(crate) bind_interface: Option<String>,
     pub(crate) outbox: Outbox,
+    pub(crate) commands: Commands,
     tls: Arc<TlsSettings>,
 }
 
@@ -114,6 +134,14 @@ impl Default for Config {
             outbox: Outbox {
                 limits: QueueLimits { messages: 100_000, bytes: 64 << 20, drop_oldest: false },
                 bytes_per_s: 1_000_000,
+            },
+            commands: Commands {
+                limit: 64,
+                bytes: 1 << 20,
+                timeout_ms: 25_000,
+                services: Vec::new(),
+                quiet_ms: 0,
+                remembers: true,
             },
             tls: Arc::default(),
         }
@@ -252,6 +280,37 @@ impl Config {
         }
         self.outbox.bytes_per_s = bytes_per_s;
         Ok(())
+    }
+
+    /// `service`: `None` for all that have no timeout of their own.
+    pub fn set_command_timeout(&mut self, service: Option<&str>, ms: u32) -> Result<()> {
+        in_range("command_timeout", ms, COMMAND_TIMEOUT_MS, "ms")?;
+        let Some(service) = service else {
+            self.commands.timeout_ms = ms;
+            return Ok(());
+        };
+        topic::validate_level("service", service)?;
+        match self.commands.services.iter_mut().find(|(name, _)| name == service) {
+            Some((_, timeout_ms)) => *timeout_ms = ms,
+            None => self.commands.services.push((service.to_owned(), ms)),
+        }
+        Ok(())
+    }
+
+    pub fn set_command_limits(&mut self, commands: u32, bytes: usize) -> Result<()> {
+        in_range("the limit of commands", commands, COMMANDS, "commands")?;
+        in_range("the limit of bytes of commands", bytes, COMMAND_BYTES, "bytes")?;
+        (self.commands.limit, self.commands.bytes) = (commands, bytes);
+        Ok(())
+    }
+
+    pub fn set_command_quiet_time(&mut self, ms: u32) -> Result<()> {
+        self.commands.quiet_ms = in_range("command_quiet_time", ms, 0..=*TIMEOUT_MS.end(), "ms")?;
+        Ok(())
+    }
+
+    pub fn set_command_record(&mut self, on: bool) {
+        self.commands.remembers = on;
     }
 
     /// Checks that a client can be made from this config. The error says which setter is missing.

@@ -4,7 +4,9 @@ use enos::internals::error::Status;
 use enos::internals::model::link::LinkEvent;
 use enos::internals::model::sign::SignMethod;
 use enos::internals::protocol::{Identity, Secret};
-use enos::internals::session::{Action, BudgetLimits, EventKind, Input, Now, Session, Settings, State};
+use enos::internals::session::{
+    Action, BudgetLimits, CommandSettings, EventKind, Input, Now, Session, Settings, State,
+};
 
 /// The beginning of the outage on the clock of a session, which has been online for a long time then.
 const BEGINS_MS: u64 = 10_000_000;
@@ -213,6 +215,7 @@ fn settings() -> Settings {
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
         subscribe_batch: 100,
+        commands: CommandSettings::default(),
         outbox: None,
     }
 }

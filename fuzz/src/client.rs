@@ -9,6 +9,7 @@ use crate::oracle::{check_log, check_words, listen};
 use crate::stored;
 use crate::wire::Wires;
 use enos::internals::error::Status::{self, *};
+use enos::internals::protocol::Operation;
 use openssl::ssl::SslContext;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -203,8 +204,14 @@ impl Run {
                 let accepted = self.host.unsubscribe(input.one_of(&FILTERS));
                 self.accepted(accepted);
             }
-            15 => {
-                let accepted = self.host.reply(&text(topic(input)), "7", 200, Some("{}"));
+            15 => drop(self.host.stats()),
+            16 if input.byte() % 4 > 1 => {
+                let operation = i32::from(input.byte() % 100);
+                let flags = u32::from(input.byte()) | u32::from(input.byte() & 3) << 8;
+                let name = text(input.chunk());
+                let (name, params) = (Some(&*name).filter(|name| !name.is_empty()), Some(input.chunk()));
+                let ask = Ask { flags, name, params, ..Ask::of(Operation::ENOS_OP_OTHER) };
+                let accepted = self.host.request(&Ask { operation, ..ask });
                 self.accepted(accepted);
             }
             16 => {
@@ -337,6 +344,7 @@ fn fine(result: Result<(), Status>) {
         ENOS_ERR_TOO_LARGE,
         ENOS_ERR_TIMEOUT,
         ENOS_ERR_STORAGE,
+        ENOS_ERR_UNSUPPORTED,
     ];
     assert!(legal.contains(&status), "{status:?}: {}", last_error());
 }

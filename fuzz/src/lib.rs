@@ -7,13 +7,13 @@
 mod certificate;
 mod client;
 mod config;
-mod example;
 mod flash;
 mod input;
 mod oracle;
 mod protocol;
 mod simulator;
 mod stored;
+mod value;
 mod wire;
 
 pub use oracle::{run, watch};
@@ -21,14 +21,13 @@ pub use oracle::{run, watch};
 pub type Target = fn(&[u8]);
 
 /// All targets, with their names.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("activation", protocol::activation),
     ("certificate", certificate::certificate),
     ("client_tcp", client::tcp),
     ("client_tls", client::tls),
     ("config", config::config),
     ("example_flash", flash::store),
-    ("example_json", example::json),
     ("pem", config::pem),
     ("reply", protocol::reply),
     ("request", protocol::request),
@@ -37,4 +36,6 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("sim_packets", simulator::packets),
     ("storage", client::storage),
     ("topic", protocol::topic),
+    ("value_build", value::build),
+    ("value_read", value::read),
 ];

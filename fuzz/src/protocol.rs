@@ -66,7 +66,9 @@ pub fn request(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let id = String::from_utf8_lossy(input.chunk()).into_owned();
     let json = input.rest();
-    for written in [envelope::request(&id, "a.method", json, []), envelope::response(&id, 200, Some(json))] {
+    let raw_id = serde_json::to_string(&id).expect("a text is JSON");
+    let answer = envelope::answer(Some(&raw_id), 200, Some(json), None);
+    for written in [envelope::request(&id, "a.method", json, []), answer] {
         match written {
             Err(error) => check_words(&error.message),
             Ok(written) => {

@@ -21,7 +21,6 @@
 //! The simulator has its own implementation of the protocol. It shares no code with the library that it tests.
 #![forbid(unsafe_code)]
 
-mod activation;
 pub mod ca;
 mod clock;
 mod cloud;

@@ -6,6 +6,7 @@
 //! So a callback may call the library, and slow storage delays no other call.
 
 mod callback;
+mod command;
 mod durable;
 mod perform;
 mod request;
@@ -22,21 +23,23 @@ use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::protocol::topic::{self, Inbound, Scope};
 use crate::protocol::{envelope, Identity, Operation, Totals};
-use crate::session::{BudgetLimits, Event, Now, OutboxSettings, Session, Settings, State};
+use crate::session::{BudgetLimits, CommandSettings, Event, Now, OutboxSettings, Session, Settings, State};
 use crate::storage::queue::{Counts, Queue};
 use crate::storage::records::Records;
 use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
+pub use command::CommandHandle;
+use command::Door;
 pub use request::HostRequest;
 use run::LoopThread;
 use runner::Runner;
 use stats::Counters;
 pub use stats::Stats;
 
-/// Receives the events. It is called inside the loop with no lock of the library held.
-pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event) + Send + Sync>;
+/// Receives the events; a command comes with its handle. It is called inside the loop with no lock of the library held.
+pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event, Option<&Arc<CommandHandle>>) + Send + Sync>;
 
 /// How many actions may wait for the loop before connect and disconnect are refused. Publishes cannot cause so many.
 const MAX_BACKLOG: usize = 20_000;
@@ -57,6 +60,8 @@ pub struct Client {
     /// Held by the thread that runs the loop. Other threads only try to take it.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
+    /// For the handles of commands.
+    door: Arc<Door>,
     thread: Mutex<LoopThread>,
     thread_ended: Condvar,
     stop: AtomicBool,
@@ -85,7 +90,7 @@ impl Client {
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
         let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
-        Ok(Arc::new(Client {
+        Ok(Arc::new_cyclic(|client| Client {
             session: Mutex::new(Session::new(settings, fastrand::u64(..))),
             changed: Condvar::new(),
             waiters: AtomicUsize::new(0),
@@ -96,6 +101,7 @@ impl Client {
             counts: Mutex::new(None),
             runner: Mutex::new(runner),
             sink,
+            door: Door::to(client.clone()),
             thread: Mutex::new(LoopThread::None),
             thread_ended: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -175,20 +181,6 @@ impl Client {
         Ok(topic)
     }
 
-    /// Answers a command on its reply topic, with its id. Without `data_json` the data is {}.
-    pub fn reply(
-        &self,
-        command_topic: &str,
-        id: &str,
-        code: i32,
-        data_json: Option<&[u8]>,
-        accepted: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        topic::validate_publish_topic(command_topic)?;
-        let payload = envelope::response(id, code, data_json)?;
-        self.accept(accepted, |session, now| session.answer(now, &topic::reply_topic(command_topic), payload))
-    }
-
     pub fn stats(&self) -> Stats {
         self.counters.read()
     }
@@ -242,6 +234,7 @@ impl Client {
     /// Stops the loop's thread and drops the link. The client cannot be used afterwards.
     pub fn shutdown(&self) {
         let _ = self.join_thread();
+        self.door.close();
         self.mark_unusable();
         let mut runner = self.runner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         runner.drop_link();
@@ -274,8 +267,12 @@ impl Client {
         Ok(())
     }
 
+    fn is_unusable(&self) -> bool {
+        self.unusable.load(Ordering::Acquire)
+    }
+
     fn session(&self) -> Result<MutexGuard<'_, Session>> {
-        if self.unusable.load(Ordering::Acquire) {
+        if self.is_unusable() {
             return Err(broken());
         }
         self.session.lock().map_err(|_| broken())
@@ -327,6 +324,14 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         },
         inflight: config.inflight,
         subscribe_batch: config.subscribe_batch,
+        commands: CommandSettings {
+            limit: config.commands.limit as usize,
+            bytes: config.commands.bytes,
+            timeout_ms: u64::from(config.commands.timeout_ms),
+            services: config.commands.services.iter().map(|(name, ms)| (name.clone(), u64::from(*ms))).collect(),
+            quiet_ms: u64::from(config.commands.quiet_ms),
+            remembers: config.commands.remembers && config.storage.is_some(),
+        },
         outbox: config.storage.is_some().then(|| OutboxSettings {
             window: config.inflight as usize,
             bytes_per_s: u64::from(config.outbox.bytes_per_s),

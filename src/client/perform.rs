@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::command::CommandHandle;
 use super::runner::Runner;
 use super::{callback, now, Client};
 use crate::log::{self, Level};
@@ -36,7 +37,13 @@ impl Client {
             Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::StoreSuspect(suspect) => self.store_suspect(suspect),
-            Action::Emit(event) => self.emit(&event),
+            Action::StoreCommands(digests) => runner.stored.store_commands(&digests),
+            Action::HandOver(handed) => self.hand_over(*handed),
+            Action::TellRefused(event) => {
+                self.counters.refused(event.detail_code);
+                self.emit(&event, None);
+            }
+            Action::Emit(event) => self.emit(&event, None),
             Action::Log(level, text) => log::write(level, "session", format_args!("{text}")),
         }
         None
@@ -86,14 +93,15 @@ impl Client {
         true
     }
 
-    fn emit(self: &Arc<Self>, event: &Event) {
+    /// Calls the host's callback. A command comes with its handle.
+    pub(super) fn emit(self: &Arc<Self>, event: &Event, command: Option<&Arc<CommandHandle>>) {
         let level = match event.kind {
             EventKind::Connected | EventKind::Disconnected | EventKind::Activated | EventKind::Stopped => Level::Info,
             _ => Level::Debug,
         };
         log::write(level, "event", format_args!("{} {:?} {}", event.kind.name(), event.status, event.detail));
         if let Some(sink) = &self.sink {
-            callback::run(|| sink(self, event));
+            callback::run(|| sink(self, event, command));
         }
     }
 

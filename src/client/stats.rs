@@ -13,6 +13,8 @@ pub struct Counters {
     messages_sent: AtomicU64,
     messages_received: AtomicU64,
     messages_dropped: AtomicU64,
+    commands: AtomicU64,
+    commands_refused: AtomicU64,
     attempts: AtomicU64,
     connects: AtomicU64,
     losses: AtomicU64,
@@ -28,6 +30,8 @@ pub struct Stats {
     pub messages_sent: u64,
     pub messages_received: u64,
     pub messages_dropped: u64,
+    pub commands: u64,
+    pub commands_refused: u64,
     pub attempts: u64,
     pub connects: u64,
     pub losses: u64,
@@ -55,6 +59,16 @@ impl Counters {
 
     pub fn dropped(&self, messages: u64) {
         self.messages_dropped.fetch_add(messages, Relaxed);
+    }
+
+    /// A command is handed over.
+    pub fn command(&self) {
+        self.commands.fetch_add(1, Relaxed);
+    }
+
+    /// So many commands were not handed over.
+    pub fn refused(&self, commands: i32) {
+        self.commands_refused.fetch_add(u64::try_from(commands).unwrap_or(0), Relaxed);
     }
 
     /// The link has accepted a request.
@@ -102,6 +116,8 @@ impl Counters {
             messages_sent: self.messages_sent.load(Relaxed),
             messages_received: self.messages_received.load(Relaxed),
             messages_dropped: self.messages_dropped.load(Relaxed),
+            commands: self.commands.load(Relaxed),
+            commands_refused: self.commands_refused.load(Relaxed),
             attempts: self.attempts.load(Relaxed),
             connects: self.connects.load(Relaxed),
             losses: self.losses.load(Relaxed),

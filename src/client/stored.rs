@@ -3,9 +3,10 @@
 use crate::log;
 use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
+use crate::protocol::command::Digest;
 use crate::protocol::{DeviceSecret, Standing};
 use crate::session::{Accepted, Input, Loaded};
-use crate::storage::contents::{StoredBudget, StoredSign};
+use crate::storage::contents::{decode_commands, encode_commands, StoredBudget, StoredSign};
 use crate::storage::record::{RecordError, Role};
 use crate::storage::records::{Records, Storing};
 use crate::storage::secrets::{self, StoredSecrets};
@@ -46,7 +47,7 @@ impl Stored {
         if self.records.is_none() {
             return Some(Input::Loaded(Box::default()));
         }
-        let left = vec![Role::Budget, Role::Sign, Role::Secrets(1), Role::Secrets(0)];
+        let left = vec![Role::Commands, Role::Budget, Role::Sign, Role::Secrets(1), Role::Secrets(0)];
         (self.newest, self.job) = ((1, 0), Some(Job::Load { loaded: Box::default(), left }));
         None
     }
@@ -100,6 +101,13 @@ impl Stored {
         best_effort(data.and_then(|data| self.with(|records| records.store(Role::Budget, &data))));
     }
 
+    pub fn store_commands(&self, digests: &[Digest]) {
+        best_effort(self.with(|records| match digests {
+            [] => records.erase(Role::Commands),
+            digests => records.store(Role::Commands, &encode_commands(digests)),
+        }));
+    }
+
     fn with(&self, call: impl FnOnce(&Records) -> std::result::Result<(), StorageError>) -> Outcome<()> {
         self.records.as_deref().map_or(Ok(()), call)
     }
@@ -137,6 +145,9 @@ fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>
                 let method = SignMethod::from_number(i32::from(stored.method))?;
                 Some(Accepted { method, fingerprint: stored.fingerprint })
             });
+        }
+        Role::Commands => {
+            loaded.commands = best_effort(read(records, role, decode_commands)).unwrap_or_default();
         }
         _ => {
             loaded.budget = best_effort(read(records, Role::Budget, StoredBudget::decode)).map(|stored| {

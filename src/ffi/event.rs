@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::activation::enos_activation;
 use super::guard::getter;
-use super::handle::{enos_client, name_client};
+use super::handle::{enos_client, enos_command, name_client, name_command};
 use super::status::enos_status;
 use super::value::enos_value;
-use crate::client::EventSink;
+use crate::client::{CommandHandle, EventSink};
 use crate::log;
 use crate::model::event::EventKind;
 use crate::protocol::Operation;
@@ -33,7 +33,7 @@ pub struct enos_event {
     pub qos: i32,
     /// The token of the call that has this outcome; 0 if there is none.
     pub token: u64,
-    /// Milliseconds until the next attempt; 0 if none.
+    /// Milliseconds until the next attempt; 0 if none. For a raw request without its reply, until the next one is sent.
     pub retry_in_ms: u32,
     /// 0.
     pub reserved: u32,
@@ -54,6 +54,9 @@ pub struct enos_event {
     pub operation: i32,
     /// MESSAGE: 1 if the broker sent it because it was retained, 0 if not.
     pub retained: i32,
+    /// COMMAND: the command; NULL in all others. It is valid until the callback returns, or until you release it if you
+    /// retain it.
+    pub command: *mut enos_command,
     /// The sub-device that it is about; 0: the client's own device.
     pub subdevice: u64,
     /// What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
@@ -95,16 +98,19 @@ impl EventCallback {
     }
 
     pub(super) fn into_sink(self) -> EventSink {
-        Box::new(move |client, event| {
+        Box::new(move |client, event, command| {
             let callback = self;
+            let client = name_client(client);
             // SAFETY: enos_config_set_event_cb()'s contract: callable with its ctx while the client lives.
-            with_c_event(event, |c_event| unsafe { (callback.call)(callback.ctx, name_client(client), c_event) })
+            with_c_event(event, command, |c_event| unsafe { (callback.call)(callback.ctx, client, c_event) })
         })
     }
 }
 
 /// Makes the event for C, which is valid while `f` runs.
-fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
+fn with_c_event(event: &Event, command: Option<&Arc<CommandHandle>>, f: impl FnOnce(&enos_event)) {
+    // That of a command is not copied.
+    let payload = command.map_or(&event.payload, |command| &command.command().payload);
     let detail: String = event.detail.chars().map(text::plain).collect();
     let detail = with_nul(detail.bytes());
     let topic = with_nul(event.topic.iter().copied());
@@ -126,11 +132,12 @@ fn with_c_event(event: &Event, f: impl FnOnce(&enos_event)) {
         topic: topic.as_ptr().cast(),
         topic_len: event.topic.len(),
         // C must not get the pointer of an empty vector.
-        payload: if event.payload.is_empty() { c"".as_ptr().cast() } else { event.payload.as_ptr() },
-        payload_len: event.payload.len(),
+        payload: if payload.is_empty() { c"".as_ptr().cast() } else { payload.as_ptr() },
+        payload_len: payload.len(),
         activation: activation.as_ref().map_or(ptr::null(), ptr::from_ref),
         operation: event.operation,
         retained: event.retained.into(),
+        command: command.map_or(ptr::null_mut(), name_command),
         subdevice: event.subdevice,
         user: ptr::with_exposed_provenance_mut(event.user),
         data: member(event, "/data"),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::input::null;
-use crate::client::Client;
+use crate::client::{Client, CommandHandle};
 use crate::error::Result;
 
 /// A value that C holds as a pointer to a box.
@@ -94,4 +94,23 @@ pub(super) unsafe fn share_client(client: *const enos_client) -> Result<Arc<Clie
 pub(super) unsafe fn take_client(client: *mut enos_client) -> Arc<Client> {
     // SAFETY: the caller's promise.
     unsafe { Arc::from_raw(client.cast_const().cast::<Client>()) }
+}
+
+/// A command: opaque. It belongs to the library until the callback returns, and to you as well from
+/// enos_command_retain() until enos_command_release(): see the chapter on commands.
+// C holds the pointer of an Arc<CommandHandle>; this type is its name in C and is never made.
+pub struct enos_command {
+    _never: Infallible,
+}
+
+/// The pointer by which C knows this command.
+pub(super) fn name_command(command: &Arc<CommandHandle>) -> *mut enos_command {
+    Arc::as_ptr(command).cast_mut().cast()
+}
+
+/// # Safety
+/// `command` is NULL, or from [`name_command`] and somebody's for `'a`.
+pub(super) unsafe fn command<'a>(command: *const enos_command) -> Result<&'a CommandHandle> {
+    // SAFETY: the caller's promise.
+    unsafe { command.cast::<CommandHandle>().as_ref() }.ok_or_else(|| null("command"))
 }

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn enos_config_set_reply_timeout(config: *mut enos_config,
     unsafe { set(config, |c| c.config.set_reply_timeout(ms)) }
 }
 
-/// Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Replies to
+/// Sets how many accepted publishes and posts may be without their outcome; one more is ENOS_ERR_QUEUE_FULL. Answers to
 /// commands and subscriptions have limits of their own, and durable messages wait in the outbox.
 ///
 /// @param config    the config.

@@ -8,14 +8,15 @@
 //!                       or the client needs the topic for the replies to its own requests
 //!     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
 //!                       is in detail_code; or another status. No DELIVERED
-//!     reply             DELIVERED when the broker has acknowledged it
+//!     command_reply*    DELIVERED when the broker has acknowledged it
 //!
-//! If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has ENOS_ERR_TIMEOUT: the message may or may
-//! not have arrived, and is not sent again. If the link is lost, publishes, requests and replies without an outcome have
-//! ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
+//! If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
+//! ENOS_ERR_TIMEOUT: the message may or may not have arrived, and is not sent again. If the link is lost, publishes and
+//! requests without an outcome have ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
+//! Answers to commands may be sent on the next link: see the chapter on commands.
 //!
-//! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Replies to commands have a limit of their
-//! own, 100, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
+//! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
+//! own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
 //! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
 //!
 //! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
@@ -26,7 +27,7 @@
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 //!
-//! JSON that you pass (params, data_json) is UTF-8, nests 64 levels
+//! JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels
 //! at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
 //! a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
 //! EnOS would answer some of these without saying which message it means.
@@ -134,43 +135,4 @@ pub unsafe extern "C" fn enos_client_unsubscribe(
 ) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe { on_client(client, |client| client.unsubscribe(text(filter, "filter")?, &mut token_out(out_token))) }
-}
-
-/// Answers a command that came as a MESSAGE, on its topic + "_reply". Answer each command: EnOS holds back further
-/// commands to the device until the previous one is answered or has timed out. Replies have a limit of their own, 100,
-/// apart from enos_config_set_inflight().
-///
-/// A command is acknowledged to the broker when it is in the inbound queue, before the firmware gets it. If the process
-/// ends in between, the broker does not send it again; EnOS does, if it gets no answer.
-///
-/// @param client         the client.
-/// @param command_topic  the message's topic.
-/// @param id             the "id" in the message's payload.
-/// @param code           200: done. 2000 and more: errors of the device's own. EnOS documents others.
-/// @param data_json      the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
-/// @param len            in bytes, or ENOS_NUL_TERMINATED; ignored when data_json is NULL.
-/// @param out_token      receives the token; may be NULL.
-/// @retval ENOS_OK               accepted: DELIVERED will come.
-/// @retval ENOS_ERR_STATE        not online.
-/// @retval ENOS_ERR_QUEUE_FULL   100 replies have no outcome yet: ENOS_EVENT_ROOM tells when to continue.
-/// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more.
-/// @retval ENOS_ERR_INVALID_ARG  no such topic, or data_json is no JSON that every reader reads (see above).
-#[no_mangle]
-pub unsafe extern "C" fn enos_client_reply(
-    client: *mut enos_client,
-    command_topic: *const c_char,
-    id: *const c_char,
-    code: i32,
-    data_json: *const c_char,
-    len: usize,
-    out_token: *mut u64,
-) -> enos_status {
-    // SAFETY: the header's contract for each argument.
-    unsafe {
-        on_client(client, |client| {
-            let (topic, id) = (text(command_topic, "command_topic")?, text(id, "id")?);
-            let data = if data_json.is_null() { None } else { Some(bytes(data_json.cast(), len, "data_json")?) };
-            client.reply(topic, id, code, data, &mut token_out(out_token))
-        })
-    }
 }

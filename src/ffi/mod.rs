@@ -20,6 +20,7 @@
 //! | TLS | [`tls`] |
 //! | client | [`client`], with [`stats`] |
 //! | messages | [`message`] |
+//! | commands | [`command`] |
 //! | requests | [`request`] |
 //! | the outbox | [`outbox`] |
 //!
@@ -31,6 +32,7 @@
 
 pub mod activation;
 pub mod client;
+pub mod command;
 pub mod config;
 pub mod event;
 pub mod guard;

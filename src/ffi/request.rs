@@ -10,8 +10,14 @@
 //! judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
 //! code may come as a number or as a text.
 //!
-//! Raw requests (ENOS_OP_RAW_UP) have replies without an id and without a code: status is ENOS_OK, and payload is what the
-//! script of the product has returned.
+//! Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
+//! the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
+//! raw request at a time waits for its reply; the others wait for their turn, in order. If a raw request ends without its
+//! reply (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK), a late one must not be taken for that of the next request: the next one is
+//! sent after one more enos_config_set_reply_timeout(), which is retry_in_ms of the event. A late reply is a MESSAGE. The
+//! time of a request that is made meanwhile begins when it can be sent. One whose turn has not come in time has
+//! ENOS_ERR_TIMEOUT with a retry_in_ms of 0: it was not sent. Durable raw requests take turns as well, once another one
+//! has waited for a reply. If EnOS sends the same raw reply twice, the second cannot be told from that of the next request.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;

@@ -1,6 +1,6 @@
 //! The counters of a client, a part of the chapter on the client.
 
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 
 use super::guard::on_client;
 use super::handle::enos_client;
@@ -35,13 +35,17 @@ pub struct enos_stats {
     /// How long the broker took to answer one of the last requests (a QoS 1 publish or a subscribe), in milliseconds,
     /// including the time that request and answer waited in queues; 0 if none was measured yet.
     pub round_trip_ms: u32,
+    /// Commands that were handed over (ENOS_EVENT_COMMAND).
+    pub commands: u64,
+    /// Commands that were not handed over (ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED).
+    pub commands_refused: u64,
 }
 
 // SAFETY: repr(C), begins with its size; zero is a valid value of each field.
 unsafe impl Versioned for enos_stats {
     const NAME: &'static str = "enos_stats";
     /// Its size in the version that introduced it.
-    const V0_1: usize = size_of::<enos_stats>();
+    const V0_1: usize = offset_of!(enos_stats, commands);
 }
 
 /// Returns the client's counters. It never waits, and is legal in every event callback.
@@ -69,6 +73,8 @@ pub unsafe extern "C" fn enos_client_stats(client: *mut enos_client, out: *mut e
                 losses: stats.losses,
                 last_connack: stats.last_connack,
                 round_trip_ms: stats.round_trip_ms,
+                commands: stats.commands,
+                commands_refused: stats.commands_refused,
             });
             Ok(())
         })

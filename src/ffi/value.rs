@@ -1,7 +1,8 @@
 //! Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
 //!
 //! An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
-//! allocates, except enos_value_parse() while it checks.
+//! allocates, except that enos_value_parse() needs memory during the call for a text with many keys: when the objects
+//! that are open at one place have more than 32 keys so far.
 //! It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
 //! gives a missing value, so look-ups can be chained, and one check at the end is enough:
 //!
@@ -43,6 +44,13 @@ pub struct enos_value {
 }
 
 impl enos_value {
+    pub(super) const MISSING: enos_value = NOT_THERE;
+
+    /// All of a text.
+    pub(super) fn whole(text: Option<&[u8]>) -> enos_value {
+        text.map_or(NOT_THERE, |text| enos_value { text: text.as_ptr().cast(), len: text.len() })
+    }
+
     /// The value at this JSON Pointer in a payload.
     pub(super) fn at(payload: &[u8], pointer: &str) -> enos_value {
         read::at(payload, pointer.as_bytes()).map_or(NOT_THERE, |range| part(payload, range))
@@ -110,7 +118,7 @@ pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: 
     guard(|| {
         // SAFETY: the header's contract.
         let (out, bytes) = unsafe { (Out::new(out, "out")?, bytes(text.cast::<c_void>(), len, "text")?) };
-        let value = strict_value("the text", bytes)?.get();
+        let (value, _) = strict_value("the text", bytes)?;
         out.set(enos_value { text: value.as_ptr().cast(), len: value.len() });
         Ok(())
     })

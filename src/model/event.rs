@@ -33,11 +33,11 @@ pub enum enos_event_type {
     /// is what your storage returned, retry_in_ms when it is tried again. The library keeps trying as long as the
     /// process lives. You may also save it by hand and call enos_client_activation_saved().
     ENOS_EVENT_PERSIST_FAILED = 4,
-    /// A message came in: topic, payload, qos. One PUBLISH is one event, of this type or of a more special one. A
+    /// A message came in: topic, payload, qos, retained. One PUBLISH is one event, of this type or of a more special one. A
     /// message on an activation topic, of any device, never comes as this event, because it may contain a secret.
     ENOS_EVENT_MESSAGE = 5,
-    /// The outcome of enos_client_publish() or enos_client_reply(), and of a durable request that does not wait for a
-    /// reply: token, operation, user, status.
+    /// The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable request that does not
+    /// wait for a reply: token, operation, user, status.
     ENOS_EVENT_DELIVERED = 6,
     /// The outcome of enos_client_subscribe(): token, status, topic (the filter), qos (the one that was granted). With
     /// token 0: a subscription was refused or not answered on a later link, or is granted again after that.
@@ -52,9 +52,12 @@ pub enum enos_event_type {
     /// Messages were dropped: because the inbound queue was full (enos_config_set_queue_limits()), because they were
     /// too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
     /// detail_code says how many. Events of other types are never dropped.
+    ///
+    /// With the status ENOS_ERR_REFUSED: so many commands were not handed over, and detail says why and what they were
+    /// answered. See the chapter on commands.
     ENOS_EVENT_OVERFLOW = 10,
     /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
-    /// (publishes and posts; replies to commands; calls to subscribe), or for an eighth of the outbox. Told once after a
+    /// (publishes and posts; calls to subscribe), or for an eighth of the outbox. Told once after a
     /// refusal.
     ENOS_EVENT_ROOM = 11,
     /// The outbox has to wait. Nothing is lost meanwhile. status is
@@ -65,10 +68,14 @@ pub enum enos_event_type {
     ///   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
     ///     replies come, and the first message waits for one.
     ENOS_EVENT_OUTBOX_FAILED = 12,
+    /// The cloud asks the device for something: command, topic, payload. Answer it with enos_command_reply() in the
+    /// callback, or retain it with enos_command_retain() and answer it later. See the chapter on commands.
+    ENOS_EVENT_COMMAND = 13,
     /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
-    /// when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for two: a
-    /// subscribe that no broker has answered yet, and a durable message that is not completed. Their outcomes come on a
-    /// later link. status is
+    /// when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for three: a
+    /// subscribe that no broker has answered yet, a durable message that is not completed, and an answer to a command
+    /// that was given offline. Their outcomes come on a later link, that of the answer also at the command's deadline.
+    /// status is
     ///
     ///   - ENOS_OK: the device is offline, and no device secret is unsaved: enos_client_destroy() may follow. While the
     ///     storage does not take a secret, this does not come;
@@ -99,6 +106,7 @@ super::named!(EventKind, "ENOS_EVENT_" {
     Overflow = ENOS_EVENT_OVERFLOW,
     Room = ENOS_EVENT_ROOM,
     OutboxFailed = ENOS_EVENT_OUTBOX_FAILED,
+    Command = ENOS_EVENT_COMMAND,
     Stopped = ENOS_EVENT_STOPPED,
     ActivationLate = ENOS_EVENT_ACTIVATION_LATE,
     DeadLetterDropped = ENOS_EVENT_DEAD_LETTER_DROPPED,

@@ -1,6 +1,7 @@
 //! Words that several modules share. Each is defined here once, and nothing here depends on the rest of the library
 //! except for [`crate::error`].
 
+pub mod command;
 pub mod event;
 pub mod flags;
 pub mod link;
@@ -48,7 +49,7 @@ mod tests {
     fn numbers_lead_to_values_and_names() {
         assert_eq!(EventKind::from_number(19), Some(EventKind::DeadLetterDropped));
         assert_eq!(EventKind::DeadLetterDropped.c_name(), c"DEAD_LETTER_DROPPED");
-        assert_eq!([0, -1, 13, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
+        assert_eq!([0, -1, 14, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
         assert_eq!(State::from_number(0), Some(State::Idle));
         assert_eq!(State::Waiting.name(), "WAITING");
         assert_eq!([6, -1].map(State::from_number), [None; 2]);

@@ -76,22 +76,27 @@ pub fn bytes(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(copy)
 }
 
-/// The payload of an answer to a command: `{"id":..,"code":..,"data":..}`. `data_json` is any JSON value; `None` means
-/// `{}`. `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
-pub fn response(id: &str, code: i32, data_json: Option<&[u8]>) -> Result<Vec<u8>> {
+/// The payload of an answer to a command: `{"id":..,"code":..,"data":..,"message":..}`. `id` is the JSON text of the
+/// command's id, as it came; a command without one is answered without one. `data` is any JSON value; `None` means `{}`.
+/// `ENOS_ERR_TOO_LARGE` if the payload exceeds [`MAX_PAYLOAD`].
+pub fn answer(id: Option<&str>, code: i32, data: Option<&[u8]>, message: Option<&str>) -> Result<Vec<u8>> {
     #[derive(Serialize)]
-    struct Response<'a> {
-        id: &'a str,
+    struct Answer<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
         code: i32,
         data: &'a RawValue,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<&'a str>,
     }
-    let data_json = data_json.unwrap_or(NOTHING);
-    let data = callers_json("data_json", data_json)?;
-    if id.len() > MAX_PAYLOAD {
-        return Err(too_large("id", id.len()));
+    let data = data.unwrap_or(NOTHING);
+    let message_len = message.map_or(0, str::len);
+    if message_len > MAX_PAYLOAD {
+        return Err(too_large("message", message_len));
     }
-    // A control character becomes an escape of six bytes.
-    write(&Response { id, code, data }, data_json.len() + id.len() * 6)
+    let len = data.len() + id.map_or(0, str::len) + message_len;
+    let id = id.map(|id| json::value("the id", id.as_bytes())).transpose()?;
+    write(&Answer { id, code, data: callers_json("data", data)?, message }, len)
 }
 
 /// The code and the words of an answer without an id. EnOS sends such an answer to a request that it cannot read.
@@ -171,7 +176,12 @@ fn callers_json<'a>(field: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     if json.len() > MAX_PAYLOAD {
         return Err(too_large(field, json.len()));
     }
-    json::strict_value(field, json).map_err(|error| Error::invalid(error.message))
+    let wrong = |error: Error| match error.status {
+        Status::ENOS_ERR_PARSE => Error::invalid(error.message),
+        _ => error,
+    };
+    let (value, _) = json::strict_value(field, json).map_err(wrong)?;
+    json::value(field, value.as_bytes())
 }
 
 fn write(message: &impl Serialize, payload: usize) -> Result<Vec<u8>> {
@@ -236,16 +246,23 @@ mod tests {
     }
 
     #[test]
-    fn responses_have_data_whatever_it_is() {
-        assert_eq!(response("7", 200, None).unwrap(), br#"{"id":"7","code":200,"data":{}}"#);
-        assert_eq!(response("7", -5, Some(b"\"\"")).unwrap(), br#"{"id":"7","code":-5,"data":""}"#);
-        assert_eq!(response("7", 2000, Some(b"{\"a\":[1]}")).unwrap(), br#"{"id":"7","code":2000,"data":{"a":[1]}}"#);
-        let error = response("7", 200, Some(b"")).unwrap_err();
+    fn answers_have_data_whatever_it_is() {
+        let written = |id, code, data: Option<&[u8]>, message| {
+            String::from_utf8(answer(id, code, data, message).unwrap()).unwrap()
+        };
+        assert_eq!(written(Some("\"7\""), 200, None, None), r#"{"id":"7","code":200,"data":{}}"#);
+        assert_eq!(written(Some("7"), -5, Some(b"\"\""), Some("")), r#"{"id":7,"code":-5,"data":"","message":""}"#);
+        assert_eq!(written(None, 2000, Some(b"{\"a\":[1]}"), None), r#"{"code":2000,"data":{"a":[1]}}"#);
+        assert_eq!(
+            written(Some("null"), 1, Some(b" 1"), Some("\"")),
+            r#"{"id":null,"code":1,"data":1,"message":"\""}"#
+        );
+        let error = answer(None, 200, Some(b""), None).unwrap_err();
         assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
-        assert!(error.message.starts_with("data_json "), "{error}");
-        let error = response(&"x".repeat(MAX_PAYLOAD + 1), 200, None).unwrap_err();
+        assert!(error.message.starts_with("data "), "{error}");
+        let error = answer(None, 200, None, Some(&"x".repeat(MAX_PAYLOAD + 1))).unwrap_err();
         assert_eq!(error.status, Status::ENOS_ERR_TOO_LARGE);
-        assert!(error.message.starts_with("id "), "{error}");
+        assert!(error.message.starts_with("message "), "{error}");
     }
 
     #[test]
@@ -300,7 +317,7 @@ mod tests {
         for json in [r#"{"a":"\ud800"}"#, "[1e999]", r#"{"a":1,"a":2}"#] {
             for error in [
                 request("1", "m", json.as_bytes(), []).unwrap_err(),
-                response("1", 200, Some(json.as_bytes())).unwrap_err(),
+                answer(None, 200, Some(json.as_bytes()), None).unwrap_err(),
             ] {
                 assert_eq!(error.status, Status::ENOS_ERR_INVALID_ARG);
                 assert!(error.message.contains(" has a ") && error.message.contains("(byte "), "{error}");
@@ -314,7 +331,8 @@ mod tests {
         for _ in 0..2_000 {
             let id: String = (0..random.usize(..20)).map(|_| random.char(..)).collect();
             let code = random.i32(..);
-            let payload = response(&id, code, None).unwrap();
+            let raw = serde_json::to_string(&id).unwrap();
+            let payload = answer(Some(&raw), code, None, None).unwrap();
             assert_eq!(parse_reply(&payload).unwrap(), Reply { id: id.clone(), code, message: String::new() });
             let payload: serde_json::Value = serde_json::from_slice(&request(&id, &id, b"{}", []).unwrap()).unwrap();
             assert_eq!((payload["id"].as_str(), payload["method"].as_str()), (Some(&*id), Some(&*id)));

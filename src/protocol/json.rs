@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::strict;
+use super::strict::{self, Fault};
 use crate::error::{Error, Result, Status};
 
 /// The maximum nesting of arrays and objects. EnOS itself uses less than 10 levels.
@@ -31,13 +31,14 @@ pub fn value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     serde_json::from_str(document(what, json)?).map_err(|error| malformed(what, &error))
 }
 
-/// Like [`value`], but also checks that every reader reads it alike: see [`strict`].
-pub fn strict_value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
-    let value = value(what, json)?;
-    match strict::fault(document(what, json)?) {
-        None => Ok(value),
-        Some((fault, at)) => Err(parse_error(format!("{what} {fault} (byte {})", at + 1))),
-    }
+/// Like [`value`], but also checks that every reader reads it alike: see [`strict`]. The value is without the blanks
+/// around it, and comes with the number of its levels.
+pub fn strict_value<'a>(what: &str, json: &'a [u8]) -> Result<(&'a str, usize)> {
+    strict::check(json).map_err(|Fault { words, at }| match words {
+        strict::NO_MEMORY => Error::new(Status::ENOS_ERR_NO_MEMORY, format!("{what} {words}")),
+        strict::TOO_DEEP => parse_error(format!("{what} {words}")),
+        _ => parse_error(format!("{what} {words} (byte {})", at + 1)),
+    })
 }
 
 /// The text of a JSON string, unescaped. `None` if `raw` is no string, or contains half of a surrogate pair.

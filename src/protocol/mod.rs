@@ -1,11 +1,12 @@
 //! The EnOS protocol as pure functions: no I/O, no clock, no unsafe code.
 //!
 //! [`sign`] makes the credentials of a CONNECT, and [`activation`] reads the secret that the cloud sends once.
-//! [`operations`] is the table of a device's requests to EnOS, [`envelope`] is the JSON around them, and [`request`] is
-//! what the outbox stores.
+//! [`operations`] is the table of a device's requests to EnOS, [`command`] is the table of the cloud's commands, [`envelope`]
+//! is the JSON around both, and [`request`] is what the outbox stores.
 #![forbid(unsafe_code)]
 
 pub mod activation;
+pub mod command;
 pub mod envelope;
 pub mod identity;
 pub mod json;

@@ -4,121 +4,193 @@
 //! These rules are stricter than RFC 8259:
 //! - no half of a surrogate pair (`"\\ud800"`), because it is no character;
 //! - no number beyond the range of a double (`1e999`);
-//! - no key twice in an object, because readers differ in which one counts.
+//! - no key twice in an object, because readers differ in which one counts;
+//! - no more than [`MAX_DEPTH`] levels, and nothing but UTF-8.
+//!
+//! It does not recurse, needs time that is linear in the number of bytes, except for sorting the keys of each object, and
+//! needs no memory for a text that has at most [`FEW`](keys::FEW) keys in objects that are open at the same time.
 
-use std::collections::HashSet;
-
-/// The first fault in `text`, which is valid JSON, and its position in bytes.
-pub fn fault(text: &str) -> Option<(&'static str, usize)> {
-    // The members so far of each open object. `None` for an array.
-    let mut open: Vec<Option<HashSet<String>>> = Vec::new();
-    let mut names_a_member = false;
-    let mut at = 0;
-    while let Some(byte) = text.as_bytes().get(at).copied() {
-        let mut end = at + 1;
-        match byte {
-            b'"' => {
-                end = at + string_len(text.get(at..)?);
-                let string = text.get(at..end)?;
-                let Some(read) = super::json::unescaped(string) else {
-                    return Some(("has a text with half of a surrogate pair", at));
-                };
-                let members = open.last_mut().filter(|_| names_a_member).and_then(Option::as_mut);
-                if members.is_some_and(|members| !members.insert(read.to_string())) {
-                    return Some(("has a member of an object twice", at));
-                }
-                names_a_member = false;
-            }
-            b'-' | b'0'..=b'9' => {
-                let rest = text.get(at..)?;
-                let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
-                end = at + rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-                if !text.get(at..end)?.parse::<f64>().is_ok_and(f64::is_finite) {
-                    return Some(("has a number that no double can hold", at));
-                }
-            }
-            b'{' => {
-                open.push(Some(HashSet::new()));
-                names_a_member = true;
-            }
-            b'[' => {
-                open.push(None);
-                names_a_member = false;
-            }
-            b'}' | b']' => drop(open.pop()),
-            b',' => names_a_member = open.last().is_some_and(Option::is_some),
-            _ => {}
-        }
-        at = end;
-    }
-    None
-}
-
-/// The length of the string at the start of `text`, with its quotes.
-fn string_len(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.bytes().skip(1).position(|byte| {
-        let is_end = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        is_end
-    });
-    end.map_or(text.len(), |end| end + 2)
-}
-
+mod keys;
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    #[test]
-    fn what_every_reader_reads_alike_is_taken() {
-        for text in [
-            "{}",
-            "[]",
-            "0",
-            r#""a""#,
-            r#"{"a":{"a":1,"b":[{"a":1},{"a":2}]},"b":"a","c":"\ud83d\ude00"}"#,
-            r#"{"a":"{\"a\":1,","b":"a\\","":1}"#,
-            "[1.7976931348623157e308,-1E-999,123456789012345678901234567890,-0,1e+2]",
-            r#" { "a" : [ "a" , "a" , { } , [ ] ] , "b" : null } "#,
-        ] {
-            assert_eq!(fault(text), None, "{text}");
-            serde_json::from_str::<serde_json::Value>(text).unwrap();
-        }
-    }
+use super::json::read::{escape, hex4, literal_end, number_end, plain_end, skip_blanks};
+use super::json::MAX_DEPTH;
+use keys::{Key, Keys};
 
-    #[test]
-    fn what_one_of_them_would_refuse_is_refused() {
-        for (text, at) in [
-            (r#"{"a":"\ud800"}"#, 5),
-            (r#"["\ude00"]"#, 1),
-            (r#"{"\ud800x":1}"#, 1),
-            ("[1,1e999]", 3),
-            ("-1e400", 0),
-            (r#"{"a":1,"a":1}"#, 7),
-            (r#"{"a":1,"\u0061":1}"#, 7),
-            (r#"{"x":[{"a":{},"b":"a","a":2}]}"#, 22),
-        ] {
-            assert_eq!(fault(text).map(|(_, at)| at), Some(at), "{text}");
-        }
-    }
+/// What is wrong with a text, and at which byte.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub words: &'static str,
+    pub at: usize,
+}
 
-    /// Compares with another reader: both must refuse the same texts.
-    #[test]
-    fn random_texts_are_judged_as_serde_json_does() {
-        let mut random = fastrand::Rng::with_seed(11);
-        let parts =
-            ["{", "}", "[", "]", ",", ":", "\"a\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "1e999", "1", "-2.5", "null"];
-        let mut judged = 0;
-        for _ in 0..200_000 {
-            let text: String = (0..random.usize(1..9)).map(|_| parts[random.usize(..parts.len())]).collect();
-            if serde_json::from_str::<Box<serde_json::value::RawValue>>(&text).is_err() {
-                continue;
+const NOT_UTF8: &str = "is not UTF-8";
+const NOT_JSON: &str = "is not JSON";
+const CUT: &str = "ends in the middle of its JSON";
+const HALF: &str = "has a text with half of a surrogate pair";
+const HUGE: &str = "has a number that no double can hold";
+pub const TOO_DEEP: &str = "nests deeper than 64 levels";
+pub const NO_MEMORY: &str = "has more keys than there is memory for";
+
+type Checked<T> = Result<T, Fault>;
+
+/// The value without the blanks around it, and how deep it nests.
+pub fn check(json: &[u8]) -> Checked<(&str, usize)> {
+    let text = std::str::from_utf8(json).map_err(|error| Fault { words: NOT_UTF8, at: error.valid_up_to() })?;
+    let bytes = text.as_bytes();
+    let from = skip_blanks(bytes, 0);
+    let (mut open, mut deepest) = (Open::default(), 0);
+    let mut at = from;
+    loop {
+        // A value begins here.
+        at = match bytes.get(at) {
+            Some(bracket @ (b'{' | b'[')) => {
+                open.push(*bracket == b'{').ok_or(Fault { words: TOO_DEEP, at })?;
+                deepest = deepest.max(open.depth);
+                let first = skip_blanks(bytes, at + 1);
+                if !open.is_closed_by(bytes.get(first)) {
+                    at = open.value_after(bytes, first)?;
+                    continue;
+                }
+                first
             }
-            judged += 1;
-            let reads = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-            let twice = fault(&text).is_some_and(|(what, _)| what.contains("twice"));
-            assert!(twice || reads == fault(&text).is_none(), "{text}");
+            _ => scalar(bytes, at)?,
+        };
+        // It ends here, or its closing bracket does.
+        loop {
+            let end = at;
+            at = skip_blanks(bytes, at);
+            if open.depth == 0 {
+                return match bytes.get(at) {
+                    None => Ok((text.get(from..end).unwrap_or_default(), deepest)),
+                    Some(_) => Err(Fault { words: NOT_JSON, at }),
+                };
+            }
+            let next = bytes.get(at);
+            if open.is_closed_by(next) {
+                open.pop(bytes)?;
+                at += 1;
+            } else if next == Some(&b',') {
+                at = open.value_after(bytes, skip_blanks(bytes, at + 1))?;
+                break;
+            } else {
+                return Err(unexpected(bytes, at));
+            }
         }
-        assert!(judged > 1_000, "{judged}");
     }
+}
+
+/// The containers that are open.
+struct Open {
+    depth: usize,
+    /// One bit for each: whether it is an object.
+    objects: u64,
+    keys: Keys,
+    /// Where the keys of each begin in `keys`.
+    begin: [usize; MAX_DEPTH],
+}
+
+impl Default for Open {
+    fn default() -> Open {
+        Open { depth: 0, objects: 0, keys: Keys::default(), begin: [0; MAX_DEPTH] }
+    }
+}
+
+impl Open {
+    /// `None` if it is too deep.
+    fn push(&mut self, is_object: bool) -> Option<()> {
+        *self.begin.get_mut(self.depth)? = self.keys.len();
+        self.depth += 1;
+        self.objects = self.objects << 1 | u64::from(is_object);
+        Some(())
+    }
+
+    fn is_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    fn is_closed_by(&self, byte: Option<&u8>) -> bool {
+        byte == Some(if self.is_object() { &b'}' } else { &b']' })
+    }
+
+    fn pop(&mut self, text: &[u8]) -> Checked<()> {
+        self.depth -= 1;
+        self.objects >>= 1;
+        self.keys.end_object(text, self.begin[self.depth])
+    }
+
+    /// Where the next value of the innermost container begins: in an object, after its key and the colon.
+    fn value_after(&mut self, text: &[u8], at: usize) -> Checked<usize> {
+        if !self.is_object() {
+            return Ok(at);
+        }
+        if text.get(at) != Some(&b'"') {
+            return Err(unexpected(text, at));
+        }
+        let (end, has_escapes) = string(text, at)?;
+        self.keys.push(Key::new(text, at, end, has_escapes))?;
+        let colon = skip_blanks(text, end);
+        match text.get(colon) {
+            Some(b':') => Ok(skip_blanks(text, colon + 1)),
+            _ => Err(unexpected(text, colon)),
+        }
+    }
+}
+
+/// The position after the text, number or literal that begins at `at`.
+fn scalar(text: &[u8], at: usize) -> Checked<usize> {
+    let end = match text.get(at) {
+        Some(b'"') => return string(text, at).map(|(end, _)| end),
+        Some(b'-' | b'0'..=b'9') => {
+            let end = number_end(text, at);
+            if !end.and_then(|end| text.get(at..end)).is_none_or(is_finite) {
+                return Err(Fault { words: HUGE, at });
+            }
+            end
+        }
+        Some(b't') => literal_end(text, at, b"true"),
+        Some(b'f') => literal_end(text, at, b"false"),
+        Some(b'n') => literal_end(text, at, b"null"),
+        _ => None,
+    };
+    end.ok_or_else(|| unexpected(text, at))
+}
+
+/// Without an exponent, only a number of more than 308 digits can be too large.
+fn is_finite(number: &[u8]) -> bool {
+    let may_be_huge = number.len() > 308 || number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let is_finite = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+    !may_be_huge || std::str::from_utf8(number).is_ok_and(is_finite)
+}
+
+/// The position after the text that begins at `at`, and whether it has escapes.
+fn string(text: &[u8], at: usize) -> Checked<(usize, bool)> {
+    let (mut end, mut has_escapes) = (at + 1, false);
+    loop {
+        end = plain_end(text, end);
+        match text.get(end) {
+            Some(b'"') => return Ok((end + 1, has_escapes)),
+            Some(b'\\') => {
+                has_escapes = true;
+                let rest = text.get(end + 1..).unwrap_or_default();
+                let Some((_, len)) = escape(rest) else { return Err(bad_escape(text, at, end, rest)) };
+                end += 1 + len;
+            }
+            _ => return Err(unexpected(text, end)),
+        }
+    }
+}
+
+/// `rest` is what follows the backslash at `at`, in the string that begins at `string`.
+fn bad_escape(text: &[u8], string: usize, at: usize, rest: &[u8]) -> Fault {
+    match rest {
+        _ if !rest.contains(&b'"') => unexpected(text, text.len()),
+        [b'u', digits @ ..] if digits.get(..4).and_then(hex4).is_some() => Fault { words: HALF, at: string },
+        _ => Fault { words: NOT_JSON, at },
+    }
+}
+
+fn unexpected(text: &[u8], at: usize) -> Fault {
+    Fault { words: if at < text.len() { NOT_JSON } else { CUT }, at }
 }

@@ -99,6 +99,18 @@ pub fn split(topic: &[u8]) -> Option<Address<'_>> {
     Some(Address { scope, product_key: parts.next()?, device_key: parts.next()?, path: parts.next()? })
 }
 
+/// What stands for the `{}` of a pattern, which is one level of a topic: "" if the pattern has none. `None` if the path does
+/// not match.
+pub fn level<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    match pattern.split_once("{}") {
+        None => (pattern == path).then_some(""),
+        Some((head, tail)) => {
+            let level = path.strip_prefix(head)?.strip_suffix(tail)?;
+            (!level.is_empty() && !level.contains('/')).then_some(level)
+        }
+    }
+}
+
 /// The rules of MQTT 3.1.1 for a topic to publish on: 1 to [`MAX_BYTES`] bytes, no NUL, no wildcard.
 pub fn validate_publish_topic(topic: &str) -> Result<()> {
     validate_text("topic", topic)?;

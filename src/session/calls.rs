@@ -25,21 +25,12 @@ pub struct Call<'a> {
 impl Session {
     /// Publishes at QoS 0 or 1. The token's outcome is DELIVERED.
     pub fn publish(&mut self, now: Now, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
-        self.send(now, Kind::Message, topic, payload, qos)
-    }
-
-    /// Answers a command at QoS 1. The token's outcome is DELIVERED.
-    pub fn answer(&mut self, now: Now, topic: &str, payload: Vec<u8>) -> Result<u64> {
-        self.send(now, Kind::Answer, topic, payload, 1)
-    }
-
-    fn send(&mut self, now: Now, kind: Kind, topic: &str, payload: Vec<u8>, qos: u8) -> Result<u64> {
         self.check_online()?;
         envelope::check_size(payload.len())?;
         // It is copied after the check: then it is no longer than a topic can be.
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
-        let owner = Owner::Host(kind);
+        let owner = Owner::Host(Kind::Message);
         let token = self.exchange.publish(owner, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)

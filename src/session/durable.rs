@@ -57,12 +57,12 @@ impl Session {
 
     /// Every accepted call has had its outcome, and the outbox is empty.
     pub fn is_flushed(&self) -> bool {
-        self.exchange.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
+        self.exchange.is_idle() && self.commands.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
     }
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.exchange.is_quiet() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
+        self.exchange.is_quiet() && self.commands.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
     }
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageError>) {

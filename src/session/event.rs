@@ -69,6 +69,12 @@ impl Event {
         Event::new(EventKind::Overflow, Status::ENOS_ERR_QUEUE_FULL, words).code(code)
     }
 
+    /// Commands were not handed over.
+    pub fn commands_refused(count: u32, words: String) -> Event {
+        let code = i32::try_from(count).unwrap_or(i32::MAX);
+        Event::new(EventKind::Overflow, Status::ENOS_ERR_REFUSED, words).code(code)
+    }
+
     pub fn code(mut self, detail_code: i32) -> Event {
         self.detail_code = detail_code;
         self
@@ -82,6 +88,13 @@ impl Event {
     /// At least 1, because 0 means that there is no retry.
     pub fn retry_in(mut self, ms: u64) -> Event {
         self.retry_in_ms = u32::try_from(ms.max(1)).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Adds words to the detail.
+    pub fn more(mut self, words: &str) -> Event {
+        let between = if self.detail.is_empty() { "" } else { "; " };
+        self.detail = format!("{}{between}{words}", self.detail);
         self
     }
 

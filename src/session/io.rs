@@ -8,6 +8,7 @@ use crate::error::Status;
 use crate::log::Level;
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::model::storage::StorageError;
+use crate::protocol::command::{Command, Digest};
 use crate::protocol::outbox::{Message, OutboxEnds, PageFound};
 use crate::protocol::{DeviceSecret, Suspect, Totals};
 
@@ -77,6 +78,20 @@ pub struct Loaded {
     pub accepted: Option<Accepted>,
     /// Stamps of earlier CONNECTs, and whether they may be of this boot.
     pub budget: Option<(Vec<u64>, bool)>,
+    /// Commands that were handed over, and whose answers did not get out.
+    pub commands: Vec<Digest>,
+}
+
+/// A command to be handed to the host.
+pub struct Handed {
+    /// Names the command in calls of the session.
+    pub key: u64,
+    pub command: Command,
+    /// CLOCK_BOOTTIME milliseconds.
+    pub deadline: u64,
+    pub since_login_ms: u32,
+    /// An earlier process had it, and its answer did not get out.
+    pub interrupted: bool,
 }
 
 /// What the session wants done, in this order.
@@ -129,6 +144,12 @@ pub enum Action {
     },
     /// Best effort.
     StoreSuspect(Option<Suspect>),
+    /// Best effort. If there are none, the record is removed.
+    StoreCommands(Vec<Digest>),
+    /// Call the host's callback with a command, if it is still open.
+    HandOver(Box<Handed>),
+    /// An event that tells how many commands were refused.
+    TellRefused(Event),
     Emit(Event),
     Log(Level, String),
 }
@@ -146,9 +167,10 @@ pub enum Burden {
 impl Action {
     pub fn burden(&self) -> Burden {
         match self {
-            Action::Emit(_) => Burden::Event,
+            Action::Emit(_) | Action::TellRefused(_) | Action::HandOver(_) => Burden::Event,
             Action::StoreAccepted(_)
             | Action::StoreBudget(_)
+            | Action::StoreCommands(_)
             | Action::OpenOutbox
             | Action::ReadPage { .. }
             | Action::FinishPages { .. }

@@ -2,18 +2,21 @@
 //! a thread or a callback, so that tests can try every order of events at every time without a broker.
 //!
 //! Calls of the host and [`Input`]s go in, and [`Action`]s come out. The session itself is only a router. The rooms behind
-//! it do the work, and do not know each other, except that the outbox sends its messages through [`exchange`]:
+//! it do the work, and do not know each other, except that the outbox and the commands send through [`exchange`]:
 //!
 //! - [`connection`]: logging in, activation, waiting and retrying. Its states are documented there.
 //! - [`exchange`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
 //!   unsubscribe() are accepted in every state, and each new link begins by asking for every filter.
 //! - [`outbox`]: durable messages, which are accepted in every state and sent when the device is online.
+//! - [`commands`]: the commands of the cloud, each until its one answer is out.
 //!
 //! Link events carry the number of their attempt. Events of an earlier attempt are ignored.
 #![forbid(unsafe_code)]
 
 mod backoff;
 mod calls;
+mod command_calls;
+mod commands;
 mod connection;
 mod credential;
 mod durable;
@@ -29,17 +32,20 @@ use std::collections::VecDeque;
 
 use crate::error::Result;
 use crate::model::link::LinkEvent;
+use crate::protocol::command::Kind;
 use crate::protocol::topic::Inbound;
 use crate::protocol::Identity;
 
 pub use calls::Call;
+pub use commands::HandleEnd;
 pub use credential::{Accepted, Credential};
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
-pub use io::{Action, Burden, Input, Loaded, Now};
+pub use io::{Action, Burden, Handed, Input, Loaded, Now};
 pub use outbox::Place;
-pub use settings::{BudgetLimits, OutboxSettings, Settings};
+pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings};
 
+use commands::Commands;
 use connection::{Change, Connection, Context};
 use exchange::{Exchange, Reply};
 use io::LinkEnd;
@@ -50,6 +56,7 @@ pub struct Session {
     rng: fastrand::Rng,
     connection: Connection,
     exchange: Exchange,
+    commands: Commands,
     /// `None`: there is no storage to keep messages in.
     outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
@@ -62,6 +69,7 @@ impl Session {
         Session {
             connection: Connection::new(&mut settings),
             exchange: Exchange::new(&settings, first_id),
+            commands: Commands::new(settings.commands.clone()),
             outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
             settings,
@@ -124,6 +132,7 @@ impl Session {
         if rests {
             self.actions = VecDeque::new();
             self.exchange.release();
+            self.commands.release();
         }
         rests
     }
@@ -131,13 +140,19 @@ impl Session {
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
-        [self.connection.deadline(), self.exchange.deadline(), outbox].into_iter().flatten().min()
+        let deadlines = [self.connection.deadline(), self.exchange.deadline(), self.commands.deadline(), outbox];
+        deadlines.into_iter().flatten().min()
     }
 
     pub fn handle(&mut self, now: Now, input: Input) {
         let tidy = matches!(input, Input::Tick);
         self.route(now, input);
+        self.exchange.give_turns(now.ms, &mut self.actions);
         self.run_outbox(now, tidy);
+        while self.exchange.give_turns(now.ms, &mut self.actions) {
+            self.run_outbox(now, tidy);
+        }
+        self.with_commands(now, Commands::run);
         self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
     }
@@ -146,9 +161,12 @@ impl Session {
         match input {
             Input::Tick => {
                 self.exchange.expire(now.ms, &mut self.actions);
+                self.with_commands(now, Commands::expire);
+                self.commands.tell_refused(&mut self.actions);
                 self.with_connection(now, Connection::tick);
             }
-            Input::Loaded(loaded) => {
+            Input::Loaded(mut loaded) => {
+                self.commands.loaded(std::mem::take(&mut loaded.commands));
                 let (connection, mut cx) = self.parts(now);
                 connection.loaded(*loaded, &mut cx);
             }
@@ -188,7 +206,7 @@ impl Session {
     }
 
     /// Routes an inbound message by its topic. A message that no part of the session waits for is given to the host.
-    fn on_message(&mut self, now: Now, message: Event) {
+    fn on_message(&mut self, now: Now, mut message: Event) {
         let Event { topic, payload, .. } = &message;
         match Inbound::of(topic) {
             // This is never given to the host: it may contain a secret, and hosts log what they are given.
@@ -205,7 +223,14 @@ impl Session {
                 Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
                 None => {}
             },
-            Inbound::Other => {}
+            Inbound::Other => {
+                if let Some(kind) = Kind::of(&self.settings.identity, topic) {
+                    match self.with_commands(now, |commands, around| commands.arrived(kind, message, around)) {
+                        Some(other) => message = other,
+                        None => return,
+                    }
+                }
+            }
         }
         self.actions.push_back(Action::Emit(message));
     }
@@ -223,6 +248,7 @@ impl Session {
             None => {}
             Some(Change::Online) => {
                 self.exchange.link_up(now.ms, &mut self.actions);
+                self.with_commands(now, Commands::link_up);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
             Some(Change::Closing) => {
@@ -234,6 +260,7 @@ impl Session {
                 let later = self.actions.split_off(before);
                 self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
                 self.exchange.link_down(&reason, end != LinkEnd::Planned, &mut self.actions);
+                self.with_commands(now, Commands::link_down);
                 self.actions.extend(later);
             }
         }

@@ -3,6 +3,21 @@
 use crate::model::sign::SignMethod;
 use crate::protocol::{Identity, Secret, Totals};
 
+/// How commands are handed over. The default hands none over.
+#[derive(Clone, Debug, Default)]
+pub struct CommandSettings {
+    /// How many the host may have, and how many bytes they and the answers may take.
+    pub limit: usize,
+    pub bytes: usize,
+    pub timeout_ms: u64,
+    /// The services with a timeout of their own.
+    pub services: Vec<(String, u64)>,
+    /// How long commands are refused after a login.
+    pub quiet_ms: u64,
+    /// Those without an answer are stored, to be known after a restart.
+    pub remembers: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub identity: Identity,
@@ -22,6 +37,7 @@ pub struct Settings {
     pub inflight: u32,
     /// How many filters a SUBSCRIBE packet may have.
     pub subscribe_batch: u32,
+    pub commands: CommandSettings,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

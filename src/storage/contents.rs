@@ -82,3 +82,18 @@ impl StoredBudget {
         }
     }
 }
+
+/// How many bytes stand for a command in `commands`.
+const COMMAND_LEN: usize = 16;
+
+/// The data of `commands`: the first bytes of a SHA-256 for each command that is not answered yet, the oldest first.
+pub fn encode_commands(digests: &[[u8; COMMAND_LEN]]) -> Zeroizing<Vec<u8>> {
+    let mut out = Writer::with_capacity(digests.len() * COMMAND_LEN);
+    digests.iter().for_each(|digest| out.bytes(digest));
+    out.finish()
+}
+
+pub fn decode_commands(data: &[u8]) -> Decoded<Vec<[u8; COMMAND_LEN]>> {
+    let digests = data.chunks(COMMAND_LEN).map(<[u8; COMMAND_LEN]>::try_from);
+    digests.collect::<std::result::Result<_, _>>().map_err(|_| RecordError::broken("a digest of a command is cut off"))
+}

@@ -47,6 +47,8 @@ pub enum Role {
     Sign,
     /// The times of the last CONNECTs.
     Budget,
+    /// The commands that were handed over, and whose answers are not out yet.
+    Commands,
     /// A page of the queue of durable messages, by number.
     Page(u64),
     /// Where that queue begins and ends. There are two records, written in turn.
@@ -71,6 +73,7 @@ impl fmt::Display for Role {
             Role::Pending => f.write_str("pending"),
             Role::Sign => f.write_str("sign"),
             Role::Budget => f.write_str("budget"),
+            Role::Commands => f.write_str("commands"),
             Role::Page(n) => write!(f, "out.{n}"),
             Role::Index(n) => write!(f, "index.{n}"),
             Role::DeadLetter(n, part) => write!(f, "aside.{n}.{part}"),

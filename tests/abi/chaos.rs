@@ -60,8 +60,7 @@ fn call(client: Client, tokens: &Mutex<Vec<u64>>, end: Instant, seed: u64) {
             0..=4999 => client.publish("t", &vec![1; dice.usize(0..3000)], dice.i32(0..2)),
             5000..=5999 => client.subscribe(&format!("s/{}", dice.u32(0..20)), dice.i32(0..2)),
             6000..=6499 => client.unsubscribe(&format!("s/{}", dice.u32(0..20))),
-            6500..=7999 => client.post("{}"),
-            8000..=8499 => client.reply("c", "1", 200, None),
+            6500..=8499 => client.post("{}"),
             8500..=8999 => {
                 client.connect();
                 continue;

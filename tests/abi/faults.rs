@@ -227,7 +227,6 @@ fn end_with_calls(end: &End, before: &[u8]) {
     let mut tokens = vec![host.publish("t", b"1", 1).unwrap(), host.unsubscribe("b").unwrap()];
     tokens.push(host.publish("t", b"0", 0).unwrap());
     tokens.push(host.post("{}").unwrap());
-    tokens.push(host.reply("/sys/pk/dk/thing/service/x", "1", 200, None).unwrap());
     for kind in before {
         while peer.read().kind != *kind {}
     }

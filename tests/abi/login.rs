@@ -259,7 +259,7 @@ fn a_duplicate_activation_is_ignored() {
 #[test]
 fn data_goes_both_ways() {
     let desk = Desk::active(|_| ());
-    let mut host = Setup::device(desk.address()).create();
+    let mut host = Setup::device(desk.address()).keep_commands().create();
     go_online(&mut host);
     let token = host.post(r#"{"measurepoints":{"temperature":21.5},"time":1524448722000}"#).unwrap();
     let reply = host.expect("REPLY");
@@ -270,9 +270,11 @@ fn data_goes_both_ways() {
     assert!(![0, 200].contains(&reply.detail_code), "{reply:?}");
 
     let id = desk.cloud.command(&device_id(), "thing/service/reboot", json!({"delay": 5})).unwrap();
-    let command = host.expect("MESSAGE");
-    assert_eq!(command.topic, b"/sys/pk/dk/thing/service/reboot");
-    let token = host.reply("/sys/pk/dk/thing/service/reboot", &id, 200, Some(r#"{"ok":true}"#)).unwrap();
+    let told = host.expect("COMMAND");
+    assert_eq!(told.topic, b"/sys/pk/dk/thing/service/reboot");
+    let command = told.command.unwrap();
+    let token = command.reply(200, Some(r#"{"ok":true}"#)).unwrap();
+    command.release();
     assert_eq!(host.expect("DELIVERED").token, token);
     desk.wait_for(|event| {
         matches!(event, Event::CommandReply { id: answered, code: Some(200), timed_out: false, .. }

@@ -3,19 +3,11 @@
 use enos::internals::error::Status::*;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use support::host::{Client, Host, Setup, PATIENCE};
-use support::mosquitto::Mosquitto;
-
-/// One of Mosquitto's own clients, for this broker.
-fn tool(name: &str, broker: SocketAddr) -> Command {
-    let mut command = Command::new(name);
-    command.args(["-h", "127.0.0.1", "-p", &broker.port().to_string()]);
-    command
-}
+use support::mosquitto::{tool, Mosquitto};
 
 /// mosquitto_sub, which ends after this many messages; each is a line: topic, QoS, payload in hex.
 fn listen(broker: &Mosquitto, filter: &str, count: usize) -> Child {

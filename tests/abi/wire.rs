@@ -133,7 +133,6 @@ fn a_broker_that_answers_nothing_has_each_call_end_with_the_timeout() {
         host.subscribe("s", 1).unwrap(),
         host.unsubscribe("u").unwrap(),
         host.post("{}").unwrap(),
-        host.reply("c", "1", 200, None).unwrap(),
     ];
     let outcomes = host.outcomes(&tokens);
     assert!(outcomes.values().all(|told| told.status == ENOS_ERR_TIMEOUT), "{outcomes:?}");
@@ -179,18 +178,4 @@ fn a_broker_that_never_acknowledges_does_not_grow_the_client_without_bound() {
     assert_eq!(host.outcomes(&[token])[&token].status, ENOS_OK);
     host.go_offline();
     served.join().unwrap();
-}
-
-#[test]
-fn the_acknowledgement_of_a_command_goes_before_its_answer() {
-    let Scene { mut host, mut peer, broker: _broker } = Scene::new();
-    for id in 1..=50u16 {
-        peer.send(&publish(b"/sys/pk/dk/thing/service/x", b"{}", Some(id)));
-        host.expect("MESSAGE");
-        host.reply("/sys/pk/dk/thing/service/x", "1", 200, None).unwrap();
-        assert_eq!(peer.expect(PUBACK).id(), id);
-        let answer = peer.expect(PUBLISH);
-        peer.send(&puback(answer.id()));
-        host.until("DELIVERED");
-    }
 }

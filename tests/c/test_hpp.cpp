@@ -1,9 +1,10 @@
-// enos.hpp: its exceptions, its results, the release of resources, and moves of objects.
+// enos.hpp: its exceptions, its results, the release of resources, moves of objects, and values.
 #include <enos.hpp>
 
 #include "check.h"
 
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -12,6 +13,10 @@ static_assert(std::is_move_constructible<enos::config>::value && !std::is_copy_c
 static_assert(!std::is_copy_constructible<enos::directory>::value && !std::is_copy_assignable<enos::directory>::value,
               "");
 static_assert(std::is_copy_constructible<enos::client_ref>::value, "");
+static_assert(std::is_copy_assignable<enos::command>::value && std::is_nothrow_move_assignable<enos::command>::value,
+              "");
+static_assert(std::is_nothrow_move_constructible<enos::command>::value, "");
+static_assert(std::is_move_constructible<enos::json>::value && !std::is_copy_constructible<enos::json>::value, "");
 
 namespace {
 
@@ -103,12 +108,16 @@ void directories(const std::string &path)
     enos::directory again(path);
 }
 
+/* Keeps every command except those that it ignores. */
 struct Device {
+    std::vector<enos::command> kept;
     std::vector<uint64_t> outcomes;
     std::string data;
     void *user = nullptr;
     void operator()(enos::client_ref, const enos_event &event)
     {
+        if (event.type == ENOS_EVENT_COMMAND && enos::command_ref(event.command).name() != "ignored")
+            kept.push_back(enos::command(event.command));
         if (event.type != ENOS_EVENT_REPLY && event.type != ENOS_EVENT_DELIVERED)
             return;
         CHECK(event.status == ENOS_OK);
@@ -117,6 +126,13 @@ struct Device {
             data.assign(event.data.text, event.data.len);
             user = event.user;
         }
+    }
+    enos::command *find(const std::string &name)
+    {
+        for (enos::command &command : kept)
+            if (command.name() == name)
+                return &command;
+        return nullptr;
     }
 };
 
@@ -128,8 +144,7 @@ void await(enos::client_ref client, const Device &device, uint64_t token)
 
 void requests(enos::client_ref client, Device &device)
 {
-    const std::string limit = "{\"attributes\":{\"limit\":1.5}}",
-                      post = "{\"measurepoints\":{\"t\":1},\"time\":1700000000000}";
+    const std::string limit = "{\"attributes\":{\"limit\":1.5}}";
     const uint32_t kept = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY;
 
     CHECK(client.topic("thing/service/+") == "/sys/pk/dk/thing/service/+");
@@ -141,9 +156,8 @@ void requests(enos::client_ref client, Device &device)
     await(client, device, client.request(query).token());
     CHECK(device.data == "{\"limit\":1.5}" && device.user == &device);
 
-    enos_json *json = nullptr;
-    enos::check(enos_json_new(&json));
-    enos_json_raw(json, nullptr, post.data(), post.size());
+    enos::json json;
+    json.begin_measurepoints(1700000000000).put("t", 1).end();
     std::vector<enos::request> batch(2, enos::request(ENOS_OP_MEASUREPOINT_POST).flags(kept).json(json));
     batch.push_back(enos::request(ENOS_OP_EVENT_POST)
                         .name("hot")
@@ -157,19 +171,123 @@ void requests(enos::client_ref client, Device &device)
     sent = client.request_batch(batch);
     CHECK(!sent && sent.status() == ENOS_ERR_INVALID_ARG && sent.bad() == 3);
     CHECK(thrown([&] { sent.tokens(); }) == ENOS_ERR_INVALID_ARG);
-    enos_json_free(json);
 }
 
+void commands(enos::client_ref client, Device &device)
+{
+    enos::command *kept = device.find("kept");
+    enos::command copy(*kept), moved(std::move(*kept));
+    CHECK(kept->get() == nullptr && copy.get() == moved.get() && kept->type() == 0 && kept->name().empty());
+    CHECK(copy.type() == ENOS_COMMAND_SERVICE && copy.remaining_ms() > 0 && !copy.was_interrupted());
+    CHECK(copy.subdevice() == 0 && copy.since_login_ms() < 60000 && copy.raw().find("params") != std::string::npos);
+    CHECK(copy.params().json() == "{\"n\":1}" && copy.params()["/n"].as_int() == 1);
+    CHECK(!copy.reply(200, enos::json())); // nothing was put, and it can still be answered
+    CHECK(!copy.reply_text(200, "{\"open\":"));
+    await(client, device, copy.reply_text(200, "{\"n\":2}", "done").token());
+    CHECK(moved.reply(200, enos::json().put(1)).status() == ENOS_ERR_STATE);
+    moved = copy;
+    CHECK(moved.get() == copy.get());
+
+    for (enos::command &command : device.kept)
+        if (command.get() != nullptr && command.type() == ENOS_COMMAND_RAW) {
+            CHECK(command.raw() == "raw");
+            await(client, device, command.reply_raw(std::string("\1\0", 2)).token());
+        }
+    *device.find("dropped") = copy; // the one that it held is answered, because nobody holds it any more
+}
+
+/* With a cloud that has sent it the services kept, dropped, ignored and last, and raw data. */
 void device(const char *uri, const char *secret, const std::string &path)
 {
     Device device;
     enos::config config;
     config.server(uri).identity("pk", "dk").device_secret(secret).on_event(device);
     config.storage(enos::directory::create(path));
-    enos::client client(config);
-    client.connect();
-    CHECK(client.wait(ENOS_STATE_ONLINE, 10000) == ENOS_OK);
-    requests(client, device);
+    {
+        enos::client client(config);
+        client.connect();
+        while (device.kept.size() < 4)
+            client.loop();
+        commands(client, device);
+        requests(client, device);
+        client.disconnect();
+        CHECK(client.wait(ENOS_STATE_IDLE, 10000) == ENOS_OK);
+    }
+    enos::command *last = device.find("last");
+    CHECK(last != nullptr && last->reply(200).status() == ENOS_ERR_STATE);
+}
+
+void reads_values()
+{
+    const std::string text = " {\"a\":{\"b/c\":[1,-2.5,true,\"x\\u0000y\"]},\"big\":18446744073709551615,\"n\":null} ";
+    enos::value all = enos::value::parse(text), list = all["/a"]["/b~1c"], nothing;
+    CHECK(all && all.type() == ENOS_VALUE_OBJECT && all.count() == 3 && list.count() == 4 && list.json()[0] == '[');
+    CHECK(!nothing && !nothing["/a"]["/b"] && nothing.json().empty() && nothing.count() == ENOS_ERR_NOT_FOUND);
+    CHECK(!all[std::string("/a\0", 3)] && all[std::string("/n")].type() == ENOS_VALUE_NULL);
+
+    CHECK(list["/0"].as_int() == 1 && list["/1"].as_double() == -2.5 && list["/2"].as_bool());
+    CHECK(all["/big"].as_uint() == UINT64_MAX && list["/3"].as_text() == std::string("x\0y", 3));
+    CHECK(list["/3"].equals(std::string("x\0y", 3)) && !list["/3"].equals("x"));
+    CHECK(all["/x"].as_int(-7) == -7 && all["/n"].as_double(0.5) == 0.5 && all["/n"].as_text("none") == "none");
+    CHECK(list["/0"].as_uint(7) == 1 && !list["/0"].as_bool(false));
+    CHECK(thrown([&] { all["/x"].as_int(); }) == ENOS_ERR_NOT_FOUND);
+    CHECK(thrown([&] { all["/big"].as_int(); }) == ENOS_ERR_TOO_LARGE);
+    CHECK(thrown([&] { all["/n"].as_text(); }) == ENOS_ERR_INVALID_ARG);
+    CHECK(thrown([&] { enos::value::parse("[1,]"); }) == ENOS_ERR_PARSE);
+    bool flag = true;
+    std::string unchanged = "as it was";
+    CHECK(list["/0"].read(flag) == ENOS_ERR_INVALID_ARG && flag);
+    CHECK(list["/0"].read(unchanged) == ENOS_ERR_INVALID_ARG && unchanged == "as it was");
+
+    std::string keys;
+    for (const enos::value::item &member : all)
+        keys += member.key.as_text() + (member.value.type() == ENOS_VALUE_NULL ? "0 " : " ");
+    CHECK(keys == "a big n0 ");
+    int elements = 0;
+    for (enos::value::iterator at = list.begin(); at != list.end(); ++at)
+        elements += !at->key && at->value;
+    CHECK(elements == 4);
+    for (const enos::value::item &none : nothing)
+        CHECK(!none.value);
+}
+
+void builds_values()
+{
+    enos::json first;
+    enos::json json(std::move(first));
+    CHECK(first.get() == nullptr && json.get() != nullptr && first.put(1).size() == 0);
+
+    json.begin_measurepoints(5).put("t", 21.1f).begin_point("p", 9).put(1500.5).end().begin_point("q").put(1);
+    json.end().end();
+    CHECK(json.str() == "{\"measurepoints\":{\"t\":21.1,\"p\":{\"value\":1500.5,\"quality\":9},\"q\":{\"value\":1}},"
+                        "\"time\":5}");
+    CHECK(json.size() == json.str().size());
+
+    json.clear()
+        .begin_object()
+        .put("i", -1)
+        .put("u", UINT64_MAX)
+        .put("c", static_cast<unsigned char>(7))
+        .put("b", true);
+    json.put("z", nullptr)
+        .put("s", std::string("a\0b", 3))
+        .put("l", "text")
+        .put("part", enos::value::parse("[1]")["/0"]);
+    json.begin_array("list").begin_array().end().begin_object().end().put("x").put(2LL).raw(" {} ").text_lossy("\xFF");
+    json.end().begin_object("o").end().raw("r", "[ 1]").text_lossy("y", "\xFE!").end();
+    CHECK(json.str() == "{\"i\":-1,\"u\":18446744073709551615,\"c\":7,\"b\":true,\"z\":null,\"s\":\"a\\u0000b\","
+                        "\"l\":\"text\",\"part\":1,\"list\":[[],{},\"x\",2,{},\"\xEF\xBF\xBD\"],\"o\":{},\"r\":[ 1],"
+                        "\"y\":\"\xEF\xBF\xBD!\"}");
+
+    json.clear().nonfinite(ENOS_NONFINITE_LEAVE_OUT).begin_measurepoints();
+    json.put("broken", std::numeric_limits<double>::quiet_NaN()).put("fine", 1).end();
+    CHECK(json.left_out() == 1 && json.str() == "{\"measurepoints\":{\"fine\":1}}");
+
+    CHECK(thrown([&] { json.clear().begin_object().str(); }) == ENOS_ERR_STATE);
+    json.clear().begin_object().put(std::string("k\0", 2), 1).put("later", 2).end();
+    CHECK(thrown([&] { json.str(); }) == ENOS_ERR_INVALID_ARG);
+    json.clear().begin_object().put("k", 1).put("k", 2).end();
+    CHECK(thrown([&] { json.str(); }) == ENOS_ERR_STATE);
 }
 
 } // namespace
@@ -189,6 +307,8 @@ int main(int argc, char **argv)
     CHECK(thrown([] { enos::config().identity(std::string("p\0k", 3), "dk"); }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::client client{enos::config()}; }) == ENOS_ERR_INVALID_ARG);
     CHECK(thrown([] { enos::check(ENOS_OK); }) == ENOS_OK);
+    reads_values();
+    builds_values();
     handles();
     directories(argv[1]);
     if (argc > 3)

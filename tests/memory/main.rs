@@ -1,5 +1,6 @@
 //! The use of memory. Each test is in a process of its own.
 
+mod allocations;
 #[cfg(target_env = "gnu")] // mallinfo2
 mod clients;
 #[cfg(target_env = "gnu")]
@@ -7,4 +8,5 @@ mod held;
 #[cfg(target_env = "gnu")]
 mod outbox;
 mod panic;
+mod values;
 mod wake;

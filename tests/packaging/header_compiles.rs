@@ -102,6 +102,7 @@ fn results_that_are_ignored_are_warned_of() {
         "enos_client_post_measurepoints(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_post_event(0, 0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_update_attributes(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
+        "enos_command_retain(0)",
     ];
     let names = calls.map(|call| call.split_once('(').unwrap().0);
     assert_eq!(marked(&code(&header()), "ENOS_MUST_USE"), names);
@@ -114,13 +115,12 @@ fn results_that_are_ignored_are_warned_of() {
         "client.flush(0)",
         "client.publish(\"t\", \"p\")",
         "client.post_measurepoints(\"{}\")",
-        "client.reply(command, \"1\", 200)",
         "client.end(0)",
     ];
     let names = members.map(|call| call.strip_prefix("client.").unwrap().split_once('(').unwrap().0);
     let cover = std::fs::read_to_string(root().join("include/enos.hpp")).unwrap();
     assert_eq!(marked(&code(&cover), "ENOS_NODISCARD"), names);
-    let opening = "#include <enos.hpp>\nvoid ignore(enos::client &client, const enos_event &command)\n{";
+    let opening = "#include <enos.hpp>\nvoid ignore(enos::client &client)\n{";
     warned_of(&workshop, cpp_compilers(), &CPP_STANDARDS, "ignores_members.cpp", opening, &members);
 }
 

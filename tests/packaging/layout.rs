@@ -44,11 +44,11 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_storage { struct_size ctx load store erase release batch });
     layout_of!(ours, enos_event {
         struct_size r#type status detail_code qos token retry_in_ms reserved detail topic topic_len payload payload_len
-        activation operation retained subdevice user data message
+        activation operation retained command subdevice user data message
     });
     layout_of!(ours, enos_stats {
         struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
-        last_connack round_trip_ms
+        last_connack round_trip_ms commands commands_refused
     });
     layout_of!(ours, enos_request {
         struct_size operation flags subdevice name json params params_len timeout_ms reserved user

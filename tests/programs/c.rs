@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
+use enos_sim::Event;
+use serde_json::json;
 use support::broker::Peer;
 use support::desk::Desk;
 use support::host::DEVICE_SECRET;
@@ -63,14 +65,24 @@ fn values_from_c() {
     }
 }
 
-/// With a cloud.
+/// With a cloud that sends commands. The program keeps all but one, and answers all but two.
 #[test]
 fn the_cover_for_cplusplus() {
     let workshop = Workshop::new();
     let run = |mut command: Command, name: &str| {
-        let desk = Desk::active(|_| {});
+        let desk = Desk::active(|config| {
+            let services = ["kept", "dropped", "ignored", "last"].map(|name| format!("thing/service/{name}"));
+            let services = services.map(|suffix| enos_sim::Command { suffix, params: json!({"n": 1}), after_posts: 0 });
+            let raw = enos_sim::Command { suffix: "thing/model/down_raw".into(), params: json!("raw"), after_posts: 0 };
+            config.commands = services.into_iter().chain([raw]).collect();
+        });
         let uri = format!("tcp://{}", desk.address());
         passed(&quiet(command.args([name, &uri, DEVICE_SECRET]), ""));
+        for (service, expected) in [("kept", Some(200)), ("dropped", Some(1102)), ("ignored", Some(1101))] {
+            let topic_end = format!("/{service}_reply");
+            let answers = |event: &Event| matches!(event, Event::CommandReply { topic, code, .. } if topic.ends_with(&topic_end) && *code == expected);
+            assert_eq!(desk.count(answers), 1, "{service}");
+        }
     };
     let mut first = None;
     for compiler in cpp_compilers() {
@@ -82,15 +94,6 @@ fn the_cover_for_cplusplus() {
     }
     if let Some(command) = workshop.valgrind(first.unwrap()) {
         run(command, "store");
-    }
-}
-
-#[test]
-fn the_json_of_the_examples() {
-    let workshop = Workshop::new();
-    let sources = [test_source("test_json.c"), root().join("c_examples/json.c")];
-    for compiler in c_compilers() {
-        passed(&succeed(&mut workshop.command(workshop.build_all(compiler, "c99", &sources))));
     }
 }
 
@@ -253,4 +256,19 @@ fn the_flash_store_survives_kill_9_in_the_middle_of_its_stores() {
         }
         assert!(last > 500);
     }
+}
+
+/// Eight threads answer commands, normally, under memcheck and under DRD; the last commands outlive the client.
+#[test]
+fn commands_are_answered_by_eight_threads() {
+    let broker = Mosquitto::start_with("allow_anonymous true\nlog_type error\n");
+    let uri = format!("tcp://{}", broker.address());
+    let workshop = Workshop::new();
+    let program = workshop.build("cc", "c99", &test_source("command_device.c"));
+    quiet(workshop.command(&program).args([&uri, "5000"]), "");
+    if let Some(mut command) = workshop.valgrind(program.clone()) {
+        quiet(command.args([&uri, "200"]), "");
+    }
+    let Some(mut command) = workshop.valgrind_with(&RACES, &program) else { return };
+    quiet(command.args([&uri, "200"]), "");
 }

@@ -1,5 +1,5 @@
 //! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The programs of
-//! docs/durable.md, docs/requests.md and docs/values.md do what the pages say.
+//! docs/durable.md, docs/requests.md, docs/commands.md and docs/values.md do what the pages say.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -99,6 +99,20 @@ fn the_program_on_requests_prints_what_it_has_asked_for() {
             format!("at start-up: success, code 200\n{said}\n")
         );
     }
+}
+
+#[test]
+fn the_program_on_commands_answers_from_another_thread() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("docs/commands.md", &desk));
+    let mut running = Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+    running.expect("CONNECTED");
+    let call =
+        |service: &str, params| desk.cloud.call(&device_id(), &format!("thing/service/{service}"), params).unwrap();
+    let answer = call("calibrate", json!({"offset": 3.0}));
+    assert_eq!((answer.code, &answer.json()["data"]), (Some(200), &json!({"offset": 1.5})));
+    assert_eq!(call("explode", json!({})).code, Some(1101));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use enos::internals::error::Status;
 use enos::internals::model::storage::StorageError;
 use enos::internals::protocol::{DeviceSecret, Secret, Standing};
-use enos::internals::storage::contents::{StoredBudget, StoredSign};
+use enos::internals::storage::contents::{decode_commands, encode_commands, StoredBudget, StoredSign};
 use enos::internals::storage::record::{decode, encode, RecordError, Role};
 use enos::internals::storage::records::Records;
 use enos::internals::storage::secrets::{self, decode_pending, StoredSecrets};
@@ -100,9 +100,22 @@ fn golden() -> Vec<Golden> {
         golden!("record-v1-pending-utf8.bin", Role::Pending, ["产品", "泵-7"], pending(&pending_secrets())),
         golden!("record-v1-sign.bin", Role::Sign, plain, sign.encode()),
         golden!("record-v1-budget.bin", Role::Budget, plain, budget.encode().unwrap()),
+        golden!("record-v1-commands.bin", Role::Commands, plain, encode_commands(&commands())),
         golden!("record-v1-outbox.bin", Role::Page(u64::MAX), plain, Zeroizing::new(b"{\"value\":1}".to_vec())),
         golden!("record-v1-empty.bin", Role::Page(0), ["p", "d"], Zeroizing::new(Vec::new())),
     ]
+}
+
+/// Two commands without an answer.
+fn commands() -> [[u8; 16]; 2] {
+    [0, 16].map(|from| std::array::from_fn(|at| from + at as u8))
+}
+
+#[test]
+fn commands_are_read_as_they_were_written() {
+    assert_eq!(decode_commands(&encode_commands(&commands())), Ok(commands().to_vec()));
+    assert_eq!(decode_commands(&[]), Ok(Vec::new()));
+    assert!(matches!(decode_commands(&[0; 17]), Err(RecordError::Broken(_))));
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! From CONNECT to online: identifies the device, verifies the login, and starts the session.
 
-use mqttbytes::v4::Connect;
+use mqttbytes::v4::{Connect, Publish};
+use serde_json::json;
 use std::time::Duration;
 
 use super::{Connection, Stage};
 use crate::{
-    activation,
-    config::Block,
+    config::{Block, Spelling},
     event::Event,
     fault::Kind,
     link::{Closed, Item},
     login::{self, Claim, ClientId, Mode},
-    packet::Outgoing,
+    packet::{self, Outgoing},
+    Device, Secret,
 };
 
 impl Connection {
@@ -101,9 +102,26 @@ impl Connection {
             self.report(Event::StateNotSaved { reason: error.to_string() });
         }
         let qos = self.shared.config.push_qos;
-        let mut publish = activation::message(&device, &secret, settings.spelling, self.shared.next_id(), qos);
+        let mut publish = activation(&device, &secret, settings.spelling, self.shared.next_id(), qos);
         publish.pkid = self.packet_id(qos);
         let event = Event::ActivationPushed { topic: publish.topic.clone(), qos, bytes: publish.payload.len() };
         self.send(Item::new(Kind::Activation, Outgoing::Publish(publish), Some(event)))
     }
+}
+
+/// The activation message of a device.
+fn activation(device: &Device, secret: &Secret, spelling: Spelling, id: u64, qos: u8) -> Publish {
+    let topic = device.id.session() + spelling.suffix();
+    let body = json!({
+        "id": id.to_string(),
+        "version": "1.0",
+        "method": "thing.activate.info",
+        "params": {
+            "assetId": device.asset_id(),
+            "productKey": device.id.product_key,
+            "deviceKey": device.id.device_key,
+            "deviceSecret": secret.expose(),
+        }
+    });
+    Publish::new(topic, packet::qos(qos), body.to_string())
 }

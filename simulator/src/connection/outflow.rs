@@ -13,6 +13,7 @@ use crate::{
     link::{self, Closed, Item},
     login::Mode,
     packet::Outgoing,
+    payload::Payload,
 };
 
 /// The limit of publications that are held back in a connection.
@@ -145,9 +146,9 @@ impl Connection {
         let mut publish = publish.clone();
         link::set(&mut publish, "id", id.clone().into());
         publish.pkid = self.packet_id(publish.qos as u8);
-        let params =
-            serde_json::from_slice::<Value>(&publish.payload).ok().and_then(|body| body.get("params").cloned());
-        let event = Event::Command { topic: publish.topic.clone(), id, params: params.unwrap_or_default() };
+        let body = Payload::of(&publish.payload).json.unwrap_or_default();
+        let params = body.get("params").cloned().unwrap_or_default();
+        let event = Event::Command { topic: publish.topic.clone(), id, params };
         self.transmit(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)))
     }
 }

@@ -12,6 +12,7 @@ mod provisioning;
 mod python_sdk;
 mod reply_faults;
 mod sdks;
+mod thing;
 mod throttle;
 mod tls;
 mod tls_faults;

@@ -98,6 +98,15 @@ fn it_takes_commands_from_its_input() {
 }
 
 #[test]
+fn it_sends_commands_at_random() {
+    let mut program = Program::start(&["--commands-every", "1", "--exit-when", "command=20"]);
+    let mut client = program.device();
+    assert!(program.wait_for("command")["topic"].as_str().unwrap().starts_with("/sys/pk/dk/"));
+    while client.try_next().is_ok() {}
+    program.exits(0);
+}
+
+#[test]
 fn devices_and_faults_from_a_file_and_state_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
     let (devices, state) = (directory.path().join("devices.toml"), directory.path().join("state.json"));

@@ -19,7 +19,7 @@ fn every_field_reaches_c() {
     event.payload.extend_from_slice(b"\x00\xFF");
     (event.operation, event.retained, event.subdevice, event.user) = (10, true, 1 << 33, usize::MAX);
     let mut seen = false;
-    with_c_event(&event, |c| {
+    with_c_event(&event, None, |c| {
         assert_eq!(c.struct_size, size_of::<enos_event>());
         assert_eq!(c.r#type, 5);
         assert_eq!(c.status, Status::ENOS_ERR_PARSE as i32);
@@ -30,7 +30,7 @@ fn every_field_reaches_c() {
             assert_eq!(slice::from_raw_parts(c.topic.cast::<u8>(), c.topic_len + 1), b"a/\0b\0");
             assert_eq!(slice::from_raw_parts(c.payload, c.payload_len), b"\x00\xFF");
         }
-        assert!(c.activation.is_null());
+        assert!(c.activation.is_null() && c.command.is_null());
         assert_eq!((c.operation, c.retained, c.subdevice, c.user.addr()), (10, 1, 1 << 33, usize::MAX));
         assert!(c.data.text.is_null() && c.message.text.is_null(), "only a reply has parts");
         seen = true;
@@ -42,7 +42,7 @@ fn every_field_reaches_c() {
 fn a_reply_is_shown_in_parts() {
     let mut event = Event::new(EventKind::Reply, Status::ENOS_OK, "");
     event.payload.extend_from_slice(br#"{"id":"1","code":200,"data":[ 1 ],"message":"m"}"#);
-    with_c_event(&event, |c| {
+    with_c_event(&event, None, |c| {
         for (value, text) in [(&c.data, "[ 1 ]"), (&c.message, "\"m\"")] {
             // SAFETY: the value points into the event's payload.
             assert_eq!(unsafe { slice::from_raw_parts(value.text.cast::<u8>(), value.len) }, text.as_bytes());
@@ -52,7 +52,7 @@ fn a_reply_is_shown_in_parts() {
 
 #[test]
 fn what_is_not_there_is_empty_and_not_null() {
-    with_c_event(&Event::new(EventKind::Connected, Status::ENOS_OK, "a\0b"), |c| {
+    with_c_event(&Event::new(EventKind::Connected, Status::ENOS_OK, "a\0b"), None, |c| {
         assert_eq!(c_text(c.detail), c"a?b", "a NUL does not cut the words");
         assert_eq!((c_text(c.topic), c.topic_len), (c"", 0));
         assert!(!c.payload.is_null());

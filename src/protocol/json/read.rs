@@ -11,8 +11,7 @@ use std::ops::Range;
 
 use super::MAX_DEPTH;
 use crate::model::value::Kind;
-use number::number_end;
-pub use number::{double, integer};
+pub use number::{double, integer, number_end};
 
 /// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,22 @@ pub fn kind(text: &[u8]) -> Read<Kind> {
 
 /// The next member or element of a container. `cursor` begins at 0, and moves past it. `None` if there are no more.
 pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
-    let begins = *cursor == 0;
+    let Some(Place { key, value, mark }) = place(container, *cursor)? else { return Ok(None) };
+    let end = value_end(container, value).ok_or(Fault::Malformed)?;
+    *cursor = end | mark;
+    Ok(Some(Item { key, value: value..end }))
+}
+
+/// Where the next member or element begins.
+struct Place {
+    key: Option<Range<usize>>,
+    value: usize,
+    /// For the cursor behind it.
+    mark: usize,
+}
+
+fn place(container: &[u8], cursor: usize) -> Read<Option<Place>> {
+    let begins = cursor == 0;
     let (is_object, mut at) = if begins {
         match kind(container)? {
             Kind::ENOS_VALUE_OBJECT => (true, skip_blanks(container, 0) + 1),
@@ -57,35 +71,26 @@ pub fn next(container: &[u8], cursor: &mut usize) -> Read<Option<Item>> {
             _ => return Err(Fault::OtherKind),
         }
     } else {
-        (*cursor & OBJECT != 0, *cursor & !OBJECT)
+        (cursor & OBJECT != 0, cursor & !OBJECT)
     };
     let mark = if is_object { OBJECT } else { 0 };
     at = skip_blanks(container, at);
     match container.get(at) {
-        Some(byte) if *byte == if is_object { b'}' } else { b']' } => {
-            *cursor = at | mark;
-            return Ok(None);
-        }
+        Some(byte) if *byte == if is_object { b'}' } else { b']' } => return Ok(None),
         Some(_) if begins => {}
         Some(b',') => at = skip_blanks(container, at + 1),
         _ => return Err(Fault::Malformed),
     }
-    let key = match is_object {
-        false => None,
-        true => {
-            let end = string_end(container, at).ok_or(Fault::Malformed)?;
-            let key = at..end;
-            at = skip_blanks(container, end);
-            if container.get(at) != Some(&b':') {
-                return Err(Fault::Malformed);
-            }
-            at = skip_blanks(container, at + 1);
-            Some(key)
-        }
-    };
-    let end = value_end(container, at).ok_or(Fault::Malformed)?;
-    *cursor = end | mark;
-    Ok(Some(Item { key, value: at..end }))
+    if !is_object {
+        return Ok(Some(Place { key: None, value: at, mark }));
+    }
+    let end = string_end(container, at).ok_or(Fault::Malformed)?;
+    let key = Some(at..end);
+    at = skip_blanks(container, end);
+    if container.get(at) != Some(&b':') {
+        return Err(Fault::Malformed);
+    }
+    Ok(Some(Place { key, value: skip_blanks(container, at + 1), mark }))
 }
 
 /// The mark of an object in a cursor. Otherwise each step would have to look for the beginning of the container, behind
@@ -102,50 +107,50 @@ pub fn count(container: &[u8]) -> Read<usize> {
 }
 
 /// The part of `text` that a JSON Pointer (RFC 6901) refers to. `None` if there is no such part, or the pointer is
-/// invalid.
+/// invalid. What stands behind the part is not looked at.
 pub fn at(text: &[u8], pointer: &[u8]) -> Option<Range<usize>> {
-    let start = skip_blanks(text, 0);
-    let mut here = start..value_end(text, start)?;
+    let mut here = skip_blanks(text, 0);
     let mut tokens = pointer.split(|byte| *byte == b'/');
     if tokens.next() != Some(b"") {
         return None;
     }
     for token in tokens {
-        let container = text.get(here.clone())?;
-        let item = match kind(container).ok()? {
+        let container = text.get(here..)?;
+        here += match kind(container).ok()? {
             Kind::ENOS_VALUE_OBJECT => member(container, token)?,
             Kind::ENOS_VALUE_ARRAY => element(container, index(token)?)?,
             _ => return None,
         };
-        here = here.start + item.start..here.start + item.end;
     }
-    Some(here)
+    Some(here..value_end(text, here)?)
 }
 
-/// The value of the member with this name. If `token` contains an invalid escape, no member matches.
-fn member(object: &[u8], token: &[u8]) -> Option<Range<usize>> {
+/// Where the value of the member with this name begins. If `token` contains an invalid escape, no member matches.
+fn member(object: &[u8], token: &[u8]) -> Option<usize> {
     let mut cursor = 0;
-    while let Ok(Some(item)) = next(object, &mut cursor) {
-        let key = object.get(item.key?)?;
+    while let Ok(Some(Place { key, value, mark })) = place(object, cursor) {
+        let key = key?;
+        let key = object.get(key.start + 1..key.end - 1)?;
         // Most names contain no escapes, and can be compared directly.
         let plain = !key.contains(&b'\\') && !token.contains(&b'~');
         let equal = match plain {
-            true => &key[1..key.len() - 1] == token,
+            true => key == token,
             false => unescaped(key).eq(pointer_token(token).map(Some)),
         };
         if equal {
-            return Some(item.value);
+            return Some(value);
         }
+        cursor = value_end(object, value)? | mark;
     }
     None
 }
 
-fn element(array: &[u8], index: usize) -> Option<Range<usize>> {
+fn element(array: &[u8], index: usize) -> Option<usize> {
     let mut cursor = 0;
     for _ in 0..index {
         next(array, &mut cursor).ok()??;
     }
-    next(array, &mut cursor).ok()?.map(|item| item.value)
+    place(array, cursor).ok()?.map(|place| place.value)
 }
 
 /// An array index: digits without a leading zero. `None` for anything else, also for "-", which means the element after
@@ -198,22 +203,22 @@ pub fn boolean(text: &[u8]) -> Read<bool> {
     }
 }
 
+/// The inside of a string.
 fn string(text: &[u8]) -> Read<&[u8]> {
     if kind(text)? != Kind::ENOS_VALUE_TEXT {
         return Err(Fault::OtherKind);
     }
     let string = trim(text);
     if string_end(string, 0) == Some(string.len()) {
-        Ok(string)
+        Ok(&string[1..string.len() - 1])
     } else {
         Err(Fault::Malformed)
     }
 }
 
-/// The bytes of a string, which has its quotes, unescaped. `None` for an escape that is no character, such as half of a
-/// surrogate pair.
-fn unescaped(string: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
-    let inside = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
+/// The bytes of a string, which is without its quotes, unescaped. `None` for an escape that is no character, such as half
+/// of a surrogate pair.
+pub fn unescaped(inside: &[u8]) -> impl Iterator<Item = Option<u8>> + Clone + '_ {
     let (mut at, mut ready) = (0, Bytes::default());
     std::iter::from_fn(move || {
         if let Some(byte) = ready.next() {
@@ -257,7 +262,7 @@ impl Bytes {
 }
 
 /// Reads an escape after its backslash: the character, and the length of the escape.
-fn escape(text: &[u8]) -> Option<(char, usize)> {
+pub fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.first()? {
         byte @ (b'"' | b'\\' | b'/') => *byte as char,
         b'b' => '\u{8}',
@@ -279,7 +284,7 @@ fn escape(text: &[u8]) -> Option<(char, usize)> {
     Some((character, 1))
 }
 
-fn hex4(digits: &[u8]) -> Option<u32> {
+pub fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
@@ -291,7 +296,7 @@ fn trim(text: &[u8]) -> &[u8] {
     text.get(from..to).unwrap_or_default()
 }
 
-fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+pub fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     while matches!(text.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
     }
@@ -305,13 +310,34 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
     }
     let mut end = at + 1;
     loop {
+        end = plain_end(text, end);
         match text.get(end)? {
             b'"' => return Some(end + 1),
             b'\\' => end += 2,
-            0..=0x1F => return None,
-            _ => end += 1,
+            _ => return None,
         }
     }
+}
+
+/// The position of the next quote, backslash or control character of a string.
+pub fn plain_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    // Most strings are longer than 8 bytes, and most bytes are plain. A bit is set in each byte that is not.
+    const ONES: u64 = u64::MAX / 255;
+    let below = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit) & !bytes;
+    let mut plain = 0;
+    for chunk in rest.chunks_exact(8) {
+        let bytes = chunk.try_into().map_or(0, u64::from_le_bytes);
+        let quote = below(bytes ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(bytes ^ (ONES * u64::from(b'\\')), 1);
+        if (below(bytes, 0x20) | quote | backslash) & (ONES << 7) != 0 {
+            break;
+        }
+        plain += 8;
+    }
+    let is_other = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
+    let tail = rest.get(plain..).unwrap_or_default();
+    at + plain + tail.iter().position(is_other).unwrap_or(tail.len())
 }
 
 /// The position after the value that begins at `at`. Inside a container, only strings and brackets are checked.
@@ -327,7 +353,7 @@ fn value_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+pub fn literal_end(text: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     text.get(at..)?.starts_with(literal).then_some(at + literal.len())
 }
 

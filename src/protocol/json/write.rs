@@ -223,11 +223,11 @@ impl Builder {
         if self.error.is_some() {
             return;
         }
-        let value = match strict_value("the JSON", json) {
-            Ok(value) => value.get(),
+        let (value, depth) = match strict_value("the JSON", json) {
+            Ok(checked) => checked,
             Err(error) => return self.fail(key, error.status, error.message),
         };
-        if self.depth() + super::depth(value) > MAX_DEPTH {
+        if self.depth() + depth > MAX_DEPTH {
             return self.fail(key, Status::ENOS_ERR_TOO_LARGE, too_deep());
         }
         self.put(key, value.len(), |out| out.extend_from_slice(value.as_bytes()));

@@ -9,7 +9,7 @@ mod row;
 
 pub use row::{Durability, Params, Reply, Row, Senders};
 
-use super::topic::Scope;
+use super::topic::{self, Scope};
 use crate::model::flags::Flag;
 
 /// What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
@@ -218,3 +218,8 @@ const _: () = {
         at += 1;
     }
 };
+
+/// Whether a device sends requests on topics with this scope and path.
+pub fn sends(scope: Scope, path: &str) -> bool {
+    TABLE.iter().any(|row| row.scope == scope && topic::level(row.path, path).is_some())
+}

@@ -215,11 +215,16 @@ impl Exchange {
     }
 
     fn tell_one(&mut self, token: u64, filter: &str, answer: Answer, actions: &mut VecDeque<Action>) {
+        let is_raw = self.has_turns(filter);
         let Some(entry) = self.entries.get_mut(&token) else { return };
         let WaitsFor::Filter { request, .. } = &mut entry.waits_for else { return };
         match (answer, entry.owner) {
             (Ok(_), owner) if request.is_some() => {
                 let request = request.take();
+                if is_raw {
+                    entry.waits_for = WaitsFor::Turn { topic: filter.to_owned(), request };
+                    return self.queue_for_turn(filter, token);
+                }
                 entry.waits_for = WaitsFor::Reply { topic: filter.to_owned() };
                 request.into_iter().for_each(|request| self.send(owner, request, actions));
             }

@@ -4,125 +4,39 @@
 //! an [`Outcome`].
 
 mod batch;
+mod entry;
 mod filters;
 mod places;
 mod replies;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::VecDeque;
 
-use zeroize::Zeroizing;
-
-use super::event::{Event, EventKind};
+use super::event::Event;
 use super::io::{Action, Outcome};
 use super::settings::Settings;
 use crate::error::{Result, Status};
 use crate::model::link::LinkRequest;
-use crate::protocol::{envelope, topic, Identity, Operation};
+use crate::protocol::{envelope, topic, Operation};
 use crate::sorted::SortedMap;
 
 use batch::Batch;
+use entry::{event, outcome, End, Entry, WaitsFor};
+pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
 use places::Places;
 pub use replies::Reply;
+use turns::Turns;
 
 /// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
 /// device can still answer while its posts have taken all places.
 pub const MAX_ANSWERS: usize = 100;
 /// How many calls that subscribe or unsubscribe may be without their outcome.
 const MAX_SUBSCRIPTION_CALLS: usize = 1_000;
-/// The return code of a refused filter in a SUBACK.
-const SUBACK_REFUSED: i32 = 0x80;
 const NO_ANSWER: &str = "no answer came in time";
-
-/// Who is told how an entry ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// The host's call takes one of the places of its kind.
-    Host(Kind),
-    /// The outbox has timeouts of its own.
-    Outbox,
-    /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
-    Exchange,
-}
-
-/// What the host has called. Each kind has a limit of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Message,
-    Answer,
-    Subscription,
-}
-
-/// A request to be sent.
-pub struct Outgoing<'a> {
-    pub operation: Operation,
-    pub identity: &'a Identity,
-    pub name: &'a str,
-    pub params: &'a [u8],
-    /// The flags that become members of the message.
-    pub members: u32,
-    /// It ends with the reply, and not with the broker's acknowledgement.
-    pub until_reply: bool,
-    /// When it is overdue. `None`: after the usual time.
-    pub timeout_ms: Option<u64>,
-    /// Comes back in the outcome.
-    pub user: usize,
-}
-
-struct Entry {
-    owner: Owner,
-    waits_for: WaitsFor,
-    /// When it is overdue.
-    deadline: Option<u64>,
-    /// Of the request, for its outcome. 0 if it is none.
-    operation: i32,
-    user: usize,
-}
-
-enum WaitsFor {
-    /// The acknowledgement of a publish.
-    Delivery,
-    /// The reply to a request that was sent. It comes on this topic.
-    Reply {
-        topic: String,
-    },
-    /// The broker's answer for this filter. If the filter is granted, the request is sent, and waits for its reply.
-    /// Without a request, the grant is the end. Other filters do not matter.
-    Filter {
-        filter: String,
-        request: Option<LinkRequest>,
-    },
-    /// The answer to a SUBSCRIBE packet with these filters. `part_of`: how many filters the packet had of which they are a
-    /// part, if they are asked for once more.
-    Suback {
-        filters: Vec<String>,
-        part_of: Option<usize>,
-    },
-    Unsuback {
-        filter: String,
-    },
-}
-
-impl WaitsFor {
-    fn is_reply_on(&self, topic: &str) -> bool {
-        matches!(self, WaitsFor::Reply { topic: other } if other == topic)
-    }
-}
-
-/// How an entry ends.
-enum End {
-    /// Done, or failed.
-    With(Status, String),
-    Granted(u8),
-    Replied {
-        code: i32,
-        words: String,
-        topic: Vec<u8>,
-        payload: Zeroizing<Vec<u8>>,
-    },
-}
+const NO_TURN: &str = "its turn did not come in time, and it was not sent: others were waiting for their replies";
 
 pub struct Exchange {
     next_token: u64,
@@ -138,9 +52,13 @@ pub struct Exchange {
     places: [Places; 3],
     /// The host's topic filters, and the topics on which replies come.
     filters: SortedMap<String, Filter>,
+    /// By the topics on which replies without an id come.
+    turns: SortedMap<String, Turns>,
     batch: Batch,
     /// What the outbox has not taken yet.
     outcomes: Vec<(u64, Outcome)>,
+    /// The outcomes of answers to commands.
+    answered: Vec<(u64, Outcome)>,
 }
 
 impl Exchange {
@@ -157,17 +75,16 @@ impl Exchange {
                 Places::new("calls to subscribe and unsubscribe", MAX_SUBSCRIPTION_CALLS),
             ],
             filters: SortedMap::new(),
+            turns: SortedMap::new(),
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
     /// Takes a place, if the owner has a limit.
     fn admit(&mut self, owner: Owner) -> Result<()> {
-        match owner {
-            Owner::Host(kind) => self.places[kind as usize].take(),
-            Owner::Outbox | Owner::Exchange => Ok(()),
-        }
+        owner.kind().map_or(Ok(()), |kind| self.places[kind as usize].take())
     }
 
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, deadline: Option<u64>) -> u64 {
@@ -226,13 +143,29 @@ impl Exchange {
         let topic = operation.topic(identity, name);
         let reply_topic = topic::reply_topic(&topic);
         let request = LinkRequest::Publish { token, topic, payload, qos: operation.row().qos };
-        let deadline = timeout_ms.map_or(self.deadline_of(owner, now), |ms| Some(now.saturating_add(ms)));
+        let is_raw = operation.has_raw_reply();
+        if is_raw && until_reply {
+            self.take_turns_on(&reply_topic);
+        }
+        let begins = self.turn_begins(&reply_topic, now);
+        let deadline = timeout_ms.map_or(self.deadline_of(owner, begins), |ms| Some(begins.saturating_add(ms)));
         if until_reply && !self.is_granted(&reply_topic) {
             let waits_for = WaitsFor::Filter { filter: reply_topic.clone(), request: Some(request) };
             self.enter(owner, waits_for, deadline);
             self.label(token, operation, user);
             self.ask_for_reply_topic(reply_topic, now, actions);
             return Ok(token);
+        }
+        let outbox_has_turn = owner == Owner::Outbox && self.has_free_turn(&reply_topic, now);
+        if is_raw && until_reply && !outbox_has_turn {
+            self.enter(owner, WaitsFor::Turn { topic: reply_topic.clone(), request: Some(request) }, deadline);
+            self.label(token, operation, user);
+            self.queue_for_turn(&reply_topic, token);
+            self.give_turns(now, actions);
+            return Ok(token);
+        }
+        if is_raw {
+            self.take_turn(&reply_topic, token, now);
         }
         let waits_for = if until_reply { WaitsFor::Reply { topic: reply_topic } } else { WaitsFor::Delivery };
         self.enter(owner, waits_for, deadline);
@@ -241,23 +174,46 @@ impl Exchange {
         Ok(token)
     }
 
-    /// Whether replies on this topic come. If not yet, the outcome of the entry in `Err` is whether they do.
-    pub fn can_reply(
+    /// Whether the outbox may send a request whose reply comes on this topic: if it waits for the reply, that can come,
+    /// and it is its turn. If not, the outcome of the entry in `Err` is whether that has changed.
+    pub fn may_send(
         &mut self,
         topic: String,
+        until_reply: bool,
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> std::result::Result<(), u64> {
-        if self.is_granted(&topic) {
-            return Ok(());
+        if self.is_granted(&topic) || !until_reply {
+            if self.has_free_turn(&topic, now) {
+                return Ok(());
+            }
+            let waits_for = WaitsFor::Turn { topic: topic.clone(), request: None };
+            let token = self.enter(Owner::Outbox, waits_for, None);
+            self.queue_for_turn(&topic, token);
+            return Err(token);
         }
         let token = self.enter(Owner::Outbox, WaitsFor::Filter { filter: topic.clone(), request: None }, None);
         self.ask_for_reply_topic(topic, now, actions);
         Err(token)
     }
 
+    /// A token for a call that is not an entry yet.
+    pub fn new_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+
+    pub fn has_room_for_answer(&self) -> bool {
+        self.places[Kind::Answer as usize].has_room()
+    }
+
+    /// Sends an answer to a command.
+    pub fn answer(&mut self, topic: String, payload: Vec<u8>, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
+        self.publish(Owner::Commands, topic, payload, 1, now, actions)
+    }
+
     fn send(&mut self, owner: Owner, request: LinkRequest, actions: &mut VecDeque<Action>) {
-        if let Owner::Host(kind) = owner {
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].hold(request.token());
         }
         self.expect_reply(&request);
@@ -274,6 +230,11 @@ impl Exchange {
         std::mem::take(&mut self.outcomes)
     }
 
+    /// The outcomes of answers to commands, by their tokens.
+    pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.answered)
+    }
+
     /// Every call of the host has had its outcome.
     pub fn is_idle(&self) -> bool {
         self.places.iter().all(|places| places.calls == 0)
@@ -287,7 +248,7 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_), _) => true,
+            (Owner::Host(_) | Owner::Commands, _) => true,
             (Owner::Outbox | Owner::Exchange, _) => false,
         }
     }
@@ -353,7 +314,8 @@ impl Exchange {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.deadlines.keys().next().map(|(at, _)| *at)
+        let first = self.deadlines.keys().next().map(|(at, _)| *at);
+        [first, self.next_turn()].into_iter().flatten().min()
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
@@ -362,7 +324,11 @@ impl Exchange {
         for token in due {
             match self.take_packet(token) {
                 Some((filters, _)) => self.not_answered(token, filters, now, actions),
-                None => self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, NO_ANSWER.to_owned())), actions),
+                None => {
+                    let waits_for = self.entries.get(&token).map(|entry| &entry.waits_for);
+                    let words = if matches!(waits_for, Some(WaitsFor::Turn { .. })) { NO_TURN } else { NO_ANSWER };
+                    self.end(token, Some(End::With(Status::ENOS_ERR_TIMEOUT, words.to_owned())), actions);
+                }
             }
         }
     }
@@ -375,50 +341,24 @@ impl Exchange {
             self.deadlines.remove(&(at, token));
         }
         let Entry { owner, waits_for, operation, user, .. } = entry;
-        if let Owner::Host(kind) = owner {
+        let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
+        if let Some(kind) = owner.kind() {
             self.places[kind as usize].calls -= 1;
         }
         match (owner, end) {
             (Owner::Host(_), Some(end)) => {
                 let event = Event { operation, user, ..event(token, waits_for, end) };
-                actions.push_back(Action::Emit(event));
+                actions.push_back(Action::Emit(match quiet_ms {
+                    Some(ms) => event.retry_in(ms).more(&format!(
+                        "the next raw request has to wait for {ms} ms, because a late \
+                        answer could not be told from its own"
+                    )),
+                    None => event,
+                }));
             }
             (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
+            (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
-    }
-}
-
-/// What the host is told.
-fn event(token: u64, waits_for: WaitsFor, end: End) -> Event {
-    let (kind, topic) = match waits_for {
-        WaitsFor::Delivery | WaitsFor::Suback { .. } => (EventKind::Delivered, String::new()),
-        WaitsFor::Reply { topic } => (EventKind::Reply, topic),
-        WaitsFor::Filter { filter, request: Some(_) } => (EventKind::Reply, filter),
-        WaitsFor::Filter { filter, request: None } => (EventKind::Subscribed, filter),
-        WaitsFor::Unsuback { filter } => (EventKind::Unsubscribed, filter),
-    };
-    let event = Event::new(kind, Status::ENOS_OK, "").token(token).topic(topic);
-    match end {
-        End::With(status, detail) => {
-            let code = if status == Status::ENOS_ERR_REFUSED { SUBACK_REFUSED } else { 0 };
-            Event { status, detail, ..event }.code(code)
-        }
-        End::Granted(qos) => Event { qos: i32::from(qos), ..event },
-        End::Replied { code, words, topic, payload } => {
-            let is_ok = code == envelope::CODE_OK;
-            let status = if is_ok { Status::ENOS_OK } else { Status::ENOS_ERR_REFUSED };
-            let detail = envelope::in_words(code, words);
-            Event { status, detail, payload, ..event }.code(code).topic(topic)
-        }
-    }
-}
-
-/// What the outbox is told.
-fn outcome(end: End) -> Outcome {
-    match end {
-        End::With(Status::ENOS_OK, _) | End::Granted(_) => Outcome::Delivered,
-        End::With(status, reason) => Outcome::NotDelivered { status, reason },
-        End::Replied { code, words, topic, payload } => Outcome::Reply { code, words, topic, payload },
     }
 }

@@ -29,8 +29,12 @@ impl Places {
         self.calls.max(self.held.len())
     }
 
+    pub fn has_room(&self) -> bool {
+        self.taken() < self.limit
+    }
+
     pub fn take(&mut self) -> Result<()> {
-        if self.taken() >= self.limit {
+        if !self.has_room() {
             self.refused = true;
             let words = format!(
                 "{} {} have no outcome yet, as many as the limit allows; ENOS_EVENT_ROOM tells when there is room",
@@ -63,7 +67,7 @@ impl Places {
 
     /// Tells once after a refusal that there is room again.
     pub fn tell_room(&mut self, actions: &mut VecDeque<Action>) {
-        if self.refused && self.taken() < self.limit {
+        if self.refused && self.has_room() {
             self.refused = false;
             let words = format!("{} are taken again", self.of);
             actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
 
+use super::turns::Raw;
 use super::{End, Exchange};
 use crate::model::link::LinkRequest;
 use crate::protocol::{envelope, topic};
@@ -22,6 +23,10 @@ impl Exchange {
     /// What this message answers. `None` if no request waits for it.
     pub fn find(&mut self, topic: &[u8], payload: &[u8]) -> Option<Reply> {
         let topic = std::str::from_utf8(topic).ok()?;
+        if let Some(raw) = self.find_raw(topic) {
+            let Raw::To(token) = raw else { return None };
+            return Some(Reply::To { token, code: envelope::CODE_OK, words: String::new() });
+        }
         match envelope::parse_reply(payload) {
             Ok(reply) => {
                 self.count_reply(topic);

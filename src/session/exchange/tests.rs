@@ -1,8 +1,11 @@
 //! SUBSCRIBE packets of many filters, and requests that wait for theirs.
 
 mod sizes;
+mod turns;
 
 use super::*;
+use crate::protocol::Identity;
+use crate::session::event::EventKind;
 use crate::session::tests::world;
 
 use crate::error::Status as S;
@@ -295,7 +298,9 @@ fn a_refused_reply_topic_that_nobody_waits_for_is_logged() {
 #[test]
 fn the_outbox_gets_one_outcome_for_each_entry() {
     let mut desk = Desk::new();
-    let Err(asking) = desk.exchange.can_reply(reply_topic(0), 0, &mut desk.actions) else { panic!("nobody has asked") };
+    let Err(asking) = desk.exchange.may_send(reply_topic(0), true, 0, &mut desk.actions) else {
+        panic!("nobody has asked")
+    };
     let packet = desk.packets().remove(0);
     desk.answer(&packet, |_| true);
     let outcomes = desk.exchange.take_outcomes();

@@ -2,10 +2,11 @@ mod losses;
 
 use super::*;
 use crate::model::link::LinkRequest;
+use crate::protocol::outbox::Message;
 use crate::protocol::outbox::{self, PageFound};
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{Operation, Request};
-use crate::session::exchange::{Kind, Outgoing, Reply};
+use crate::session::exchange::{Kind, Outgoing, Owner, Reply};
 use crate::session::tests::world;
 
 const LIMITS: Totals = Totals { messages: 10, bytes: 10_000 };

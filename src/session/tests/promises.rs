@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
 use crate::model::sign::SignMethod;
-use crate::protocol::Operation;
 use crate::session::*;
 
 /// How many worlds run if `ENOS_WORLDS` is not set.
@@ -12,15 +11,6 @@ const SEEDS: u64 = 100;
 const HOUR: u64 = 3_600_000;
 /// The host's topic filters.
 const FILTERS: [&str; 8] = ["/sys/pk/dk/#", "b", "c", "d", "e", "f", "g", "h"];
-
-const POST: Call = Call {
-    operation: Operation::ENOS_OP_MEASUREPOINT_POST,
-    name: "",
-    params: b"{\"measurepoints\":{}}",
-    members: 0,
-    timeout_ms: None,
-    user: 0,
-};
 
 /// Two hours of failures, then a time without failures in which the device has to come online.
 fn live(seed: u64) -> World {
@@ -99,7 +89,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
         0 => world.disconnect(),
         1..=3 => world.connect(),
         4..=30 => drop(world.call(|session, now| session.publish(now, topic, vec![1], 1))),
-        31..=50 => drop(world.call(|session, now| session.request(now, &POST))),
+        31..=50 => world.request(dice),
         51..=55 => world.subscribe(FILTERS[dice.usize(..FILTERS.len())]),
         60..=75 => {
             // A large message takes several pages.
@@ -107,6 +97,7 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
             drop(world.publish_durable(count, dice.bool(), size));
         }
+        78..=85 => (0..dice.u32(1..4)).for_each(|_| world.command()),
         76..=77 => world.drop_durable(dice.usize(..)),
         56..=57 => world.unsubscribe(FILTERS[dice.usize(..FILTERS.len())]),
         _ => {}

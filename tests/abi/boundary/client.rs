@@ -68,7 +68,6 @@ fn every_client_function_refuses_null() {
             enos_client_post_event(nobody, s, s, NUL_TERMINATED, 0, null_mut()),
             enos_client_update_attributes(nobody, s, NUL_TERMINATED, 0, null_mut()),
             enos_client_topic(nobody, s, null_mut(), 0, &mut 0),
-            enos_client_reply(nobody, s, s, 200, null(), 0, null_mut()),
         ] {
             refused(status, ENOS_ERR_NULL_ARG, "client is NULL");
         }
@@ -120,11 +119,6 @@ fn a_client_offline_checks_its_arguments_first() {
             refused(post(c"{}".as_ptr(), 2, 1), ENOS_ERR_INVALID_ARG, "measurepoints");
             refused(post(c"{}".as_ptr(), 2, 4), ENOS_ERR_INVALID_ARG, "flags");
             refused(post(c"{}".as_ptr(), 2, 0), ENOS_ERR_STATE, "");
-            let reply = |topic, id, json, len| enos_client_reply(c, topic, id, 200, json, len, null_mut());
-            refused(reply(null(), s, null(), 0), ENOS_ERR_NULL_ARG, "command_topic");
-            refused(reply(s, null(), null(), 0), ENOS_ERR_NULL_ARG, "id");
-            refused(reply(s, BAD_UTF8, null(), 0), ENOS_ERR_INVALID_ARG, "id");
-            refused(reply(s, s, s, usize::MAX), ENOS_ERR_INVALID_ARG, "data_json");
             refused(enos_client_wait(c, 6, 0), ENOS_ERR_INVALID_ARG, "state");
             refused(enos_client_wait(c, -1, 0), ENOS_ERR_INVALID_ARG, "state");
             refused(enos_client_activation_saved(c), ENOS_ERR_STATE, "");

@@ -13,7 +13,7 @@ use support::host::*;
 type Call = (&'static str, fn(Client));
 
 /// The calls that do not wait, whatever the storage does.
-const FREE: [Call; 21] = [
+const FREE: [Call; 20] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
     ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
     ("enos_client_state", |client| assert_eq!(client.state(), ONLINE)),
@@ -29,7 +29,6 @@ const FREE: [Call; 21] = [
     ("enos_client_post_event", |client| assert!(client.post_event("e", "{}", 0).is_ok())),
     ("enos_client_update_attributes", |client| assert!(client.update_attributes("{}", 0).is_ok())),
     ("enos_client_topic", |client| assert_eq!(client.topic("x").unwrap(), "/sys/pk/dk/x")),
-    ("enos_client_reply", |client| assert!(client.reply("c", "1", 200, None).is_ok())),
     ("enos_client_activation_saved", |client| assert_eq!(client.activation_saved(), ENOS_ERR_STATE)),
     ("enos_client_connect", |client| client.connect()),
     ("enos_client_disconnect", |client| client.disconnect()),

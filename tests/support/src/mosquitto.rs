@@ -163,3 +163,10 @@ fn follow(stderr: ChildStderr) -> (Receiver<()>, Arc<Log>) {
     });
     (started, log)
 }
+
+/// One of Mosquitto's own clients, for this broker.
+pub fn tool(name: &str, broker: SocketAddr) -> Command {
+    let mut command = Command::new(name);
+    command.args(["-h", "127.0.0.1", "-p", &broker.port().to_string()]);
+    command
+}

@@ -46,6 +46,23 @@ fn pointers_as_rfc_6901_has_them() {
         assert_eq!(part(text, pointer), None, "{pointer}");
     }
     assert_eq!(at(text.as_bytes(), "/x".repeat(500_000).as_bytes()), None);
+    // What stands behind the part is not looked at.
+    assert_eq!(part(r#"[0,{"a":[1,{"b":[2]}"#, "/1/a/1/b"), Some("[2]"));
+    assert_eq!(part(r#"[0,{"a":[1,{"b":[2"#, "/1/a/1/b"), None);
+}
+
+/// It looks at 8 bytes at once.
+#[test]
+fn the_end_of_what_is_plain_is_found_at_each_distance() {
+    for byte in 0..=255 {
+        for len in 0..20 {
+            for before in [b'a', 0x20, 0x21, 0x23, 0x5B, 0x5D, 0x7F, 0x80, 0xA2, 0xFF] {
+                let text = [&vec![before; len][..], &[byte], b"\"\""].concat();
+                let is_plain = !matches!(byte, b'"' | b'\\' | 0..=0x1F);
+                assert_eq!(plain_end(&text, 0), len + usize::from(is_plain), "{byte} {before} {len}");
+            }
+        }
+    }
 }
 
 #[test]

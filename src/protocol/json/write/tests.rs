@@ -176,7 +176,7 @@ fn the_first_error_stays_and_names_its_key() {
             },
             "the value at byte 35: a point has one value",
         ),
-        (|json| json.raw(None, b"{\"a\":1,}"), "the value at byte 0: the JSON is not JSON (line 1, column 8)"),
+        (|json| json.raw(None, b"{\"a\":1,}"), "the value at byte 0: the JSON is not JSON (byte 8)"),
         (|json| (0..65).for_each(|_| json.begin_array(None)), "the value at byte 65: it nests deeper than 64 levels"),
     ];
     for (build, words) in wrong {
@@ -225,7 +225,7 @@ fn random_calls_never_make_invalid_json() {
         if let Ok(text) = json.result() {
             made += 1;
             serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(crate::protocol::strict::fault(text), None, "{text}");
+            assert!(crate::protocol::strict::check(text.as_bytes()).is_ok(), "{text}");
         }
     }
     assert!(made > 5_000, "{made}");

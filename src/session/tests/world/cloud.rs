@@ -147,6 +147,7 @@ impl World {
             }
         }
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
+            self.answer_is_sent(*token, topic, payload);
             if let Some((number, id)) = durable::number(topic, payload) {
                 self.ledger.send(attempt, number);
                 if self.ledger.is_dropped(number) {
@@ -162,15 +163,8 @@ impl World {
         let (token, silent) = (request.token(), self.happens(self.rates.no_reply));
         let what = match request {
             LinkRequest::Publish { topic, payload, .. } => {
-                if topic.ends_with("/post") && !silent {
-                    let request: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-                    let id = request["id"].as_str().unwrap();
-                    let topic = format!("{topic}_reply").into_bytes();
-                    let payload = Zeroizing::new(format!(r#"{{"id":"{id}","code":200,"data":""}}"#).into_bytes());
-                    self.later(
-                        delay + 1,
-                        Due::Link(attempt, LinkEvent::Message { topic, payload, qos: 0, retained: false }),
-                    );
+                if !silent {
+                    self.request_arrives(attempt, delay, &topic, &payload);
                 }
                 LinkEvent::Delivered { token }
             }

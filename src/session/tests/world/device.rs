@@ -6,6 +6,7 @@ use super::{Due, Wire, World, LIMITS, PRODUCT};
 use crate::error::Status;
 use crate::model::sign::SecureMode;
 use crate::model::storage::StorageError;
+use crate::protocol::command::Digest;
 use crate::protocol::{DeviceSecret, Identity, Secret, Standing, Totals};
 use crate::session::*;
 
@@ -24,6 +25,14 @@ pub fn settings() -> Settings {
         budget: BudgetLimits { connects: 3, window_ms: 125_000, spacing_ms: 1_100 },
         inflight: 10,
         subscribe_batch: 100,
+        commands: CommandSettings {
+            limit: 8,
+            bytes: 4096,
+            timeout_ms: 25_000,
+            services: vec![("short".to_owned(), 2_000)],
+            quiet_ms: 0,
+            remembers: true,
+        },
         outbox: Some(OutboxSettings {
             window: 10,
             bytes_per_s: 1_000_000,
@@ -47,6 +56,7 @@ pub struct Disk {
     pub accepted: Option<Accepted>,
     /// The stamps, and the boot to which they belong.
     pub budget: Option<(Vec<u64>, u64)>,
+    pub commands: Vec<Digest>,
 }
 
 impl Disk {
@@ -186,8 +196,14 @@ impl World {
                 let delay = self.rng.u64(0..100);
                 self.later(delay, Due::Link(attempt, LinkEvent::Closed));
             }
+            Action::StoreCommands(digests) => {
+                if !self.happens(self.rates.hint_fails) {
+                    self.disk.commands = digests;
+                }
+            }
             Action::Send(request) => self.send(request),
-            Action::Emit(event) => self.emit(event),
+            Action::HandOver(handed) => self.handed_over(*handed),
+            Action::TellRefused(event) | Action::Emit(event) => self.emit(event),
             Action::Log(..) => {}
             outbox => return self.outbox_action(outbox),
         }
@@ -214,7 +230,8 @@ impl World {
             self.uncounted_until = self.now + 160_000;
             budget = None;
         }
-        Loaded { secrets, failure, accepted, budget }
+        self.commands.load(&self.disk.commands);
+        Loaded { secrets, failure, accepted, budget, commands: self.disk.commands.clone() }
     }
 
     fn store_secrets(&mut self, secrets: Vec<DeviceSecret>) -> std::result::Result<(), StorageError> {
@@ -277,6 +294,8 @@ impl World {
             self.durable_told(&event);
         } else if event.token != 0 && !self.accepted.remove(&event.token) {
             self.violate(format!("token {} has a second outcome: {:?}", event.token, event.kind));
+        } else {
+            self.check_promise(&event);
         }
         if event.kind == EventKind::PersistFailed && self.happens(self.rates.host_saves) {
             let secret = event.activation.as_ref().map(|activation| activation.device_secret().as_str().to_owned());

@@ -3,10 +3,12 @@
 mod attacker;
 mod checks;
 mod cloud;
+mod commands;
 mod device;
 mod drops;
 mod durable;
 mod flash;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +21,11 @@ use crate::storage::queue::{Queue, QueueLimits};
 
 pub use attacker::Attacker;
 pub use cloud::{activation, Cloud, Dislikes};
+use commands::Commands;
 pub use device::{proven, settings, Disk, End};
 pub use durable::{queue, Ledger, LIMITS};
 pub use flash::{Flash, FlashRates};
+use requests::Promise;
 
 pub const PRODUCT: &str = "product-secret";
 
@@ -77,8 +81,14 @@ enum Due {
     /// The activation message with this secret.
     Push(u64, String),
     Connect(u64, SecureMode, Secret, SignMethod),
+    /// A command of the cloud: link, number.
+    Command(u64, u64),
+    /// The host answers a command that it has kept: its key, its number.
+    Answer(u64, u64),
     /// A message of the outbox that is on its way to the cloud: link, token, number, topic, id.
     Durable(u64, u64, u64, String, Option<String>),
+    /// The reply to a raw request: topic and payload.
+    RawReply(Vec<u8>, Vec<u8>),
     /// The host confirms that it has saved the secrets that it was told of.
     Saved,
     /// The host wants to be online again.
@@ -116,6 +126,8 @@ pub struct World {
     order: u64,
     wire: Option<Wire>,
     accepted: BTreeSet<u64>,
+    /// What the outcomes of requests have to have, by their tokens.
+    promised: BTreeMap<u64, Promise>,
     /// The filters that the host has subscribed to and not unsubscribed from.
     wanted: BTreeSet<String>,
     /// Whether the last load of the secrets failed.
@@ -141,6 +153,7 @@ pub struct World {
     pub queue: Queue,
     pub limits: QueueLimits,
     pub ledger: Ledger,
+    pub commands: Commands,
     last_arrival: u64,
 }
 
@@ -153,6 +166,7 @@ impl World {
             flash,
             limits: LIMITS,
             ledger: Ledger::default(),
+            commands: Commands::default(),
             last_arrival: 0,
             now: 10_000,
             rates: Rates::default(),
@@ -168,6 +182,7 @@ impl World {
             order: 0,
             wire: None,
             accepted: BTreeSet::new(),
+            promised: BTreeMap::new(),
             wanted: BTreeSet::new(),
             load_failed: false,
             stored: BTreeSet::new(),
@@ -266,7 +281,10 @@ impl World {
                 self.happen(due);
             }
         }
+        // Storage calls of this pass take time.
+        let ticked = self.now;
         self.feed(Input::Tick);
+        self.check_commands(ticked);
         if self.happens(self.rates.host_ends) {
             self.destroy();
         }
@@ -292,8 +310,10 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         // The device itself finds out that the link has ended.
-        let passes =
-            matches!(&due, Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect);
+        let passes = matches!(
+            &due,
+            Due::Link(_, LinkEvent::Lost { .. } | LinkEvent::Closed) | Due::Saved | Due::Reconnect | Due::Answer(..)
+        );
         if !passes && self.is_silent() {
             return;
         }
@@ -314,6 +334,7 @@ impl World {
                     if let Some(wire) = &mut self.wire {
                         wire.open.remove(token);
                     }
+                    self.answer_is_out(*token);
                 }
                 self.feed(Input::Link { attempt, what });
             }
@@ -327,7 +348,10 @@ impl World {
             Due::Durable(attempt, token, number, topic, id) if self.is_on(attempt) => {
                 self.durable_arrives(attempt, token, number, &topic, id);
             }
-            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) => {}
+            Due::RawReply(topic, payload) => self.raw_reply_arrives(topic, payload),
+            Due::Command(attempt, number) if self.is_on(attempt) => self.command_arrives(attempt, number),
+            Due::Answer(key, number) => self.answer_later(key, number),
+            Due::Link(..) | Due::Push(..) | Due::Connect(..) | Due::Durable(..) | Due::Command(..) => {}
             Due::Saved => {
                 // The secret may have been stored meanwhile. Then the call returns an error, which does no harm.
                 let _ = self.session.activation_saved(self.now());
@@ -361,8 +385,10 @@ impl World {
         self.wire = None;
         self.refused_since = None;
         self.accepted.clear();
+        self.promised.clear();
         (self.disconnects, self.stopped) = (0, 0);
         self.wanted.clear();
+        self.commands.next_life();
         self.now += self.rng.u64(1..1_000);
         if end == End::PowerCut {
             self.boot += 1;

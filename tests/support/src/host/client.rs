@@ -324,12 +324,6 @@ impl Client {
             error => Err(error),
         }
     }
-
-    pub fn reply(self, topic: &str, id: &str, code: i32, data: Option<&str>) -> Result<u64, Status> {
-        let (topic, id) = (CString::new(topic).unwrap(), CString::new(id).unwrap());
-        let (data, len) = data.map_or((null(), 0), |data| (data.as_ptr().cast(), data.len()));
-        token(|out| unsafe { enos_client_reply(self.0, topic.as_ptr(), id.as_ptr(), code, data, len, out) })
-    }
 }
 
 unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message) -> i32 {
@@ -345,7 +339,7 @@ unsafe extern "C" fn look(ctx: *mut c_void, message: *const enos_outbox_message)
 }
 
 #[track_caller]
-fn token(call: impl FnOnce(*mut u64) -> i32) -> Result<u64, Status> {
+pub(super) fn token(call: impl FnOnce(*mut u64) -> i32) -> Result<u64, Status> {
     let mut token = 0;
     match status(call(&mut token)) {
         Status::ENOS_OK => {

@@ -11,6 +11,7 @@
 //! If an expected event does not come within [`PATIENCE`], the test fails.
 
 mod client;
+mod command;
 mod setup;
 mod store;
 
@@ -29,6 +30,7 @@ use enos::internals::ffi::status::enos_last_error;
 use enos::internals::ffi::value::enos_value;
 
 pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
+pub use command::Command;
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 
@@ -68,6 +70,7 @@ pub struct Told {
     pub message: Option<String>,
     /// The device secret of the event's activation.
     pub secret: Option<String>,
+    pub command: Option<Command>,
 }
 
 impl fmt::Debug for Told {
@@ -86,6 +89,8 @@ struct Ears {
     told: Mutex<VecDeque<Told>>,
     more: Condvar,
     on_event: Box<OnEvent>,
+    /// Each command is retained before the test is told.
+    keeps_commands: bool,
 }
 
 /// A client and its events. Dropping it destroys the client.
@@ -257,6 +262,9 @@ pub fn exactly_once<'a>(tokens: &[u64], told: impl IntoIterator<Item = &'a Told>
 unsafe extern "C" fn hear(ctx: *mut c_void, client: *mut enos_client, event: *const enos_event) {
     // SAFETY: ctx is the ears, which outlive the client; the event and its parts live until this returns.
     let (ears, told) = unsafe { (&*ctx.cast::<Ears>(), copy(&*event)) };
+    if let Some(command) = told.command.filter(|_| ears.keeps_commands) {
+        command.retain();
+    }
     ears.told.lock().unwrap().push_back(told.clone());
     ears.more.notify_all();
     (ears.on_event)(Client(client), &told);
@@ -284,6 +292,7 @@ unsafe fn copy(event: &enos_event) -> Told {
             data: value(&event.data),
             message: value(&event.message),
             secret: (!secret.is_null()).then(|| text(secret)),
+            command: (!event.command.is_null()).then_some(Command(event.command)),
         }
     }
 }
@@ -320,6 +329,7 @@ fn status(code: i32) -> Status {
         ENOS_OK,
         ENOS_ERR_NULL_ARG,
         ENOS_ERR_INVALID_ARG,
+        ENOS_ERR_STRUCT_SIZE,
         ENOS_ERR_NO_MEMORY,
         ENOS_ERR_STATE,
         ENOS_ERR_IN_CALLBACK,

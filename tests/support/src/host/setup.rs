@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use enos::internals::error::Status;
 use enos::internals::ffi::client::enos_client_create;
+use enos::internals::ffi::command::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::limits::*;
 use enos::internals::ffi::outbox::*;
@@ -18,6 +19,7 @@ use super::*;
 pub struct Setup {
     config: *mut enos_config,
     on_event: Box<OnEvent>,
+    keeps_commands: bool,
 }
 
 /// A setter of the config's that takes numbers.
@@ -42,7 +44,7 @@ impl Setup {
         let mut config = null_mut();
         // SAFETY: a place for the config.
         ok(unsafe { enos_config_new(&mut config) });
-        Setup { config, on_event: Box::new(|_, _| ()) }
+        Setup { config, on_event: Box::new(|_, _| ()), keeps_commands: false }
     }
 
     /// For this server, without a secret.
@@ -83,12 +85,24 @@ impl Setup {
         outbox_limits(messages: u32, bytes: u64, policy: i32) = enos_config_set_outbox_limits;
         outbox_rate(bytes_per_s: u32) = enos_config_set_outbox_rate;
         reactivation(on: i32) = enos_config_set_reactivation;
+        command_limits(commands: u32, bytes: usize) = enos_config_set_command_limits;
+        command_quiet_time(ms: u32) = enos_config_set_command_quiet_time;
+        command_record(on: i32) = enos_config_set_command_record;
     }
 
     pub fn identity(self, product_key: &str, device_key: &str) -> Setup {
         let (product_key, device_key) = (CString::new(product_key).unwrap(), CString::new(device_key).unwrap());
         // SAFETY: a config and texts.
         ok(unsafe { enos_config_set_identity(self.config, product_key.as_ptr(), device_key.as_ptr()) });
+        self
+    }
+
+    /// For this service, or for all.
+    pub fn command_timeout(self, service: Option<&str>, ms: u32) -> Setup {
+        let service = service.map(|service| CString::new(service).unwrap());
+        let service = service.as_ref().map_or(std::ptr::null(), |service| service.as_ptr());
+        // SAFETY: a config, and a text or NULL.
+        ok(unsafe { enos_config_set_command_timeout(self.config, service, ms) });
         self
     }
 
@@ -138,6 +152,12 @@ impl Setup {
         self
     }
 
+    /// Each command is retained; the test has to release it.
+    pub fn keep_commands(mut self) -> Setup {
+        self.keeps_commands = true;
+        self
+    }
+
     /// Calls more setters of the config.
     pub fn set(self, set: impl FnOnce(*mut enos_config) -> i32) -> Setup {
         ok(set(self.config));
@@ -153,7 +173,8 @@ impl Setup {
     /// Creates the client, or returns the error.
     pub fn try_create(mut self) -> Result<Host, (Status, String)> {
         let on_event = std::mem::replace(&mut self.on_event, Box::new(|_, _| ()));
-        let ears = Arc::new(Ears { told: Mutex::default(), more: Condvar::new(), on_event });
+        let keeps_commands = self.keeps_commands;
+        let ears = Arc::new(Ears { told: Mutex::default(), more: Condvar::new(), on_event, keeps_commands });
         let mut client = null_mut();
         // SAFETY: a config, a callback whose ctx outlives the client (see Host), and a place for the client.
         unsafe {

@@ -1,8 +1,6 @@
 //! The commands of each device: those that wait for an answer, those that wait for the device, and the answers that came
 //! for none of them. It reads no clock.
 
-pub mod random;
-
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

@@ -1,0 +1,32 @@
+//! The session's side of the commands: what passes between them, the exchange and the client.
+
+use super::commands::{Around, Commands, HandleEnd};
+use super::io::Now;
+use super::Session;
+use crate::error::Result;
+
+impl Session {
+    /// Whether a command is still to be answered.
+    pub fn is_command_open(&self, key: u64) -> bool {
+        self.commands.is_open(key)
+    }
+
+    /// The host answers a command. The token's outcome is DELIVERED.
+    pub fn answer_command(&mut self, now: Now, key: u64, payload: Vec<u8>) -> Result<u64> {
+        let bytes = payload.len();
+        let token = self.with_commands(now, |commands, around| commands.answer(key, payload, around))?;
+        self.count_live(now, bytes);
+        Ok(token)
+    }
+
+    /// The host's last handle of a command has ended.
+    pub fn command_ended(&mut self, now: Now, key: u64, end: HandleEnd) {
+        self.with_commands(now, |commands, around| commands.ended(key, end, around));
+    }
+
+    pub(super) fn with_commands<T>(&mut self, now: Now, call: impl FnOnce(&mut Commands, &mut Around) -> T) -> T {
+        let Session { commands, exchange, actions, connection, .. } = self;
+        let online = connection.is_online() || connection.is_draining();
+        call(commands, &mut Around { now: now.ms, online, exchange, actions })
+    }
+}
