@@ -141,13 +141,13 @@ public:
     std::string json() const { return *this ? std::string(value_.text, value_.len) : std::string(); }
 
     /** enos_value_int(): out is unchanged unless it is ENOS_OK. */
-    ENOS_NODISCARD enos_status read(int64_t &out) const noexcept { return enos_value_int(value_, &out); }
+    enos_status read(int64_t &out) const noexcept { return enos_value_int(value_, &out); }
     /** enos_value_uint() */
-    ENOS_NODISCARD enos_status read(uint64_t &out) const noexcept { return enos_value_uint(value_, &out); }
+    enos_status read(uint64_t &out) const noexcept { return enos_value_uint(value_, &out); }
     /** enos_value_double() */
-    ENOS_NODISCARD enos_status read(double &out) const noexcept { return enos_value_double(value_, &out); }
+    enos_status read(double &out) const noexcept { return enos_value_double(value_, &out); }
     /** enos_value_bool() */
-    ENOS_NODISCARD enos_status read(bool &out) const noexcept
+    enos_status read(bool &out) const noexcept
     {
         int32_t flag = 0;
         const enos_status status = enos_value_bool(value_, &flag);
@@ -156,7 +156,7 @@ public:
         return status;
     }
     /** enos_value_text() */
-    ENOS_NODISCARD enos_status read(std::string &out) const
+    enos_status read(std::string &out) const
     {
         size_t capacity = 0;
         enos_status status = enos_value_text(value_, nullptr, 0, &capacity);
@@ -656,28 +656,28 @@ public:
     bool was_interrupted() const noexcept { return enos_command_was_interrupted(command_) != 0; }
 
     /** enos_command_reply(), without data */
-    ENOS_NODISCARD sent reply(int32_t code)
+    sent reply(int32_t code)
     {
         sent call;
         call.status_ = enos_command_reply(command_, code, nullptr, nullptr, &call.token_);
         return call;
     }
     /** enos_command_reply() */
-    ENOS_NODISCARD sent reply(int32_t code, const json &data, const std::string &message = "")
+    sent reply(int32_t code, const json &data, const std::string &message = "")
     {
         sent call;
         call.status_ = enos_command_reply(command_, code, data.get(), given(message), &call.token_);
         return call;
     }
     /** enos_command_reply_text(), with JSON */
-    ENOS_NODISCARD sent reply_text(int32_t code, const std::string &data, const std::string &message = "")
+    sent reply_text(int32_t code, const std::string &data, const std::string &message = "")
     {
         sent call;
         call.status_ = enos_command_reply_text(command_, code, data.data(), data.size(), given(message), &call.token_);
         return call;
     }
     /** enos_command_reply_raw(), with any bytes */
-    ENOS_NODISCARD sent reply_raw(const std::string &data)
+    sent reply_raw(const std::string &data)
     {
         sent call;
         call.status_ = enos_command_reply_raw(command_, data.data(), data.size(), &call.token_);

@@ -2,6 +2,7 @@
 //! error texts that quote nothing of it.
 
 pub mod read;
+mod strict;
 pub mod write;
 
 use serde::Deserialize;
@@ -9,8 +10,8 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::strict::{self, Fault};
 use crate::error::{Error, Result, Status};
+use strict::Fault;
 
 /// The maximum nesting of arrays and objects. EnOS itself uses less than 10 levels.
 pub const MAX_DEPTH: usize = 64;

@@ -15,7 +15,6 @@ pub mod outbox;
 pub mod request;
 pub mod secret;
 pub mod sign;
-mod strict;
 pub mod topic;
 pub(crate) mod wipe;
 

@@ -225,7 +225,7 @@ fn random_calls_never_make_invalid_json() {
         if let Ok(text) = json.result() {
             made += 1;
             serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert!(crate::protocol::strict::check(text.as_bytes()).is_ok(), "{text}");
+            assert!(crate::protocol::json::strict::check(text.as_bytes()).is_ok(), "{text}");
         }
     }
     assert!(made > 5_000, "{made}");

@@ -14,8 +14,8 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-use super::json::read::{escape, hex4, literal_end, number_end, plain_end, skip_blanks};
-use super::json::MAX_DEPTH;
+use super::read::{escape, hex4, literal_end, number_end, plain_end, skip_blanks};
+use super::MAX_DEPTH;
 use keys::{Key, Keys};
 
 /// What is wrong with a text, and at which byte.
