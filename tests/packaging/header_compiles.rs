@@ -97,12 +97,12 @@ fn results_that_are_ignored_are_warned_of() {
         "enos_client_destroy(0)",
         "enos_client_activation_saved(0)",
         "enos_client_publish(0, 0, 0, 0, 1, ENOS_REQUEST_DURABLE, 0)",
+        "enos_command_retain(0)",
         "enos_client_request(0, 0, 0)",
         "enos_client_request_batch(0, 0, 0, 0, 0)",
         "enos_client_post_measurepoints(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_post_event(0, 0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_update_attributes(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
-        "enos_command_retain(0)",
     ];
     let names = calls.map(|call| call.split_once('(').unwrap().0);
     assert_eq!(marked(&code(&header()), "ENOS_MUST_USE"), names);
@@ -115,6 +115,10 @@ fn results_that_are_ignored_are_warned_of() {
         "client.flush(0)",
         "client.publish(\"t\", \"p\")",
         "client.post_measurepoints(\"{}\")",
+        "client.post_event(\"e\", \"{}\")",
+        "client.update_attributes(\"{}\")",
+        "client.request(enos::request(ENOS_OP_MODEL_GET))",
+        "client.request_batch({})",
         "client.end(0)",
     ];
     let names = members.map(|call| call.strip_prefix("client.").unwrap().split_once('(').unwrap().0);
