@@ -2479,7 +2479,8 @@ typedef enum enos_operation {
   /**
    * Reports several readings together, also of a gateway's sub-devices. `params` is
    * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
-   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set.
+   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no `time`,
+   * EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one measure point.
    *
    * Topic /sys/{product key}/{device key}/thing/measurepoint/post/batch
    * Params: an array; can be durable, with ENOS_REQUEST_RESUME
@@ -2516,8 +2517,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_ATTRIBUTE_UPDATE = 30,
   /**
-   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
-   * reply's data is `{<id>:<value>,...}`.
+   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
+   * for all. The reply's data is `{<id>:<value>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/attribute/query
    * Params: an object; cannot be durable
@@ -2539,7 +2540,7 @@ typedef enum enos_operation {
    */
   ENOS_OP_TAG_UPDATE = 40,
   /**
-   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
    * `{<key>:<text>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/tag/query

@@ -44,7 +44,7 @@ impl HostRequest<'_> {
     }
 
     fn params(&self) -> &[u8] {
-        self.params.unwrap_or_else(|| self.operation.row().params.empty())
+        self.params.unwrap_or_else(|| self.operation.row().empty())
     }
 
     fn check_flags(&self) -> Result<()> {

@@ -42,15 +42,15 @@ pub enum enos_operation {
     ENOS_OP_EVENT_POST = 20,
     /// Sets attributes of the device. `params` is `{"attributes":{<id>:<value>,...}}`, with at most 200 attributes.
     ENOS_OP_ATTRIBUTE_UPDATE = 30,
-    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
-    /// reply's data is `{<id>:<value>,...}`.
+    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
+    /// for all. The reply's data is `{<id>:<value>,...}`.
     ENOS_OP_ATTRIBUTE_QUERY = 31,
     /// Deletes attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array deletes nothing.
     ENOS_OP_ATTRIBUTE_DELETE = 32,
     /// Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
     /// letters, digits and `_`, and does not begin with a digit.
     ENOS_OP_TAG_UPDATE = 40,
-    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
     /// `{<key>:<text>,...}`.
     ENOS_OP_TAG_QUERY = 41,
     /// Deletes tags. `params` is `{"tags":[<key>,...]}`. An empty array deletes nothing.
@@ -156,10 +156,14 @@ table! {
     }
     ENOS_OP_EVENT_POST { path: "thing/event/{}/post", time: Time::OfAll }
     ENOS_OP_ATTRIBUTE_UPDATE { path: "thing/attribute/update" }
-    ENOS_OP_ATTRIBUTE_QUERY { path: "thing/attribute/query", durable: Durability::Never }
+    ENOS_OP_ATTRIBUTE_QUERY {
+        path: "thing/attribute/query",
+        empty: Some(r#"{"attributes":[]}"#),
+        durable: Durability::Never
+    }
     ENOS_OP_ATTRIBUTE_DELETE { path: "thing/attribute/delete" }
     ENOS_OP_TAG_UPDATE { path: "thing/tag/update", params: Params::Array }
-    ENOS_OP_TAG_QUERY { path: "thing/tag/query", durable: Durability::Never }
+    ENOS_OP_TAG_QUERY { path: "thing/tag/query", empty: Some(r#"{"tags":[]}"#), durable: Durability::Never }
     ENOS_OP_TAG_DELETE { path: "thing/tag/delete" }
     ENOS_OP_MODEL_GET { path: "thing/tsltemplate/get", durable: Durability::Never }
     ENOS_OP_RAW_UP { path: "thing/model/up_raw", params: Params::Bytes, reply: Reply::Bytes }

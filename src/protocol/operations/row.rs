@@ -19,6 +19,8 @@ pub struct Row {
     /// What follows the scope in the topic. `{}` stands for the request's name. The method is derived from the path.
     pub path: &'static str,
     pub params: Params,
+    /// What a request without params has, if it is not simply empty.
+    pub empty: Option<&'static str>,
     pub time: Time,
     /// The flags that become members beside params, with the value true.
     pub members: &'static [(Flag, &'static str)],
@@ -36,6 +38,7 @@ pub(super) const USUAL: Row = Row {
     scope: Scope::Thing,
     path: NAME,
     params: Params::Object,
+    empty: None,
     time: Time::None,
     members: &[],
     reply: Reply::Json,
@@ -46,6 +49,11 @@ pub(super) const USUAL: Row = Row {
 };
 
 impl Row {
+    /// What a request without params has.
+    pub fn empty(&self) -> &'static [u8] {
+        self.empty.map_or(self.params.empty(), str::as_bytes)
+    }
+
     /// Whether a request can have this name.
     pub fn check_name(&self, name: &str) -> Result<()> {
         let error = |needs| Err(Error::invalid(format!("name: {} {needs}", self.path)));
@@ -121,8 +129,7 @@ impl Params {
         }
     }
 
-    /// What a request without params has.
-    pub fn empty(self) -> &'static [u8] {
+    fn empty(self) -> &'static [u8] {
         match self {
             Params::Object | Params::Json => b"{}",
             Params::Array => b"[]",
