@@ -25,6 +25,7 @@
 typedef struct device {
     int online;
     long acknowledged;
+    enos_json *json; /* one builder for all reports; it keeps its memory */
 } device;
 
 static enos_client *client;
@@ -65,27 +66,30 @@ static double temperature(void)
     return 20.0 + (double)(clock_ms(CLOCK_MONOTONIC) / 100 % 50) / 10.0;
 }
 
-static void report(void)
+static void report(device *self)
 {
-    char params[128];
+    const char *params;
+    size_t len;
 
-    snprintf(params, sizeof params, "{\"measurepoints\":{\"temperature\":%.1f},\"time\":%lld}", temperature(),
-             (long long)clock_ms(CLOCK_REALTIME));
-    if (enos_client_post_measurepoints(client, params, ENOS_NUL_TERMINATED, 0, NULL) == ENOS_OK)
+    enos_json_clear(self->json);
+    enos_json_begin_measurepoints(self->json, clock_ms(CLOCK_REALTIME));
+    enos_json_double(self->json, "temperature", temperature());
+    enos_json_end(self->json);
+    if (enos_json_result(self->json, &params, &len) == ENOS_OK &&
+        enos_client_post_measurepoints(client, params, len, 0, NULL) == ENOS_OK)
         printf("report %s\n", params);
     else /* the link was just lost, or too many posts wait for their replies; the next report is due soon */
         fprintf(stderr, "not reported: %s\n", enos_last_error());
 }
 
-/* Answers what it knows. The library answers the rest, because EnOS sends the next command only after the answer. */
+/* A command that is left unanswered is answered by the library: with 1101, there is no handler. */
 static void answer(const enos_event *event)
 {
-    int32_t type = enos_command_get_type(event->command);
     enos_value params = enos_command_params(event->command);
 
     printf("command on %s: %.*s\n", event->topic, (int)params.len, params.len > 0 ? params.text : "");
-    if (type != ENOS_COMMAND_MEASUREPOINT_SET)
-        printf("answered with code 1101\n"); /* by the library: no handler for that */
+    if (enos_command_get_type(event->command) != ENOS_COMMAND_MEASUREPOINT_SET)
+        printf("no handler\n");
     else if (enos_command_reply(event->command, 200, NULL, NULL, NULL) != ENOS_OK)
         fprintf(stderr, "not answered: %s\n", enos_last_error());
     else
@@ -174,7 +178,7 @@ static enos_status run(device *self, long posts)
     while (status == ENOS_OK && !stop && (posts == 0 || self->acknowledged < posts)) {
         int64_t left = next - clock_ms(CLOCK_MONOTONIC);
         if (self->online && left <= 0) {
-            report();
+            report(self);
             left = REPORT_EVERY_MS;
             next = clock_ms(CLOCK_MONOTONIC) + left;
         }
@@ -187,7 +191,7 @@ int main(int argc, char **argv)
 {
     char *rest = "";
     long posts = argc == 6 ? strtol(argv[5], &rest, 10) : 0;
-    device self = {0, 0};
+    device self = {0, 0, NULL};
     enos_storage storage;
     enos_status status;
     int result;
@@ -201,7 +205,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[4], strerror(-result));
         return 1;
     }
-    if (create(argv, &storage, &self) != ENOS_OK)
+    if (create(argv, &storage, &self) != ENOS_OK || enos_json_new(&self.json) != ENOS_OK)
         return 1;
     handle_signals(on_signal);
     if (run(&self, posts) != ENOS_OK)
@@ -212,5 +216,6 @@ int main(int argc, char **argv)
     enos_client_wait(client, ENOS_STATE_IDLE, 5000);
     while ((status = enos_client_destroy(client)) == ENOS_ERR_UNSAVED_SECRET)
         enos_client_loop(client, 1000); /* see PERSIST_FAILED */
+    enos_json_free(self.json);
     return status == ENOS_OK ? 0 : fail("destroy");
 }

@@ -5,7 +5,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../c_examples");
     println!("cargo::rerun-if-changed=../include");
     cc::Build::new()
-        .files(["../c_examples/json.c", "../c_examples/flash_store.c"])
+        .file("../c_examples/flash_store.c")
         .include("../include")
         .define("SECTOR", "4096u") // small, so that sectors change often
         .define("SECTORS", "4u")

@@ -2293,7 +2293,7 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
  * the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
- * session. EnOS itself sends a command again if it is not answered in time.
+ * session. The chapter on commands says what that means for them.
  *
  * Durable messages survive both. The chapter on the outbox describes their outcomes.
  *
@@ -2426,312 +2426,6 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
- * Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle, and gets exactly one
- * answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would block the device.
- *
- *     static void on_event(void *ctx, enos_client *client, const enos_event *event)
- *     {
- *         double power;
- *         if (event->type == ENOS_EVENT_COMMAND && strcmp(enos_command_name(event->command), "limit") == 0) {
- *             enos_status found = enos_value_double(enos_value_at(enos_command_params(event->command), "/power"), &power);
- *             enos_command_reply(event->command, found == ENOS_OK ? 200 : 2001, NULL, NULL, NULL);
- *         }
- *     }
- *
- * The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you may
- * answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release anything.
- * A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what the getters
- * return. Any thread may call any of the functions, several at once, in every event callback. None of them waits.
- *
- * What the library answers if you do not:
- *
- *     1101  the callback has returned, and you have neither answered nor retained the command
- *     1102  the deadline is over, or you have released the command without an answer
- *     200   in place of these for ENOS_COMMAND_ENABLE, _DISABLE and _DELETE
- *     429   the limits of enos_config_set_command_limits() are reached, or it is too soon after the login
- *           (enos_config_set_command_quiet_time()); the command is not handed over
- *     460   the command cannot be read; it is not handed over
- *
- * traffic/control is never answered by the library. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands
- * were not handed over. enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
- * connection. If a callback blocks for longer than half a keep-alive, the library reads on, and messages for which the
- * inbound queue has no room (enos_config_set_queue_limits()) are dropped, commands among them, and counted by OVERFLOW.
- *
- * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So the
- * deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before
- * the callback. While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has
- * returned, and the commands behind it wait: they are not refused, but their callers may have given up. An answer
- * of yours after the deadline is ENOS_ERR_STATE, and does not go out.
- *
- * If the link is lost, a command can still be answered: an answer that waits, or that the broker has not acknowledged
- * yet, goes out on the next link if the deadline is not over. If it was sent before, that happens once at most, and only
- * if it has no more than 64 KiB. EnOS may get it twice, with the same id.
- *
- * Interrupted commands. EnOS sends a command again after a login if it has no answer and has not given up. A command that
- * reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes it when
- * the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later process,
- * enos_command_was_interrupted() is 1, and you decide. This costs one store and one erase for each command (with several
- * at once, a store in place of the erase), and the time that the storage takes. It needs a storage, and
- * enos_config_set_command_record() switches it off. At most 64 commands are remembered. If the storage fails, the command
- * is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for the DELIVERED event with the
- * token: then the answer is out.
- *
- * What is a command. EnOS delivers commands to a device without a subscription, and the library does not subscribe to
- * them. With another broker, subscribe to them with enos_client_subscribe(), e.g. to
- * /sys/{product key}/{device key}/thing/service/+: then they come as COMMAND as well. A retained message is never a
- * command: it would be carried out at each login. On a topic of commands it is counted and told, and not answered. An id
- * is a text, a number or null of at most 16 KiB. The answer has the id as it came; a command without an id is answered
- * without one. Commands with the same id are different commands.
- *
- * On the wire, the acknowledgement of a command goes out before its answer, and does not wait for your callback.
- * ------------------------------------------------------------------------------------------------ */
-
-/**
- * What a command is, according to its topic. Later versions add types.
- */
-typedef enum enos_command_type {
-  /**
-   * A command that this version has no type for: ota/device/upgrade, combine/enable, combine/disable,
-   * combine/delete, traffic/control, and what EnOS adds later. Look at the topic of the event. A message on another
-   * topic of the device is a command if it is a JSON object with a "method", and not one of the device's own requests.
-   * The library answers all of these like other commands, except for traffic/control, which it never answers.
-   */
-  ENOS_COMMAND_OTHER = 1,
-  /**
-   * A service of the product's thing model (thing/service/{name}): enos_command_name() is its identifier, and params
-   * its input.
-   */
-  ENOS_COMMAND_SERVICE = 2,
-  /**
-   * Sets measure points (thing/service/measurepoint/set): params is an object, {"power":5.5}.
-   */
-  ENOS_COMMAND_MEASUREPOINT_SET = 3,
-  /**
-   * Reads measure points (thing/service/measurepoint/get): params is an array, ["power"]; the data of the answer
-   * is an object, {"power":5.5}.
-   */
-  ENOS_COMMAND_MEASUREPOINT_GET = 4,
-  /**
-   * Bytes from the product's script (thing/model/down_raw): enos_command_raw(). They are answered with bytes,
-   * enos_command_reply_raw().
-   */
-  ENOS_COMMAND_RAW = 5,
-  /**
-   * A synchronous call (rrpc/request/{id}). Its payload is JSON as that of a service, or any bytes, and so is the
-   * answer.
-   */
-  ENOS_COMMAND_RRPC = 6,
-  /**
-   * The device was enabled (thing/enable).
-   */
-  ENOS_COMMAND_ENABLE = 7,
-  /**
-   * The device was disabled (thing/disable). EnOS may close the connection, and refuse logins until the device is
-   * enabled again.
-   */
-  ENOS_COMMAND_DISABLE = 8,
-  /**
-   * The device was deleted (thing/delete). EnOS may close the connection, and refuses logins from now on.
-   */
-  ENOS_COMMAND_DELETE = 9,
-} enos_command_type;
-
-/**
- * What the command is.
- *
- * @param command  the command.
- * @return  one of enum enos_command_type; 0 for NULL.
- */
-int32_t enos_command_get_type(const enos_command *command);
-
-/**
- * The identifier of the service.
- *
- * @param command  the command.
- * @return  the identifier; "" if the command is not an ENOS_COMMAND_SERVICE. Never NULL.
- */
-const char *enos_command_name(const enos_command *command);
-
-/**
- * The "params" of the command.
- *
- * @param command  the command.
- * @return  any JSON; {NULL, 0} if the command has no params or is not JSON.
- */
-enos_value enos_command_params(const enos_command *command);
-
-/**
- * The whole payload of the command: for ENOS_COMMAND_RAW its bytes, for others the JSON around the params.
- *
- * @param command  the command.
- * @param len      receives the number of bytes; may be NULL.
- * @return  the bytes, with no NUL after them; NULL if the command is NULL, otherwise never.
- */
-const uint8_t *enos_command_raw(const enos_command *command, size_t *len);
-
-/**
- * The sub-device that the command is for.
- *
- * @param command  the command.
- * @return  0: the client's own device.
- */
-uint64_t enos_command_subdevice(const enos_command *command);
-
-/**
- * How long the command can still be answered, whether it was answered or not.
- *
- * @param command  the command.
- * @return  milliseconds until the deadline; 0: it is over.
- */
-uint32_t enos_command_remaining_ms(const enos_command *command);
-
-/**
- * How long after the last login the command came. EnOS keeps commands for a device that is offline, for up to two days if
- * the caller wants that, and sends them one after the other after the login. A small number is a hint that the command is
- * old.
- *
- * @param command  the command.
- * @return  milliseconds.
- */
-uint32_t enos_command_since_login_ms(const enos_command *command);
-
-/**
- * Whether an earlier process has had this command (see "Interrupted commands"): it was handed over, and the answer may not
- * have got out. Run it again, or answer it without running it.
- *
- * @param command  the command.
- * @return  1 if an earlier process had it, otherwise 0.
- */
-int32_t enos_command_was_interrupted(const enos_command *command);
-
-/**
- * Keeps a command beyond the callback. Each call needs one enos_command_release(). A command that was handed over has its
- * place already, so this does not fail because of the limits.
- *
- * @param command  the command.
- * @retval ENOS_OK  it is valid until you have released it.
- */
-ENOS_MUST_USE enos_status enos_command_retain(enos_command *command);
-
-/**
- * Ends what one enos_command_retain() began. If it was the last one, and the command is not answered, the library answers.
- * The handle must not be used any more.
- *
- * @param command  may be NULL: nothing happens.
- */
-void enos_command_release(enos_command *command);
-
-/**
- * Answers a command with JSON. A command has one answer. The answer does not release the command.
- *
- * @param command    the command.
- * @param code       200: done. 2000 and more: errors of the device's own. EnOS documents others.
- * @param data       a builder with the value of "data"; NULL: {}. It is copied, and stays yours.
- * @param message    the "message" for the caller, UTF-8; NULL: none.
- * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
- * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
- *                               answered.
- * @retval ENOS_ERR_INVALID_ARG  message is not UTF-8, the builder is empty or has an open object; or the command is an
- *                               ENOS_COMMAND_RAW, which is answered with enos_command_reply_raw(). An error that the
- *                               builder has kept is returned as it is.
- */
-enos_status enos_command_reply(enos_command *command,
-                               int32_t code,
-                               const enos_json *data,
-                               const char *message,
-                               uint64_t *out_token);
-
-/**
- * The same with a text, for a firmware with a JSON library of its own.
- *
- * @param command    the command.
- * @param code       as for enos_command_reply().
- * @param data       the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
- * @param len        in bytes, or ENOS_NUL_TERMINATED; ignored if data is NULL.
- * @param message    the "message" for the caller, UTF-8; NULL: none.
- * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
- * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
- *                               answered.
- * @retval ENOS_ERR_INVALID_ARG  data is not JSON that every reader reads (see the chapter on messages), message is not
- *                               UTF-8, or the command is an ENOS_COMMAND_RAW.
- */
-enos_status enos_command_reply_text(enos_command *command,
-                                    int32_t code,
-                                    const char *data,
-                                    size_t len,
-                                    const char *message,
-                                    uint64_t *out_token);
-
-/**
- * Answers an ENOS_COMMAND_RAW or ENOS_COMMAND_RRPC with bytes.
- *
- * @param command    the command.
- * @param data       any bytes; may be NULL if len is 0.
- * @param len        in bytes, or ENOS_NUL_TERMINATED; at most 524287.
- * @param out_token  receives the token; may be NULL.
- * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
- * @retval ENOS_ERR_TOO_LARGE    the answer has 512 KiB or more. As after every other error, the command can still be
- *                               answered.
- * @retval ENOS_ERR_INVALID_ARG  the command is answered with JSON.
- */
-enos_status enos_command_reply_raw(enos_command *command, const void *data, size_t len, uint64_t *out_token);
-
-/**
- * Sets how long a command can be answered. EnOS waits 1 to 60 seconds, as the caller wants, 30 by default.
- *
- * @param config   the config.
- * @param service  the identifier of a service; NULL: all commands that have no timeout of their own.
- * @param ms       500 to 60000. Default: 25000.
- * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; or service is not UTF-8, or cannot be an identifier.
- */
-enos_status enos_config_set_command_timeout(enos_config *config, const char *service, uint32_t ms);
-
-/**
- * Sets how many commands you may have at a time. A command counts from the callback until its last release. One more is
- * answered 429, and told by ENOS_EVENT_OVERFLOW.
- *
- * @param config    the config.
- * @param commands  1 to 10000. Default: 64.
- * @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out yet.
- *                  Default: 1048576. A larger command is refused as well.
- * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
- */
-enos_status enos_config_set_command_limits(enos_config *config, uint32_t commands, size_t bytes);
-
-/**
- * Sets for how long after a login commands are refused: answered 429, and told by ENOS_EVENT_OVERFLOW. This is for
- * machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends these one
- * after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are not
- * refused.
- *
- * @param config  the config.
- * @param ms      0 to 600000. Default: 0: none is refused.
- * @retval ENOS_OK               done.
- * @retval ENOS_ERR_INVALID_ARG  out of that range.
- */
-enos_status enos_config_set_command_quiet_time(enos_config *config, uint32_t ms);
-
-/**
- * Sets whether the client stores which commands are not answered yet, so that a later process can recognise them
- * (enos_command_was_interrupted()). Without a storage it does not.
- *
- * @param config  the config.
- * @param on      0: off; any other value: on. Default: on.
- * @retval ENOS_OK  done.
- */
-enos_status enos_config_set_command_record(enos_config *config, int32_t on);
-
-/* ------------------------------------------------------------------------------------------------
  * Requests: what a device tells or asks EnOS. enum enos_operation lists them. The library adds topic, id, version and
  * method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its topic
  * and id.
@@ -2799,7 +2493,8 @@ typedef enum enos_operation {
   /**
    * Reports several readings together, also of a gateway's sub-devices. `params` is
    * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
-   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set.
+   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no `time`,
+   * EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one measure point.
    *
    * Topic /sys/{product key}/{device key}/thing/measurepoint/post/batch
    * Params: an array; can be durable, with ENOS_REQUEST_RESUME
@@ -2836,8 +2531,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_ATTRIBUTE_UPDATE = 30,
   /**
-   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
-   * reply's data is `{<id>:<value>,...}`.
+   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
+   * for all. The reply's data is `{<id>:<value>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/attribute/query
    * Params: an object; cannot be durable
@@ -2859,7 +2554,7 @@ typedef enum enos_operation {
    */
   ENOS_OP_TAG_UPDATE = 40,
   /**
-   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
    * `{<key>:<text>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/tag/query
@@ -3173,6 +2868,314 @@ enos_status enos_client_update_attributes(enos_client *client,
  * @retval ENOS_ERR_INVALID_ARG       no such path.
  */
 enos_status enos_client_topic(const enos_client *client, const char *path, char *buffer, size_t cap, size_t *len);
+
+/* ------------------------------------------------------------------------------------------------
+ * Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up it
+ * gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would
+ * block the device.
+ *
+ *     static void on_event(void *ctx, enos_client *client, const enos_event *event)
+ *     {
+ *         double power;
+ *         if (event->type == ENOS_EVENT_COMMAND && strcmp(enos_command_name(event->command), "limit") == 0) {
+ *             enos_status found = enos_value_double(enos_value_at(enos_command_params(event->command), "/power"), &power);
+ *             enos_command_reply(event->command, found == ENOS_OK ? 200 : 2001, NULL, NULL, NULL);
+ *         }
+ *     }
+ *
+ * The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you may
+ * answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release anything.
+ * A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what the getters
+ * return. Any thread may call the functions, also inside an event callback, and several threads at once. None waits.
+ *
+ * What the library answers if you do not:
+ *
+ *     1101  the callback has returned, and you have neither answered nor retained the command
+ *     1102  the deadline is over, or you have released the command without an answer
+ *     200   in both cases, for ENOS_COMMAND_ENABLE, _DISABLE and _DELETE
+ *     429   the limits of enos_config_set_command_limits() are reached, or it is too soon after the login
+ *           (enos_config_set_command_quiet_time()); the command is not handed over
+ *     460   the command cannot be read, but its id can; it is not handed over
+ *
+ * traffic/control is never answered by the library. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands
+ * were not handed over. enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
+ * connection. If a callback blocks for longer than half a keep-alive, the library reads on, and messages for which the
+ * inbound queue has no room (enos_config_set_queue_limits()) are dropped, commands among them, and counted by OVERFLOW.
+ *
+ * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So the
+ * deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before the callback. While a
+ * callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The commands
+ * behind it wait: they are not refused, but their callers may have given up. An answer of yours after the deadline is
+ * ENOS_ERR_STATE, and does not go out.
+ *
+ * If the link is lost, a command can still be answered: an answer that waits, or that the broker has not acknowledged
+ * yet, goes out on the next link if the deadline is not over. If it was sent before, that happens once at most, and only
+ * if it has no more than 64 KiB. EnOS may get it twice, with the same id.
+ *
+ * Interrupted commands. EnOS sends a command again after a login if it has no answer and has not given up. A command that
+ * reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes it when
+ * the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later process,
+ * enos_command_was_interrupted() is 1, and you decide. This costs one store and one erase for each command (with several
+ * at once, a store in place of the erase), and the time that the storage takes. It needs a storage, and
+ * enos_config_set_command_record() switches it off. At most 64 commands are remembered. If the storage fails, the command
+ * is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for the DELIVERED event with the
+ * token: then the answer is out.
+ *
+ * What is a command. EnOS delivers commands to a device without a subscription, and the library does not subscribe to
+ * them. With another broker, subscribe to them with enos_client_subscribe(), e.g. to
+ * /sys/{product key}/{device key}/thing/service/+: then they come as COMMAND as well. A retained message is never a
+ * command: it would be carried out at each login. On a topic of commands it is counted and told, and not answered. An id
+ * is a text, a number or null of at most 16 KiB. The answer has the id as it came; a command without an id is answered
+ * without one. Commands with the same id are different commands.
+ *
+ * On the wire, the acknowledgement of a command goes out before its answer, and does not wait for your callback.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * What a command is, according to its topic. Later versions add types.
+ */
+typedef enum enos_command_type {
+  /**
+   * A command that this version has no type for: ota/device/upgrade, combine/enable, combine/disable,
+   * combine/delete, traffic/control, and what EnOS adds later. Look at the topic of the event. A message on another
+   * topic of the device is a command if it is a JSON object with a "method", and not one of the device's own requests.
+   * The library answers all of these like other commands, except for traffic/control, which it never answers.
+   */
+  ENOS_COMMAND_OTHER = 1,
+  /**
+   * A service of the product's thing model (thing/service/{name}): enos_command_name() is its identifier, and params
+   * its input.
+   */
+  ENOS_COMMAND_SERVICE = 2,
+  /**
+   * Sets measure points (thing/service/measurepoint/set): params is an object, {"power":5.5}.
+   */
+  ENOS_COMMAND_MEASUREPOINT_SET = 3,
+  /**
+   * Reads measure points (thing/service/measurepoint/get): params is an array, ["power"]; the data of the answer
+   * is an object, {"power":5.5}.
+   */
+  ENOS_COMMAND_MEASUREPOINT_GET = 4,
+  /**
+   * Bytes from the product's script (thing/model/down_raw): enos_command_raw(). They are answered with bytes,
+   * enos_command_reply_raw(). If you do not answer, the library answers with the JSON of other commands, which your
+   * script gets to decode.
+   */
+  ENOS_COMMAND_RAW = 5,
+  /**
+   * A synchronous call (rrpc/request/{id}). Its payload is JSON as that of a service, or any bytes, and so is the
+   * answer.
+   */
+  ENOS_COMMAND_RRPC = 6,
+  /**
+   * The device was enabled (thing/enable).
+   */
+  ENOS_COMMAND_ENABLE = 7,
+  /**
+   * The device was disabled (thing/disable). EnOS may close the connection, and refuse logins until the device is
+   * enabled again.
+   */
+  ENOS_COMMAND_DISABLE = 8,
+  /**
+   * The device was deleted (thing/delete). EnOS may close the connection, and refuses logins from now on.
+   */
+  ENOS_COMMAND_DELETE = 9,
+} enos_command_type;
+
+/**
+ * What the command is.
+ *
+ * @param command  the command.
+ * @return  one of enum enos_command_type; 0 for NULL.
+ */
+int32_t enos_command_get_type(const enos_command *command);
+
+/**
+ * The identifier of the service.
+ *
+ * @param command  the command.
+ * @return  the identifier; "" if the command is not an ENOS_COMMAND_SERVICE. Never NULL.
+ */
+const char *enos_command_name(const enos_command *command);
+
+/**
+ * The "params" of the command.
+ *
+ * @param command  the command.
+ * @return  any JSON; {NULL, 0} if the command has no params or is not JSON.
+ */
+enos_value enos_command_params(const enos_command *command);
+
+/**
+ * The whole payload of the command: for ENOS_COMMAND_RAW its bytes, for others the JSON around the params.
+ *
+ * @param command  the command.
+ * @param len      receives the number of bytes; may be NULL.
+ * @return  the bytes, with no NUL after them; NULL if the command is NULL, otherwise never.
+ */
+const uint8_t *enos_command_raw(const enos_command *command, size_t *len);
+
+/**
+ * The sub-device that the command is for.
+ *
+ * @param command  the command.
+ * @return  0: the client's own device.
+ */
+uint64_t enos_command_subdevice(const enos_command *command);
+
+/**
+ * How long the command can still be answered, whether it was answered or not.
+ *
+ * @param command  the command.
+ * @return  milliseconds until the deadline; 0: it is over.
+ */
+uint32_t enos_command_remaining_ms(const enos_command *command);
+
+/**
+ * How long after the last login the command came. EnOS keeps commands for a device that is offline, for up to two days if
+ * the caller wants that, and sends them one after the other after the login. A small number is a hint that the command is
+ * old.
+ *
+ * @param command  the command.
+ * @return  milliseconds.
+ */
+uint32_t enos_command_since_login_ms(const enos_command *command);
+
+/**
+ * Whether an earlier process has had this command (see "Interrupted commands"): it was handed over, and the answer may not
+ * have got out. Run it again, or answer it without running it.
+ *
+ * @param command  the command.
+ * @return  1 if an earlier process had it, otherwise 0.
+ */
+int32_t enos_command_was_interrupted(const enos_command *command);
+
+/**
+ * Keeps a command beyond the callback. Each call needs one enos_command_release(). A command that was handed over has its
+ * place already, so this does not fail because of the limits.
+ *
+ * @param command  the command.
+ * @retval ENOS_OK  it is valid until you have released it.
+ */
+ENOS_MUST_USE enos_status enos_command_retain(enos_command *command);
+
+/**
+ * Ends what one enos_command_retain() began. If it was the last one, and the command is not answered, the library answers.
+ * The handle must not be used any more.
+ *
+ * @param command  may be NULL: nothing happens.
+ */
+void enos_command_release(enos_command *command);
+
+/**
+ * Answers a command with JSON. A command has one answer. The answer does not release the command.
+ *
+ * @param command    the command.
+ * @param code       200: done. 2000 and more: errors of the device's own. EnOS documents others.
+ * @param data       a builder with the value of "data"; NULL: {}. It is copied, and stays yours.
+ * @param message    the "message" for the caller, UTF-8; NULL: none.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come with the token.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
+ *                               sent.
+ * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
+ *                               answered.
+ * @retval ENOS_ERR_INVALID_ARG  message is not UTF-8, the builder is empty or has an open object; or the command is an
+ *                               ENOS_COMMAND_RAW, which is answered with enos_command_reply_raw(). An error that the
+ *                               builder has kept is returned as it is.
+ */
+enos_status enos_command_reply(enos_command *command,
+                               int32_t code,
+                               const enos_json *data,
+                               const char *message,
+                               uint64_t *out_token);
+
+/**
+ * The same with a text, for a firmware with a JSON library of its own.
+ *
+ * @param command    the command.
+ * @param code       as for enos_command_reply().
+ * @param data       the value of "data", any JSON in UTF-8, at most 64 levels deep; NULL: {}.
+ * @param len        in bytes, or ENOS_NUL_TERMINATED; ignored if data is NULL.
+ * @param message    the "message" for the caller, UTF-8; NULL: none.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come with the token.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
+ *                               sent.
+ * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
+ *                               answered.
+ * @retval ENOS_ERR_INVALID_ARG  data is not JSON that every reader reads (see the chapter on messages), message is not
+ *                               UTF-8, or the command is an ENOS_COMMAND_RAW.
+ */
+enos_status enos_command_reply_text(enos_command *command,
+                                    int32_t code,
+                                    const char *data,
+                                    size_t len,
+                                    const char *message,
+                                    uint64_t *out_token);
+
+/**
+ * Answers an ENOS_COMMAND_RAW or ENOS_COMMAND_RRPC with bytes.
+ *
+ * @param command    the command.
+ * @param data       any bytes; may be NULL if len is 0.
+ * @param len        in bytes, or ENOS_NUL_TERMINATED; at most 524287.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: DELIVERED will come with the token.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
+ *                               sent.
+ * @retval ENOS_ERR_TOO_LARGE    the answer has 512 KiB or more. As after every other error, the command can still be
+ *                               answered.
+ * @retval ENOS_ERR_INVALID_ARG  the command is answered with JSON.
+ */
+enos_status enos_command_reply_raw(enos_command *command, const void *data, size_t len, uint64_t *out_token);
+
+/**
+ * Sets how long a command can be answered. EnOS waits 1 to 60 seconds, as the caller wants, 30 by default.
+ *
+ * @param config   the config.
+ * @param service  the identifier of a service; NULL: all commands that have no timeout of their own.
+ * @param ms       500 to 60000. Default: 25000.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; or service is not UTF-8, or cannot be an identifier.
+ */
+enos_status enos_config_set_command_timeout(enos_config *config, const char *service, uint32_t ms);
+
+/**
+ * Sets how many commands you may have at a time. A command counts from the callback until its last release. One more is
+ * answered 429, and told by ENOS_EVENT_OVERFLOW.
+ *
+ * @param config    the config.
+ * @param commands  1 to 10000. Default: 64.
+ * @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out yet.
+ *                  Default: 1048576. A larger command is refused as well.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
+ */
+enos_status enos_config_set_command_limits(enos_config *config, uint32_t commands, size_t bytes);
+
+/**
+ * Sets for how long after a login commands are refused: answered 429, and told by ENOS_EVENT_OVERFLOW. This is for
+ * machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends these one
+ * after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are not
+ * refused.
+ *
+ * @param config  the config.
+ * @param ms      0 to 600000. Default: 0: none is refused.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_command_quiet_time(enos_config *config, uint32_t ms);
+
+/**
+ * Sets whether the client stores which commands are not answered yet, so that a later process can recognise them
+ * (enos_command_was_interrupted()). Without a storage it does not.
+ *
+ * @param config  the config.
+ * @param on      0: off; any other value: on. Default: on.
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_config_set_command_record(enos_config *config, int32_t on);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns

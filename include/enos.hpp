@@ -20,7 +20,7 @@
  *     for (;;) client.loop();
  * @endcode
  *
- * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied.
+ * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied; a command can be both.
  */
 #ifndef ENOS_HPP
 #define ENOS_HPP
@@ -34,6 +34,8 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 /** A result that is to be looked at, as ENOS_MUST_USE in C. */
 #if __cplusplus >= 201703L
@@ -381,8 +383,88 @@ public:
 
 private:
     friend class client_ref;
+    friend class command_ref;
     enos_status status_ = ENOS_OK;
     uint64_t token_ = 0;
+};
+
+/** What became of a batch: all of its requests were accepted, or none. */
+class sent_batch {
+public:
+    /** Whether all were accepted: then exactly one event for each token will come. */
+    explicit operator bool() const noexcept { return status_ == ENOS_OK; }
+    /** ENOS_OK, or why they were refused; enos_last_error() has the words until the thread's next call. */
+    enos_status status() const noexcept { return status_; }
+    /** The index of the request at fault; SIZE_MAX when it is none of them. */
+    size_t bad() const noexcept { return bad_; }
+    /** The tokens, in the order of the requests; throws when they were refused, like sent::token(). */
+    const std::vector<uint64_t> &tokens() const
+    {
+        check(status_);
+        return tokens_;
+    }
+
+private:
+    friend class client_ref;
+    enos_status status_ = ENOS_OK;
+    size_t bad_ = SIZE_MAX;
+    std::vector<uint64_t> tokens_;
+};
+
+/**
+ * An enos_request that keeps its texts. Its setters can be chained:
+ *
+ * @code
+ *     client.request(enos::request(ENOS_OP_TAG_QUERY).params("{\"tags\":[]}").timeout_ms(5000));
+ * @endcode
+ */
+class request {
+public:
+    /** Without params, those of the operation that are empty are sent. */
+    explicit request(enos_operation operation) noexcept { ENOS_INIT(&request_), request_.operation = operation; }
+
+    /** The event's identifier, the path or the topic */
+    request &name(const std::string &name)
+    {
+        name_ = name;
+        has_name_ = true;
+        return *this;
+    }
+    /** JSON, or the bytes of a raw message */
+    request &params(const std::string &params)
+    {
+        params_ = params;
+        has_params_ = true;
+        return *this;
+    }
+    /** A builder, which is read by the call that sends the request: it has to live until then */
+    request &json(const enos::json &json) noexcept { return request_.json = json.get(), *this; }
+    /** ENOS_REQUEST_ bits */
+    request &flags(uint32_t flags) noexcept { return request_.flags = flags, *this; }
+    /** 0: the client's own device */
+    request &subdevice(uint64_t id) noexcept { return request_.subdevice = id, *this; }
+    /** For the reply; 0: the client's */
+    request &timeout_ms(uint32_t ms) noexcept { return request_.timeout_ms = ms, *this; }
+    /** Comes back in the outcome */
+    request &user(void *user) noexcept { return request_.user = user, *this; }
+
+    /** For the C functions: valid as long as this object is neither changed nor gone. */
+    enos_request get() const noexcept
+    {
+        enos_request request = request_;
+        if (has_name_)
+            request.name = text(name_);
+        if (has_params_) {
+            request.params = params_.data();
+            request.params_len = params_.size();
+        }
+        return request;
+    }
+
+private:
+    enos_request request_;
+    std::string name_, params_;
+    bool has_name_ = false, has_params_ = false;
 };
 
 /** A storage in a directory: given to a config, it is the library's; given to none, this releases it. */
@@ -483,7 +565,53 @@ public:
         call.status_ = enos_client_post_measurepoints(client_, params.data(), params.size(), flags, &call.token_);
         return call;
     }
-    /** enos_client_outbox_info(); for several durable messages at once: enos_client_request_batch(get(), ...) */
+    /** enos_client_post_event() */
+    ENOS_NODISCARD sent post_event(const std::string &event, const std::string &params, uint32_t flags = 0)
+    {
+        sent call;
+        call.status_ = enos_client_post_event(client_, text(event), params.data(), params.size(), flags, &call.token_);
+        return call;
+    }
+    /** enos_client_update_attributes() */
+    ENOS_NODISCARD sent update_attributes(const std::string &params, uint32_t flags = 0)
+    {
+        sent call;
+        call.status_ = enos_client_update_attributes(client_, params.data(), params.size(), flags, &call.token_);
+        return call;
+    }
+    /** enos_client_request() */
+    ENOS_NODISCARD sent request(const enos::request &request)
+    {
+        sent call;
+        const enos_request given = request.get();
+        call.status_ = enos_client_request(client_, &given, &call.token_);
+        return call;
+    }
+    /** enos_client_request_batch() */
+    ENOS_NODISCARD sent_batch request_batch(const std::vector<enos::request> &requests)
+    {
+        sent_batch call;
+        std::vector<enos_request> given;
+        given.reserve(requests.size());
+        for (const enos::request &request : requests)
+            given.push_back(request.get());
+        call.tokens_.resize(given.size());
+        call.status_ = enos_client_request_batch(client_, given.data(), given.size(), call.tokens_.data(), &call.bad_);
+        return call;
+    }
+    /** enos_client_topic() */
+    std::string topic(const std::string &path) const
+    {
+        size_t len = 0;
+        enos_status status = enos_client_topic(client_, text(path), nullptr, 0, &len);
+        if (status != ENOS_ERR_BUFFER_TOO_SMALL)
+            check(status);
+        std::string topic(len, '\0');
+        check(enos_client_topic(client_, text(path), &topic[0], topic.size(), &len));
+        topic.resize(len);
+        return topic;
+    }
+    /** enos_client_outbox_info() */
     enos_outbox_info outbox()
     {
         enos_outbox_info info;
@@ -494,6 +622,102 @@ public:
 
 protected:
     enos_client *client_; ///< nullptr in a client that was moved from
+};
+
+/** A command that somebody else holds: that of an event, until the handler returns. Copied like a pointer. */
+class command_ref {
+public:
+    /** From the C handle, such as event.command. */
+    explicit command_ref(enos_command *command) noexcept : command_(command) {}
+
+    /** For the C functions. */
+    enos_command *get() const noexcept { return command_; }
+
+    /** enos_command_get_type(): one of enum enos_command_type */
+    int32_t type() const noexcept { return enos_command_get_type(command_); }
+    /** enos_command_name() */
+    std::string name() const { return enos_command_name(command_); }
+    /** enos_command_params(): valid as long as somebody holds the command */
+    value params() const noexcept { return value(enos_command_params(command_)); }
+    /** enos_command_raw() */
+    std::string raw() const
+    {
+        size_t len = 0;
+        const uint8_t *bytes = enos_command_raw(command_, &len);
+        return bytes == nullptr ? std::string() : std::string(reinterpret_cast<const char *>(bytes), len);
+    }
+    /** enos_command_subdevice() */
+    uint64_t subdevice() const noexcept { return enos_command_subdevice(command_); }
+    /** enos_command_remaining_ms() */
+    uint32_t remaining_ms() const noexcept { return enos_command_remaining_ms(command_); }
+    /** enos_command_since_login_ms() */
+    uint32_t since_login_ms() const noexcept { return enos_command_since_login_ms(command_); }
+    /** enos_command_was_interrupted() */
+    bool was_interrupted() const noexcept { return enos_command_was_interrupted(command_) != 0; }
+
+    /** enos_command_reply(), without data */
+    sent reply(int32_t code)
+    {
+        sent call;
+        call.status_ = enos_command_reply(command_, code, nullptr, nullptr, &call.token_);
+        return call;
+    }
+    /** enos_command_reply() */
+    sent reply(int32_t code, const json &data, const std::string &message = "")
+    {
+        sent call;
+        call.status_ = enos_command_reply(command_, code, data.get(), given(message), &call.token_);
+        return call;
+    }
+    /** enos_command_reply_text(), with JSON */
+    sent reply_text(int32_t code, const std::string &data, const std::string &message = "")
+    {
+        sent call;
+        call.status_ = enos_command_reply_text(command_, code, data.data(), data.size(), given(message), &call.token_);
+        return call;
+    }
+    /** enos_command_reply_raw(), with any bytes */
+    sent reply_raw(const std::string &data)
+    {
+        sent call;
+        call.status_ = enos_command_reply_raw(command_, data.data(), data.size(), &call.token_);
+        return call;
+    }
+
+protected:
+    static const char *given(const std::string &s) noexcept { return s.empty() ? nullptr : text(s); }
+    enos_command *command_; ///< nullptr in a command that was moved from
+};
+
+/**
+ * A command that is kept, to be answered later and from any thread: each copy holds it, and the last one to end releases it.
+ * If nobody has answered it by then, the library answers that the handler has failed (1102). It may outlive the client.
+ */
+class command : public command_ref {
+public:
+    /** enos_command_retain() */
+    explicit command(enos_command *command) : command_ref(command) { retain(); }
+    /** The same for the command of an event. */
+    explicit command(const command_ref &other) : command_ref(other) { retain(); }
+    /** Holds the same command. */
+    command(const command &other) : command_ref(other) { retain(); }
+    /** Takes over what the other holds. */
+    command(command &&other) noexcept : command_ref(other) { other.command_ = nullptr; }
+    /** Ends what it held, and holds what the other held. */
+    command &operator=(command other) noexcept
+    {
+        std::swap(command_, other.command_);
+        return *this;
+    }
+    /** enos_command_release() */
+    ~command() { enos_command_release(command_); }
+
+private:
+    void retain()
+    {
+        if (command_ != nullptr)
+            check(enos_command_retain(command_));
+    }
 };
 
 /** What a client is made from: a member for each setter of enos.h, by the same name. They can be chained. */

@@ -8,6 +8,7 @@
 //! progress, 456 and 567 for 20 entries, 590 and 803 for 200 entries.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Sorted by key; each key is there at most once.
 #[derive(Clone)]
@@ -40,6 +41,13 @@ impl<K: Ord, V> SortedMap<K, V> {
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.find(key).ok()?;
         self.0.remove(at).map(|(_, value)| value)
+    }
+
+    /// Removes the entries with these keys, and returns them in order.
+    pub fn remove_range(&mut self, keys: Range<K>) -> impl Iterator<Item = (K, V)> + '_ {
+        let position = |key: &K| self.find(key).unwrap_or_else(|at| at);
+        let (start, end) = (position(&keys.start), position(&keys.end));
+        self.0.drain(start..end.max(start))
     }
 
     pub fn get(&self, key: &K) -> Option<&V> {
@@ -134,10 +142,17 @@ mod tests {
         let (mut ours, mut theirs) = (SortedMap::new(), BTreeMap::new());
         for value in 0..20_000 {
             let key = random.u8(..40);
-            match random.u8(..8) {
+            match random.u8(..9) {
                 0..=2 => assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
                 3..=5 => assert_eq!(ours.remove(&key), theirs.remove(&key)),
-                6 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
+                6 => {
+                    let end = random.u8(..44);
+                    let taken: Vec<_> = ours.remove_range(key..end).collect();
+                    let (inside, outside) = theirs.into_iter().partition(|(other, _)| (key..end).contains(other));
+                    theirs = outside;
+                    assert_eq!(taken, Vec::from_iter::<BTreeMap<_, _>>(inside));
+                }
+                7 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
                 _ => assert_eq!(ours.get(&key), theirs.get(&key)),
             }
             assert!(ours.iter().eq(theirs.iter()) && ours.len() == theirs.len());

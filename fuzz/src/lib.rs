@@ -7,7 +7,6 @@
 mod certificate;
 mod client;
 mod config;
-mod example;
 mod flash;
 mod input;
 mod oracle;
@@ -22,14 +21,13 @@ pub use oracle::{run, watch};
 pub type Target = fn(&[u8]);
 
 /// All targets, with their names.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("activation", protocol::activation),
     ("certificate", certificate::certificate),
     ("client_tcp", client::tcp),
     ("client_tls", client::tls),
     ("config", config::config),
     ("example_flash", flash::store),
-    ("example_json", example::json),
     ("pem", config::pem),
     ("reply", protocol::reply),
     ("request", protocol::request),

@@ -3,7 +3,7 @@
 use super::{now, Client};
 use crate::error::{Error, Result};
 use crate::model::flags::Flag;
-use crate::protocol::request::{has_time, stamped, Moment, PostTime, CLOCK_IS_SET_MS};
+use crate::protocol::request::{stamped, Moment, PostTime, CLOCK_IS_SET_MS};
 use crate::protocol::{envelope, Operation, Request};
 use crate::session::{Call, Now};
 use crate::transport::clock;
@@ -44,7 +44,7 @@ impl HostRequest<'_> {
     }
 
     fn params(&self) -> &[u8] {
-        self.params.unwrap_or_else(|| self.operation.row().params.empty())
+        self.params.unwrap_or_else(|| self.operation.row().empty())
     }
 
     fn check_flags(&self) -> Result<()> {
@@ -97,7 +97,7 @@ impl HostRequest<'_> {
         };
         request.check()?;
         if let PostTime::Stamp(_) = time {
-            let has_time = has_time(&request.params);
+            let has_time = request.operation.row().time.is_in(&request.params)?;
             if !has_time && wall_ms >= CLOCK_IS_SET_MS {
                 request.params = stamped(&request.params, wall_ms);
             }

@@ -1,5 +1,6 @@
-//! Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle, and gets exactly one
-//! answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would block the device.
+//! Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up it
+//! gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would
+//! block the device.
 //!
 //!     static void on_event(void *ctx, enos_client *client, const enos_event *event)
 //!     {
@@ -13,16 +14,16 @@
 //! The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you may
 //! answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release anything.
 //! A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what the getters
-//! return. Any thread may call any of the functions, several at once, in every event callback. None of them waits.
+//! return. Any thread may call the functions, also inside an event callback, and several threads at once. None waits.
 //!
 //! What the library answers if you do not:
 //!
 //!     1101  the callback has returned, and you have neither answered nor retained the command
 //!     1102  the deadline is over, or you have released the command without an answer
-//!     200   in place of these for ENOS_COMMAND_ENABLE, _DISABLE and _DELETE
+//!     200   in both cases, for ENOS_COMMAND_ENABLE, _DISABLE and _DELETE
 //!     429   the limits of enos_config_set_command_limits() are reached, or it is too soon after the login
 //!           (enos_config_set_command_quiet_time()); the command is not handed over
-//!     460   the command cannot be read; it is not handed over
+//!     460   the command cannot be read, but its id can; it is not handed over
 //!
 //! traffic/control is never answered by the library. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands
 //! were not handed over. enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
@@ -30,10 +31,10 @@
 //! inbound queue has no room (enos_config_set_queue_limits()) are dropped, commands among them, and counted by OVERFLOW.
 //!
 //! The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So the
-//! deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before
-//! the callback. While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has
-//! returned, and the commands behind it wait: they are not refused, but their callers may have given up. An answer
-//! of yours after the deadline is ENOS_ERR_STATE, and does not go out.
+//! deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before the callback. While a
+//! callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The commands
+//! behind it wait: they are not refused, but their callers may have given up. An answer of yours after the deadline is
+//! ENOS_ERR_STATE, and does not go out.
 //!
 //! If the link is lost, a command can still be answered: an answer that waits, or that the broker has not acknowledged
 //! yet, goes out on the next link if the deadline is not over. If it was sent before, that happens once at most, and only

@@ -21,7 +21,7 @@
 //!
 //! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
 //! the firmware gets it. If the process ends in between, the broker does not send it again, because each login is a new
-//! session. EnOS itself sends a command again if it is not answered in time.
+//! session. The chapter on commands says what that means for them.
 //!
 //! Durable messages survive both. The chapter on the outbox describes their outcomes.
 //!

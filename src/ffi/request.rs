@@ -371,7 +371,7 @@ unsafe fn batch(first: *const enos_request, count: usize, bad: &mut usize) -> Re
 /// `request` points to a struct of the size that it says it has, as the header describes it.
 unsafe fn one_of(request: *const enos_request, stride: usize) -> Result<(Request, usize)> {
     // SAFETY: the caller's promise.
-    let request = unsafe { versioned(request, "requests")? };
+    let request = unsafe { versioned(request, "it")? };
     if request.struct_size != stride {
         return Err(Error::invalid("its struct_size is not that of the first one; set each with ENOS_INIT()"));
     }

@@ -24,7 +24,7 @@
 use std::ffi::{c_char, c_void};
 use std::{ptr, slice};
 
-use super::guard::{getter, guard, guard_without_memory};
+use super::guard::{getter_without_memory, guard, guard_without_memory};
 use super::input::{bytes, text};
 use super::output::{Out, TextOut};
 use super::status::enos_status;
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: 
 /// @return  the part; {NULL, 0} if it is missing or the pointer is invalid. It is valid as long as value is.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char) -> enos_value {
-    getter(NOT_THERE, || {
+    getter_without_memory(NOT_THERE, || {
         // SAFETY: the header's contract.
         let (Ok(bytes), Ok(pointer)) = (unsafe { (view(&value), text(pointer, "pointer")) }) else { return NOT_THERE };
         read::at(bytes, pointer.as_bytes()).map_or(NOT_THERE, |range| part(bytes, range))
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn enos_value_at(value: enos_value, pointer: *const c_char
 /// @return  one of enum enos_value_kind; ENOS_ERR_PARSE if no JSON value begins like this.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_type(value: enos_value) -> i32 {
-    getter(PANIC, || {
+    getter_without_memory(PANIC, || {
         // SAFETY: the header's contract.
         let Ok(bytes) = (unsafe { view(&value) }) else { return Kind::ENOS_VALUE_NONE as i32 };
         read::kind(bytes).map_or(Status::ENOS_ERR_PARSE as i32, |kind| kind as i32)
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn enos_value_next(
     key: *mut enos_value,
     value: *mut enos_value,
 ) -> i32 {
-    getter(PANIC, || {
+    getter_without_memory(PANIC, || {
         let next = || {
             // SAFETY: the header's contract.
             let (place, key, value) = unsafe { (Out::optional(cursor), Out::optional(key), Out::optional(value)) };
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn enos_value_next(
 /// @return  the number. Negative: the errors of enos_value_next(), and ENOS_ERR_TOO_LARGE above 2^31 - 1.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_count(container: enos_value) -> i32 {
-    getter(PANIC, || {
+    getter_without_memory(PANIC, || {
         let count = || {
             // SAFETY: the header's contract.
             let bytes = unsafe { view(&container) }?;
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn enos_value_count(container: enos_value) -> i32 {
 /// @return  1 if it is; 0 if it is another text, has another type or is missing.
 #[no_mangle]
 pub unsafe extern "C" fn enos_value_equals(value: enos_value, expected: *const c_char, len: usize) -> i32 {
-    getter(0, || {
+    getter_without_memory(0, || {
         // SAFETY: the header's contract.
         let (value, expected) = unsafe { (view(&value), bytes(expected.cast::<c_void>(), len, "expected")) };
         let (Ok(value), Ok(expected)) = (value, expected) else { return 0 };

@@ -19,7 +19,8 @@ pub enum enos_command_type {
     /// is an object, {"power":5.5}.
     ENOS_COMMAND_MEASUREPOINT_GET = 4,
     /// Bytes from the product's script (thing/model/down_raw): enos_command_raw(). They are answered with bytes,
-    /// enos_command_reply_raw().
+    /// enos_command_reply_raw(). If you do not answer, the library answers with the JSON of other commands, which your
+    /// script gets to decode.
     ENOS_COMMAND_RAW = 5,
     /// A synchronous call (rrpc/request/{id}). Its payload is JSON as that of a service, or any bytes, and so is the
     /// answer.

@@ -27,6 +27,15 @@ pub fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T> {
     serde_json::from_str(text).map_err(|error| malformed(what, &error))
 }
 
+/// Reads the array `json` into its elements. The error text begins with `what`.
+pub fn array<'a>(what: &str, json: &'a [u8]) -> Result<Vec<&'a RawValue>> {
+    let text = document(what, json)?;
+    if !text.trim_start().starts_with('[') {
+        return Err(parse_error(format!("{what} is not a JSON array")));
+    }
+    serde_json::from_str(text).map_err(|error| malformed(what, &error))
+}
+
 /// Checks that `json` is one JSON value, which can be embedded unchanged.
 pub fn value<'a>(what: &str, json: &'a [u8]) -> Result<&'a RawValue> {
     serde_json::from_str(document(what, json)?).map_err(|error| malformed(what, &error))

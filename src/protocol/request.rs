@@ -1,10 +1,7 @@
 //! A request that the outbox keeps until it is completed.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::operations::{Durability, Operation, Params, Reply};
-use super::{envelope, json};
+use super::envelope;
+use super::operations::{Durability, Operation, Params, Reply, Time};
 use crate::error::{Error, Result};
 
 /// 2020-01-01: a clock before this date was never set.
@@ -54,16 +51,6 @@ pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
     [format!("{{\"time\":{time_ms}{comma}").as_bytes(), inside].concat()
 }
 
-/// Whether params have a time of their own. A null counts as one. False if they are not a JSON object.
-pub fn has_time(params: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Fields<'a> {
-        #[serde(borrow, default, deserialize_with = "json::present")]
-        time: Option<&'a RawValue>,
-    }
-    json::object::<Fields>("params", params).is_ok_and(|fields| fields.time.is_some())
-}
-
 /// Shows the size in place of the params.
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,8 +85,10 @@ impl Request {
             Some("ENOS_REQUEST_UNTIL_REPLY: there is no reply")
         } else if self.resume && !can_resume {
             Some("ENOS_REQUEST_RESUME is for posts of measure points")
-        } else if self.time != PostTime::Own && !row.has_time {
+        } else if self.time != PostTime::Own && row.time == Time::None {
             Some("ENOS_REQUEST_STAMP and _WITHOUT_TIME: there is no \"time\" in the params")
+        } else if matches!(self.time, PostTime::Stamp(_)) && row.time == Time::OfEach {
+            Some("ENOS_REQUEST_STAMP: each item has a \"time\" of its own")
         } else {
             None
         };
@@ -120,12 +109,18 @@ impl Request {
             }
         };
         (row.check)(&self.params)?;
-        let gets_time = row.has_time && !has_time(&self.params);
+        let gets_time = !row.time.is_in(&self.params)?;
         match self.time {
-            PostTime::Own if gets_time => Err(Error::invalid(
-                "params: a durable post needs its own \"time\", a whole number of milliseconds since 1970; it may be \
-                 sent much later. Or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME",
-            )),
+            PostTime::Own if gets_time => {
+                let (who, or) = match row.time {
+                    Time::OfEach => ("each item of a durable batch", ""),
+                    Time::None | Time::OfAll => ("a durable post", "ENOS_REQUEST_STAMP, or "),
+                };
+                Err(Error::invalid(format!(
+                    "params: {who} needs its own \"time\", a whole number of milliseconds since 1970; it may be sent \
+                     much later. Or {or}ENOS_REQUEST_WITHOUT_TIME"
+                )))
+            }
             PostTime::Stamp(_) if gets_time => envelope::check_size(longest + stamped(b"", u64::MAX).len()),
             _ => envelope::check_size(longest),
         }
@@ -172,8 +167,32 @@ mod tests {
                 refused(&Request { time, ..post(&format!(r#"{{"measurepoints":{{"t":1}},"time":{wrong}}}"#)) });
             }
         }
-        assert!(has_time(br#"{"time":1}"#) && has_time(br#"{"time":null}"#));
-        assert!(!has_time(br#"{"a":{"time":1}}"#) && !has_time(b"["));
+    }
+
+    #[test]
+    fn each_time_of_an_event_a_log_and_a_batch_is_checked() {
+        use Operation::*;
+        let cases = [
+            (ENOS_OP_EVENT_POST, "e", r#"{"events":{},"#, "}"),
+            (ENOS_OP_LOG_POST, "", r#"{"logs":{},"#, "}"),
+            (ENOS_OP_MEASUREPOINT_POST, "", r#"{"measurepoints":{"t":1},"#, "}"),
+            (ENOS_OP_MEASUREPOINT_POST_BATCH, "", r#"[{"measurepoints":{"t":1},"#, "}]"),
+            (ENOS_OP_MEASUREPOINT_RESUME_BATCH, "", r#"[{"measurepoints":{"t":1},"#, "}]"),
+        ];
+        for (operation, name, before, after) in cases {
+            let with =
+                |params: String, time| Request { operation, name: name.into(), resume: false, time, ..post(&params) };
+            for time in [PostTime::Own, PostTime::Without, STAMP] {
+                let can_be_stamped = time != STAMP || after == "}";
+                let good = with(format!(r#"{before}"time":1700000000000{after}"#), time).check();
+                assert_eq!(good.is_ok(), can_be_stamped, "{operation:?} {time:?}");
+                for wrong in ["null", r#""yesterday""#, "1700000000"] {
+                    refused(&with(format!(r#"{before}"time":{wrong}{after}"#), time));
+                }
+                let none = with(format!(r#"{}{after}"#, before.trim_end_matches(',')), time);
+                assert_eq!(none.check().is_ok(), time != PostTime::Own && can_be_stamped, "{operation:?} {time:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -12,6 +13,9 @@ static_assert(std::is_move_constructible<enos::config>::value && !std::is_copy_c
 static_assert(!std::is_copy_constructible<enos::directory>::value && !std::is_copy_assignable<enos::directory>::value,
               "");
 static_assert(std::is_copy_constructible<enos::client_ref>::value, "");
+static_assert(std::is_copy_assignable<enos::command>::value && std::is_nothrow_move_assignable<enos::command>::value,
+              "");
+static_assert(std::is_nothrow_move_constructible<enos::command>::value, "");
 static_assert(std::is_move_constructible<enos::json>::value && !std::is_copy_constructible<enos::json>::value, "");
 
 namespace {
@@ -104,6 +108,115 @@ void directories(const std::string &path)
     enos::directory again(path);
 }
 
+/* Keeps every command except those that it ignores. */
+struct Device {
+    std::vector<enos::command> kept;
+    std::vector<uint64_t> outcomes;
+    std::string data;
+    void *user = nullptr;
+    void operator()(enos::client_ref, const enos_event &event)
+    {
+        if (event.type == ENOS_EVENT_COMMAND && enos::command_ref(event.command).name() != "ignored")
+            kept.push_back(enos::command(event.command));
+        if (event.type != ENOS_EVENT_REPLY && event.type != ENOS_EVENT_DELIVERED)
+            return;
+        CHECK(event.status == ENOS_OK);
+        outcomes.push_back(event.token);
+        if (event.operation == ENOS_OP_ATTRIBUTE_QUERY) {
+            data.assign(event.data.text, event.data.len);
+            user = event.user;
+        }
+    }
+    enos::command *find(const std::string &name)
+    {
+        for (enos::command &command : kept)
+            if (command.name() == name)
+                return &command;
+        return nullptr;
+    }
+};
+
+void await(enos::client_ref client, const Device &device, uint64_t token)
+{
+    while (std::find(device.outcomes.begin(), device.outcomes.end(), token) == device.outcomes.end())
+        client.loop();
+}
+
+void requests(enos::client_ref client, Device &device)
+{
+    const std::string limit = "{\"attributes\":{\"limit\":1.5}}";
+    const uint32_t kept = ENOS_REQUEST_DURABLE | ENOS_REQUEST_UNTIL_REPLY;
+
+    CHECK(client.topic("thing/service/+") == "/sys/pk/dk/thing/service/+");
+    CHECK(thrown([&] { client.topic(std::string("a\0b", 3)); }) == ENOS_ERR_INVALID_ARG);
+    await(client, device, client.update_attributes(limit).token());
+    await(client, device, client.post_event("hot", "{\"events\":{\"t\":1},\"time\":1700000000000}").token());
+    enos::request query(ENOS_OP_ATTRIBUTE_QUERY);
+    query.params("{\"attributes\":[]}").timeout_ms(10000).user(&device);
+    await(client, device, client.request(query).token());
+    CHECK(device.data == "{\"limit\":1.5}" && device.user == &device);
+
+    enos::json json;
+    json.begin_measurepoints(1700000000000).put("t", 1).end();
+    std::vector<enos::request> batch(2, enos::request(ENOS_OP_MEASUREPOINT_POST).flags(kept).json(json));
+    batch.push_back(enos::request(ENOS_OP_EVENT_POST)
+                        .name("hot")
+                        .params("{\"events\":{\"t\":1},\"time\":1700000000000}")
+                        .flags(kept));
+    enos::sent_batch sent = client.request_batch(batch);
+    CHECK(sent && sent.tokens().size() == 3 && sent.bad() == SIZE_MAX);
+    for (uint64_t token : sent.tokens())
+        await(client, device, token);
+    batch.push_back(enos::request(ENOS_OP_EVENT_POST).flags(kept)); // without a name
+    sent = client.request_batch(batch);
+    CHECK(!sent && sent.status() == ENOS_ERR_INVALID_ARG && sent.bad() == 3);
+    CHECK(thrown([&] { sent.tokens(); }) == ENOS_ERR_INVALID_ARG);
+}
+
+void commands(enos::client_ref client, Device &device)
+{
+    enos::command *kept = device.find("kept");
+    enos::command copy(*kept), moved(std::move(*kept));
+    CHECK(kept->get() == nullptr && copy.get() == moved.get() && kept->type() == 0 && kept->name().empty());
+    CHECK(copy.type() == ENOS_COMMAND_SERVICE && copy.remaining_ms() > 0 && !copy.was_interrupted());
+    CHECK(copy.subdevice() == 0 && copy.since_login_ms() < 60000 && copy.raw().find("params") != std::string::npos);
+    CHECK(copy.params().json() == "{\"n\":1}" && copy.params()["/n"].as_int() == 1);
+    CHECK(!copy.reply(200, enos::json())); // nothing was put, and it can still be answered
+    CHECK(!copy.reply_text(200, "{\"open\":"));
+    await(client, device, copy.reply_text(200, "{\"n\":2}", "done").token());
+    CHECK(moved.reply(200, enos::json().put(1)).status() == ENOS_ERR_STATE);
+    moved = copy;
+    CHECK(moved.get() == copy.get());
+
+    for (enos::command &command : device.kept)
+        if (command.get() != nullptr && command.type() == ENOS_COMMAND_RAW) {
+            CHECK(command.raw() == "raw");
+            await(client, device, command.reply_raw(std::string("\1\0", 2)).token());
+        }
+    *device.find("dropped") = copy; // the one that it held is answered, because nobody holds it any more
+}
+
+/* With a cloud that has sent it the services kept, dropped, ignored and last, and raw data. */
+void device(const char *uri, const char *secret, const std::string &path)
+{
+    Device device;
+    enos::config config;
+    config.server(uri).identity("pk", "dk").device_secret(secret).on_event(device);
+    config.storage(enos::directory::create(path));
+    {
+        enos::client client(config);
+        client.connect();
+        while (device.kept.size() < 4)
+            client.loop();
+        commands(client, device);
+        requests(client, device);
+        client.disconnect();
+        CHECK(client.wait(ENOS_STATE_IDLE, 10000) == ENOS_OK);
+    }
+    enos::command *last = device.find("last");
+    CHECK(last != nullptr && last->reply(200).status() == ENOS_ERR_STATE);
+}
+
 void reads_values()
 {
     const std::string text = " {\"a\":{\"b/c\":[1,-2.5,true,\"x\\u0000y\"]},\"big\":18446744073709551615,\"n\":null} ";
@@ -179,7 +292,7 @@ void builds_values()
 
 } // namespace
 
-int main(int, char **argv)
+int main(int argc, char **argv)
 {
     std::string log;
     enos_sign_params params;
@@ -198,6 +311,8 @@ int main(int, char **argv)
     builds_values();
     handles();
     directories(argv[1]);
+    if (argc > 3)
+        device(argv[2], argv[3], std::string(argv[1]) + "-device");
     CHECK_STATUS(enos_log_set(nullptr, nullptr, 0), ENOS_OK);
     CHECK(!log.empty() && log.find("hush") == std::string::npos);
     return checked();

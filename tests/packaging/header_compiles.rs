@@ -115,6 +115,10 @@ fn results_that_are_ignored_are_warned_of() {
         "client.flush(0)",
         "client.publish(\"t\", \"p\")",
         "client.post_measurepoints(\"{}\")",
+        "client.post_event(\"e\", \"{}\")",
+        "client.update_attributes(\"{}\")",
+        "client.request(enos::request(ENOS_OP_MODEL_GET))",
+        "client.request_batch({})",
         "client.end(0)",
     ];
     let names = members.map(|call| call.strip_prefix("client.").unwrap().split_once('(').unwrap().0);

@@ -4,7 +4,11 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
+use enos_sim::Event;
+use serde_json::json;
 use support::broker::Peer;
+use support::desk::Desk;
+use support::host::DEVICE_SECRET;
 use support::mosquitto::Mosquitto;
 use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop};
 use support::native::{CPP_STANDARDS, RACES};
@@ -12,7 +16,6 @@ use support::program::Program;
 #[cfg(feature = "tls")]
 use {
     enos_sim::ca::{Authority, KeyKind},
-    support::desk::Desk,
     support::tls::{path, Pki},
 };
 
@@ -62,17 +65,35 @@ fn values_from_c() {
     }
 }
 
+/// With a cloud that sends commands. The program keeps all but one, and answers all but two.
 #[test]
 fn the_cover_for_cplusplus() {
-    runs_and_leaks_nothing("test_hpp.cpp", cpp_compilers(), &CPP_STANDARDS);
-}
-
-#[test]
-fn the_json_of_the_examples() {
     let workshop = Workshop::new();
-    let sources = [test_source("test_json.c"), root().join("c_examples/json.c")];
-    for compiler in c_compilers() {
-        passed(&succeed(&mut workshop.command(workshop.build_all(compiler, "c99", &sources))));
+    let run = |mut command: Command, name: &str| {
+        let desk = Desk::active(|config| {
+            let services = ["kept", "dropped", "ignored", "last"].map(|name| format!("thing/service/{name}"));
+            let services = services.map(|suffix| enos_sim::Command { suffix, params: json!({"n": 1}), after_posts: 0 });
+            let raw = enos_sim::Command { suffix: "thing/model/down_raw".into(), params: json!("raw"), after_posts: 0 };
+            config.commands = services.into_iter().chain([raw]).collect();
+        });
+        let uri = format!("tcp://{}", desk.address());
+        passed(&quiet(command.args([name, &uri, DEVICE_SECRET]), ""));
+        for (service, expected) in [("kept", Some(200)), ("dropped", Some(1102)), ("ignored", Some(1101))] {
+            let topic_end = format!("/{service}_reply");
+            let answers = |event: &Event| matches!(event, Event::CommandReply { topic, code, .. } if topic.ends_with(&topic_end) && *code == expected);
+            assert_eq!(desk.count(answers), 1, "{service}");
+        }
+    };
+    let mut first = None;
+    for compiler in cpp_compilers() {
+        for standard in CPP_STANDARDS {
+            let program = workshop.build(compiler, standard, &test_source("test_hpp.cpp"));
+            run(workshop.command(&program), &format!("{compiler}-{standard}-store"));
+            first = first.or(Some(program));
+        }
+    }
+    if let Some(command) = workshop.valgrind(first.unwrap()) {
+        run(command, "store");
     }
 }
 

@@ -1,5 +1,5 @@
 //! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The programs of
-//! docs/durable.md and docs/values.md do what the pages say.
+//! docs/durable.md, docs/requests.md, docs/commands.md and docs/values.md do what the pages say.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use enos_sim::Event;
-use support::desk::Desk;
+use serde_json::json;
+use support::desk::{device_id, Desk};
 use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
 use support::native::{c_compilers, root, succeed, Workshop, C_STANDARDS};
 use support::program::Program;
@@ -82,6 +83,36 @@ fn the_durable_program_loses_nothing() {
     assert!(kept.len() == 6 && kept.iter().all(|token| token.parse::<u64>().unwrap() >= 1 << 62), "{output}");
     let through = replies.iter().map(|reply| reply.split_once(": success; ").expect(reply).0);
     assert_eq!(through.collect::<BTreeSet<_>>(), kept, "{output}");
+}
+
+#[test]
+fn the_program_on_requests_prints_what_it_has_asked_for() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("docs/requests.md", &desk));
+    for (limit, said) in [(None, "no limit is set"), (Some(22.5), "limit 22.5")] {
+        desk.cloud.change_thing(&device_id(), |thing| {
+            thing.attributes.extend(limit.map(|limit| ("limit".to_owned(), json!(limit))));
+        });
+        assert_eq!(
+            Program::start(&mut workshop.command(&built)).exits(0),
+            format!("at start-up: success, code 200\n{said}\n")
+        );
+    }
+}
+
+#[test]
+fn the_program_on_commands_answers_from_another_thread() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let built = build(&workshop, &program("docs/commands.md", &desk));
+    let mut running = Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+    running.expect("CONNECTED");
+    let call =
+        |service: &str, params| desk.cloud.call(&device_id(), &format!("thing/service/{service}"), params).unwrap();
+    let answer = call("calibrate", json!({"offset": 3.0}));
+    assert_eq!((answer.code, &answer.json()["data"]), (Some(200), &json!({"offset": 1.5})));
+    assert_eq!(call("explode", json!({})).code, Some(1101));
 }
 
 #[test]

@@ -76,8 +76,8 @@ mod tests {
             let Durability::KeptThenLate(late) = row.durable else { continue };
             let late = late.row();
             assert_eq!(
-                (row.scope, row.params, row.has_time, row.reply, row.members),
-                (late.scope, late.params, late.has_time, late.reply, late.members)
+                (row.scope, row.params, row.time, row.reply, row.members),
+                (late.scope, late.params, late.time, late.reply, late.members)
             );
             assert_eq!(row.path.contains("{}"), late.path.contains("{}"));
             assert_ne!(late.durable, Durability::Never);

@@ -7,7 +7,7 @@ mod measurepoints;
 mod message;
 mod row;
 
-pub use row::{Durability, Params, Reply, Row, Senders};
+pub use row::{Durability, Params, Reply, Row, Senders, Time};
 
 use super::topic::{self, Scope};
 use crate::model::flags::Flag;
@@ -29,7 +29,8 @@ pub enum enos_operation {
     ENOS_OP_MEASUREPOINT_POST = 10,
     /// Reports several readings together, also of a gateway's sub-devices. `params` is
     /// `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
-    /// itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set.
+    /// itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no `time`,
+    /// EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one measure point.
     ENOS_OP_MEASUREPOINT_POST_BATCH = 11,
     /// Reports measure points of the past: EnOS stores them, but does not take them for the latest, and they trigger no
     /// alert. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST`.
@@ -41,15 +42,15 @@ pub enum enos_operation {
     ENOS_OP_EVENT_POST = 20,
     /// Sets attributes of the device. `params` is `{"attributes":{<id>:<value>,...}}`, with at most 200 attributes.
     ENOS_OP_ATTRIBUTE_UPDATE = 30,
-    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array asks for all. The
-    /// reply's data is `{<id>:<value>,...}`.
+    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
+    /// for all. The reply's data is `{<id>:<value>,...}`.
     ENOS_OP_ATTRIBUTE_QUERY = 31,
     /// Deletes attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array deletes nothing.
     ENOS_OP_ATTRIBUTE_DELETE = 32,
     /// Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
     /// letters, digits and `_`, and does not begin with a digit.
     ENOS_OP_TAG_UPDATE = 40,
-    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array asks for all. The reply's data is
+    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
     /// `{<key>:<text>,...}`.
     ENOS_OP_TAG_QUERY = 41,
     /// Deletes tags. `params` is `{"tags":[<key>,...]}`. An empty array deletes nothing.
@@ -133,32 +134,40 @@ table! {
     ENOS_OP_PUBLISH { scope: Scope::Own, path: "{}", params: Params::Bytes, reply: Reply::None }
     ENOS_OP_MEASUREPOINT_POST {
         path: "thing/measurepoint/post",
-        has_time: true,
+        time: Time::OfAll,
         durable: Durability::KeptThenLate(Operation::ENOS_OP_MEASUREPOINT_RESUME),
         check: measurepoints::check
     }
     ENOS_OP_MEASUREPOINT_POST_BATCH {
         path: "thing/measurepoint/post/batch",
         params: Params::Array,
+        time: Time::OfEach,
         members: OF_A_BATCH,
-        durable: Durability::KeptThenLate(Operation::ENOS_OP_MEASUREPOINT_RESUME_BATCH)
+        durable: Durability::KeptThenLate(Operation::ENOS_OP_MEASUREPOINT_RESUME_BATCH),
+        check: measurepoints::check_batch
     }
-    ENOS_OP_MEASUREPOINT_RESUME { path: "thing/measurepoint/resume", has_time: true, check: measurepoints::check }
+    ENOS_OP_MEASUREPOINT_RESUME { path: "thing/measurepoint/resume", time: Time::OfAll, check: measurepoints::check }
     ENOS_OP_MEASUREPOINT_RESUME_BATCH {
         path: "thing/measurepoint/resume/batch",
         params: Params::Array,
-        members: OF_A_BATCH
+        time: Time::OfEach,
+        members: OF_A_BATCH,
+        check: measurepoints::check_batch
     }
-    ENOS_OP_EVENT_POST { path: "thing/event/{}/post", has_time: true }
+    ENOS_OP_EVENT_POST { path: "thing/event/{}/post", time: Time::OfAll }
     ENOS_OP_ATTRIBUTE_UPDATE { path: "thing/attribute/update" }
-    ENOS_OP_ATTRIBUTE_QUERY { path: "thing/attribute/query", durable: Durability::Never }
+    ENOS_OP_ATTRIBUTE_QUERY {
+        path: "thing/attribute/query",
+        empty: Some(r#"{"attributes":[]}"#),
+        durable: Durability::Never
+    }
     ENOS_OP_ATTRIBUTE_DELETE { path: "thing/attribute/delete" }
     ENOS_OP_TAG_UPDATE { path: "thing/tag/update", params: Params::Array }
-    ENOS_OP_TAG_QUERY { path: "thing/tag/query", durable: Durability::Never }
+    ENOS_OP_TAG_QUERY { path: "thing/tag/query", empty: Some(r#"{"tags":[]}"#), durable: Durability::Never }
     ENOS_OP_TAG_DELETE { path: "thing/tag/delete" }
     ENOS_OP_MODEL_GET { path: "thing/tsltemplate/get", durable: Durability::Never }
     ENOS_OP_RAW_UP { path: "thing/model/up_raw", params: Params::Bytes, reply: Reply::Bytes }
-    ENOS_OP_LOG_POST { path: "thing/log/post", has_time: true }
+    ENOS_OP_LOG_POST { path: "thing/log/post", time: Time::OfAll }
     ENOS_OP_NETWORK_STATUS_REPORT { path: "network/status/report" }
     ENOS_OP_CONNECTION_STATE_POST { path: "connection/state/post" }
     ENOS_OP_OTA_VERSION_REPORT { path: "ota/device/inform" }

@@ -1,6 +1,6 @@
 //! The fields of a row of the table.
 
-use super::{Operation, TABLE};
+use super::{measurepoints, Operation, TABLE};
 use crate::error::{Error, Result, Status};
 use crate::model::flags::Flag;
 use crate::protocol::topic::{self, Scope};
@@ -19,9 +19,9 @@ pub struct Row {
     /// What follows the scope in the topic. `{}` stands for the request's name. The method is derived from the path.
     pub path: &'static str,
     pub params: Params,
-    /// Whether the params may have a "time". A durable request must have one, or say that it goes without one, because
-    /// it may be sent much later.
-    pub has_time: bool,
+    /// What a request without params has, if it is not simply empty.
+    pub empty: Option<&'static str>,
+    pub time: Time,
     /// The flags that become members beside params, with the value true.
     pub members: &'static [(Flag, &'static str)],
     pub reply: Reply,
@@ -38,7 +38,8 @@ pub(super) const USUAL: Row = Row {
     scope: Scope::Thing,
     path: NAME,
     params: Params::Object,
-    has_time: false,
+    empty: None,
+    time: Time::None,
     members: &[],
     reply: Reply::Json,
     durable: Durability::Kept,
@@ -48,6 +49,11 @@ pub(super) const USUAL: Row = Row {
 };
 
 impl Row {
+    /// What a request without params has.
+    pub fn empty(&self) -> &'static [u8] {
+        self.empty.map_or(self.params.empty(), str::as_bytes)
+    }
+
     /// Whether a request can have this name.
     pub fn check_name(&self, name: &str) -> Result<()> {
         let error = |needs| Err(Error::invalid(format!("name: {} {needs}", self.path)));
@@ -123,8 +129,7 @@ impl Params {
         }
     }
 
-    /// What a request without params has.
-    pub fn empty(self) -> &'static [u8] {
+    fn empty(self) -> &'static [u8] {
         match self {
             Params::Object | Params::Json => b"{}",
             Params::Array => b"[]",
@@ -150,6 +155,28 @@ pub enum Durability {
     /// If the host asks for it (`ENOS_REQUEST_RESUME`), it is sent as the other operation when it goes out on a later
     /// link than the one on which it was accepted.
     KeptThenLate(Operation),
+}
+
+/// Where the params may have a "time". A durable request must have one there, or say that it goes without one, because it
+/// may be sent much later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    None,
+    /// The params are an object, and one of its members is the time.
+    OfAll,
+    /// The params are an array, and each of its items has a time.
+    OfEach,
+}
+
+impl Time {
+    /// Whether the params have each time that they may have. An error if one is no plausible time.
+    pub fn is_in(self, params: &[u8]) -> Result<bool> {
+        match self {
+            Time::None => Ok(true),
+            Time::OfAll => measurepoints::has_time("params", params),
+            Time::OfEach => measurepoints::all_have_time(params),
+        }
+    }
 }
 
 /// Who may send it.

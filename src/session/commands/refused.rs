@@ -17,7 +17,7 @@ pub enum Why {
 }
 
 const WORDS: [&str; 5] = [
-    "over the limits (answered 429)",
+    "over the limits (answered 429, except for traffic/control)",
     "right after the login (answered 429)",
     "unreadable (answered 460 if there was an id)",
     "retained by the broker (not answered)",

@@ -102,12 +102,16 @@ impl Outbox {
         }
     }
 
-    /// The messages of these pages are lost.
-    fn forget_users(&mut self, page: u64, next: u64) {
-        let lost = outbox::token(page, 0)..outbox::token(next, 0);
-        let lost: Vec<u64> = self.users.keys().filter(|token| lost.contains(token)).copied().collect();
-        for token in lost {
-            self.users.remove(&token);
+    /// What these pages hold cannot be read any more. The host gets back what it has given with each message. The event
+    /// with the first token is for all messages with which it has given nothing.
+    fn lose(&mut self, page: u64, next: u64, words: &str, actions: &mut VecDeque<Action>) {
+        let words = format!("what was accepted with this token cannot be read any more: {words}");
+        let first = outbox::token(page, 0);
+        let mut users = self.users.remove_range(first..outbox::token(next, 0)).peekable();
+        let user = users.next_if(|(token, _)| *token == first).map_or(0, |(_, user)| user);
+        for (token, user) in std::iter::once((first, user)).chain(users) {
+            let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words.as_str()).token(token);
+            actions.push_back(Action::Emit(Event { user, ..event }));
         }
     }
 
@@ -135,10 +139,7 @@ impl Outbox {
                     }
                 }
             }
-            Err(words) => {
-                self.forget_users(page, next);
-                tell_lost(page, words, around.actions);
-            }
+            Err(words) => self.lose(page, next, words, around.actions),
         }
         if self.window.stepped_aside() > 0 {
             self.end_trial(around);
@@ -185,8 +186,7 @@ impl Outbox {
             PageFound::Lost { next, words } => {
                 *next_read = next;
                 self.take(page, next, self.last_after, Vec::new());
-                self.forget_users(page, next);
-                tell_lost(page, &words, around.actions);
+                self.lose(page, next, &words, around.actions);
             }
         }
     }
@@ -302,10 +302,4 @@ impl Outbox {
         }
         self.complete_batches();
     }
-}
-
-fn tell_lost(page: u64, words: &str, actions: &mut VecDeque<Action>) {
-    let words = format!("what was accepted with this token cannot be read any more: {words}");
-    let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words);
-    actions.push_back(Action::Emit(event.token(outbox::token(page, 0))));
 }

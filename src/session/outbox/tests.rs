@@ -90,6 +90,32 @@ fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     assert_eq!(sent.iter().filter(|action| matches!(action, Action::Send(_))).count(), 1);
 }
 
+/// What the host has given with the messages behind the lost pages stays.
+#[test]
+fn a_lost_page_gives_back_what_the_host_has_given_with_its_messages() {
+    for is_dropped in [false, true] {
+        let (mut outbox, mut exchange) = outbox(LIMITS);
+        outbox.ends = Some((1, 2));
+        outbox.appended(2, 4, LIMITS, vec![post(PostTime::Without); 3], &[0, 7, 9]);
+        outbox.appended(4, 5, LIMITS, vec![post(PostTime::Without)], &[8]);
+        outbox.ends = Some((2, 5));
+        let told = actions(&mut outbox, &mut exchange, |outbox, around| match is_dropped {
+            true => outbox.dropped(2, 4, &Err("damaged".into()), around),
+            false => outbox.page_read(2, Ok(PageFound::Lost { next: 4, words: "damaged".into() }), around),
+        });
+        let told: Vec<_> = told
+            .iter()
+            .filter_map(|action| match action {
+                Action::Emit(event) => Some((event.token, event.user, event.status)),
+                _ => None,
+            })
+            .collect();
+        let lost = [(0, 0), (1, 7), (2, 9)];
+        assert_eq!(told, lost.map(|(at, user)| (outbox::token(2, at), user, Status::ENOS_ERR_STORAGE)));
+        assert_eq!(outbox.users.into_iter().collect::<Vec<_>>(), [(outbox::token(4, 0), 8)]);
+    }
+}
+
 #[test]
 fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
     for messages in [1, 7, 8, 100] {

@@ -186,6 +186,28 @@ fn a_damaged_record_is_reported_and_becomes_a_dead_letter() {
     }
 }
 
+#[test]
+fn what_was_given_with_the_messages_of_a_damaged_batch_comes_back() {
+    for (users, told) in [([0, 7, 9], &[(0, 0), (1, 7), (2, 9)][..]), ([5, 0, 0], &[(0, 5)]), ([0; 3], &[(0, 0)])] {
+        let (broker, store) = (Broker::bind(), Store::new());
+        // The first message fills the memory, so that the others are read from the storage.
+        let mut host = device(&broker, &store).inflight(1).start();
+        host.publish_durable("t", b"before").unwrap();
+        let batch = users.map(|user| Ask { user, ..Durable { topic: Some("t"), payload: b"x", flags: 0 }.ask() });
+        let tokens = host.request_batch(&batch).unwrap();
+        store.garble(&store.keys("out")[1], |bytes| bytes[40] ^= 4);
+        host.connect();
+        let _broker = broker.accept_mqtt().oblige();
+        assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+        while host.take().is_some() {}
+        let outcomes: Vec<_> = host.seen.iter().filter(|told| told.token >= tokens[0]).collect();
+        assert!(outcomes.iter().all(|told| (told.name.as_str(), told.status) == ("DELIVERED", ENOS_ERR_STORAGE)));
+        let outcomes: Vec<_> = outcomes.iter().map(|told| (told.token, told.user)).collect();
+        let told: Vec<_> = told.iter().map(|(index, user)| (tokens[*index], *user)).collect();
+        assert_eq!(outcomes, told, "{users:?}");
+    }
+}
+
 /// As a firmware finds it that was rolled back: a later version of the library has accepted an operation that this one
 /// does not know.
 #[test]

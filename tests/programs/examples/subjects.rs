@@ -1,13 +1,13 @@
-//! The programs that show one subject each: signing, threads, commands, several devices.
+//! The programs that show one subject each: signing, threads, commands, several devices, events, batches.
 
 use enos_sim::{DeviceId, Event};
-use serde_json::{json, Value};
+use serde_json::json;
 use support::desk::{device_id, Desk};
 use support::host::{DEVICE_KEY, PRODUCT_KEY};
 use support::native::succeed;
 use support::program::Program;
 
-use super::{desk, end, Example, COMMANDS, SEVERAL, THREADS};
+use super::{desk, end, uri, Example, BATCH, COMMANDS, EVENTS, SEVERAL, THREADS};
 
 /// docs/signing.md covers a device's login. These are a product's login, and a client id other than the device key. The
 /// passwords were computed with Python's hashlib and hmac from the documents' values.
@@ -95,33 +95,61 @@ fn it_answers_each_command() {
     let (example, desk) = (Example::build(COMMANDS), desk());
     let mut program = example.start(&desk);
     program.expect("CONNECTED");
-    let mut ask = |service: &str, params: Value| {
-        let id = desk.cloud.command(&device_id(), &format!("thing/service/{service}"), params).unwrap();
-        let answers = |event: &Event| matches!(event, Event::CommandReply { id: known, .. } if *known == id);
-        desk.wait_for(answers);
-        program.expect(&format!("thing/service/{service} "))
-    };
     let cases = [
-        ("measurepoint/set", json!({"setpoint": 21.5}), "code 200, {}"),
-        ("measurepoint/get", json!(["setpoint"]), r#"code 200, {"setpoint":21.5}"#),
-        ("measurepoint/set", json!({"setpoint": 99}), "code 2002, {}"),
-        ("measurepoint/set", json!({"unknown": 1}), "code 2001, {}"),
-        ("measurepoint/set", json!({"setpoint": "warm"}), "code 2001, {}"),
-        ("measurepoint/get", json!(["setpoint", "unknown"]), "code 2001, {}"),
-        ("measurepoint/get", json!([]), "code 200, {}"),
-        ("blink", json!({"times": 3}), r#"code 200, {"blinked":3}"#),
-        ("blink", json!({"times": 1e9}), "code 2002, {}"),
-        ("reboot", json!({}), "code 1101, {}"),
+        ("measurepoint/set", json!({"setpoint": 21.5}), 200, json!({})),
+        ("measurepoint/get", json!(["setpoint"]), 200, json!({"setpoint": 21.5})),
+        ("measurepoint/set", json!({"setpoint": 99}), 2002, json!({})),
+        ("measurepoint/set", json!({"unknown": 1}), 2001, json!({})),
+        ("measurepoint/set", json!({"setpoint": "warm"}), 2001, json!({})),
+        ("measurepoint/get", json!(["setpoint", "unknown"]), 2001, json!({})),
+        ("measurepoint/get", json!([]), 200, json!({})),
+        ("measurepoint/get", json!(["setpoint", "setpoint"]), 200, json!({"setpoint": 21.5})),
+        ("blink", json!({"times": 3}), 200, json!({"blinked": 3})),
+        ("blink", json!({"times": 1e9}), 2002, json!({})),
+        ("reboot", json!({}), 1101, json!({})),
     ];
-    for (service, params, expected) in &cases {
-        let line = ask(service, params.clone());
-        assert!(line.ends_with(expected), "{params}: {line}");
+    for (service, params, code, data) in &cases {
+        let answer = desk.cloud.call(&device_id(), &format!("thing/service/{service}"), params.clone()).unwrap();
+        assert_eq!((answer.code, &answer.json()["data"]), (Some(*code), data), "{service} {params}");
+        program.expect(&format!("thing/service/{service} {params}: "));
     }
-    let line = ask("measurepoint/get", json!(["temperature", "setpoint"]));
-    assert!(line.contains(r#"code 200, {"temperature":2"#) && line.ends_with(r#","setpoint":21.5}"#), "{line}");
+    let both = json!(["temperature", "setpoint"]);
+    let answer = desk.cloud.call(&device_id(), "thing/service/measurepoint/get", both).unwrap();
+    assert!(answer.json()["data"]["temperature"].as_f64().unwrap() >= 20.0);
     end(program);
-    let taken = |event: &Event| matches!(event, Event::CommandReply { code: Some(_), timed_out: false, .. });
-    assert_eq!(desk.count(taken), cases.len() + 1);
+}
+
+/// The first device has no limit in the cloud, and sets its own. After that the operator's counts.
+#[test]
+fn it_asks_for_its_attributes_and_tells_an_event_once() {
+    let (example, desk) = (Example::build(EVENTS), desk());
+    let mut program = example.start(&desk);
+    program.expect("the limit is 20.0");
+    program.expect("overheat: 2");
+    program.expect("EnOS has the event");
+    end(program);
+    assert_eq!(desk.cloud.thing(&device_id()).attributes["limit"], 20.0);
+
+    desk.cloud.change_thing(&device_id(), |thing| thing.attributes["limit"] = json!(99.5));
+    let mut program = example.start(&desk);
+    program.expect("the limit is 99.5");
+    end(program);
+    assert_eq!(desk.cloud.thing(&device_id()).attributes["limit"], 99.5);
+    let posts = |path: &str| desk.count(|event| matches!(event, Event::Publish { topic, .. } if topic.ends_with(path)));
+    assert_eq!(["thing/attribute/update", "thing/event/overheat/post"].map(posts), [1, 1]);
+}
+
+#[test]
+fn a_batch_that_was_stored_offline_arrives_after_kill_9() {
+    let (example, desk) = (Example::build(BATCH), desk());
+    let mut program = Program::start(&mut example.command("tcp://127.0.0.1:1"));
+    program.expect("5 readings are stored");
+    program.kill();
+    let mut program = Program::start(&mut example.command(&uri(&desk)));
+    program.expect("EnOS has 5 of");
+    end(program);
+    let resumed = |event: &Event| matches!(event, Event::Publish { topic, .. } if topic.ends_with("point/resume"));
+    assert!(desk.count(resumed) >= 5);
 }
 
 #[test]

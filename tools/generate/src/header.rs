@@ -27,8 +27,8 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/ffi/tls.rs"],
     &["src/model/state.rs", "src/ffi/stats.rs", "src/ffi/client.rs"],
     &["src/model/flags.rs", "src/ffi/message.rs"],
-    &["src/model/command.rs", "src/ffi/command.rs"],
     &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
+    &["src/model/command.rs", "src/ffi/command.rs"],
     &["src/ffi/outbox.rs"],
 ];
 

@@ -29,7 +29,7 @@ impl World {
         let name = if row.path.contains("{}") { "x" } else { "" };
         let params = match operation {
             Operation::ENOS_OP_RAW_UP => format!("live {user}").into_bytes(),
-            _ => row.params.empty().to_vec(),
+            _ => row.empty().to_vec(),
         };
         let timeout_ms = (dice.u32(..3) == 0).then(|| dice.u64(1..60_000));
         let call = Call { operation, name, params: &params, members: 0, timeout_ms, user };

@@ -32,7 +32,7 @@ pub struct Durable<'a> {
 }
 
 impl<'a> Durable<'a> {
-    fn ask(&self) -> Ask<'a> {
+    pub fn ask(&self) -> Ask<'a> {
         let operation = match self.topic {
             Some(_) => Operation::ENOS_OP_PUBLISH,
             None => Operation::ENOS_OP_MEASUREPOINT_POST,
