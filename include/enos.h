@@ -136,8 +136,9 @@
  * no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller than that
  * of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
  *
- * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 is off, any other value is on. Sets of bits are
- * uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says otherwise.
+ * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 is off, any other value is on.
+ * Sets of bits are uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says
+ * otherwise.
  *
  * Ownership. An object from a _new, _create or _parse function is yours until you pass it to the _free or _destroy
  * function of its kind; both accept NULL. The arguments of a callback, and what a getter returns, belong to the library:
@@ -485,14 +486,13 @@ typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
  *
  * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
  * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
- * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is NULL.
+ * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is
+ *                   NULL.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
  * @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
  */
-enos_status enos_log_set(enos_log_cb cb,
-                         void *ctx,
-                         int32_t max_level);
+enos_status enos_log_set(enos_log_cb cb, void *ctx, int32_t max_level);
 
 /* ------------------------------------------------------------------------------------------------
  * Signing: pure functions without I/O and clock. A client signs by itself; these functions are for a host with its own
@@ -742,11 +742,12 @@ void enos_activation_free(struct enos_activation *activation);
 /* ------------------------------------------------------------------------------------------------
  * Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
  *
- * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
- * allocates, except that enos_value_parse() needs memory during the call for a text with many keys: when the objects
- * that are open at one place have more than 32 keys so far.
- * It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
- * gives a missing value, so look-ups can be chained, and one check at the end is enough:
+ * An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. It is valid
+ * as long as the text that it points into. Only enos_value_parse() allocates, and only for the time of the call, if an
+ * object and those around it have more than 32 keys together.
+ *
+ * {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and one
+ * check at the end is enough:
  *
  *     double power;
  *     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
@@ -756,8 +757,8 @@ void enos_activation_free(struct enos_activation *activation);
  * rounded, truncated or saturated.
  *
  * Call enos_value_parse() first: it checks all of a text. Every function also accepts an unchecked value, such as
- * {payload, payload_len} of an event: the result may be meaningless, but the function reads nothing
- * outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
+ * {payload, payload_len} of an event. Then the result may be meaningless, but the function reads nothing outside the
+ * value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
  * enos_value_parse() refuses, the first one counts.
  *
  * Any thread may call these functions, also in an event callback. In a storage or log callback, those that return an
@@ -827,8 +828,7 @@ enos_status enos_value_parse(const char *text, size_t len, struct enos_value *ou
 /**
  * The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
  * member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once for each level of the
- * pointer. To visit all elements,
- * use enos_value_next().
+ * pointer. To visit all elements, use enos_value_next().
  *
  * @param value    may be missing.
  * @param pointer  the JSON Pointer.
@@ -1038,7 +1038,7 @@ void enos_json_begin_array(struct enos_json *json, const char *key);
  * Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, with the id as
  * the key. Each is a value or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
  *
- * It is the outermost value, or an element of an array, for a batch (enos_json_begin_array()).
+ * It is the outermost value, or, in a batch, an element of the array that enos_json_begin_array() has begun.
  *
  * @param json     may be NULL.
  * @param time_ms  when they were measured, in milliseconds since 1970. With ENOS_NO_TIME there is no time, and EnOS
@@ -1047,7 +1047,7 @@ void enos_json_begin_array(struct enos_json *json, const char *key);
 void enos_json_begin_measurepoints(struct enos_json *json, int64_t time_ms);
 
 /**
- * Begins a measure point with a quality: "id":{"value":...,"quality":...}. Put one value without a key next, then call
+ * Begins a measure point with a quality: "id":{"value":...,"quality":...}. Then put one value without a key, and call
  * enos_json_end().
  *
  * @param json     may be NULL.
@@ -1418,7 +1418,7 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
-   * The outcome of a request (enos_client_request(), enos_client_post_*() and others), and of a durable one with
+   * The outcome of a request (enos_client_request(), enos_client_post_*() and others), if a durable one has
    * ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
    * and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
    * refuses the topic of the replies (detail_code 128).
@@ -1429,14 +1429,13 @@ typedef enum enos_event_type {
    * too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
    * detail_code says how many. Events of other types are never dropped.
    *
-   * With the status ENOS_ERR_REFUSED: so many commands were not handed over, and detail says why and what they were
-   * answered. See the chapter on commands.
+   * With the status ENOS_ERR_REFUSED, detail_code commands were not handed over. detail says why, and what the library
+   * has answered. See the chapter on commands.
    */
   ENOS_EVENT_OVERFLOW = 10,
   /**
-   * A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
-   * (publishes and posts; calls to subscribe), or for an eighth of the outbox. Told once after a
-   * refusal.
+   * A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for at least one call of that kind
+   * (publishes and requests; calls to subscribe), or for an eighth of the outbox. Told once after a refusal.
    */
   ENOS_EVENT_ROOM = 11,
   /**
@@ -2279,13 +2278,15 @@ enos_status enos_client_loop_stop(enos_client *client);
  *     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
  *                       or the client needs the topic for the replies to its own requests
  *     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
- *                       is in detail_code; or another status. No DELIVERED
+ *                       is in detail_code; or another status. An ENOS_OP_PUBLISH, and a durable request without
+ *                       ENOS_REQUEST_UNTIL_REPLY, have DELIVERED in place of REPLY, as for QoS 1
  *     command_reply*    DELIVERED when the broker has acknowledged it
  *
  * If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
- * ENOS_ERR_TIMEOUT: the message may or may not have arrived, and is not sent again. If the link is lost, publishes and
- * requests without an outcome have ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
- * Answers to commands may be sent on the next link: see the chapter on commands.
+ * ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both cases
+ * the message may have arrived or not, and it is not sent again. If detail says that the request was not sent, it has
+ * not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw requests). A
+ * reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter on commands.
  *
  * Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
  * own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
@@ -2299,10 +2300,10 @@ enos_status enos_client_loop_stop(enos_client *client);
  *
  * A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
  *
- * JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels
- * at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
- * a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
- * EnOS would answer some of these without saying which message it means.
+ * JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels at most, and has to mean the same to
+ * every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG. So are half of a surrogate pair in a string ("\ud800"),
+ * a number that is too large for a double (1e999), and an object with the same member twice. EnOS would refuse some of
+ * these without saying which message it means.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -2315,27 +2316,27 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_DURABLE = 1,
   /**
-   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its
-   * outcome is REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED),
-   * whatever EnOS answers.
+   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its outcome is REPLY.
+   * Without this flag the message is completed when the broker has acknowledged it (DELIVERED), whatever EnOS
+   * answers.
    */
   ENOS_REQUEST_UNTIL_REPLY = 2,
   /**
    * With ENOS_REQUEST_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
-   * which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume. EnOS stores it,
-   * but does not take it for the latest value.
+   * which it was accepted, after an outage or a restart, it is sent to thing/measurepoint/resume (a batch to
+   * thing/measurepoint/resume/batch). EnOS stores it, but does not take it for the latest value.
    */
   ENOS_REQUEST_RESUME = 4,
   /**
-   * With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time". EnOS
-   * uses the time of arrival.
+   * With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time", and
+   * neither may the items of a batch of measure points. EnOS takes the time of arrival.
    */
   ENOS_REQUEST_WITHOUT_TIME = 8,
   /**
-   * The same posts, for a board whose clock is not set yet: if the post
-   * has no "time", it gets the time of this call. If the clock is before 2020, the post waits until the clock is
-   * set, and later messages wait behind it. After a reboot the time of the call cannot be computed any more, and the
-   * post is sent without a time.
+   * For the same posts but not for batches, on a board whose clock is not set yet: if the post has no "time", it gets
+   * the time of this call. If the clock is before 2020, the post waits until the clock is set, and later messages
+   * wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent without a
+   * time.
    */
   ENOS_REQUEST_STAMP = 16,
   /**
@@ -2434,9 +2435,10 @@ enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uin
  * request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
  * payload, and "data" and "message" of it as values.
  *
- * The library refuses only what cannot be right: params that are no JSON or of another shape, and 512 KiB or more. EnOS
- * judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
- * code may come as a number or as a text.
+ * The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB or
+ * more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest, counts
+ * and lengths included, and its code is in detail_code. A code that the library does not know is passed on as it is.
+ * EnOS may send the code as a number or as a text.
  *
  * A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
  * for a new one it gives up the one that was used least recently of those that no request needs.
@@ -2762,10 +2764,10 @@ typedef struct enos_request {
  * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
  * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
  * @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
- * @retval ENOS_ERR_INVALID_ARG  no such operation, name or flag; params that are no JSON that every reader reads, or
- *                               neither object nor array as the operation wants it; both json and params; a durable
- *                               request of an operation that cannot be durable, or without the time that it needs. Any
- *                               error of the builder comes as well.
+ * @retval ENOS_ERR_INVALID_ARG  there is no such operation, name or flag; params are not JSON that every reader reads
+ *                               alike, or not the object or array that the operation takes; both json and params are
+ *                               set; or the request is durable, and its operation cannot be durable, or it has no
+ *                               plausible time. An error that the builder has kept is returned as it is.
  */
 ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct enos_request *request, uint64_t *out_token);
 
@@ -2775,12 +2777,12 @@ ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct 
  * Storage callbacks run inside this call, as inside every durable request.
  *
  * @param client      the client.
- * @param requests    the first of `count`, one behind the other. Each has ENOS_REQUEST_DURABLE; they can have any
- *                    operation that can be durable.
+ * @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can be
+ *                    durable.
  * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
  * @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
- * @param out_bad     receives the index of the request that is at fault, as enos_last_error() names it; SIZE_MAX when it
- *                    is none of them. May be NULL.
+ * @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
+ *                    enos_last_error() says what is wrong with it. May be NULL.
  * @retval ENOS_OK               all are in your storage; each will have its event.
  * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
@@ -2855,8 +2857,8 @@ enos_status enos_client_update_attributes(enos_client *client,
                                           uint64_t *out_token);
 
 /**
- * Writes the topic, or the filter, of a path of the client's own device: /sys/{product key}/{device key}/{path}. Use it
- * to subscribe to what EnOS may add.
+ * Writes the topic or filter of a path of the client's own device: /sys/{product key}/{device key}/{path}. With it you
+ * can subscribe to topics that EnOS may add.
  *
  * @param client  the client.
  * @param path    such as "thing/service/+": no / at its start, + and # as in a filter.
@@ -2897,36 +2899,36 @@ enos_status enos_client_topic(const enos_client *client, const char *path, char 
  *           (enos_config_set_command_quiet_time()); the command is not handed over
  *     460   the command cannot be read, but its id can; it is not handed over
  *
- * traffic/control is never answered by the library. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands
- * were not handed over. enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
- * connection. If a callback blocks for longer than half a keep-alive, the library reads on, and messages for which the
- * inbound queue has no room (enos_config_set_queue_limits()) are dropped, commands among them, and counted by OVERFLOW.
+ * The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were not
+ * handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the connection.
+ * If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the messages for which
+ * the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands. OVERFLOW counts them.
  *
- * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So the
- * deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before the callback. While a
- * callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The commands
- * behind it wait: they are not refused, but their callers may have given up. An answer of yours after the deadline is
- * ENOS_ERR_STATE, and does not go out.
+ * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So
+ * the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the callback.
+ * While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The
+ * commands behind it wait: they are not refused, but their callers may have given up. If you answer after the deadline,
+ * the call returns ENOS_ERR_STATE, and nothing is sent.
  *
- * If the link is lost, a command can still be answered: an answer that waits, or that the broker has not acknowledged
- * yet, goes out on the next link if the deadline is not over. If it was sent before, that happens once at most, and only
- * if it has no more than 64 KiB. EnOS may get it twice, with the same id.
+ * If the link is lost, a command can still be answered. An answer that was not sent, or that the broker has not
+ * acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent again
+ * at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id.
  *
- * Interrupted commands. EnOS sends a command again after a login if it has no answer and has not given up. A command that
- * reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes it when
- * the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later process,
- * enos_command_was_interrupted() is 1, and you decide. This costs one store and one erase for each command (with several
- * at once, a store in place of the erase), and the time that the storage takes. It needs a storage, and
- * enos_config_set_command_record() switches it off. At most 64 commands are remembered. If the storage fails, the command
+ * Interrupted commands. After a login, EnOS sends a command again if it has no answer and has not given up. A command
+ * that reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes
+ * it when the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later
+ * process, enos_command_was_interrupted() is 1, and you decide. At most 64 commands are remembered. This needs a
+ * storage, and costs one store and one erase for each command (with several at once, a store in place of the erase), and
+ * the time that the storage takes; enos_config_set_command_record() switches it off. If the storage fails, the command
  * is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for the DELIVERED event with the
- * token: then the answer is out.
+ * token: then the broker has the answer.
  *
  * What is a command. EnOS delivers commands to a device without a subscription, and the library does not subscribe to
  * them. With another broker, subscribe to them with enos_client_subscribe(), e.g. to
- * /sys/{product key}/{device key}/thing/service/+: then they come as COMMAND as well. A retained message is never a
- * command: it would be carried out at each login. On a topic of commands it is counted and told, and not answered. An id
- * is a text, a number or null of at most 16 KiB. The answer has the id as it came; a command without an id is answered
- * without one. Commands with the same id are different commands.
+ * /sys/{product key}/{device key}/thing/service/+. Then they come as COMMAND as well. A retained message is never a
+ * command, because it would be carried out at each login. On a topic of commands, OVERFLOW tells of it, and it is not
+ * answered. An id is a text, a number or null, and has at most 16 KiB. The answer has the id as it came; a command
+ * without an id is answered without one. Commands with the same id are different commands.
  *
  * On the wire, the acknowledgement of a command goes out before its answer, and does not wait for your callback.
  * ------------------------------------------------------------------------------------------------ */
@@ -3032,9 +3034,9 @@ uint64_t enos_command_subdevice(const enos_command *command);
 uint32_t enos_command_remaining_ms(const enos_command *command);
 
 /**
- * How long after the last login the command came. EnOS keeps commands for a device that is offline, for up to two days if
- * the caller wants that, and sends them one after the other after the login. A small number is a hint that the command is
- * old.
+ * How long after the last login the command came. If the caller wants that, EnOS keeps commands for a device that is
+ * offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that the
+ * command is old.
  *
  * @param command  the command.
  * @return  milliseconds.
@@ -3042,8 +3044,8 @@ uint32_t enos_command_remaining_ms(const enos_command *command);
 uint32_t enos_command_since_login_ms(const enos_command *command);
 
 /**
- * Whether an earlier process has had this command (see "Interrupted commands"): it was handed over, and the answer may not
- * have got out. Run it again, or answer it without running it.
+ * Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run it
+ * again, or answer it without running it.
  *
  * @param command  the command.
  * @return  1 if an earlier process had it, otherwise 0.
@@ -3051,8 +3053,8 @@ uint32_t enos_command_since_login_ms(const enos_command *command);
 int32_t enos_command_was_interrupted(const enos_command *command);
 
 /**
- * Keeps a command beyond the callback. Each call needs one enos_command_release(). A command that was handed over has its
- * place already, so this does not fail because of the limits.
+ * Keeps a command beyond the callback. Each call needs one enos_command_release(). This does not fail because of the
+ * limits: a command that was handed over is already counted.
  *
  * @param command  the command.
  * @retval ENOS_OK  it is valid until you have released it.
@@ -3060,8 +3062,8 @@ int32_t enos_command_was_interrupted(const enos_command *command);
 ENOS_MUST_USE enos_status enos_command_retain(enos_command *command);
 
 /**
- * Ends what one enos_command_retain() began. If it was the last one, and the command is not answered, the library answers.
- * The handle must not be used any more.
+ * Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the command
+ * is not answered, the library answers.
  *
  * @param command  may be NULL: nothing happens.
  */
@@ -3142,8 +3144,8 @@ enos_status enos_command_reply_raw(enos_command *command, const void *data, size
 enos_status enos_config_set_command_timeout(enos_config *config, const char *service, uint32_t ms);
 
 /**
- * Sets how many commands you may have at a time. A command counts from the callback until its last release. One more is
- * answered 429, and told by ENOS_EVENT_OVERFLOW.
+ * Sets how many commands you may have at a time. A command counts from the callback until its last release. Further
+ * commands are answered 429, and ENOS_EVENT_OVERFLOW tells of them.
  *
  * @param config    the config.
  * @param commands  1 to 10000. Default: 64.
@@ -3155,10 +3157,10 @@ enos_status enos_config_set_command_timeout(enos_config *config, const char *ser
 enos_status enos_config_set_command_limits(enos_config *config, uint32_t commands, size_t bytes);
 
 /**
- * Sets for how long after a login commands are refused: answered 429, and told by ENOS_EVENT_OVERFLOW. This is for
- * machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends these one
- * after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are not
- * refused.
+ * Sets for how long after a login the library refuses commands: it answers 429, and ENOS_EVENT_OVERFLOW tells of them.
+ * This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends
+ * these one after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are
+ * not refused.
  *
  * @param config  the config.
  * @param ms      0 to 600000. Default: 0: none is refused.
@@ -3202,7 +3204,8 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  *                              another message that passes, no message is blamed, and it is tried again
  *     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
  *     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
- *                              Always DELIVERED, and for a batch one event with its first token, for all of them
+ *                              Always DELIVERED, without an operation. For a batch there is one event with its first
+ *                              token, for the whole batch, and one for each other message that has a user
  *
  * Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
  * enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -3210,11 +3213,11 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * (DEAD_LETTER_DROPPED).
  *
  * Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
- * completed, and one more store for every 16 that are accepted or removed.
- * A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
- * one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
- * not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
- * that mostly do not exist, and reads nothing else.
+ * completed, and one more store for every 16 that are accepted or removed. A message over 64 KiB takes a store and an
+ * erase for each 64 KiB. A loss of the link with messages in flight costs one store, and so does a post without a good
+ * answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting messages,
+ * except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue, with some
+ * 70 loads of keys that mostly do not exist, and reads nothing else.
  * ------------------------------------------------------------------------------------------------ */
 
 /**

@@ -684,8 +684,10 @@ public:
         return call;
     }
 
-protected:
+private:
     static const char *given(const std::string &s) noexcept { return s.empty() ? nullptr : text(s); }
+
+protected:
     enos_command *command_; ///< nullptr in a command that was moved from
 };
 

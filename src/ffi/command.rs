@@ -25,36 +25,36 @@
 //!           (enos_config_set_command_quiet_time()); the command is not handed over
 //!     460   the command cannot be read, but its id can; it is not handed over
 //!
-//! traffic/control is never answered by the library. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands
-//! were not handed over. enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
-//! connection. If a callback blocks for longer than half a keep-alive, the library reads on, and messages for which the
-//! inbound queue has no room (enos_config_set_queue_limits()) are dropped, commands among them, and counted by OVERFLOW.
+//! The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were not
+//! handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the connection.
+//! If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the messages for which
+//! the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands. OVERFLOW counts them.
 //!
-//! The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So the
-//! deadline is a setting of the device, enos_config_set_command_timeout(). It begins right before the callback. While a
-//! callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The commands
-//! behind it wait: they are not refused, but their callers may have given up. An answer of yours after the deadline is
-//! ENOS_ERR_STATE, and does not go out.
+//! The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So
+//! the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the callback.
+//! While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The
+//! commands behind it wait: they are not refused, but their callers may have given up. If you answer after the deadline,
+//! the call returns ENOS_ERR_STATE, and nothing is sent.
 //!
-//! If the link is lost, a command can still be answered: an answer that waits, or that the broker has not acknowledged
-//! yet, goes out on the next link if the deadline is not over. If it was sent before, that happens once at most, and only
-//! if it has no more than 64 KiB. EnOS may get it twice, with the same id.
+//! If the link is lost, a command can still be answered. An answer that was not sent, or that the broker has not
+//! acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent again
+//! at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id.
 //!
-//! Interrupted commands. EnOS sends a command again after a login if it has no answer and has not given up. A command that
-//! reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes it when
-//! the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later process,
-//! enos_command_was_interrupted() is 1, and you decide. This costs one store and one erase for each command (with several
-//! at once, a store in place of the erase), and the time that the storage takes. It needs a storage, and
-//! enos_config_set_command_record() switches it off. At most 64 commands are remembered. If the storage fails, the command
+//! Interrupted commands. After a login, EnOS sends a command again if it has no answer and has not given up. A command
+//! that reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes
+//! it when the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later
+//! process, enos_command_was_interrupted() is 1, and you decide. At most 64 commands are remembered. This needs a
+//! storage, and costs one store and one erase for each command (with several at once, a store in place of the erase), and
+//! the time that the storage takes; enos_config_set_command_record() switches it off. If the storage fails, the command
 //! is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for the DELIVERED event with the
-//! token: then the answer is out.
+//! token: then the broker has the answer.
 //!
 //! What is a command. EnOS delivers commands to a device without a subscription, and the library does not subscribe to
 //! them. With another broker, subscribe to them with enos_client_subscribe(), e.g. to
-//! /sys/{product key}/{device key}/thing/service/+: then they come as COMMAND as well. A retained message is never a
-//! command: it would be carried out at each login. On a topic of commands it is counted and told, and not answered. An id
-//! is a text, a number or null of at most 16 KiB. The answer has the id as it came; a command without an id is answered
-//! without one. Commands with the same id are different commands.
+//! /sys/{product key}/{device key}/thing/service/+. Then they come as COMMAND as well. A retained message is never a
+//! command, because it would be carried out at each login. On a topic of commands, OVERFLOW tells of it, and it is not
+//! answered. An id is a text, a number or null, and has at most 16 KiB. The answer has the id as it came; a command
+//! without an id is answered without one. Commands with the same id are different commands.
 //!
 //! On the wire, the acknowledgement of a command goes out before its answer, and does not wait for your callback.
 
@@ -157,9 +157,9 @@ pub unsafe extern "C" fn enos_command_remaining_ms(command: *const enos_command)
     unsafe { look(command, 0, CommandHandle::remaining_ms) }
 }
 
-/// How long after the last login the command came. EnOS keeps commands for a device that is offline, for up to two days if
-/// the caller wants that, and sends them one after the other after the login. A small number is a hint that the command is
-/// old.
+/// How long after the last login the command came. If the caller wants that, EnOS keeps commands for a device that is
+/// offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that the
+/// command is old.
 ///
 /// @param command  the command.
 /// @return  milliseconds.
@@ -169,8 +169,8 @@ pub unsafe extern "C" fn enos_command_since_login_ms(command: *const enos_comman
     unsafe { look(command, 0, CommandHandle::since_login_ms) }
 }
 
-/// Whether an earlier process has had this command (see "Interrupted commands"): it was handed over, and the answer may not
-/// have got out. Run it again, or answer it without running it.
+/// Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run it
+/// again, or answer it without running it.
 ///
 /// @param command  the command.
 /// @return  1 if an earlier process had it, otherwise 0.
@@ -180,8 +180,8 @@ pub unsafe extern "C" fn enos_command_was_interrupted(command: *const enos_comma
     unsafe { look(command, 0, |command| command.was_interrupted().into()) }
 }
 
-/// Keeps a command beyond the callback. Each call needs one enos_command_release(). A command that was handed over has its
-/// place already, so this does not fail because of the limits.
+/// Keeps a command beyond the callback. Each call needs one enos_command_release(). This does not fail because of the
+/// limits: a command that was handed over is already counted.
 ///
 /// @param command  the command.
 /// @retval ENOS_OK  it is valid until you have released it.
@@ -198,8 +198,8 @@ pub unsafe extern "C" fn enos_command_retain(command: *mut enos_command) -> enos
     })
 }
 
-/// Ends what one enos_command_retain() began. If it was the last one, and the command is not answered, the library answers.
-/// The handle must not be used any more.
+/// Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the command
+/// is not answered, the library answers.
 ///
 /// @param command  may be NULL: nothing happens.
 #[no_mangle]
@@ -338,8 +338,8 @@ pub unsafe extern "C" fn enos_config_set_command_timeout(
     unsafe { set(config, |c| c.config.set_command_timeout(optional_text(service, "service")?, ms)) }
 }
 
-/// Sets how many commands you may have at a time. A command counts from the callback until its last release. One more is
-/// answered 429, and told by ENOS_EVENT_OVERFLOW.
+/// Sets how many commands you may have at a time. A command counts from the callback until its last release. Further
+/// commands are answered 429, and ENOS_EVENT_OVERFLOW tells of them.
 ///
 /// @param config    the config.
 /// @param commands  1 to 10000. Default: 64.
@@ -357,10 +357,10 @@ pub unsafe extern "C" fn enos_config_set_command_limits(
     unsafe { set(config, |c| c.config.set_command_limits(commands, bytes)) }
 }
 
-/// Sets for how long after a login commands are refused: answered 429, and told by ENOS_EVENT_OVERFLOW. This is for
-/// machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends these one
-/// after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are not
-/// refused.
+/// Sets for how long after a login the library refuses commands: it answers 429, and ENOS_EVENT_OVERFLOW tells of them.
+/// This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends
+/// these one after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are
+/// not refused.
 ///
 /// @param config  the config.
 /// @param ms      0 to 600000. Default: 0: none is refused.

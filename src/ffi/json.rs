@@ -140,7 +140,7 @@ pub unsafe extern "C" fn enos_json_begin_array(json: *mut enos_json, key: *const
 /// Begins the params of a post of measure points: {"measurepoints":{...},"time":...}. Members follow, with the id as
 /// the key. Each is a value or a point (enos_json_begin_point()). One enos_json_end() closes all of it.
 ///
-/// It is the outermost value, or an element of an array, for a batch (enos_json_begin_array()).
+/// It is the outermost value, or, in a batch, an element of the array that enos_json_begin_array() has begun.
 ///
 /// @param json     may be NULL.
 /// @param time_ms  when they were measured, in milliseconds since 1970. With ENOS_NO_TIME there is no time, and EnOS
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn enos_json_begin_measurepoints(json: *mut enos_json, tim
     unsafe { put(json, std::ptr::null(), |json, key| json.begin_measurepoints(key, time)) }
 }
 
-/// Begins a measure point with a quality: "id":{"value":...,"quality":...}. Put one value without a key next, then call
+/// Begins a measure point with a quality: "id":{"value":...,"quality":...}. Then put one value without a key, and call
 /// enos_json_end().
 ///
 /// @param json     may be NULL.

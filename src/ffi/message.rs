@@ -7,13 +7,15 @@
 //!     unsubscribe       UNSUBSCRIBED when the broker has acknowledged it, or the link is gone, or there is none,
 //!                       or the client needs the topic for the replies to its own requests
 //!     request, post_*   REPLY: ENOS_OK when EnOS answered 200; ENOS_ERR_REFUSED when it answered another code, which
-//!                       is in detail_code; or another status. No DELIVERED
+//!                       is in detail_code; or another status. An ENOS_OP_PUBLISH, and a durable request without
+//!                       ENOS_REQUEST_UNTIL_REPLY, have DELIVERED in place of REPLY, as for QoS 1
 //!     command_reply*    DELIVERED when the broker has acknowledged it
 //!
 //! If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
-//! ENOS_ERR_TIMEOUT: the message may or may not have arrived, and is not sent again. If the link is lost, publishes and
-//! requests without an outcome have ENOS_ERR_NETWORK, with the same meaning. A reply that comes later is a MESSAGE.
-//! Answers to commands may be sent on the next link: see the chapter on commands.
+//! ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both cases
+//! the message may have arrived or not, and it is not sent again. If detail says that the request was not sent, it has
+//! not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw requests). A
+//! reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter on commands.
 //!
 //! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
 //! own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
@@ -27,10 +29,10 @@
 //!
 //! A call that returns an error has no event. None of them waits for the network. A topic is 1 to 65535 bytes of UTF-8.
 //!
-//! JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels
-//! at most, and has to mean the same to every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG, and so are half of
-//! a surrogate pair in a string ("\ud800"), a number beyond a double (1e999), and an object with the same member twice.
-//! EnOS would answer some of these without saying which message it means.
+//! JSON that you pass (params, the data of an answer) is UTF-8, nests 64 levels at most, and has to mean the same to
+//! every reader. Text that is not JSON is ENOS_ERR_INVALID_ARG. So are half of a surrogate pair in a string ("\ud800"),
+//! a number that is too large for a double (1e999), and an object with the same member twice. EnOS would refuse some of
+//! these without saying which message it means.
 
 use std::ffi::c_char;
 

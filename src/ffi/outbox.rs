@@ -22,7 +22,8 @@
 //!                              another message that passes, no message is blamed, and it is tried again
 //!     ENOS_ERR_QUEUE_FULL      it was the oldest in a full outbox (ENOS_OUTBOX_DROP_OLDEST)
 //!     ENOS_ERR_STORAGE         the storage returned damaged data. If possible, the damaged bytes become a dead letter.
-//!                              Always DELIVERED, and for a batch one event with its first token, for all of them
+//!                              Always DELIVERED, without an operation. For a batch there is one event with its first
+//!                              token, for the whole batch, and one for each other message that has a user
 //!
 //! Dead letters stay in the storage until you drop them. enos_client_outbox_each() lists them, or the waiting messages;
 //! enos_client_outbox_drop() removes a message of either kind. Dead letters and waiting messages share the limits of
@@ -30,11 +31,11 @@
 //! (DEAD_LETTER_DROPPED).
 //!
 //! Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
-//! completed, and one more store for every 16 that are accepted or removed.
-//! A message over 64 KiB takes a store and an erase for each 64 KiB. A loss of the link with messages in flight costs
-//! one store, and so does a post without a good answer; a message that becomes a dead letter costs two. Memory use does
-//! not grow with the number of waiting messages. The first use finds both ends of the queue, with some 70 loads of keys
-//! that mostly do not exist, and reads nothing else.
+//! completed, and one more store for every 16 that are accepted or removed. A message over 64 KiB takes a store and an
+//! erase for each 64 KiB. A loss of the link with messages in flight costs one store, and so does a post without a good
+//! answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting messages,
+//! except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue, with some
+//! 70 loads of keys that mostly do not exist, and reads nothing else.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;

@@ -6,9 +6,10 @@
 //! request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
 //! payload, and "data" and "message" of it as values.
 //!
-//! The library refuses only what cannot be right: params that are no JSON or of another shape, and 512 KiB or more. EnOS
-//! judges the rest, counts and lengths included, and its code is in detail_code. An unknown code is passed on as it is. A
-//! code may come as a number or as a text.
+//! The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB or
+//! more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest, counts
+//! and lengths included, and its code is in detail_code. A code that the library does not know is passed on as it is.
+//! EnOS may send the code as a number or as a text.
 //!
 //! A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
 //! for a new one it gives up the one that was used least recently of those that no request needs.
@@ -110,10 +111,10 @@ pub(super) unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
 /// @retval ENOS_ERR_NOT_FOUND    no such sub-device.
 /// @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
-/// @retval ENOS_ERR_INVALID_ARG  no such operation, name or flag; params that are no JSON that every reader reads, or
-///                               neither object nor array as the operation wants it; both json and params; a durable
-///                               request of an operation that cannot be durable, or without the time that it needs. Any
-///                               error of the builder comes as well.
+/// @retval ENOS_ERR_INVALID_ARG  there is no such operation, name or flag; params are not JSON that every reader reads
+///                               alike, or not the object or array that the operation takes; both json and params are
+///                               set; or the request is durable, and its operation cannot be durable, or it has no
+///                               plausible time. An error that the builder has kept is returned as it is.
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn enos_client_request(
@@ -135,12 +136,12 @@ pub unsafe extern "C" fn enos_client_request(
 /// Storage callbacks run inside this call, as inside every durable request.
 ///
 /// @param client      the client.
-/// @param requests    the first of `count`, one behind the other. Each has ENOS_REQUEST_DURABLE; they can have any
-///                    operation that can be durable.
+/// @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can be
+///                    durable.
 /// @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
 /// @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
-/// @param out_bad     receives the index of the request that is at fault, as enos_last_error() names it; SIZE_MAX when it
-///                    is none of them. May be NULL.
+/// @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
+///                    enos_last_error() says what is wrong with it. May be NULL.
 /// @retval ENOS_OK               all are in your storage; each will have its event.
 /// @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
@@ -251,8 +252,8 @@ pub unsafe extern "C" fn enos_client_update_attributes(
     unsafe { send(client, Operation::ENOS_OP_ATTRIBUTE_UPDATE, None, (params, len), flags, out_token) }
 }
 
-/// Writes the topic, or the filter, of a path of the client's own device: /sys/{product key}/{device key}/{path}. Use it
-/// to subscribe to what EnOS may add.
+/// Writes the topic or filter of a path of the client's own device: /sys/{product key}/{device key}/{path}. With it you
+/// can subscribe to topics that EnOS may add.
 ///
 /// @param client  the client.
 /// @param path    such as "thing/service/+": no / at its start, + and # as in a filter.

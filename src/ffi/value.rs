@@ -1,10 +1,11 @@
 //! Reading JSON in place: in an event, or in a text of your own. It can be used without a client as well.
 //!
-//! An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. No function
-//! allocates, except that enos_value_parse() needs memory during the call for a text with many keys: when the objects
-//! that are open at one place have more than 32 keys so far.
-//! It is valid as long as the text that it points into. {NULL, 0} is a missing value. A look-up in a missing value
-//! gives a missing value, so look-ups can be chained, and one check at the end is enough:
+//! An enos_value is a view: a pointer and a length. It is passed by value, and nothing is copied or freed. It is valid
+//! as long as the text that it points into. Only enos_value_parse() allocates, and only for the time of the call, if an
+//! object and those around it have more than 32 keys together.
+//!
+//! {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and one
+//! check at the end is enough:
 //!
 //!     double power;
 //!     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
@@ -14,8 +15,8 @@
 //! rounded, truncated or saturated.
 //!
 //! Call enos_value_parse() first: it checks all of a text. Every function also accepts an unchecked value, such as
-//! {payload, payload_len} of an event: the result may be meaningless, but the function reads nothing
-//! outside the value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
+//! {payload, payload_len} of an event. Then the result may be meaningless, but the function reads nothing outside the
+//! value, does not recurse, and needs time linear in its length. If an object contains a key twice, which
 //! enos_value_parse() refuses, the first one counts.
 //!
 //! Any thread may call these functions, also in an event callback. In a storage or log callback, those that return an
@@ -126,8 +127,7 @@ pub unsafe extern "C" fn enos_value_parse(text: *const c_char, len: usize, out: 
 
 /// The part of a value that a JSON Pointer (RFC 6901) refers to: "" is the whole value, "/a/0" the first element of the
 /// member "a". In a key, "~1" stands for "/" and "~0" for "~". Each call scans the value once for each level of the
-/// pointer. To visit all elements,
-/// use enos_value_next().
+/// pointer. To visit all elements, use enos_value_next().
 ///
 /// @param value    may be missing.
 /// @param pointer  the JSON Pointer.

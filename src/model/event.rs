@@ -44,7 +44,7 @@ pub enum enos_event_type {
     ENOS_EVENT_SUBSCRIBED = 7,
     /// The outcome of enos_client_unsubscribe(): token, status, topic (the filter).
     ENOS_EVENT_UNSUBSCRIBED = 8,
-    /// The outcome of a request (enos_client_request(), enos_client_post_*() and others), and of a durable one with
+    /// The outcome of a request (enos_client_request(), enos_client_post_*() and others), if a durable one has
     /// ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
     /// and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
     /// refuses the topic of the replies (detail_code 128).
@@ -53,12 +53,11 @@ pub enum enos_event_type {
     /// too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
     /// detail_code says how many. Events of other types are never dropped.
     ///
-    /// With the status ENOS_ERR_REFUSED: so many commands were not handed over, and detail says why and what they were
-    /// answered. See the chapter on commands.
+    /// With the status ENOS_ERR_REFUSED, detail_code commands were not handed over. detail says why, and what the library
+    /// has answered. See the chapter on commands.
     ENOS_EVENT_OVERFLOW = 10,
-    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for one call of that kind at least
-    /// (publishes and posts; calls to subscribe), or for an eighth of the outbox. Told once after a
-    /// refusal.
+    /// A call was refused with ENOS_ERR_QUEUE_FULL before, and there is room again: for at least one call of that kind
+    /// (publishes and requests; calls to subscribe), or for an eighth of the outbox. Told once after a refusal.
     ENOS_EVENT_ROOM = 11,
     /// The outbox has to wait. Nothing is lost meanwhile. status is
     ///

@@ -133,6 +133,9 @@ impl Session {
             self.actions = VecDeque::new();
             self.exchange.release();
             self.commands.release();
+            if let Some(outbox) = self.outbox.as_deref_mut() {
+                outbox.release();
+            }
         }
         rests
     }

@@ -151,6 +151,11 @@ impl Outbox {
         self.ends.is_some()
     }
 
+    /// Frees the memory of a backlog that is over.
+    pub fn release(&mut self) {
+        self.users.release();
+    }
+
     /// Nothing is in flight.
     pub fn is_quiet(&self) -> bool {
         self.window.under_way().is_none()

@@ -116,6 +116,25 @@ fn a_lost_page_gives_back_what_the_host_has_given_with_its_messages() {
     }
 }
 
+/// The header promises at most 32 bytes, with the free places of the table.
+#[test]
+fn a_backlog_takes_memory_only_for_what_the_host_has_given() {
+    let (mut outbox, mut exchange) = outbox(LIMITS);
+    outbox.ends = Some((1, 2));
+    for page in 2..1_002 {
+        outbox.appended(page, page + 1, LIMITS, vec![post(PostTime::Without)], &[usize::from(page > 901)]);
+    }
+    assert_eq!((outbox.users.len(), outbox.window.len(), outbox.batches.len()), (100, 0, 0));
+    assert!(std::mem::size_of::<(u64, usize)>() <= 16);
+    outbox.ends = Some((902, 1_002));
+    for page in 902..1_002 {
+        let messages = vec![Some(Message::Request(post(PostTime::Without)))];
+        let read = PageFound::Messages { next: page + 1, after: LIMITS, messages };
+        actions(&mut outbox, &mut exchange, |outbox, around| outbox.page_read(page, Ok(read), around));
+    }
+    assert_eq!((outbox.users.len(), outbox.window.len()), (0, 100));
+}
+
 #[test]
 fn a_small_outbox_that_is_still_full_does_not_tell_of_room() {
     for messages in [1, 7, 8, 100] {

@@ -4,7 +4,7 @@ use std::ptr::{null, null_mut};
 
 use enos::internals::error::Status::{self, *};
 use enos::internals::ffi::json::*;
-use enos::internals::ffi::request::enos_request;
+use enos::internals::ffi::request::{enos_client_request_batch, enos_request};
 use enos::internals::protocol::Operation::{self, *};
 use support::broker::*;
 use support::host::*;
@@ -138,4 +138,40 @@ fn a_struct_that_contradicts_itself_is_refused() {
     }
     let packet = super::next(&mut scene.peer);
     assert!(packet.payload().ends_with(br#""params":{"n":9223372036854775807}}"#));
+}
+
+#[test]
+fn a_refusal_of_a_batch_says_which_request_it_is_and_what_is_wrong_with_it() {
+    let host = Setup::device(nobody()).storage(&Store::new()).create();
+    let size = size_of::<enos_request>();
+    for (sizes, status, index, words) in [
+        (
+            [7, size],
+            ENOS_ERR_STRUCT_SIZE,
+            0,
+            "requests[0]: it->struct_size is 7, which no enos_request has; set it with ENOS_INIT(it)",
+        ),
+        (
+            [size, size - 1],
+            ENOS_ERR_STRUCT_SIZE,
+            1,
+            &format!(
+                "requests[1]: it->struct_size is {}, which no enos_request has; set it with ENOS_INIT(it)",
+                size - 1
+            ),
+        ),
+    ] {
+        let requests = sizes.map(|size| {
+            let time = c"{\"time\":1700000000000}";
+            enos_request_with(|request| {
+                (request.struct_size, request.flags) = (size, DURABLE);
+                (request.params, request.params_len) = (time.as_ptr().cast(), time.count_bytes());
+            })
+        });
+        let mut bad = 5;
+        // SAFETY: structs that live during the call.
+        let code = unsafe { enos_client_request_batch(host.handle(), requests.as_ptr(), 2, null_mut(), &mut bad) };
+        assert_eq!((code, bad), (status as i32, index), "{}", last_error());
+        assert_eq!(last_error(), words);
+    }
 }
