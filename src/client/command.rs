@@ -47,6 +47,8 @@ impl Door {
 /// A command that was handed over.
 pub struct CommandHandle {
     handed: Handed,
+    /// CLOCK_BOOTTIME milliseconds.
+    deadline: u64,
     reply: ReplyTo,
     /// For C.
     name: CString,
@@ -55,11 +57,11 @@ pub struct CommandHandle {
 }
 
 impl CommandHandle {
-    pub fn new(handed: Handed, door: &Arc<Door>) -> CommandHandle {
+    pub fn new(handed: Handed, deadline: u64, door: &Arc<Door>) -> CommandHandle {
         let reply = handed.command.reply_to();
         // A topic has no NUL.
         let name = CString::new(handed.command.name()).unwrap_or_default();
-        CommandHandle { handed, reply, name, retained: AtomicBool::new(false), door: Arc::clone(door) }
+        CommandHandle { handed, deadline, reply, name, retained: AtomicBool::new(false), door: Arc::clone(door) }
     }
 
     pub fn command(&self) -> &Command {
@@ -79,7 +81,7 @@ impl CommandHandle {
     }
 
     pub fn remaining_ms(&self) -> u32 {
-        let left = self.handed.deadline.saturating_sub(clock::boottime_ms());
+        let left = self.deadline.saturating_sub(clock::boottime_ms());
         u32::try_from(left).unwrap_or(u32::MAX)
     }
 
@@ -131,12 +133,9 @@ impl Drop for CommandHandle {
 
 impl Client {
     pub(super) fn hand_over(self: &Arc<Self>, handed: Handed) {
-        let is_open = self.session().is_ok_and(|session| session.is_command_open(handed.key));
-        let handle = Arc::new(CommandHandle::new(handed, &self.door));
-        if !is_open {
-            // Its deadline was over before the loop came to it.
-            return;
-        }
+        let begun = self.session().ok().and_then(|mut session| session.begin_command(now(), handed.key));
+        let Some(deadline) = begun else { return };
+        let handle = Arc::new(CommandHandle::new(handed, deadline, &self.door));
         self.counters.command();
         let topic = handle.command().topic.clone();
         let event = Event::new(EventKind::Command, Status::ENOS_OK, "").topic(topic);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::command::CommandHandle;
 use super::runner::Runner;
 use super::{callback, now, Client};
+use crate::error::{Error, Status};
 use crate::log::{self, Level};
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::session::{Action, Event, EventKind, Input};
@@ -131,9 +132,11 @@ impl Client {
         };
         match sent {
             Ok(()) => self.counters.sent(&request, &mut runner.timing),
-            Err(error) => {
-                let lost = LinkEvent::NotDelivered { token, reason: error.message };
-                self.inbox.push(runner.generation, lost);
+            Err(Error { status, message: reason }) => {
+                // The state of the connection is what does not allow it: it is closing or over.
+                let is_lost = status == Status::ENOS_ERR_STATE;
+                let status = if is_lost { Status::ENOS_ERR_NETWORK } else { status };
+                self.inbox.push(runner.generation, LinkEvent::NotDelivered { token, status, reason });
             }
         }
     }

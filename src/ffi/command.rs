@@ -38,16 +38,18 @@
 //!
 //! If the link is lost, a command can still be answered. An answer that was not sent, or that the broker has not
 //! acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent again
-//! at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id.
+//! at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id. An answer that the
+//! broker does not acknowledge has the outcome ENOS_ERR_TIMEOUT at the deadline or after the reply timeout, whichever is
+//! later.
 //!
 //! Interrupted commands. After a login, EnOS sends a command again if it has no answer and has not given up. A command
-//! that reboots the device would reboot it again and again. So the client stores a mark before the callback, and removes
-//! it when the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a later
-//! process, enos_command_was_interrupted() is 1, and you decide. At most 64 commands are remembered. This needs a
-//! storage, and costs one store and one erase for each command (with several at once, a store in place of the erase), and
-//! the time that the storage takes; enos_config_set_command_record() switches it off. If the storage fails, the command
-//! is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for the DELIVERED event with the
-//! token: then the broker has the answer.
+//! that reboots the device would reboot it again and again. So the client stores a mark before the callback, and
+//! removes it when the broker has acknowledged the answer. If the same command (topic, id and params) comes again in a
+//! later process, enos_command_was_interrupted() is 1, and you decide. At most 64 commands are remembered, for 48
+//! hours. This needs a storage, and costs one store and one erase for each command (with several at once, a store in
+//! place of the erase), and the time that the storage takes; enos_config_set_command_record() switches it off. If the
+//! storage fails, the command is handed over nevertheless, and the log says so. Before you reboot, answer, and wait for
+//! the DELIVERED event with the token: then the broker has the answer, and the mark is gone.
 //!
 //! What is a command. EnOS delivers commands to a device without a subscription, and the library does not subscribe to
 //! them. With another broker, subscribe to them with enos_client_subscribe(), e.g. to
@@ -344,7 +346,8 @@ pub unsafe extern "C" fn enos_config_set_command_timeout(
 /// @param config    the config.
 /// @param commands  1 to 10000. Default: 64.
 /// @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out yet.
-///                  Default: 1048576. A larger command is refused as well.
+///                  Default: 1048576. A larger command is refused as well. No answer of yours is refused because of
+///                  this limit, so they can take 512 KiB more for each command that you have.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
@@ -373,7 +376,8 @@ pub unsafe extern "C" fn enos_config_set_command_quiet_time(config: *mut enos_co
 }
 
 /// Sets whether the client stores which commands are not answered yet, so that a later process can recognise them
-/// (enos_command_was_interrupted()). Without a storage it does not.
+/// (enos_command_was_interrupted()). Without a storage it does not. If it is off, the record of earlier processes is
+/// removed.
 ///
 /// @param config  the config.
 /// @param on      0: off; any other value: on. Default: on.

@@ -51,8 +51,9 @@ pub enum LinkEvent {
     Closed,
     /// A publish at QoS 0 was written to the socket, or one at QoS 1 was acknowledged.
     Delivered { token: u64 },
-    /// The link ended before the outcome of a request was known, or the request could not be sent.
-    NotDelivered { token: u64, reason: String },
+    /// The link ended before the outcome of a request was known: `ENOS_ERR_NETWORK`. Any other status: the request could
+    /// not be sent, and the link may live on.
+    NotDelivered { token: u64, status: Status, reason: String },
     /// SUBACK. One entry for each filter of the request, in its order: the QoS granted, or `None` if it was refused.
     Subscribed { token: u64, granted: Vec<Option<u8>> },
     /// UNSUBACK.
@@ -83,7 +84,9 @@ impl fmt::Debug for LinkEvent {
             LinkEvent::Lost { status, reason } => write!(f, "Lost({status:?}, {reason:?})"),
             LinkEvent::Closed => f.write_str("Closed"),
             LinkEvent::Delivered { token } => write!(f, "Delivered({token})"),
-            LinkEvent::NotDelivered { token, reason } => write!(f, "NotDelivered({token}, {reason:?})"),
+            LinkEvent::NotDelivered { token, status, reason } => {
+                write!(f, "NotDelivered({token}, {status:?}, {reason:?})")
+            }
             LinkEvent::Subscribed { token, granted } => write!(f, "Subscribed({token}, {granted:?})"),
             LinkEvent::Unsubscribed { token } => write!(f, "Unsubscribed({token})"),
             LinkEvent::Message { topic, payload, qos, retained } => {

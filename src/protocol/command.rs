@@ -179,6 +179,9 @@ impl Command {
             Ok(topic) => topic,
             Err(error) => return Reading::Other { topic: error.into_bytes(), payload },
         };
+        if kind.reply_topic(&topic).len() > topic::MAX_BYTES {
+            return Reading::Unreadable { reply: None, why: "the topic of the answer would be too long".into() };
+        }
         match parts {
             Ok(Parts { id, params, .. }) => Reading::Command(Command { kind, topic, payload, id, params }),
             Err(error) => {

@@ -4,11 +4,12 @@ use super::commands::{Around, Commands, HandleEnd};
 use super::io::Now;
 use super::Session;
 use crate::error::Result;
+use crate::protocol::command::Digest;
 
 impl Session {
-    /// Whether a command is still to be answered.
-    pub fn is_command_open(&self, key: u64) -> bool {
-        self.commands.is_open(key)
+    /// A command is about to be given to the host. Returns its deadline, CLOCK_BOOTTIME milliseconds.
+    pub fn begin_command(&mut self, now: Now, key: u64) -> Option<u64> {
+        self.commands.begin(key, now.ms)
     }
 
     /// The host answers a command. The token's outcome is DELIVERED.
@@ -22,6 +23,10 @@ impl Session {
     /// The host's last handle of a command has ended.
     pub fn command_ended(&mut self, now: Now, key: u64, end: HandleEnd) {
         self.with_commands(now, |commands, around| commands.ended(key, end, around));
+    }
+
+    pub(super) fn commands_loaded(&mut self, now: Now, interrupted: Vec<Digest>) {
+        self.with_commands(now, |commands, around| commands.loaded(interrupted, around));
     }
 
     pub(super) fn with_commands<T>(&mut self, now: Now, call: impl FnOnce(&mut Commands, &mut Around) -> T) -> T {

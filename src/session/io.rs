@@ -87,8 +87,6 @@ pub struct Handed {
     /// Names the command in calls of the session.
     pub key: u64,
     pub command: Command,
-    /// CLOCK_BOOTTIME milliseconds.
-    pub deadline: u64,
     pub since_login_ms: u32,
     /// An earlier process had it, and its answer did not get out.
     pub interrupted: bool,
@@ -146,7 +144,7 @@ pub enum Action {
     StoreSuspect(Option<Suspect>),
     /// Best effort. If there are none, the record is removed.
     StoreCommands(Vec<Digest>),
-    /// Call the host's callback with a command, if it is still open.
+    /// Call the host's callback with a command. Its time begins right before; see `begin_command`.
     HandOver(Box<Handed>),
     /// An event that tells how many commands were refused.
     TellRefused(Event),

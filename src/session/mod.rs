@@ -22,6 +22,7 @@ mod credential;
 mod durable;
 pub mod event;
 mod exchange;
+mod inbound;
 mod io;
 mod outbox;
 mod settings;
@@ -32,8 +33,6 @@ use std::collections::VecDeque;
 
 use crate::error::Result;
 use crate::model::link::LinkEvent;
-use crate::protocol::command::Kind;
-use crate::protocol::topic::Inbound;
 use crate::protocol::Identity;
 
 pub use calls::Call;
@@ -47,7 +46,7 @@ pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings};
 
 use commands::Commands;
 use connection::{Change, Connection, Context};
-use exchange::{Exchange, Reply};
+use exchange::Exchange;
 use io::LinkEnd;
 use outbox::Outbox;
 
@@ -169,7 +168,7 @@ impl Session {
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(mut loaded) => {
-                self.commands.loaded(std::mem::take(&mut loaded.commands));
+                self.commands_loaded(now, std::mem::take(&mut loaded.commands));
                 let (connection, mut cx) = self.parts(now);
                 connection.loaded(*loaded, &mut cx);
             }
@@ -196,7 +195,7 @@ impl Session {
         let (exchange, actions) = (&mut self.exchange, &mut self.actions);
         match what {
             LinkEvent::Delivered { token } => exchange.delivered(token, actions),
-            LinkEvent::NotDelivered { token, reason } => exchange.not_delivered(token, &reason, actions),
+            LinkEvent::NotDelivered { token, status, reason } => exchange.not_delivered(token, status, reason, actions),
             LinkEvent::Subscribed { token, granted } => {
                 exchange.subscribed(token, granted, now.ms, actions);
             }
@@ -206,37 +205,6 @@ impl Session {
             }
             other => self.with_connection(now, |connection, cx| connection.link_event(other, cx)),
         }
-    }
-
-    /// Routes an inbound message by its topic. A message that no part of the session waits for is given to the host.
-    fn on_message(&mut self, now: Now, mut message: Event) {
-        let Event { topic, payload, .. } = &message;
-        match Inbound::of(topic) {
-            // This is never given to the host: it may contain a secret, and hosts log what they are given.
-            Inbound::Activation => {
-                let (connection, mut cx) = self.parts(now);
-                return connection.activation_message(topic, payload, &mut cx);
-            }
-            // A reply is not retained: it would be one to an earlier request.
-            Inbound::Reply if !message.retained => match self.exchange.find(topic, payload) {
-                Some(Reply::To { token, code, words }) => {
-                    let Event { topic, payload, .. } = message;
-                    return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
-                }
-                // The host may know to which request it belongs, so it gets the message as well.
-                Some(Reply::Unclear) => self.with_outbox(now, |outbox, around| outbox.send_one_by_one(around)),
-                None => {}
-            },
-            _ => {
-                if let Some(kind) = Kind::of(&self.settings.identity, topic) {
-                    match self.with_commands(now, |commands, around| commands.arrived(kind, message, around)) {
-                        Some(other) => message = other,
-                        None => return,
-                    }
-                }
-            }
-        }
-        self.actions.push_back(Action::Emit(message));
     }
 
     fn parts(&mut self, now: Now) -> (&mut Connection, Context<'_>) {

@@ -3,6 +3,7 @@
 
 use super::context::{not_delivered, Context, Ticket};
 use super::failure::{self, Facts};
+use crate::error::Status;
 use crate::model::link::LinkEvent;
 use crate::panic;
 use paho_engine::link::Fault;
@@ -122,6 +123,7 @@ pub unsafe extern "C" fn on_subscribed(ticket: *mut c_void, data: *mut paho::MQT
                 (Some(data), _) if data.alt.qosList.is_null() => {
                     return LinkEvent::NotDelivered {
                         token,
+                        status: Status::ENOS_ERR_NO_MEMORY,
                         reason: "there is no memory for the broker's answer".into(),
                     }
                 }

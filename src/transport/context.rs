@@ -325,7 +325,8 @@ impl State {
 }
 
 pub fn not_delivered(token: u64) -> LinkEvent {
-    LinkEvent::NotDelivered { token, reason: "the connection ended before the broker had answered".into() }
+    let reason = "the connection ended before the broker had answered".into();
+    LinkEvent::NotDelivered { token, status: Status::ENOS_ERR_NETWORK, reason }
 }
 
 /// A copy without spare room, so that wiping it wipes all of it; `None` when there is no memory.

@@ -22,13 +22,15 @@ pub struct Answer {
     pub deadline: Option<u64>,
     /// Of a command that is remembered until its answer is out.
     pub digest: Option<Digest>,
-    /// It was sent before.
-    pub again: bool,
+    /// The exchange's token when it was sent before.
+    sent_as: Option<u64>,
+    bytes: usize,
 }
 
 impl Answer {
-    fn size(&self) -> usize {
-        self.topic.len() + self.payload.len()
+    pub fn new(token: u64, topic: String, payload: Vec<u8>, deadline: Option<u64>, digest: Option<Digest>) -> Answer {
+        let bytes = topic.len() + payload.len();
+        Answer { token, topic, payload, deadline, digest, sent_as: None, bytes }
     }
 
     fn is_overdue(&self, now: u64) -> bool {
@@ -36,7 +38,7 @@ impl Answer {
     }
 
     /// Tells the host the outcome of its call.
-    fn tell(self, status: Status, words: &str, actions: &mut VecDeque<Action>) {
+    pub fn tell(self, status: Status, words: &str, actions: &mut VecDeque<Action>) {
         if self.token != 0 {
             let event = Event::new(EventKind::Delivered, status, words).token(self.token).topic(self.topic);
             actions.push_back(Action::Emit(event));
@@ -45,10 +47,11 @@ impl Answer {
 }
 
 pub struct Answers {
-    /// In the order in which they were given.
+    /// First those that were sent before, in that order, and then the others in the order in which they were given.
     unsent: VecDeque<Answer>,
     /// By the tokens of the exchange. The payload is empty if it is not sent again.
     sent: SortedMap<u64, Answer>,
+    /// Of all of them. An answer that is sent counts in full, because the transport has it.
     bytes: usize,
     /// The limit of the commands' bytes, which the answers share.
     limit: usize,
@@ -75,12 +78,17 @@ impl Answers {
     }
 
     pub fn push(&mut self, answer: Answer, around: &mut Around) {
-        self.bytes += answer.size();
+        self.bytes += answer.bytes;
         self.unsent.push_back(answer);
         self.pump(around);
     }
 
-    /// An answer of the library. False if too many wait already.
+    /// Whether the library may still answer a command that it does not hand over.
+    pub fn has_room_for_refusal(&self) -> bool {
+        self.bytes <= self.limit.saturating_add(OWN_BYTES)
+    }
+
+    /// An answer of the library.
     pub fn push_own(
         &mut self,
         reply: &ReplyTo,
@@ -89,65 +97,66 @@ impl Answers {
         deadline: Option<u64>,
         digest: Option<Digest>,
         around: &mut Around,
-    ) -> bool {
-        let payload = match reply.refusal(code, words) {
-            Ok(payload) if self.bytes + payload.len() <= self.limit.saturating_add(OWN_BYTES) => payload,
-            _ => return false,
-        };
-        let topic = reply.topic.clone();
-        self.push(Answer { token: 0, topic, payload, deadline, digest, again: false }, around);
-        true
+    ) {
+        if let Ok(payload) = reply.refusal(code, words) {
+            self.push(Answer::new(0, reply.topic.clone(), payload, deadline, digest), around);
+        }
     }
 
     /// Sends what there is room for.
     pub fn pump(&mut self, around: &mut Around) {
         while around.online && !self.link_is_lost && around.exchange.has_room_for_answer() {
             let Some(mut answer) = self.unsent.pop_front() else { break };
-            self.bytes -= answer.size();
             if answer.is_overdue(around.now) {
+                self.bytes -= answer.bytes;
                 answer.tell(Status::ENOS_ERR_TIMEOUT, TOO_LATE, around.actions);
                 continue;
             }
-            let may_go_again = answer.payload.len() <= SENT_AGAIN && answer.deadline.is_some() && !answer.again;
+            let may_go_again =
+                answer.payload.len() <= SENT_AGAIN && answer.deadline.is_some() && answer.sent_as.is_none();
             let payload = match may_go_again {
                 true => answer.payload.clone(),
                 false => std::mem::take(&mut answer.payload),
             };
             let topic = answer.topic.clone();
-            match around.exchange.answer(topic, payload, around.now, around.actions) {
-                Ok(token) => {
-                    self.bytes += answer.size();
-                    self.sent.insert(token, answer);
-                }
-                Err(error) => answer.tell(error.status, &error.message, around.actions),
-            }
+            let token = around.exchange.answer(topic, payload, answer.deadline, around.now, around.actions);
+            self.sent.insert(token, answer);
         }
     }
 
-    /// The outcome of an answer that was sent. Returns the digest of the command if the answer is out.
-    pub fn outcome(&mut self, token: u64, outcome: Outcome, around: &mut Around) -> Option<Digest> {
+    /// The outcome of an answer that was sent. Returns the answer if it is out; the host is not told yet.
+    pub fn outcome(&mut self, token: u64, outcome: Outcome, around: &mut Around) -> Option<Answer> {
         let mut answer = self.sent.remove(&token)?;
-        self.bytes -= answer.size();
         match outcome {
             Outcome::NotDelivered { status: Status::ENOS_ERR_NETWORK, .. }
                 if !answer.payload.is_empty() && !answer.is_overdue(around.now) =>
             {
-                answer.again = true;
+                answer.sent_as = Some(token);
                 self.link_is_lost = true;
-                self.bytes += answer.size();
-                self.unsent.push_front(answer);
+                let before = |one: &Answer| one.sent_as.is_some_and(|earlier| earlier < token);
+                self.unsent.insert(self.unsent.partition_point(before), answer);
                 None
             }
             Outcome::NotDelivered { status, reason } => {
+                self.bytes -= answer.bytes;
                 answer.tell(status, &reason, around.actions);
                 None
             }
             Outcome::Delivered | Outcome::Reply { .. } => {
-                let digest = answer.digest;
-                answer.tell(Status::ENOS_OK, "", around.actions);
-                digest
+                self.bytes -= answer.bytes;
+                Some(answer)
             }
         }
+    }
+
+    /// Whether an answer to this command may still get out.
+    pub fn holds(&self, digest: Digest) -> bool {
+        self.unsent.iter().chain(self.sent.values()).any(|answer| answer.digest == Some(digest))
+    }
+
+    /// No answer gets out until the next link.
+    pub fn waits_for_link(&self) -> bool {
+        self.link_is_lost
     }
 
     pub fn link_up(&mut self, around: &mut Around) {
@@ -158,7 +167,7 @@ impl Answers {
     /// Forgets what is of use on the lost link only.
     pub fn link_down(&mut self) {
         self.unsent.retain(|answer| answer.deadline.is_some());
-        self.bytes = self.unsent.iter().chain(self.sent.values()).map(Answer::size).sum();
+        self.bytes = self.unsent.iter().chain(self.sent.values()).map(|answer| answer.bytes).sum();
     }
 
     /// Ends what could not be sent in time.
@@ -167,7 +176,7 @@ impl Answers {
         self.unsent = unsent;
         let late: VecDeque<Answer> = late;
         for answer in late {
-            self.bytes -= answer.size();
+            self.bytes -= answer.bytes;
             answer.tell(Status::ENOS_ERR_TIMEOUT, TOO_LATE, actions);
         }
     }

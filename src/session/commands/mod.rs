@@ -41,10 +41,18 @@ pub struct Around<'a> {
 struct Open {
     reply: ReplyTo,
     silence: Silence,
-    deadline: u64,
+    timeout_ms: u64,
+    /// `None` until the callback is called.
+    deadline: Option<u64>,
     answered: bool,
     bytes: usize,
     digest: Option<Digest>,
+}
+
+impl Open {
+    fn is_overdue(&self, now: u64) -> bool {
+        self.deadline.is_some_and(|at| at <= now)
+    }
 }
 
 /// What the host's last handle was.
@@ -85,8 +93,8 @@ impl Commands {
     }
 
     /// The commands that were handed over by an earlier process, and whose answers did not get out.
-    pub fn loaded(&mut self, interrupted: Vec<Digest>) {
-        self.memory.loaded(interrupted);
+    pub fn loaded(&mut self, interrupted: Vec<Digest>, around: &mut Around) {
+        self.memory.loaded(interrupted, around.now, around.actions);
     }
 
     /// A message on a topic of commands has come in. Returns it if it is not a command.
@@ -132,23 +140,26 @@ impl Commands {
         }
         let name = command.name();
         let own = settings.services.iter().find(|(service, _)| !name.is_empty() && service == name);
-        let deadline = around.now.saturating_add(own.map_or(settings.timeout_ms, |(_, ms)| *ms));
-        self.is_due_at(deadline);
+        let timeout_ms = own.map_or(settings.timeout_ms, |(_, ms)| *ms);
         let key = self.next_key;
         self.next_key += 1;
         let digest = self.memory.is_on().then(|| command.digest());
-        let interrupted = digest.is_some_and(|digest| self.memory.begin(digest, around.actions));
+        let interrupted = digest.is_some_and(|digest| self.memory.begin(digest, around.now, around.actions));
         let (reply, silence) = (command.reply_to(), command.kind.silence());
-        self.open.insert(key, Open { reply, silence, deadline, answered: false, bytes, digest });
+        self.open.insert(key, Open { reply, silence, timeout_ms, deadline: None, answered: false, bytes, digest });
         self.open_bytes += bytes;
         let since_login_ms = u32::try_from(since_login_ms).unwrap_or(u32::MAX);
-        let handed = Handed { key, command, deadline, since_login_ms, interrupted };
+        let handed = Handed { key, command, since_login_ms, interrupted };
         around.actions.push_back(Action::HandOver(Box::new(handed)));
     }
 
-    /// Whether a command is still to be answered.
-    pub fn is_open(&self, key: u64) -> bool {
-        self.open.get(&key).is_some_and(|open| !open.answered)
+    /// The callback is about to be called: the time of the command begins. Returns its deadline.
+    pub fn begin(&mut self, key: u64, now: u64) -> Option<u64> {
+        let open = self.open.get_mut(&key)?;
+        let deadline = now.saturating_add(open.timeout_ms);
+        open.deadline = Some(deadline);
+        self.is_due_at(deadline);
+        Some(deadline)
     }
 
     /// The host answers. The outcome of the token is DELIVERED.
@@ -156,15 +167,14 @@ impl Commands {
         let state = |words| Err(Error::new(Status::ENOS_ERR_STATE, words));
         let open = match self.open.get_mut(&key) {
             None => return state("the command is not open any more"),
-            Some(open) if open.deadline <= around.now => return state("the deadline of the command is over"),
+            Some(open) if open.is_overdue(around.now) => return state("the deadline of the command is over"),
             Some(open) if open.answered => return state("the command was answered before"),
             Some(open) => open,
         };
         open.answered = true;
         let token = around.exchange.new_token();
         let topic = open.reply.topic.clone();
-        let answer = Answer { token, topic, payload, deadline: Some(open.deadline), digest: open.digest, again: false };
-        self.answers.push(answer, around);
+        self.answers.push(Answer::new(token, topic, payload, open.deadline, open.digest), around);
         Ok(token)
     }
 
@@ -174,7 +184,7 @@ impl Commands {
         self.open_bytes -= open.bytes;
         if !open.answered {
             let (code, words) = match end {
-                _ if open.deadline <= around.now => (command::CODE_FAILED, NOT_IN_TIME),
+                _ if open.is_overdue(around.now) => (command::CODE_FAILED, NOT_IN_TIME),
                 HandleEnd::Returned => (command::CODE_NO_HANDLER, "the device does not handle this command"),
                 HandleEnd::Released => (command::CODE_FAILED, "the device has not answered"),
             };
@@ -187,12 +197,21 @@ impl Commands {
         let (code, words) = match open.silence {
             Silence::Fails => (code, words),
             Silence::Agrees => (envelope::CODE_OK, ""),
-            Silence::Stays => return self.memory.end(open.digest, around.actions),
+            Silence::Stays => return self.forget(open.digest, around.actions),
         };
         // After its deadline it is of use on this link only.
-        let deadline = Some(open.deadline).filter(|at| *at > around.now);
+        let deadline = open.deadline.filter(|at| *at > around.now);
         if deadline.is_some() || around.online {
             self.answers.push_own(&open.reply, code, words, deadline, open.digest, around);
+        }
+    }
+
+    /// The answer of a command is out. Its mark goes, unless the same command came twice, and the other one has no answer.
+    fn forget(&mut self, digest: Option<Digest>, actions: &mut VecDeque<Action>) {
+        let Some(digest) = digest else { return };
+        let waits = self.open.values().any(|open| !open.answered && open.digest == Some(digest));
+        if !waits && !self.answers.holds(digest) {
+            self.memory.end(digest, actions);
         }
     }
 
@@ -204,10 +223,11 @@ impl Commands {
     }
 
     fn refuse(&mut self, reply: &ReplyTo, code: i32, words: &str, around: &mut Around) {
-        let deadline = around.now.saturating_add(self.settings.timeout_ms);
-        if !self.answers.push_own(reply, code, words, Some(deadline), None, around) {
-            self.refused.count(Why::Unanswered);
+        if !self.answers.has_room_for_refusal() {
+            return self.refused.count(Why::Unanswered);
         }
+        let deadline = around.now.saturating_add(self.settings.timeout_ms);
+        self.answers.push_own(reply, code, words, Some(deadline), None, around);
         self.is_due_at(deadline);
     }
 
@@ -225,7 +245,7 @@ impl Commands {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
-        let overdue = self.open.iter().filter(|(_, open)| !open.answered && open.deadline <= now);
+        let overdue = self.open.iter().filter(|(_, open)| !open.answered && open.is_overdue(now));
         for key in overdue.map(|(key, _)| *key).collect::<Vec<_>>() {
             let Some(open) = self.open.get_mut(&key) else { continue };
             open.answered = true;
@@ -237,7 +257,7 @@ impl Commands {
     }
 
     fn find_due(&mut self) {
-        let open = self.open.values().filter(|open| !open.answered).map(|open| open.deadline);
+        let open = self.open.values().filter(|open| !open.answered).filter_map(|open| open.deadline);
         self.due = open.chain(self.answers.deadlines()).min();
     }
 
@@ -262,10 +282,18 @@ impl Commands {
 
     /// Takes the outcomes of answers, sends what waits, and tells what was refused.
     pub fn run(&mut self, around: &mut Around) {
-        for (token, outcome) in around.exchange.take_answered() {
-            if let Some(digest) = self.answers.outcome(token, outcome, around) {
-                self.memory.end(Some(digest), around.actions);
+        let answered = around.exchange.take_answered();
+        let any = !answered.is_empty();
+        for (token, outcome) in answered {
+            if let Some(answer) = self.answers.outcome(token, outcome, around) {
+                // First the mark goes: the host may reboot as soon as it knows that the answer is out.
+                self.forget(answer.digest, around.actions);
+                answer.tell(Status::ENOS_OK, "", around.actions);
             }
+        }
+        if any && self.answers.waits_for_link() {
+            // The deadlines of those that wait again count again.
+            self.find_due();
         }
         self.answers.pump(around);
         self.tidy();

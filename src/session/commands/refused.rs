@@ -19,7 +19,7 @@ pub enum Why {
 const WORDS: [&str; 5] = [
     "over the limits (answered 429, except for traffic/control)",
     "right after the login (answered 429)",
-    "unreadable (answered 460 if there was an id)",
+    "unreadable (answered 460 if that is possible)",
     "retained by the broker (not answered)",
     "not answered, because too many answers were waiting",
 ];

@@ -52,7 +52,10 @@ impl Desk {
                     self.sent.push((said["id"].as_u64().unwrap(), said["code"].as_i64().unwrap()));
                     self.in_flight.push(token);
                 }
-                Action::HandOver(handed) => self.handed.push(handed.key),
+                Action::HandOver(handed) => {
+                    assert!(self.commands.begin(handed.key, self.now).is_some());
+                    self.handed.push(handed.key);
+                }
                 Action::Emit(event) => self.outcomes.push((event.token, event.status)),
                 Action::StoreCommands(_) => self.stores += 1,
                 Action::TellRefused(event) => self.refused += event.detail_code,
@@ -180,7 +183,7 @@ fn at_its_deadline_a_command_is_not_answered_offline() {
     desk.tick(1_000);
     desk.link_up();
     assert!(desk.sent.is_empty(), "its caller has given up");
-    assert!(!desk.commands.is_open(desk.handed[0]));
+    assert!(desk.commands.open.values().all(|open| open.answered));
 }
 
 #[test]
@@ -191,14 +194,152 @@ fn what_is_remembered_is_bounded() {
     }
     desk.lose_link();
     assert_eq!(desk.stores, 100);
-    let stored = desk.commands.memory.stored().to_vec();
+    let stored = desk.commands.memory.stored();
     assert_eq!(stored.len(), memory::REMEMBERED);
     let mut next = Desk::new(|settings| (settings.remembers, settings.limit) = (true, 1_000));
-    next.commands.loaded(stored);
+    next.call(|commands, around| commands.loaded(stored, around));
     next.arrive(99);
     assert_eq!(next.stores, 0, "it is stored already");
     let key = next.handed[0];
     next.answer(key, 99).unwrap();
     next.acknowledge();
     assert_eq!((next.stores, next.commands.memory.stored().len()), (1, memory::REMEMBERED - 1));
+}
+
+/// The transport does not take an answer, e.g. because there is no memory. The link lives on, and so do other answers.
+#[test]
+fn an_answer_that_the_transport_refuses_stops_no_other() {
+    let mut desk = Desk::new(|_| ());
+    desk.arrive(1);
+    desk.arrive(2);
+    let keys = desk.handed.clone();
+    let refused = desk.answer(keys[0], 1).unwrap();
+    let token = desk.in_flight.remove(0);
+    let status = Status::ENOS_ERR_NO_MEMORY;
+    desk.exchange.not_delivered(token, status, "there is no memory".into(), &mut desk.actions);
+    desk.call(Commands::run);
+    let second = desk.answer(keys[1], 2).unwrap();
+    desk.acknowledge();
+    assert_eq!(desk.sent, [(1, 200), (2, 200)]);
+    assert_eq!(desk.outcomes, [(refused, status), (second, Status::ENOS_OK)]);
+}
+
+#[test]
+fn an_answer_that_waits_again_still_has_its_deadline() {
+    let mut desk = Desk::new(|_| ());
+    desk.arrive(1);
+    desk.tick(500);
+    desk.arrive(2);
+    let keys = desk.handed.clone();
+    desk.call(|commands, around| commands.ended(keys[0], HandleEnd::Returned, around));
+    let token = desk.answer(keys[1], 2).unwrap();
+    // This is the first one's deadline.
+    desk.tick(500);
+    desk.lose_link();
+    assert_eq!(desk.commands.deadline(), Some(1_500));
+    desk.tick(500);
+    assert_eq!(desk.outcomes, [(token, Status::ENOS_ERR_TIMEOUT)]);
+    assert!(desk.commands.is_idle());
+}
+
+#[test]
+fn what_is_sent_again_keeps_its_order() {
+    let mut desk = Desk::new(|_| ());
+    for id in 0..5 {
+        desk.arrive(id);
+    }
+    let keys = desk.handed.clone();
+    for id in 0..4 {
+        desk.answer(keys[id as usize], id).unwrap();
+    }
+    // The transport tells the end of one of them before the others.
+    let token = desk.in_flight[2];
+    desk.exchange.not_delivered(token, Status::ENOS_ERR_NETWORK, "lost".into(), &mut desk.actions);
+    desk.call(Commands::run);
+    desk.lose_link();
+    desk.answer(keys[4], 4).unwrap();
+    desk.sent.clear();
+    desk.link_up();
+    assert_eq!(desk.sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn the_library_answers_for_the_host_even_if_too_many_answers_wait() {
+    let mut desk = Desk::new(|settings| (settings.limit, settings.bytes) = (1, 1_024));
+    desk.arrive(0);
+    let key = desk.handed[0];
+    for id in 1..10_000 {
+        desk.arrive(id);
+    }
+    desk.call(|commands, around| commands.ended(key, HandleEnd::Returned, around));
+    while !desk.in_flight.is_empty() {
+        desk.acknowledge();
+    }
+    assert!(desk.sent.contains(&(0, 1101)));
+}
+
+#[test]
+fn an_answer_has_at_least_until_the_deadline_of_its_command() {
+    let mut desk = Desk::new(|settings| settings.timeout_ms = 60_000);
+    assert!(desk.settings.reply_timeout_ms < 60_000);
+    desk.arrive(1);
+    let key = desk.handed[0];
+    let token = desk.answer(key, 1).unwrap();
+    for (now, outcomes) in [(59_999, 0), (60_000, 1)] {
+        desk.now = now;
+        desk.exchange.expire(now, &mut desk.actions);
+        desk.call(Commands::run);
+        assert_eq!(desk.outcomes, [(token, Status::ENOS_ERR_TIMEOUT)][..outcomes]);
+    }
+}
+
+#[test]
+fn answers_count_towards_the_bytes_until_their_outcome() {
+    let mut desk = Desk::new(|settings| settings.bytes = 100_000);
+    desk.arrive(1);
+    let key = desk.handed[0];
+    let payload = format!(r#"{{"id":1,"code":200,"data":"{}"}}"#, "x".repeat(100_000)).into_bytes();
+    desk.call(|commands, around| commands.answer(key, payload, around)).unwrap();
+    desk.arrive(2);
+    assert_eq!((desk.handed.len(), desk.refused), (1, 1));
+    desk.acknowledge();
+    desk.arrive(3);
+    assert_eq!((desk.handed.len(), desk.refused, desk.commands.answers.bytes()), (2, 1, 0));
+}
+
+#[test]
+fn a_mark_goes_with_the_last_of_the_same_commands() {
+    let mut desk = Desk::new(|settings| settings.remembers = true);
+    desk.arrive(1);
+    desk.arrive(1);
+    let keys = desk.handed.clone();
+    for (key, left) in keys.into_iter().zip([1, 0]) {
+        desk.answer(key, 1).unwrap();
+        assert_eq!(desk.commands.memory.stored().len(), 1);
+        desk.acknowledge();
+        assert_eq!(desk.commands.memory.stored().len(), left);
+    }
+}
+
+#[test]
+fn marks_are_forgotten_after_two_days() {
+    let mut desk = Desk::new(|settings| settings.remembers = true);
+    desk.call(|commands, around| commands.loaded(vec![[1; 16]], around));
+    desk.arrive(1);
+    assert_eq!(desk.commands.memory.stored().len(), 2);
+    desk.now = memory::MAX_AGE_MS - 1;
+    desk.arrive(2);
+    assert_eq!(desk.commands.memory.stored().len(), 3);
+    desk.now += 1;
+    desk.arrive(3);
+    assert_eq!(desk.commands.memory.stored().len(), 2);
+}
+
+#[test]
+fn a_record_that_is_not_wanted_any_more_is_removed() {
+    for (remembers, stores) in [(false, 1), (true, 0)] {
+        let mut desk = Desk::new(|settings| settings.remembers = remembers);
+        desk.call(|commands, around| commands.loaded(vec![[1; 16]], around));
+        assert_eq!(desk.stores, stores);
+    }
 }

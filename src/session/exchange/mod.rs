@@ -215,9 +215,22 @@ impl Exchange {
         self.places[Kind::Answer as usize].has_room()
     }
 
-    /// Sends an answer to a command.
-    pub fn answer(&mut self, topic: String, payload: Vec<u8>, now: u64, actions: &mut VecDeque<Action>) -> Result<u64> {
-        self.publish(Owner::Commands, topic, payload, 1, now, actions)
+    /// Sends an answer to a command, for which there [is room](Self::has_room_for_answer). It is overdue after the usual
+    /// time, but not before the deadline of the command.
+    pub fn answer(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        deadline: Option<u64>,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) -> u64 {
+        let owner = Owner::Commands;
+        self.places[Kind::Answer as usize].calls += 1;
+        let timeout_ms = deadline.map_or(0, |at| at.saturating_sub(now)).max(self.timeout_ms);
+        let token = self.enter(owner, WaitsFor::Delivery, Some(timeout_ms), now);
+        self.send(owner, LinkRequest::Publish { token, topic, payload, qos: 1 }, actions);
+        token
     }
 
     fn send(&mut self, owner: Owner, request: LinkRequest, actions: &mut VecDeque<Action>) {
@@ -316,12 +329,12 @@ impl Exchange {
         }
     }
 
-    pub fn not_delivered(&mut self, token: u64, reason: &str, actions: &mut VecDeque<Action>) {
+    pub fn not_delivered(&mut self, token: u64, status: Status, reason: String, actions: &mut VecDeque<Action>) {
         self.let_go(token);
         match self.entries.get(&token).map(|entry| &entry.waits_for) {
             // The loss of the link follows, and ends it. If it does not, the deadline does.
             Some(WaitsFor::Suback { .. } | WaitsFor::Unsuback { .. }) => {}
-            _ => self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, reason.to_owned())), actions),
+            _ => self.end(token, Some(End::With(status, reason)), actions),
         }
     }
 

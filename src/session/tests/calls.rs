@@ -63,7 +63,11 @@ impl Desk {
 
     fn lose_link(&mut self) {
         for request in std::mem::take(&mut self.sent) {
-            self.link(LinkEvent::NotDelivered { token: request.token(), reason: "the connection ended".into() });
+            self.link(LinkEvent::NotDelivered {
+                token: request.token(),
+                status: S::ENOS_ERR_NETWORK,
+                reason: "the connection ended".into(),
+            });
         }
         self.link(lost("reset"));
     }

@@ -80,6 +80,29 @@ fn a_callback_that_blocks_delays_the_answers_of_the_library() {
     host.expect("COMMAND");
 }
 
+/// The mark of a command is stored before its callback, and that may take long.
+#[test]
+fn the_deadline_begins_after_a_slow_store() {
+    let store = Store::new();
+    store.answer(|request| {
+        if request.is_store() && request.key.contains("commands") {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        None
+    });
+    let Scene { mut host, mut peer, broker: _broker } = Scene::with(|setup| {
+        setup.storage(&store).command_timeout(None, 500).on_event(|_, told| {
+            if let Some(command) = told.command {
+                assert!(command.remaining_ms() > 250);
+                command.reply(200, None).unwrap();
+            }
+        })
+    });
+    command(&mut peer, "1");
+    assert_eq!(code_and_id(&mut peer), (200, json!(1)));
+    host.until("DELIVERED");
+}
+
 /// EnOS sends the commands that it has kept one after the other, right after the login.
 #[test]
 fn the_burst_after_a_login_can_be_refused() {

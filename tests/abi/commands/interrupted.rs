@@ -1,7 +1,7 @@
 //! Commands that a restart has interrupted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex};
 
 use enos::internals::error::Status::*;
 use serde_json::json;
@@ -60,6 +60,44 @@ fn a_command_without_its_answer_is_marked_when_it_comes_again() {
     assert!(!again.was_interrupted(), "its answer got out");
     again.release();
     peer.answer_publish();
+}
+
+/// A firmware reboots as soon as it knows that its answer is out.
+#[test]
+fn in_the_callback_of_delivered_the_mark_is_gone() {
+    let store = Store::new();
+    let disk = store.clone();
+    let (to, marks) = mpsc::channel();
+    let Scene { host: _host, mut peer, broker: _broker } = Scene::with(|setup| {
+        setup.storage(&store).on_event(move |_, told| {
+            if let Some(command) = told.command {
+                command.reply(200, None).unwrap();
+            }
+            if told.name == "COMMAND" || told.name == "DELIVERED" {
+                to.send((told.name.clone(), mark(&disk).is_some())).unwrap();
+            }
+        })
+    });
+    command(&mut peer, "1");
+    assert_eq!(code_and_id(&mut peer).0, 200);
+    for (name, is_marked) in [("COMMAND", true), ("DELIVERED", false)] {
+        assert_eq!(marks.recv_timeout(PATIENCE).unwrap(), (name.to_owned(), is_marked));
+    }
+}
+
+/// A process that remembers no commands removes what earlier ones have left.
+#[test]
+fn a_record_is_removed_once_it_is_switched_off() {
+    let store = Store::new();
+    let Scene { mut host, mut peer, broker: _broker } = scene(&store);
+    command(&mut peer, "1");
+    let kept = kept(&mut host);
+    let at_the_kill = store.records().clone();
+    drop(host);
+    kept.release();
+    *store.records() = at_the_kill;
+    let Scene { host: _host, .. } = Scene::with(|setup| setup.storage(&store).command_record(0));
+    assert!(mark(&store).is_none());
 }
 
 #[test]

@@ -115,3 +115,21 @@ fn after_a_disable_and_an_enable_commands_work_again() {
     }
     answered(&mut host, "thing/delete", 200);
 }
+
+/// It is told, and the link answers other commands.
+#[test]
+fn a_command_whose_answer_has_no_topic_stops_no_other() {
+    let mut scene = Scene::new();
+    let name = "x".repeat(65_535 - topic("thing/service/").len());
+    scene.peer.send(&packet(&format!("thing/service/{name}"), &envelope("1"), 8));
+    scene.peer.expect(PUBACK);
+    let told = scene.host.expect("OVERFLOW");
+    assert!(told.status == ENOS_ERR_REFUSED && told.detail.contains("1 unreadable"), "{told:?}");
+    command(&mut scene.peer, "2");
+    assert_eq!(code_and_id(&mut scene.peer), (1101, json!(2)));
+    // The longest topic that has an answer.
+    let name = &name["_reply".len()..];
+    scene.peer.send(&packet(&format!("thing/service/{name}"), &envelope("3"), 8));
+    scene.peer.expect(PUBACK);
+    assert_eq!(code_and_id(&mut scene.peer), (1101, json!(3)));
+}

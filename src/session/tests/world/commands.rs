@@ -82,10 +82,14 @@ impl World {
 
     pub(super) fn handed_over(&mut self, handed: Handed) {
         let key = handed.key;
-        if !self.session.is_command_open(key) {
-            return self.session.command_ended(self.now(), key, HandleEnd::Returned);
-        }
+        let Some(deadline) = self.session.begin_command(self.now(), key) else {
+            return self.violate("a command is handed over that is not open".into());
+        };
         let number = number_of(&handed.command.payload);
+        // Its time begins only now. A slow storage may have delayed this.
+        if let Some(seen) = self.commands.seen.get_mut(&number) {
+            seen.deadline = deadline + self.booted_at;
+        }
         let digest = handed.command.digest();
         if self.rates.hint_fails == 0 && !self.disk.commands.contains(&digest) {
             self.violate(format!("the command {number} is handed over before its mark is stored"));

@@ -323,7 +323,11 @@ impl World {
                     // As Paho does it: requests in progress end before the loss of the link is reported.
                     let open = self.wire.take().map(|wire| wire.open).unwrap_or_default();
                     for token in open {
-                        let what = LinkEvent::NotDelivered { token, reason: "the connection ended".into() };
+                        let what = LinkEvent::NotDelivered {
+                            token,
+                            status: Status::ENOS_ERR_NETWORK,
+                            reason: "the connection ended".into(),
+                        };
                         self.feed(Input::Link { attempt, what });
                     }
                 }
