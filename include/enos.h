@@ -2138,8 +2138,8 @@ ENOS_MUST_USE enos_status enos_client_create(const enos_config *config, enos_cli
 enos_status enos_client_connect(enos_client *client);
 
 /**
- * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Requests that were
- * not sent yet (see the chapter on requests) have theirs at once: ENOS_ERR_NETWORK. Then DISCONNECTED with ENOS_OK
+ * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Raw requests that
+ * wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK
  * comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It
  * keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once
  * for each call, also if there was nothing to do.
@@ -2724,7 +2724,7 @@ typedef struct enos_request {
   const char *name;
   /**
    * The params as a builder. At most one of json and params is set. Without both, the operation's empty params are
-   * sent: {}, [], or no bytes.
+   * sent: {}, [] or no bytes; a query asks for everything.
    */
   const enos_json *json;
   /**
@@ -2736,7 +2736,7 @@ typedef struct enos_request {
    */
   size_t params_len;
   /**
-   * For the reply. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
+   * For the reply, in milliseconds. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
    */
   uint32_t timeout_ms;
   /**

@@ -85,8 +85,8 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
     unsafe { on_client(client, |client| client.connect()) }
 }
 
-/// Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Requests that were
-/// not sent yet (see the chapter on requests) have theirs at once: ENOS_ERR_NETWORK. Then DISCONNECTED with ENOS_OK
+/// Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Raw requests that
+/// wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK
 /// comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It
 /// keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once
 /// for each call, also if there was nothing to do.

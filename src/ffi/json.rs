@@ -110,8 +110,8 @@ pub unsafe extern "C" fn enos_json_set_nonfinite(json: *mut enos_json, policy: i
         put(json, std::ptr::null(), |json, _| match Nonfinite::from_number(policy) {
             Some(policy) => json.set_nonfinite(policy),
             None => {
-                let words = format_args!("{policy} is not one of enum enos_nonfinite");
-                json.fail(None, Status::ENOS_ERR_INVALID_ARG, words);
+                let status = Status::ENOS_ERR_INVALID_ARG;
+                json.fail(None, status, format_args!("{policy} is not one of enum enos_nonfinite"));
             }
         });
     }

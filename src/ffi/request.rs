@@ -63,13 +63,13 @@ pub struct enos_request {
     /// The event's identifier, the path or the topic; NULL if the operation has none.
     pub name: *const c_char,
     /// The params as a builder. At most one of json and params is set. Without both, the operation's empty params are
-    /// sent: {}, [], or no bytes.
+    /// sent: {}, [] or no bytes; a query asks for everything.
     pub json: *const enos_json,
     /// The params as JSON text, or the bytes of a raw request or of a publish.
     pub params: *const c_void,
     /// In bytes, or ENOS_NUL_TERMINATED.
     pub params_len: usize,
-    /// For the reply. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
+    /// For the reply, in milliseconds. 0: enos_config_set_reply_timeout(). With ENOS_REQUEST_DURABLE it must be 0.
     pub timeout_ms: u32,
     /// 0.
     pub reserved: u32,

@@ -1,5 +1,6 @@
 //! The session's side of the outbox: what passes between the outbox, the exchange and the client.
 
+use super::commands::Commands;
 use super::connection::Connection;
 use super::event::{Event, EventKind};
 use super::io::{Action, Now};
@@ -57,12 +58,16 @@ impl Session {
 
     /// Every accepted call has had its outcome, and the outbox is empty.
     pub fn is_flushed(&self) -> bool {
-        self.exchange.is_idle() && self.commands.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_empty)
+        self.exchange.is_idle()
+            && self.commands.as_deref().is_none_or(Commands::is_idle)
+            && self.outbox.as_deref().is_none_or(Outbox::is_empty)
     }
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
-        self.exchange.is_quiet() && self.commands.is_idle() && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
+        self.exchange.is_quiet()
+            && self.commands.as_deref().is_none_or(Commands::is_idle)
+            && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
     }
 
     pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageError>) {

@@ -55,7 +55,10 @@ pub struct Session {
     rng: fastrand::Rng,
     connection: Connection,
     exchange: Exchange,
-    commands: Commands,
+    /// `None` until the first command, because it takes memory.
+    commands: Option<Box<Commands>>,
+    /// When the device was last online as itself.
+    login_ms: u64,
     /// `None`: there is no storage to keep messages in.
     outbox: Option<Box<Outbox>>,
     actions: VecDeque<Action>,
@@ -68,7 +71,8 @@ impl Session {
         Session {
             connection: Connection::new(&mut settings),
             exchange: Exchange::new(&settings, first_id),
-            commands: Commands::new(settings.commands.clone()),
+            commands: None,
+            login_ms: 0,
             outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
             settings,
@@ -131,7 +135,7 @@ impl Session {
         if rests {
             self.actions = VecDeque::new();
             self.exchange.release();
-            self.commands.release();
+            self.commands.as_deref_mut().map(Commands::release);
             if let Some(outbox) = self.outbox.as_deref_mut() {
                 outbox.release();
             }
@@ -142,7 +146,8 @@ impl Session {
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
         let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
-        let deadlines = [self.connection.deadline(), self.exchange.deadline(), self.commands.deadline(), outbox];
+        let commands = self.commands.as_deref().and_then(Commands::deadline);
+        let deadlines = [self.connection.deadline(), self.exchange.deadline(), commands, outbox];
         deadlines.into_iter().flatten().min()
     }
 
@@ -154,7 +159,7 @@ impl Session {
         while self.exchange.give_turns(now.ms, &mut self.actions) {
             self.run_outbox(now, tidy);
         }
-        self.with_commands(now, Commands::run);
+        self.with_any_commands(now, Commands::run);
         self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
     }
@@ -163,8 +168,8 @@ impl Session {
         match input {
             Input::Tick => {
                 self.exchange.expire(now.ms, &mut self.actions);
-                self.with_commands(now, Commands::expire);
-                self.commands.tell_refused(&mut self.actions);
+                self.with_any_commands(now, Commands::expire);
+                self.with_any_commands(now, |commands, around| commands.tell_refused(around.actions));
                 self.with_connection(now, Connection::tick);
             }
             Input::Loaded(mut loaded) => {
@@ -220,7 +225,8 @@ impl Session {
             None => {}
             Some(Change::Online) => {
                 self.exchange.link_up(now.ms, &mut self.actions);
-                self.with_commands(now, Commands::link_up);
+                self.login_ms = now.ms;
+                self.with_any_commands(now, Commands::link_up);
                 self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
             }
             Some(Change::Closing) => {
@@ -233,7 +239,7 @@ impl Session {
                 let later = self.actions.split_off(before);
                 self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
                 self.exchange.link_down(&reason, end != LinkEnd::Planned, &mut self.actions);
-                self.with_commands(now, Commands::link_down);
+                self.with_any_commands(now, Commands::link_down);
                 self.actions.extend(later);
             }
         }

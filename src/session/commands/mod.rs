@@ -78,7 +78,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    pub fn new(settings: CommandSettings) -> Commands {
+    pub fn new(settings: CommandSettings, login_ms: u64) -> Commands {
         Commands {
             next_key: 1,
             open: SortedMap::new(),
@@ -87,7 +87,7 @@ impl Commands {
             memory: Memory::new(settings.remembers),
             refused: Refused::default(),
             due: None,
-            login_ms: 0,
+            login_ms,
             settings,
         }
     }

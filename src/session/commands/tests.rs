@@ -26,7 +26,7 @@ impl Desk {
         settings.commands = CommandSettings { limit: 8, bytes: 1 << 20, timeout_ms: 1_000, ..Default::default() };
         change(&mut settings.commands);
         Desk {
-            commands: Commands::new(settings.commands.clone()),
+            commands: Commands::new(settings.commands.clone(), 0),
             exchange: Exchange::new(&settings, 1),
             settings,
             actions: VecDeque::new(),

@@ -287,9 +287,11 @@ impl Exchange {
         self.places.iter_mut().for_each(|places| places.tell_room(actions));
     }
 
-    /// The link is to end. Requests that wait to be sent are not sent any more.
+    /// The link is to end. Requests that wait for their turn are not sent any more. One that waits only for the broker's
+    /// answer about its reply topic is still sent: a device may post and disconnect.
     pub fn closing(&mut self, actions: &mut VecDeque<Action>) {
-        let unsent = self.entries.iter().filter(|(_, entry)| entry.waits_for.is_unsent());
+        let waits = |entry: &Entry| matches!(entry.waits_for, WaitsFor::Turn { request: Some(_), .. });
+        let unsent = self.entries.iter().filter(|(_, entry)| waits(entry));
         for token in unsent.map(|(token, _)| *token).collect::<Vec<_>>() {
             let words = format!("{NOT_SENT}: the connection is being closed");
             self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);

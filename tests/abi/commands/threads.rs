@@ -123,10 +123,10 @@ fn eight_threads_answer_at_once() {
         peer.send(&puback(packet.id()));
         answered += 1;
     }
-    assert_eq!(accepted.load(SeqCst), usize::from(COMMANDS));
     // This drops the callback's sender, and ends the workers.
     host.destroy();
     workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(accepted.load(SeqCst), usize::from(COMMANDS));
 }
 
 /// A lock of the host that is held around an answer, and taken in the callback.
