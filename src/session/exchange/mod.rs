@@ -151,7 +151,7 @@ impl Exchange {
         if is_raw {
             self.take_turns_on(&reply_topic, actions);
         }
-        let has_turn = !is_raw || (owner == Owner::Outbox && self.has_free_turn(&reply_topic, until_reply, now));
+        let has_turn = !is_raw || (owner == Owner::Outbox && self.has_free_turn(&reply_topic, until_reply));
         let is_granted = self.is_granted(&reply_topic);
         let waits_for = match (until_reply, is_granted, has_turn) {
             (false, ..) => WaitsFor::Delivery,
@@ -168,7 +168,7 @@ impl Exchange {
         }
         match request {
             Some(request) => {
-                self.take_turn(&reply_topic, token, until_reply, now);
+                self.take_turn(&reply_topic, token, until_reply);
                 self.send(owner, request, actions);
             }
             None if is_granted => {
@@ -190,7 +190,7 @@ impl Exchange {
         actions: &mut VecDeque<Action>,
     ) -> std::result::Result<(), u64> {
         let is_mute = until_reply && !self.is_granted(&topic);
-        if !is_mute && self.has_free_turn(&topic, until_reply, now) {
+        if !is_mute && self.has_free_turn(&topic, until_reply) {
             return Ok(());
         }
         let waits_for = match is_mute {
@@ -352,6 +352,7 @@ impl Exchange {
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
     pub fn expire(&mut self, now: u64, actions: &mut VecDeque<Action>) {
+        self.end_quiet_times(now);
         let due: Vec<u64> = self.deadlines.keys().take_while(|(at, _)| *at <= now).map(|(_, token)| *token).collect();
         for token in due {
             match self.take_packet(token) {

@@ -120,6 +120,8 @@ impl Desk {
 
     fn wait(&mut self, ms: u64) -> Vec<Packet> {
         self.now += ms;
+        // Two turns of the loop, so that all that came until then was read.
+        self.exchange.expire(self.now, &mut self.actions);
         self.exchange.expire(self.now, &mut self.actions);
         self.packets()
     }

@@ -27,22 +27,24 @@ pub(super) struct Turns {
     owed: Option<u32>,
     /// How many reply timeouts the quiet time has, if it begins now.
     to_wait: u64,
-    /// No request that awaits its reply is sent before this time.
-    quiet_until: u64,
+    /// No request that awaits its reply is sent before this time. `None`: the quiet time has ended.
+    quiet_until: Option<u64>,
+    /// The time has passed, but what came until then may not have been read yet.
+    is_over: bool,
     /// The entries that wait for their turn, and whether they await a reply.
     waiting: VecDeque<(u64, bool)>,
 }
 
 impl Turns {
     /// No reply to anything that was sent is to come.
-    fn is_free(&self, now: u64) -> bool {
-        self.holder.is_none() && self.unawaited.is_empty() && self.to_wait == 0 && self.quiet_until <= now
+    fn is_free(&self) -> bool {
+        self.holder.is_none() && self.unawaited.is_empty() && self.to_wait == 0 && self.quiet_until.is_none()
     }
 
     /// Whether a message can be sent now. One whose reply nobody awaits has to wait only for requests that await theirs.
-    fn may_go(&self, awaits_reply: bool, now: u64) -> bool {
+    fn may_go(&self, awaits_reply: bool) -> bool {
         let is_wanted = || self.holder.is_some() || self.waiting.iter().any(|(_, awaits_reply)| *awaits_reply);
-        self.is_free(now) || (!awaits_reply && !is_wanted())
+        self.is_free() || (!awaits_reply && !is_wanted())
     }
 }
 
@@ -76,8 +78,8 @@ impl Exchange {
         self.turns.iter_mut().find(|(on, _)| *on == topic).map(|(_, turns)| turns)
     }
 
-    pub(super) fn has_free_turn(&self, topic: &str, awaits_reply: bool, now: u64) -> bool {
-        self.turns_on(topic).is_none_or(|turns| turns.may_go(awaits_reply, now))
+    pub(super) fn has_free_turn(&self, topic: &str, awaits_reply: bool) -> bool {
+        self.turns_on(topic).is_none_or(|turns| turns.may_go(awaits_reply))
     }
 
     /// The entry waits for its turn. Its time begins when it is sent.
@@ -89,17 +91,27 @@ impl Exchange {
     }
 
     /// The entry is sent now.
-    pub(super) fn take_turn(&mut self, topic: &str, token: u64, awaits_reply: bool, now: u64) {
+    pub(super) fn take_turn(&mut self, topic: &str, token: u64, awaits_reply: bool) {
         let Some(turns) = self.turns_on_mut(topic) else { return };
         if awaits_reply {
             turns.holder = Some(token);
             return;
         }
-        if turns.is_free(now) {
+        if turns.is_free() {
             turns.owed = Some(0);
         }
         turns.owed = turns.owed.map(|owed| owed.saturating_add(1));
         turns.unawaited.push(token);
+    }
+
+    /// Ends the quiet times that are over. This is called at the end of each turn of the loop, so at the second call all
+    /// late replies that came in the quiet time have been read, also if the loop was held up.
+    pub(super) fn end_quiet_times(&mut self, now: u64) {
+        for turns in self.turns.values_mut().filter(|turns| turns.quiet_until.is_some_and(|until| until <= now)) {
+            if std::mem::replace(&mut turns.is_over, true) {
+                turns.quiet_until = None;
+            }
+        }
     }
 
     /// Gives turns to those who wait. True: the outbox may send now.
@@ -112,9 +124,10 @@ impl Exchange {
         for (topic, turns) in self.turns.iter_mut() {
             let timeouts = std::mem::take(&mut turns.to_wait);
             if timeouts > 0 {
-                turns.quiet_until = turns.quiet_until.max(now.saturating_add(timeout_ms.saturating_mul(timeouts)));
+                let until = now.saturating_add(timeout_ms.saturating_mul(timeouts));
+                (turns.quiet_until, turns.is_over) = (turns.quiet_until.max(Some(until)), false);
             }
-            if turns.waiting.front().is_some_and(|(_, awaits_reply)| turns.may_go(*awaits_reply, now)) {
+            if turns.waiting.front().is_some_and(|(_, awaits_reply)| turns.may_go(*awaits_reply)) {
                 free.push(topic.clone());
             }
         }
@@ -137,7 +150,7 @@ impl Exchange {
             return true;
         };
         *waits_for = WaitsFor::Reply { topic: topic.clone() };
-        self.take_turn(&topic, token, true, now);
+        self.take_turn(&topic, token, true);
         self.set_deadline(token, timeout_ms.map(|ms| now.saturating_add(ms)));
         self.send(owner, request, actions);
         false
@@ -152,7 +165,7 @@ impl Exchange {
         turns.owed = turns.owed.map(|owed| owed.saturating_sub(1));
         if turns.owed == Some(0) {
             turns.unawaited.clear();
-            (turns.to_wait, turns.quiet_until) = (0, 0);
+            (turns.to_wait, turns.quiet_until) = (0, None);
         }
         Some(Raw::Nobodys)
     }
@@ -182,7 +195,7 @@ impl Exchange {
     pub(super) fn next_turn(&self) -> Option<u64> {
         let next = |turns: &Turns| match turns.to_wait {
             0 => (!turns.waiting.is_empty() && turns.holder.is_none() && turns.unawaited.is_empty())
-                .then_some(turns.quiet_until),
+                .then_some(turns.quiet_until.unwrap_or(0)),
             // The time is not known yet.
             _ => Some(0),
         };
