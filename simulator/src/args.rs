@@ -1,8 +1,8 @@
 //! The command line.
 
 use enos_sim::{
-    ca::Files, read_file, Activation, Block, Command, Completed, Config, Device, DeviceId, Event, HmacSha1, Methods,
-    Product, SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
+    ca::Files, read_file, Activation, Block, Command, Completed, Config, CountedAs, Device, DeviceId, Event, Excess,
+    HmacSha1, Methods, Product, SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
 };
 use lexopt::{Arg, Parser, ValueExt};
 use std::{
@@ -99,7 +99,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 34] = [
+const VALUED: [&str; 47] = [
     "listen",
     "tls-listen",
     "tls-cert",
@@ -108,6 +108,8 @@ const VALUED: [&str; 34] = [
     "tls-min",
     "tls-max",
     "device",
+    "gateway",
+    "sub-device",
     "product",
     "devices",
     "state",
@@ -121,6 +123,17 @@ const VALUED: [&str; 34] = [
     "second-login",
     "push-qos",
     "refuse-subscription",
+    "refuse-every",
+    "filters-in-packet",
+    "filters-on-link",
+    "filter-excess",
+    "sub-devices-online",
+    "sub-devices-counted",
+    "batch-limit",
+    "batch-failure",
+    "qos1-logins",
+    "topology-limit",
+    "product-limit",
     "command",
     "command-after-posts",
     "command-timeout",
@@ -198,6 +211,12 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
     let config = &mut options.config;
     match name {
         "device" => config.devices.push(device(value)?),
+        "gateway" => config.devices.push(device(value)?.gateway()),
+        "sub-device" => {
+            let gateway = config.devices.iter().rev().find(|device| device.is_gateway);
+            let gateway = gateway.ok_or("it follows the gateway to which it belongs")?.id.clone();
+            config.devices.push(device(value)?.behind(gateway));
+        }
         "product" => {
             let (key, secret) = value.split_once(',').ok_or("expected PRODUCT_KEY,PRODUCT_SECRET")?;
             config.products.push(Product { product_key: key.into(), product_secret: secret.into() });
@@ -230,6 +249,23 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
         "model" => config.model = Some(model(value)?),
         "methods" => config.methods = one_of(value, &[("strict", Methods::Strict), ("lax", Methods::Lax)])?,
         "push-qos" => config.push_qos = number(value, 0, 1)? as u8,
+        "refuse-every" => config.filters.refuse_every = Some(number(value, 1, u64::MAX)?),
+        "filters-in-packet" => config.filters.in_packet = Some(count(value)?),
+        "filters-on-link" => config.filters.on_link = Some(count(value)?),
+        "filter-excess" => {
+            config.filters.excess = one_of(value, &[("refuse", Excess::Refuse), ("close", Excess::Close)])?;
+        }
+        "sub-devices-online" => config.gateways.online = count(value)?,
+        "sub-devices-counted" => {
+            config.gateways.counted = one_of(value, &[("now", CountedAs::Now), ("ever", CountedAs::Ever)])?;
+        }
+        "batch-limit" => config.gateways.batch = Some(count(value)?),
+        "batch-failure" => config.gateways.all_or_nothing = one_of(value, &[("in-part", false), ("whole", true)])?,
+        "qos1-logins" => {
+            config.gateways.ignore_qos1_logins = one_of(value, &[("answer", false), ("ignore", true)])?;
+        }
+        "topology-limit" => config.gateways.topology = count(value)?,
+        "product-limit" => config.gateways.devices_of_product = count(value)?,
         "refuse-subscription" => config.refused_filters.push(value.into()),
         "command" => {
             let (suffix, params) = value.split_once(',').ok_or("expected TOPIC_SUFFIX,JSON")?;
@@ -305,6 +341,10 @@ pub fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
 fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
     let number = value.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("\"{value}\" is not a number from {least} to {most}"))
+}
+
+fn count(value: &str) -> Result<usize, String> {
+    number(value, 1, u32::MAX.into()).map(|count| count as usize)
 }
 
 fn ms(value: &str) -> Result<Duration, String> {

@@ -29,23 +29,24 @@ fn expire(shared: &Shared, now: Instant) {
         let elapsed_ms = now.duration_since(waiting.sent).as_millis() as u64;
         let id = waiting.order.id;
         let event = Event::CommandReply { topic, id, code: None, elapsed_ms, timed_out: true, payload: None };
-        shared.report(handle.as_ref().map(|handle| handle.number), Some(device), event);
+        shared.report(handle.as_ref().map(|handle| handle.number), Some(device.clone()), event);
         let Some(handle) = handle else { continue };
         match waiting.order.ends_session {
             Some(reason) => handle.close(reason),
             // A full inbox is tried again with the next answer.
-            None => drop(handle.inbox.try_send(Input::Cached)),
+            None => drop(handle.inbox.try_send(Input::Cached(device))),
         }
     }
 }
 
 /// One command to each device that is online.
 fn send_at_random(shared: &Shared) {
-    for device in shared.devices_online() {
+    let sub_devices = shared.sub_devices_online().into_iter().map(|(sub_device, _)| sub_device);
+    for device in shared.devices_online().into_iter().chain(sub_devices) {
         let Some((handle, Mode::Device)) = shared.find_online(&device) else { continue };
         let (suffix, params) = shared.with_random(random_command);
         // A connection that is busy has enough to do.
-        let _ = handle.inbox.try_send(Input::Command(Order::new(shared.next_id(), &suffix, params)));
+        let _ = handle.inbox.try_send(Input::Command(device, Order::new(shared.next_id(), &suffix, params)));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The whole cloud: the ports, the connections, and what they share.
 
+mod sub_devices;
+
 use bytes::Bytes;
 use openssl::ssl::SslContext;
 use serde_json::{json, Value};
@@ -128,7 +130,7 @@ impl Cloud {
         self.ports.iter().find(|port| port.is_tls).map(|port| port.address)
     }
 
-    /// Sends a command to an online device and returns its id, as in [`Event::Command`] and [`Event::CommandReply`].
+    /// Sends a command to an online device, or to an online sub-device through its gateway, and returns its id, as in [`Event::Command`] and [`Event::CommandReply`].
     /// `suffix` is as in [`Command`](crate::Command). A command that is not answered in time ends as a
     /// [`Event::CommandReply`] with `timed_out`; until then the device may answer on a later connection.
     pub fn command(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<String, CommandError> {
@@ -156,7 +158,7 @@ impl Cloud {
         let waiting = self.shared.commands().cache(device, order).ok_or(CommandError::Full)?;
         self.shared.report(None, Some(device.clone()), Event::CommandCached { topic, id: id.clone(), waiting });
         // If it is offline, its next login sends the command.
-        let _ = self.tell(device, Input::Cached);
+        let _ = self.tell(device, Input::Cached(device.clone()));
         Ok(id)
     }
 
@@ -181,12 +183,15 @@ impl Cloud {
         self.tell(device, Input::Raw(bytes.to_vec()))
     }
 
-    /// Closes a device's connection.
+    /// Closes a device's connection. The login of a sub-device ends, and its gateway's connection stays.
     pub fn kick(&self, device: &DeviceId) -> Result<(), CommandError> {
+        if self.log_out(device) {
+            return Ok(());
+        }
         self.tell(device, Input::Close("by the operator".into()))
     }
 
-    /// The devices that are logged in.
+    /// The devices that are logged in with a connection of their own.
     pub fn online(&self) -> Vec<DeviceId> {
         self.shared.devices_online()
     }
@@ -212,31 +217,48 @@ impl Cloud {
     }
 
     /// Disables a device, as in the console: its logins are refused. If it is online, it is sent `thing/disable`, and
-    /// its session ends when it has answered, or after a second. False if there is no such device.
+    /// its session ends when it has answered, or after a second. A sub-device is logged out, and its gateway is sent
+    /// `combine/disable`. False if there is no such device.
     pub fn disable(&self, id: &DeviceId) -> io::Result<bool> {
+        let gateways = self.gateways_of(id);
         let known = self.shared.registry().enable(id, false);
-        self.part(id, "thing/disable", "the device is disabled");
+        self.part(id, &gateways, "disable", "the device is disabled");
         known
     }
 
-    /// Enables a device again. If it is online all the same, it is sent `thing/enable`. False if there is no such device.
+    /// Enables a device again. If it is online all the same, it is sent `thing/enable`, and the gateway of a sub-device
+    /// `combine/enable`. False if there is no such device.
     pub fn enable(&self, id: &DeviceId) -> io::Result<bool> {
         let known = self.shared.registry().enable(id, true)?;
-        let _ = self.command(id, "thing/enable", json!([]));
+        match self.gateways_of(id) {
+            gateways if gateways.is_empty() => drop(self.command(id, "thing/enable", json!([]))),
+            gateways => self.tell_gateways(&gateways, id, "combine/enable"),
+        }
         Ok(known)
     }
 
     /// Deletes a device, as in the console: its credentials become invalid. If it is online, it is sent `thing/delete`,
-    /// and its session ends when it has answered, or after a second. False if there was none.
+    /// and its session ends when it has answered, or after a second. A sub-device is logged out, and its gateway is sent
+    /// `combine/delete`. False if there was none.
     pub fn remove_device(&self, id: &DeviceId) -> io::Result<bool> {
+        let gateways = self.gateways_of(id);
         let removed = self.shared.registry().remove(id);
         self.shared.forget_thing(id);
         self.shared.commands().forget_cached(id);
-        self.part(id, "thing/delete", "the device is deleted");
+        self.part(id, &gateways, "delete", "the device is deleted");
         removed
     }
 
-    fn part(&self, device: &DeviceId, suffix: &str, reason: &'static str) {
+    fn gateways_of(&self, id: &DeviceId) -> Vec<DeviceId> {
+        self.device(id).map(|device| device.gateways).unwrap_or_default()
+    }
+
+    fn part(&self, device: &DeviceId, gateways: &[DeviceId], verb: &str, reason: &'static str) {
+        self.shared.end_sub_device(device, reason);
+        if !gateways.is_empty() {
+            return self.tell_gateways(gateways, device, &format!("combine/{verb}"));
+        }
+        let suffix = &format!("thing/{verb}");
         let order = Order { ends_session: Some(reason), ..Order::new(self.shared.next_id(), suffix, json!([])) };
         if self.send(device, order).is_err() {
             // It is offline, or in a session for its activation, or does not listen.
@@ -269,7 +291,7 @@ impl Cloud {
     /// Waits for room in the queue of the connection, but not for long.
     fn send(&self, device: &DeviceId, order: Order) -> Result<(), CommandError> {
         let Some((handle, Mode::Device)) = self.shared.find_online(device) else { return Err(CommandError::Offline) };
-        let mut input = Input::Command(order);
+        let mut input = Input::Command(device.clone(), order);
         let until = Instant::now() + SENDING;
         loop {
             match handle.inbox.try_send(input) {

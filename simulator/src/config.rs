@@ -30,6 +30,8 @@ pub struct Config {
     pub push_qos: u8,
     /// Filters whose subscription is refused with 0x80.
     pub refused_filters: Vec<String>,
+    /// Limits of subscriptions as some brokers have them.
+    pub filters: FilterLimits,
     /// Commands that are sent to each device, in this order.
     pub commands: Vec<Command>,
     /// How long to wait for the answer to a command.
@@ -50,6 +52,8 @@ pub struct Config {
     /// tslEventMap. Attributes, measure points and events that its maps lack are refused with 1204. None: four empty
     /// maps, and everything is accepted.
     pub model: Option<serde_json::Value>,
+    /// How the cloud treats gateways and their sub-devices.
+    pub gateways: GatewayConfig,
     /// Limits for clients.
     pub limits: Limits,
 }
@@ -68,6 +72,7 @@ impl Default for Config {
             activation: Activation::default(),
             push_qos: 0,
             refused_filters: Vec::new(),
+            filters: FilterLimits::default(),
             commands: Vec::new(),
             command_timeout: Duration::from_secs(30),
             commands_every: None,
@@ -77,6 +82,7 @@ impl Default for Config {
             seed: None,
             methods: Methods::default(),
             model: None,
+            gateways: GatewayConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -157,6 +163,29 @@ pub enum SecondLogin {
     NewSecret,
 }
 
+/// Limits of subscriptions as some brokers have them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FilterLimits {
+    /// Filters in a SUBSCRIBE; None: no limit.
+    pub in_packet: Option<usize>,
+    /// Filters of a connection; None: no limit.
+    pub on_link: Option<usize>,
+    /// What happens to a filter beyond these limits.
+    pub excess: Excess,
+    /// Every N-th filter of a connection is refused with 0x80; None: none is.
+    pub refuse_every: Option<u64>,
+}
+
+/// What happens to a filter that is one too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Excess {
+    /// It is refused with 0x80.
+    #[default]
+    Refuse,
+    /// The link is closed without a SUBACK.
+    Close,
+}
+
 /// A command for every device, in each session with a device-secret login.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -206,6 +235,49 @@ pub enum Block {
     Drop,
 }
 
+/// How the cloud treats gateways and their sub-devices.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayConfig {
+    /// Sub-devices that may be online on a gateway's connection; further logins are refused with 429.
+    pub online: usize,
+    /// Which sub-devices count towards `online`.
+    pub counted: CountedAs,
+    /// Sub-devices in a batch login; None: no limit. A larger batch is refused as a whole with 460.
+    pub batch: Option<usize>,
+    /// A batch in which one login fails logs nobody in, and its reply has empty lists.
+    pub all_or_nothing: bool,
+    /// Logins with QoS 1 get their PUBACK, but are ignored.
+    pub ignore_qos1_logins: bool,
+    /// Sub-devices in the topology of a gateway; further ones are refused with 1255.
+    pub topology: usize,
+    /// Devices of a product; more cannot be registered (739).
+    pub devices_of_product: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        GatewayConfig {
+            online: 200,
+            counted: CountedAs::default(),
+            batch: None,
+            all_or_nothing: false,
+            ignore_qos1_logins: false,
+            topology: 10_000,
+            devices_of_product: 10_000,
+        }
+    }
+}
+
+/// Which sub-devices count towards the limit of those that are online.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedAs {
+    /// Those that are online now.
+    #[default]
+    Now,
+    /// All that were ever online on the gateway's connection, as some clouds count.
+    Ever,
+}
+
 /// Limits for hostile clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -214,7 +286,7 @@ pub struct Limits {
     /// Bytes in a packet; a larger one closes the link. Above EnOS's 512 KB, so that messages of that size get the
     /// answer 1008.
     pub packet: usize,
-    /// Subscriptions in a session; further ones are refused with 0x80.
+    /// Subscriptions in a session, which have at most 1 MiB together; further ones are refused with 0x80.
     pub subscriptions: usize,
     /// Devices that product-secret logins may register.
     pub devices: usize,
@@ -229,7 +301,7 @@ impl Default for Limits {
         Limits {
             connections: 2048,
             packet: 1024 * 1024,
-            subscriptions: 256,
+            subscriptions: 4096,
             devices: 10_000,
             connect_wait: Duration::from_secs(10),
             write_wait: Duration::from_secs(10),

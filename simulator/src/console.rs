@@ -8,11 +8,12 @@ command SUFFIX JSON    a command to every device that is online, or to one: comm
 cache @PK/DK SUFFIX JSON   a command that is kept until the device has answered it, also if it is offline
 disable @PK/DK         disable a device, as in the console: it is told, and its session ends; enable @PK/DK
 raw HEX                bytes as they are; raw @PK/DK HEX
-kick                   close the connections; kick @PK/DK
+kick                   close the connections; kick @PK/DK; the login of a sub-device ends without a word to its gateway
 delete @PK/DK          delete a device, as in the console: it is told, and its session ends
 thing @PK/DK           the attributes, tags and firmware that the cloud has of a device
 firmware @PK/DK JSON   firmware for a device that asks for it: an object with version, fileUrl, fileSize ...
 publish TOPIC TEXT     to whoever has subscribed to the topic
+online                 who is logged in, and the sub-devices with their gateways
 summary                what the cloud saw
 quit                   end
 ";
@@ -92,6 +93,12 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
         "publish" => {
             let (topic, text) = split(rest);
             cloud.publish(topic, text.as_bytes(), 1);
+        }
+        "online" => {
+            let mut lines: Vec<_> = cloud.online().iter().map(|device| format!("{device}\n")).collect();
+            let sub_devices = cloud.sub_devices_online();
+            lines.extend(sub_devices.iter().map(|(device, gateway)| format!("{device} through {gateway}\n")));
+            return Ok(Outcome::Say(lines.concat()));
         }
         "summary" => cloud.report_summary(),
         "quit" => return Ok(Outcome::Quit),

@@ -108,19 +108,48 @@ pub struct Device {
     pub enabled: bool,
     /// The meaning of the label `hmacsha1` for this device; None: that of the configuration.
     pub hmacsha1: Option<HmacSha1>,
+    /// It may have sub-devices.
+    pub is_gateway: bool,
+    /// The gateways in whose topology it is. EnOS allows one; with more, a login through one ends a login through
+    /// another.
+    pub gateways: Vec<DeviceId>,
 }
 
 impl Device {
     /// Registered, but not active: it has to get its device secret with the product secret.
     pub fn inactive(id: DeviceId, product_secret: impl Into<Secret>) -> Self {
-        let product_secret = Some(product_secret.into());
-        Device { id, product_secret, device_secret: None, asset_id: None, active: false, enabled: true, hmacsha1: None }
+        Device { product_secret: Some(product_secret.into()), ..Device::new(id) }
     }
 
     /// Active: it logs in with the device secret.
     pub fn active(id: DeviceId, device_secret: impl Into<Secret>) -> Self {
-        let device_secret = Some(device_secret.into());
-        Device { id, product_secret: None, device_secret, asset_id: None, active: true, enabled: true, hmacsha1: None }
+        Device { device_secret: Some(device_secret.into()), active: true, ..Device::new(id) }
+    }
+
+    /// Without secrets, so it cannot log in.
+    fn new(id: DeviceId) -> Self {
+        Device {
+            id,
+            product_secret: None,
+            device_secret: None,
+            asset_id: None,
+            active: false,
+            enabled: true,
+            hmacsha1: None,
+            is_gateway: false,
+            gateways: Vec::new(),
+        }
+    }
+
+    /// The same as a gateway, which may have sub-devices.
+    pub fn gateway(self) -> Self {
+        Device { is_gateway: true, ..self }
+    }
+
+    /// The same in the topology of this gateway: a sub-device of it.
+    pub fn behind(mut self, gateway: DeviceId) -> Self {
+        self.gateways.push(gateway);
+        self
     }
 
     /// The id of the asset that the activation names.

@@ -15,7 +15,7 @@ pub struct Record {
     /// Connections are counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
-    /// `pk/dk`; known from the CONNECT on.
+    /// `pk/dk`; known from the CONNECT on. Events of a sub-device name it, and have the connection of its gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
 }
@@ -159,6 +159,43 @@ pub enum Event {
     CommandsStuck {
         id: String,
     },
+    /// A gateway has registered the device.
+    Registered {
+        gateway: DeviceId,
+    },
+    /// A gateway has asked for the device to be in its topology; `code` is 200, or says why it is not.
+    TopologyAdd {
+        gateway: DeviceId,
+        code: i64,
+        message: String,
+    },
+    /// A gateway has removed the device from its topology.
+    TopologyDelete {
+        gateway: DeviceId,
+    },
+    /// A gateway has asked for this login of a sub-device, alone or in a batch; `code` is 200, or says why it is refused.
+    SubDeviceLogin {
+        gateway: DeviceId,
+        secure_mode: u8,
+        batch: bool,
+        code: i64,
+        message: String,
+    },
+    /// A gateway has sent a batch of logins.
+    LoginBatch {
+        size: usize,
+        logged_in: usize,
+        code: i64,
+    },
+    /// A batch of measure points was accepted: the device of each item that is kept, in order.
+    BatchItems {
+        devices: Vec<DeviceId>,
+    },
+    /// The login of a sub-device has ended.
+    SubDeviceOffline {
+        gateway: DeviceId,
+        reason: String,
+    },
     /// A PINGREQ was received.
     Ping,
     /// A DISCONNECT was received.
@@ -183,7 +220,7 @@ pub enum Event {
 
 impl Event {
     /// The possible values of the member `event`.
-    pub const NAMES: [&'static str; 27] = [
+    pub const NAMES: [&'static str; 34] = [
         "listening",
         "tls",
         "tls_failed",
@@ -205,6 +242,13 @@ impl Event {
         "stray_reply",
         "command_cached",
         "commands_stuck",
+        "registered",
+        "topology_add",
+        "topology_delete",
+        "sub_device_login",
+        "login_batch",
+        "batch_items",
+        "sub_device_offline",
         "ping",
         "disconnect",
         "closed",
@@ -244,6 +288,8 @@ pub enum Stray {
     Late,
     /// No command with this id was sent on the topic that belongs to the answer.
     Unknown,
+    /// It is of a sub-device that is not logged in on this connection.
+    NotLoggedIn,
 }
 
 /// A filter of a SUBSCRIBE and its result.

@@ -35,6 +35,24 @@ struct DeviceEntry {
     active: Option<bool>,
     enabled: Option<bool>,
     hmacsha1: Option<HmacSha1>,
+    #[serde(default)]
+    is_gateway: bool,
+    #[serde(default)]
+    gateways: Vec<DeviceName>,
+}
+
+/// `pk/dk`
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct DeviceName(DeviceId);
+
+impl TryFrom<String> for DeviceName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<DeviceName, &'static str> {
+        let (product_key, device_key) = name.split_once('/').ok_or("a gateway is written as \"PK/DK\"")?;
+        Ok(DeviceName(DeviceId::new(product_key, device_key)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,6 +91,8 @@ fn device(entry: DeviceEntry) -> Device {
         asset_id: entry.asset_id,
         enabled: entry.enabled.unwrap_or(true),
         hmacsha1: entry.hmacsha1,
+        is_gateway: entry.is_gateway,
+        gateways: entry.gateways.into_iter().map(|DeviceName(id)| id).collect(),
     }
 }
 
@@ -97,12 +117,21 @@ mod tests {
             device_key = "dk"
             device_secret = "ds"
             hmacsha1 = "plain"
+            is_gateway = true
+            [[device]]
+            product_key = "pk"
+            device_key = "sub"
+            device_secret = "ss"
+            gateways = ["pk/dk"]
             "#,
         )
         .unwrap();
         let device = contents.devices.first().unwrap();
         assert!(device.active && device.enabled && device.hmacsha1 == Some(HmacSha1::Plain));
         assert_eq!((contents.products.len(), contents.faults.len()), (1, 1));
+        assert!(device.is_gateway && contents.devices[1].gateways == [device.id.clone()]);
+        let error = parse("[[device]]\nproduct_key = \"p\"\ndevice_key = \"d\"\ngateways = [\"x\"]").unwrap_err();
+        assert!(error.starts_with("line 4") && error.contains("PK/DK"), "{error}");
     }
 
     #[test]

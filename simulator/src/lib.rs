@@ -32,6 +32,7 @@ mod digest;
 mod event;
 mod fault;
 mod file;
+mod gateways;
 mod link;
 mod login;
 mod packet;
@@ -49,7 +50,8 @@ mod tls;
 pub use cloud::{Cloud, CommandError};
 pub use commands::Answer;
 pub use config::{
-    Activation, Block, Command, Completed, Config, HmacSha1, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
+    Activation, Block, Command, Completed, Config, CountedAs, Excess, FilterLimits, GatewayConfig, HmacSha1, Limits,
+    Methods, SecondLogin, Spelling, ThrottleConfig,
 };
 pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};

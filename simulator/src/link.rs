@@ -21,6 +21,7 @@ use crate::{
     fault::{Action, Fault, Kind, Phase},
     packet::Outgoing,
     shared::Reporter,
+    DeviceId,
 };
 
 /// Bytes in one read. With the inbox's length this limits the input that waits for a busy connection.
@@ -45,6 +46,8 @@ pub struct Item {
     pub kind: Kind,
     pub packet: Outgoing,
     pub event: Option<Event>,
+    /// The sub-device that it is for, if it is not for the device of the connection.
+    pub sub_device: Option<DeviceId>,
     copies: usize,
     /// A fault repeats this command so often.
     pub storm: usize,
@@ -53,7 +56,12 @@ pub struct Item {
 
 impl Item {
     pub fn new(kind: Kind, packet: Outgoing, event: Option<Event>) -> Item {
-        Item { kind, packet, event, copies: 1, storm: 0, to_do: VecDeque::new() }
+        Item { kind, packet, event, sub_device: None, copies: 1, storm: 0, to_do: VecDeque::new() }
+    }
+
+    /// The same for a sub-device.
+    pub fn of(self, sub_device: Option<DeviceId>) -> Item {
+        Item { sub_device, ..self }
     }
 }
 
@@ -198,7 +206,8 @@ impl Link {
                     // The request was checked, even if the device gets no reply.
                     if let Some(Event::Reply { topic, id, code, message, .. }) = item.event.take() {
                         let unsent = Some(Unsent::Fault);
-                        self.reporter.report(Event::Reply { topic, id, code, message, sent: false, unsent });
+                        let event = Event::Reply { topic, id, code, message, sent: false, unsent };
+                        self.reporter.report_of(item.sub_device.as_ref(), event);
                     }
                     return Ok(None);
                 }
@@ -275,6 +284,9 @@ fn set_reset_on_close(stream: &TcpStream) {
 
 fn kinds_of(item: &Item) -> Vec<Kind> {
     match item.packet {
+        Outgoing::Publish(_) if matches!(item.kind, Kind::Login | Kind::Batch) => {
+            vec![item.kind, Kind::Reply, Kind::Publish, Kind::Any]
+        }
         Outgoing::Publish(_) if item.kind != Kind::Publish => vec![item.kind, Kind::Publish, Kind::Any],
         _ => vec![item.kind, Kind::Any],
     }

@@ -15,6 +15,8 @@ pub enum Mode {
     Device,
     /// 3: the product secret, for an activation.
     Product,
+    /// 4: the product secret, for the integration channel of the product.
+    Channel,
 }
 
 /// The parts of `<client id>|securemode=<n>,signmethod=<label>,timestamp=<text>|`.
@@ -62,6 +64,9 @@ pub struct Claim {
     password: String,
 }
 
+/// The device key in the user name of the integration channel.
+pub const CHANNEL: &str = "%channel%";
+
 /// The longest accepted key in bytes: 64 characters of four bytes.
 const LONGEST_KEY: usize = 256;
 
@@ -84,13 +89,37 @@ impl Claim {
         let mode = match client_id.secure_mode.as_deref() {
             Some("2") => Mode::Device,
             Some("3") => Mode::Product,
-            Some(other) => return Err(format!("securemode={other} is not simulated: 2 and 3 are")),
+            Some("4") if device.device_key == CHANNEL => Mode::Channel,
+            Some("4") => return Err(format!("the user name of securemode=4 is {CHANNEL}&productKey")),
+            Some(other) => return Err(format!("securemode={other} is not known: 2, 3 and 4 are")),
             None => return Err("the client id has no securemode=".into()),
         };
         let label = client_id.sign_method.clone().ok_or("the client id has no signmethod=")?;
         let timestamp = client_id.timestamp.as_deref().ok_or("the client id has no timestamp=")?;
         let content = content(&client_id.id, &device, timestamp);
         Ok(Claim { device, mode, client_id, wire_client_id: connect.client_id.clone(), label, content, password })
+    }
+
+    /// The claims in a gateway's login of a sub-device, or in the proof that a sub-device belongs to it.
+    pub fn of_sub_device(device: &DeviceId, mode: Mode, client_id: &str, timestamp: &str, label: &str) -> Claim {
+        Claim {
+            device: device.clone(),
+            mode,
+            client_id: ClientId {
+                id: client_id.to_owned(),
+                timestamp: Some(timestamp.to_owned()),
+                ..ClientId::default()
+            },
+            wire_client_id: client_id.to_owned(),
+            label: label.to_owned(),
+            content: content(client_id, device, timestamp),
+            password: String::new(),
+        }
+    }
+
+    /// The same with this signature.
+    pub fn signed(self, sign: &str) -> Claim {
+        Claim { password: sign.to_owned(), ..self }
     }
 
     /// Verifies the password. The text of an error says how it was computed, if that can be found out.
@@ -102,7 +131,7 @@ impl Claim {
         }
         let (secret, name) = match self.mode {
             Mode::Device => (&device.device_secret, "device secret"),
-            Mode::Product => (&device.product_secret, "product secret"),
+            Mode::Product | Mode::Channel => (&device.product_secret, "product secret"),
         };
         let Some(secret) = secret else { return Err(format!("this device has no {name}")) };
         if accepted.iter().any(|algorithm| self.matches(*algorithm, &self.content, secret)) {

@@ -45,6 +45,11 @@ struct Saved {
     active: bool,
     #[serde(default = "yes")]
     enabled: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_gateway: bool,
+    /// Product key and device key of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gateways: Option<Vec<(String, String)>>,
 }
 
 fn yes() -> bool {
@@ -89,16 +94,67 @@ impl Registry {
 
     /// Registers or replaces a device.
     pub fn put(&mut self, device: Device) -> io::Result<()> {
-        match self.devices.get_mut(&device.id) {
-            Some(entry) => entry.device = device,
-            None => drop(self.devices.insert(device.id.clone(), Entry { device, issued: 0 })),
+        self.put_all([device])
+    }
+
+    /// Registers or replaces devices.
+    pub fn put_all(&mut self, devices: impl IntoIterator<Item = Device>) -> io::Result<()> {
+        for device in devices {
+            match self.devices.get_mut(&device.id) {
+                Some(entry) => entry.device = device,
+                None => drop(self.devices.insert(device.id.clone(), Entry { device, issued: 0 })),
+            }
         }
         self.save()
     }
 
-    /// Deletes a device; false if there was none.
+    /// A new device of a product, with a device secret; None if there is no such product.
+    pub fn prepare(&self, id: &DeviceId) -> Option<Device> {
+        let is_known = self.products.contains_key(&id.product_key)
+            || self.all().any(|device| device.id.product_key == id.product_key);
+        is_known.then(|| Device {
+            product_secret: self.product_secret(&id.product_key),
+            device_secret: Some(make_secret(self.seed, id, 0)),
+            ..Device::inactive(id.clone(), "")
+        })
+    }
+
+    /// How many devices may still be registered in a product that may have `limit`.
+    pub fn room(&self, product_key: &str, limit: usize) -> usize {
+        let of_product = self.all().filter(|device| device.id.product_key == product_key).count();
+        limit.saturating_sub(of_product).min(self.limit.saturating_sub(self.devices.len()))
+    }
+
+    /// The devices in the topology of a gateway.
+    pub fn behind<'a>(&'a self, gateway: &'a DeviceId) -> impl Iterator<Item = &'a Device> {
+        self.all().filter(move |device| device.gateways.contains(gateway))
+    }
+
+    /// Adds devices to the topology of a gateway, or removes them.
+    pub fn connect(&mut self, gateway: &DeviceId, devices: &[DeviceId], is_behind: bool) -> io::Result<()> {
+        for device in devices {
+            let Some(entry) = self.devices.get_mut(device) else { continue };
+            entry.device.gateways.retain(|known| known != gateway);
+            if is_behind {
+                entry.device.gateways.push(gateway.clone());
+            }
+        }
+        self.save()
+    }
+
+    /// The secret of a product.
+    pub fn product_secret(&self, product_key: &str) -> Option<Secret> {
+        let of_devices = || {
+            let mut devices = self.all().filter(|device| device.id.product_key == product_key);
+            devices.find_map(|device| device.product_secret.clone())
+        };
+        self.products.get(product_key).cloned().or_else(of_devices)
+    }
+
+    /// Deletes a device, and its topology if it is a gateway; false if there was none.
     pub fn remove(&mut self, id: &DeviceId) -> io::Result<bool> {
         let removed = self.devices.remove(id).is_some();
+        self.devices.values_mut().for_each(|entry| entry.device.gateways.retain(|gateway| gateway != id));
         self.save().map(|()| removed)
     }
 
@@ -152,6 +208,10 @@ impl Registry {
             entry.device.active = saved.active;
             entry.device.enabled = saved.enabled;
             entry.issued = saved.issued;
+            entry.device.is_gateway |= saved.is_gateway;
+            if let Some(gateways) = saved.gateways {
+                entry.device.gateways = gateways.into_iter().map(|(pk, dk)| DeviceId::new(pk, dk)).collect();
+            }
         }
         Ok(())
     }
@@ -179,6 +239,8 @@ impl Entry {
             issued: self.issued,
             active: device.active,
             enabled: device.enabled,
+            is_gateway: device.is_gateway,
+            gateways: Some(device.gateways.iter().map(|id| (id.product_key.clone(), id.device_key.clone())).collect()),
         }
     }
 }
@@ -213,6 +275,26 @@ mod tests {
         assert!(new != first && registry.find(&id).unwrap().device_secret == Some(new));
         let mut repeated = Registry::open(&config()).unwrap();
         assert_eq!(repeated.issue(&id, SecondLogin::SameSecret).unwrap().0, first, "the seed repeats it");
+    }
+
+    #[test]
+    fn the_topology_survives() {
+        let directory = tempfile::tempdir().unwrap();
+        let gateway = DeviceId::new("pk", "gw");
+        let devices = [config().devices, vec![Device::active(gateway.clone(), "gs").gateway()]].concat();
+        let config = Config { state: Some(directory.path().join("state.json")), devices, ..config() };
+        let mut registry = Registry::open(&config).unwrap();
+        let made = registry.prepare(&DeviceId::new("pk", "new")).unwrap();
+        registry.put(made.clone()).unwrap();
+        registry.connect(&gateway, &[DeviceId::new("pk", "dk"), made.id.clone()], true).unwrap();
+        registry.connect(&gateway, &[DeviceId::new("pk", "dk")], false).unwrap();
+        let again = Registry::open(&config).unwrap();
+        let behind: Vec<_> = again.behind(&gateway).map(|device| device.id.to_string()).collect();
+        assert_eq!(behind, ["pk/new"]);
+        assert_eq!(again.find(&made.id).unwrap().device_secret, made.device_secret);
+        assert!(again.find(&gateway).unwrap().is_gateway);
+        registry.remove(&gateway).unwrap();
+        assert_eq!(registry.find(&made.id).unwrap().gateways, []);
     }
 
     #[test]

@@ -17,12 +17,13 @@ use crate::{
     connection::{Handle, Input},
     event::{Event, Record},
     fault::Fault,
+    gateways::Gateways,
     login::{Claim, Mode},
     registry::Registry,
     summary::{Summary, Tally},
     thing::Thing,
     throttle::{Ban, Throttle},
-    DeviceId,
+    Device, DeviceId,
 };
 
 /// How long connections may take to end when the cloud stops.
@@ -54,6 +55,7 @@ pub struct Shared {
     /// Notified when `stopping` is set, and when a deadline of a command may have become the next.
     due: Condvar,
     things: Mutex<HashMap<DeviceId, Thing>>,
+    gateways: Mutex<Gateways>,
     numbers: AtomicU64,
     ordinals: Mutex<HashMap<DeviceId, u64>>,
     connections: Mutex<HashMap<u64, Handle>>,
@@ -78,6 +80,7 @@ impl Shared {
             commands: Mutex::default(),
             due: Condvar::new(),
             things: Mutex::default(),
+            gateways: Mutex::default(),
             numbers: AtomicU64::new(1),
             ordinals: Mutex::default(),
             connections: Mutex::default(),
@@ -90,6 +93,11 @@ impl Shared {
 
     pub fn registry(&self) -> MutexGuard<'_, Registry> {
         lock(&self.registry)
+    }
+
+    /// If it is needed together with the registry, the registry is locked first.
+    pub fn gateways(&self) -> MutexGuard<'_, Gateways> {
+        lock(&self.gateways)
     }
 
     pub fn next_id(&self) -> u64 {
@@ -137,7 +145,8 @@ impl Shared {
     }
 
     pub fn summary(&self) -> Summary {
-        let online = self.devices_online();
+        let mut online = self.devices_online();
+        online.extend(self.sub_devices_online().into_iter().map(|(id, _)| id));
         let devices: Vec<_> = self.registry().all().map(|device| (device.id.clone(), device.active)).collect();
         lock(&self.log).1.summary(&devices, &online)
     }
@@ -148,10 +157,19 @@ impl Shared {
         let device = match claim.mode {
             Mode::Device => registry.find(&claim.device),
             Mode::Product => registry.find_or_prepare(&claim.device),
+            Mode::Channel => {
+                let secret = registry.product_secret(&claim.device.product_key);
+                let secret = secret.ok_or_else(|| (5, "there is no such product, or it has no secret".to_owned()))?;
+                let channel = Device::inactive(claim.device.clone(), secret);
+                return claim.verify(&channel, &self.config).map_err(|reason| (4, reason));
+            }
         };
         let device = device.ok_or_else(|| (5, "the device is not registered".to_owned()))?;
         if !device.enabled {
             return Err((5, "the device is disabled".into()));
+        }
+        if !device.gateways.is_empty() {
+            return Err((5, "the device is a sub-device: it has to log in through its gateway (771)".into()));
         }
         if claim.mode == Mode::Product && device.active {
             return Err((5, "the device is active: its product-secret logins have ended".into()));
@@ -211,11 +229,13 @@ impl Shared {
     pub fn online(&self, device: &DeviceId, handle: Handle, mode: Mode) {
         if let Some((earlier, _)) = lock(&self.online).insert(device.clone(), (handle, mode)) {
             earlier.close("the device has connected again");
+            self.end_sub_devices(earlier.number, "its gateway has connected again");
         }
         self.commands().went_offline(device);
     }
 
     pub fn offline(&self, device: &DeviceId, number: u64) {
+        self.end_sub_devices(number, "the link of its gateway has ended");
         let mut online = lock(&self.online);
         if online.get(device).is_some_and(|(handle, _)| handle.number == number) {
             online.remove(device);
@@ -223,8 +243,42 @@ impl Shared {
         }
     }
 
+    fn end_sub_devices(&self, connection: u64, reason: &str) {
+        let ended = self.gateways().end_link(connection);
+        for (sub_device, login) in ended {
+            self.commands().went_offline(&sub_device);
+            let event = Event::SubDeviceOffline { gateway: login.gateway, reason: reason.to_owned() };
+            self.report(Some(connection), Some(sub_device), event);
+        }
+    }
+
+    /// Ends the login of a sub-device; false if it has none. The gateway is not told.
+    pub fn end_sub_device(&self, sub_device: &DeviceId, reason: &str) -> bool {
+        let Some(login) = self.gateways().log_out(sub_device) else { return false };
+        self.commands().went_offline(sub_device);
+        let event = Event::SubDeviceOffline { gateway: login.gateway, reason: reason.to_owned() };
+        self.report(Some(login.connection), Some(sub_device.clone()), event);
+        true
+    }
+
+    /// The connection of a device, or of the gateway through which it is logged in.
     pub fn find_online(&self, device: &DeviceId) -> Option<(Handle, Mode)> {
-        lock(&self.online).get(device).cloned()
+        if let Some(own) = lock(&self.online).get(device).cloned() {
+            return Some(own);
+        }
+        let login = self.gateways().login_of(device)?.clone();
+        let gateway = lock(&self.online).get(&login.gateway).cloned();
+        gateway.filter(|(handle, _)| handle.number == login.connection)
+    }
+
+    /// Whether this is the latest connection of a device.
+    pub fn is_latest(&self, device: &DeviceId, number: u64) -> bool {
+        lock(&self.online).get(device).is_some_and(|(handle, _)| handle.number == number)
+    }
+
+    /// Each sub-device that is logged in, and its gateway; sorted.
+    pub fn sub_devices_online(&self) -> Vec<(DeviceId, DeviceId)> {
+        self.gateways().all().map(|(id, login)| (id.clone(), login.gateway.clone())).collect()
     }
 
     /// Sorted.
@@ -306,7 +360,12 @@ impl Reporter {
     }
 
     pub fn report(&self, event: Event) {
-        self.shared.report(Some(self.connection), self.device.clone(), event);
+        self.report_of(None, event);
+    }
+
+    /// Reports an event of a sub-device; None: of the device itself.
+    pub fn report_of(&self, device: Option<&DeviceId>, event: Event) {
+        self.shared.report(Some(self.connection), device.or(self.device.as_ref()).cloned(), event);
     }
 
     pub fn pause(&self, time: Duration) {

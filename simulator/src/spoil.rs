@@ -7,10 +7,16 @@ use crate::fault::Kind;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoil {
-    /// The params of an activation name another device.
+    /// An activation, or the reply to a login of sub-devices, names another device.
     OtherDevice,
     /// The topic names another device.
     OtherTopic,
+    /// The last sub-device is missing in the reply to a batch.
+    LeaveOut,
+    /// The first sub-device that has logged in is in the list twice.
+    ListTwice,
+    /// It is in the list of those that have failed as well.
+    BothLists,
     /// There is no `deviceSecret`.
     NoSecret,
     /// `deviceSecret` is "".
@@ -40,11 +46,14 @@ pub enum Spoil {
 }
 
 /// Those without a value, by name.
-pub const SPOILS: [(&str, Spoil); 12] = [
+pub const SPOILS: [(&str, Spoil); 15] = [
     ("other-device", Spoil::OtherDevice),
     ("other-topic", Spoil::OtherTopic),
     ("other-method", Spoil::OtherMethod),
     ("no-secret", Spoil::NoSecret),
+    ("leave-out", Spoil::LeaveOut),
+    ("list-twice", Spoil::ListTwice),
+    ("both-lists", Spoil::BothLists),
     ("empty-secret", Spoil::EmptySecret),
     ("truncated", Spoil::Truncated),
     ("other-id", Spoil::OtherId),
@@ -59,28 +68,53 @@ impl Spoil {
     /// Whether it can be done to a publication of this kind.
     pub fn fits(&self, kind: Kind) -> bool {
         match self {
-            Spoil::OtherDevice | Spoil::NoSecret | Spoil::EmptySecret => kind == Kind::Activation,
+            Spoil::OtherDevice | Spoil::NoSecret | Spoil::EmptySecret => {
+                matches!(kind, Kind::Activation | Kind::Login | Kind::Batch)
+            }
+            Spoil::LeaveOut | Spoil::ListTwice | Spoil::BothLists => kind == Kind::Batch,
             Spoil::OtherMethod => matches!(kind, Kind::Activation | Kind::Command),
             Spoil::OtherTopic | Spoil::Truncated | Spoil::Huge(_) | Spoil::Retained => {
-                matches!(kind, Kind::Activation | Kind::Reply | Kind::Command)
+                kind.is_reply() || matches!(kind, Kind::Activation | Kind::Command)
             }
-            _ => matches!(kind, Kind::Reply | Kind::Command),
+            _ => kind.is_reply() || kind == Kind::Command,
         }
     }
 
     pub fn apply(&self, publish: &mut Publish) {
         match self {
-            Spoil::OtherTopic => publish.topic = publish.topic.replace("/thing/", "-other/thing/"),
+            Spoil::OtherTopic => {
+                let topic = publish.topic.replace("/thing/", "-other/thing/");
+                publish.topic = topic.replace("/combine/", "-other/combine/");
+            }
             Spoil::Truncated => publish.payload.truncate(publish.payload.len() / 2),
             Spoil::Retained => publish.retain = true,
             Spoil::Deep(levels) => deepen(publish, *levels),
             Spoil::OtherMethod => edit(publish, |body| body["method"] = "thing.service.other".into()),
             Spoil::OtherDevice => edit(publish, |body| {
-                let other = format!("{}-other", body["params"]["deviceKey"].as_str().unwrap_or_default());
-                body["params"]["deviceKey"] = other.into();
+                if let Some(device) = devices(body).into_iter().next() {
+                    device["deviceKey"] = format!("{}-other", device["deviceKey"].as_str().unwrap_or_default()).into();
+                }
             }),
-            Spoil::EmptySecret => edit(publish, |body| body["params"]["deviceSecret"] = "".into()),
-            Spoil::NoSecret => edit(publish, |body| remove(&mut body["params"], "deviceSecret")),
+            Spoil::LeaveOut => edit(publish, |body| {
+                let [logged_in, failed] = lists(body);
+                drop(logged_in.and_then(Vec::pop).or_else(|| failed?.pop()));
+            }),
+            Spoil::ListTwice => edit(publish, |body| {
+                let [logged_in, _] = lists(body);
+                logged_in.into_iter().for_each(|list| list.extend(list.first().cloned()));
+            }),
+            Spoil::BothLists => edit(publish, |body| {
+                if let [Some(logged_in), Some(failed)] = lists(body) {
+                    failed.extend(logged_in.first().cloned());
+                }
+            }),
+            Spoil::EmptySecret => edit(publish, |body| {
+                let secrets = devices(body).into_iter().filter_map(|device| device.get_mut("deviceSecret"));
+                secrets.for_each(|secret| *secret = "".into());
+            }),
+            Spoil::NoSecret => edit(publish, |body| {
+                devices(body).into_iter().for_each(|device| remove(device, "deviceSecret"));
+            }),
             Spoil::Huge(bytes) => edit(publish, |body| {
                 let huge = "S".repeat(*bytes).into();
                 let name = content(body);
@@ -103,6 +137,29 @@ impl Spoil {
             Spoil::WrongType => edit(publish, |body| body.as_object_mut().into_iter().flatten().for_each(retype)),
         }
     }
+}
+
+/// Those that an activation, or the reply to a login of sub-devices, names.
+fn devices(body: &mut Value) -> Vec<&mut Value> {
+    let name = content(body);
+    match body.get_mut(name) {
+        Some(Value::Object(members)) if members.contains_key("deviceKey") => body.get_mut(name).into_iter().collect(),
+        _ => lists(body).into_iter().flatten().flatten().collect(),
+    }
+}
+
+/// The sub-devices that a batch has logged in, and those that have failed.
+fn lists(body: &mut Value) -> [Option<&mut Vec<Value>>; 2] {
+    let Some(Value::Object(data)) = body.get_mut("data") else { return [None, None] };
+    let mut lists = [None, None];
+    for (name, list) in data {
+        match (name.as_str(), list) {
+            ("loginedSubDevices", Value::Array(list)) => lists[0] = Some(list),
+            ("failedSubDevices", Value::Array(list)) => lists[1] = Some(list),
+            _ => {}
+        }
+    }
+    lists
 }
 
 /// The member with the content of a request or reply.
@@ -186,6 +243,27 @@ mod tests {
         let deep = spoiled(&Spoil::Deep(10_000), &reply);
         assert!(deep.payload.len() > 20_000 && serde_json::from_slice::<Value>(&deep.payload).is_err());
         assert!(spoiled(&Spoil::Retained, &reply).retain);
+    }
+
+    #[test]
+    fn replies_to_logins_are_spoiled() {
+        let data = |spoil: Spoil, data: &Value| json(spoil, json!({"id": "7", "data": data}))["data"].clone();
+        let device = |key: &str| json!({"productKey": "pk", "deviceKey": key, "deviceSecret": "s"});
+        let login = device("a");
+        assert_eq!(data(Spoil::OtherDevice, &login)["deviceKey"], "a-other");
+        assert_eq!(data(Spoil::EmptySecret, &login)["deviceSecret"], "");
+        assert_eq!(data(Spoil::NoSecret, &login).get("deviceSecret"), None);
+        let lists = |logged_in: &[&str], failed: &[&str]| {
+            let list = |keys: &[&str]| keys.iter().map(|key| device(key)).collect::<Vec<_>>();
+            json!({"loginedSubDevices": list(logged_in), "failedSubDevices": list(failed)})
+        };
+        let batch = lists(&["a", "b"], &["c"]);
+        assert_eq!(data(Spoil::OtherDevice, &batch), lists(&["a-other", "b"], &["c"]));
+        assert_eq!(data(Spoil::LeaveOut, &batch), lists(&["a"], &["c"]));
+        assert_eq!(data(Spoil::LeaveOut, &lists(&[], &["c", "d"])), lists(&[], &["c"]));
+        assert_eq!(data(Spoil::ListTwice, &batch), lists(&["a", "b", "a"], &["c"]));
+        assert_eq!(data(Spoil::BothLists, &batch), lists(&["a", "b"], &["c", "a"]));
+        assert!(!data(Spoil::NoSecret, &batch).to_string().contains("deviceSecret"));
     }
 
     #[test]

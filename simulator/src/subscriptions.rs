@@ -1,30 +1,55 @@
 //! The subscriptions of a session. The codec's own matching is not used, because it panics on a topic whose first
 //! character is longer than a byte.
 
+use std::collections::HashMap;
+
+/// The limit of all filters of a session together, in bytes.
+const BYTES: usize = 1024 * 1024;
+
 /// A session's filters, each with its granted QoS.
 #[derive(Debug, Default)]
-pub struct Subscriptions(Vec<(String, u8)>);
+pub struct Subscriptions {
+    /// Without wildcards. A gateway has thousands.
+    topics: HashMap<String, u8>,
+    with_wildcards: HashMap<String, u8>,
+    bytes: usize,
+}
 
 impl Subscriptions {
+    fn those_like(&mut self, filter: &str) -> &mut HashMap<String, u8> {
+        if filter.contains(['+', '#']) {
+            &mut self.with_wildcards
+        } else {
+            &mut self.topics
+        }
+    }
+
+    /// Whether there are fewer than `limit`, or this filter is one of them.
+    pub fn has_room(&mut self, filter: &str, limit: usize) -> bool {
+        let is_small = self.bytes + filter.len() <= BYTES;
+        let has_room = is_small && self.topics.len() + self.with_wildcards.len() < limit;
+        has_room || self.those_like(filter).contains_key(filter)
+    }
+
     /// False if there are `limit` already.
     pub fn add(&mut self, filter: &str, qos: u8, limit: usize) -> bool {
-        if let Some(known) = self.0.iter_mut().find(|(known, _)| known == filter) {
-            known.1 = qos;
-        } else if self.0.len() < limit {
-            self.0.push((filter.to_owned(), qos));
-        } else {
-            return false;
+        let has_room = self.has_room(filter, limit);
+        if has_room && self.those_like(filter).insert(filter.to_owned(), qos).is_none() {
+            self.bytes += filter.len();
         }
-        true
+        has_room
     }
 
     pub fn remove(&mut self, filter: &str) {
-        self.0.retain(|(known, _)| known != filter);
+        if self.those_like(filter).remove(filter).is_some() {
+            self.bytes -= filter.len();
+        }
     }
 
     /// The highest QoS of the filters that match.
     pub fn qos_for(&self, topic: &str) -> Option<u8> {
-        self.0.iter().filter(|(filter, _)| matches(filter, topic)).map(|(_, qos)| *qos).max()
+        let matching = self.with_wildcards.iter().filter(|(filter, _)| matches(filter, topic)).map(|(_, qos)| *qos);
+        matching.chain(self.topics.get(topic).copied()).max()
     }
 }
 
@@ -90,5 +115,9 @@ mod tests {
         assert_eq!(session.qos_for("a"), Some(1));
         session.remove("a");
         assert_eq!(session.qos_for("a"), None);
+        let long = "x".repeat(BYTES / 2 + 1);
+        assert!(session.add(&long, 0, 9) && session.add(&long, 1, 9) && !session.add(&format!("{long}y"), 0, 9));
+        session.remove(&long);
+        assert!(session.add(&format!("{long}y"), 0, 9));
     }
 }

@@ -21,6 +21,14 @@ pub struct Summary {
     pub devices: Vec<DeviceSummary>,
 }
 
+impl Summary {
+    /// The counts of this device.
+    pub fn of(&self, device: &DeviceId) -> Option<&Counts> {
+        let name = device.to_string();
+        self.devices.iter().find(|device| device.device == name).map(|device| &device.counts)
+    }
+}
+
 /// The counts of a registered device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeviceSummary {
@@ -50,6 +58,15 @@ pub struct Counts {
     pub commands_timed_out: u64,
     /// Answers that came twice, late, or for no command.
     pub stray_replies: u64,
+    /// Logins of this device as a sub-device.
+    pub sub_device_logins: u64,
+    pub sub_device_logins_refused: u64,
+    /// Requests of gateways to have this device in their topology.
+    pub topology_adds: u64,
+    /// Batches of logins that this gateway has sent.
+    pub login_batches: u64,
+    /// Readings of this device in batches of measure points that were accepted, also in those of its gateway.
+    pub batch_items: u64,
 }
 
 #[derive(Debug, Default)]
@@ -66,11 +83,12 @@ impl Tally {
             Event::Connack { code, .. } => *self.connacks.entry(*code).or_default() += 1,
             _ => {}
         }
-        let Some(device) = &record.device else { return };
-        if self.devices.len() >= COUNTED && !self.devices.contains_key(device) {
-            return;
+        if let Event::BatchItems { devices } = &record.event {
+            for device in devices {
+                self.count(device).into_iter().for_each(|counts| counts.batch_items += 1);
+            }
         }
-        let counts = self.devices.entry(device.clone()).or_default();
+        let Some(counts) = record.device.as_ref().and_then(|device| self.count(device)) else { return };
         match &record.event {
             Event::Connect { .. } => counts.connects += 1,
             Event::Connack { code, .. } => *counts.connacks.entry(*code).or_default() += 1,
@@ -82,8 +100,18 @@ impl Tally {
             Event::CommandReply { timed_out: false, .. } => counts.command_replies += 1,
             Event::CommandReply { .. } => counts.commands_timed_out += 1,
             Event::StrayReply { .. } => counts.stray_replies += 1,
+            Event::SubDeviceLogin { code: 200, .. } => counts.sub_device_logins += 1,
+            Event::SubDeviceLogin { .. } => counts.sub_device_logins_refused += 1,
+            Event::TopologyAdd { .. } => counts.topology_adds += 1,
+            Event::LoginBatch { .. } => counts.login_batches += 1,
             _ => {}
         }
+    }
+
+    /// None: too many devices are counted.
+    fn count(&mut self, device: &DeviceId) -> Option<&mut Counts> {
+        let has_room = self.devices.len() < COUNTED || self.devices.contains_key(device);
+        has_room.then(|| self.devices.entry(device.clone()).or_default())
     }
 
     /// Adds whether each of these devices is active.
@@ -121,6 +149,16 @@ impl fmt::Display for Summary {
                 counts.commands_timed_out,
                 counts.stray_replies,
             )?;
+            if counts.sub_device_logins + counts.sub_device_logins_refused + counts.topology_adds > 0 {
+                write!(
+                    f,
+                    "; as a sub-device: {} logins, {} refused, {} requests for a topology",
+                    counts.sub_device_logins, counts.sub_device_logins_refused, counts.topology_adds
+                )?;
+            }
+            if counts.login_batches > 0 {
+                write!(f, "; {} batches of logins", counts.login_batches)?;
+            }
         }
         Ok(())
     }

@@ -42,6 +42,7 @@ impl fmt::Display for Event {
                 let wants = match secure_mode {
                     Some(2) => "as a device (device secret)",
                     Some(3) => "to be activated (product secret)",
+                    Some(4) => "as the integration channel (product secret)",
                     _ => "in an unknown secure mode",
                 };
                 write!(f, "CONNECT {wants} from {peer}, keepalive {keep_alive_s} s, client id {}", printable(client_id))
@@ -106,6 +107,7 @@ impl fmt::Display for Event {
                     Stray::Twice => "the command was answered before",
                     Stray::Late => "the time for the answer was over",
                     Stray::Unknown => "no such command was sent",
+                    Stray::NotLoggedIn => "the sub-device is not logged in here",
                 };
                 let id = id.as_deref().map_or("without id".into(), |id| format!("to id {}", cut(id)));
                 write!(f, "STRAY ANSWER {id} on {}, code {}: {why}: {payload}", printable(topic), optional(code))
@@ -115,6 +117,33 @@ impl fmt::Display for Event {
             }
             Event::CommandsStuck { id } => {
                 write!(f, "NO MORE COMMANDS: the answer to {id} came before the PUBACK of the command")
+            }
+            Event::Registered { gateway } => write!(f, "is registered by {}", printable(&gateway.to_string())),
+            Event::TopologyAdd { gateway, code, message } => {
+                write!(f, "topology of {}: ", printable(&gateway.to_string()))?;
+                match code {
+                    200 => f.write_str("added"),
+                    code => write!(f, "NOT ADDED, code {code}, {}", printable(message)),
+                }
+            }
+            Event::TopologyDelete { gateway } => {
+                write!(f, "topology of {}: removed", printable(&gateway.to_string()))
+            }
+            Event::SubDeviceLogin { gateway, secure_mode, batch, code, message } => {
+                let wants = if *secure_mode == 3 { " to be activated (product secret)" } else { "" };
+                let how = if *batch { " in a batch" } else { "" };
+                write!(f, "login{wants} through {}{how}: code {code}", printable(&gateway.to_string()))?;
+                match message.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ", {}", printable(message)),
+                }
+            }
+            Event::LoginBatch { size, logged_in, code } => {
+                write!(f, "batch of {size} logins: {logged_in} are logged in, code {code}")
+            }
+            Event::BatchItems { devices } => write!(f, "batch with {} items accepted", devices.len()),
+            Event::SubDeviceOffline { gateway, reason } => {
+                write!(f, "is no longer logged in through {}: {}", printable(&gateway.to_string()), printable(reason))
             }
             Event::Ping => f.write_str("PINGREQ"),
             Event::Disconnect => f.write_str("DISCONNECT"),

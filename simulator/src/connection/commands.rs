@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use super::{Connection, Stage};
 use crate::{
     commands::{self, Answer, Order},
-    event::Event,
+    event::{Event, Stray},
     fault::Kind,
     link::{Closed, Item},
     login::Mode,
     packet::{self, Outgoing},
     payload::Payload,
     thing::{self, Place, Thing},
+    DeviceId,
 };
 
 /// How long a device may take to answer that it was disabled or deleted, before its session ends.
@@ -31,28 +32,34 @@ impl Connection {
                 return Ok(());
             }
             self.commands_sent += 1;
-            self.command(Order::new(shared.next_id(), &command.suffix, command.params.clone()))?;
+            let order = Order::new(shared.next_id(), &command.suffix, command.params.clone());
+            self.device().cloned().map_or(Ok(()), |device| self.command(&device, order))?;
         }
         Ok(())
     }
 
-    /// Sends the next command that is kept for the device, unless the one before it is not answered yet.
-    pub(super) fn send_cached(&mut self) -> Result<(), Closed> {
-        let Some(device) = self.device().filter(|_| self.stage == Stage::Online(Mode::Device)) else { return Ok(()) };
+    /// Sends the next command that is kept for a device, unless the one before it is not answered yet.
+    pub(super) fn send_cached(&mut self, device: &DeviceId) -> Result<(), Closed> {
+        if self.stage != Stage::Online(Mode::Device) || !self.speaks_for(device) {
+            return Ok(());
+        }
         let next = self.shared.commands().next_cached(device);
-        next.map_or(Ok(()), |order| self.command(order))
+        next.map_or(Ok(()), |order| self.command(device, order))
     }
 
     /// Commands need no subscription.
-    pub(super) fn command(&mut self, order: Order) -> Result<(), Closed> {
-        let Some(device) = self.device() else { return Ok(()) };
+    pub(super) fn command(&mut self, device: &DeviceId, order: Order) -> Result<(), Closed> {
+        if !self.speaks_for(device) {
+            // The login of the sub-device has just ended.
+            return Ok(());
+        }
         let (id, suffix, params) = (order.id.clone(), order.suffix.clone(), order.params.clone());
         let topic = thing::command_topic(device, &suffix);
-        if !self.wait_for_answer(order, &topic) {
+        if !self.wait_for_answer(device, order, &topic) {
             return Ok(());
         }
         if suffix == thing::UPGRADE {
-            self.with_thing(|thing| thing.pushed(&params));
+            self.shared.with_thing(device, |thing| thing.pushed(&params));
         }
         let body = match suffix.as_str() {
             thing::DOWN_RAW => raw(&params),
@@ -65,14 +72,14 @@ impl Connection {
         publish.pkid = self.packet_id(qos);
         let params = Payload::of(params.to_string().as_bytes()).json.unwrap_or_default();
         let event = Event::Command { topic, id: id.clone(), params };
-        let sent = self.send(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)));
+        let item = Item::new(Kind::Command, Outgoing::Publish(publish), Some(event));
+        let sent = self.send(item.of(self.sub_device(device)));
         self.link.last_command = Some(id);
         sent
     }
 
     /// From now on the command waits for its answer; false if too many do.
-    pub(super) fn wait_for_answer(&self, order: Order, topic: &str) -> bool {
-        let Some(device) = self.device() else { return false };
+    pub(super) fn wait_for_answer(&self, device: &DeviceId, order: Order, topic: &str) -> bool {
         let id = order.id.clone();
         let (now, timeout) = (Instant::now(), self.shared.config.command_timeout);
         let deadline = now + if order.ends_session.is_some() { timeout.min(FAREWELL) } else { timeout };
@@ -84,45 +91,48 @@ impl Connection {
                 let topic = thing::answer_topic(topic);
                 let event =
                     Event::CommandReply { topic, id, code: None, elapsed_ms: 0, timed_out: true, payload: None };
-                self.report(event);
+                self.link.reporter.report_of(Some(device), event);
             }
         }
         sent.is_some()
     }
 
     /// A command is sent now, and has passed the faults.
-    pub(super) fn command_goes(&self, id: &str, publish: &Publish) {
-        let Some(device) = self.device() else { return };
+    pub(super) fn command_goes(&self, sub_device: Option<&DeviceId>, id: &str, publish: &Publish) {
+        let Some(device) = sub_device.or(self.device()) else { return };
         // Of what is not JSON, or too deep for this parser, the id is taken to be as it should.
         let body = serde_json::from_slice::<Value>(&publish.payload);
         let wire_id = body.map_or_else(|_| Some(id.to_owned()), |body| commands::wire_id(&body));
         self.shared.commands().sent(device, id, wire_id, publish.pkid);
     }
 
-    /// An answer of the device to a command, or to its activation.
-    pub(super) fn answered(&mut self, publish: &Publish, place: &Place) -> Result<(), Closed> {
-        let Some(device) = self.device() else { return Ok(()) };
+    /// An answer of a device to a command, or to its activation.
+    pub(super) fn answered(&mut self, device: &DeviceId, publish: &Publish, place: &Place) -> Result<(), Closed> {
         let body = serde_json::from_slice::<Value>(&publish.payload).unwrap_or_default();
         // Envision's Python SDK sends a string.
         let code = body.get("code").and_then(|code| code.as_i64().or_else(|| code.as_str()?.parse().ok()));
         let topic = publish.topic.clone();
         if matches!(place.suffix(), "thing/activate/info_reply" | "thing/activated/info_reply") {
-            self.report(Event::ActivationReply { topic, code });
+            self.link.reporter.report_of(Some(device), Event::ActivationReply { topic, code });
             return Ok(());
         }
         let wire_id = commands::wire_id(&body);
         let payload = Payload::of(&publish.payload);
-        let found = self.shared.commands().answered(device, &topic, wire_id.as_deref());
+        let found = match self.speaks_for(device) {
+            true => self.shared.commands().answered(device, &topic, wire_id.as_deref()),
+            false => Err(Stray::NotLoggedIn),
+        };
         let waiting = match found {
             Ok(waiting) => waiting,
             Err(why) => {
-                self.report(Event::StrayReply { topic, id: wire_id, code, why, payload });
+                let event = Event::StrayReply { topic, id: wire_id, code, why, payload };
+                self.link.reporter.report_of(Some(device), event);
                 return Ok(());
             }
         };
         self.check_order(&waiting.order.id, waiting.packet_id);
         if waiting.topic.ends_with(thing::UPGRADE) && code == Some(200) {
-            self.with_thing(Thing::accepted);
+            self.shared.with_thing(device, Thing::accepted);
         }
         let (id, elapsed) = (waiting.order.id, waiting.sent.elapsed());
         let elapsed_ms = elapsed.as_millis() as u64;
@@ -134,7 +144,7 @@ impl Connection {
             timed_out: false,
             payload: Some(payload),
         };
-        self.report(event);
+        self.link.reporter.report_of(Some(device), event);
         if let Some(to) = waiting.order.to {
             // Whoever has asked may have stopped waiting.
             let _ = to.send(Answer { id, topic, code, payload: publish.payload.to_vec(), elapsed });
@@ -142,13 +152,7 @@ impl Connection {
         if let Some(reason) = waiting.order.ends_session {
             return Err(Closed(reason.into()));
         }
-        self.send_cached()
-    }
-
-    fn with_thing(&self, work: impl FnOnce(&mut Thing)) {
-        if let Some(device) = self.device() {
-            self.shared.with_thing(device, work);
-        }
+        self.send_cached(device)
     }
 }
 

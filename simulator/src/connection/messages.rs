@@ -7,16 +7,17 @@ use mqttbytes::{
 };
 use serde_json::Value;
 
-use super::{Connection, Publication, Stage};
+use super::{Connection, Publication};
 use crate::{
+    config::Excess,
     event::{Event, Filter, Unsent},
     fault::Kind,
     link::{Closed, Item},
-    login::Mode,
     packet::{self, Outgoing},
     payload::Payload,
     subscriptions::{is_valid_filter, is_valid_topic, matches},
-    thing::{self, Place, Session},
+    thing::Place,
+    DeviceId,
 };
 
 /// The longest topic that MQTT can carry.
@@ -25,11 +26,21 @@ const LONGEST_TOPIC: usize = 65_535;
 impl Connection {
     pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Closed> {
         let config = &self.shared.config;
+        let limits = config.filters;
+        let on_link = limits.on_link.unwrap_or(usize::MAX);
         let mut filters = Vec::new();
-        for wanted in subscribe.filters {
+        for (index, wanted) in subscribe.filters.into_iter().enumerate() {
+            self.filters_asked += 1;
             let qos = wanted.qos as u8;
-            let refused = config.refused_filters.iter().any(|refused| matches(refused, &wanted.path));
             let granted = qos.min(1);
+            let is_excess = limits.in_packet.is_some_and(|most| index >= most)
+                || !self.subscriptions.has_room(&wanted.path, on_link);
+            if is_excess && limits.excess == Excess::Close {
+                return Err(Closed("after a SUBSCRIBE with more filters than this broker allows".into()));
+            }
+            let refused = is_excess
+                || limits.refuse_every.is_some_and(|every| self.filters_asked % every.max(1) == 0)
+                || config.refused_filters.iter().any(|refused| matches(refused, &wanted.path));
             let ok = !refused
                 && is_valid_filter(&wanted.path)
                 && self.subscriptions.add(&wanted.path, granted, config.limits.subscriptions);
@@ -48,37 +59,38 @@ impl Connection {
             return Err(Closed("after a PUBLISH on an invalid topic".into()));
         }
         let qos = publish.qos as u8;
-        self.report(Event::Publish {
+        let topic = publish.topic.clone();
+        let place = Place::of(&topic);
+        let sub_device = self.sub_device_of(&place);
+        let event = Event::Publish {
             topic: publish.topic.clone(),
             qos,
             packet_id: (qos > 0).then_some(publish.pkid),
             dup: publish.dup,
             payload: Payload::of(&publish.payload),
-        });
+        };
+        self.link.reporter.report_of(sub_device.as_ref(), event);
         if qos > 0 {
             let event = Event::Puback { packet_id: publish.pkid };
             self.send(Item::new(Kind::PubAck, Outgoing::PubAck(publish.pkid), Some(event)))?;
         }
-        let topic = publish.topic.clone();
-        let place = Place::of(&topic);
+        if self.is_ignored(&publish, &place) {
+            return Ok(());
+        }
+        let Some(device) = self.device().cloned() else { return Ok(()) };
         if place.is_request() {
-            self.reply(&publish, &place)?;
-        } else if place.is_answer() && place.owner() == self.device() {
-            self.answered(&publish, &place)?;
+            self.reply(sub_device, &publish, &place)?;
+        } else if place.is_answer() && (sub_device.is_some() || place.owner() == Some(&device)) {
+            self.answered(&sub_device.unwrap_or(device), &publish, &place)?;
         }
         self.route(publish, &place)
     }
 
     /// Checks a request. As in EnOS, the reply is sent only if the device has subscribed to it.
-    fn reply(&mut self, publish: &Publish, place: &Place) -> Result<(), Closed> {
-        let Some(device) = self.device().cloned() else { return Ok(()) };
-        let session = Session {
-            may_publish: self.stage == Stage::Online(Mode::Device),
-            methods: self.shared.config.methods,
-            model: self.shared.config.model.as_ref(),
-        };
-        let judgement =
-            self.shared.with_thing(&device, |thing| thing::judge(&device, session, thing, place, &publish.payload));
+    fn reply(&mut self, sub_device: Option<DeviceId>, publish: &Publish, place: &Place) -> Result<(), Closed> {
+        let Some(own) = self.device().cloned() else { return Ok(()) };
+        let device = sub_device.clone().filter(|sub_device| self.speaks_for(sub_device)).unwrap_or(own);
+        let (judgement, logged_in) = self.judge(&device, publish, place);
         let topic = format!("{}_reply", publish.topic);
         let id = match &judgement.id {
             Value::Null => String::new(),
@@ -94,9 +106,11 @@ impl Connection {
             unsent,
         };
         let payload = judgement.payload.clone().into();
-        if !self.deliver(Kind::Reply, topic.clone(), payload, publish.qos as u8, Some(event(None)))? {
-            self.report(event(Some(Unsent::NotSubscribed)));
+        let told = (sub_device.clone(), Some(event(None)));
+        if !self.deliver(Kind::of_request(place.suffix()), topic.clone(), payload, publish.qos as u8, told)? {
+            self.link.reporter.report_of(sub_device.as_ref(), event(Some(Unsent::NotSubscribed)));
         }
+        self.welcome(&logged_in)?;
         if judgement.code == 200 {
             self.posts += 1;
             self.send_configured_commands()?;
@@ -109,10 +123,10 @@ impl Connection {
         let qos = publish.qos as u8;
         if *place == Place::Free {
             self.shared.route(&publish.topic, &publish.payload, qos, self.handle.number);
-        } else if place.owner() != self.device() {
+        } else if !place.owner().is_some_and(|owner| self.speaks_for(owner)) {
             return Ok(());
         }
-        self.deliver(Kind::Publish, publish.topic, publish.payload, qos, None).map(drop)
+        self.deliver(Kind::Publish, publish.topic, publish.payload, qos, (None, None)).map(drop)
     }
 
     /// Sends a publication if the device has subscribed to it; false if it has not.
@@ -122,7 +136,7 @@ impl Connection {
         topic: String,
         payload: Bytes,
         qos: u8,
-        event: Option<Event>,
+        (sub_device, event): (Option<DeviceId>, Option<Event>),
     ) -> Result<bool, Closed> {
         // The topic of a reply is longer than that of the request.
         let subscribed = self.subscriptions.qos_for(&topic).filter(|_| topic.len() <= LONGEST_TOPIC);
@@ -132,7 +146,7 @@ impl Connection {
         let event = event.unwrap_or_else(|| Event::Delivered { topic: topic.clone(), qos, bytes });
         let mut publish = Publish::from_bytes(topic, packet::qos(qos), payload);
         publish.pkid = self.packet_id(qos);
-        self.send(Item::new(kind, Outgoing::Publish(publish), Some(event))).map(|()| true)
+        self.send(Item::new(kind, Outgoing::Publish(publish), Some(event)).of(sub_device)).map(|()| true)
     }
 
     /// Sends a publication, whether or not the device has subscribed to it.

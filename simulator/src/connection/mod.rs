@@ -1,12 +1,13 @@
 //! One connection. One thread decides and sends, another one reads.
 
 mod commands;
+mod gateway;
 mod login;
 mod messages;
 mod outflow;
+mod packets;
 
 use bytes::{Bytes, BytesMut};
-use mqttbytes::v4::Packet;
 use std::{
     net::{Shutdown, TcpStream},
     sync::{
@@ -23,9 +24,9 @@ use crate::{
     commands::Order,
     event::Event,
     fault::Kind,
-    link::{self, Closed, Heard, Item, Link, Tls},
+    link::{self, Closed, Heard, Link, Tls},
     login::Mode,
-    packet::{self, Malformed, Outgoing},
+    packet::{self, Malformed},
     shared::{Reporter, Shared},
     subscriptions::Subscriptions,
     DeviceId,
@@ -47,10 +48,10 @@ pub enum Input {
     End(String),
     /// Close the link.
     Close(String),
-    /// Send a command.
-    Command(Order),
-    /// Send the next command that is kept for the device.
-    Cached,
+    /// Send a command to the device, or to a sub-device.
+    Command(DeviceId, Order),
+    /// Send the next command that is kept for it.
+    Cached(DeviceId),
     /// Send this if the device has subscribed to it.
     Deliver {
         topic: String,
@@ -118,6 +119,8 @@ struct Connection {
     last_heard: Instant,
     keep_alive: Option<Duration>,
     subscriptions: Subscriptions,
+    /// All filters in SUBSCRIBEs so far, granted or not.
+    filters_asked: u64,
     last_packet_id: u16,
     posts: u64,
     commands_sent: usize,
@@ -137,7 +140,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<T
         return;
     }
     thread::scope(|scope| {
-        let _place = Place { shared, number, stream: &stream };
+        let _seat = Seat { shared, number, stream: &stream };
         let reading = stream.clone();
         let reader = thread::Builder::new()
             .name(format!("sim-read-{number}"))
@@ -152,13 +155,13 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<T
 }
 
 /// Registers a connection, and unregisters it even if its thread panics.
-struct Place<'a> {
+struct Seat<'a> {
     shared: &'a Shared,
     number: u64,
     stream: &'a TcpStream,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             // Otherwise the reader would wait for the peer.
@@ -185,6 +188,7 @@ impl Connection {
             last_heard: now,
             keep_alive: None,
             subscriptions: Subscriptions::default(),
+            filters_asked: 0,
             last_packet_id: 0,
             posts: 0,
             commands_sent: 0,
@@ -310,9 +314,11 @@ impl Connection {
                 Err(Closed(reason))
             }
             Input::Close(reason) => Err(Closed(reason)),
-            Input::Command(order) => self.command(order),
-            Input::Cached => self.send_cached(),
-            Input::Deliver { topic, payload, qos } => self.deliver(Kind::Publish, topic, payload, qos, None).map(drop),
+            Input::Command(device, order) => self.command(&device, order),
+            Input::Cached(device) => self.send_cached(&device),
+            Input::Deliver { topic, payload, qos } => {
+                self.deliver(Kind::Publish, topic, payload, qos, (None, None)).map(drop)
+            }
             Input::Push(publication) => self.push(publication),
             Input::Raw(bytes) => self.link.write(&bytes),
         }
@@ -338,57 +344,4 @@ impl Connection {
         }
         Ok(())
     }
-
-    fn received(&mut self, packet: Packet) -> Result<(), Closed> {
-        if let Packet::Connect(connect) = &packet {
-            if self.stage != Stage::Fresh {
-                return Err(Closed("after a second CONNECT".into()));
-            }
-            self.identify(connect);
-        } else if self.stage == Stage::Fresh {
-            return Err(Closed("the first packet is not a CONNECT".into()));
-        }
-        let Some(kind) = kind_of(&packet) else {
-            return Err(Closed("a client does not send that packet, or only with QoS 2".into()));
-        };
-        if !self.link.got(&[kind, Kind::Any])? {
-            if kind == Kind::Connect {
-                self.stage = Stage::Deaf;
-            }
-            return Ok(());
-        }
-        match packet {
-            Packet::Connect(connect) => self.login(&connect),
-            Packet::Publish(publish) => self.publish(publish),
-            Packet::PubAck(ack) => self.acknowledged(ack.pkid),
-            Packet::Subscribe(subscribe) => self.subscribe(subscribe),
-            Packet::Unsubscribe(unsubscribe) => {
-                unsubscribe.topics.iter().for_each(|filter| self.subscriptions.remove(filter));
-                self.report(Event::Unsubscribe { filters: unsubscribe.topics });
-                self.send(Item::new(Kind::UnsubAck, Outgoing::UnsubAck(unsubscribe.pkid), None))
-            }
-            Packet::PingReq => {
-                self.report(Event::Ping);
-                self.send(Item::new(Kind::PingResp, Outgoing::PingResp, None))
-            }
-            _ => {
-                self.report(Event::Disconnect);
-                Err(Closed("after DISCONNECT".into()))
-            }
-        }
-    }
-}
-
-/// None for packets that a client of EnOS never sends.
-fn kind_of(packet: &Packet) -> Option<Kind> {
-    Some(match packet {
-        Packet::Connect(_) => Kind::Connect,
-        Packet::Publish(_) => Kind::Publish,
-        Packet::PubAck(_) => Kind::PubAck,
-        Packet::Subscribe(_) => Kind::Subscribe,
-        Packet::Unsubscribe(_) => Kind::Unsubscribe,
-        Packet::PingReq => Kind::PingReq,
-        Packet::Disconnect => Kind::Disconnect,
-        _ => return None,
-    })
 }

@@ -14,6 +14,7 @@ use crate::{
     login::Mode,
     packet::Outgoing,
     payload::Payload,
+    DeviceId,
 };
 
 /// The limit of publications that are held back in a connection.
@@ -30,7 +31,7 @@ pub struct Outflow {
     /// No more commands are sent, because of a fault.
     is_stuck: bool,
     /// A command that is repeated so often.
-    storm: Option<(Publish, usize)>,
+    storm: Option<(Publish, Option<DeviceId>, usize)>,
 }
 
 impl Outflow {
@@ -65,10 +66,10 @@ impl Connection {
             return Ok(());
         }
         if let (Some(Event::Command { id, .. }), Outgoing::Publish(publish)) = (&item.event, &item.packet) {
-            self.command_goes(id, publish);
+            self.command_goes(item.sub_device.as_ref(), id, publish);
         }
         if let Some(event) = item.event.take() {
-            self.report(event);
+            self.link.reporter.report_of(item.sub_device.as_ref(), event);
         }
         let on_push = self.shared.config.activation.completed == Completed::Push;
         match (item.kind, &item.packet, self.stage) {
@@ -83,14 +84,14 @@ impl Connection {
                 self.outflow.unacknowledged.insert(publish.pkid);
             }
             if item.storm > 1 {
-                self.outflow.storm = Some((publish.clone(), item.storm - 1));
+                self.outflow.storm = Some((publish.clone(), item.sub_device.clone(), item.storm - 1));
             }
         }
         match (item.packet, self.stage) {
             (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
             (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => {
                 self.send_configured_commands()?;
-                self.send_cached()
+                self.device().cloned().map_or(Ok(()), |device| self.send_cached(&device))
             }
             (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
             _ => Ok(()),
@@ -125,22 +126,23 @@ impl Connection {
 
     /// Sends a part of a storm.
     pub(super) fn blow(&mut self) -> Result<(), Closed> {
-        let Some((publish, left)) = self.outflow.storm.take() else { return Ok(()) };
+        let Some((publish, sub_device, left)) = self.outflow.storm.take() else { return Ok(()) };
         let part = left.min(GUST);
         for _ in 0..part {
-            self.repeat(&publish)?;
+            self.repeat(&publish, sub_device.as_ref())?;
         }
         if left > part {
-            self.outflow.storm = Some((publish, left - part));
+            self.outflow.storm = Some((publish, sub_device, left - part));
         }
         Ok(())
     }
 
     /// Sends a command once more, with another id, and past the faults.
-    fn repeat(&mut self, publish: &Publish) -> Result<(), Closed> {
+    fn repeat(&mut self, publish: &Publish, sub_device: Option<&DeviceId>) -> Result<(), Closed> {
+        let Some(device) = sub_device.or(self.device()).cloned() else { return Ok(()) };
         let order = Order::new(self.shared.next_id(), "", Value::Null);
         let id = order.id.clone();
-        if !self.wait_for_answer(order, &publish.topic) {
+        if !self.wait_for_answer(&device, order, &publish.topic) {
             return Ok(());
         }
         let mut publish = publish.clone();
@@ -149,6 +151,7 @@ impl Connection {
         let body = Payload::of(&publish.payload).json.unwrap_or_default();
         let params = body.get("params").cloned().unwrap_or_default();
         let event = Event::Command { topic: publish.topic.clone(), id, params };
-        self.transmit(Item::new(Kind::Command, Outgoing::Publish(publish), Some(event)))
+        let item = Item::new(Kind::Command, Outgoing::Publish(publish), Some(event));
+        self.transmit(item.of(sub_device.cloned()))
     }
 }

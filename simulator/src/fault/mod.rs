@@ -61,10 +61,14 @@ pub(crate) enum Kind {
     Activation,
     Reply,
     Command,
+    /// A request of a gateway to log a sub-device in, and its reply, which is a `Reply` as well.
+    Login,
+    /// The same for a batch of logins.
+    Batch,
     Any,
 }
 
-const KINDS: [(&str, Kind); 18] = [
+const KINDS: [(&str, Kind); 20] = [
     ("accept", Kind::Accept),
     ("record", Kind::Record),
     ("byte", Kind::Byte),
@@ -82,15 +86,42 @@ const KINDS: [(&str, Kind); 18] = [
     ("activation", Kind::Activation),
     ("reply", Kind::Reply),
     ("command", Kind::Command),
+    ("login", Kind::Login),
+    ("batch", Kind::Batch),
     ("any", Kind::Any),
 ];
 
 impl Kind {
+    /// An answer to a request of a device.
+    pub(crate) fn is_reply(self) -> bool {
+        matches!(self, Kind::Reply | Kind::Login | Kind::Batch)
+    }
+
+    /// The kind of a request with this topic after the device's prefix, and of its reply.
+    pub(crate) fn of_request(suffix: &str) -> Kind {
+        match suffix {
+            "combine/login" => Kind::Login,
+            "combine/login/batch" => Kind::Batch,
+            _ => Kind::Reply,
+        }
+    }
+
     fn is_received(self) -> bool {
         use Kind::*;
         matches!(
             self,
-            Record | Byte | Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect | Any
+            Record
+                | Byte
+                | Connect
+                | Publish
+                | PubAck
+                | Subscribe
+                | Unsubscribe
+                | PingReq
+                | Disconnect
+                | Login
+                | Batch
+                | Any
         )
     }
 
@@ -109,6 +140,8 @@ impl Kind {
                 | Activation
                 | Reply
                 | Command
+                | Login
+                | Batch
                 | Any
         )
     }
@@ -139,29 +172,33 @@ pub(crate) enum Action {
     Wedge,
 }
 
-/// From the first to the last, both counted from 1.
+/// From the first to the last, both counted from 1, or every N-th.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     first: u64,
     last: u64,
+    every: u64,
 }
 
 impl Span {
-    const ALL: Span = Span { first: 1, last: u64::MAX };
+    const ALL: Span = Span { first: 1, last: u64::MAX, every: 1 };
 
     fn contains(self, n: u64) -> bool {
-        (self.first..=self.last).contains(&n)
+        (self.first..=self.last).contains(&n) && n % self.every == 0
     }
 
-    /// `3`, `2-4`, `2-` or `-4`.
+    /// `3`, `2-4`, `2-`, `-4`, or `/2` for every second.
     fn parse(text: &str) -> Option<Span> {
         let number = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+        if let Some(every) = text.strip_prefix('/') {
+            return Some(Span { every: number(every)?, ..Span::ALL });
+        }
         let span = match text.split_once('-') {
-            None => Span { first: number(text)?, last: number(text)? },
+            None => Span { first: number(text)?, last: number(text)?, ..Span::ALL },
             Some(("", "")) => return None,
-            Some((first, "")) => Span { first: number(first)?, last: u64::MAX },
-            Some(("", last)) => Span { first: 1, last: number(last)? },
-            Some((first, last)) => Span { first: number(first)?, last: number(last)? },
+            Some((first, "")) => Span { first: number(first)?, ..Span::ALL },
+            Some(("", last)) => Span { last: number(last)?, ..Span::ALL },
+            Some((first, last)) => Span { first: number(first)?, last: number(last)?, ..Span::ALL },
         };
         (span.first <= span.last).then_some(span)
     }

@@ -83,7 +83,7 @@ fn parse_action(what: &str) -> Result<Action, String> {
 }
 
 fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
-    let publication = matches!(kind, Kind::Activation | Kind::Reply | Kind::Command | Kind::Publish);
+    let publication = kind.is_reply() || matches!(kind, Kind::Activation | Kind::Command | Kind::Publish);
     match action {
         Action::Close | Action::Reset | Action::Raw(_) | Action::Delay(_) => true,
         Action::Window(_) | Action::Wedge => !matches!(kind, Kind::Record | Kind::Byte),
@@ -92,8 +92,7 @@ fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
         Action::Twice => phase == Phase::Before && !matches!(kind, Kind::Record | Kind::Byte),
         Action::Code(code) if phase == Phase::Before => match kind {
             Kind::ConnAck | Kind::SubAck => (0..=255).contains(code),
-            Kind::Reply => true,
-            _ => false,
+            kind => kind.is_reply(),
         },
         Action::Code(_) => false,
         Action::Payload(_) | Action::Garbage(_) => phase == Phase::Before && publication,
@@ -123,6 +122,12 @@ mod tests {
         assert_eq!(fault("command=2:storm=70@1").action, Action::Storm(70));
         assert_eq!(fault("connack:window").action, Action::Window(1));
         assert_eq!(fault("reply:deep").action, Action::Spoil(Spoil::Deep(10_000)));
+        let every_second = fault("batch=/2:list-twice");
+        assert_eq!(
+            [1, 2, 3, 4].map(|n| every_second.applies(Phase::Before, Kind::Batch, n, 1)),
+            [false, true, false, true]
+        );
+        assert_eq!((fault("got-login:silence").phase, fault("login:code=723").action), (Phase::Got, Action::Code(723)));
         assert_eq!(fault("any:delay=5@2-").to_string(), "any:delay=5@2-");
     }
 
@@ -147,6 +152,9 @@ mod tests {
             ("activation:huge=99999999", "16 MiB"),
             ("connack:explode", "not an action"),
             ("reply:storm", "cannot be done"),
+            ("reply:leave-out", "cannot be done"),
+            ("got-login:code=5", "cannot be done"),
+            ("login=/0:close", "not a number"),
             ("reply:no-secret", "cannot be done"),
             ("activation:no-id", "cannot be done"),
             ("after-command:same-id", "cannot be done"),

@@ -6,7 +6,14 @@ mod table;
 
 use serde_json::{json, Map, Value};
 
-use crate::{config::Methods, DeviceId};
+use crate::{
+    config::{Config, Methods},
+    event::Event,
+    gateways::Gateways,
+    login::Mode,
+    registry::Registry,
+    DeviceId,
+};
 use checks::{Request, Verdict};
 use table::Check;
 
@@ -19,12 +26,21 @@ pub const TOO_LARGE: usize = 512 * 1024;
 type Fields = Map<String, Value>;
 
 /// What an answer depends on, apart from the request and the device's state.
-#[derive(Clone, Copy, Debug)]
 pub struct Session<'a> {
-    /// The login was with the device secret.
-    pub may_publish: bool,
-    pub methods: Methods,
-    pub model: Option<&'a Value>,
+    pub mode: Mode,
+    pub config: &'a Config,
+    pub registry: &'a mut Registry,
+    pub gateways: &'a mut Gateways,
+    /// The number of the connection on which the request came.
+    pub connection: u64,
+    /// What has happened to devices because of the request, and on which connection.
+    pub events: Vec<(u64, DeviceId, Event)>,
+}
+
+impl Session<'_> {
+    pub fn tell(&mut self, device: &DeviceId, event: Event) {
+        self.events.push((self.connection, device.clone(), event));
+    }
 }
 
 /// The place of a topic in EnOS's tree of topics.
@@ -35,7 +51,7 @@ pub enum Place<'a> {
     /// `/ext/session/{pk}/{dk}/suffix`
     Session(DeviceId, &'a str),
     /// `/sys/{pk}/integration/suffix`
-    Integration(&'a str),
+    Integration(String, &'a str),
     /// Not a topic of EnOS.
     Free,
 }
@@ -53,7 +69,7 @@ impl Place<'_> {
         match (sys, session) {
             // A device may have this key, too.
             (Some((id, at)), _) if id.device_key == "integration" && is_channel_topic(suffix(at)) => {
-                Place::Integration(suffix(at))
+                Place::Integration(id.product_key, suffix(at))
             }
             (Some((id, at)), _) => Place::Sys(id, suffix(at)),
             (_, Some((id, at))) => Place::Session(id, suffix(at)),
@@ -64,13 +80,13 @@ impl Place<'_> {
     pub fn owner(&self) -> Option<&DeviceId> {
         match self {
             Place::Sys(id, _) | Place::Session(id, _) => Some(id),
-            Place::Integration(_) | Place::Free => None,
+            Place::Integration(..) | Place::Free => None,
         }
     }
 
     pub fn suffix(&self) -> &str {
         match self {
-            Place::Sys(_, suffix) | Place::Session(_, suffix) | Place::Integration(suffix) => suffix,
+            Place::Sys(_, suffix) | Place::Session(_, suffix) | Place::Integration(_, suffix) => suffix,
             Place::Free => "",
         }
     }
@@ -79,7 +95,7 @@ impl Place<'_> {
     pub fn is_request(&self) -> bool {
         let suffix = self.suffix();
         let heads = ["thing/", "ota/device/", "network/status/report", "connection/state/post", "combine/"];
-        let is_known = heads.iter().any(|head| suffix.starts_with(head)) || matches!(self, Place::Integration(_));
+        let is_known = heads.iter().any(|head| suffix.starts_with(head)) || matches!(self, Place::Integration(..));
         is_known && !self.is_answer()
     }
 
@@ -141,38 +157,45 @@ impl Judgement {
 }
 
 /// Checks a request of `device` on `place`.
-pub fn judge(device: &DeviceId, session: Session, thing: &mut Thing, place: &Place, payload: &[u8]) -> Judgement {
+pub fn judge(device: &DeviceId, session: &mut Session, thing: &mut Thing, place: &Place, payload: &[u8]) -> Judgement {
     let parsed = serde_json::from_slice::<Value>(payload);
     let id = parsed.as_ref().ok().and_then(|body| body.get("id")).cloned().unwrap_or_default();
-    let row = table::find(place);
-    let verdict = if payload.len() >= TOO_LARGE {
-        Err((1008, format!("the payload has {} bytes; {} are the most", payload.len(), TOO_LARGE - 1)))
-    } else if payload.is_empty() {
-        Err((1251, "the payload is empty".to_owned()))
-    } else if place.owner().is_some_and(|owner| owner != device) {
-        Err((1009, "the topic belongs to another device".to_owned()))
-    } else if !session.may_publish {
-        Err((1009, "this session is for activation: log in with the device secret".to_owned()))
-    } else {
-        match row.map(|(row, name)| (row.check, name)) {
-            None => Err((1009, "EnOS documents no request on this topic".to_owned())),
-            Some((Check::Channel, _)) => Err((
-                1009,
-                "the integration channel needs a login with securemode 4, which is not simulated".to_owned(),
-            )),
-            Some((Check::Raw, _)) => {
-                return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() }
-            }
-            Some((Check::Json(check), name)) => {
-                let body = object(parsed);
-                body.and_then(|body| judge_json(device, session, thing, place, name, &body, check))
-            }
+    let verdict = match may_send(device, session.mode, place, payload) {
+        Err(refusal) => Err(refusal),
+        Ok((Check::Raw, _)) => {
+            return Judgement { id: Value::Null, code: 200, message: String::new(), payload: payload.to_vec() }
+        }
+        Ok((Check::Json(check), name)) => {
+            object(parsed).and_then(|body| judge_json(device, session, thing, place, name, &body, check))
         }
     };
     match verdict {
-        Ok(data) => Judgement::new(id, 200, String::new(), data),
+        Ok((data, (code, message))) => Judgement::new(id, code, message, data),
         Err((code, message)) => Judgement::new(id, code, message, json!({})),
     }
+}
+
+/// The check of a request that may be sent, and the name in its topic.
+fn may_send<'a>(device: &DeviceId, mode: Mode, place: &'a Place, payload: &[u8]) -> Verdict<(Check, &'a str)> {
+    if payload.len() >= TOO_LARGE {
+        return Err((1008, format!("the payload has {} bytes; {} are the most", payload.len(), TOO_LARGE - 1)));
+    }
+    if payload.is_empty() {
+        return Err((1251, "the payload is empty".to_owned()));
+    }
+    if place.owner().is_some_and(|owner| owner != device) {
+        return Err((1009, "the topic belongs to another device, or to a sub-device that is not logged in".to_owned()));
+    }
+    let is_allowed = match (mode, place) {
+        (Mode::Product, _) => Err("this session is for activation: log in with the device secret"),
+        (Mode::Channel, Place::Integration(product_key, _)) if *product_key == device.product_key => Ok(()),
+        (Mode::Channel, _) => Err("the integration channel has only the topics /sys/{its product key}/integration/"),
+        (Mode::Device, Place::Integration(..)) => Err("the integration channel needs a login with securemode 4"),
+        (Mode::Device, _) => Ok(()),
+    };
+    is_allowed.map_err(|reason| (1009, reason.to_owned()))?;
+    let row = table::find(place).ok_or_else(|| (1009, "EnOS documents no request on this topic".to_owned()))?;
+    Ok((row.0.check, row.1))
 }
 
 fn object(parsed: serde_json::Result<Value>) -> Verdict<Fields> {
@@ -185,20 +208,23 @@ fn object(parsed: serde_json::Result<Value>) -> Verdict<Fields> {
 
 fn judge_json(
     device: &DeviceId,
-    session: Session,
+    session: &mut Session,
     thing: &mut Thing,
     place: &Place,
     name: &str,
     body: &Fields,
     check: fn(&mut Request) -> Verdict,
-) -> Verdict {
-    check_envelope(session, body, place)?;
+) -> Verdict<(Value, (i64, String))> {
+    let lax = session.config.methods == Methods::Lax;
+    check_envelope(lax, body, place)?;
     let params = body.get("params").ok_or_else(|| (1220, "there is no \"params\"".to_owned()))?;
-    let lax = session.methods == Methods::Lax;
-    check(&mut Request { device, name, lax, body, params, model: session.model, thing })
+    let model = session.config.model.as_ref();
+    let outcome = (200, String::new());
+    let mut request = Request { device, name, lax, body, params, model, thing, session, outcome };
+    check(&mut request).map(|data| (data, request.outcome))
 }
 
-fn check_envelope(session: Session, body: &Fields, place: &Place) -> Verdict<()> {
+fn check_envelope(lax: bool, body: &Fields, place: &Place) -> Verdict<()> {
     match body.get("id") {
         // A request without an id is answered as well.
         None => {}
@@ -209,9 +235,10 @@ fn check_envelope(session: Session, body: &Fields, place: &Place) -> Verdict<()>
     if body.get("version").is_some_and(|version| !version.is_string()) {
         return Err((1220, "the \"version\" is not a string".to_owned()));
     }
-    let expected = place.suffix().replace('/', ".");
+    let prefix = if matches!(place, Place::Integration(..)) { "integration." } else { "" };
+    let expected = prefix.to_owned() + &place.suffix().replace('/', ".");
     match body.get("method") {
-        Some(Value::String(method)) if *method == expected || session.methods == Methods::Lax => Ok(()),
+        Some(Value::String(method)) if *method == expected || lax => Ok(()),
         Some(method) => Err((1260, format!("the method is {method}, this topic's is {expected}"))),
         None => Err((1260, format!("there is no \"method\", this topic's is {expected}"))),
     }
@@ -221,18 +248,26 @@ fn check_envelope(session: Session, body: &Fields, place: &Place) -> Verdict<()>
 mod tests {
     use super::*;
 
-    const SESSION: Session = Session { may_publish: true, methods: Methods::Strict, model: None };
     const TOPIC: &str = "/sys/pk/dk/thing/measurepoint/post";
     const POST: &str =
         r#"{"id":"7","version":"1.0","method":"thing.measurepoint.post","params":{"measurepoints":{"t":1},"time":1}}"#;
 
-    fn judged(session: Session, topic: &str, payload: &str) -> Judgement {
+    fn judged(methods: Methods, topic: &str, payload: &str) -> Judgement {
         let device = DeviceId::new("pk", "dk");
-        judge(&device, session, &mut Thing::default(), &Place::of(topic), payload.as_bytes())
+        let config = Config { methods, ..Config::default() };
+        let mut session = Session {
+            mode: Mode::Device,
+            registry: &mut Registry::open(&config).unwrap(),
+            config: &config,
+            gateways: &mut Gateways::default(),
+            connection: 1,
+            events: Vec::new(),
+        };
+        judge(&device, &mut session, &mut Thing::default(), &Place::of(topic), payload.as_bytes())
     }
 
     fn code(topic: &str, payload: &str) -> i64 {
-        judged(SESSION, topic, payload).code
+        judged(Methods::Strict, topic, payload).code
     }
 
     #[test]
@@ -261,13 +296,12 @@ mod tests {
     #[test]
     fn a_method_may_be_another_where_that_is_set() {
         let slip = POST.replace("thing.measurepoint.post", "measurepoint.post");
-        let lax = Session { methods: Methods::Lax, ..SESSION };
-        assert_eq!([SESSION, lax].map(|session| judged(session, TOPIC, &slip).code), [1260, 200]);
+        assert_eq!([Methods::Strict, Methods::Lax].map(|methods| judged(methods, TOPIC, &slip).code), [1260, 200]);
     }
 
     #[test]
     fn the_reply_has_the_id_as_it_came() {
-        let judgement = judged(SESSION, TOPIC, POST);
+        let judgement = judged(Methods::Strict, TOPIC, POST);
         let reply: Value = serde_json::from_slice(&judgement.payload).unwrap();
         assert_eq!(reply, json!({"id": "7", "code": 200, "data": {}}));
     }
@@ -279,7 +313,7 @@ mod tests {
         assert_eq!(Place::of("/ext/session/pk/dk/a"), Place::Session(id, "a"));
         assert_eq!(Place::of("/sys/pk"), Place::Free);
         let channel = "/sys/pk/integration/measurepoint/post";
-        assert_eq!(Place::of(channel), Place::Integration("measurepoint/post"));
+        assert_eq!(Place::of(channel), Place::Integration("pk".into(), "measurepoint/post"));
         assert_eq!((Place::of(channel).is_request(), code(channel, "[]")), (true, 1009));
         let device = DeviceId::new("pk", "integration");
         let own = "/sys/pk/integration/thing/measurepoint/post";

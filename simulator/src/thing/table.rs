@@ -1,6 +1,7 @@
 //! The requests that EnOS documents: a row for each, with the function that checks it.
 
-use super::checks::{attributes, gateway, ota, points, reports, tags, Request, Verdict};
+use super::checks::gateway::{logins, register, topology};
+use super::checks::{attributes, channel, ota, points, reports, tags, Request, Verdict};
 use super::Place;
 
 /// Where a topic begins.
@@ -20,8 +21,6 @@ pub enum Check {
     Json(fn(&mut Request) -> Verdict),
     /// The payload is bytes. In EnOS a script of the product decodes them and makes the answer; here they come back.
     Raw,
-    /// It needs a login of the integration channel (securemode 4), which is not simulated.
-    Channel,
 }
 
 pub struct Row {
@@ -35,12 +34,12 @@ const fn thing(path: &'static str, check: fn(&mut Request) -> Verdict) -> Row {
     Row { scope: Scope::Thing, path, check: Check::Json(check) }
 }
 
-const fn session(path: &'static str) -> Row {
-    Row { scope: Scope::Session, path, check: Check::Json(gateway::combine) }
+const fn session(path: &'static str, check: fn(&mut Request) -> Verdict) -> Row {
+    Row { scope: Scope::Session, path, check: Check::Json(check) }
 }
 
-const fn channel(path: &'static str) -> Row {
-    Row { scope: Scope::Integration, path, check: Check::Channel }
+const fn channel(path: &'static str, check: fn(&mut Request) -> Verdict) -> Row {
+    Row { scope: Scope::Integration, path, check: Check::Json(check) }
 }
 
 pub const TABLE: &[Row] = &[
@@ -63,17 +62,17 @@ pub const TABLE: &[Row] = &[
     thing("ota/device/inform", ota::inform),
     thing("ota/device/progress", ota::progress),
     thing("ota/device/getversion", ota::getversion),
-    thing("thing/device/register", gateway::register),
-    thing("thing/topo/add", gateway::topo_add),
-    thing("thing/topo/delete", gateway::topo_delete),
-    thing("thing/topo/get", gateway::topo_get),
-    session("combine/login"),
-    session("combine/login/batch"),
-    session("combine/logout"),
-    channel("measurepoint/post"),
-    channel("event/post"),
-    channel("attribute/post"),
-    channel("model/up_raw"),
+    thing("thing/device/register", register::register),
+    thing("thing/topo/add", topology::add),
+    thing("thing/topo/delete", topology::delete),
+    thing("thing/topo/get", topology::get),
+    session("combine/login", logins::login),
+    session("combine/login/batch", logins::batch),
+    session("combine/logout", logins::logout),
+    channel("measurepoint/post", channel::points),
+    channel("event/post", channel::events),
+    channel("attribute/post", channel::attributes),
+    Row { scope: Scope::Integration, path: "model/up_raw", check: Check::Raw },
 ];
 
 /// The row of a topic, and the name in it.
@@ -126,6 +125,9 @@ mod tests {
         let refused = [("topo/add", 1255), ("topo/delete", 1256), ("topo/get", 1200), ("device/register", 1009)];
         for (suffix, expected) in refused {
             assert_eq!(code(&format!("thing/{suffix}"), json!([])), expected);
+        }
+        for suffix in ["combine/login", "combine/login/batch", "combine/logout"] {
+            assert_eq!(code(suffix, json!({})), 740);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Envision's Python SDK, unchanged, does all that it can against the simulator.
 
 use crate::common::*;
-use enos_sim::{Answer, Config, Device, Methods};
+use enos_sim::{Answer, Config, Device, DeviceId, Methods, Product};
 use serde_json::{json, Value};
 use std::{
     io::{stderr, Write},
@@ -58,9 +58,15 @@ struct Sdk(Program);
 
 impl Sdk {
     fn start(python: &Path, sim: &Sim, what: &str, secret: &str) -> Sdk {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/python_sdk.py");
+        Sdk::run(python, "python_sdk.py", sim, [what, "pk", "dk", secret])
+    }
+
+    fn run(python: &Path, script: &str, sim: &Sim, [what, product_key, device_key, secret]: [&str; 4]) -> Sdk {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim").join(script);
         let mut command = Command::new(python);
-        command.arg(script).args([what, &format!("tcp://{}", sim.address()), "pk", "dk", secret]);
+        // A test leaves nothing beside its source.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(script).args([what, &format!("tcp://{}", sim.address()), product_key, device_key, secret]);
         Sdk(Program::listening(&mut command))
     }
 
@@ -76,7 +82,8 @@ impl Sdk {
         loop {
             match self.next() {
                 Value::String(_) => return answers,
-                answer => answers.push((answer["request"].as_str().unwrap().to_owned(), answer)),
+                // Other lines are about commands.
+                answer => answers.extend(answer["request"].as_str().map(|name| (name.to_owned(), answer.clone()))),
             }
         }
     }
@@ -197,4 +204,103 @@ fn the_python_sdk_activates_a_device() {
     let mut sdk = Sdk::start(&python, &sim, "plain", &secret);
     sdk.answers();
     assert!(sim.cloud.device(&dk()).unwrap().active);
+}
+
+fn sub(key: &str) -> DeviceId {
+    DeviceId::new("subPK", key)
+}
+
+/// A gateway, and the sub-devices of the script.
+fn gateway() -> Sim {
+    let gateway = Device::active(dk(), DEVICE_SECRET).gateway();
+    let disabled = Device { enabled: false, ..Device::active(sub("disabled"), "disabledDS").behind(dk()) };
+    let dynamic = Device::inactive(sub("dynamic"), "subPS").behind(dk());
+    let devices = vec![gateway, Device::active(sub("known"), "knownDS"), disabled, dynamic];
+    let products = vec![Product { product_key: "subPK".into(), product_secret: "subPS".into() }];
+    cloud(Config { devices, products, ..config() })
+}
+
+fn named(key: &str) -> Value {
+    json!({"productKey": "subPK", "deviceKey": key})
+}
+
+fn with_asset(key: &str) -> Value {
+    json!({"assetId": format!("asset-{key}"), "productKey": "subPK", "deviceKey": key})
+}
+
+fn check(answers: Vec<(String, Value)>, expected: &[(&str, i64, Value)]) {
+    for ((name, answer), (wanted, code, data)) in answers.iter().zip(expected) {
+        assert_eq!((name.as_str(), &answer["code"], &answer["data"]), (*wanted, &json!(code), data));
+    }
+    assert_eq!(answers.len(), expected.len());
+}
+
+#[test]
+fn the_python_sdk_is_a_gateway() {
+    let Some(python) = python() else { return };
+    let sim = gateway();
+    let mut sdk = Sdk::run(&python, "python_gateway.py", &sim, ["gateway", "pk", "dk", DEVICE_SECRET]);
+    let mut answers = sdk.answers();
+    let at = answers.iter().position(|(name, _)| name == "login.dynamic").unwrap();
+    let (_, dynamic) = answers.remove(at);
+    let none = json!({});
+    let batch = json!({"loginedSubDevices": [with_asset("known")], "failedSubDevices": [named("disabled")]});
+    check(
+        answers,
+        &[
+            ("register", 200, json!([with_asset("new")])),
+            ("login.stranger", 740, none.clone()),
+            ("topo.add", 200, none.clone()),
+            ("topo.get", 200, json!([named("disabled"), named("dynamic"), named("known"), named("new")])),
+            ("post.early", 1009, none.clone()),
+            ("login", 200, with_asset("new")),
+            ("post", 200, none.clone()),
+            ("attribute.update", 200, none.clone()),
+            ("attribute.query", 200, json!({"a": 2})),
+            ("login.batch", 723, batch),
+            ("post.batch", 200, none.clone()),
+            ("post.dynamic", 200, none.clone()),
+        ],
+    );
+    let secret = sim.cloud.device(&sub("dynamic")).unwrap().device_secret.unwrap();
+    assert_eq!((&dynamic["code"], &dynamic["secret"]), (&json!(200), &json!(secret.expose())));
+    let online: Vec<_> = sim.cloud.sub_devices_online().into_iter().map(|(id, _)| id.device_key).collect();
+    assert_eq!(online, ["dynamic", "known", "new"]);
+
+    let call = |key: &str, suffix: &str, params: Value| sim.cloud.call(&sub(key), suffix, params).expect(suffix);
+    let product = call("known", "thing/service/multiply", json!({"a": 6, "b": 7}));
+    assert_eq!((product.code, &product.json()["data"]), (Some(200), &json!({"r": 42})));
+    assert_eq!(call("new", "thing/service/measurepoint/get", json!(["p"])).json()["data"], json!({"p": 7}));
+    assert_eq!(call("new", "thing/service/measurepoint/set", json!({"p": 1})).code, Some(200));
+    sim.cloud.disable(&sub("known")).unwrap();
+    let answered = || std::iter::repeat_with(|| sim.wait_for("command_reply"));
+    let told = answered().find(|reply| reply["topic"] == "/ext/session/pk/dk/combine/disable_reply").unwrap();
+    assert_eq!(told["code"], 200);
+
+    sdk.0.say("\n");
+    let data = named("new");
+    let late = [
+        ("topo.delete.online", 1256, none.clone()),
+        ("logout", 200, data),
+        ("post.late", 1009, none.clone()),
+        ("topo.delete", 200, none),
+    ];
+    check(sdk.answers(), &late);
+}
+
+#[test]
+fn the_python_sdk_is_an_integration_channel() {
+    let Some(python) = python() else { return };
+    let sim = gateway();
+    let mut sdk = Sdk::run(&python, "python_gateway.py", &sim, ["channel", "subPK", "-", "subPS"]);
+    let answers = sdk.answers().into_iter();
+    let short = answers.map(|(name, answer)| (name, answer["code"].clone(), answer["payload"].clone()));
+    let expected = [
+        ("measurepoint", json!(200), Value::Null),
+        ("measurepoint.unknown", json!(1257), Value::Null),
+        ("event", json!(200), Value::Null),
+        ("attribute", json!(200), Value::Null),
+        ("raw.up", Value::Null, json!("0100ff")),
+    ];
+    assert_eq!(short.collect::<Vec<_>>(), expected.map(|(name, code, payload)| (name.to_owned(), code, payload)));
 }

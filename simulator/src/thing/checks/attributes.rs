@@ -9,9 +9,7 @@ const KEPT: usize = 1000;
 const KEPT_BYTES: usize = 1024 * 1024;
 
 pub fn update(request: &mut Request) -> Verdict {
-    let attributes = object(1207, request.params, "attributes")?;
-    at_most(1207, attributes.len())?;
-    request.check_model("tslAttributeMap", attributes.keys())?;
+    let attributes = check(request, request.params)?;
     let mut kept = request.thing.attributes.clone();
     kept.extend(attributes.clone());
     if kept.len() > KEPT || Value::Object(kept.clone()).to_string().len() > KEPT_BYTES {
@@ -19,6 +17,14 @@ pub fn update(request: &mut Request) -> Verdict {
     }
     request.thing.attributes = kept;
     nothing()
+}
+
+/// The attributes in these params.
+pub fn check<'a>(request: &Request, params: &'a Value) -> Verdict<&'a Map<String, Value>> {
+    let attributes = object(1207, params, "attributes")?;
+    at_most(1207, attributes.len())?;
+    request.check_model("tslAttributeMap", attributes.keys())?;
+    Ok(attributes)
 }
 
 /// Without identifiers: all.
@@ -44,17 +50,17 @@ pub fn delete(request: &mut Request) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{code, Device};
+    use super::super::tests::{code, Desk};
     use serde_json::{json, Map, Value};
 
     const UPDATE: &str = "thing/attribute/update";
 
     #[test]
     fn they_are_kept() {
-        let mut device = Device::default();
+        let mut device = Desk::default();
         assert_eq!(device.code(UPDATE, json!({"attributes": {"a": 2, "b": {"k": ["v"]}}})), 200);
         assert_eq!(device.code(UPDATE, json!({"attributes": {"a": 3}})), 200);
-        let mut query = |ids: Value| device.ask("thing/attribute/query", json!({"params": {"attributes": ids}}));
+        let mut query = |ids: Value| device.ask_with("thing/attribute/query", json!({"params": {"attributes": ids}}));
         assert_eq!(query(json!([])), (200, json!({"a": 3, "b": {"k": ["v"]}})));
         assert_eq!(query(json!(["a", "none"])), (200, json!({"a": 3})));
         assert_eq!(device.code("thing/attribute/delete", json!({"attributes": []})), 200);
@@ -77,14 +83,15 @@ mod tests {
             }
             assert_eq!(code(&suffix, json!({})), expected);
         }
-        let mut device = Device { model: Some(json!({"tslAttributeMap": {"a": {}}})), ..Device::default() };
+        let mut device = Desk::default();
+        device.config.model = Some(json!({"tslAttributeMap": {"a": {}}}));
         assert_eq!(device.code(UPDATE, json!({"attributes": {"a": 1, "b": 1}})), 1204);
         assert!(device.thing.attributes.is_empty(), "all or nothing");
     }
 
     #[test]
     fn a_device_cannot_fill_the_memory() {
-        let mut device = Device::default();
+        let mut device = Desk::default();
         let large = |id: &str| json!({"attributes": {id: "x".repeat(400 * 1024)}});
         assert_eq!(["a", "b", "a", "c"].map(|id| device.code(UPDATE, large(id))), [200, 200, 200, 1207]);
     }

@@ -41,13 +41,13 @@ pub fn getversion(request: &mut Request) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{code, Device};
+    use super::super::tests::{code, Desk};
     use super::*;
 
     #[test]
     fn an_upgrade_is_sent_answered_and_then_progresses() {
         let progress = |upgrade, params| {
-            let mut device = Device::default();
+            let mut device = Desk::default();
             device.thing.upgrade = upgrade;
             device.code("ota/device/progress", params)
         };
@@ -65,9 +65,9 @@ mod tests {
 
     #[test]
     fn the_reported_version_ends_the_upgrade() {
-        let mut device = Device::default();
+        let mut device = Desk::default();
         device.thing.firmware = vec![json!({"version": "2", "fileUrl": "file"})];
-        let query = |device: &mut Device| device.ask("ota/device/getversion", json!({"params": {}}));
+        let query = |device: &mut Desk| device.ask_with("ota/device/getversion", json!({"params": {}}));
         assert_eq!(query(&mut device), (200, json!([])), "its version is not known");
         assert_eq!(device.code("ota/device/inform", json!({"version": "1"})), 200);
         assert_eq!(query(&mut device).1[0]["version"], "2");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{items, members, nothing, time, Request, Verdict};
+use crate::{event::Event, DeviceId};
 
 /// The limit of items in a measure point that is an array.
 const LONGEST_ARRAY: usize = 128;
@@ -22,20 +23,36 @@ pub fn batch(request: &mut Request) -> Verdict {
         Some(_) => Err((1220, format!("\"{name}\" is neither true nor false"))),
     };
     let (offline, skip) = (flag("allowOfflineSubDevice")?, flag("skipInvalidMeasurepoints")?);
+    let mut devices = Vec::new();
     for item in items(request.params)? {
         let is = |name: &str, own: &str| {
             item.get(name).is_none_or(|key| key == own || (request.lax && key.as_str() == Some("")))
         };
         let own = is("productKey", &request.device.product_key) && is("deviceKey", &request.device.device_key);
-        if !own && !offline {
-            return Err((1212, "an item is for another device, which is not a sub-device of this one".to_owned()));
+        let device = if own { request.device.clone() } else { named(item) };
+        if !own && !offline && !is_of_sub_device(request, &device) {
+            return Err((1212, "an item is for another device, which is not an online sub-device".to_owned()));
         }
         match points(request, item) {
             Err(_) if skip => {}
-            outcome => outcome?,
+            Err(refusal) => return Err(refusal),
+            Ok(()) => devices.push(device),
         }
     }
+    request.session.tell(request.device, Event::BatchItems { devices });
     nothing()
+}
+
+/// The device that an item names.
+fn named(item: &Value) -> DeviceId {
+    let key = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+    DeviceId::new(key("productKey"), key("deviceKey"))
+}
+
+/// Whether a device is a sub-device that is logged in through the one that sends.
+fn is_of_sub_device(request: &Request, device: &DeviceId) -> bool {
+    let login = request.session.gateways.login_of(device);
+    login.is_some_and(|login| login.gateway == *request.device && login.connection == request.session.connection)
 }
 
 /// `thing/event/{id}/post`
@@ -46,7 +63,7 @@ pub fn event(request: &mut Request) -> Verdict {
     nothing()
 }
 
-fn points(request: &Request, params: &Value) -> Verdict<()> {
+pub fn points(request: &Request, params: &Value) -> Verdict<()> {
     let points = members(1206, params, "measurepoints")?;
     for (name, point) in points {
         let members = point.as_object().filter(|members| members.len() == 2);
@@ -66,7 +83,8 @@ fn points(request: &Request, params: &Value) -> Verdict<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{code, Device};
+    use super::super::tests::{code, signed, Desk};
+    use crate::config::Methods;
     use serde_json::{json, Value};
 
     #[test]
@@ -97,7 +115,7 @@ mod tests {
     fn a_batch_is_of_the_device_alone_unless_that_is_allowed() {
         let own = json!({"measurepoints": {"t": 1}});
         let other = json!({"productKey": "pk", "deviceKey": "sub", "measurepoints": {"t": 1}});
-        let batch = |more: Value| Device::default().ask("thing/measurepoint/post/batch", more).0;
+        let batch = |more: Value| Desk::default().ask_with("thing/measurepoint/post/batch", more).0;
         assert_eq!(batch(json!({"params": [own]})), 200);
         assert_eq!(batch(json!({"params": [own, other]})), 1212);
         assert_eq!(batch(json!({"params": [own, other], "allowOfflineSubDevice": true})), 200);
@@ -108,19 +126,33 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_a_gateway_has_items_of_sub_devices_that_are_online() {
+        let mut gateway = Desk::gateway();
+        let item = |key: &str| json!({"productKey": "pk", "deviceKey": key, "measurepoints": {"t": 1}});
+        let suffix = "thing/measurepoint/post/batch";
+        assert_eq!(gateway.code("thing/topo/add", json!([signed("s1", "ds")])), 200);
+        assert_eq!(gateway.code(suffix, json!([item("s1")])), 1212, "it is not logged in");
+        assert_eq!(gateway.code("combine/login", signed("s1", "ds")), 200);
+        assert_eq!(gateway.code(suffix, json!([item("s1"), {"measurepoints": {"t": 2}}])), 200);
+        assert_eq!(gateway.code(suffix, json!([item("s1"), item("s2")])), 1212);
+    }
+
+    #[test]
     fn empty_keys_and_flags_are_forgiven_where_that_is_set() {
         let item = json!({"productKey": "", "deviceKey": "", "measurepoints": {"t": 1}});
         let suffix = "thing/measurepoint/resume/batch";
-        let mut lax = Device { lax: true, ..Device::default() };
-        assert_eq!([Device::default().code(suffix, json!([item])), lax.code(suffix, json!([item]))], [1212, 200]);
+        let mut lax = Desk::default();
+        lax.config.methods = Methods::Lax;
+        assert_eq!([Desk::default().code(suffix, json!([item])), lax.code(suffix, json!([item]))], [1212, 200]);
         let flags = json!({"params": [{"measurepoints": {"t": 1}}], "allowOfflineSubDevice": ""});
-        assert_eq!([Device::default().ask(suffix, flags.clone()).0, lax.ask(suffix, flags).0], [1220, 200]);
+        assert_eq!([Desk::default().ask_with(suffix, flags.clone()).0, lax.ask_with(suffix, flags).0], [1220, 200]);
     }
 
     #[test]
     fn with_a_model_only_what_it_has_is_accepted() {
         let model = json!({"tslMeasurepointMap": {"t": {}}, "tslEventMap": {"alarm": {}}});
-        let mut device = Device { model: Some(model), ..Device::default() };
+        let mut device = Desk::default();
+        device.config.model = Some(model);
         let mut post = |name: &str| device.code("thing/measurepoint/post", json!({"measurepoints": {name: 1}}));
         assert_eq!([post("t"), post("u")], [200, 1204]);
         let mut event = |name: &str| device.code(&format!("thing/event/{name}/post"), json!({"events": {"level": 1}}));

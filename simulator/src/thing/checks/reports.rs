@@ -69,19 +69,19 @@ pub fn connections(request: &mut Request) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{code, Device};
+    use super::super::tests::{code, Desk};
     use super::*;
 
     #[test]
     fn the_model_has_its_four_maps() {
-        let mut device = Device::default();
-        let get = |device: &mut Device| device.ask("thing/tsltemplate/get", json!({"params": {}}));
+        let mut device = Desk::default();
+        let get = |device: &mut Desk| device.ask_with("thing/tsltemplate/get", json!({"params": {}}));
         let (code, data) = get(&mut device);
         assert_eq!((code, data.as_object().unwrap().len()), (200, 4));
         assert!(["Attribute", "Measurepoint", "Service", "Event"]
             .iter()
             .all(|of| data[format!("tsl{of}Map")].is_object()));
-        device.model = Some(json!({"tslEventMap": {"alarm": {"level": "int"}}, "name": "inverter"}));
+        device.config.model = Some(json!({"tslEventMap": {"alarm": {"level": "int"}}, "name": "inverter"}));
         let (_, data) = get(&mut device);
         assert_eq!((&data["tslEventMap"]["alarm"]["level"], &data["tslServiceMap"]), (&json!("int"), &json!({})));
         assert_eq!(device.code("thing/tsltemplate/get", json!([])), 1220);

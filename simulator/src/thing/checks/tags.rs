@@ -54,17 +54,17 @@ pub fn delete(request: &mut Request) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{code, Device};
+    use super::super::tests::{code, Desk};
     use serde_json::{json, Value};
 
     const UPDATE: &str = "thing/tag/update";
 
     #[test]
     fn they_are_kept() {
-        let mut device = Device::default();
+        let mut device = Desk::default();
         let tags = json!([{"tagKey": "_a", "tagValue": "1"}, {"tagKey": "b2", "tagValue": "2"}]);
         assert_eq!(device.code(UPDATE, tags), 200);
-        let mut query = |keys: Value| device.ask("thing/tag/query", json!({"params": {"tags": keys}}));
+        let mut query = |keys: Value| device.ask_with("thing/tag/query", json!({"params": {"tags": keys}}));
         assert_eq!(query(json!([])), (200, json!({"_a": "1", "b2": "2"})));
         assert_eq!(query(json!(["b2", "none"])), (200, json!({"b2": "2"})));
         assert_eq!(device.code("thing/tag/delete", json!({"tags": []})), 200);
@@ -87,7 +87,7 @@ mod tests {
             assert_eq!(code(what, json!({"tags": vec!["a"; 201]})), 1220);
             assert_eq!(code(what, json!({"tags": [1]})), 1220);
         }
-        let mut device = Device::default();
+        let mut device = Desk::default();
         let many: Vec<_> = (0..200).map(|n| json!({"tagKey": format!("k{n}"), "tagValue": "v"})).collect();
         assert_eq!(device.code(UPDATE, many.into()), 200);
         assert_eq!(device.code(UPDATE, tags(1, "one_more")), 1220);

@@ -1,5 +1,6 @@
 //! A small MQTT client over the codec, and a cloud with a queue of its events.
 
+pub mod gateway;
 pub mod program;
 pub mod tls;
 
@@ -290,8 +291,27 @@ impl<S: Read + Write> Client<S> {
         subscribe.pkid = self.packet_id;
         self.send(|out| subscribe.write(out));
         let bytes = self.bytes(5);
-        assert_eq!(bytes[..4], [0x90, 3, 0, self.packet_id as u8]);
+        let [high, low] = self.packet_id.to_be_bytes();
+        assert_eq!(bytes[..4], [0x90, 3, high, low]);
         bytes[4]
+    }
+
+    /// Subscribes to the answer, and sends a request; returns the answer. Any other packet before it is a mistake.
+    pub fn ask(&mut self, topic: &str, params: Value) -> Value {
+        let reply = format!("{topic}_reply");
+        assert!(self.subscribe(&reply, QoS::AtMostOnce) < 2);
+        self.request(topic, params);
+        let (answered, body) = self.next_json();
+        assert_eq!(answered, reply);
+        body
+    }
+
+    /// Sends a request with QoS 0.
+    pub fn request(&mut self, topic: &str, params: Value) {
+        let suffix = topic.trim_start_matches("/ext/session").trim_start_matches("/sys").splitn(4, '/').nth(3);
+        let method = suffix.unwrap().replace('/', ".");
+        let body = json!({"id": "7", "version": "1.0", "method": method, "params": params});
+        self.publish(topic, QoS::AtMostOnce, body.to_string());
     }
 
     pub fn publish(&mut self, topic: &str, qos: QoS, payload: impl Into<Vec<u8>>) {
