@@ -149,10 +149,9 @@ fn frame(bytes: &[u8], limit: usize, connack: bool) -> Result<Frame, Fault> {
                 return Err(Fault::TooLarge { length, limit });
             }
             let header = 2 + index;
-            return Ok(match bytes.len() >= header + length {
-                true => Frame::Whole { header, length },
-                false => Frame::Part(header + length),
-            });
+            let Some(body) = bytes.get(header..header + length) else { return Ok(Frame::Part(header + length)) };
+            check_packet_id(first, body)?;
+            return Ok(Frame::Whole { header, length });
         }
         if index == 3 {
             return Err(Fault::Protocol("a packet whose length does not end".into()));
@@ -172,6 +171,16 @@ fn check(first: u8, connack: bool) -> Result<(), Fault> {
         PUBLISH if first & 0x04 != 0 => {
             Err(Fault::Protocol(format!("a message with QoS {}, which nobody has asked for", first >> 1 & 3)))
         }
+        _ => Ok(()),
+    }
+}
+
+/// A message at QoS 1 has a packet id, which is not 0. It is after the topic.
+fn check_packet_id(first: u8, body: &[u8]) -> Result<(), Fault> {
+    let is_qos_1 = first >> 4 == PUBLISH && first & 0x02 != 0;
+    let topic = body.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    match body.get(2 + topic..4 + topic) {
+        Some([0, 0]) if is_qos_1 => Err(Fault::Protocol("a message with the packet id 0".into())),
         _ => Ok(()),
     }
 }
@@ -213,6 +222,10 @@ mod tests {
         }
         assert!(words(&[0x34], false).contains("QoS 2") && words(&[0x3e], false).contains("QoS 3"));
         assert!(matches!(frame(&[0x30, 0xe9, 0x07], 1000, false), Err(Fault::TooLarge { length: 1001, limit: 1000 })));
+        assert!(words(&[0x32, 5, 0, 1, b't', 0, 0], false).contains("packet id 0"));
+        for message in [[0x32, 5, 0, 1, b't', 0, 1], [0x32, 5, 0, 1, b't', 1, 0], [0x30, 5, 0, 1, b't', 0, 0]] {
+            assert!(matches!(frame(&message, 1000, false), Ok(Frame::Whole { .. })));
+        }
         assert!(words(&[0x30, 0xff, 0xff, 0xff, 0xff], false).contains("does not end"));
     }
 }

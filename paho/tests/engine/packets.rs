@@ -153,6 +153,7 @@ fn an_inbound_packet_has_a_limit() {
 fn what_a_broker_may_not_send_ends_the_link() {
     let mut cases: Vec<_> = [0, 1, 8, 10, 12, 14, 15].map(|kind| packet(kind << 4, &[])).to_vec();
     cases.extend([2, 3].map(|qos| publish(qos, 1, "in", b"")));
+    cases.push(publish(1, 0, "in", b""));
     for bytes in cases {
         let broker = Broker::bind();
         let (mut driver, mut peer) = connected(&fixed(Address), &broker);
