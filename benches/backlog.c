@@ -90,7 +90,7 @@ static uint64_t waiting(enos_client *client)
     enos_outbox_info info;
 
     ENOS_INIT(&info);
-    need(enos_client_outbox_info(client, &info) == ENOS_OK, enos_last_error());
+    need(enos_client_outbox_info(client, 0, &info) == ENOS_OK, enos_last_error());
     return info.messages;
 }
 

@@ -142,7 +142,7 @@ static void radio(device *self)
     if (self->connect_at != 0 && self->connect_at <= now) {
         if (enos_client_connect(self->client) == ENOS_OK)
             self->connect_at = 0;
-    } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, &info) == ENOS_OK &&
+    } else if (self->connect_at == 0 && self->online && enos_client_outbox_info(self->client, 0, &info) == ENOS_OK &&
                info.messages == 0) {
         printf("all is completed, %" PRIu64 " dead letters so far\n", info.dead_letters_ever);
         enos_client_disconnect(self->client);
@@ -150,7 +150,7 @@ static void radio(device *self)
     }
     if (self->dead_letters) {
         self->dead_letters = 0;
-        if (enos_client_outbox_each(self->client, ENOS_OUTBOX_DEAD_LETTERS, on_dead_letter, self) != ENOS_OK)
+        if (enos_client_outbox_each(self->client, 0, ENOS_OUTBOX_DEAD_LETTERS, on_dead_letter, self) != ENOS_OK)
             fail("dead letters");
     }
 }
@@ -192,7 +192,7 @@ static void flush(device *self)
         publish(self);
     if (enos_client_connect(self->client) == ENOS_OK && enos_client_flush(self->client, FLUSH_MS) == ENOS_OK)
         printf("nothing is left to send, %zu samples had no room\n", self->missed + self->count);
-    else if (enos_client_outbox_info(self->client, &info) == ENOS_OK)
+    else if (enos_client_outbox_info(self->client, 0, &info) == ENOS_OK)
         printf("%" PRIu64 " messages stay for the next start\n", info.messages);
 }
 

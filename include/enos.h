@@ -521,6 +521,11 @@ typedef enum enos_secure_mode {
    * The product's secret: the login of a device that has no secret yet. EnOS answers with the activation message.
    */
   ENOS_SECURE_MODE_PRODUCT = 3,
+  /**
+   * For clients only: the product's secret, for the login of an integration channel. See
+   * enos_config_set_integration_channel().
+   */
+  ENOS_SECURE_MODE_INTEGRATION = 4,
 } enos_secure_mode;
 
 /**
@@ -576,7 +581,7 @@ typedef struct enos_sign_params {
    */
   size_t secret_len;
   /**
-   * One of enum enos_secure_mode.
+   * One of enum enos_secure_mode, but not ENOS_SECURE_MODE_INTEGRATION.
    */
   int32_t secure_mode;
   /**
@@ -1454,6 +1459,21 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_COMMAND = 13,
   /**
+   * The state of a sub-device has changed: subdevice, user (that of enos_client_add_subdevices()), subdevice_state, and
+   * detail, which says why. status is
+   *
+   *   - ENOS_OK: it is as you wanted it;
+   *   - ENOS_ERR_REFUSED: EnOS answered detail_code. It names the reasons of a batch in one text, so that some of it may
+   *     be about other sub-devices;
+   *   - ENOS_ERR_TIMEOUT: EnOS has not answered;
+   *   - ENOS_ERR_NETWORK: the gateway's link is gone;
+   *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret;
+   *   - ENOS_ERR_CREDENTIALS: there is no secret to log in with.
+   *
+   * retry_in_ms says when the next login follows; 0: none will, or as soon as it is its turn.
+   */
+  ENOS_EVENT_SUBDEVICE_STATE = 14,
+  /**
    * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
    * when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for three: a
    * subscribe that no broker has answered yet, a durable message that is not completed, and an answer to a command
@@ -1569,7 +1589,8 @@ typedef struct enos_event {
    */
   uint64_t subdevice;
   /**
-   * What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
+   * What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED and
+   * COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
    */
   void *user;
   /**
@@ -1580,6 +1601,14 @@ typedef struct enos_event {
    * REPLY: the "message" of EnOS's answer. {NULL, 0} if there is none.
    */
   enos_value message;
+  /**
+   * SUBDEVICE_STATE: one of enum enos_subdevice_state; 0 in all others.
+   */
+  int32_t subdevice_state;
+  /**
+   * 0.
+   */
+  uint32_t reserved_2;
 } enos_event;
 
 /**
@@ -1607,8 +1636,8 @@ const char *enos_event_name(int32_t type);
  * (each copies it), and free it. Use it from one thread at a time.
  *
  * A server, an identity and a secret are required. The secret is either the device secret, or the product secret
- * together with a storage. Each setter checks its own arguments and replaces the former value. On an error the former
- * value stays. Texts and secrets are copied.
+ * together with a storage. An integration channel takes the place of identity and secret. Each setter checks its own
+ * arguments and replaces the former value. On an error the former value stays. Texts and secrets are copied.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1647,11 +1676,11 @@ void enos_config_free(struct enos_config *config);
 enos_status enos_config_set_server(struct enos_config *config, const char *uri);
 
 /**
- * Sets who the device is. Required.
+ * Sets who the device is. Required, unless the client is an integration channel.
  *
  * @param config       the config.
  * @param product_key  1 to 64 characters, none of them a control character or one of `/ + # & | , =`.
- * @param device_key   as product_key.
+ * @param device_key   as product_key, but not "%channel%", which stands for an integration channel.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range, or not UTF-8; enos_last_error() says which and why.
  */
@@ -1690,6 +1719,32 @@ enos_status enos_config_set_device_secret(struct enos_config *config, const char
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
 enos_status enos_config_set_product_secret(struct enos_config *config, const char *secret, size_t len);
+
+/**
+ * Makes the client an integration channel: it logs in as a product, and sends the data of the product's devices, which
+ * need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or a
+ * client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
+ *
+ * The login has secure mode 4, the product key as its client id, `%channel%&<product key>` as its user name, and is
+ * signed with the product secret, as Envision's SDKs do. It follows the sign method, the connect budget and the rules for
+ * reconnects as the login of a device does. A storage is needed for durable messages only. The product secret is never
+ * stored.
+ *
+ * The channel sends ENOS_OP_INTEGRATION_MEASUREPOINT_POST and the three requests after it, live or durable, and
+ * enos_client_publish(). What only a device can do (the other requests, enos_client_topic(), sub-devices) returns
+ * ENOS_ERR_UNSUPPORTED. EnOS sends no commands to it: a message that is no reply is an ENOS_EVENT_MESSAGE.
+ *
+ * @param config       the config.
+ * @param product_key  as that of enos_config_set_identity().
+ * @param secret       the product secret: 1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
+ * @param len          in bytes, or ENOS_NUL_TERMINATED.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; enos_last_error() says which and why.
+ */
+enos_status enos_config_set_integration_channel(struct enos_config *config,
+                                                const char *product_key,
+                                                const char *secret,
+                                                size_t len);
 
 /**
  * Sets how CONNECTs are signed.
@@ -2641,7 +2696,7 @@ typedef enum enos_operation {
    * items.
    *
    * Topic /sys/{product key}/{device key}/thing/device/register
-   * Params: an array; for a gateway only
+   * Params: an array; cannot be durable; for a gateway only
    */
   ENOS_OP_SUBDEVICE_REGISTER = 80,
   /**
@@ -2649,29 +2704,50 @@ typedef enum enos_operation {
    * "timestamp":...,"signMethod":...,"sign":...},...]`.
    *
    * Topic /sys/{product key}/{device key}/thing/topo/add
-   * Params: an array; for a gateway only
+   * Params: an array; cannot be durable; for a gateway only
    */
   ENOS_OP_TOPOLOGY_ADD = 81,
   /**
    * Removes sub-devices from the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...},...]`.
    *
    * Topic /sys/{product key}/{device key}/thing/topo/delete
-   * Params: an array; for a gateway only
+   * Params: an array; cannot be durable; for a gateway only
    */
   ENOS_OP_TOPOLOGY_DELETE = 82,
   /**
    * Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
    *
    * Topic /sys/{product key}/{device key}/thing/topo/get
-   * Params: an object; for a gateway only
+   * Params: an object; cannot be durable; for a gateway only
    */
   ENOS_OP_TOPOLOGY_GET = 83,
+  /**
+   * Logs a sub-device in, out, or several in. The library sends these itself: enos_client_add_subdevices().
+   *
+   * Topic /ext/session/{product key}/{device key}/combine/login
+   * Params: an object; sent by the library only
+   */
+  ENOS_OP_SUBDEVICE_LOGIN = 84,
+  /**
+   * See `ENOS_OP_SUBDEVICE_LOGIN`.
+   *
+   * Topic /ext/session/{product key}/{device key}/combine/login/batch
+   * Params: an object; sent by the library only
+   */
+  ENOS_OP_SUBDEVICE_LOGIN_BATCH = 85,
+  /**
+   * See `ENOS_OP_SUBDEVICE_LOGIN`.
+   *
+   * Topic /ext/session/{product key}/{device key}/combine/logout
+   * Params: an object; sent by the library only
+   */
+  ENOS_OP_SUBDEVICE_LOGOUT = 86,
   /**
    * Reports measure points of several devices of a product. `params` is
    * `[{"deviceKey":...,"measurepoints":{...},"time":...},...]`.
    *
    * Topic /sys/{product key}/integration/measurepoint/post
-   * Params: an array; for an integration channel only
+   * Params: an array; can be durable; for an integration channel only
    */
   ENOS_OP_INTEGRATION_MEASUREPOINT_POST = 90,
   /**
@@ -2679,21 +2755,21 @@ typedef enum enos_operation {
    * `[{"deviceKey":...,"events":{<event>:{...}},"time":...},...]`.
    *
    * Topic /sys/{product key}/integration/event/post
-   * Params: an array; for an integration channel only
+   * Params: an array; can be durable; for an integration channel only
    */
   ENOS_OP_INTEGRATION_EVENT_POST = 91,
   /**
    * Reports attributes of several devices of a product. `params` is `[{"deviceKey":...,"attributes":{...}},...]`.
    *
    * Topic /sys/{product key}/integration/attribute/post
-   * Params: an array; for an integration channel only
+   * Params: an array; can be durable; for an integration channel only
    */
   ENOS_OP_INTEGRATION_ATTRIBUTE_POST = 92,
   /**
    * Sends bytes that a script of the product decodes in the cloud.
    *
    * Topic /sys/{product key}/integration/model/up_raw
-   * Params: any bytes; for an integration channel only
+   * Params: any bytes; can be durable; for an integration channel only
    */
   ENOS_OP_INTEGRATION_RAW_UP = 93,
 } enos_operation;
@@ -2715,7 +2791,7 @@ typedef struct enos_request {
    */
   uint32_t flags;
   /**
-   * 0: the client's own device.
+   * The id of a sub-device; 0: the client's own device.
    */
   uint64_t subdevice;
   /**
@@ -2756,12 +2832,12 @@ typedef struct enos_request {
  * @param request    the request; copied.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
- * @retval ENOS_ERR_STATE        not online; if durable: there is no storage. Or the builder has an open object or array.
+ * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder has an open object or array.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
  *                               ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
- * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
+ * @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
  * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
  * @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
  * @retval ENOS_ERR_INVALID_ARG  there is no such operation, name or flag; params are not JSON that every reader reads
@@ -2769,7 +2845,10 @@ typedef struct enos_request {
  *                               set; or the request is durable, and its operation cannot be durable, or it has no
  *                               plausible time. An error that the builder has kept is returned as it is.
  */
-ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct enos_request *request, uint64_t *out_token);
+ENOS_MUST_USE
+enos_status enos_client_request(enos_client *client,
+                                const struct enos_request *request,
+                                uint64_t *out_token);
 
 /**
  * Accepts durable requests together, all or none. They cost the same as one: one store, and later one erase.
@@ -2788,7 +2867,7 @@ ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct 
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
  * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
  * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
- * @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send one of them.
+ * @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send one of them.
  * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
  * @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
  * @retval ENOS_ERR_INVALID_ARG  count, or a request, as for enos_client_request().
@@ -2868,6 +2947,7 @@ enos_status enos_client_update_attributes(enos_client *client,
  * @retval ENOS_OK                    written.
  * @retval ENOS_ERR_BUFFER_TOO_SMALL  nothing but an empty text was written.
  * @retval ENOS_ERR_INVALID_ARG       no such path.
+ * @retval ENOS_ERR_UNSUPPORTED       the client is an integration channel.
  */
 enos_status enos_client_topic(const enos_client *client, const char *path, char *buffer, size_t cap, size_t *len);
 
@@ -3184,6 +3264,302 @@ enos_status enos_config_set_command_quiet_time(enos_config *config, uint32_t ms)
 enos_status enos_config_set_command_record(enos_config *config, int32_t on);
 
 /* ------------------------------------------------------------------------------------------------
+ * Sub-devices: the devices behind a gateway, which have no connection of their own. A sub-device is an id. The library logs
+ * it in over the gateway's connection, again after each reconnect, and activates it if it has no device secret yet.
+ * ENOS_EVENT_SUBDEVICE_STATE tells each change of its state.
+ *
+ * Requests: set the id in enos_request.subdevice. Every request that a sub-device may send can be sent with its id while
+ * its state is ONLINE; enum enos_operation says which those are. Their outcomes have its id. Commands to it come as
+ * ENOS_EVENT_COMMAND with its id, and are answered like any other.
+ *
+ * Logins. One login request is under way at a time. First come batches (enos_config_set_subdevice_batch()). Then each
+ * sub-device that a batch names as failed, or does not name, logs in singly, which tells why. After a refusal it waits for
+ * 1 second to 5 minutes, longer each time, and the others do not wait for it. If a batch is refused as a whole, or not
+ * answered, smaller ones follow. After a login that is not answered, or that EnOS has no time for (429, 5xx, 6205, 6305),
+ * all logins wait for a while: 1 second to 5 minutes after a batch or without an answer, and 1 second after a single one.
+ * If you take a sub-device offline and online again, its next login is at least 5 seconds after the one before.
+ *
+ * After a login the client subscribes to the topics on which the replies to the sub-device come: those that it has used,
+ * and that of ENOS_OP_MEASUREPOINT_POST, for many sub-devices in one packet.
+ *
+ * Other gateways. EnOS does not tell a gateway when another one logs its sub-device in. The next request is refused with
+ * code 1009. Then the state is REFUSED, and the sub-device logs in again after its wait. The wait begins at 1 second again
+ * only after 5 minutes online, so two gateways do not take turns without end.
+ *
+ * What EnOS tells the gateway (combine/enable, combine/disable, combine/delete) changes the states, and comes as a command
+ * of type ENOS_COMMAND_OTHER as well, which the library answers with 200 unless you do. If it is about exactly one of your
+ * sub-devices, the event has its id.
+ *
+ * Secrets. A sub-device with a product secret, and without a device secret in its options or in the storage, is activated:
+ * its login brings the device secret, once. The library stores it and reads it back before it does anything else with the
+ * sub-device (ENOS_EVENT_ACTIVATED with its id). If that fails: ENOS_EVENT_PERSIST_FAILED with its id, and it is tried
+ * again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile. Others go on. The
+ * storage has a record for each sub-device, as for the gateway itself.
+ *
+ * A sub-device takes up to 2 kB of memory beside its keys and secrets.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Where a sub-device stands. Later versions may add states.
+ */
+typedef enum enos_subdevice_state {
+  /**
+   * The gateway is offline, or the sub-device is to be offline (enos_client_set_subdevice_online()), or it is the
+   * turn of others to log in.
+   */
+  ENOS_SUBDEVICE_STATE_OFFLINE = 1,
+  /**
+   * Its login with the product secret is under way, or the device secret has arrived and is being stored.
+   */
+  ENOS_SUBDEVICE_STATE_ACTIVATING = 2,
+  /**
+   * Its login is under way.
+   */
+  ENOS_SUBDEVICE_STATE_LOGGING_IN = 3,
+  /**
+   * It is logged in: send its requests from here on.
+   */
+  ENOS_SUBDEVICE_STATE_ONLINE = 4,
+  /**
+   * EnOS has refused its login, or has not answered. The library tries again.
+   */
+  ENOS_SUBDEVICE_STATE_REFUSED = 5,
+  /**
+   * EnOS has disabled it (combine/disable). The library tries one login after each login of the gateway, and logs it in
+   * when EnOS enables it (combine/enable).
+   */
+  ENOS_SUBDEVICE_STATE_DISABLED = 6,
+  /**
+   * EnOS has deleted it (combine/delete). It logs in again only if EnOS enables it, or if you ask for it with
+   * enos_client_set_subdevice_online().
+   */
+  ENOS_SUBDEVICE_STATE_DELETED = 7,
+} enos_subdevice_state;
+
+/**
+ * How a sub-device is added: the bits of a uint32_t.
+ */
+typedef enum enos_subdevice_flags {
+  /**
+   * If EnOS refuses its first login because it is not in the gateway's topology (code 740), the library adds it, once.
+   */
+  ENOS_SUBDEVICE_ADD_TOPOLOGY = 1,
+  /**
+   * It is not logged in until enos_client_set_subdevice_online().
+   */
+  ENOS_SUBDEVICE_OFFLINE = 2,
+} enos_subdevice_flags;
+
+/**
+ * A sub-device to be added. It is yours, and copied; wipe your copies of the secrets.
+ */
+typedef struct enos_subdevice_options {
+  /**
+   * sizeof(enos_subdevice_options); ENOS_INIT() sets it. It is the same for all of one call.
+   */
+  size_t struct_size;
+  /**
+   * As in enos_config_set_identity(). Required.
+   */
+  const char *product_key;
+  /**
+   * As in enos_config_set_identity(). Required.
+   */
+  const char *device_key;
+  /**
+   * As in enos_config_set_client_id(). NULL: the device key. A login of several is signed with the client id of the
+   * gateway.
+   */
+  const char *client_id;
+  /**
+   * 1 to 1024 bytes. NULL: the one in the storage, or one that an activation brings. With it, the storage is not read.
+   */
+  const char *device_secret;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t device_secret_len;
+  /**
+   * 1 to 1024 bytes. NULL: it is not activated. It needs a storage.
+   */
+  const char *product_secret;
+  /**
+   * In bytes, or ENOS_NUL_TERMINATED.
+   */
+  size_t product_secret_len;
+  /**
+   * One of enum enos_sign_method. ENOS_SIGN_AUTO: that of the gateway's login.
+   */
+  int32_t sign_method;
+  /**
+   * ENOS_SUBDEVICE_* bits of enum enos_subdevice_flags.
+   */
+  uint32_t flags;
+  /**
+   * Comes back in SUBDEVICE_STATE, in ACTIVATED and PERSIST_FAILED of the sub-device, and in COMMAND.
+   */
+  void *user;
+} enos_subdevice_options;
+
+/**
+ * A sub-device, as enos_client_subdevices() shows it. It and its texts belong to the library, and are valid until the
+ * callback returns.
+ */
+typedef struct enos_subdevice {
+  /**
+   * The size of the library's struct: later versions are longer. Read only what your header declares.
+   */
+  size_t struct_size;
+  /**
+   * Its id.
+   */
+  uint64_t id;
+  /**
+   * Its product key.
+   */
+  const char *product_key;
+  /**
+   * Its device key.
+   */
+  const char *device_key;
+  /**
+   * One of enum enos_subdevice_state.
+   */
+  int32_t state;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * What you have set in its options.
+   */
+  void *user;
+} enos_subdevice;
+
+/**
+ * Receives a sub-device, inside enos_client_subdevices(), on the thread that called it. No lock of the library is held, so
+ * it may call every enos_client_* function.
+ *
+ * @param ctx        what enos_client_subdevices() was given.
+ * @param subdevice  the sub-device; valid until the callback returns.
+ * @return           0: continue with the next one; any other value: stop.
+ */
+typedef int32_t (*enos_subdevice_cb)(void *ctx, const struct enos_subdevice *subdevice);
+
+/**
+ * Sets how many sub-devices may be online.
+ *
+ * @param config      the config.
+ * @param subdevices  1 to 10000. Default: 200, which is what EnOS documents for a gateway.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
+ */
+enos_status enos_config_set_subdevice_limit(enos_config *config, uint32_t subdevices);
+
+/**
+ * Sets how many sub-devices log in with one request. EnOS documents no limit. If it refuses a request of several as a
+ * whole, or does not answer it, requests of half as many follow, down to 1, and it is tried less often with more.
+ *
+ * @param config      the config.
+ * @param subdevices  1 to 1000. Default: 100.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
+ */
+enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdevices);
+
+/**
+ * Adds sub-devices, all or none, in every state of the client. They log in when the gateway is online.
+ *
+ * @param client   the client: the gateway.
+ * @param options  an array of `count` structs; copied.
+ * @param count    1 to 10000.
+ * @param out_ids  receives `count` ids, in the order of the options, before any event of them; may be NULL. Ids are the
+ *                 process's, and none is used twice by a client.
+ * @retval ENOS_OK               added.
+ * @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
+ * @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
+ *                               being stored, and that has not ended yet: add it later.
+ * @retval ENOS_ERR_INVALID_ARG  count, or one of the options: enos_last_error() has its index. The client has a device
+ *                               with these keys already; a key, secret, method or flag cannot be right; or a product
+ *                               secret is set, and there is no storage.
+ * @retval ENOS_ERR_UNSUPPORTED  the client is an integration channel.
+ * @retval ENOS_ERR_NULL_ARG     options, or a key, is NULL.
+ * @retval ENOS_ERR_STRUCT_SIZE  one of them was not made with ENOS_INIT().
+ */
+ENOS_MUST_USE
+enos_status enos_client_add_subdevices(enos_client *client,
+                                       const struct enos_subdevice_options *options,
+                                       size_t count,
+                                       uint64_t *out_ids);
+
+/**
+ * Takes a sub-device offline, or online again. Its id and its options stay. For example, an inverter does not answer, and
+ * EnOS is to show that.
+ *
+ * @param client  the client.
+ * @param id      the sub-device.
+ * @param on      0: it is logged out, if it is logged in, and stays offline. Any other value: it is logged in, also if
+ *                EnOS has disabled or deleted it.
+ * @retval ENOS_OK              SUBDEVICE_STATE tells what follows, unless nothing changes.
+ * @retval ENOS_ERR_NOT_FOUND   no such sub-device.
+ * @retval ENOS_ERR_QUEUE_FULL  more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
+ */
+ENOS_MUST_USE enos_status enos_client_set_subdevice_online(enos_client *client, uint64_t id, int32_t on);
+
+/**
+ * Removes a sub-device: it is logged out, and its id is not used any more. Its device secret and its durable messages stay
+ * in the storage. A secret that is on its way is stored first. It waits while a storage callback runs on another thread.
+ *
+ * @param client  the client.
+ * @param id      the sub-device.
+ * @retval ENOS_OK             removed. No event of its state follows.
+ * @retval ENOS_ERR_NOT_FOUND  no such sub-device.
+ */
+enos_status enos_client_remove_subdevice(enos_client *client, uint64_t id);
+
+/**
+ * Tells that you have saved the device secret of a sub-device by hand, after a PERSIST_FAILED event with its id. The
+ * library does not try to store it any more, and logs the sub-device in with it as long as the process lives.
+ *
+ * @param client  the client.
+ * @param id      the sub-device.
+ * @retval ENOS_OK             done.
+ * @retval ENOS_ERR_NOT_FOUND  no such sub-device.
+ * @retval ENOS_ERR_STATE      no PERSIST_FAILED event has told a secret of it that is unsaved still.
+ */
+enos_status enos_client_subdevice_saved(enos_client *client, uint64_t id);
+
+/**
+ * Returns the present state of a sub-device. Legal in every callback of events.
+ *
+ * @param client  the client.
+ * @param id      the sub-device.
+ * @return  one of enum enos_subdevice_state; negative (an enos_status) on failure: ENOS_ERR_NOT_FOUND if there is no such
+ *          sub-device.
+ */
+int32_t enos_client_subdevice_state(const enos_client *client, uint64_t id);
+
+/**
+ * A state's name, for logs.
+ *
+ * @param state  every value is accepted.
+ * @return       static text, e.g. "ONLINE"; "UNKNOWN" for a value that is no state.
+ */
+const char *enos_subdevice_state_name(int32_t state);
+
+/**
+ * Shows the sub-devices in the order in which they were added, until the callback stops it. Those that are added or
+ * removed meanwhile may be missing or shown.
+ *
+ * @param client  the client.
+ * @param cb      called for each.
+ * @param ctx     passed to it.
+ * @retval ENOS_OK            shown.
+ * @retval ENOS_ERR_NULL_ARG  cb is NULL.
+ */
+enos_status enos_client_subdevices(const enos_client *client, enos_subdevice_cb cb, void *ctx);
+
+/* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
  * ENOS_OK. It is removed only when it is completed: when the broker has acknowledged it (QoS 1), or, with
  * ENOS_REQUEST_UNTIL_REPLY, when EnOS has answered 200. It survives a loss of the link, days offline, the end of the
@@ -3193,8 +3569,16 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
  * a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
  *
- * Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
- * and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
+ * Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no other,
+ * share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of its states,
+ * and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its messages in the
+ * storage. They are sent after the sub-device is added again, in this process or a later one.
+ *
+ * Tokens of durable messages begin at 2^62, so they differ from those of other calls. Those of the client's own device
+ * stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has bit
+ * 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the process
+ * has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens after a restart.
+ * Each message has one event, DELIVERED, or REPLY with
  * ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
  * the process may have ended between the event and the removal.
  *
@@ -3253,7 +3637,7 @@ typedef enum enos_outbox_which {
 } enos_outbox_which;
 
 /**
- * The state of the outbox.
+ * The state of an outbox.
  */
 typedef struct enos_outbox_info {
   /**
@@ -3330,7 +3714,8 @@ typedef struct enos_outbox_message {
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
 /**
- * Sets how much the outbox may hold, and what happens when it is full.
+ * Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of each
+ * sub-device.
  *
  * @param config    the config.
  * @param messages  1 to 1000000000. Default: 100000.
@@ -3342,8 +3727,9 @@ typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *m
 enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages, uint64_t bytes, int32_t policy);
 
 /**
- * Sets how fast the outbox is sent. Other messages of the client are never held back, but count: the outbox gets the
- * rest of the rate. EnOS documents a limit of 1 MB a second for a device.
+ * Sets how fast the outboxes are sent, all together. They take turns, message by message. Other messages of the client
+ * are never held back, but count: the outboxes get the rest of the rate. EnOS documents a limit of 1 MB a second for a
+ * device.
  *
  * @param config       the config.
  * @param bytes_per_s  1000 to 1000000000. Default: 1000000. 0: no limit.
@@ -3353,12 +3739,13 @@ enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages
 enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
 
 /**
- * Waits until every accepted call has had its event and every durable message is completed. It loops, or waits for the
- * thread that loops, as enos_client_wait() does.
+ * Waits until every accepted call has had its event and every durable message is completed that can be sent: those of the
+ * client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other states. It
+ * loops, or waits for the thread that loops, as enos_client_wait() does.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
- * @retval ENOS_OK               nothing is under way, and the outbox is empty.
+ * @retval ENOS_OK               nothing is under way, and these outboxes are empty.
  * @retval ENOS_ERR_TIMEOUT      something still is. Nothing is lost.
  * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
  *                               enos_client_connect() first.
@@ -3371,39 +3758,43 @@ enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_
 enos_status enos_client_flush(enos_client *client, uint32_t timeout_ms);
 
 /**
- * Returns the state of the outbox after its last change. If this is the first use of the outbox, storage callbacks run
+ * Returns the state of an outbox after its last change. If this is the first use of the outbox, storage callbacks run
  * inside this call, or it waits for another thread whose call is the first. After that it never waits for the storage.
  *
- * @param client  the client.
- * @param out     made with ENOS_INIT(); receives the numbers.
+ * @param client     the client.
+ * @param subdevice  whose outbox; 0: that of the client's own device.
+ * @param out        made with ENOS_INIT(); receives the numbers.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
  * @retval ENOS_ERR_STORAGE      your storage failed.
  * @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
  */
-enos_status enos_client_outbox_info(enos_client *client, struct enos_outbox_info *out);
+enos_status enos_client_outbox_info(enos_client *client, uint64_t subdevice, struct enos_outbox_info *out);
 
 /**
- * Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+ * Lists the messages in an outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
  * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
  * removed meanwhile may be listed or not.
  *
  * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
  * the token that they share, and enos_client_outbox_drop() removes all of them.
  *
- * @param client  the client.
- * @param which   one of enum enos_outbox_which.
- * @param cb      called for each.
- * @param ctx     passed to it; may be NULL.
+ * @param client     the client.
+ * @param subdevice  whose outbox; 0: that of the client's own device.
+ * @param which      one of enum enos_outbox_which.
+ * @param cb         called for each.
+ * @param ctx        passed to it; may be NULL.
  * @retval ENOS_OK               all were shown, or cb has stopped it.
  * @retval ENOS_ERR_STATE        there is no storage.
+ * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
  * @retval ENOS_ERR_STORAGE      your storage failed.
  * @retval ENOS_ERR_INVALID_ARG  there is no such which.
  */
-enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_outbox_cb cb, void *ctx);
+enos_status enos_client_outbox_each(enos_client *client, uint64_t subdevice, int32_t which, enos_outbox_cb cb, void *ctx);
 
 /**
- * Drops a message from the outbox: one that waits, or a dead letter. When the call returns, the message is removed
+ * Drops a message from its outbox: one that waits, or a dead letter. When the call returns, the message is removed
  * from your storage. It is not sent any more, although one that is in flight may still arrive, and it has no event,
  * unless that is already queued. Its room is free at once if it was the oldest, otherwise when those before it are
  * completed.
@@ -3413,7 +3804,8 @@ enos_status enos_client_outbox_each(enos_client *client, int32_t which, enos_out
  * @param client  the client.
  * @param token   the message's token.
  * @retval ENOS_OK             it is gone.
- * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed.
+ * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its sub-device
+ *                             was removed.
  * @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
  *                             event.
  * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

@@ -467,6 +467,99 @@ private:
     bool has_name_ = false, has_params_ = false;
 };
 
+/**
+ * An enos_subdevice_options that keeps its keys. It does not keep the secrets: their texts are not copied, and have to live
+ * until the call that adds the sub-device. Its setters can be chained:
+ *
+ * @code
+ *     uint64_t id = client.add_subdevice(enos::subdevice_options("my-product-key", "inverter-1").device_secret(secret));
+ * @endcode
+ */
+class subdevice_options {
+public:
+    /** With both keys */
+    subdevice_options(const std::string &product_key, const std::string &device_key)
+        : product_key_(product_key), device_key_(device_key)
+    {
+        ENOS_INIT(&options_);
+    }
+
+    /** Without this one, it is the device key */
+    subdevice_options &client_id(const std::string &id)
+    {
+        client_id_ = id;
+        has_client_id_ = true;
+        return *this;
+    }
+    /** Without this one, it is in the storage, or an activation brings it */
+    subdevice_options &device_secret(const std::string &key) noexcept
+    {
+        options_.device_secret = key.data();
+        options_.device_secret_len = key.size();
+        return *this;
+    }
+    /** The same, up to its NUL */
+    subdevice_options &device_secret(const char *key) noexcept
+    {
+        options_.device_secret = key;
+        options_.device_secret_len = ENOS_NUL_TERMINATED;
+        return *this;
+    }
+    /** The text has to live longer. */
+    subdevice_options &device_secret(std::string &&key) = delete;
+    /** For the activation */
+    subdevice_options &product_secret(const std::string &key) noexcept
+    {
+        options_.product_secret = key.data();
+        options_.product_secret_len = key.size();
+        return *this;
+    }
+    /** The same, up to its NUL */
+    subdevice_options &product_secret(const char *key) noexcept
+    {
+        options_.product_secret = key;
+        options_.product_secret_len = ENOS_NUL_TERMINATED;
+        return *this;
+    }
+    /** The text has to live longer. */
+    subdevice_options &product_secret(std::string &&key) = delete;
+    /** Without this one, it is that of the gateway */
+    subdevice_options &sign_method(enos_sign_method method) noexcept
+    {
+        options_.sign_method = method;
+        return *this;
+    }
+    /** ENOS_SUBDEVICE_ bits of enum enos_subdevice_flags */
+    subdevice_options &flags(uint32_t flags) noexcept { return options_.flags = flags, *this; }
+    /** Comes back in its events */
+    subdevice_options &user(void *user) noexcept { return options_.user = user, *this; }
+
+    /** For the C functions: valid as long as this object is neither changed nor gone. */
+    enos_subdevice_options get() const noexcept
+    {
+        enos_subdevice_options options = options_;
+        options.product_key = text(product_key_);
+        options.device_key = text(device_key_);
+        if (has_client_id_)
+            options.client_id = text(client_id_);
+        return options;
+    }
+
+private:
+    enos_subdevice_options options_;
+    std::string product_key_, device_key_, client_id_;
+    bool has_client_id_ = false;
+};
+
+/** A copy of an enos_subdevice: a sub-device as it was when client_ref::subdevices() was called. */
+struct subdevice {
+    uint64_t id;             ///< for requests
+    std::string product_key; ///< its product key
+    std::string device_key;  ///< its device key
+    int32_t state;           ///< one of enum enos_subdevice_state
+    void *user;              ///< that of its options
+};
+
 /** A storage in a directory: given to a config, it is the library's; given to none, this releases it. */
 class directory {
 public:
@@ -611,13 +704,59 @@ public:
         topic.resize(len);
         return topic;
     }
-    /** enos_client_outbox_info() */
-    enos_outbox_info outbox()
+    /** enos_client_outbox_info(); 0: of the client's own device */
+    enos_outbox_info outbox(uint64_t subdevice = 0)
     {
         enos_outbox_info info;
         ENOS_INIT(&info);
-        check(enos_client_outbox_info(client_, &info));
+        check(enos_client_outbox_info(client_, subdevice, &info));
         return info;
+    }
+
+    /** enos_client_add_subdevices(): their ids, in the order of the options; throws when none is added. */
+    std::vector<uint64_t> add_subdevices(const std::vector<subdevice_options> &subdevices)
+    {
+        std::vector<enos_subdevice_options> given;
+        given.reserve(subdevices.size());
+        for (const subdevice_options &one : subdevices)
+            given.push_back(one.get());
+        std::vector<uint64_t> ids(given.size());
+        check(enos_client_add_subdevices(client_, given.data(), given.size(), ids.data()));
+        return ids;
+    }
+    /** The same for one: its id. */
+    uint64_t add_subdevice(const subdevice_options &subdevice)
+    {
+        uint64_t id = 0;
+        const enos_subdevice_options given = subdevice.get();
+        check(enos_client_add_subdevices(client_, &given, 1, &id));
+        return id;
+    }
+    /** enos_client_set_subdevice_online(): ENOS_OK, or why it stays as it is. */
+    ENOS_NODISCARD enos_status set_subdevice_online(uint64_t id, bool on) noexcept
+    {
+        return enos_client_set_subdevice_online(client_, id, on);
+    }
+    /** enos_client_remove_subdevice() */
+    enos_status remove_subdevice(uint64_t id) noexcept { return enos_client_remove_subdevice(client_, id); }
+    /** enos_client_subdevice_saved() */
+    void subdevice_saved(uint64_t id) { check(enos_client_subdevice_saved(client_, id)); }
+    /** enos_client_subdevice_state(): one of enum enos_subdevice_state, or a status */
+    int32_t subdevice_state(uint64_t id) const noexcept { return enos_client_subdevice_state(client_, id); }
+    /** enos_client_subdevices(): all of them, in the order in which they were added. */
+    std::vector<subdevice> subdevices() const
+    {
+        std::vector<subdevice> all;
+        check(enos_client_subdevices(client_, &keep, &all));
+        return all;
+    }
+
+private:
+    static int32_t keep(void *all, const enos_subdevice *one) noexcept
+    {
+        const subdevice copy = {one->id, one->product_key, one->device_key, one->state, one->user};
+        static_cast<std::vector<subdevice> *>(all)->push_back(copy);
+        return 0;
     }
 
 protected:
@@ -751,6 +890,11 @@ public:
     {
         return set(enos_config_set_product_secret(config_, key.data(), key.size()));
     }
+    /** enos_config_set_integration_channel() */
+    config &integration_channel(const std::string &product_key, const std::string &key)
+    {
+        return set(enos_config_set_integration_channel(config_, text(product_key), key.data(), key.size()));
+    }
     /** enos_config_set_storage(), with a storage of one's own */
     config &storage(const enos_storage &storage) { return set(enos_config_set_storage(config_, &storage)); }
     /** The same with a directory, which is the library's from here on */
@@ -809,6 +953,10 @@ public:
     config &command_quiet_time(uint32_t ms) { return set(enos_config_set_command_quiet_time(config_, ms)); }
     /** enos_config_set_command_record() */
     config &command_record(bool on) { return set(enos_config_set_command_record(config_, on)); }
+    /** enos_config_set_subdevice_limit() */
+    config &subdevice_limit(uint32_t subdevices) { return set(enos_config_set_subdevice_limit(config_, subdevices)); }
+    /** enos_config_set_subdevice_batch() */
+    config &subdevice_batch(uint32_t subdevices) { return set(enos_config_set_subdevice_batch(config_, subdevices)); }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

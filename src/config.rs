@@ -35,6 +35,8 @@ const OUTBOX_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 const OUTBOX_RATE: RangeInclusive<u32> = 1000..=1_000_000_000;
 /// EnOS waits 1 to 60 seconds for an answer.
 const COMMAND_TIMEOUT_MS: RangeInclusive<u32> = 500..=60_000;
+const SUBDEVICES: RangeInclusive<u32> = 1..=10_000;
+const SUBDEVICE_BATCH: RangeInclusive<u32> = 1..=1_000;
 const COMMANDS: RangeInclusive<u32> = 1..=10_000;
 const COMMAND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// A Linux interface name takes 16 bytes with its NUL (IFNAMSIZ).
@@ -72,6 +74,15 @@ pub struct Commands {
     pub remembers: bool,
 }
 
+/// The sub-devices of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subdevices {
+    /// How many may be online.
+    pub limit: u32,
+    /// How many log in with one request.
+    pub batch: u32,
+}
+
 /// The settings of a client. Clones share the storage. Each clone wipes its own secrets when it is dropped.
 #[derive(Clone)]
 pub struct Config {
@@ -82,6 +93,8 @@ pub struct Config {
     client_id: Option<String>,
     pub(crate) device_secret: Option<Secret>,
     pub(crate) product_secret: Option<Secret>,
+    /// The integration channel that is used instead of a device, and the product secret.
+    pub(crate) channel: Option<(Identity, Secret)>,
     /// `None` means AUTO.
     pub(crate) sign_method: Option<SignMethod>,
     pub(crate) storage: Option<Arc<HostStorage>>,
@@ -102,6 +115,7 @@ pub struct Config {
     pub(crate) bind_interface: Option<String>,
     pub(crate) outbox: Outbox,
     pub(crate) commands: Commands,
+    pub(crate) subdevices: Subdevices,
     tls: Arc<TlsSettings>,
 }
 
@@ -113,6 +127,7 @@ impl Default for Config {
             client_id: None,
             device_secret: None,
             product_secret: None,
+            channel: None,
             sign_method: None,
             storage: None,
             keep_alive_s: 60,
@@ -135,6 +150,8 @@ impl Default for Config {
                 limits: QueueLimits { messages: 100_000, bytes: 64 << 20, drop_oldest: false },
                 bytes_per_s: 1_000_000,
             },
+            // EnOS documents that a gateway may have 200 online.
+            subdevices: Subdevices { limit: 200, batch: 100 },
             commands: Commands {
                 limit: 64,
                 bytes: 1 << 20,
@@ -178,6 +195,11 @@ impl Config {
 
     pub fn set_product_secret(&mut self, secret: &[u8]) -> Result<()> {
         self.product_secret = Some(named_secret("product", secret)?);
+        Ok(())
+    }
+
+    pub fn set_integration_channel(&mut self, product_key: &str, secret: &[u8]) -> Result<()> {
+        self.channel = Some((Identity::channel(product_key)?, named_secret("product", secret)?));
         Ok(())
     }
 
@@ -304,6 +326,16 @@ impl Config {
         Ok(())
     }
 
+    pub fn set_subdevice_limit(&mut self, subdevices: u32) -> Result<()> {
+        self.subdevices.limit = in_range("the limit of sub-devices", subdevices, SUBDEVICES, "sub-devices")?;
+        Ok(())
+    }
+
+    pub fn set_subdevice_batch(&mut self, subdevices: u32) -> Result<()> {
+        self.subdevices.batch = in_range("subdevice_batch", subdevices, SUBDEVICE_BATCH, "sub-devices")?;
+        Ok(())
+    }
+
     pub fn set_command_quiet_time(&mut self, ms: u32) -> Result<()> {
         self.commands.quiet_ms = in_range("command_quiet_time", ms, 0..=*TIMEOUT_MS.end(), "ms")?;
         Ok(())
@@ -315,12 +347,43 @@ impl Config {
 
     /// Checks that a client can be made from this config. The error says which setter is missing.
     pub fn check(&self) -> Result<()> {
-        let missing = |words: &str| Error::new(Status::ENOS_ERR_INVALID_ARG, words);
         if self.server.is_none() {
             return Err(missing("the config has no server: enos_config_set_server()"));
         }
+        match self.channel {
+            Some(_) => self.check_channel()?,
+            None => self.check_device()?,
+        }
+        if self.max_message > self.inbound_bytes {
+            return Err(missing(&format!(
+                "max_message ({}) is more than inbound_bytes ({}): a message could never be queued",
+                self.max_message, self.inbound_bytes
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_channel(&self) -> Result<()> {
+        let of_device = [
+            (self.identity.is_some(), "enos_config_set_identity()"),
+            (self.client_id.is_some(), "enos_config_set_client_id()"),
+            (self.device_secret.is_some(), "enos_config_set_device_secret()"),
+            (self.product_secret.is_some(), "enos_config_set_product_secret()"),
+        ];
+        match of_device.into_iter().find(|(is_set, _)| *is_set) {
+            Some((_, setter)) => Err(missing(&format!(
+                "the config has an integration channel and {setter}, which is for a device; a client is one of the two"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_device(&self) -> Result<()> {
         if self.identity.is_none() {
-            return Err(missing("the config has no product key and device key: enos_config_set_identity()"));
+            return Err(missing(
+                "the config has no product key and device key: enos_config_set_identity(), or \
+                 enos_config_set_integration_channel()",
+            ));
         }
         match (&self.device_secret, &self.product_secret, &self.storage) {
             (Some(_), _, _) | (None, Some(_), Some(_)) => {}
@@ -337,14 +400,12 @@ impl Config {
                 ))
             }
         }
-        if self.max_message > self.inbound_bytes {
-            return Err(missing(&format!(
-                "max_message ({}) is more than inbound_bytes ({}): a message could never be queued",
-                self.max_message, self.inbound_bytes
-            )));
-        }
         Ok(())
     }
+}
+
+fn missing(words: &str) -> Error {
+    Error::new(Status::ENOS_ERR_INVALID_ARG, words)
 }
 
 fn named_secret(whose: &str, secret: &[u8]) -> Result<Secret> {

@@ -74,6 +74,12 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.iter().map(|(key, value)| (key, value))
     }
 
+    /// The entries from this key on.
+    pub fn iter_from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+        let at = self.find(key).unwrap_or_else(|at| at);
+        self.0.range(at..).map(|(key, value)| (key, value))
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.iter().map(|(key, _)| key)
     }

@@ -80,7 +80,7 @@ mod inbox;
 fn inbox(messages: usize) -> (Arc<Inbox>, Arc<Waker>) {
     let waker = Arc::new(Waker::new().unwrap());
     let limits = InboxLimits { messages, bytes: 1000 };
-    let receive = |_, topic: &[u8]| if topic == b"keep" { Welcome::Kept } else { Welcome::Ordinary };
+    let receive = |_, topic: &[u8]| if topic == b"keep" { Welcome::Kept(64 * 1024) } else { Welcome::Ordinary };
     (Arc::new(Inbox::new(limits, Box::new(receive), Arc::clone(&waker))), waker)
 }
 

@@ -5,7 +5,7 @@ use enos::internals::model::link::LinkEvent;
 use enos::internals::model::sign::SignMethod;
 use enos::internals::protocol::{Identity, Secret};
 use enos::internals::session::{
-    Action, BudgetLimits, CommandSettings, EventKind, Input, Now, Session, Settings, State,
+    Action, BudgetLimits, CommandSettings, EventKind, Input, Now, Session, Settings, State, SubdeviceSettings,
 };
 
 /// The beginning of the outage on the clock of a session, which has been online for a long time then.
@@ -202,6 +202,7 @@ fn failed(reason: String, connect_sent: bool) -> LinkEvent {
 /// The library's default configuration, for a device with a secret.
 fn settings() -> Settings {
     Settings {
+        subdevices: SubdeviceSettings { limit: 200, batch: 100 },
         identity: Identity::new("pk", "dk", None).unwrap(),
         device_secret: Some(Secret::new(b"device-secret").unwrap()),
         product_secret: None,

@@ -38,10 +38,10 @@ pub fn config(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let setup = Setup::empty();
     let config = setup.config();
-    let mut have = [false; 3];
+    let (mut have, mut is_channel) = ([false; 3], false);
     while !input.is_empty() {
-        let kind = input.byte() % 9;
-        let (first, second) = (input.chunk(), if kind == 1 { input.chunk() } else { &[] });
+        let kind = input.byte() % 10;
+        let (first, second) = (input.chunk(), if matches!(kind, 1 | 9) { input.chunk() } else { &[] });
         let [text, other] = [first, second].map(|bytes| {
             let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
             CString::new(&bytes[..end]).unwrap()
@@ -57,13 +57,15 @@ pub fn config(bytes: &[u8]) {
                 5 => enos_config_set_bind_interface(config, text.as_ptr()),
                 6 => enos_config_set_tls_server_name(config, text.as_ptr()),
                 7 => enos_config_set_keep_alive(config, u32::from(input.u16())),
-                _ => enos_config_set_reconnect(config, u32::from(input.u16()), u32::from(input.u16())),
+                8 => enos_config_set_reconnect(config, u32::from(input.u16()), u32::from(input.u16())),
+                _ => enos_config_set_integration_channel(config, text.as_ptr(), second.as_ptr().cast(), second.len()),
             }
         };
         if status == Status::ENOS_OK as i32 {
             have[0] |= kind == 0;
             have[1] |= kind == 1;
             have[2] |= kind == 3;
+            is_channel |= kind == 9;
         } else {
             check_words(&last_error());
         }
@@ -71,7 +73,8 @@ pub fn config(bytes: &[u8]) {
     match setup.try_create() {
         Ok(_host) => {}
         Err((status, words)) => {
-            assert!(!have.iter().all(|it| *it) || status != Status::ENOS_ERR_INVALID_ARG, "{status:?}: {words}");
+            let is_device = have.iter().all(|it| *it) && !is_channel;
+            assert!(!is_device || status != Status::ENOS_ERR_INVALID_ARG, "{status:?}: {words}");
             check_words(&words);
         }
     }

@@ -72,6 +72,11 @@ impl CommandHandle {
         &self.name
     }
 
+    /// 0: the client's own device.
+    pub fn subdevice(&self) -> u64 {
+        self.handed.subdevice
+    }
+
     pub fn since_login_ms(&self) -> u32 {
         self.handed.since_login_ms
     }
@@ -138,7 +143,9 @@ impl Client {
         let handle = Arc::new(CommandHandle::new(handed, deadline, &self.door));
         self.counters.command();
         let topic = handle.command().topic.clone();
+        let Handed { subdevice, user, .. } = handle.handed;
         let event = Event::new(EventKind::Command, Status::ENOS_OK, "").topic(topic);
+        let event = Event { subdevice, user, ..event };
         self.emit(&event, Some(&handle));
     }
 

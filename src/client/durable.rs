@@ -1,88 +1,130 @@
 //! Durable messages, which are in the host's storage when the call returns.
 //!
-//! The queue's lock, like the storage's own lock, is held during the host's storage callbacks. No other lock is held
-//! then. Calls that do not need the storage do not wait for it, because the state of the queue is copied after each
-//! use. The queue's lock is taken before the session's lock.
+//! The lock of the queues, like the storage's own lock, is held during the host's storage callbacks. No other lock is
+//! held then. Calls that do not need the storage do not wait for it, because the state of a queue is copied after each
+//! use. The lock of the queues is taken before the session's lock.
+//!
+//! `subdevice` says whose queue it is; 0: that of the client's own device. Inside the library the token of a message is the
+//! one in its queue, and the host has the one of [`outbox::token_of`].
 
 use std::sync::{MutexGuard, PoisonError};
 
-use super::{broken, check_backlog, now, Client};
+use super::queues::{no_subdevice, Batch, Queues};
+use super::{broken, check_backlog, now, Client, DurableRequest};
 use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{self, Message, OutboxEnds, PageFound, MAX_TOGETHER};
-use crate::protocol::{Request, Suspect, Totals};
-use crate::session::{Input, Place, Session};
+use crate::protocol::outbox::{self, PageFound, MAX_TOGETHER};
+use crate::protocol::Request;
+use crate::session::{Appended, Done, Place, Task};
+use crate::sorted::SortedMap;
 use crate::storage::queue::{Counts, DeadLetter, Queue};
 
 impl Client {
+    /// The sub-device was removed. Its messages stay in the storage.
+    pub(super) fn remove_queue(&self, id: u64) -> Result<()> {
+        if self.queues.is_some() {
+            self.queues()?.remove(id);
+            self.noted().remove(&id);
+        }
+        Ok(())
+    }
+
     /// Accepts the messages, all or none: each is [checked](Request::check). When this returns, they are in the host's
-    /// storage. `accepted` gets the token of each, in order, before any event of them can be delivered. `users`: what
-    /// comes back in the outcome of each.
-    pub fn publish_durable(
-        &self,
-        messages: Vec<Request>,
-        users: &[usize],
-        accepted: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        if messages.is_empty() || messages.len() > MAX_TOGETHER {
-            return Err(Error::invalid(format!("count is {}; it can be 1 to {MAX_TOGETHER}", messages.len())));
+    /// storage. `accepted` gets the token of each, in order, before any event of them can be delivered.
+    pub fn publish_durable(&self, messages: Vec<DurableRequest>, accepted: &mut dyn FnMut(u64)) -> Result<()> {
+        let count = messages.len();
+        if !(1..=MAX_TOGETHER).contains(&count) {
+            return Err(Error::invalid(format!("count is {count}; it can be 1 to {MAX_TOGETHER}")));
         }
         // Messages that are removed to make room cause events, which wait for the loop.
         check_backlog(&*self.session()?)?;
-        let mut queue = self.queue()?;
-        let opened = queue.open()?;
-        self.note(&mut queue);
-        let result = queue.append(&messages);
-        self.note(&mut queue);
-        let dropped = queue.take_dropped();
+        let mut batches = SortedMap::<u64, Batch>::new();
+        for (place, DurableRequest { subdevice, request, user }) in messages.into_iter().enumerate() {
+            let batch = batches.get_or_default(&subdevice);
+            batch.messages.push(request);
+            batch.users.push(user);
+            batch.places.push(place);
+        }
+        let mut queues = self.queues()?;
+        let mut opened = Vec::with_capacity(batches.len());
+        for id in batches.keys() {
+            let queue = self.queue(&mut queues, *id)?;
+            opened.push((*id, queue.open()?));
+            self.note(*id, queue);
+        }
+        let result = queues.append(&batches);
+        let mut dropped = Vec::new();
+        for id in batches.keys() {
+            let queue = self.queue(&mut queues, *id)?;
+            self.note(*id, queue);
+            dropped.push((*id, queue.take_dropped(), queue.take_refused()));
+        }
         let mut session = self.session()?;
-        tell_opened(&mut session, opened);
-        for gone in dropped {
-            session.outbox_dropped(now(), gone.page, gone.next, &gone.labels);
+        for (id, ends) in opened {
+            session.outbox_opened(now(), id, ends);
+        }
+        for (id, dropped, is_full) in dropped {
+            for gone in dropped {
+                session.outbox_dropped(now(), id, gone.page, gone.next, &gone.labels);
+            }
+            if is_full {
+                session.outbox_full(now(), id);
+            }
         }
         let result = result.map(|taken| {
-            (0..messages.len()).for_each(|index| accepted(outbox::token(taken.page, index)));
-            session.appended(now(), taken.page, taken.next, taken.after, messages, users);
+            let mut tokens = vec![0; count];
+            for ((id, batch), taken) in batches.iter().zip(&taken) {
+                for (index, place) in batch.places.iter().enumerate() {
+                    tokens[*place] = outbox::token_of(*id, outbox::token(taken.page, index));
+                }
+            }
+            tokens.into_iter().for_each(accepted);
+            for ((id, Batch { messages, users, .. }), taken) in batches.into_iter().zip(taken) {
+                let (page, next, after) = (taken.page, taken.next, taken.after);
+                session.appended(now(), id, Appended { page, next, after, messages, users });
+            }
         });
-        if result.as_ref().is_err_and(|error| error.status == Status::ENOS_ERR_QUEUE_FULL) {
-            session.outbox_full();
-        }
         drop(session);
         self.waker.notify();
-        Ok(result?)
+        result
     }
 
-    /// The state of the outbox. Only the first use of it waits for the storage.
-    pub fn outbox(&self) -> Result<Counts> {
-        drop(self.session()?);
-        let noted = *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The state of an outbox. Only the first use of it waits for the storage.
+    pub fn outbox(&self, subdevice: u64) -> Result<Counts> {
+        self.check_queue(subdevice)?;
+        let noted = self.noted().get(&subdevice).copied();
         match noted {
             Some(counts) => Ok(counts),
-            None => Ok(self.opened_queue()?.counts().unwrap_or_default()),
+            None => {
+                let mut queues = self.opened_queues(subdevice)?;
+                Ok(self.queue(&mut queues, subdevice)?.counts().unwrap_or_default())
+            }
         }
     }
 
     /// Shows the waiting messages in order until `look` returns false. `None` stands for a message that this version
     /// cannot read.
-    pub fn each_waiting(&self, look: &mut dyn FnMut(u64, Option<&Request>) -> bool) -> Result<()> {
+    pub fn each_waiting(&self, subdevice: u64, look: &mut dyn FnMut(u64, Option<&Request>) -> bool) -> Result<()> {
         let mut page = 0;
         loop {
-            let mut queue = self.opened_queue()?;
+            let mut queues = self.opened_queues(subdevice)?;
+            let queue = self.queue(&mut queues, subdevice)?;
             let opened = queue.open()?;
             page = opened.head.max(page);
             if page >= opened.tail {
                 return Ok(());
             }
             let found = queue.peek(page)?;
-            drop(queue);
+            drop(queues);
             let (next, messages) = match found {
                 PageFound::Messages { next, messages, .. } => (next, messages),
                 PageFound::Nothing { next } | PageFound::Lost { next, .. } => (next, Vec::new()),
             };
             for (index, message) in messages.iter().enumerate() {
                 let token = outbox::token(page, index);
-                let waits = self.session()?.place(token) != Place::Through;
+                let waits = self.session()?.place(subdevice, token) != Place::Through;
+                let token = outbox::token_of(subdevice, token);
                 if message.as_ref().is_some_and(|message| waits && !look(token, message.request())) {
                     return Ok(());
                 }
@@ -92,14 +134,18 @@ impl Client {
     }
 
     /// Shows the dead letters, the oldest first, until `look` returns false.
-    pub fn each_dead_letter(&self, look: &mut dyn FnMut(&DeadLetter) -> bool) -> Result<()> {
-        let mut numbers = self.opened_queue()?.dead_letters();
+    pub fn each_dead_letter(&self, subdevice: u64, look: &mut dyn FnMut(&DeadLetter) -> bool) -> Result<()> {
+        let mut queues = self.opened_queues(subdevice)?;
+        let mut numbers = self.queue(&mut queues, subdevice)?.dead_letters();
+        drop(queues);
         while let Some(number) = numbers.next() {
-            let queue = self.queue()?;
+            let mut queues = self.queues()?;
+            let queue = self.queue(&mut queues, subdevice)?;
             // Dead letters may have been removed meanwhile. Those are skipped.
             numbers.start = numbers.start.max(queue.dead_letters().start.min(numbers.end));
             let letter = queue.dead_letter(number)?;
-            drop(queue);
+            drop(queues);
+            let letter = letter.map(|letter| DeadLetter { token: outbox::token_of(subdevice, letter.token), ..letter });
             if letter.is_some_and(|letter| !look(&letter)) {
                 return Ok(());
             }
@@ -109,18 +155,21 @@ impl Client {
 
     /// Removes a waiting message or a dead letter. A waiting message then has no event.
     pub fn drop_durable(&self, token: u64) -> Result<()> {
-        let mut queue = self.opened_queue()?;
-        let place = self.session()?.place(token);
+        let subdevice = outbox::queue_of(token).unwrap_or(0);
+        let mut queues = self.opened_queues(subdevice)?;
+        let queue = self.queue(&mut queues, subdevice)?;
+        let inside = outbox::token_in(token, queue.open()?.tail);
+        let place = self.session()?.place(subdevice, inside);
         if place == Place::Leaving {
             let words = "the message is becoming a dead letter at this moment; drop it when its event has come";
             return Err(Error::new(Status::ENOS_ERR_STATE, words));
         }
-        let waited = place == Place::Waiting && queue.drop_waiting(token)?;
-        let dropped = waited || queue.drop_dead_letter(token)?;
-        self.note(&mut queue);
+        let waited = place == Place::Waiting && queue.drop_waiting(inside)?;
+        let dropped = waited || queue.drop_dead_letter(inside)?;
+        self.note(subdevice, queue);
         if waited {
-            self.session()?.forget_durable(now(), token, queue.head(), queue.held());
-            drop(queue);
+            self.session()?.forget_durable(now(), subdevice, inside, queue.head(), queue.held());
+            drop(queues);
             self.waker.notify();
             self.tell_waiters();
         }
@@ -130,84 +179,109 @@ impl Client {
         }
     }
 
-    /// Returns the queue if there is a storage. If this opens the queue, the session learns its state.
-    fn opened_queue(&self) -> Result<MutexGuard<'_, Queue>> {
-        let mut queue = self.queue()?;
+    /// Returns the queues if there is a storage, with this one open. If this opens it, the session learns its state.
+    fn opened_queues(&self, subdevice: u64) -> Result<MutexGuard<'_, Queues>> {
+        let mut queues = self.queues()?;
+        let queue = self.queue(&mut queues, subdevice)?;
         let opened = queue.open()?;
-        self.note(&mut queue);
-        tell_opened(&mut *self.session()?, opened);
-        Ok(queue)
+        self.note(subdevice, queue);
+        self.session()?.outbox_opened(now(), subdevice, opened);
+        Ok(queues)
     }
 
-    /// Copies the state of the queue for those who must not wait for it, and tells the host what was removed.
-    fn note(&self, queue: &mut Queue) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = queue.counts();
+    /// Copies the state of a queue for those who must not wait for it, and tells the host what was removed.
+    fn note(&self, subdevice: u64, queue: &mut Queue) {
+        if let Some(counts) = queue.counts() {
+            self.noted().insert(subdevice, counts);
+        }
         let dropped = queue.take_dropped_dead();
         if let (false, Ok(mut session)) = (dropped.is_empty(), self.session()) {
-            session.dead_letters_dropped(dropped);
+            session.dead_letters_dropped(subdevice, dropped);
         }
     }
 
-    /// Opens the queue, so that [`Session::is_flushed`] knows its state.
+    fn noted(&self) -> MutexGuard<'_, SortedMap<u64, Counts>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the own queue, so that the session knows whether it is flushed.
     pub(super) fn look_at_outbox(&self) -> Result<()> {
-        match self.queue {
-            Some(_) if !self.session()?.outbox_is_open() => self.opened_queue().map(drop),
+        match self.queues {
+            Some(_) if !self.session()?.outbox_is_open(0) => self.opened_queues(0).map(drop),
             _ => Ok(()),
         }
     }
 
-    fn queue(&self) -> Result<MutexGuard<'_, Queue>> {
-        drop(self.session()?);
-        let Some(queue) = &self.queue else {
-            return Err(Error::new(
+    /// The client has this sub-device. Without a storage there is another error, later.
+    pub fn check_subdevice(&self, subdevice: u64) -> Result<()> {
+        match self.queues {
+            Some(_) => self.check_queue(subdevice),
+            None => Ok(()),
+        }
+    }
+
+    fn check_queue(&self, subdevice: u64) -> Result<()> {
+        let is_known = self.session()?.has_queue(subdevice);
+        match self.queues {
+            None => Err(Error::new(
                 Status::ENOS_ERR_STATE,
                 "a durable message needs a storage to be kept in: enos_config_set_storage()",
-            ));
-        };
-        queue.lock().map_err(|_| broken())
-    }
-
-    pub(super) fn open_outbox(&self) -> Input {
-        Input::OutboxOpened(self.with_queue(|queue| queue.open()))
-    }
-
-    pub(super) fn read_page(&self, page: u64, last_try: bool) -> Input {
-        Input::PageRead { page, result: self.with_queue(|queue| queue.read(page, last_try)) }
-    }
-
-    pub(super) fn finish_pages(&self, through: u64, after: Totals) -> Input {
-        let result = self.with_queue(|queue| queue.finish(through, after).map(|()| queue.held()));
-        Input::PagesFinished { through, result }
-    }
-
-    pub(super) fn store_dead_letter(&self, token: u64, code: i32, message: &Message) -> Input {
-        let keep = |queue: &mut Queue| match self.session()?.place(token) {
-            Place::Leaving => queue.store_dead_letter(token, code, message),
-            // While another thread used the queue, the host has dropped the message, or it was removed to make room.
-            Place::Waiting | Place::Through => Ok(()),
-        };
-        Input::DeadLetterStored { token, result: self.with_queue(keep) }
-    }
-
-    pub(super) fn store_suspect(&self, suspect: Option<Suspect>) {
-        if let Err(failure) = self.with_queue(|queue| queue.suspect(suspect)) {
-            log::warn("storage", format_args!("{} (code {})", failure.message, failure.code));
+            )),
+            Some(_) if !is_known => Err(no_subdevice(subdevice)),
+            Some(_) => Ok(()),
         }
+    }
+
+    /// The queue of a device. That of a sub-device is made at its first use.
+    fn queue<'a>(&self, queues: &'a mut Queues, subdevice: u64) -> Result<&'a mut Queue> {
+        self.check_queue(subdevice)?;
+        queues.get_or_add(subdevice, || self.session()?.subdevice_identity(subdevice))
+    }
+
+    fn queues(&self) -> Result<MutexGuard<'_, Queues>> {
+        self.check_queue(0)?;
+        let queues = self.queues.as_ref().ok_or_else(broken)?;
+        queues.lock().map_err(|_| broken())
+    }
+
+    /// Does what the session wants of a queue. Returns the answer, if there is one.
+    pub(super) fn do_task(&self, subdevice: u64, task: Task) -> Option<Done> {
+        Some(match task {
+            Task::Open => Done::Opened(self.with_queue(subdevice, |queue| queue.open())),
+            Task::ReadPage { page, last_try } => {
+                Done::PageRead { page, result: self.with_queue(subdevice, |queue| queue.read(page, last_try)) }
+            }
+            Task::FinishPages { through, after } => {
+                let finish = |queue: &mut Queue| queue.finish(through, after).map(|()| queue.held());
+                Done::PagesFinished { through, result: self.with_queue(subdevice, finish) }
+            }
+            Task::StoreDeadLetter { token, code, message } => {
+                let keep = |queue: &mut Queue| match self.session()?.place(subdevice, token) {
+                    Place::Leaving => queue.store_dead_letter(token, code, &message),
+                    // While another thread used the queue, the host has dropped the message, or it was removed to make
+                    // room.
+                    Place::Waiting | Place::Through => Ok(()),
+                };
+                Done::DeadLetterStored { token, result: self.with_queue(subdevice, keep) }
+            }
+            Task::StoreSuspect(suspect) => {
+                if let Err(failure) = self.with_queue(subdevice, |queue| queue.suspect(suspect)) {
+                    log::warn("storage", format_args!("{} (code {})", failure.message, failure.code));
+                }
+                return None;
+            }
+        })
     }
 
     fn with_queue<T>(
         &self,
+        subdevice: u64,
         call: impl FnOnce(&mut Queue) -> std::result::Result<T, StorageError>,
     ) -> std::result::Result<T, StorageError> {
-        let mut queue = self.queue()?;
-        let result = call(&mut queue);
-        self.note(&mut queue);
+        let mut queues = self.queues()?;
+        let queue = self.queue(&mut queues, subdevice)?;
+        let result = call(queue);
+        self.note(subdevice, queue);
         result
-    }
-}
-
-fn tell_opened(session: &mut Session, opened: OutboxEnds) {
-    if !session.outbox_is_open() {
-        session.handle(now(), Input::OutboxOpened(Ok(opened)));
     }
 }

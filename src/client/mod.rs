@@ -9,11 +9,13 @@ mod callback;
 mod command;
 mod durable;
 mod perform;
+mod queues;
 mod request;
 mod run;
 mod runner;
 mod stats;
 mod stored;
+mod subdevice;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -22,9 +24,12 @@ use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::protocol::topic::{self, Inbound, Scope};
-use crate::protocol::{envelope, Identity, Operation, Totals};
-use crate::session::{BudgetLimits, CommandSettings, Event, Now, OutboxSettings, Session, Settings, State};
-use crate::storage::queue::{Counts, Queue};
+use crate::protocol::{activation, envelope, Identity, Operation, Totals};
+use crate::session::{
+    BudgetLimits, CommandSettings, Event, Now, OutboxSettings, Session, Settings, State, SubdeviceSettings,
+};
+use crate::sorted::SortedMap;
+use crate::storage::queue::Counts;
 use crate::storage::records::Records;
 use crate::transport::clock;
 use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
@@ -32,11 +37,13 @@ use crate::transport::wake::Waker;
 
 pub use command::CommandHandle;
 use command::Door;
-pub use request::HostRequest;
+use queues::Queues;
+pub use request::{DurableRequest, HostRequest};
 use run::LoopThread;
 use runner::Runner;
 use stats::Counters;
 pub use stats::Stats;
+pub use subdevice::MAX_ADDED as MAX_SUBDEVICES_ADDED;
 
 /// Receives the events; a command comes with its handle. It is called inside the loop with no lock of the library held.
 pub type EventSink = Box<dyn Fn(&Arc<Client>, &Event, Option<&Arc<CommandHandle>>) + Send + Sync>;
@@ -54,9 +61,9 @@ pub struct Client {
     waker: Arc<Waker>,
     counters: Counters,
     /// `None` without a storage.
-    queue: Option<Box<Mutex<Queue>>>,
-    /// The state of the queue after its last use. `None` if it is not open.
-    counts: Mutex<Option<Counts>>,
+    queues: Option<Box<Mutex<Queues>>>,
+    /// The state of each queue after its last use, if it is open; 0: of the client's own device.
+    counts: Mutex<SortedMap<u64, Counts>>,
     /// Held by the thread that runs the loop. Other threads only try to take it.
     runner: Mutex<Runner>,
     sink: Option<EventSink>,
@@ -86,7 +93,7 @@ impl Client {
             let identity = &settings.identity;
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
-        let queue = records.clone().map(|records| Box::new(Mutex::new(Queue::new(records, config.outbox.limits))));
+        let queues = records.clone().map(|records| Box::new(Mutex::new(Queues::new(records, config.outbox.limits))));
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
         let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
@@ -97,8 +104,8 @@ impl Client {
             inbox,
             waker,
             counters,
-            queue,
-            counts: Mutex::new(None),
+            queues,
+            counts: Mutex::new(SortedMap::new()),
             runner: Mutex::new(runner),
             sink,
             door: Door::to(client.clone()),
@@ -149,7 +156,10 @@ impl Client {
                 return Err(Error::invalid("qos is 0; a durable message is acknowledged, so it has QoS 1"));
             }
             let (operation, name, params) = (Operation::ENOS_OP_PUBLISH, topic, Some(payload));
-            return self.request(&HostRequest { operation, flags, name, params, timeout_ms: 0, user: 0 }, accepted);
+            return self.request(
+                &HostRequest { operation, subdevice: 0, flags, name, params, timeout_ms: 0, user: 0 },
+                accepted,
+            );
         }
         let payload = envelope::bytes(payload)?;
         self.accept(accepted, |session, now| session.publish(now, topic, payload, qos))
@@ -176,7 +186,12 @@ impl Client {
         if path.starts_with('/') {
             return Err(Error::invalid("path begins with /; it is what follows the device key and its /"));
         }
-        let topic = topic::of(Scope::Thing, self.session()?.identity(), path);
+        let session = self.session()?;
+        if session.identity().is_channel() {
+            let words = "an integration channel has no topics of a device";
+            return Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words));
+        }
+        let topic = topic::of(Scope::Thing, session.identity(), path);
         topic::validate_filter(&topic)?;
         Ok(topic)
     }
@@ -213,7 +228,7 @@ impl Client {
         callback::refuse_in_callback("enos_client_destroy")?;
         let Ok(session) = self.session() else { return Ok(()) };
         check_saved(&session)?;
-        if !session.connection().is_activating() {
+        if !session.is_activating() {
             return Ok(());
         }
         drop(session);
@@ -280,19 +295,21 @@ impl Client {
 }
 
 /// Only the link that has logged in with the product secret waits for an activation. Other messages on an activation
-/// topic, of any device, are not shown to the host: they may contain a secret.
+/// topic, of any device, are not shown to the host: they may contain a secret. The replies to logins of sub-devices may
+/// contain some, too.
 fn receive(identity: &Identity, activating: Arc<AtomicU64>) -> impl Fn(u64, &[u8]) -> Welcome {
     let own = topic::activation_topics(identity);
-    move |link, topic| {
-        if Inbound::of(topic) != Inbound::Activation {
-            return Welcome::Ordinary;
+    let logins = topic::login_reply_topics(identity);
+    let is_one_of = |topics: &[String], topic: &[u8]| topics.iter().any(|one| one.as_bytes() == topic);
+    move |link, topic| match Inbound::of(topic) {
+        Inbound::Activation if activating.load(Ordering::Acquire) == link && is_one_of(&own, topic) => {
+            Welcome::Kept(activation::MAX_PAYLOAD)
         }
-        let is_awaited = activating.load(Ordering::Acquire) == link && own.iter().any(|own| own.as_bytes() == topic);
-        if is_awaited {
-            Welcome::Kept
-        } else {
-            Welcome::Unwanted
+        Inbound::Activation => Welcome::Unwanted,
+        Inbound::Reply if Inbound::is_login_reply(topic) && is_one_of(&logins, topic) => {
+            Welcome::Kept(envelope::MAX_PAYLOAD)
         }
+        _ => Welcome::Ordinary,
     }
 }
 
@@ -302,12 +319,16 @@ fn broken() -> Error {
 
 fn settings(config: &Config) -> Result<(Settings, Server)> {
     config.check()?;
-    let (Some(identity), Some(server)) = (config.identity.clone(), config.server.clone()) else {
+    let (identity, device_secret) = match config.channel.clone() {
+        Some((identity, secret)) => (Some(identity), Some(secret)),
+        None => (config.identity.clone(), config.device_secret.clone()),
+    };
+    let (Some(identity), Some(server)) = (identity, config.server.clone()) else {
         return Err(Error::invalid("the config has no identity or no server"));
     };
     let settings = Settings {
         identity,
-        device_secret: config.device_secret.clone(),
+        device_secret,
         // Without a storage the secret of an activation would be lost.
         product_secret: config.product_secret.clone().filter(|_| config.storage.is_some()),
         sign_method: config.sign_method,
@@ -324,6 +345,10 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         },
         inflight: config.inflight,
         subscribe_batch: config.subscribe_batch,
+        subdevices: SubdeviceSettings {
+            limit: config.subdevices.limit as usize,
+            batch: config.subdevices.batch as usize,
+        },
         commands: CommandSettings {
             limit: config.commands.limit as usize,
             bytes: config.commands.bytes,
@@ -344,11 +369,12 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
 }
 
 fn check_saved(session: &Session) -> Result<()> {
-    if session.connection().has_unsaved_secret() {
+    if session.has_unsaved_secret() {
         return Err(Error::new(
             Status::ENOS_ERR_UNSAVED_SECRET,
             "the client holds a device secret that is in no storage yet; run the loop until it is stored; if that fails, \
-             save the one in the PERSIST_FAILED event, call enos_client_activation_saved(), then destroy again",
+             save the one in the PERSIST_FAILED event, call enos_client_activation_saved() (or, for a sub-device, \
+         enos_client_subdevice_saved()), then destroy again",
         ));
     }
     Ok(())

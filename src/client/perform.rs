@@ -21,11 +21,10 @@ impl Client {
         match action {
             Action::Load => return runner.stored.load(),
             Action::StoreSecrets(secrets) => return runner.stored.store_secrets(secrets),
-            Action::OpenOutbox => return Some(self.open_outbox()),
-            Action::ReadPage { page, last_try } => return Some(self.read_page(page, last_try)),
-            Action::FinishPages { through, after } => return Some(self.finish_pages(through, after)),
-            Action::StoreDeadLetter { token, code, message } => {
-                return Some(self.store_dead_letter(token, code, &message));
+            Action::LoadSubdevice { id, identity } => runner.use_secrets(id, &identity, None),
+            Action::StoreSubdevice { id, identity, secret } => runner.use_secrets(id, &identity, Some(secret)),
+            Action::Outbox { subdevice, task } => {
+                return self.do_task(subdevice, task).map(|done| Input::Outbox { subdevice, done });
             }
             Action::Abandon { attempt, reason } => return self.abandon(runner, attempt, &reason),
             Action::Withdraw { attempt, reason } => return self.withdraw(runner, attempt, &reason),
@@ -37,7 +36,6 @@ impl Client {
             Action::Send(request) => self.send(runner, request),
             Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
-            Action::StoreSuspect(suspect) => self.store_suspect(suspect),
             Action::StoreCommands(digests) => runner.stored.store_commands(&digests),
             Action::HandOver(handed) => self.hand_over(*handed),
             Action::TellRefused(event) => {
@@ -72,10 +70,11 @@ impl Client {
         None
     }
 
-    /// If this is the link of an activation, tells the session what has arrived on it before the link is dropped: the
+    /// If this is the link of an activation, also of a sub-device, tells the session what has arrived on it before the link is dropped: the
     /// secret, which is sent only once, may be among it. Returns whether it is such a link.
     pub(super) fn take_in(&self, runner: &mut Runner) -> bool {
-        if !runner.is_activating() {
+        let is_expected = self.session().is_ok_and(|session| session.is_activating());
+        if !runner.is_activating() && !is_expected {
             return false;
         }
         // The number of turns is limited because a broker may never stop sending.

@@ -3,6 +3,7 @@
 use super::{now, Client};
 use crate::error::{Error, Result};
 use crate::model::flags::Flag;
+use crate::protocol::operations::Sender;
 use crate::protocol::request::{stamped, Moment, PostTime, CLOCK_IS_SET_MS};
 use crate::protocol::{envelope, Operation, Request};
 use crate::session::{Call, Now};
@@ -12,6 +13,8 @@ use crate::transport::clock;
 #[derive(Clone, Copy)]
 pub struct HostRequest<'a> {
     pub operation: Operation,
+    /// 0: the client's own device.
+    pub subdevice: u64,
     /// The bits of [`Flag`].
     pub flags: u32,
     pub name: &'a str,
@@ -23,17 +26,26 @@ pub struct HostRequest<'a> {
     pub user: usize,
 }
 
+/// A durable request, which can be stored and sent.
+pub struct DurableRequest {
+    /// 0: the client's own device.
+    pub subdevice: u64,
+    pub request: Request,
+    /// Comes back in the outcome.
+    pub user: usize,
+}
+
 impl Client {
     /// Sends a request, or stores it if it is durable. `accepted` gets the token before any event of it can be
     /// delivered.
     pub fn request(&self, request: &HostRequest, accepted: &mut dyn FnMut(u64)) -> Result<()> {
         request.check_flags()?;
         if request.has(Flag::ENOS_REQUEST_DURABLE) {
-            return self.publish_durable(vec![request.durable()?], &[request.user], accepted);
+            return self.publish_durable(vec![request.durable(self)?], accepted);
         }
-        let HostRequest { operation, flags, name, timeout_ms, user, .. } = *request;
+        let HostRequest { operation, subdevice, flags, name, timeout_ms, user, .. } = *request;
         let timeout_ms = (timeout_ms != 0).then_some(u64::from(timeout_ms));
-        let call = Call { operation, name, params: request.params(), members: flags, timeout_ms, user };
+        let call = Call { operation, subdevice, name, params: request.params(), members: flags, timeout_ms, user };
         self.accept(accepted, |session, now| session.request(now, &call))
     }
 }
@@ -70,12 +82,14 @@ impl HostRequest<'_> {
         Ok(())
     }
 
-    /// The request, which can be stored and sent. An error if it is not durable.
-    pub fn durable(&self) -> Result<Request> {
+    /// An error if it is not durable.
+    pub fn durable(&self, client: &Client) -> Result<DurableRequest> {
         self.check_flags()?;
         if !self.has(Flag::ENOS_REQUEST_DURABLE) {
             return Err(Error::invalid("flags: a request of a batch needs ENOS_REQUEST_DURABLE"));
         }
+        let sender = Sender::of(client.session()?.identity(), self.subdevice);
+        self.operation.row().check_sender(sender)?;
         // Checked before the copy, so that the copy is not longer than a topic can be.
         self.operation.row().check_name(self.name)?;
         let Now { ms, wall_ms } = now();
@@ -106,7 +120,8 @@ impl HostRequest<'_> {
                 request.check()?;
             }
         }
-        Ok(request)
+        let HostRequest { subdevice, user, .. } = *self;
+        Ok(DurableRequest { subdevice, request, user })
     }
 }
 

@@ -300,12 +300,12 @@ impl Client {
     /// Returns false if the pass reached its limits before all actions were performed.
     fn perform_all(self: &Arc<Self>, runner: &mut Runner, pass: &mut Pass) -> Result<bool> {
         loop {
-            let answer = if runner.stored.is_busy() {
+            let answer = if runner.uses_storage() {
                 if pass.storage == 0 {
                     return Ok(false);
                 }
                 pass.spend(Burden::Storage);
-                runner.stored.step()
+                runner.step_storage()
             } else {
                 let mut session = self.session()?;
                 let Some(action) = session.next_action_if(|action| pass.allows(action)) else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::stats::Timing;
 use super::stored::Stored;
+use super::subdevice::SecretsJob;
 use crate::config::{Config, Server};
 use crate::error::{Error, Result, Status};
 use crate::model::link::LinkEvent;
@@ -27,6 +28,8 @@ pub struct Runner {
     server: Server,
     identity: Identity,
     pub stored: Stored,
+    /// The secrets of a sub-device are being read or stored.
+    pub secrets_job: Option<Box<SecretsJob>>,
     link_settings: LinkSettings,
     resolver: Resolver,
     /// The attempt under way, from its look-up to the end of its link.
@@ -76,6 +79,7 @@ impl Runner {
             server,
             identity,
             stored: Stored::new(records),
+            secrets_job: None,
             link_settings: LinkSettings {
                 keep_alive_s: u16::try_from(config.keep_alive_s).unwrap_or(u16::MAX),
                 connect_timeout_ms: u64::from(config.connect_timeout_ms),
@@ -111,7 +115,7 @@ impl Runner {
 
     /// Whether the last pass has left something to do.
     pub fn has_work(&self) -> bool {
-        self.stored.is_busy() || !self.events.is_empty() || self.dropped > 0
+        self.uses_storage() || !self.events.is_empty() || self.dropped > 0
     }
 
     pub fn link(&self, number: u64) -> Option<&Link> {

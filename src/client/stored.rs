@@ -4,7 +4,7 @@ use crate::log;
 use crate::model::sign::SignMethod;
 use crate::model::storage::StorageError;
 use crate::protocol::command::Digest;
-use crate::protocol::{DeviceSecret, Standing};
+use crate::protocol::{DeviceSecret, Identity, Standing};
 use crate::session::{Accepted, Input, Loaded};
 use crate::storage::contents::{decode_commands, encode_commands, StoredBudget, StoredSign};
 use crate::storage::record::{RecordError, Role};
@@ -27,6 +27,8 @@ enum Job {
     Load {
         loaded: Box<Loaded>,
         left: Vec<Role>,
+        /// There may be records of version 0.1.
+        old: bool,
     },
     /// The secrets, the record to write (one of two), and its number.
     Store(Storing, (u8, u64)),
@@ -35,6 +37,12 @@ enum Job {
 impl Stored {
     pub fn new(records: Option<Records>) -> Stored {
         Stored { records: records.map(Box::new), newest: (1, 0), job: None }
+    }
+
+    /// The records of another device in the same storage.
+    pub fn records_of(&self, identity: &Identity) -> Option<Records> {
+        let (product_key, device_key) = (identity.product_key(), identity.device_key());
+        self.records.as_deref().map(|records| records.of(product_key, device_key, &identity.digest_hex()))
     }
 
     /// Whether a load or a store needs more calls of the host's storage.
@@ -48,8 +56,14 @@ impl Stored {
             return Some(Input::Loaded(Box::default()));
         }
         let left = vec![Role::Commands, Role::Budget, Role::Sign, Role::Secrets(1), Role::Secrets(0)];
-        (self.newest, self.job) = ((1, 0), Some(Job::Load { loaded: Box::default(), left }));
+        (self.newest, self.job) = ((1, 0), Some(Job::Load { loaded: Box::default(), left, old: true }));
         None
+    }
+
+    /// Begins to read the secrets of a sub-device.
+    pub fn load_secrets(&mut self) {
+        let left = vec![Role::Secrets(1), Role::Secrets(0)];
+        (self.newest, self.job) = ((1, 0), Some(Job::Load { loaded: Box::default(), left, old: false }));
     }
 
     /// Begins to store these secrets, in the record that is not the newest.
@@ -69,14 +83,18 @@ impl Stored {
     pub fn step(&mut self) -> Option<Input> {
         let records = self.records.as_deref()?;
         match self.job.take()? {
-            Job::Load { mut loaded, mut left } => {
+            Job::Load { mut loaded, mut left, old } => {
                 if let Some(role) = left.pop() {
-                    look(records, role, &mut loaded, &mut left, &mut self.newest);
+                    look(records, role, &mut loaded, &mut self.newest);
+                    // The secrets of version 0.1 are also in the new records as soon as those exist.
+                    if old && role == Role::Secrets(1) && loaded.secrets.is_empty() {
+                        left.extend([Role::Pending, Role::Secret, Role::Previous]);
+                    }
                 }
                 if left.is_empty() {
                     return Some(Input::Loaded(loaded));
                 }
-                self.job = Some(Job::Load { loaded, left });
+                self.job = Some(Job::Load { loaded, left, old });
             }
             Job::Store(mut storing, next) => match storing.step(records) {
                 Ok(false) => self.job = Some(Job::Store(storing, next)),
@@ -114,23 +132,17 @@ impl Stored {
 }
 
 /// Reads one record.
-fn look(records: &Records, role: Role, loaded: &mut Loaded, left: &mut Vec<Role>, newest: &mut (u8, u64)) {
+fn look(records: &Records, role: Role, loaded: &mut Loaded, newest: &mut (u8, u64)) {
     match role {
-        Role::Secrets(n) => {
-            match read(records, role, StoredSecrets::decode) {
-                Ok(Some(stored)) if stored.is_after(newest.1) || loaded.secrets.is_empty() => {
-                    *newest = (n, stored.number);
-                    loaded.secrets.clear();
-                    take(loaded, Ok(stored.secrets));
-                }
-                Ok(_) => {}
-                Err(failure) => take(loaded, Err(failure)),
+        Role::Secrets(n) => match read(records, role, StoredSecrets::decode) {
+            Ok(Some(stored)) if stored.is_after(newest.1) || loaded.secrets.is_empty() => {
+                *newest = (n, stored.number);
+                loaded.secrets.clear();
+                take(loaded, Ok(stored.secrets));
             }
-            // The secrets of version 0.1 are also in the new records as soon as those exist.
-            if n == 1 && loaded.secrets.is_empty() {
-                left.extend([Role::Pending, Role::Secret, Role::Previous]);
-            }
-        }
+            Ok(_) => {}
+            Err(failure) => take(loaded, Err(failure)),
+        },
         Role::Previous | Role::Secret => {
             // Both secrets have logged in, the previous one first.
             let standing = if loaded.secrets.is_empty() { Standing::First } else { Standing::Proven };

@@ -38,7 +38,7 @@ const FOREVER: u32 = u32::MAX;
 ///
 /// # Safety
 /// `client` is NULL or a handle as the header describes it.
-unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> Result<i32>) -> i32 {
+pub(super) unsafe fn look(client: *const enos_client, read: impl FnOnce(&Client) -> Result<i32>) -> i32 {
     // SAFETY: the caller's promise.
     let look = || unsafe { handle::client(client) }.and_then(read).unwrap_or_else(|error| error.status as i32);
     getter(Status::ENOS_ERR_PANIC as i32, look)

@@ -146,7 +146,7 @@ pub unsafe extern "C" fn enos_command_raw(command: *const enos_command, len: *mu
 #[no_mangle]
 pub unsafe extern "C" fn enos_command_subdevice(command: *const enos_command) -> u64 {
     // SAFETY: the header's contract.
-    unsafe { look(command, 0, |_| 0) }
+    unsafe { look(command, 0, |command| command.subdevice()) }
 }
 
 /// How long the command can still be answered, whether it was answered or not.

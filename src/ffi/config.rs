@@ -2,8 +2,8 @@
 //! (each copies it), and free it. Use it from one thread at a time.
 //!
 //! A server, an identity and a secret are required. The secret is either the device secret, or the product secret
-//! together with a storage. Each setter checks its own arguments and replaces the former value. On an error the former
-//! value stays. Texts and secrets are copied.
+//! together with a storage. An integration channel takes the place of identity and secret. Each setter checks its own
+//! arguments and replaces the former value. On an error the former value stays. Texts and secrets are copied.
 
 use std::ffi::{c_char, c_void};
 
@@ -79,11 +79,11 @@ pub unsafe extern "C" fn enos_config_set_server(config: *mut enos_config, uri: *
     unsafe { set(config, |c| c.config.set_server(text(uri, "uri")?)) }
 }
 
-/// Sets who the device is. Required.
+/// Sets who the device is. Required, unless the client is an integration channel.
 ///
 /// @param config       the config.
 /// @param product_key  1 to 64 characters, none of them a control character or one of `/ + # & | , =`.
-/// @param device_key   as product_key.
+/// @param device_key   as product_key, but not "%channel%", which stands for an integration channel.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  out of that range, or not UTF-8; enos_last_error() says which and why.
 #[no_mangle]
@@ -144,6 +144,42 @@ pub unsafe extern "C" fn enos_config_set_product_secret(
 ) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { set(config, |c| c.config.set_product_secret(bytes(secret.cast(), len, "secret")?)) }
+}
+
+/// Makes the client an integration channel: it logs in as a product, and sends the data of the product's devices, which
+/// need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or a
+/// client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
+///
+/// The login has secure mode 4, the product key as its client id, `%channel%&<product key>` as its user name, and is
+/// signed with the product secret, as Envision's SDKs do. It follows the sign method, the connect budget and the rules for
+/// reconnects as the login of a device does. A storage is needed for durable messages only. The product secret is never
+/// stored.
+///
+/// The channel sends ENOS_OP_INTEGRATION_MEASUREPOINT_POST and the three requests after it, live or durable, and
+/// enos_client_publish(). What only a device can do (the other requests, enos_client_topic(), sub-devices) returns
+/// ENOS_ERR_UNSUPPORTED. EnOS sends no commands to it: a message that is no reply is an ENOS_EVENT_MESSAGE.
+///
+/// @param config       the config.
+/// @param product_key  as that of enos_config_set_identity().
+/// @param secret       the product secret: 1 to 1024 bytes of UTF-8 without NUL. Copied; wipe yours.
+/// @param len          in bytes, or ENOS_NUL_TERMINATED.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range; enos_last_error() says which and why.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_integration_channel(
+    config: *mut enos_config,
+    product_key: *const c_char,
+    secret: *const c_char,
+    len: usize,
+) -> enos_status {
+    let set_channel = |c: &mut enos_config| {
+        // SAFETY: the header's contract.
+        let (product_key, secret) =
+            unsafe { (text(product_key, "product_key")?, bytes(secret.cast(), len, "secret")?) };
+        c.config.set_integration_channel(product_key, secret)
+    };
+    // SAFETY: the header's contract.
+    unsafe { set(config, set_channel) }
 }
 
 /// Sets how CONNECTs are signed.

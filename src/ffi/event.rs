@@ -59,12 +59,17 @@ pub struct enos_event {
     pub command: *mut enos_command,
     /// The sub-device that it is about; 0: the client's own device.
     pub subdevice: u64,
-    /// What you have set in the enos_request that has this outcome; NULL if nothing, and after a restart.
+    /// What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED and
+    /// COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
     pub user: *mut c_void,
     /// REPLY: the "data" of EnOS's answer. {NULL, 0} if there is none.
     pub data: enos_value,
     /// REPLY: the "message" of EnOS's answer. {NULL, 0} if there is none.
     pub message: enos_value,
+    /// SUBDEVICE_STATE: one of enum enos_subdevice_state; 0 in all others.
+    pub subdevice_state: i32,
+    /// 0.
+    pub reserved_2: u32,
 }
 
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
@@ -142,6 +147,8 @@ fn with_c_event(event: &Event, command: Option<&Arc<CommandHandle>>, f: impl FnO
         user: ptr::with_exposed_provenance_mut(event.user),
         data: member(event, "/data"),
         message: member(event, "/message"),
+        subdevice_state: event.subdevice_state,
+        reserved_2: 0,
     });
 }
 

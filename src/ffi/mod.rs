@@ -22,6 +22,7 @@
 //! | messages | [`message`] |
 //! | commands | [`command`] |
 //! | requests | [`request`] |
+//! | sub-devices | [`subdevice`] |
 //! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
@@ -50,5 +51,6 @@ pub mod sign;
 pub mod stats;
 pub mod status;
 pub mod storage;
+pub mod subdevice;
 pub mod tls;
 pub mod value;

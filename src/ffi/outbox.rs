@@ -7,8 +7,16 @@
 //! is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
 //! a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
 //!
-//! Tokens of durable messages begin at 2^62, so they differ from those of other calls. They stay valid across restarts,
-//! and none is used twice for one device's storage. Each message has one event, DELIVERED, or REPLY with
+//! Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no other,
+//! share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of its states,
+//! and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its messages in the
+//! storage. They are sent after the sub-device is added again, in this process or a later one.
+//!
+//! Tokens of durable messages begin at 2^62, so they differ from those of other calls. Those of the client's own device
+//! stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has bit
+//! 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the process
+//! has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens after a restart.
+//! Each message has one event, DELIVERED, or REPLY with
 //! ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
 //! the process may have ended between the event and the removal.
 //!
@@ -61,7 +69,7 @@ pub enum enos_outbox_policy {
     ENOS_OUTBOX_DROP_OLDEST = 1,
 }
 
-/// The state of the outbox.
+/// The state of an outbox.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct enos_outbox_info {
@@ -125,7 +133,8 @@ pub struct enos_outbox_message {
 /// @return         0: continue with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
-/// Sets how much the outbox may hold, and what happens when it is full.
+/// Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of each
+/// sub-device.
 ///
 /// @param config    the config.
 /// @param messages  1 to 1000000000. Default: 100000.
@@ -152,8 +161,9 @@ pub unsafe extern "C" fn enos_config_set_outbox_limits(
     unsafe { set(config, set_limits) }
 }
 
-/// Sets how fast the outbox is sent. Other messages of the client are never held back, but count: the outbox gets the
-/// rest of the rate. EnOS documents a limit of 1 MB a second for a device.
+/// Sets how fast the outboxes are sent, all together. They take turns, message by message. Other messages of the client
+/// are never held back, but count: the outboxes get the rest of the rate. EnOS documents a limit of 1 MB a second for a
+/// device.
 ///
 /// @param config       the config.
 /// @param bytes_per_s  1000 to 1000000000. Default: 1000000. 0: no limit.
@@ -165,12 +175,13 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
     unsafe { set(config, |c| c.config.set_outbox_rate(bytes_per_s)) }
 }
 
-/// Waits until every accepted call has had its event and every durable message is completed. It loops, or waits for the
-/// thread that loops, as enos_client_wait() does.
+/// Waits until every accepted call has had its event and every durable message is completed that can be sent: those of the
+/// client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other states. It
+/// loops, or waits for the thread that loops, as enos_client_wait() does.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
-/// @retval ENOS_OK               nothing is under way, and the outbox is empty.
+/// @retval ENOS_OK               nothing is under way, and these outboxes are empty.
 /// @retval ENOS_ERR_TIMEOUT      something still is. Nothing is lost.
 /// @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
 ///                               enos_client_connect() first.
@@ -185,22 +196,28 @@ pub unsafe extern "C" fn enos_client_flush(client: *mut enos_client, timeout_ms:
     unsafe { on_client(client, |client| client.flush(timeout(timeout_ms))) }
 }
 
-/// Returns the state of the outbox after its last change. If this is the first use of the outbox, storage callbacks run
+/// Returns the state of an outbox after its last change. If this is the first use of the outbox, storage callbacks run
 /// inside this call, or it waits for another thread whose call is the first. After that it never waits for the storage.
 ///
-/// @param client  the client.
-/// @param out     made with ENOS_INIT(); receives the numbers.
+/// @param client     the client.
+/// @param subdevice  whose outbox; 0: that of the client's own device.
+/// @param out        made with ENOS_INIT(); receives the numbers.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_STATE        there is no storage.
+/// @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
 /// @retval ENOS_ERR_STORAGE      your storage failed.
 /// @retval ENOS_ERR_STRUCT_SIZE  out was not made with ENOS_INIT().
 #[no_mangle]
-pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: *mut enos_outbox_info) -> enos_status {
+pub unsafe extern "C" fn enos_client_outbox_info(
+    client: *mut enos_client,
+    subdevice: u64,
+    out: *mut enos_outbox_info,
+) -> enos_status {
     // SAFETY: the header's contract for each argument.
     unsafe {
         on_client(client, |client| {
             let out = StructOut::new(out, "out")?;
-            let counts = client.outbox()?;
+            let counts = client.outbox(subdevice)?;
             out.set(enos_outbox_info {
                 struct_size: size_of::<enos_outbox_info>(),
                 messages: counts.held.messages,
@@ -214,24 +231,27 @@ pub unsafe extern "C" fn enos_client_outbox_info(client: *mut enos_client, out: 
     }
 }
 
-/// Lists the messages in the outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
+/// Lists the messages in an outbox: those that wait, or the dead letters. Storage callbacks run inside this call, one
 /// load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
 /// removed meanwhile may be listed or not.
 ///
 /// A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
 /// the token that they share, and enos_client_outbox_drop() removes all of them.
 ///
-/// @param client  the client.
-/// @param which   one of enum enos_outbox_which.
-/// @param cb      called for each.
-/// @param ctx     passed to it; may be NULL.
+/// @param client     the client.
+/// @param subdevice  whose outbox; 0: that of the client's own device.
+/// @param which      one of enum enos_outbox_which.
+/// @param cb         called for each.
+/// @param ctx        passed to it; may be NULL.
 /// @retval ENOS_OK               all were shown, or cb has stopped it.
 /// @retval ENOS_ERR_STATE        there is no storage.
+/// @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
 /// @retval ENOS_ERR_STORAGE      your storage failed.
 /// @retval ENOS_ERR_INVALID_ARG  there is no such which.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_outbox_each(
     client: *mut enos_client,
+    subdevice: u64,
     which: i32,
     cb: enos_outbox_cb,
     ctx: *mut c_void,
@@ -243,10 +263,10 @@ pub unsafe extern "C" fn enos_client_outbox_each(
             let look = |token, code, message: Option<&Request>| show(token, code, message, |shown| cb(ctx, shown) == 0);
             match which {
                 w if w == enos_outbox_which::ENOS_OUTBOX_WAITING as i32 => {
-                    client.each_waiting(&mut |token, message| look(token, 0, message))
+                    client.each_waiting(subdevice, &mut |token, message| look(token, 0, message))
                 }
                 w if w == enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS as i32 => {
-                    client.each_dead_letter(&mut |DeadLetter { token, code, messages }| {
+                    client.each_dead_letter(subdevice, &mut |DeadLetter { token, code, messages }| {
                         messages.iter().all(|message| look(*token, *code, message.as_ref()))
                     })
                 }
@@ -271,7 +291,7 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
     })
 }
 
-/// Drops a message from the outbox: one that waits, or a dead letter. When the call returns, the message is removed
+/// Drops a message from its outbox: one that waits, or a dead letter. When the call returns, the message is removed
 /// from your storage. It is not sent any more, although one that is in flight may still arrive, and it has no event,
 /// unless that is already queued. Its room is free at once if it was the oldest, otherwise when those before it are
 /// completed.
@@ -281,7 +301,8 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
 /// @param client  the client.
 /// @param token   the message's token.
 /// @retval ENOS_OK             it is gone.
-/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed.
+/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its sub-device
+///                             was removed.
 /// @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
 ///                             event.
 /// @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

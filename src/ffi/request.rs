@@ -42,10 +42,10 @@ use super::input::{bytes, null, optional_text, text, versioned, Versioned};
 use super::json::enos_json;
 use super::output::{Out, TextOut};
 use super::status::enos_status;
-use crate::client::HostRequest;
+use crate::client::{Client, DurableRequest, HostRequest};
 use crate::error::{Error, Result, Status};
 use crate::protocol::outbox::MAX_TOGETHER;
-use crate::protocol::{Operation, Request};
+use crate::protocol::Operation;
 use crate::storage::vtable::MAX_VALUE_LEN;
 
 /// A request. It is yours, and copied.
@@ -58,7 +58,7 @@ pub struct enos_request {
     pub operation: i32,
     /// ENOS_REQUEST_* bits.
     pub flags: u32,
-    /// 0: the client's own device.
+    /// The id of a sub-device; 0: the client's own device.
     pub subdevice: u64,
     /// The event's identifier, the path or the topic; NULL if the operation has none.
     pub name: *const c_char,
@@ -103,12 +103,12 @@ pub(super) unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param request    the request; copied.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
-/// @retval ENOS_ERR_STATE        not online; if durable: there is no storage. Or the builder has an open object or array.
+/// @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder has an open object or array.
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
 ///                               ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
-/// @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send it.
+/// @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
 /// @retval ENOS_ERR_NOT_FOUND    no such sub-device.
 /// @retval ENOS_ERR_STRUCT_SIZE  the request was not made with ENOS_INIT().
 /// @retval ENOS_ERR_INVALID_ARG  there is no such operation, name or flag; params are not JSON that every reader reads
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn enos_client_request(
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
 /// @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
 /// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
-/// @retval ENOS_ERR_UNSUPPORTED  only a gateway or an integration channel can send one of them.
+/// @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send one of them.
 /// @retval ENOS_ERR_NOT_FOUND    no such sub-device.
 /// @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
 /// @retval ENOS_ERR_INVALID_ARG  count, or a request, as for enos_client_request().
@@ -170,11 +170,11 @@ pub unsafe extern "C" fn enos_client_request_batch(
         set_bad(usize::MAX);
         on_client(client, |client| {
             let mut bad = usize::MAX;
-            let batch = batch(requests, count, &mut bad);
+            let batch = batch(client, requests, count, &mut bad);
             set_bad(bad);
-            let (requests, users) = batch?;
+            let requests = batch?;
             let mut at = 0;
-            client.publish_durable(requests, &users, &mut |token| {
+            client.publish_durable(requests, &mut |token| {
                 if !out_tokens.is_null() {
                     out_tokens.add(at).write_unaligned(token);
                 }
@@ -263,6 +263,7 @@ pub unsafe extern "C" fn enos_client_update_attributes(
 /// @retval ENOS_OK                    written.
 /// @retval ENOS_ERR_BUFFER_TOO_SMALL  nothing but an empty text was written.
 /// @retval ENOS_ERR_INVALID_ARG       no such path.
+/// @retval ENOS_ERR_UNSUPPORTED       the client is an integration channel.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_topic(
     client: *const enos_client,
@@ -300,7 +301,7 @@ unsafe fn send(
         on_client(client, |client| {
             let name = name.map_or(Ok(""), |(name, argument)| text(name, argument))?;
             let params = Some(bytes(params.cast(), len, "params")?);
-            let request = HostRequest { operation, flags, name, params, timeout_ms: 0, user: 0 };
+            let request = HostRequest { operation, subdevice: 0, flags, name, params, timeout_ms: 0, user: 0 };
             client.request(&request, &mut token_out(out_token))
         })
     }
@@ -313,10 +314,6 @@ unsafe fn host_request<'a>(request: &enos_request) -> Result<HostRequest<'a>> {
         let words = format!("operation is {}, which is none of enum enos_operation", request.operation);
         return Err(Error::invalid(words));
     };
-    if request.subdevice != 0 {
-        let words = format!("subdevice: the client has no sub-device {}", request.subdevice);
-        return Err(Error::new(Status::ENOS_ERR_NOT_FOUND, words));
-    }
     if request.reserved != 0 {
         return Err(Error::invalid("reserved is not 0; set the struct to zero with ENOS_INIT()"));
     }
@@ -331,15 +328,20 @@ unsafe fn host_request<'a>(request: &enos_request) -> Result<HostRequest<'a>> {
         };
         (name, params)
     };
-    let (flags, timeout_ms) = (request.flags, request.timeout_ms);
-    Ok(HostRequest { operation, flags, name, params, timeout_ms, user: request.user.expose_provenance() })
+    let enos_request { subdevice, flags, timeout_ms, .. } = *request;
+    Ok(HostRequest { operation, subdevice, flags, name, params, timeout_ms, user: request.user.expose_provenance() })
 }
 
-/// The requests, and what the host gets back with the outcome of each. `bad` is the index of a request that is at fault.
+/// The requests. `bad` is the index of a request that is at fault.
 ///
 /// # Safety
 /// `first` is NULL or points to `count` structs of the size that each says it has, as the header describes them.
-unsafe fn batch(first: *const enos_request, count: usize, bad: &mut usize) -> Result<(Vec<Request>, Vec<usize>)> {
+unsafe fn batch(
+    client: &Client,
+    first: *const enos_request,
+    count: usize,
+    bad: &mut usize,
+) -> Result<Vec<DurableRequest>> {
     if first.is_null() {
         return Err(null("requests"));
     }
@@ -349,34 +351,32 @@ unsafe fn batch(first: *const enos_request, count: usize, bad: &mut usize) -> Re
     // SAFETY: the caller's promise; every version begins with its size.
     let stride = unsafe { first.cast::<usize>().read_unaligned() };
     let mut total = 0usize;
-    let (mut requests, mut users) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut requests = Vec::with_capacity(count);
     for at in 0..count {
         // SAFETY: the caller's promise: the structs lie one behind the other, all as large as the first.
-        let one = unsafe { one_of(first.byte_add(at.saturating_mul(stride)), stride) };
-        let (request, user) = one.map_err(|error| {
+        let one = unsafe { one_of(client, first.byte_add(at.saturating_mul(stride)), stride) };
+        let one = one.and_then(|one| client.check_subdevice(one.subdevice).map(|()| one)).map_err(|error| {
             *bad = at;
             Error::new(error.status, format!("requests[{at}]: {}", error.message))
         })?;
-        total = total.saturating_add(request.size());
+        total = total.saturating_add(one.request.size());
         if count > 1 && total > MAX_VALUE_LEN {
             let words = "the requests are more than a batch can hold together: 60 KiB";
             return Err(Error::new(Status::ENOS_ERR_TOO_LARGE, words));
         }
-        requests.push(request);
-        users.push(user);
+        requests.push(one);
     }
-    Ok((requests, users))
+    Ok(requests)
 }
 
 /// # Safety
 /// `request` points to a struct of the size that it says it has, as the header describes it.
-unsafe fn one_of(request: *const enos_request, stride: usize) -> Result<(Request, usize)> {
+unsafe fn one_of(client: &Client, request: *const enos_request, stride: usize) -> Result<DurableRequest> {
     // SAFETY: the caller's promise.
     let request = unsafe { versioned(request, "it")? };
     if request.struct_size != stride {
         return Err(Error::invalid("its struct_size is not that of the first one; set each with ENOS_INIT()"));
     }
     // SAFETY: the caller's promise.
-    let request = unsafe { host_request(&request) }?;
-    Ok((request.durable()?, request.user))
+    unsafe { host_request(&request) }?.durable(client)
 }

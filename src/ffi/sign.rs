@@ -39,7 +39,7 @@ pub struct enos_sign_params {
     pub secret: *const c_char,
     /// In bytes, or ENOS_NUL_TERMINATED.
     pub secret_len: usize,
-    /// One of enum enos_secure_mode.
+    /// One of enum enos_secure_mode, but not ENOS_SECURE_MODE_INTEGRATION.
     pub secure_mode: i32,
     /// One of enum enos_sign_method, but not ENOS_SIGN_AUTO.
     pub sign_method: i32,

@@ -70,6 +70,19 @@ pub enum enos_event_type {
     /// The cloud asks the device for something: command, topic, payload. Answer it with enos_command_reply() in the
     /// callback, or retain it with enos_command_retain() and answer it later. See the chapter on commands.
     ENOS_EVENT_COMMAND = 13,
+    /// The state of a sub-device has changed: subdevice, user (that of enos_client_add_subdevices()), subdevice_state, and
+    /// detail, which says why. status is
+    ///
+    ///   - ENOS_OK: it is as you wanted it;
+    ///   - ENOS_ERR_REFUSED: EnOS answered detail_code. It names the reasons of a batch in one text, so that some of it may
+    ///     be about other sub-devices;
+    ///   - ENOS_ERR_TIMEOUT: EnOS has not answered;
+    ///   - ENOS_ERR_NETWORK: the gateway's link is gone;
+    ///   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret;
+    ///   - ENOS_ERR_CREDENTIALS: there is no secret to log in with.
+    ///
+    /// retry_in_ms says when the next login follows; 0: none will, or as soon as it is its turn.
+    ENOS_EVENT_SUBDEVICE_STATE = 14,
     /// What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
     /// when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for three: a
     /// subscribe that no broker has answered yet, a durable message that is not completed, and an answer to a command
@@ -106,6 +119,7 @@ super::named!(EventKind, "ENOS_EVENT_" {
     Room = ENOS_EVENT_ROOM,
     OutboxFailed = ENOS_EVENT_OUTBOX_FAILED,
     Command = ENOS_EVENT_COMMAND,
+    SubdeviceState = ENOS_EVENT_SUBDEVICE_STATE,
     Stopped = ENOS_EVENT_STOPPED,
     ActivationLate = ENOS_EVENT_ACTIVATION_LATE,
     DeadLetterDropped = ENOS_EVENT_DEAD_LETTER_DROPPED,

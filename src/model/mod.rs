@@ -9,6 +9,7 @@ pub mod nonfinite;
 pub mod sign;
 pub mod state;
 pub mod storage;
+pub mod subdevice;
 pub mod value;
 
 /// Gives the values of an enum of C short names, and the names without their prefix for logs. A value without a name does
@@ -49,7 +50,7 @@ mod tests {
     fn numbers_lead_to_values_and_names() {
         assert_eq!(EventKind::from_number(19), Some(EventKind::DeadLetterDropped));
         assert_eq!(EventKind::DeadLetterDropped.c_name(), c"DEAD_LETTER_DROPPED");
-        assert_eq!([0, -1, 14, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
+        assert_eq!([0, -1, 17, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
         assert_eq!(State::from_number(0), Some(State::Idle));
         assert_eq!(State::Waiting.name(), "WAITING");
         assert_eq!([6, -1].map(State::from_number), [None; 2]);

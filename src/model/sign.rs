@@ -9,12 +9,16 @@ pub enum enos_secure_mode {
     ENOS_SECURE_MODE_DEVICE = 2,
     /// The product's secret: the login of a device that has no secret yet. EnOS answers with the activation message.
     ENOS_SECURE_MODE_PRODUCT = 3,
+    /// For clients only: the product's secret, for the login of an integration channel. See
+    /// enos_config_set_integration_channel().
+    ENOS_SECURE_MODE_INTEGRATION = 4,
 }
 
 /// The name under which Rust code knows [`enos_secure_mode`].
 pub use enos_secure_mode as SecureMode;
 
 impl SecureMode {
+    /// A mode of a device.
     pub fn from_number(number: i32) -> Option<SecureMode> {
         use enos_secure_mode::*;
         [ENOS_SECURE_MODE_DEVICE, ENOS_SECURE_MODE_PRODUCT].into_iter().find(|mode| *mode as i32 == number)

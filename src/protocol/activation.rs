@@ -86,6 +86,18 @@ impl Activation {
         })
     }
 
+    /// The secret of a sub-device, which has come in the reply to its login.
+    pub fn of_subdevice(identity: &Identity, secret: Secret, asset_id: Option<String>) -> Activation {
+        Activation {
+            product_key: identity.product_key().to_owned(),
+            device_key: identity.device_key().to_owned(),
+            device_secret: secret,
+            asset_id,
+            id: "null".to_owned(),
+            topic: String::new(),
+        }
+    }
+
     pub fn product_key(&self) -> &str {
         &self.product_key
     }

@@ -60,7 +60,7 @@ const fn row(kind: CommandType, path: &'static str) -> Row {
 }
 
 const fn session(path: &'static str) -> Row {
-    Row { scope: Scope::Session, ..row(CommandType::ENOS_COMMAND_OTHER, path) }
+    Row { scope: Scope::Session, silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_OTHER, path) }
 }
 
 /// The first row that matches a topic counts.
@@ -74,17 +74,38 @@ const TABLE: [Row; 13] = [
     Row { silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_DISABLE, "thing/disable") },
     Row { silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_DELETE, "thing/delete") },
     row(CommandType::ENOS_COMMAND_OTHER, "ota/device/upgrade"),
-    session("combine/enable"),
-    session("combine/disable"),
-    session("combine/delete"),
+    session(ENABLE),
+    session(DISABLE),
+    session(DELETE),
     // Its meaning is not documented. Envision's Java SDK answers it on the topic itself.
     Row { silence: Silence::Stays, ..row(CommandType::ENOS_COMMAND_OTHER, TRAFFIC) },
 ];
 
+const ENABLE: &str = "combine/enable";
+const DISABLE: &str = "combine/disable";
+const DELETE: &str = "combine/delete";
 const TRAFFIC: &str = "traffic/control";
 
 /// A command on a topic that has no row.
 const UNKNOWN: Row = row(CommandType::ENOS_COMMAND_OTHER, "");
+
+/// What EnOS has done with sub-devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Enable,
+    Disable,
+    Delete,
+}
+
+/// The params of a command, if it can be read.
+pub fn params(payload: &[u8]) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Order<'a> {
+        #[serde(borrow)]
+        params: Option<&'a RawValue>,
+    }
+    json::object::<Order>("the command", payload).ok()?.params
+}
 
 /// The kind of a command, according to its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +143,16 @@ impl Kind {
     /// It tells the device something, and asks it to do nothing.
     pub fn only_tells(self) -> bool {
         self.row.silence != Silence::Fails
+    }
+
+    /// What it asks a gateway to do with its sub-devices.
+    pub fn order(self) -> Option<Order> {
+        match self.row.path {
+            ENABLE => Some(Order::Enable),
+            DISABLE => Some(Order::Disable),
+            DELETE => Some(Order::Delete),
+            _ => None,
+        }
     }
 
     fn reply_topic(self, topic: &str) -> String {

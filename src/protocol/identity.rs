@@ -20,7 +20,10 @@ const NOT_IN_CLIENT_ID: &[char] = &['|', ',', '='];
 /// letters, digits, `-` and `_` in a device key, so no key from EnOS is refused.
 const NOT_IN_KEY: &[char] = &['/', '+', '#', '&', '|', ',', '='];
 
-/// A device as EnOS knows it. It is checked when it is made, so topics and user names can be built from it without
+/// The device key of an integration channel, which is logged in as a product. No device has it.
+const CHANNEL_KEY: &str = "%channel%";
+
+/// A device, or an integration channel, as EnOS knows it. It is checked when it is made, so topics and user names can be built from it without
 /// another check. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Arc<Parts>);
@@ -42,11 +45,32 @@ impl Identity {
         if let Some(client_id) = client_id {
             check("client_id", client_id, NOT_IN_CLIENT_ID)?;
         }
-        Ok(Identity(Arc::new(Parts {
+        if device_key == CHANNEL_KEY {
+            return Err(Error::invalid(format!(
+                "device_key is {CHANNEL_KEY}, which stands for an integration channel: \
+                 enos_config_set_integration_channel()"
+            )));
+        }
+        Ok(Identity::of(product_key, device_key, client_id))
+    }
+
+    /// The integration channel of a product. Its client id is the product key.
+    pub fn channel(product_key: &str) -> Result<Identity> {
+        check("product_key", product_key, NOT_IN_KEY)?;
+        Ok(Identity::of(product_key, CHANNEL_KEY, Some(product_key)))
+    }
+
+    fn of(product_key: &str, device_key: &str, client_id: Option<&str>) -> Identity {
+        Identity(Arc::new(Parts {
             product_key: product_key.to_owned(),
             device_key: device_key.to_owned(),
             client_id: client_id.map(str::to_owned),
-        })))
+        }))
+    }
+
+    /// Whether it is an integration channel.
+    pub fn is_channel(&self) -> bool {
+        self.device_key() == CHANNEL_KEY
     }
 
     pub fn product_key(&self) -> &str {
@@ -147,6 +171,15 @@ mod tests {
         for c in NOT_IN_CLIENT_ID {
             assert!(refused("pk", "dk", Some(&format!("c{c}"))).starts_with(&format!("client_id holds '{c}'")));
         }
+    }
+
+    #[test]
+    fn a_channel_is_no_device() {
+        let channel = Identity::channel("pk").unwrap();
+        assert_eq!((channel.product_key(), channel.device_key(), channel.client_id()), ("pk", "%channel%", "pk"));
+        assert!(channel.is_channel() && !Identity::new("pk", "channel", None).unwrap().is_channel());
+        assert!(refused("pk", "%channel%", None).contains("enos_config_set_integration_channel()"));
+        assert!(Identity::channel("p/k").unwrap_err().message.starts_with("product_key holds '/'"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod request;
 pub mod secret;
 pub mod sign;
+pub mod subdevice;
 pub mod topic;
 pub(crate) mod wipe;
 

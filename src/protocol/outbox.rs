@@ -8,6 +8,16 @@ pub const MAX_TOGETHER: usize = 256;
 /// This bit marks the tokens of durable messages. Such a token is never used twice for one device's storage.
 const TOKENS: u64 = 1 << 62;
 
+/// This bit marks the tokens of a sub-device, as the host knows them. Below it are 21 bits for the id of the sub-device, 34
+/// bits for the end of the page's number, and 8 bits for the index. So two messages of a sub-device have the same token only
+/// if there are 2^34 pages between them.
+const OF_SUBDEVICE: u64 = 1 << 63;
+const ID_SHIFT: u32 = 42;
+const IN_QUEUE: u64 = (1 << ID_SHIFT) - 1;
+
+/// The highest id of a sub-device that can have durable messages.
+pub const MAX_SUBDEVICE: u64 = (1 << (63 - ID_SHIFT)) - 1;
+
 /// The token of the message with this index in a page.
 pub fn token(page: u64, index: usize) -> u64 {
     TOKENS | (page << 8) | (index as u64 & 0xFF)
@@ -16,6 +26,34 @@ pub fn token(page: u64, index: usize) -> u64 {
 /// Page and index of the message with this token. `None` if it is not the token of a durable message.
 pub fn place(token: u64) -> Option<(u64, usize)> {
     (token & TOKENS != 0 && token < TOKENS << 1).then_some(((token & !TOKENS) >> 8, (token & 0xFF) as usize))
+}
+
+/// The token by which the host knows the message of a queue that has this token there. That of the client's own device
+/// (0) has the same.
+pub fn token_of(subdevice: u64, token: u64) -> u64 {
+    match subdevice {
+        0 => token,
+        id => OF_SUBDEVICE | (id.min(MAX_SUBDEVICE) << ID_SHIFT) | (token & IN_QUEUE),
+    }
+}
+
+/// Whose message has this token, which the host has. `None` if it is not the token of a durable message.
+pub fn queue_of(token: u64) -> Option<u64> {
+    match token & OF_SUBDEVICE {
+        0 => place(token).map(|_| 0),
+        _ => Some((token & !OF_SUBDEVICE) >> ID_SHIFT).filter(|id| *id != 0),
+    }
+}
+
+/// The token in the queue whose next message gets the page `tail`, of a token that the host has.
+pub fn token_in(token: u64, tail: u64) -> u64 {
+    if token & OF_SUBDEVICE == 0 {
+        return token;
+    }
+    // It is the last page before the tail whose number ends in these bits.
+    let (last, end) = (tail.saturating_sub(1), (token & IN_QUEUE) >> 8);
+    let back = last.wrapping_sub(end) & (IN_QUEUE >> 8);
+    self::token(last.saturating_sub(back), (token & 0xFF) as usize)
 }
 
 /// A message of the outbox, as it was read from the storage.
@@ -146,5 +184,26 @@ mod tests {
         assert!(token(1, 0) > u64::from(u32::MAX) && token(1, 255) < token(2, 0));
         assert!(token(u64::from(u32::MAX) << 8, 3) > token(7, 9));
         assert_eq!([place(token(7, 9)), place(7 << 8), place(u64::MAX)], [Some((7, 9)), None, None]);
+    }
+
+    #[test]
+    fn tokens_of_subdevices_are_apart_and_name_their_message() {
+        let pages = [1, 2, (1 << 34) - 1, 1 << 34, (1 << 40) + 5];
+        let mut seen = std::collections::BTreeSet::new();
+        for id in [0, 1, 2, MAX_SUBDEVICE] {
+            for (page, tail) in pages.into_iter().flat_map(|page| [(page, page + 1), (page, page + (1 << 34))]) {
+                for index in [0, 255] {
+                    let inside = token(page, index);
+                    let outside = token_of(id, inside);
+                    assert_eq!((queue_of(outside), token_in(outside, tail)), (Some(id), inside), "{id} {page} {tail}");
+                    assert!(outside >= TOKENS);
+                    seen.insert((outside, id, index, page % (1 << 34)));
+                }
+            }
+        }
+        let mut tokens: Vec<u64> = seen.iter().map(|(token, ..)| *token).collect();
+        tokens.dedup();
+        assert_eq!(tokens.len(), seen.len());
+        assert_eq!([queue_of(7), queue_of(1 << 63 | 5)], [None, None]);
     }
 }

@@ -95,7 +95,6 @@ impl Request {
         if let Some(words) = unfit {
             return Err(Error::invalid(format!("flags: {:?} does not take {words}", self.operation)));
         }
-        row.check_sender()?;
         row.check_members(self.members)?;
         row.check_name(&self.name)?;
         // Check the longest payload that it can have, with the time that may be added.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
+use super::request::CLOCK_IS_SET_MS;
 use super::secret::Secret;
 use super::wipe;
 use crate::model::sign::{SecureMode, SignMethod};
@@ -36,21 +37,37 @@ pub fn mqtt_username(identity: &Identity) -> String {
     format!("{}&{}", identity.device_key(), identity.product_key())
 }
 
+/// 2050-01-01, which Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
+const NO_CLOCK_MS: u64 = 2_524_608_000_000;
+
+/// The time to sign. If the clock is not set, it is one that EnOS accepts.
+pub fn timestamp_ms(wall_ms: u64) -> u64 {
+    if wall_ms >= CLOCK_IS_SET_MS {
+        wall_ms
+    } else {
+        NO_CLOCK_MS
+    }
+}
+
 /// The signature in upper-case hexadecimal digits: 64 for SHA-256, otherwise 40.
 pub fn mqtt_password(params: &SignParams<'_>) -> Zeroizing<String> {
-    let timestamp = params.timestamp_ms.to_string();
-    let content = [
-        "clientId",
-        params.identity.client_id(),
-        "deviceKey",
-        params.identity.device_key(),
-        "productKey",
-        params.identity.product_key(),
-        "timestamp",
-        &timestamp,
-    ];
-    let secret = params.secret.as_bytes();
-    wipe::clean_stack(|| match params.method {
+    let SignParams { identity, secret, method, timestamp_ms, .. } = *params;
+    signature(identity.client_id(), identity, secret, method, timestamp_ms)
+}
+
+/// The signature of this device with any client id.
+pub fn signature(
+    client_id: &str,
+    identity: &Identity,
+    secret: &Secret,
+    method: SignMethod,
+    timestamp_ms: u64,
+) -> Zeroizing<String> {
+    let timestamp = timestamp_ms.to_string();
+    let (device_key, product_key) = (identity.device_key(), identity.product_key());
+    let content = ["clientId", client_id, "deviceKey", device_key, "productKey", product_key, "timestamp", &timestamp];
+    let secret = secret.as_bytes();
+    wipe::clean_stack(|| match method {
         SignMethod::HmacSha1 => hmac(&content, secret),
         SignMethod::Sha1 => plain::<Sha1>(&content, secret),
         SignMethod::Sha256 => plain::<Sha256>(&content, secret),
@@ -181,6 +198,24 @@ mod tests {
                 assert_eq!(password(vector, method), *expected, "{vector:?} {method:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_channel_signs_with_the_product_secret() {
+        let (identity, secret) = (Identity::channel("pk").unwrap(), "product-secret".parse().unwrap());
+        let mode = SecureMode::ENOS_SECURE_MODE_INTEGRATION;
+        let timestamp_ms = 1_700_000_000_000;
+        for (method, label, password) in [
+            (SignMethod::HmacSha1, "hmacsha1", "B9B2276E11493E1D78A6336F5654DE2646CF3AA8"),
+            (SignMethod::Sha1, "hmacsha1", "A30AB63D40E271981CAE436F3A18A109728409E0"),
+            (SignMethod::Sha256, "sha256", "73777E44EE29875BD44E4A2D5306CE8517EE24473C40D5B1ABE139E6F27944B0"),
+        ] {
+            let params = SignParams { identity: &identity, secret: &secret, mode, method, timestamp_ms };
+            assert_eq!(*mqtt_password(&params), password);
+            let client_id = format!("pk|securemode=4,signmethod={label},timestamp=1700000000000|");
+            assert_eq!(mqtt_client_id(&identity, mode, method, timestamp_ms), client_id);
+        }
+        assert_eq!(mqtt_username(&identity), "%channel%&pk");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The topics of EnOS, and the rules of MQTT 3.1.1 for topics.
 
 use super::identity::Identity;
+use super::operations::Operation;
 use crate::error::{Error, Result};
 
 /// The longest topic or filter in MQTT, in bytes.
@@ -31,6 +32,12 @@ pub fn activation_topics(identity: &Identity) -> [String; 2] {
     ACTIVATION_PATHS.map(|path| of(Scope::Session, identity, path))
 }
 
+/// The topics on which the cloud answers the logins of a gateway's sub-devices.
+pub fn login_reply_topics(gateway: &Identity) -> [String; 2] {
+    [Operation::ENOS_OP_SUBDEVICE_LOGIN, Operation::ENOS_OP_SUBDEVICE_LOGIN_BATCH]
+        .map(|operation| operation.reply_topic(gateway, ""))
+}
+
 /// The kind of an inbound message, according to its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
@@ -52,6 +59,14 @@ impl Inbound {
             Scope::Thing | Scope::Session if path.starts_with(RRPC_RESPONSE.as_bytes()) => Inbound::Reply,
             _ => Inbound::Other,
         }
+    }
+}
+
+impl Inbound {
+    /// Whether the reply to a login of sub-devices comes on this topic.
+    pub fn is_login_reply(topic: &[u8]) -> bool {
+        let address = split(topic).filter(|address| address.scope == Scope::Session);
+        address.is_some_and(|address| address.path.starts_with(b"combine/login"))
     }
 }
 

@@ -4,13 +4,15 @@ use super::exchange::{Kind, Outgoing, Owner};
 use super::io::Now;
 use super::Session;
 use crate::error::{Error, Result, Status};
-use crate::protocol::operations::Reply;
+use crate::protocol::operations::{Reply, Sender};
 use crate::protocol::{envelope, topic, Operation};
 
 /// A request that is not durable.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     pub operation: Operation,
+    /// 0: the client's own device.
+    pub subdevice: u64,
     pub name: &'a str,
     /// The value of "params", or the bytes to send.
     pub params: &'a [u8],
@@ -52,14 +54,15 @@ impl Session {
 
     /// Sends a request. The token's outcome is REPLY, or DELIVERED if the operation has no reply.
     pub fn request(&mut self, now: Now, call: &Call) -> Result<u64> {
-        let Call { operation, name, params, members, timeout_ms, user } = *call;
+        let Call { operation, subdevice, name, params, members, timeout_ms, user } = *call;
+        let identity = &self.sender(subdevice)?;
         self.check_online()?;
         let row = operation.row();
-        row.check_sender()?;
+        row.check_sender(Sender::of(self.identity(), subdevice))?;
         row.check_members(members)?;
         row.check_name(name)?;
-        let (identity, until_reply) = (&self.settings.identity, row.reply != Reply::None);
-        let request = Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user };
+        let until_reply = row.reply != Reply::None;
+        let request = Outgoing { operation, identity, subdevice, name, params, members, until_reply, timeout_ms, user };
         let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;
         self.count_live(now, name.len() + params.len());
         Ok(token)

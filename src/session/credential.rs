@@ -20,6 +20,8 @@ pub enum Origin {
     /// Its number among the stored ones, from 1 for the last used, and how many there are.
     Stored(usize, usize),
     Product,
+    /// The product secret of an integration channel.
+    Channel,
 }
 
 /// A secret and the method to sign with it.
@@ -34,6 +36,7 @@ impl Credential {
     pub fn mode(&self) -> SecureMode {
         match self.origin {
             Origin::Product => SecureMode::ENOS_SECURE_MODE_PRODUCT,
+            Origin::Channel => SecureMode::ENOS_SECURE_MODE_INTEGRATION,
             _ => SecureMode::ENOS_SECURE_MODE_DEVICE,
         }
     }
@@ -53,6 +56,7 @@ impl fmt::Display for Credential {
                 return write!(f, "{} with stored device secret {number} of {all}", self.method.name());
             }
             Origin::Product => "the product secret",
+            Origin::Channel => "the product secret of the integration channel",
         };
         write!(f, "{} with {secret}", self.method.name())
     }

@@ -1,102 +1,130 @@
-//! The session's side of the outbox: what passes between the outbox, the exchange and the client.
+//! The session's side of the outboxes: what passes between them, the exchange and the client. `subdevice` says whose outbox
+//! it is; 0: that of the client's own device. Tokens are those in the queue.
 
 use super::commands::Commands;
 use super::connection::Connection;
 use super::event::{Event, EventKind};
-use super::io::{Action, Now};
+use super::gateway::Gateway;
+use super::io::{Action, Done, Input, Now};
 use super::outbox::{Around, Labels, Outbox, Place};
+use super::outboxes::{Outboxes, Surroundings};
 use super::Session;
 use crate::error::Status;
-use crate::model::storage::StorageError;
-use crate::protocol::outbox::OutboxEnds;
+use crate::protocol::outbox::{self, OutboxEnds};
 use crate::protocol::{Request, Totals};
 
+/// Messages that were accepted together for one device, and are stored.
+pub struct Appended {
+    pub page: u64,
+    pub next: u64,
+    pub after: Totals,
+    pub messages: Vec<Request>,
+    /// What the host has given with each; may be empty.
+    pub users: Vec<usize>,
+}
+
 impl Session {
-    /// Messages were accepted and stored. `users`: what the host has given with each; may be empty.
-    pub fn appended(&mut self, now: Now, page: u64, next: u64, after: Totals, messages: Vec<Request>, users: &[usize]) {
-        self.with_outbox(now, |outbox, _| outbox.appended(page, next, after, messages, users));
-        self.run_outbox(now, false);
+    /// Whether durable messages of this device can be accepted.
+    pub fn has_queue(&self, subdevice: u64) -> bool {
+        self.outboxes.as_deref().is_some_and(|outboxes| outboxes.has(subdevice))
+    }
+
+    /// The queue of a device is open.
+    pub fn outbox_opened(&mut self, now: Now, subdevice: u64, ends: OutboxEnds) {
+        self.with_outboxes(now, |outboxes, session| outboxes.use_outbox(subdevice, session));
+        if !self.outbox_is_open(subdevice) {
+            self.handle(now, Input::Outbox { subdevice, done: Done::Opened(Ok(ends)) });
+        }
+    }
+
+    /// Messages were accepted and stored.
+    pub fn appended(&mut self, now: Now, subdevice: u64, appended: Appended) {
+        self.with_outbox(now, subdevice, |outbox, _| outbox.appended(appended));
+        self.run_outboxes(now, false, false);
     }
 
     /// The oldest messages were removed to make room.
-    pub fn outbox_dropped(&mut self, now: Now, page: u64, next: u64, labels: &Labels) {
-        self.with_outbox(now, |outbox, around| outbox.dropped(page, next, labels, around));
+    pub fn outbox_dropped(&mut self, now: Now, subdevice: u64, page: u64, next: u64, labels: &Labels) {
+        self.with_outbox(now, subdevice, |outbox, around| outbox.dropped(page, next, labels, around));
     }
 
     /// Dead letters were removed to make room.
-    pub fn dead_letters_dropped(&mut self, tokens: Vec<u64>) {
+    pub fn dead_letters_dropped(&mut self, subdevice: u64, tokens: Vec<u64>) {
         let words = "the outbox was full, and this was its oldest dead letter";
         let event = Event::new(EventKind::DeadLetterDropped, Status::ENOS_ERR_QUEUE_FULL, words);
-        self.actions.extend(tokens.into_iter().map(|token| Action::Emit(event.clone().token(token))));
+        let event = Event { subdevice, ..event };
+        let tokens = tokens.into_iter().map(|token| outbox::token_of(subdevice, token));
+        self.actions.extend(tokens.map(|token| Action::Emit(event.clone().token(token))));
     }
 
     /// Where a durable message is.
-    pub fn place(&self, token: u64) -> Place {
-        self.outbox.as_ref().map_or(Place::Through, |outbox| outbox.place(token))
+    pub fn place(&self, subdevice: u64, token: u64) -> Place {
+        let outbox = self.outboxes.as_deref().and_then(|outboxes| outboxes.get(subdevice));
+        outbox.map_or(Place::Through, |outbox| outbox.place(token))
     }
 
     /// The host has dropped a waiting message. The queue begins at the page `head` now.
-    pub fn forget_durable(&mut self, now: Now, token: u64, head: u64, held: Totals) {
-        self.with_outbox(now, |outbox, around| {
+    pub fn forget_durable(&mut self, now: Now, subdevice: u64, token: u64, head: u64, held: Totals) {
+        self.with_outbox(now, subdevice, |outbox, around| {
             outbox.forget(token, around);
             outbox.dropped(0, head, &Ok(Vec::new()), around);
             outbox.tell_room(held, around);
         });
-        self.run_outbox(now, false);
+        self.run_outboxes(now, false, false);
     }
 
     /// A message was refused because the outbox was full.
-    pub fn outbox_full(&mut self) {
-        if let Some(outbox) = self.outbox.as_deref_mut() {
-            outbox.refused();
-        }
+    pub fn outbox_full(&mut self, now: Now, subdevice: u64) {
+        self.with_outbox(now, subdevice, |outbox, _| outbox.refused());
     }
 
-    pub fn outbox_is_open(&self) -> bool {
-        self.outbox.as_deref().is_none_or(Outbox::is_open)
+    pub fn outbox_is_open(&self, subdevice: u64) -> bool {
+        let outbox = self.outboxes.as_deref().and_then(|outboxes| outboxes.get(subdevice));
+        outbox.is_some_and(Outbox::is_open)
     }
 
-    /// Every accepted call has had its outcome, and the outbox is empty.
+    /// Every accepted call has had its outcome, and every durable message that can be sent is completed.
     pub fn is_flushed(&self) -> bool {
         self.exchange.is_idle()
             && self.commands.as_deref().is_none_or(Commands::is_idle)
-            && self.outbox.as_deref().is_none_or(Outbox::is_empty)
+            && self.outboxes.as_deref().is_none_or(Outboxes::are_flushed)
     }
 
     /// Nothing that was sent is without its outcome.
     pub(super) fn is_quiet(&self) -> bool {
         self.exchange.is_quiet()
             && self.commands.as_deref().is_none_or(Commands::is_idle)
-            && self.outbox.as_deref().is_none_or(Outbox::is_quiet)
+            && self.gateway.as_deref().is_none_or(Gateway::is_quiet)
+            && self.outboxes.as_deref().is_none_or(|outboxes| outboxes.all().all(Outbox::is_quiet))
     }
 
-    pub(super) fn on_outbox_opened(&mut self, now: Now, result: std::result::Result<OutboxEnds, StorageError>) {
-        self.with_outbox(now, |outbox, around| match result {
-            Ok(ends) => outbox.opened(ends, around),
-            Err(failure) => outbox.not_opened(failure, around),
-        });
+    pub(super) fn with_outbox(&mut self, now: Now, subdevice: u64, f: impl FnOnce(&mut Outbox, &mut Around)) {
+        self.with_outboxes(now, |outboxes, session| outboxes.with(subdevice, session, f));
     }
 
-    pub(super) fn with_outbox(&mut self, now: Now, f: impl FnOnce(&mut Outbox, &mut Around)) {
-        let Session { outbox: Some(outbox), exchange, actions, rng, .. } = self else { return };
-        f(outbox, &mut Around { now: now.ms, wall_ms: now.wall_ms, exchange, actions, rng });
+    pub(super) fn with_outboxes<T: Default>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut Outboxes, &mut Surroundings) -> T,
+    ) -> T {
+        let Session { outboxes: Some(outboxes), exchange, actions, rng, .. } = self else { return T::default() };
+        f(outboxes, &mut Surroundings { now, exchange, actions, rng })
     }
 
-    /// What is sent beside the outbox counts towards its rate.
+    /// What is sent beside the outboxes counts towards their rate.
     pub(super) fn count_live(&mut self, now: Now, bytes: usize) {
-        if let Some(outbox) = self.outbox.as_deref_mut() {
-            outbox.live(bytes, now.ms);
+        if let Some(outboxes) = self.outboxes.as_deref_mut() {
+            outboxes.live(bytes, now.ms);
         }
     }
 
-    /// Gives the outbox the outcomes of its entries, and lets it continue.
-    pub(super) fn run_outbox(&mut self, now: Now, tidy: bool) {
-        for (token, outcome) in self.exchange.take_outcomes() {
-            self.with_outbox(now, |outbox, around| outbox.outcome(token, outcome, around));
+    /// Gives the outboxes the outcomes of their entries, and lets them continue. `may_open`: the queue of a sub-device may be
+    /// opened, which can take many loads.
+    pub(super) fn run_outboxes(&mut self, now: Now, tidy: bool, may_open: bool) {
+        for (subdevice, token, outcome) in self.exchange.take_outcomes() {
+            self.with_outbox(now, subdevice, |outbox, around| outbox.outcome(token, outcome, around));
         }
-        let mut stalled = false;
-        self.with_outbox(now, |outbox, around| stalled = outbox.pump(tidy, around));
-        if stalled {
+        if self.with_outboxes(now, |outboxes, session| outboxes.pump(tidy, may_open, session)) {
             self.with_connection(now, Connection::stalled);
         }
     }

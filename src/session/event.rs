@@ -25,7 +25,9 @@ pub struct Event {
     pub operation: i32,
     /// The sub-device that it is about; 0: the client's own device.
     pub subdevice: u64,
-    /// What the host has given with the request; 0 if nothing.
+    /// Its state, if the event tells of that; otherwise 0.
+    pub subdevice_state: i32,
+    /// What the host has given with the request or the sub-device; 0 if nothing.
     pub user: usize,
     pub detail: String,
     pub topic: Vec<u8>,
@@ -45,6 +47,7 @@ impl Event {
             retry_in_ms: 0,
             operation: 0,
             subdevice: 0,
+            subdevice_state: 0,
             user: 0,
             detail: detail.into(),
             topic: Vec::new(),

@@ -10,7 +10,7 @@ use crate::model::link::{LinkEvent, LinkRequest};
 use crate::model::storage::StorageError;
 use crate::protocol::command::{Command, Digest};
 use crate::protocol::outbox::{Message, OutboxEnds, PageFound};
-use crate::protocol::{DeviceSecret, Suspect, Totals};
+use crate::protocol::{DeviceSecret, Identity, Suspect, Totals};
 
 /// What happens outside, told to the session.
 pub enum Input {
@@ -24,7 +24,25 @@ pub enum Input {
     },
     /// Inbound messages that were dropped because the queue was full.
     Dropped(u64),
-    OutboxOpened(std::result::Result<OutboxEnds, StorageError>),
+    /// The stored secrets of a sub-device, the oldest first.
+    SubdeviceLoaded {
+        id: u64,
+        result: std::result::Result<Vec<DeviceSecret>, StorageError>,
+    },
+    SubdeviceStored {
+        id: u64,
+        result: std::result::Result<(), StorageError>,
+    },
+    /// The queue of a sub-device (0: of the client's own device) has done its task.
+    Outbox {
+        subdevice: u64,
+        done: Done,
+    },
+}
+
+/// What came of a [`Task`].
+pub enum Done {
+    Opened(std::result::Result<OutboxEnds, StorageError>),
     PageRead {
         page: u64,
         result: std::result::Result<PageFound, StorageError>,
@@ -38,6 +56,20 @@ pub enum Input {
         token: u64,
         result: std::result::Result<(), StorageError>,
     },
+}
+
+/// What an outbox wants its queue in the storage to do.
+pub enum Task {
+    /// Answered by [`Done::Opened`].
+    Open,
+    /// Answered by [`Done::PageRead`]. `last_try`: one that cannot be loaded, while others can, is lost.
+    ReadPage { page: u64, last_try: bool },
+    /// Remove what is completed: all pages before this one. Answered by [`Done::PagesFinished`].
+    FinishPages { through: u64, after: Totals },
+    /// Answered by [`Done::DeadLetterStored`].
+    StoreDeadLetter { token: u64, code: i32, message: Message },
+    /// Best effort.
+    StoreSuspect(Option<Suspect>),
 }
 
 /// How a request of the outbox ended.
@@ -87,6 +119,9 @@ pub struct Handed {
     /// Names the command in calls of the session.
     pub key: u64,
     pub command: Command,
+    /// Whom it is for, and what the host has given with that. 0: the client's own device.
+    pub subdevice: u64,
+    pub user: usize,
     pub since_login_ms: u32,
     /// An earlier process had it, and its answer did not get out.
     pub interrupted: bool,
@@ -98,6 +133,17 @@ pub enum Action {
     Load,
     /// Store, load again, compare; answered by [`Input::SecretsStored`].
     StoreSecrets(Vec<DeviceSecret>),
+    /// Read the secrets of a sub-device; answered by [`Input::SubdeviceLoaded`].
+    LoadSubdevice {
+        id: u64,
+        identity: Identity,
+    },
+    /// Store a secret beside those of the sub-device, load again, compare; answered by [`Input::SubdeviceStored`].
+    StoreSubdevice {
+        id: u64,
+        identity: Identity,
+        secret: DeviceSecret,
+    },
     StoreAccepted(Accepted),
     StoreBudget(Vec<u64>),
     /// Resolve, connect, CONNECT; answered by Connected, Refused or Failed.
@@ -122,26 +168,11 @@ pub enum Action {
         linger_ms: u64,
     },
     Send(LinkRequest),
-    /// Answered by [`Input::OutboxOpened`].
-    OpenOutbox,
-    /// Answered by [`Input::PageRead`]. `last_try`: one that cannot be loaded, while others can, is lost.
-    ReadPage {
-        page: u64,
-        last_try: bool,
+    /// For the queue of a sub-device; 0: of the client's own device.
+    Outbox {
+        subdevice: u64,
+        task: Task,
     },
-    /// Remove what is completed: all pages before this one. Answered by [`Input::PagesFinished`].
-    FinishPages {
-        through: u64,
-        after: Totals,
-    },
-    /// Answered by [`Input::DeadLetterStored`].
-    StoreDeadLetter {
-        token: u64,
-        code: i32,
-        message: Message,
-    },
-    /// Best effort.
-    StoreSuspect(Option<Suspect>),
     /// Best effort. If there are none, the record is removed.
     StoreCommands(Vec<Digest>),
     /// Call the host's callback with a command. Its time begins right before; see `begin_command`.
@@ -166,16 +197,13 @@ impl Action {
     pub fn burden(&self) -> Burden {
         match self {
             Action::Emit(_) | Action::TellRefused(_) | Action::HandOver(_) => Burden::Event,
-            Action::StoreAccepted(_)
-            | Action::StoreBudget(_)
-            | Action::StoreCommands(_)
-            | Action::OpenOutbox
-            | Action::ReadPage { .. }
-            | Action::FinishPages { .. }
-            | Action::StoreDeadLetter { .. }
-            | Action::StoreSuspect(_) => Burden::Storage,
-            // These two only begin.
-            Action::Load | Action::StoreSecrets(_) => Burden::None,
+            Action::StoreAccepted(_) | Action::StoreBudget(_) | Action::StoreCommands(_) | Action::Outbox { .. } => {
+                Burden::Storage
+            }
+            // These only begin.
+            Action::Load | Action::StoreSecrets(_) | Action::LoadSubdevice { .. } | Action::StoreSubdevice { .. } => {
+                Burden::None
+            }
             Action::Open { .. }
             | Action::Abandon { .. }
             | Action::Withdraw { .. }

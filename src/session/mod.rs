@@ -7,13 +7,16 @@
 //! - [`connection`]: logging in, activation, waiting and retrying. Its states are documented there.
 //! - [`exchange`]: the calls that were accepted, each until its one outcome. Most need the state Online. subscribe() and
 //!   unsubscribe() are accepted in every state, and each new link begins by asking for every filter.
-//! - [`outbox`]: durable messages, which are accepted in every state and sent when the device is online.
+//! - [`outboxes`]: durable messages, which are accepted in every state and sent when their device is online. The client's
+//!   own device and each sub-device have an [`outbox`] each.
+//! - [`gateway`]: the sub-devices, which log in over the device's connection.
 //! - [`commands`]: the commands of the cloud, each until its one answer is out.
 //!
 //! Link events carry the number of their attempt. Events of an earlier attempt are ignored.
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod batch;
 mod calls;
 mod command_calls;
 mod commands;
@@ -22,10 +25,13 @@ mod credential;
 mod durable;
 pub mod event;
 mod exchange;
+mod gateway;
 mod inbound;
 mod io;
 mod outbox;
+mod outboxes;
 mod settings;
+mod subdevices;
 #[cfg(test)]
 mod tests;
 
@@ -38,17 +44,20 @@ use crate::protocol::Identity;
 pub use calls::Call;
 pub use commands::HandleEnd;
 pub use credential::{Accepted, Credential};
+pub use durable::Appended;
 pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
-pub use io::{Action, Burden, Handed, Input, Loaded, Now};
+pub use gateway::NewSubdevice;
+pub use io::{Action, Burden, Done, Handed, Input, Loaded, Now, Task};
 pub use outbox::Place;
-pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings};
+pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings, SubdeviceSettings};
 
 use commands::Commands;
 use connection::{Change, Connection, Context};
 use exchange::Exchange;
+use gateway::Gateway;
 use io::LinkEnd;
-use outbox::Outbox;
+use outboxes::Outboxes;
 
 pub struct Session {
     settings: Settings,
@@ -57,10 +66,12 @@ pub struct Session {
     exchange: Exchange,
     /// `None` until the first command, because it takes memory.
     commands: Option<Box<Commands>>,
+    /// `None` until the first sub-device.
+    gateway: Option<Box<Gateway>>,
     /// When the device was last online as itself.
     login_ms: u64,
     /// `None`: there is no storage to keep messages in.
-    outbox: Option<Box<Outbox>>,
+    outboxes: Option<Box<Outboxes>>,
     actions: VecDeque<Action>,
 }
 
@@ -72,8 +83,9 @@ impl Session {
             connection: Connection::new(&mut settings),
             exchange: Exchange::new(&settings, first_id),
             commands: None,
+            gateway: None,
             login_ms: 0,
-            outbox: settings.outbox.map(|outbox| Box::new(Outbox::new(outbox, settings.identity.clone()))),
+            outboxes: settings.outbox.map(|outbox| Box::new(Outboxes::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
             settings,
             rng,
@@ -136,18 +148,17 @@ impl Session {
             self.actions = VecDeque::new();
             self.exchange.release();
             self.commands.as_deref_mut().map(Commands::release);
-            if let Some(outbox) = self.outbox.as_deref_mut() {
-                outbox.release();
-            }
+            self.outboxes.as_deref_mut().map(Outboxes::release);
         }
         rests
     }
 
     /// When [`Input::Tick`] is due, CLOCK_BOOTTIME milliseconds.
     pub fn deadline(&self) -> Option<u64> {
-        let outbox = self.outbox.as_deref().and_then(Outbox::deadline);
+        let outbox = self.outboxes.as_deref().and_then(Outboxes::deadline);
         let commands = self.commands.as_deref().and_then(Commands::deadline);
-        let deadlines = [self.connection.deadline(), self.exchange.deadline(), commands, outbox];
+        let gateway = self.gateway.as_deref().and_then(Gateway::deadline);
+        let deadlines = [self.connection.deadline(), self.exchange.deadline(), commands, gateway, outbox];
         deadlines.into_iter().flatten().min()
     }
 
@@ -155,11 +166,12 @@ impl Session {
         let tidy = matches!(input, Input::Tick);
         self.route(now, input);
         self.exchange.give_turns(now.ms, &mut self.actions);
-        self.run_outbox(now, tidy);
+        self.run_outboxes(now, tidy, tidy);
         while self.exchange.give_turns(now.ms, &mut self.actions) {
-            self.run_outbox(now, tidy);
+            self.run_outboxes(now, tidy, false);
         }
         self.with_any_commands(now, Commands::run);
+        self.run_gateway(now);
         self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
     }
@@ -183,15 +195,14 @@ impl Session {
             Input::Dropped(count) => self.actions.push_back(Action::Emit(Event::dropped(count))),
             Input::Link { attempt, what } if attempt == self.connection.attempt => self.on_link(now, what),
             Input::Link { .. } => {}
-            Input::OutboxOpened(result) => self.on_outbox_opened(now, result),
-            Input::PageRead { page, result } => {
-                self.with_outbox(now, |outbox, around| outbox.page_read(page, result, around));
+            Input::Outbox { subdevice, done } => {
+                self.with_outbox(now, subdevice, |outbox, around| outbox.done(done, around));
             }
-            Input::PagesFinished { through, result } => {
-                self.with_outbox(now, |outbox, around| outbox.pages_finished(through, result, around));
+            Input::SubdeviceLoaded { id, result } => {
+                self.with_gateway(now, |gateway, around| gateway.loaded(id, result, around));
             }
-            Input::DeadLetterStored { token, result } => {
-                self.with_outbox(now, |outbox, around| outbox.dead_letter_stored(token, result, around));
+            Input::SubdeviceStored { id, result } => {
+                self.with_gateway(now, |gateway, around| gateway.stored(id, result, around));
             }
         }
     }
@@ -227,19 +238,22 @@ impl Session {
                 self.exchange.link_up(now.ms, &mut self.actions);
                 self.login_ms = now.ms;
                 self.with_any_commands(now, Commands::link_up);
-                self.with_outbox(now, |outbox, around| outbox.link_up(around.now));
+                self.with_gateway(now, Gateway::link_up);
+                self.with_outboxes(now, Outboxes::link_up);
             }
             Some(Change::Closing) => {
                 self.exchange.closing(&mut self.actions);
-                self.with_outbox(now, |outbox, _| outbox.stop());
+                self.with_gateway(now, |gateway, _| gateway.closing());
+                self.with_outboxes(now, Outboxes::stop);
                 self.end_drained_link(now);
             }
             Some(Change::Offline { reason, end }) => {
                 // The outcomes of calls come before DISCONNECTED.
                 let later = self.actions.split_off(before);
-                self.with_outbox(now, |outbox, around| outbox.link_down(end, around));
+                self.with_outboxes(now, |outboxes, session| outboxes.link_down(end, session));
                 self.exchange.link_down(&reason, end != LinkEnd::Planned, &mut self.actions);
                 self.with_any_commands(now, Commands::link_down);
+                self.with_gateway(now, |gateway, around| gateway.link_down(end != LinkEnd::Planned, around));
                 self.actions.extend(later);
             }
         }

@@ -18,9 +18,20 @@ pub struct CommandSettings {
     pub remembers: bool,
 }
 
+/// The sub-devices of a gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct SubdeviceSettings {
+    /// How many may be online.
+    pub limit: usize,
+    /// How many log in with one request.
+    pub batch: usize,
+}
+
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// A device, or an integration channel.
     pub identity: Identity,
+    /// The secret to log in with. Of an integration channel, it is the product secret.
     pub device_secret: Option<Secret>,
     pub product_secret: Option<Secret>,
     /// `None` is AUTO: HMACSHA1 first, and SHA1 if that is refused.
@@ -38,6 +49,7 @@ pub struct Settings {
     /// How many filters a SUBSCRIBE packet may have.
     pub subscribe_batch: u32,
     pub commands: CommandSettings,
+    pub subdevices: SubdeviceSettings,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

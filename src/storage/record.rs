@@ -184,3 +184,41 @@ fn whole(bytes: &[u8]) -> std::result::Result<&[u8], RecordError> {
         _ => Err(RecordError::NewerVersion),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_on_storage_names_every_key() {
+        let mut keys = BTreeSet::new();
+        for role in [
+            Role::Secrets(0),
+            Role::Secrets(1),
+            Role::Secret,
+            Role::Previous,
+            Role::Pending,
+            Role::Sign,
+            Role::Budget,
+            Role::Commands,
+            Role::Page(1),
+            Role::Index(0),
+            Role::Index(1),
+            Role::DeadLetter(1, 2),
+        ] {
+            // A new role does not compile here: add it above as well, and to the page.
+            keys.insert(match role {
+                Role::Page(_) => role.key("").replace('1', "<number>"),
+                Role::DeadLetter(..) => role.key("").replace('1', "<number>").replace('2', "<part>"),
+                Role::Secrets(_) | Role::Secret | Role::Previous | Role::Pending => role.key(""),
+                Role::Sign | Role::Budget | Role::Commands | Role::Index(_) => role.key(""),
+            });
+        }
+        let page = include_str!("../../docs/storage.md");
+        let part = page.split_once("**Keys**").unwrap().1.split_once("**Values**").unwrap().0;
+        let named = part.split('`').skip(1).step_by(2).filter(|word| word.ends_with('.') && *word != "secrets.");
+        assert_eq!(named.map(str::to_owned).collect::<BTreeSet<_>>(), keys);
+    }
+}

@@ -43,6 +43,11 @@ impl Records {
         }
     }
 
+    /// The records of another device in the same storage.
+    pub fn of(&self, product_key: &str, device_key: &str, digest16: &str) -> Records {
+        Records::new(Arc::clone(&self.storage), product_key, device_key, digest16)
+    }
+
     /// The data of a record. `None` only if the host says that there is no value. A failure of the host, a broken
     /// record and a record of another device or role are errors.
     pub fn load(&self, role: Role) -> Result<Option<Zeroizing<Vec<u8>>>> {
@@ -63,6 +68,11 @@ impl Records {
             Ok(data) => Value::Whole(Zeroizing::new(data.to_vec())),
             Err(e) => Value::Broken { words: refused(&key, &e).message, bytes },
         })
+    }
+
+    /// The records of another device in the same storage.
+    pub fn beside(&self, product_key: &str, device_key: &str, digest16: &str) -> Records {
+        Records::new(Arc::clone(&self.storage), product_key, device_key, digest16)
     }
 
     /// Whether both are in the same storage.

@@ -297,7 +297,7 @@ impl Context {
         let Some(inbox) = state.inbox.clone() else { return };
         let fits = match inbox.receive(self.generation, topic, payload.len()) {
             Welcome::Ordinary => payload.len() <= self.max_message,
-            Welcome::Kept => true,
+            Welcome::Kept(_) => true,
             Welcome::Unwanted => false,
         };
         let copies = if fits { copy(topic).zip(copy(payload)) } else { None };

@@ -10,9 +10,8 @@ use std::sync::PoisonError;
 
 /// How many events one [`Inbox::drain`] returns at most, so that a flood does not starve the loop's timers.
 pub const DRAIN: usize = 256;
-/// How many places are reserved for messages on a kept topic, and how many payload bytes each message may have there.
+/// How many places are reserved for messages on kept topics.
 pub const KEPT: usize = 8;
-pub const KEPT_BYTES: usize = 64 * 1024;
 
 /// An entry of an [`Inbox`].
 #[derive(Debug)]
@@ -39,8 +38,8 @@ pub struct InboxLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Welcome {
     Ordinary,
-    /// Other messages must not displace it.
-    Kept,
+    /// Other messages must not displace it, if it has at most so many bytes. A larger one is dropped.
+    Kept(usize),
     /// It is dropped, and counted.
     Unwanted,
 }
@@ -100,7 +99,7 @@ impl Inbox {
     /// places.
     pub(super) fn receive(&self, generation: u64, topic: &[u8], bytes: usize) -> Welcome {
         match (self.receive)(generation, topic) {
-            Welcome::Kept if bytes > KEPT_BYTES => Welcome::Unwanted,
+            Welcome::Kept(most) if bytes > most => Welcome::Unwanted,
             welcome => welcome,
         }
     }
@@ -156,8 +155,8 @@ impl Queue {
                     self.dropped += 1;
                     return;
                 }
-                Welcome::Kept if self.kept < KEPT => Room::Kept,
-                Welcome::Kept | Welcome::Ordinary => {
+                Welcome::Kept(_) if self.kept < KEPT => Room::Kept,
+                Welcome::Kept(_) | Welcome::Ordinary => {
                     let bytes = topic.len() + payload.len();
                     if self.messages >= limits.messages || bytes > limits.bytes.saturating_sub(self.bytes) {
                         self.dropped += 1;
@@ -200,6 +199,8 @@ mod tests {
     use super::*;
     use zeroize::Zeroizing;
 
+    const KEPT_BYTES: usize = 64 * 1024;
+
     fn inbox(messages: usize, bytes: usize) -> (Inbox, Arc<Waker>) {
         let waker = Arc::new(Waker::new().unwrap());
         (Inbox::new(InboxLimits { messages, bytes }, Box::new(receive), Arc::clone(&waker)), waker)
@@ -207,7 +208,7 @@ mod tests {
 
     fn receive(generation: u64, topic: &[u8]) -> Welcome {
         match topic {
-            b"keep" if generation == 1 => Welcome::Kept,
+            b"keep" if generation == 1 => Welcome::Kept(KEPT_BYTES),
             b"keep" => Welcome::Unwanted,
             _ => Welcome::Ordinary,
         }

@@ -7,6 +7,7 @@ mod addresses;
 mod boundary;
 mod callbacks;
 mod calls;
+mod channel;
 mod chaos;
 mod commands;
 mod faults;
@@ -23,6 +24,7 @@ mod reasons;
 mod requests;
 mod still;
 mod storage;
+mod subdevices;
 mod subscriptions;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,11 +1,14 @@
 /* A device that is activated, comes online, goes offline and ends, or kills itself before.
  *
+ * With SUBDEVICES=n in the environment it is a gateway, and waits until its sub-devices, which are activated with the
+ * product secret SUB_SECRET, are online.
+ *
  * It passes a point before and after each storage call, and in each event. With CRASH_AT=n in the environment it raises
  * SIGKILL at the n-th point. For ssl:// the environment has TLS_CA, TLS_CERT and TLS_KEY. */
 #include "device.h"
 
 static long crash_at, points;
-static int online;
+static int online, subdevices, subdevices_online;
 
 static void pass_point(void)
 {
@@ -26,12 +29,31 @@ static void on_event(void *ctx, enos_client *client, const enos_event *event)
     printf("%s %d %s\n", enos_event_name(event->type), (int)event->status, event->detail);
     fflush(stdout);
     online |= event->type == ENOS_EVENT_CONNECTED;
+    subdevices_online += event->subdevice_state == ENOS_SUBDEVICE_STATE_ONLINE;
     pass_point();
 }
 
 static unsigned number(const char *text)
 {
     return (unsigned)strtoul(text, NULL, 10);
+}
+
+static void add_subdevices(enos_client *client)
+{
+    int i;
+
+    for (i = 0; i < subdevices; i++) {
+        enos_subdevice_options options;
+        char key[16];
+
+        sprintf(key, "s%03d", i);
+        ENOS_INIT(&options);
+        options.product_key = "sub";
+        options.device_key = key;
+        options.product_secret = getenv("SUB_SECRET");
+        options.product_secret_len = ENOS_NUL_TERMINATED;
+        MUST(enos_client_add_subdevices(client, &options, 1, NULL));
+    }
 }
 
 int main(int argc, char **argv)
@@ -46,6 +68,7 @@ int main(int argc, char **argv)
         return 2;
     }
     crash_at = at ? strtol(at, NULL, 10) : 0;
+    subdevices = getenv("SUBDEVICES") ? atoi(getenv("SUBDEVICES")) : 0;
     alarm(60);
     config = configure(argv[1], argv[3], argv[4], on_event);
     set_directory(config, argv[2], watch);
@@ -55,8 +78,9 @@ int main(int argc, char **argv)
     MUST(enos_config_set_reconnect(config, 100, 500));
     MUST(enos_config_set_connect_budget(config, number(argv[6]), number(argv[7]), number(argv[8])));
     client = create(config);
+    add_subdevices(client);
     MUST(enos_client_connect(client));
-    while (!online)
+    while (!online || subdevices_online < subdevices)
         MUST(enos_client_loop(client, ENOS_FOREVER));
     end(client);
     printf("points %ld\n", points);

@@ -183,9 +183,10 @@ static void *flush(void *arg)
 
         accepted(enos_client_flush(client, 1), "flush");
         ENOS_INIT(&info);
-        MUST(enos_client_outbox_info(client, &info));
+        MUST(enos_client_outbox_info(client, 0, &info));
         if (i % 16 == 0)
-            MUST(enos_client_outbox_each(client, i % 32 ? ENOS_OUTBOX_WAITING : ENOS_OUTBOX_DEAD_LETTERS, look, NULL));
+            MUST(enos_client_outbox_each(client, 0, i % 32 ? ENOS_OUTBOX_WAITING : ENOS_OUTBOX_DEAD_LETTERS, look,
+                                         NULL));
     }
     return NULL;
 }

@@ -1,4 +1,4 @@
-// enos.hpp: its exceptions, its results, the release of resources, moves of objects, and values.
+// enos.hpp: its exceptions, its results, the release of resources, moves of objects, sub-devices, and values.
 #include <enos.hpp>
 
 #include "check.h"
@@ -196,6 +196,90 @@ void commands(enos::client_ref client, Device &device)
     *device.find("dropped") = copy; // the one that it held is answered, because nobody holds it any more
 }
 
+/* Counts what it is told of sub-devices, and keeps the last state of each and their commands. */
+struct Gateway {
+    std::vector<enos_event> states;
+    std::vector<enos::command> commands;
+    enos_event reply = enos_event();
+    void operator()(enos::client_ref, const enos_event &event)
+    {
+        if (event.type == ENOS_EVENT_SUBDEVICE_STATE)
+            states.push_back(event);
+        else if (event.type == ENOS_EVENT_COMMAND && event.subdevice != 0)
+            commands.push_back(enos::command(event.command));
+        else if (event.type == ENOS_EVENT_REPLY)
+            reply = event;
+    }
+    bool last_is(uint64_t id, int32_t state) const
+    {
+        for (size_t at = states.size(); at-- > 0;)
+            if (states[at].subdevice == id)
+                return states[at].subdevice_state == state;
+        return false;
+    }
+};
+
+void until(enos::client_ref client, const Gateway &gateway, uint64_t id, int32_t state)
+{
+    while (!gateway.last_is(id, state))
+        client.loop();
+}
+
+/* With a cloud in which sub/s1 to sub/s3 are its sub-devices; s2 is not active yet. It sends s1 a command. */
+void subdevices(const char *uri, const char *secret, const std::string &path)
+{
+    const std::string own = secret, products = "the-sub-product-s3cret";
+    Gateway gateway;
+    enos::config config;
+    config.server(uri).identity("pk", "dk").device_secret(secret).on_event(gateway);
+    config.storage(enos::directory::create(path)).subdevice_limit(3).subdevice_batch(2);
+    enos::client client(config);
+    client.connect();
+    CHECK(client.wait(ENOS_STATE_ONLINE, 10000) == ENOS_OK);
+
+    std::vector<enos::subdevice_options> options(1, enos::subdevice_options("sub", "s1").device_secret(own));
+    options.push_back(enos::subdevice_options("sub", "s2").product_secret(products).user(&gateway).client_id("second"));
+    std::vector<uint64_t> ids = client.add_subdevices(options);
+    ids.push_back(client.add_subdevice(enos::subdevice_options("sub", "s3")
+                                           .device_secret(secret)
+                                           .sign_method(ENOS_SIGN_SHA256)
+                                           .flags(ENOS_SUBDEVICE_OFFLINE)));
+    CHECK(ids.size() == 3 && ids[0] != 0 && ids[0] < ids[1] && ids[1] < ids[2]);
+    CHECK(thrown([&] { client.add_subdevice(options[0]); }) == ENOS_ERR_INVALID_ARG);
+    CHECK(thrown([&] { client.add_subdevices(std::vector<enos::subdevice_options>()); }) != ENOS_OK);
+    CHECK(thrown([&] { client.add_subdevice(enos::subdevice_options("sub", std::string("a\0b", 3))); }) ==
+          ENOS_ERR_INVALID_ARG);
+    CHECK(thrown([&] { client.subdevice_saved(ids[0]); }) == ENOS_ERR_STATE);
+    until(client, gateway, ids[0], ENOS_SUBDEVICE_STATE_ONLINE);
+    until(client, gateway, ids[1], ENOS_SUBDEVICE_STATE_ONLINE);
+    CHECK(client.subdevice_state(ids[2]) == ENOS_SUBDEVICE_STATE_OFFLINE);
+    CHECK(client.set_subdevice_online(ids[2], true) == ENOS_OK);
+    until(client, gateway, ids[2], ENOS_SUBDEVICE_STATE_ONLINE);
+    CHECK(thrown([&] { client.add_subdevice(enos::subdevice_options("sub", "s4").device_secret("s")); }) ==
+          ENOS_ERR_QUEUE_FULL);
+
+    enos::request post(ENOS_OP_MEASUREPOINT_POST);
+    const uint64_t token =
+        client.request(post.subdevice(ids[1]).params("{\"measurepoints\":{\"power\":1}}").user(&ids)).token();
+    while (gateway.reply.token != token)
+        client.loop();
+    CHECK(gateway.reply.status == ENOS_OK && gateway.reply.subdevice == ids[1] && gateway.reply.user == &ids);
+    while (gateway.commands.empty())
+        client.loop();
+    CHECK(gateway.commands[0].subdevice() == ids[0] && gateway.commands[0].reply(200));
+    gateway.commands.clear();
+
+    CHECK(client.set_subdevice_online(ids[2], false) == ENOS_OK);
+    until(client, gateway, ids[2], ENOS_SUBDEVICE_STATE_OFFLINE);
+    CHECK(client.remove_subdevice(ids[0]) == ENOS_OK && client.remove_subdevice(ids[0]) == ENOS_ERR_NOT_FOUND);
+    CHECK(client.set_subdevice_online(ids[0], true) == ENOS_ERR_NOT_FOUND);
+    const std::vector<enos::subdevice> left = client.subdevices();
+    CHECK(left.size() == 2 && left[0].id == ids[1] && left[0].product_key == "sub" && left[0].device_key == "s2");
+    CHECK(left[0].state == ENOS_SUBDEVICE_STATE_ONLINE && left[0].user == &gateway && left[1].device_key == "s3");
+    client.disconnect();
+    CHECK(client.wait(ENOS_STATE_IDLE, 10000) == ENOS_OK);
+}
+
 /* With a cloud that has sent it the services kept, dropped, ignored and last, and raw data. */
 void device(const char *uri, const char *secret, const std::string &path)
 {
@@ -311,8 +395,10 @@ int main(int argc, char **argv)
     builds_values();
     handles();
     directories(argv[1]);
-    if (argc > 3)
+    if (argc > 4) {
         device(argv[2], argv[3], std::string(argv[1]) + "-device");
+        subdevices(argv[4], argv[3], std::string(argv[1]) + "-gateway");
+    }
     CHECK_STATUS(enos_log_set(nullptr, nullptr, 0), ENOS_OK);
     CHECK(!log.empty() && log.find("hush") == std::string::npos);
     return checked();

@@ -103,6 +103,8 @@ fn results_that_are_ignored_are_warned_of() {
         "enos_client_post_event(0, 0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_client_update_attributes(0, 0, 0, ENOS_REQUEST_DURABLE, 0)",
         "enos_command_retain(0)",
+        "enos_client_add_subdevices(0, 0, 0, 0)",
+        "enos_client_set_subdevice_online(0, 0, 0)",
     ];
     let names = calls.map(|call| call.split_once('(').unwrap().0);
     assert_eq!(marked(&code(&header()), "ENOS_MUST_USE"), names);
@@ -119,6 +121,7 @@ fn results_that_are_ignored_are_warned_of() {
         "client.update_attributes(\"{}\")",
         "client.request(enos::request(ENOS_OP_MODEL_GET))",
         "client.request_batch({})",
+        "client.set_subdevice_online(1, true)",
         "client.end(0)",
     ];
     let names = members.map(|call| call.strip_prefix("client.").unwrap().split_once('(').unwrap().0);

@@ -11,6 +11,7 @@ use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
 use enos::internals::ffi::request::enos_request;
 use enos::internals::ffi::sign::enos_sign_params;
 use enos::internals::ffi::stats::enos_stats;
+use enos::internals::ffi::subdevice::{enos_subdevice, enos_subdevice_options};
 use enos::internals::ffi::value::enos_value;
 use enos::internals::storage::vtable::{enos_storage, enos_storage_change};
 use generate::layout::{read, structs, Struct, PATH};
@@ -44,7 +45,7 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_storage { struct_size ctx load store erase release batch });
     layout_of!(ours, enos_event {
         struct_size r#type status detail_code qos token retry_in_ms reserved detail topic topic_len payload payload_len
-        activation operation retained command subdevice user data message
+        activation operation retained command subdevice user data message subdevice_state reserved_2
     });
     layout_of!(ours, enos_stats {
         struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
@@ -53,6 +54,11 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_request {
         struct_size operation flags subdevice name json params params_len timeout_ms reserved user
     });
+    layout_of!(ours, enos_subdevice_options {
+        struct_size product_key device_key client_id device_secret device_secret_len product_secret product_secret_len
+        sign_method flags user
+    });
+    layout_of!(ours, enos_subdevice { struct_size id product_key device_key state reserved user });
     layout_of!(ours, enos_outbox_info { struct_size messages bytes dead_letters_ever dropped dead_letters });
     layout_of!(ours, enos_outbox_message { struct_size token code operation name payload len });
 

@@ -4,11 +4,11 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use enos_sim::Event;
+use enos_sim::{Device, DeviceId, Event};
 use serde_json::json;
 use support::broker::Peer;
-use support::desk::Desk;
-use support::host::DEVICE_SECRET;
+use support::desk::{device_id, Desk};
+use support::host::{DEVICE_SECRET, SUB_PRODUCT, SUB_PRODUCT_SECRET};
 use support::mosquitto::Mosquitto;
 use support::native::{c_compilers, cpp_compilers, passed, quiet, root, succeed, test_source, Workshop};
 use support::native::{CPP_STANDARDS, RACES};
@@ -65,7 +65,7 @@ fn values_from_c() {
     }
 }
 
-/// With a cloud that sends commands. The program keeps all but one, and answers all but two.
+/// With a cloud that sends commands. The program keeps all but one, and answers all but two. Then it is a gateway.
 #[test]
 fn the_cover_for_cplusplus() {
     let workshop = Workshop::new();
@@ -76,8 +76,19 @@ fn the_cover_for_cplusplus() {
             let raw = enos_sim::Command { suffix: "thing/model/down_raw".into(), params: json!("raw"), after_posts: 0 };
             config.commands = services.into_iter().chain([raw]).collect();
         });
-        let uri = format!("tcp://{}", desk.address());
-        passed(&quiet(command.args([name, &uri, DEVICE_SECRET]), ""));
+        let gateway = Desk::active(|config| {
+            config.devices[0].is_gateway = true;
+            let sub = |key| DeviceId::new(SUB_PRODUCT, key);
+            let active = ["s1", "s3"].map(|key| Device::active(sub(key), DEVICE_SECRET));
+            let all = active.into_iter().chain([Device::inactive(sub("s2"), SUB_PRODUCT_SECRET)]);
+            config.devices.extend(all.map(|device| device.behind(device_id())));
+        });
+        let first = DeviceId::new(SUB_PRODUCT, "s1");
+        gateway.cloud.command_cached(&first, "thing/service/x", json!({})).unwrap();
+        let [uri, gateway_uri] = [&desk, &gateway].map(|desk| format!("tcp://{}", desk.address()));
+        passed(&quiet(command.args([name, &uri, DEVICE_SECRET, &gateway_uri]), ""));
+        let is_answer = |event: &Event| matches!(event, Event::CommandReply { code: Some(200), .. });
+        assert_eq!(gateway.count_of(&first, is_answer), 1);
         for (service, expected) in [("kept", Some(200)), ("dropped", Some(1102)), ("ignored", Some(1101))] {
             let topic_end = format!("/{service}_reply");
             let answers = |event: &Event| matches!(event, Event::CommandReply { topic, code, .. } if topic.ends_with(&topic_end) && *code == expected);

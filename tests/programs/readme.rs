@@ -1,5 +1,5 @@
 //! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The programs of
-//! docs/durable.md, docs/requests.md, docs/commands.md and docs/values.md do what the pages say.
+//! docs/durable.md, docs/requests.md, docs/commands.md, docs/gateways.md and docs/values.md do what the pages say.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use enos_sim::Event;
+use enos_sim::{Device, DeviceId, Event};
 use serde_json::json;
 use support::desk::{device_id, Desk};
 use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
@@ -113,6 +113,27 @@ fn the_program_on_commands_answers_from_another_thread() {
     let answer = call("calibrate", json!({"offset": 3.0}));
     assert_eq!((answer.code, &answer.json()["data"]), (Some(200), &json!({"offset": 1.5})));
     assert_eq!(call("explode", json!({})).code, Some(1101));
+}
+
+#[test]
+fn the_program_on_gateways_reports_for_each_inverter() {
+    let workshop = Workshop::new();
+    let inverters = ["inverter-1", "inverter-2"];
+    let desk = Desk::inactive(|config| {
+        config.devices[0].is_gateway = true;
+        let inverter = |key| Device::inactive(DeviceId::new("inverters", key), "inverters-secret");
+        config.devices.extend(inverters.map(|key| inverter(key).behind(device_id())));
+    });
+    let built = build(&workshop, &program("docs/gateways.md", &desk));
+    for start in 1..=2 {
+        let mut running = Program::start(workshop.command("stdbuf").arg("-oL").arg(&built));
+        (0..2).for_each(|_| drop(running.expect(" REPLY: success")));
+        let output = running.kill();
+        for key in inverters {
+            assert!(output.contains(&format!("{key} REPLY: success")), "{output}");
+            assert_eq!(output.contains(&format!("{key} ACTIVATED: success")), start == 1, "{output}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod measurepoints;
 mod message;
 mod row;
 
-pub use row::{Durability, Params, Reply, Row, Senders, Time};
+pub use row::{Durability, Params, Reply, Row, Sender, Senders, Time};
 
 use super::topic::{self, Scope};
 use crate::model::flags::Flag;
@@ -91,6 +91,12 @@ pub enum enos_operation {
     ENOS_OP_TOPOLOGY_DELETE = 82,
     /// Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
     ENOS_OP_TOPOLOGY_GET = 83,
+    /// Logs a sub-device in, out, or several in. The library sends these itself: enos_client_add_subdevices().
+    ENOS_OP_SUBDEVICE_LOGIN = 84,
+    /// See `ENOS_OP_SUBDEVICE_LOGIN`.
+    ENOS_OP_SUBDEVICE_LOGIN_BATCH = 85,
+    /// See `ENOS_OP_SUBDEVICE_LOGIN`.
+    ENOS_OP_SUBDEVICE_LOGOUT = 86,
     /// Reports measure points of several devices of a product. `params` is
     /// `[{"deviceKey":...,"measurepoints":{...},"time":...},...]`.
     ENOS_OP_INTEGRATION_MEASUREPOINT_POST = 90,
@@ -131,7 +137,13 @@ const OF_A_BATCH: &[(Flag, &str)] = &[
 
 table! {
     ENOS_OP_OTHER { path: "{}", params: Params::Json }
-    ENOS_OP_PUBLISH { scope: Scope::Own, path: "{}", params: Params::Bytes, reply: Reply::None }
+    ENOS_OP_PUBLISH {
+        scope: Scope::Own,
+        path: "{}",
+        params: Params::Bytes,
+        reply: Reply::None,
+        senders: Senders::ANY
+    }
     ENOS_OP_MEASUREPOINT_POST {
         path: "thing/measurepoint/post",
         time: Time::OfAll,
@@ -192,16 +204,37 @@ table! {
         senders: Senders::GATEWAY
     }
     ENOS_OP_TOPOLOGY_GET { path: "thing/topo/get", durable: Durability::Never, senders: Senders::GATEWAY }
+    ENOS_OP_SUBDEVICE_LOGIN {
+        scope: Scope::Session,
+        path: "combine/login",
+        durable: Durability::Never,
+        senders: Senders::NONE
+    }
+    ENOS_OP_SUBDEVICE_LOGIN_BATCH {
+        scope: Scope::Session,
+        path: "combine/login/batch",
+        durable: Durability::Never,
+        senders: Senders::NONE
+    }
+    ENOS_OP_SUBDEVICE_LOGOUT {
+        scope: Scope::Session,
+        path: "combine/logout",
+        durable: Durability::Never,
+        senders: Senders::NONE
+    }
     ENOS_OP_INTEGRATION_MEASUREPOINT_POST {
         scope: Scope::Integration,
         path: "integration/measurepoint/post",
         params: Params::Array,
+        time: Time::OfEach,
+        check: measurepoints::check_batch,
         senders: Senders::CHANNEL
     }
     ENOS_OP_INTEGRATION_EVENT_POST {
         scope: Scope::Integration,
         path: "integration/event/post",
         params: Params::Array,
+        time: Time::OfEach,
         senders: Senders::CHANNEL
     }
     ENOS_OP_INTEGRATION_ATTRIBUTE_POST {

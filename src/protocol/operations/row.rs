@@ -3,6 +3,7 @@
 use super::{measurepoints, Operation, TABLE};
 use crate::error::{Error, Result, Status};
 use crate::model::flags::Flag;
+use crate::protocol::identity::Identity;
 use crate::protocol::topic::{self, Scope};
 
 /// Stands for the request's name in a path. A path that is nothing else is the name itself.
@@ -71,15 +72,18 @@ impl Row {
         }
     }
 
-    /// Whether the device itself can send this.
-    pub fn check_sender(&self) -> Result<()> {
-        let who = match self.senders {
-            Senders { device: true, .. } => return Ok(()),
-            Senders { channel: true, .. } => "only an integration channel",
-            _ => "only a gateway",
+    /// Whether this sender can send it.
+    pub fn check_sender(&self, sender: Sender) -> Result<()> {
+        let words = match (self.senders, sender) {
+            (Senders { device: true, .. }, Sender::Device)
+            | (Senders { subdevice: true, .. }, Sender::Subdevice)
+            | (Senders { channel: true, .. }, Sender::Channel) => return Ok(()),
+            (_, Sender::Channel) => "an integration channel cannot send it; it has the ENOS_OP_INTEGRATION_ messages",
+            (Senders { device: true, .. }, _) => "a sub-device cannot send it; its gateway can, for itself",
+            (Senders { channel: true, .. }, _) => "only an integration channel can send it",
+            _ => "the library sends it by itself; see enos_client_add_subdevices()",
         };
-        let words = format!("{:?}: {who} can send it, and this version of the library is for devices", self.operation);
-        Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words))
+        Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, format!("{:?}: {words}", self.operation)))
     }
 
     /// Whether these flags become members of the message.
@@ -179,23 +183,45 @@ impl Time {
     }
 }
 
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The client's own device.
+    Device,
+    Subdevice,
+    /// The client, which is an integration channel.
+    Channel,
+}
+
+impl Sender {
+    /// `subdevice` 0: the client with this identity itself.
+    pub fn of(client: &Identity, subdevice: u64) -> Sender {
+        match subdevice {
+            0 if client.is_channel() => Sender::Channel,
+            0 => Sender::Device,
+            _ => Sender::Subdevice,
+        }
+    }
+}
+
 /// Who may send it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Senders {
-    /// A device for itself.
+    /// A device for itself. It may be a gateway.
     pub device: bool,
     /// A gateway for a sub-device.
     pub subdevice: bool,
-    /// A gateway for itself.
-    pub gateway: bool,
     /// An integration channel, which is logged in as a product.
     pub channel: bool,
 }
 
 impl Senders {
-    pub(super) const ALL: Senders = Senders { device: true, subdevice: true, gateway: true, channel: false };
-    pub(super) const GATEWAY: Senders = Senders { device: false, subdevice: false, ..Senders::ALL };
-    pub(super) const CHANNEL: Senders = Senders { gateway: false, channel: true, ..Senders::GATEWAY };
+    pub(super) const ALL: Senders = Senders { device: true, subdevice: true, channel: false };
+    pub(super) const ANY: Senders = Senders { channel: true, ..Senders::ALL };
+    pub(super) const GATEWAY: Senders = Senders { subdevice: false, ..Senders::ALL };
+    pub(super) const CHANNEL: Senders = Senders { channel: true, ..Senders::NONE };
+    /// Only the library, by itself.
+    pub(super) const NONE: Senders = Senders { device: false, subdevice: false, channel: false };
 }
 
 /// A check that accepts all params.
@@ -249,13 +275,19 @@ mod tests {
     }
 
     #[test]
-    fn a_device_sends_what_is_its_own() {
+    fn each_sends_what_is_its_own() {
         for row in TABLE {
             let number = row.operation as i32;
-            assert_eq!(row.check_sender().is_ok(), number < 80, "{number}");
+            assert_eq!(row.check_sender(Sender::Device).is_ok(), number < 84, "{number}");
+            assert_eq!(row.check_sender(Sender::Subdevice).is_ok(), number < 80, "{number}");
+            let of_channel = number >= 90 || row.operation == Operation::ENOS_OP_PUBLISH;
+            assert_eq!(row.check_sender(Sender::Channel).is_ok(), of_channel, "{number}");
         }
-        let words = |operation: Operation| operation.row().check_sender().unwrap_err().message;
-        assert!(words(Operation::ENOS_OP_TOPOLOGY_GET).contains("only a gateway"));
-        assert!(words(Operation::ENOS_OP_INTEGRATION_RAW_UP).contains("only an integration channel"));
+        use Sender::*;
+        let words = |operation: Operation, sender| operation.row().check_sender(sender).unwrap_err().message;
+        assert!(words(Operation::ENOS_OP_TOPOLOGY_GET, Subdevice).contains("its gateway can"));
+        assert!(words(Operation::ENOS_OP_SUBDEVICE_LOGIN, Device).contains("enos_client_add_subdevices()"));
+        assert!(words(Operation::ENOS_OP_INTEGRATION_RAW_UP, Device).contains("only an integration channel"));
+        assert!(words(Operation::ENOS_OP_RAW_UP, Channel).contains("an integration channel cannot send it"));
     }
 }

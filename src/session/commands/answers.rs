@@ -51,6 +51,8 @@ pub struct Answers {
     unsent: VecDeque<Answer>,
     /// By the tokens of the exchange. The payload is empty if it is not sent again.
     sent: SortedMap<u64, Answer>,
+    /// Those that have timed out, whose acknowledgement may still come on this link. By the tokens of the exchange.
+    late: SortedMap<u64, Digest>,
     /// Of all of them. An answer that is sent counts in full, because the transport has it.
     bytes: usize,
     /// The limit of the commands' bytes, which the answers share.
@@ -61,7 +63,14 @@ pub struct Answers {
 
 impl Answers {
     pub fn new(limit: usize) -> Answers {
-        Answers { unsent: VecDeque::new(), sent: SortedMap::new(), bytes: 0, limit, link_is_lost: false }
+        Answers {
+            unsent: VecDeque::new(),
+            sent: SortedMap::new(),
+            late: SortedMap::new(),
+            bytes: 0,
+            limit,
+            link_is_lost: false,
+        }
     }
 
     /// How many bytes they take.
@@ -126,7 +135,11 @@ impl Answers {
 
     /// The outcome of an answer that was sent. Returns the answer if it is out; the host is not told yet.
     pub fn outcome(&mut self, token: u64, outcome: Outcome, around: &mut Around) -> Option<Answer> {
-        let mut answer = self.sent.remove(&token)?;
+        let Some(mut answer) = self.sent.remove(&token) else {
+            // The host was told the timeout, so only the command's digest is of use.
+            let digest = self.late.remove(&token)?;
+            return Some(Answer::new(0, String::new(), Vec::new(), None, Some(digest)));
+        };
         match outcome {
             Outcome::NotDelivered { status: Status::ENOS_ERR_NETWORK, .. }
                 if !answer.payload.is_empty() && !answer.is_overdue(around.now) =>
@@ -139,6 +152,9 @@ impl Answers {
             }
             Outcome::NotDelivered { status, reason } => {
                 self.bytes -= answer.bytes;
+                if let (Status::ENOS_ERR_TIMEOUT, Some(digest)) = (status, answer.digest) {
+                    self.late.insert(token, digest);
+                }
                 answer.tell(status, &reason, around.actions);
                 None
             }
@@ -167,6 +183,7 @@ impl Answers {
     /// Forgets what is of use on the lost link only.
     pub fn link_down(&mut self) {
         self.unsent.retain(|answer| answer.deadline.is_some());
+        self.late.clear();
         self.bytes = self.unsent.iter().chain(self.sent.values()).map(|answer| answer.bytes).sum();
     }
 
@@ -186,6 +203,7 @@ impl Answers {
             self.unsent = VecDeque::new();
         }
         self.sent.release();
+        self.late.release();
     }
 }
 

@@ -109,7 +109,7 @@ impl Commands {
                 false => Some(message),
             };
         }
-        let Event { topic, payload, qos, .. } = message;
+        let Event { topic, payload, qos, subdevice, user, .. } = message;
         let command = match Command::read(kind, topic, payload) {
             Reading::Other { topic, payload } => return Some(Event::message(topic, payload, qos as u8, false)),
             Reading::Unreadable { reply, why } => {
@@ -127,16 +127,18 @@ impl Commands {
             self.turn_down(&command, Why::Early, "the device does not run commands right after its login", around);
             return None;
         }
-        self.hand_over(command, since_login_ms, around);
+        let handed = Handed { key: 0, command, subdevice, user, since_login_ms: 0, interrupted: false };
+        self.hand_over(handed, since_login_ms, around);
         None
     }
 
     /// Hands a command over, unless the host has too many already.
-    fn hand_over(&mut self, command: Command, since_login_ms: u64, around: &mut Around) {
+    fn hand_over(&mut self, handed: Handed, since_login_ms: u64, around: &mut Around) {
+        let command = &handed.command;
         let settings = &self.settings;
         let (bytes, room) = (command.size(), settings.bytes.saturating_sub(self.open_bytes + self.answers.bytes()));
         if self.open.len() >= settings.limit || bytes > room {
-            return self.turn_down(&command, Why::Full, "the device is busy with other commands", around);
+            return self.turn_down(command, Why::Full, "the device is busy with other commands", around);
         }
         let name = command.name();
         let own = settings.services.iter().find(|(service, _)| !name.is_empty() && service == name);
@@ -149,7 +151,7 @@ impl Commands {
         self.open.insert(key, Open { reply, silence, timeout_ms, deadline: None, answered: false, bytes, digest });
         self.open_bytes += bytes;
         let since_login_ms = u32::try_from(since_login_ms).unwrap_or(u32::MAX);
-        let handed = Handed { key, command, since_login_ms, interrupted };
+        let handed = Handed { key, since_login_ms, interrupted, ..handed };
         around.actions.push_back(Action::HandOver(Box::new(handed)));
     }
 

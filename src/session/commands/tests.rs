@@ -321,6 +321,46 @@ fn a_mark_goes_with_the_last_of_the_same_commands() {
     }
 }
 
+/// The host was told the timeout before. On another link the acknowledgement does not come any more.
+#[test]
+fn a_mark_goes_with_a_late_acknowledgement() {
+    for (loses_link, left) in [(false, 0), (true, 1)] {
+        let mut desk = Desk::new(|settings| settings.remembers = true);
+        desk.arrive(1);
+        let token = desk.answer(desk.handed[0], 1).unwrap();
+        desk.now = desk.settings.reply_timeout_ms;
+        desk.exchange.expire(desk.now, &mut desk.actions);
+        desk.call(Commands::run);
+        assert_eq!(desk.commands.memory.stored().len(), 1);
+        if loses_link {
+            desk.lose_link();
+            desk.link_up();
+        }
+        desk.acknowledge();
+        assert_eq!(desk.outcomes, [(token, Status::ENOS_ERR_TIMEOUT)]);
+        assert_eq!(desk.commands.memory.stored().len(), left);
+        assert!(desk.commands.is_idle() && desk.commands.answers.bytes() == 0);
+    }
+}
+
+/// The caller waits for 5 s, 60 s, or as long as the library assumes.
+#[test]
+fn an_answer_is_taken_until_the_deadline_of_its_command() {
+    for (timeout_ms, own_ms, last) in [(25_000, None, 24), (5_000, None, 4), (25_000, Some(60_000), 59)] {
+        for after_s in [4, 24, 26, 59] {
+            let mut desk = Desk::new(|settings| {
+                settings.timeout_ms = timeout_ms;
+                settings.services.extend(own_ms.map(|ms| ("x".to_owned(), ms)));
+            });
+            desk.arrive(1);
+            desk.tick(after_s * 1_000);
+            let in_time = after_s <= last;
+            assert_eq!(desk.answer(desk.handed[0], 1).is_ok(), in_time, "{timeout_ms} {own_ms:?} {after_s}");
+            assert_eq!(desk.sent, [(1, if in_time { 200 } else { 1102 })]);
+        }
+    }
+}
+
 #[test]
 fn marks_are_forgotten_after_two_days() {
     let mut desk = Desk::new(|settings| settings.remembers = true);

@@ -8,6 +8,8 @@ use crate::session::credential::{Accepted, Credential, Origin};
 #[derive(Debug)]
 pub struct Credentials {
     pub configured: Option<Secret>,
+    /// What the configured secret is.
+    pub configured_as: Origin,
     pub product: Option<Secret>,
     pub device: DeviceSecrets,
     pub last_accepted: Option<Accepted>,
@@ -16,7 +18,8 @@ pub struct Credentials {
 
 impl Credentials {
     pub fn new(configured: Option<Secret>, product: Option<Secret>, method: Option<SignMethod>) -> Credentials {
-        Credentials { configured, product, device: DeviceSecrets::default(), last_accepted: None, method }
+        let (configured_as, device) = (Origin::Configured, DeviceSecrets::default());
+        Credentials { configured, configured_as, product, device, last_accepted: None, method }
     }
 
     pub fn has_device_secret(&self) -> bool {
@@ -31,7 +34,7 @@ impl Credentials {
             let is_new = device.brought_by != 0;
             (if is_new { Origin::New } else { Origin::Stored(number, all.len()) }, &device.secret)
         });
-        let configured = self.configured.iter().map(|secret| (Origin::Configured, secret));
+        let configured = self.configured.iter().map(|secret| (self.configured_as, secret));
         let mut secrets: Vec<(Origin, &Secret)> = Vec::new();
         for (origin, secret) in configured.chain(stored) {
             if !secrets.iter().any(|(_, known)| *known == secret) {

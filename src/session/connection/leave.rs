@@ -21,7 +21,7 @@ impl Connection {
         match &self.phase {
             Phase::Idle => self.tell_disconnected(cx),
             Phase::Waiting { .. } => self.rest(cx),
-            Phase::LoggingIn { credential, .. } if credential.mode() == SecureMode::ENOS_SECURE_MODE_DEVICE => {
+            Phase::LoggingIn { credential, .. } if credential.mode() != SecureMode::ENOS_SECURE_MODE_PRODUCT => {
                 self.end_attempt(true, cx);
                 self.abandon("disconnected by the host".to_owned(), cx);
                 // Events of that link are ignored from now on.
@@ -80,8 +80,16 @@ impl Connection {
         if std::mem::take(&mut self.disconnect_pending) {
             cx.emit(Event::new(EventKind::Disconnected, Status::ENOS_OK, "disconnected by the host"));
         }
-        if !self.has_unsaved_secret() {
+        if !self.has_unsaved_secret() && !self.others_unsaved {
             self.tell_stopped(Status::ENOS_OK, "the device is offline, and no device secret is unsaved", cx);
+        }
+    }
+
+    /// Whether secrets of sub-devices are in no storage.
+    pub fn set_others_unsaved(&mut self, unsaved: bool, cx: &mut Context) {
+        let was_unsaved = std::mem::replace(&mut self.others_unsaved, unsaved);
+        if was_unsaved && !unsaved && matches!(self.phase, Phase::Idle) {
+            self.tell_disconnected(cx);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::error::Status;
 use crate::log::Level;
 use crate::model::sign::SecureMode;
 use crate::model::storage::StorageError;
-use crate::protocol::request::CLOCK_IS_SET_MS;
+use crate::protocol::sign::timestamp_ms;
 use crate::session::credential::Credential;
 use crate::session::event::{Event, EventKind};
 use crate::session::io::{Action, Loaded};
@@ -16,8 +16,6 @@ use crate::session::io::{Action, Loaded};
 /// After a failure, a host that calls connect() waits at least this long. Otherwise a host that calls it after each
 /// failure would try without a pause, and a failing storage would keep it in one turn of the loop for ever.
 const CONNECT_AGAIN_MS: u64 = 1_000;
-/// 2050-01-01, which Envision's C SDK always signs: EnOS only checks that the client id and the signature agree.
-const NO_CLOCK_MS: u64 = 2_524_608_000_000;
 
 impl Connection {
     /// Begins to go online. An attempt in progress continues. A wait is cut short as far as the budget permits.
@@ -99,7 +97,7 @@ impl Connection {
         let deadline = cx.now.ms.saturating_add(cx.settings.connect_timeout_ms);
         let stamps = self.budget.begin(cx.now.ms, deadline);
         cx.actions.push_back(Action::StoreBudget(stamps));
-        let timestamp_ms = if cx.now.wall_ms >= CLOCK_IS_SET_MS { cx.now.wall_ms } else { NO_CLOCK_MS };
+        let timestamp_ms = timestamp_ms(cx.now.wall_ms);
         cx.actions.push_back(Action::Open { attempt: self.attempt, credential: credential.clone(), timestamp_ms });
         self.phase = Phase::LoggingIn { credential, began: cx.now.ms, deadline: Some(deadline) };
     }
@@ -189,6 +187,10 @@ impl Connection {
                 "the product secret is wrong, dynamic activation is off, or the device is active already and has to \
                  be deleted and registered anew in the console",
             )
+        } else if cx.settings.identity.is_channel() {
+            let advice =
+                "check the product key and the product secret, and that the product has an integration channel";
+            (Status::ENOS_ERR_CREDENTIALS, advice)
         } else {
             (Status::ENOS_ERR_CREDENTIALS, "check the secrets, the keys and that the device is enabled in the console")
         };

@@ -33,13 +33,14 @@ mod secrets;
 use std::collections::VecDeque;
 
 use super::backoff::Backoff;
-use super::credential::Credential;
+use super::credential::{Credential, Origin};
 use super::event::{Event, State};
 use super::io::{Action, LinkEnd, Now};
 use super::settings::Settings;
 use crate::error::{Error, Status};
 use crate::log::Level;
 use crate::model::sign::SecureMode;
+use crate::model::sign::SignMethod;
 
 use budget::Budget;
 use conflict::Conflict;
@@ -156,6 +157,8 @@ pub struct Connection {
     /// All records of secrets could be read. Only then does a missing device secret lead to an activation.
     all_loaded: bool,
     saving: Saving,
+    /// Secrets of sub-devices are in no storage.
+    others_unsaved: bool,
     budget: Budget,
     backoff: Backoff,
     store_backoff: Backoff,
@@ -176,16 +179,21 @@ impl Connection {
     /// Takes the secrets out of the settings.
     pub fn new(settings: &mut Settings) -> Connection {
         let (device, product) = (settings.device_secret.take(), settings.product_secret.take());
+        let mut credentials = Credentials::new(device, product, settings.sign_method);
+        if settings.identity.is_channel() {
+            credentials.configured_as = Origin::Channel;
+        }
         Connection {
             phase: Phase::Idle,
             attempt: 0,
             wanted: false,
             disconnect_pending: false,
             stops_pending: 0,
-            credentials: Credentials::new(device, product, settings.sign_method),
+            credentials,
             rotation: Rotation::default(),
             all_loaded: false,
             saving: Saving::default(),
+            others_unsaved: false,
             budget: Budget::new(settings.budget),
             backoff: Backoff::new(settings.reconnect_min_ms, settings.reconnect_max_ms),
             store_backoff: Backoff::new(STORE_AGAIN_MIN_MS, STORE_AGAIN_MAX_MS),
@@ -238,6 +246,11 @@ impl Connection {
     /// How many STOPPED events are still to come.
     pub fn stops_pending(&self) -> usize {
         self.stops_pending
+    }
+
+    /// The method of the last login that the broker has accepted.
+    pub fn sign_method(&self) -> Option<SignMethod> {
+        self.credentials.last_accepted.map(|accepted| accepted.method)
     }
 
     /// The device secret, which is sent once, may be on its way on the present link.

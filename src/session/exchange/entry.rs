@@ -16,8 +16,10 @@ const SUBACK_REFUSED: i32 = 0x80;
 pub enum Owner {
     /// The host's call takes one of the places of its kind.
     Host(Kind),
-    /// The outbox has timeouts of its own.
-    Outbox,
+    /// The outbox of a sub-device; 0: of the client's own device. It has timeouts of its own.
+    Outbox(u64),
+    /// The logins of sub-devices.
+    Gateway,
     /// An answer to a command. It takes one of the places of its kind.
     Commands,
     /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
@@ -25,12 +27,16 @@ pub enum Owner {
 }
 
 impl Owner {
+    pub(super) fn is_outbox(self) -> bool {
+        matches!(self, Owner::Outbox(_))
+    }
+
     /// Whose place an entry takes, if its owner has a limit.
     pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Owner::Host(kind) => Some(kind),
             Owner::Commands => Some(Kind::Answer),
-            Owner::Outbox | Owner::Exchange => None,
+            Owner::Outbox(_) | Owner::Gateway | Owner::Exchange => None,
         }
     }
 }
@@ -47,6 +53,8 @@ pub enum Kind {
 pub struct Outgoing<'a> {
     pub operation: Operation,
     pub identity: &'a Identity,
+    /// Whose identity it is. 0: the client's own device.
+    pub subdevice: u64,
     pub name: &'a str,
     pub params: &'a [u8],
     /// The flags that become members of the message.
@@ -67,7 +75,10 @@ pub struct Entry {
     pub deadline: Option<u64>,
     /// Of the request, for its outcome. 0 if it is none.
     pub operation: i32,
+    pub subdevice: u64,
     pub user: usize,
+    /// While it is an unacknowledged request of an outbox.
+    pub bytes: Option<usize>,
 }
 
 pub enum WaitsFor {

@@ -15,14 +15,17 @@ use crate::session::io::Action;
 
 /// How many topic filters the host may have.
 const MAX_FILTERS: usize = 256;
-/// Beyond so many reply topics, one that no request needs is given up for a new one.
+/// Beyond so many reply topics, and so many more for each sub-device, one that no request needs is given up for a new one.
 const MAX_REPLY_TOPICS: usize = 256;
+const MAX_REPLY_TOPICS_OF_ONE: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Filter {
     host: Option<HostFilter>,
     /// Replies come on it. This is the next token at the last request that needed it: the least is the oldest.
     used: Option<u64>,
+    /// The sub-device whose requests need it: it is asked for only while that is logged in. 0: it is not one's.
+    of: u64,
     /// The SUBSCRIBE packet that has asked for it last, and is not answered yet.
     asked: Option<u64>,
     pub(super) granted: bool,
@@ -113,12 +116,12 @@ impl Exchange {
     }
 
     /// An entry needs the replies on this topic. Asks for it, unless that was done.
-    pub(super) fn need_reply_topic(&mut self, topic: &String, now: u64, actions: &mut VecDeque<Action>) {
+    pub(super) fn need_reply_topic(&mut self, topic: &String, of: u64, now: u64, actions: &mut VecDeque<Action>) {
         if self.filters.get(topic).is_none_or(|known| known.used.is_none()) {
             self.limit_reply_topics(now, actions);
         }
         let known = self.filters.get_or_default(topic);
-        known.used = Some(self.next_token);
+        (known.used, known.of) = (Some(self.next_token), of);
         if !known.granted && known.asked.is_none() {
             self.ask(vec![topic.clone()], None, now, actions);
         }
@@ -129,7 +132,7 @@ impl Exchange {
     fn limit_reply_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         let own = self.filters.iter().filter(|(_, known)| known.host.is_none());
         let mut topics: Vec<(u64, &String)> = own.filter_map(|(topic, known)| Some((known.used?, topic))).collect();
-        if topics.len() < MAX_REPLY_TOPICS {
+        if topics.len() < MAX_REPLY_TOPICS + MAX_REPLY_TOPICS_OF_ONE * self.subdevices {
             return;
         }
         topics.sort_unstable();
@@ -151,10 +154,30 @@ impl Exchange {
         of_host.for_each(|(filter, _)| warn_of_copies(filter, raw_topic, actions));
     }
 
+    /// How many sub-devices there are.
+    pub fn set_subdevices(&mut self, count: usize) {
+        self.subdevices = count;
+    }
+
+    /// Sub-devices have logged in. Asks for the topics of replies that they have needed before, and for one of each, which
+    /// most need. They come together, so that few packets are enough.
+    pub fn subdevices_online(&mut self, topics: Vec<(u64, String)>, now: u64, actions: &mut VecDeque<Action>) {
+        for (of, topic) in &topics {
+            let used = self.next_token;
+            let known = self.filters.get_or_default(topic);
+            (known.used, known.of) = (Some(known.used.unwrap_or(used)), *of);
+        }
+        let is_wanted = |known: &Filter| !known.granted && known.asked.is_none();
+        let theirs = self.filters.iter().filter(|(_, known)| topics.binary_search_by_key(&known.of, |of| of.0).is_ok());
+        let names = theirs.filter(|(_, known)| is_wanted(known)).map(|(name, _)| name.clone()).collect();
+        self.ask(names, None, now, actions);
+    }
+
     /// Asks for all filters on a new link: each CONNECT begins a new MQTT session, which has no subscriptions.
     pub fn link_up(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         self.batch.link_up();
-        let (host, reply_topics): (Vec<_>, Vec<_>) = self.filters.iter().partition(|(_, known)| known.host.is_some());
+        let own = self.filters.iter().filter(|(_, known)| known.of == 0 || known.host.is_some());
+        let (host, reply_topics): (Vec<_>, Vec<_>) = own.partition(|(_, known)| known.host.is_some());
         let names = |filters: Vec<(&String, &Filter)>| filters.into_iter().map(|(name, _)| name.clone()).collect();
         let (host, reply_topics) = (names(host), names(reply_topics));
         self.ask(host, None, now, actions);

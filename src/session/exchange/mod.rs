@@ -3,9 +3,10 @@
 //! [`Exchange::end`] is the only function that removes an entry. It tells the owner: the host by an event, the outbox by
 //! an [`Outcome`].
 
-mod batch;
+mod durable;
 mod entry;
 mod filters;
+mod link;
 mod places;
 mod replies;
 #[cfg(test)]
@@ -14,15 +15,17 @@ mod turns;
 
 use std::collections::VecDeque;
 
+use super::batch::Batch;
 use super::event::Event;
 use super::io::{Action, Outcome};
 use super::settings::Settings;
 use crate::error::{Result, Status};
 use crate::model::link::LinkRequest;
+use crate::protocol::subdevice::CODE_NOT_LOGGED_IN;
 use crate::protocol::{envelope, topic, Operation};
 use crate::sorted::SortedMap;
 
-use batch::Batch;
+pub use durable::Unacknowledged;
 use entry::{event, outcome, End, Entry, WaitsFor};
 pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
@@ -55,10 +58,18 @@ pub struct Exchange {
     /// By the topics on which replies without an id come.
     turns: SortedMap<String, Turns>,
     batch: Batch,
-    /// What the outbox has not taken yet.
-    outcomes: Vec<(u64, Outcome)>,
+    /// What the outboxes have not taken yet.
+    outcomes: Vec<durable::Told>,
+    /// What was sent for the outboxes, and the broker has not acknowledged.
+    unacknowledged: Unacknowledged,
     /// The outcomes of answers to commands.
     answered: Vec<(u64, Outcome)>,
+    /// The outcomes of the gateway's requests.
+    gateway: Vec<(u64, Outcome)>,
+    /// The sub-devices whose requests were answered with the code that they are not logged in.
+    denied: Vec<(u64, u64)>,
+    /// How many sub-devices there are.
+    subdevices: usize,
 }
 
 impl Exchange {
@@ -78,7 +89,11 @@ impl Exchange {
             turns: SortedMap::new(),
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
+            unacknowledged: Unacknowledged::default(),
             answered: Vec::new(),
+            gateway: Vec::new(),
+            denied: Vec::new(),
+            subdevices: 0,
         }
     }
 
@@ -91,7 +106,10 @@ impl Exchange {
     fn enter(&mut self, owner: Owner, waits_for: WaitsFor, timeout_ms: Option<u64>, now: u64) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.entries.insert(token, Entry { owner, waits_for, timeout_ms, deadline: None, operation: 0, user: 0 });
+        self.entries.insert(
+            token,
+            Entry { owner, waits_for, timeout_ms, deadline: None, operation: 0, subdevice: 0, user: 0, bytes: None },
+        );
         self.set_deadline(token, timeout_ms.map(|ms| now.saturating_add(ms)));
         token
     }
@@ -105,9 +123,9 @@ impl Exchange {
     }
 
     /// The entry is a request with this operation.
-    fn label(&mut self, token: u64, operation: Operation, user: usize) {
+    fn label(&mut self, token: u64, operation: Operation, subdevice: u64, user: usize) {
         if let Some(entry) = self.entries.get_mut(&token) {
-            (entry.operation, entry.user) = (operation as i32, user);
+            (entry.operation, entry.subdevice, entry.user) = (operation as i32, subdevice, user);
         }
     }
 
@@ -124,7 +142,7 @@ impl Exchange {
         self.admit(owner)?;
         let token = self.enter(owner, WaitsFor::Delivery, Some(self.timeout_ms), now);
         if owner == Owner::Host(Kind::Message) {
-            self.label(token, Operation::ENOS_OP_PUBLISH, 0);
+            self.label(token, Operation::ENOS_OP_PUBLISH, 0, 0);
         }
         self.send(owner, LinkRequest::Publish { token, topic, payload, qos }, actions);
         Ok(token)
@@ -139,7 +157,7 @@ impl Exchange {
         now: u64,
         actions: &mut VecDeque<Action>,
     ) -> Result<u64> {
-        let Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user } = request;
+        let Outgoing { operation, identity, subdevice, name, params, members, until_reply, timeout_ms, user } = request;
         let token = self.next_token;
         let payload = operation.request(&(self.first_id + token).to_string(), name, params, members)?;
         envelope::check_size(payload.len())?;
@@ -151,7 +169,7 @@ impl Exchange {
         if is_raw {
             self.take_turns_on(&reply_topic, actions);
         }
-        let has_turn = !is_raw || (owner == Owner::Outbox && self.has_free_turn(&reply_topic, until_reply));
+        let has_turn = !is_raw || (owner.is_outbox() && self.has_free_turn(&reply_topic, until_reply));
         let is_granted = self.is_granted(&reply_topic);
         let waits_for = match (until_reply, is_granted, has_turn) {
             (false, ..) => WaitsFor::Delivery,
@@ -160,15 +178,16 @@ impl Exchange {
             (true, true, true) => WaitsFor::Reply { topic: reply_topic.clone() },
         };
         // The outbox has timeouts of its own.
-        let timeout_ms = (owner != Owner::Outbox).then(|| timeout_ms.unwrap_or(self.timeout_ms));
+        let timeout_ms = (!owner.is_outbox()).then(|| timeout_ms.unwrap_or(self.timeout_ms));
         self.enter(owner, waits_for, timeout_ms, now);
-        self.label(token, operation, user);
+        self.label(token, operation, subdevice, user);
         if until_reply {
-            self.need_reply_topic(&reply_topic, now, actions);
+            self.need_reply_topic(&reply_topic, subdevice, now, actions);
         }
         match request {
             Some(request) => {
                 self.take_turn(&reply_topic, token, until_reply);
+                self.count_unacknowledged(token, name.len() + params.len());
                 self.send(owner, request, actions);
             }
             None if is_granted => {
@@ -180,29 +199,9 @@ impl Exchange {
         Ok(token)
     }
 
-    /// Whether the outbox may send a request whose reply comes on this topic: if it waits for the reply, that can come,
-    /// and it is its turn. If not, the outcome of the entry in `Err` is whether that has changed.
-    pub fn may_send(
-        &mut self,
-        topic: String,
-        until_reply: bool,
-        now: u64,
-        actions: &mut VecDeque<Action>,
-    ) -> std::result::Result<(), u64> {
-        let is_mute = until_reply && !self.is_granted(&topic);
-        if !is_mute && self.has_free_turn(&topic, until_reply) {
-            return Ok(());
-        }
-        let waits_for = match is_mute {
-            true => WaitsFor::Filter { filter: topic.clone(), request: None },
-            false => WaitsFor::Turn { topic: topic.clone(), request: None },
-        };
-        let token = self.enter(Owner::Outbox, waits_for, None, now);
-        match is_mute {
-            true => self.need_reply_topic(&topic, now, actions),
-            false => self.queue_for_turn(&topic, token, until_reply),
-        }
-        Err(token)
+    /// Every later call has this token, or a greater one.
+    pub fn next_token(&self) -> u64 {
+        self.next_token
     }
 
     /// A token for a call that is not an entry yet.
@@ -246,14 +245,19 @@ impl Exchange {
         self.end(token, None, &mut VecDeque::new());
     }
 
-    /// The outcomes of the outbox's entries, by their tokens.
-    pub fn take_outcomes(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.outcomes)
-    }
-
     /// The outcomes of answers to commands, by their tokens.
     pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
         std::mem::take(&mut self.answered)
+    }
+
+    /// The outcomes of the gateway's requests, by their tokens.
+    pub fn take_gateway(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.gateway)
+    }
+
+    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
+    pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.denied)
     }
 
     /// Every call of the host has had its outcome.
@@ -270,7 +274,7 @@ impl Exchange {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
             (Owner::Host(_) | Owner::Commands, _) => true,
-            (Owner::Outbox | Owner::Exchange, _) => false,
+            (Owner::Outbox(_) | Owner::Gateway | Owner::Exchange, _) => false,
         }
     }
 
@@ -287,46 +291,20 @@ impl Exchange {
         self.places.iter_mut().for_each(|places| places.tell_room(actions));
     }
 
-    /// The link is to end. Requests that wait for their turn are not sent any more. One that waits only for the broker's
-    /// answer about its reply topic is still sent: a device may post and disconnect.
-    pub fn closing(&mut self, actions: &mut VecDeque<Action>) {
-        let waits = |entry: &Entry| matches!(entry.waits_for, WaitsFor::Turn { request: Some(_), .. });
-        let unsent = self.entries.iter().filter(|(_, entry)| waits(entry));
-        for token in unsent.map(|(token, _)| *token).collect::<Vec<_>>() {
-            let words = format!("{NOT_SENT}: the connection is being closed");
-            self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);
-        }
-    }
-
-    /// Ends what was sent on the link: it is not known what has arrived, and nothing is sent again. `unplanned`: the
-    /// broker or the network has ended the link.
-    pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
-        self.lose_filters(unplanned);
-        self.places.iter_mut().for_each(Places::let_all_go);
-        for token in self.entries.keys().copied().collect::<Vec<_>>() {
-            let Some(entry) = self.entries.get(&token) else { continue };
-            let end = match (entry.owner, &entry.waits_for) {
-                // It is asked for again on the next link.
-                (Owner::Host(Kind::Subscription), WaitsFor::Filter { .. }) => continue,
-                (_, WaitsFor::Suback { .. }) => None,
-                // The loss has ended the subscription as well.
-                (_, WaitsFor::Unsuback { .. }) => Some(Status::ENOS_OK),
-                _ => Some(Status::ENOS_ERR_NETWORK),
-            };
-            self.end(token, end.map(|status| End::With(status, reason.to_owned())), actions);
-        }
-    }
-
     fn let_go(&mut self, token: u64) {
         self.places.iter_mut().for_each(|places| places.let_go(token));
     }
 
     pub fn delivered(&mut self, token: u64, actions: &mut VecDeque<Action>) {
+        let is_answer = self.places[Kind::Answer as usize].holds(token);
         self.let_go(token);
+        self.is_acknowledged(token);
         match self.entries.get(&token) {
             Some(Entry { waits_for: WaitsFor::Delivery, .. }) => self.done(token, actions),
             // The entry does not end here. But the outbox has to know whether the broker or EnOS does not answer.
-            Some(Entry { owner: Owner::Outbox, .. }) => self.outcomes.push((token, Outcome::Delivered)),
+            Some(Entry { owner: Owner::Outbox(of), .. }) => self.outcomes.push((*of, token, Outcome::Delivered)),
+            // It has timed out. But the command is not interrupted any more.
+            None if is_answer => self.answered.push((token, Outcome::Delivered)),
             _ => {}
         }
     }
@@ -372,18 +350,22 @@ impl Exchange {
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
     /// there any more, so nothing has a second outcome.
     fn end(&mut self, token: u64, end: Option<End>, actions: &mut VecDeque<Action>) {
+        self.is_acknowledged(token);
         let Some(entry) = self.entries.remove(&token) else { return };
         if let Some(at) = entry.deadline {
             self.deadlines.remove(&(at, token));
         }
-        let Entry { owner, waits_for, operation, user, .. } = entry;
+        let Entry { owner, waits_for, operation, subdevice, user, .. } = entry;
+        if subdevice != 0 && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
+            self.denied.push((subdevice, token));
+        }
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
         if let Some(kind) = owner.kind() {
             self.places[kind as usize].calls -= 1;
         }
         match (owner, end) {
             (Owner::Host(_), Some(end)) => {
-                let event = Event { operation, user, ..event(token, waits_for, end) };
+                let event = Event { operation, subdevice, user, ..event(token, waits_for, end) };
                 actions.push_back(Action::Emit(match quiet_ms {
                     Some(ms) => event.retry_in(ms).more(&format!(
                         "the next raw request has to wait for {ms} ms, because a late \
@@ -392,8 +374,9 @@ impl Exchange {
                     None => event,
                 }));
             }
-            (Owner::Outbox, Some(end)) => self.outcomes.push((token, outcome(end))),
+            (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
+            (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

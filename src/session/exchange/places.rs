@@ -51,6 +51,11 @@ impl Places {
         self.held.insert(token, ());
     }
 
+    /// Whether the transport has this message.
+    pub fn holds(&self, token: u64) -> bool {
+        self.held.get(&token).is_some()
+    }
+
     pub fn let_go(&mut self, token: u64) {
         self.held.remove(&token);
     }

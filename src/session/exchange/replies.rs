@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use zeroize::Zeroizing;
 
 use super::turns::Raw;
-use super::{End, Exchange};
+use super::{End, Exchange, Owner};
 use crate::model::link::LinkRequest;
 use crate::protocol::{envelope, topic};
 use crate::session::io::Action;
@@ -15,8 +15,8 @@ use crate::session::io::Action;
 pub enum Reply {
     /// It answers this entry.
     To { token: u64, code: i32, words: String },
-    /// A refusal without an id, of one of several requests.
-    Unclear,
+    /// A refusal without an id, of one of several requests. Some of them may be of this outbox.
+    Unclear { of: u64 },
 }
 
 impl Exchange {
@@ -44,13 +44,18 @@ impl Exchange {
     fn find_without_id(&mut self, topic: &str, payload: &[u8]) -> Option<Reply> {
         let (code, words) = envelope::parse_nameless_reply(payload).filter(|(code, _)| *code != envelope::CODE_OK)?;
         let owed = self.count_reply(topic);
-        let waiting = self.entries.iter().filter(|(_, entry)| entry.waits_for.is_reply_on(topic));
-        let waiting: Vec<u64> = waiting.map(|(token, _)| *token).take(2).collect();
-        Some(match waiting[..] {
-            [] => return None,
-            [token] if owed <= 1 => Reply::To { token, code, words },
-            _ => Reply::Unclear,
-        })
+        let waiting = || self.entries.iter().filter(|(_, entry)| entry.waits_for.is_reply_on(topic));
+        let mut tokens = waiting().map(|(token, _)| *token);
+        let token = tokens.next()?;
+        if tokens.next().is_none() && owed <= 1 {
+            return Some(Reply::To { token, code, words });
+        }
+        // All of them are of one device, because they have one topic.
+        let of = waiting().find_map(|(_, entry)| match entry.owner {
+            Owner::Outbox(of) => Some(of),
+            _ => None,
+        });
+        Some(Reply::Unclear { of: of.unwrap_or(0) })
     }
 
     /// Ends the entry that a message [answers](Self::find).

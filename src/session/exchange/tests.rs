@@ -70,6 +70,7 @@ impl Desk {
     fn request(&mut self, owner: Owner, device: usize, until_reply: bool) -> u64 {
         let identity = &identity(device);
         let request = Outgoing {
+            subdevice: 0,
             operation: POST,
             identity,
             name: "",
@@ -347,21 +348,21 @@ fn a_refused_reply_topic_that_nobody_waits_for_is_logged() {
 #[test]
 fn the_outbox_gets_one_outcome_for_each_entry() {
     let mut desk = Desk::new();
-    let Err(asking) = desk.exchange.may_send(reply_topic(0), true, 0, &mut desk.actions) else {
+    let Err(asking) = desk.exchange.may_send(0, reply_topic(0), true, 0, &mut desk.actions) else {
         panic!("nobody has asked")
     };
     let packet = desk.packets().remove(0);
     desk.answer(&packet, |_| true);
     let outcomes = desk.exchange.take_outcomes();
-    assert!(matches!(outcomes[..], [(token, Outcome::Delivered)] if token == asking));
-    let [plain, answered, lost] = [false, true, true].map(|until_reply| desk.request(Owner::Outbox, 0, until_reply));
+    assert!(matches!(outcomes[..], [(0, token, Outcome::Delivered)] if token == asking));
+    let [plain, answered, lost] = [false, true, true].map(|until_reply| desk.request(Owner::Outbox(0), 0, until_reply));
     for token in [plain, answered] {
         desk.exchange.delivered(token, &mut desk.actions);
     }
     assert!(desk.reply(0, 1_000_000 + answered));
     assert_eq!(desk.exchange.deadline(), None, "it has timeouts of its own");
     desk.lose_link(true);
-    let outcomes = desk.exchange.take_outcomes().into_iter().map(|(token, outcome)| {
+    let outcomes = desk.exchange.take_outcomes().into_iter().map(|(_, token, outcome)| {
         let what = match outcome {
             Outcome::Delivered => "delivered",
             Outcome::Reply { .. } => "reply",

@@ -23,15 +23,16 @@ use std::collections::VecDeque;
 use super::backoff::Backoff;
 use super::event::{Event, EventKind};
 use super::exchange::Exchange;
-use super::io::{Action, Outcome};
+use super::io::{Action, Outcome, Task};
 use super::settings::OutboxSettings;
 use crate::error::Status;
-use crate::protocol::outbox::Label;
+use crate::protocol::outbox::{self, Label};
+use crate::protocol::subdevice::CODE_NOT_LOGGED_IN;
 use crate::protocol::{envelope, Identity, Totals};
 use crate::sorted::SortedMap;
 
 use doubt::{Doubt, Fault};
-use flow::Flow;
+pub use flow::Flow;
 pub use pages::{Labels, Place};
 use trial::UnderWay;
 use window::{Answer, Batch, State, Window};
@@ -51,6 +52,8 @@ const AGAIN_MAX_MS: u64 = 120_000;
 
 pub struct Outbox {
     settings: OutboxSettings,
+    /// 0: the client's own device.
+    subdevice: u64,
     identity: Identity,
     window: Window,
     batches: VecDeque<Batch>,
@@ -76,9 +79,10 @@ pub struct Outbox {
     backoff: Backoff,
     /// A message had to be sent again. The first is sent alone until it is completed.
     careful: bool,
-    flow: Flow,
-    /// When the broker last acknowledged a message, or could have begun to.
-    progress: u64,
+    /// Messages in pages before this one can never succeed. `u64::MAX`: all that wait when the queue is opened.
+    deleted_before: u64,
+    /// The broker has to acknowledge a message before this time.
+    stalls_at: u64,
     doubt: Doubt,
     /// The last of several messages of which EnOS has refused one without saying which.
     unclear: u64,
@@ -106,12 +110,35 @@ pub struct Around<'a> {
     pub exchange: &'a mut Exchange,
     pub actions: &'a mut VecDeque<Action>,
     pub rng: &'a mut fastrand::Rng,
+    pub line: &'a mut Line,
+}
+
+/// What the outboxes of a client share.
+pub struct Line {
+    pub flow: Flow,
+    /// A queue may be opened now.
+    pub may_open: bool,
+    /// Nothing is sent before this time: a message has come back unsent, and the loss of the link is told soon.
+    pub holds_until: u64,
+}
+
+/// What an outbox did in its turn to send a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It has nothing to send now.
+    Passed,
+    /// It has something to send, as soon as the broker has acknowledged what the others have sent.
+    Waits,
+    Sent,
+    /// The message has to be alone on the link, so that it is known which one fails.
+    SentAlone,
 }
 
 impl Outbox {
-    pub fn new(settings: OutboxSettings, identity: Identity) -> Outbox {
+    pub fn new(settings: OutboxSettings, subdevice: u64, identity: Identity) -> Outbox {
         Outbox {
             settings,
+            subdevice,
             identity,
             window: Window::default(),
             batches: VecDeque::new(),
@@ -129,8 +156,8 @@ impl Outbox {
             send_at: None,
             backoff: Backoff::new(AGAIN_MIN_MS, AGAIN_MAX_MS),
             careful: false,
-            flow: Flow::new(settings.bytes_per_s),
-            progress: 0,
+            deleted_before: 0,
+            stalls_at: 0,
             doubt: Doubt::default(),
             unclear: 0,
             has_paused: false,
@@ -151,6 +178,11 @@ impl Outbox {
         self.ends.is_some()
     }
 
+    /// Nothing would be lost if a new outbox took the place of this one.
+    pub fn is_idle(&self) -> bool {
+        self.is_empty() && self.users.is_empty() && !self.busy && !self.full
+    }
+
     /// Frees the memory of a backlog that is over.
     pub fn release(&mut self) {
         self.users.release();
@@ -161,13 +193,22 @@ impl Outbox {
         self.window.under_way().is_none()
     }
 
-    pub fn link_up(&mut self, now: u64) {
+    /// The device is online. `pauses`: other outboxes have messages as well. They are sent before a message that may be
+    /// to blame for the end of the last link.
+    pub fn link_up(&mut self, pauses: bool, around: &mut Around) {
         self.online = true;
-        self.progress = now;
         self.has_paused = false;
         self.mute_topics.clear();
         self.doubt.link_up();
         self.live_from = self.ends.map_or(0, |(_, tail)| tail);
+        if pauses && self.window.front().is_some_and(|front| self.doubt.is_alone(front.token)) {
+            self.pause_shortly(around);
+        }
+    }
+
+    fn pause_shortly(&mut self, around: &mut Around) {
+        let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
+        self.send_at = Some(around.now.saturating_add(wait));
     }
 
     /// The link is to end. Nothing more is sent, and what is in flight may still be completed.
@@ -180,11 +221,19 @@ impl Outbox {
     }
 
     /// Emits the one event of a message.
-    fn tell((token, label, user): Who, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
+    fn tell(&self, (token, label, user): Who, status: Status, answer: Answer, actions: &mut VecDeque<Action>) {
         let kind = if label.until_reply { EventKind::Reply } else { EventKind::Delivered };
-        let event = Event::new(kind, status, answer.words).token(token).code(answer.code).topic(answer.topic);
+        let event = Event::new(kind, status, answer.words).code(answer.code).topic(answer.topic);
         let event = Event { operation: label.operation, user, payload: answer.payload, ..event };
-        actions.push_back(Action::Emit(event));
+        self.emit(event.token(outbox::token_of(self.subdevice, token)), actions);
+    }
+
+    fn emit(&self, event: Event, actions: &mut VecDeque<Action>) {
+        actions.push_back(Action::Emit(Event { subdevice: self.subdevice, ..event }));
+    }
+
+    fn ask(&self, task: Task, actions: &mut VecDeque<Action>) {
+        actions.push_back(Action::Outbox { subdevice: self.subdevice, task });
     }
 
     /// The outcome of an entry of the exchange.
@@ -193,7 +242,8 @@ impl Outbox {
             return self.asked(topic, outcome, around);
         }
         let Some(at) = self.window.find(entry) else { return };
-        self.progress = around.now;
+        self.expect_progress(around);
+        let is_subdevice = self.subdevice != 0;
         let Some(in_flight) = self.window.get_mut(at) else { return };
         let passed = match outcome {
             Outcome::Delivered if in_flight.message.until_reply() => {
@@ -201,23 +251,25 @@ impl Outbox {
                 false
             }
             Outcome::Delivered => {
-                in_flight.complete(Answer::default(), around);
+                self.complete(at, Answer::default(), around);
                 true
             }
             Outcome::Reply { code, .. } if code == envelope::CODE_OK => {
-                in_flight.complete(outcome.into(), around);
+                self.complete(at, outcome.into(), around);
                 true
             }
-            Outcome::Reply { code, .. } if !may_pass(code) => {
+            Outcome::Reply { code, .. } if !(may_pass(code) || is_subdevice && code == CODE_NOT_LOGGED_IN) => {
                 // A message that was completed before is sent again only to keep the order.
                 in_flight.state = if in_flight.told { State::Completed } else { State::Refused(outcome.into()) };
                 true
             }
             Outcome::NotDelivered { .. } => {
                 self.returned_unsent = self.returned_unsent.or_else(|| Some(self.under_way()));
+                around.line.holds_until = around.now.saturating_add(AGAIN_MIN_MS);
                 self.again(at, around);
                 false
             }
+            // A sub-device that is not logged in any more logs in again, and the message is sent again.
             Outcome::Reply { code, .. } => {
                 self.not_answered(at, Fault::Busy(code), around);
                 false
@@ -226,6 +278,22 @@ impl Outbox {
         if passed && self.window.stepped_aside() > 0 {
             self.trial_passed(around);
         }
+    }
+
+    /// A message is completed. The host is told at once, and only once.
+    fn complete(&mut self, at: usize, answer: Answer, around: &mut Around) {
+        let Some(in_flight) = self.window.get_mut(at) else { return };
+        in_flight.state = State::Completed;
+        let who = in_flight.who();
+        if !std::mem::replace(&mut in_flight.told, true) {
+            self.tell(who, Status::ENOS_OK, answer, around.actions);
+        }
+    }
+
+    /// The broker has taken something, or has nothing to acknowledge but what is sent now.
+    fn expect_progress(&mut self, around: &Around) {
+        let transfer = around.exchange.unacknowledged().bytes as u64 * MOST_MS_PER_BYTE;
+        self.stalls_at = around.now.saturating_add(self.settings.timeout_ms).saturating_add(transfer);
     }
 
     /// Sends the message at this position, and all behind it, again after a while.
@@ -253,17 +321,11 @@ impl Outbox {
         }
         let wait = self.pause(around);
         let words = format!("EnOS's replies cannot come, and the outbox waits for that: {reason}");
-        around.actions.push_back(Action::Emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait)));
+        self.emit(Event::new(EventKind::OutboxFailed, status, words).retry_in(wait), around.actions);
     }
 
-    /// Live data is sent. It counts towards the rate.
-    pub fn live(&mut self, bytes: usize, now: u64) {
-        self.flow.spend_live(bytes, now);
-    }
-
-    /// Does what is due. `tidy`: a good moment to remove what is completed, because nothing else has happened. True: the
-    /// broker does not take messages any more, and the link has to be dropped.
-    pub fn pump(&mut self, tidy: bool, around: &mut Around) -> bool {
+    /// Does what is due before the outboxes take turns to [send](Self::send_one).
+    pub fn prepare(&mut self, around: &mut Around) {
         let due = |at: Option<u64>| at.is_none_or(|at| at <= around.now);
         if self.storage_at.is_some() && due(self.storage_at) {
             self.storage_at = None;
@@ -276,12 +338,14 @@ impl Outbox {
                 self.not_answered(at, Fault::Silent, around);
             }
         }
+        self.refuse_deleted();
         self.judge(around);
         self.settle();
-        if self.is_quiet() {
-            self.progress = around.now;
-        }
-        self.send(around);
+    }
+
+    /// Does what is due after that. `tidy`: a good moment to remove what is completed, because nothing else has happened.
+    /// True: the broker does not take messages any more, and the link has to be dropped.
+    pub fn conclude(&mut self, tidy: bool, around: &mut Around) -> bool {
         self.work_on_storage(tidy || self.is_quiet(), around);
         self.stalls_at().is_some_and(|at| at <= around.now)
     }
@@ -308,9 +372,7 @@ impl Outbox {
         if self.window.first_awaiting().is_some() {
             return None;
         }
-        let (_, bytes) = self.window.sent();
-        let transfer = bytes as u64 * MOST_MS_PER_BYTE;
-        Some(self.progress.saturating_add(self.settings.timeout_ms).saturating_add(transfer))
+        Some(self.stalls_at)
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -322,6 +384,6 @@ impl Outbox {
 
 /// Whether a message that EnOS answers with this code may succeed later. The codes are those of EnOS's SDKs for too many
 /// messages, for trouble in the cloud, and for timeouts.
-fn may_pass(code: i32) -> bool {
+pub fn may_pass(code: i32) -> bool {
     matches!(code, 429 | 500..=599 | 6205 | 6305)
 }

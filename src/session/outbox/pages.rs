@@ -7,9 +7,10 @@ use super::{Around, Outbox, AGAIN_MIN_MS, READS, WINDOW_BYTES};
 use crate::error::Status;
 use crate::model::storage::StorageError;
 use crate::protocol::outbox::{self, Label, Message, OutboxEnds, PageFound};
-use crate::protocol::{Request, Totals};
+use crate::protocol::Totals;
+use crate::session::durable::Appended;
 use crate::session::event::{Event, EventKind};
-use crate::session::io::Action;
+use crate::session::io::{Action, Done, Task};
 
 /// What the outcome of each message of a page says of it, or `None` if the message was removed before. Or why the page
 /// cannot be read.
@@ -26,30 +27,39 @@ pub enum Place {
 }
 
 impl Outbox {
-    pub fn opened(&mut self, ends: OutboxEnds, around: &mut Around) {
+    /// The queue has done a task.
+    pub fn done(&mut self, done: Done, around: &mut Around) {
+        match done {
+            Done::Opened(Ok(ends)) => self.opened(ends, around),
+            Done::Opened(Err(failure)) => {
+                self.opening = false;
+                self.storage_failed(failure, around);
+            }
+            Done::PageRead { page, result } => self.page_read(page, result, around),
+            Done::PagesFinished { through, result } => self.pages_finished(through, result, around),
+            Done::DeadLetterStored { token, result } => self.dead_letter_stored(token, result, around),
+        }
+    }
+
+    pub(super) fn opened(&mut self, ends: OutboxEnds, around: &mut Around) {
         self.opening = false;
         if self.ends.is_none() {
             if let Some(words) = ends.lost {
-                around.actions.push_back(Action::Emit(Event::new(
-                    EventKind::OutboxFailed,
-                    Status::ENOS_ERR_STORAGE,
-                    words,
-                )));
+                let event = Event::new(EventKind::OutboxFailed, Status::ENOS_ERR_STORAGE, words);
+                self.emit(event, around.actions);
             }
             self.ends = Some((ends.head, ends.tail));
             self.live_from = ends.tail;
+            if self.deleted_before == u64::MAX {
+                self.deleted_before = ends.tail;
+            }
             self.doubt.restore(ends.suspect);
         }
     }
 
-    /// The queue could not be opened.
-    pub fn not_opened(&mut self, failure: StorageError, around: &mut Around) {
-        self.opening = false;
-        self.storage_failed(failure, around);
-    }
-
     /// Messages were accepted and stored. If they can be sent at once, they need not be read.
-    pub fn appended(&mut self, page: u64, next: u64, after: Totals, messages: Vec<Request>, users: &[usize]) {
+    pub fn appended(&mut self, appended: Appended) {
+        let Appended { page, next, after, messages, users } = appended;
         for (index, user) in users.iter().enumerate().filter(|(_, user)| **user != 0) {
             self.users.insert(outbox::token(page, index), *user);
         }
@@ -58,7 +68,9 @@ impl Outbox {
         let bytes: usize = messages.iter().map(|message| message.size()).sum();
         let fits =
             self.window.len() + messages.len() <= self.settings.window && self.window.bytes() + bytes <= WINDOW_BYTES;
-        if *next_read == page && fits {
+        // Many sub-devices can be offline for long, and the memory is limited.
+        let is_kept = self.subdevice == 0 || self.online;
+        if *next_read == page && fits && is_kept {
             *next_read = next;
             self.take(page, next, after, messages.into_iter().map(Message::Request).map(Some).collect());
         }
@@ -107,11 +119,14 @@ impl Outbox {
     fn lose(&mut self, page: u64, next: u64, words: &str, actions: &mut VecDeque<Action>) {
         let words = format!("what was accepted with this token cannot be read any more: {words}");
         let first = outbox::token(page, 0);
-        let mut users = self.users.remove_range(first..outbox::token(next, 0)).peekable();
-        let user = users.next_if(|(token, _)| *token == first).map_or(0, |(_, user)| user);
-        for (token, user) in std::iter::once((first, user)).chain(users) {
-            let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words.as_str()).token(token);
-            actions.push_back(Action::Emit(Event { user, ..event }));
+        let mut users: Vec<_> = self.users.remove_range(first..outbox::token(next, 0)).collect();
+        if users.first().is_none_or(|(token, _)| *token != first) {
+            users.insert(0, (first, 0));
+        }
+        for (token, user) in users {
+            let event = Event::new(EventKind::Delivered, Status::ENOS_ERR_STORAGE, words.as_str());
+            let event = event.token(outbox::token_of(self.subdevice, token));
+            self.emit(Event { user, ..event }, actions);
         }
     }
 
@@ -122,9 +137,9 @@ impl Outbox {
 
     /// The oldest page was removed to make room.
     pub fn dropped(&mut self, page: u64, next: u64, labels: &Labels, around: &mut Around) {
-        let drop_one = |who, actions: &mut VecDeque<Action>| {
+        let drop_one = |outbox: &Outbox, who, actions: &mut VecDeque<Action>| {
             let answer = Answer::words("the outbox was full, and this was among the oldest messages in it");
-            Outbox::tell(who, Status::ENOS_ERR_QUEUE_FULL, answer, actions);
+            outbox.tell(who, Status::ENOS_ERR_QUEUE_FULL, answer, actions);
         };
         let Some((next_read, _)) = self.ends else { return };
         match labels {
@@ -135,7 +150,7 @@ impl Outbox {
                     let token = outbox::token(page, index);
                     let user = self.users.remove(&token).unwrap_or_default();
                     if let Some(label) = label {
-                        drop_one((token, *label, user), around.actions);
+                        drop_one(self, (token, *label, user), around.actions);
                     }
                 }
             }
@@ -150,7 +165,7 @@ impl Outbox {
                 around.exchange.forget(entry);
             }
             if !in_flight.told {
-                drop_one(in_flight.who(), around.actions);
+                drop_one(self, in_flight.who(), around.actions);
             }
         }
         while self.batches.front().is_some_and(|batch| batch.next <= next) {
@@ -159,7 +174,7 @@ impl Outbox {
         self.ends = self.ends.map(|(next_read, tail)| (next_read.max(next), tail));
     }
 
-    pub fn page_read(&mut self, page: u64, result: Result<PageFound, StorageError>, around: &mut Around) {
+    pub(super) fn page_read(&mut self, page: u64, result: Result<PageFound, StorageError>, around: &mut Around) {
         self.busy = false;
         let Some((next_read, _)) = &mut self.ends else { return };
         let found = match result {
@@ -192,7 +207,7 @@ impl Outbox {
     }
 
     /// Completed pages were removed. `held`: what the queue still holds.
-    pub fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageError>, around: &mut Around) {
+    pub(super) fn pages_finished(&mut self, through: u64, result: Result<Totals, StorageError>, around: &mut Around) {
         self.busy = false;
         match result {
             Err(failure) => self.storage_failed(failure, around),
@@ -213,11 +228,11 @@ impl Outbox {
         if self.full && roomy(held.messages, limits.messages) && roomy(held.bytes, limits.bytes) {
             self.full = false;
             let words = "the outbox takes messages again";
-            around.actions.push_back(Action::Emit(Event::new(EventKind::Room, Status::ENOS_OK, words)));
+            self.emit(Event::new(EventKind::Room, Status::ENOS_OK, words), around.actions);
         }
     }
 
-    pub fn dead_letter_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
+    pub(super) fn dead_letter_stored(&mut self, token: u64, result: Result<(), StorageError>, around: &mut Around) {
         self.busy = false;
         let Some(in_flight) = self.window.front_mut().filter(|in_flight| in_flight.token == token) else { return };
         let State::Leaving(answer) = &mut in_flight.state else { return };
@@ -230,7 +245,7 @@ impl Outbox {
             Ok(()) => {
                 self.storage_backoff.reset();
                 if let Some(in_flight) = self.window.pop() {
-                    Outbox::tell(in_flight.who(), Status::ENOS_ERR_DEAD_LETTER, answer, around.actions);
+                    self.tell(in_flight.who(), Status::ENOS_ERR_DEAD_LETTER, answer, around.actions);
                     self.leave_batch(in_flight.page);
                 }
             }
@@ -242,7 +257,7 @@ impl Outbox {
         self.storage_at = Some(around.now.saturating_add(wait));
         let words = format!("{}; what is in the outbox waits for its storage", failure.message);
         let event = Event::new(EventKind::OutboxFailed, Status::ENOS_ERR_STORAGE, words);
-        around.actions.push_back(Action::Emit(event.code(failure.code).retry_in(wait)));
+        self.emit(event.code(failure.code).retry_in(wait), around.actions);
     }
 
     pub(super) fn work_on_storage(&mut self, tidy: bool, around: &mut Around) {
@@ -250,24 +265,46 @@ impl Outbox {
             return;
         }
         let Some((next_read, tail)) = self.ends else {
-            if self.online && !self.opening {
+            if self.wants_to_open() && std::mem::take(&mut around.line.may_open) {
                 self.opening = true;
-                around.actions.push_back(Action::OpenOutbox);
+                self.ask(Task::Open, around.actions);
             }
             return;
         };
-        let action = if let Some((token, code, message)) = self.leave() {
-            Action::StoreDeadLetter { token, code, message }
+        let task = if let Some((token, code, message)) = self.leave() {
+            Task::StoreDeadLetter { token, code, message }
         } else if let (true, Some((through, after))) = (tidy, self.completed) {
-            Action::FinishPages { through, after }
-        } else if self.online && next_read < tail && self.has_room_to_read(around.wall_ms) {
+            Task::FinishPages { through, after }
+        } else if (self.online || next_read < self.deleted_before)
+            && next_read < tail
+            && self.has_room_to_read(around.wall_ms)
+        {
             self.read_is_stale = false;
-            Action::ReadPage { page: next_read, last_try: self.read_failures >= READS }
+            Task::ReadPage { page: next_read, last_try: self.read_failures >= READS }
         } else {
             return;
         };
         self.busy = true;
-        around.actions.push_back(action);
+        self.ask(task, around.actions);
+    }
+
+    /// The queue is not open, and has to be.
+    pub fn wants_to_open(&self) -> bool {
+        let is_wanted = self.online || self.deleted_before > 0;
+        self.ends.is_none() && is_wanted && !self.opening && self.storage_at.is_none()
+    }
+
+    /// What waits can never succeed, and becomes dead letters.
+    pub fn delete_all(&mut self) {
+        self.deleted_before = self.ends.map_or(u64::MAX, |(_, tail)| tail);
+    }
+
+    pub(super) fn refuse_deleted(&mut self) {
+        let is_next = self.window.sent().0 == 0 && self.window.stepped_aside() == 0;
+        if let Some(front) = self.window.front().filter(|front| is_next && front.page < self.deleted_before) {
+            let refused = State::Refused(Answer::words("the sub-device was deleted in EnOS"));
+            self.window.advance(if front.told { State::Completed } else { refused });
+        }
     }
 
     /// The first message, if it is to become a dead letter.

@@ -1,34 +1,62 @@
 //! Sending: which message may go now, and what it needs before.
 
 use super::window::{Answer, InFlight, State};
-use super::{Around, Outbox, CLOCK_AGAIN_MS, WINDOW_BYTES};
+use super::{Around, Outbox, Turn, CLOCK_AGAIN_MS, MOST_MS_PER_BYTE, WINDOW_BYTES};
 use crate::protocol::outbox::Message;
 use crate::protocol::Request;
-use crate::session::exchange::{Outgoing, Owner};
+use crate::session::exchange::{Outgoing, Owner, Unacknowledged};
 
 impl Outbox {
-    pub(super) fn send(&mut self, around: &mut Around) {
-        while self.online && self.send_at.is_none() && self.lets_another_go(around) && self.has_room_in_flight() {
-            self.send_at = self.held_up_until(around);
-            if self.send_at.is_some() || !self.send_next(around) {
-                return;
-            }
+    /// Sends the next message, if it can be sent now.
+    pub fn send_one(&mut self, around: &mut Around) -> Turn {
+        let is_ready = self.online && self.send_at.is_none() && self.lets_another_go(around);
+        if !is_ready || !self.has_room_in_flight() {
+            return Turn::Passed;
+        }
+        self.send_at = self.held_up_until(around);
+        if self.send_at.is_some() || !self.can_be_replied_to(around) {
+            return Turn::Passed;
+        }
+        let is_alone = self.sends_alone();
+        if !self.has_room_on_link(is_alone, around) {
+            return Turn::Waits;
+        }
+        self.send_next(around);
+        if is_alone {
+            Turn::SentAlone
+        } else {
+            Turn::Sent
         }
     }
 
-    /// Whether one more message may be in flight, and there is one.
-    fn has_room_in_flight(&self) -> bool {
-        let (Some(front), Some(next)) = (self.window.front(), self.window.next_waiting()) else { return false };
+    /// Whether the next message is sent alone, so that it is known which one fails.
+    fn sends_alone(&self) -> bool {
+        let Some(front) = self.window.front() else { return false };
         let unclear = self.careful || front.token <= self.unclear;
-        let alone = unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front.token);
+        unclear || self.window.stepped_aside() > 0 || self.doubt.is_alone(front.token)
+    }
+
+    /// Whether one more message of this queue may be in flight, and there is one.
+    fn has_room_in_flight(&self) -> bool {
+        let Some(next) = self.window.next_waiting().filter(|next| next.page >= self.deleted_before) else {
+            return false;
+        };
         let (sent, bytes) = self.window.sent();
-        let most = if alone { 1 } else { self.settings.window };
+        let most = if self.sends_alone() { 1 } else { self.settings.window };
         sent < most && (sent == 0 || bytes + next.message.size() <= WINDOW_BYTES)
+    }
+
+    /// Whether the broker has acknowledged enough of what all outboxes have sent.
+    fn has_room_on_link(&self, is_alone: bool, around: &Around) -> bool {
+        let Unacknowledged { messages, bytes } = around.exchange.unacknowledged();
+        let size = self.window.next_waiting().map_or(0, |next| next.message.size());
+        let has_room = messages < self.settings.window && bytes + size <= WINDOW_BYTES;
+        messages == 0 || (!is_alone && has_room)
     }
 
     /// When to try again, if the rate or a clock that is not set does not allow the next message now.
     fn held_up_until(&mut self, around: &mut Around) -> Option<u64> {
-        let rate = self.flow.ready_at(around.now);
+        let rate = around.line.flow.ready_at(around.now);
         rate.or_else(|| {
             let clock_is_set = self.window.stamp(self.settings.boot, around);
             (!clock_is_set).then(|| around.now.saturating_add(CLOCK_AGAIN_MS))
@@ -69,28 +97,36 @@ impl Outbox {
             around.exchange.forget(entry);
         }
         if let (None, Some(topic)) = (&self.asking, wanted) {
-            let asked = around.exchange.may_send(topic.clone(), until_reply, around.now, around.actions);
+            let asked =
+                around.exchange.may_send(self.subdevice, topic.clone(), until_reply, around.now, around.actions);
             self.asking = asked.err().map(|entry| (entry, topic));
         }
         self.asking.is_none()
     }
 
-    /// Sends the next message. False: it has to wait until its reply can come.
-    fn send_next(&mut self, around: &mut Around) -> bool {
-        if !self.can_be_replied_to(around) {
-            return false;
-        }
-        let Some(next) = self.window.next_waiting() else { return false };
+    fn send_next(&mut self, around: &mut Around) {
+        let Some(next) = self.window.next_waiting() else { return };
+        let (size, was_quiet) = (next.message.size(), self.is_quiet());
         let state = match &next.message {
             Message::Unknown { words, .. } => State::Refused(Answer::words(words)),
             Message::Request(request) => {
                 let operation = request.sent_as(next.page < self.live_from);
                 let (identity, until_reply) = (&self.identity, request.until_reply);
-                self.flow.spend(request.size(), around.now);
+                around.line.flow.spend(size, around.now);
                 let Request { name, params, members, .. } = request;
                 let (members, timeout_ms, user) = (*members, None, 0);
-                let request = Outgoing { operation, identity, name, params, members, until_reply, timeout_ms, user };
-                match around.exchange.request(Owner::Outbox, request, around.now, around.actions) {
+                let request = Outgoing {
+                    operation,
+                    identity,
+                    subdevice: self.subdevice,
+                    name,
+                    params,
+                    members,
+                    until_reply,
+                    timeout_ms,
+                    user,
+                };
+                match around.exchange.request(Owner::Outbox(self.subdevice), request, around.now, around.actions) {
                     Ok(entry) => State::Sent { entry, acknowledged: None },
                     Err(error) => State::Refused(Answer::words(&error.message)),
                 }
@@ -103,6 +139,10 @@ impl Outbox {
             self.window.advance(state);
             self.returned_unsent = None;
         }
-        true
+        if was_quiet {
+            self.expect_progress(around);
+        } else {
+            self.stalls_at = self.stalls_at.saturating_add(size as u64 * MOST_MS_PER_BYTE);
+        }
     }
 }

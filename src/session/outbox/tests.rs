@@ -6,6 +6,7 @@ use crate::protocol::outbox::Message;
 use crate::protocol::outbox::{self, PageFound};
 use crate::protocol::request::{Moment, PostTime};
 use crate::protocol::{Operation, Request};
+use crate::session::durable::Appended;
 use crate::session::exchange::{Kind, Outgoing, Owner, Reply};
 use crate::session::tests::world;
 
@@ -13,7 +14,7 @@ const LIMITS: Totals = Totals { messages: 10, bytes: 10_000 };
 
 fn outbox(limits: Totals) -> (Outbox, Exchange) {
     let settings = OutboxSettings { window: 10, bytes_per_s: 0, timeout_ms: 30_000, boot: 7, limits };
-    (Outbox::new(settings, Identity::new("pk", "dk", None).unwrap()), Exchange::new(&world::settings(), 1))
+    (Outbox::new(settings, 0, Identity::new("pk", "dk", None).unwrap()), Exchange::new(&world::settings(), 1))
 }
 
 fn post(time: PostTime) -> Request {
@@ -21,10 +22,35 @@ fn post(time: PostTime) -> Request {
     Request { operation, name: String::new(), params, until_reply: false, resume: false, time, members: 0 }
 }
 
+/// Messages that were accepted together.
+fn accepted(page: u64, next: u64, messages: Vec<Request>, users: &[usize]) -> Appended {
+    Appended { page, next, after: LIMITS, messages, users: users.to_vec() }
+}
+
+/// No rate, and any queue may be opened.
+fn line() -> Line {
+    Line { flow: Flow::new(0), may_open: true, holds_until: 0 }
+}
+
+fn go_online(outbox: &mut Outbox, exchange: &mut Exchange, now: u64) {
+    let (actions, rng, line) = (&mut VecDeque::new(), &mut fastrand::Rng::with_seed(1), &mut line());
+    outbox.link_up(false, &mut Around { now, wall_ms: 0, exchange, actions, rng, line });
+}
+
+impl Outbox {
+    /// As if it were the only one.
+    fn pump(&mut self, tidy: bool, around: &mut Around) -> bool {
+        self.prepare(around);
+        while matches!(self.send_one(around), Turn::Sent | Turn::SentAlone) {}
+        self.conclude(tidy, around)
+    }
+}
+
 /// The actions that a call causes.
 fn actions(outbox: &mut Outbox, exchange: &mut Exchange, f: impl FnOnce(&mut Outbox, &mut Around)) -> VecDeque<Action> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    let mut around = Around { now: 5_000, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
+    let line = &mut line();
+    let mut around = Around { now: 5_000, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng, line };
     f(outbox, &mut around);
     actions
 }
@@ -32,7 +58,8 @@ fn actions(outbox: &mut Outbox, exchange: &mut Exchange, f: impl FnOnce(&mut Out
 /// What the outbox sends at this time.
 fn sent(outbox: &mut Outbox, exchange: &mut Exchange, now: u64, wall_ms: u64) -> Vec<String> {
     let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
-    outbox.pump(false, &mut Around { now, wall_ms, exchange, actions: &mut actions, rng: &mut rng });
+    let line = &mut line();
+    outbox.pump(false, &mut Around { now, wall_ms, exchange, actions: &mut actions, rng: &mut rng, line });
     let payload = |action| match action {
         Action::Send(LinkRequest::Publish { payload, .. }) => Some(String::from_utf8(payload).unwrap()),
         _ => None,
@@ -45,9 +72,9 @@ fn a_post_waits_for_the_clock_and_gets_the_time_at_which_it_was_accepted() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     let message = |boot| post(PostTime::Stamp(Moment { boot, ms: 1_000 }));
     outbox.ends = Some((1, 1));
-    outbox.appended(1, 2, LIMITS, vec![message(7)], &[]);
-    outbox.appended(2, 3, LIMITS, vec![message(6)], &[]);
-    outbox.link_up(5_000);
+    outbox.appended(accepted(1, 2, vec![message(7)], &[]));
+    outbox.appended(accepted(2, 3, vec![message(6)], &[]));
+    go_online(&mut outbox, &mut exchange, 5_000);
     assert!(sent(&mut outbox, &mut exchange, 5_000, 1_000_000).is_empty(), "the clock stands in 1970");
     let again = outbox.deadline().unwrap();
     assert!((6_000..=15_000).contains(&again), "{again}");
@@ -60,8 +87,8 @@ fn a_post_waits_for_the_clock_and_gets_the_time_at_which_it_was_accepted() {
 fn what_is_dropped_while_its_page_is_being_read_is_not_sent() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 2));
-    outbox.link_up(5_000);
-    let read = |action: &Action| matches!(action, Action::ReadPage { page: 1, .. });
+    go_online(&mut outbox, &mut exchange, 5_000);
+    let read = |action: &Action| matches!(action, Action::Outbox { task: Task::ReadPage { page: 1, .. }, .. });
     let pump = |outbox: &mut Outbox, exchange: &mut Exchange| {
         actions(outbox, exchange, |outbox, around| {
             outbox.pump(false, around);
@@ -96,8 +123,8 @@ fn a_lost_page_gives_back_what_the_host_has_given_with_its_messages() {
     for is_dropped in [false, true] {
         let (mut outbox, mut exchange) = outbox(LIMITS);
         outbox.ends = Some((1, 2));
-        outbox.appended(2, 4, LIMITS, vec![post(PostTime::Without); 3], &[0, 7, 9]);
-        outbox.appended(4, 5, LIMITS, vec![post(PostTime::Without)], &[8]);
+        outbox.appended(accepted(2, 4, vec![post(PostTime::Without); 3], &[0, 7, 9]));
+        outbox.appended(accepted(4, 5, vec![post(PostTime::Without)], &[8]));
         outbox.ends = Some((2, 5));
         let told = actions(&mut outbox, &mut exchange, |outbox, around| match is_dropped {
             true => outbox.dropped(2, 4, &Err("damaged".into()), around),
@@ -122,7 +149,7 @@ fn a_backlog_takes_memory_only_for_what_the_host_has_given() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 2));
     for page in 2..1_002 {
-        outbox.appended(page, page + 1, LIMITS, vec![post(PostTime::Without)], &[usize::from(page > 901)]);
+        outbox.appended(accepted(page, page + 1, vec![post(PostTime::Without)], &[usize::from(page > 901)]));
     }
     assert_eq!((outbox.users.len(), outbox.window.len(), outbox.batches.len()), (100, 0, 0));
     assert!(std::mem::size_of::<(u64, usize)>() <= 16);
@@ -170,8 +197,9 @@ fn dead_letters(
         exchange.expire(now, &mut actions);
         loop {
             let outcomes = exchange.take_outcomes();
-            let around = &mut Around { now, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng };
-            outcomes.into_iter().for_each(|(request, outcome)| outbox.outcome(request, outcome, around));
+            let line = &mut line();
+            let around = &mut Around { now, wall_ms: 0, exchange, actions: &mut actions, rng: &mut rng, line };
+            outcomes.into_iter().for_each(|(_, request, outcome)| outbox.outcome(request, outcome, around));
             outbox.pump(false, around);
             let Some(action) = around.actions.pop_front() else { break };
             match action {
@@ -180,12 +208,12 @@ fn dead_letters(
                 }
                 Action::Send(LinkRequest::Publish { token, payload, .. }) => {
                     around.exchange.delivered(token, around.actions);
-                    for (request, outcome) in around.exchange.take_outcomes() {
+                    for (_, request, outcome) in around.exchange.take_outcomes() {
                         outbox.outcome(request, outcome, around);
                     }
                     let Some(answer) = answer(&String::from_utf8(payload).unwrap(), now) else { continue };
                     match around.exchange.find(topic.as_bytes(), answer.as_bytes()) {
-                        Some(Reply::Unclear) => outbox.send_one_by_one(around),
+                        Some(Reply::Unclear { .. }) => outbox.send_one_by_one(around),
                         Some(Reply::To { token, code, words }) => {
                             let (topic, payload) = (Vec::new(), Vec::new().into());
                             around.exchange.replied(token, code, words, topic, payload, around.actions);
@@ -193,11 +221,13 @@ fn dead_letters(
                         None => {}
                     }
                 }
-                Action::StoreDeadLetter { token, code, .. } => {
+                Action::Outbox { task: Task::StoreDeadLetter { token, code, .. }, .. } => {
                     found.push((token, code));
                     outbox.dead_letter_stored(token, Ok(()), around);
                 }
-                Action::FinishPages { through, after } => outbox.pages_finished(through, Ok(after), around),
+                Action::Outbox { task: Task::FinishPages { through, after }, .. } => {
+                    outbox.pages_finished(through, Ok(after), around);
+                }
                 _ => {}
             }
         }
@@ -212,12 +242,12 @@ fn reply(post: &str, code: i32) -> Option<String> {
 
 /// An outbox with these posts, each accepted by itself.
 fn with_posts(texts: &[&str]) -> (Outbox, Exchange) {
-    let (mut outbox, exchange) = outbox(LIMITS);
+    let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
     for (page, text) in (1..).zip(texts) {
-        outbox.appended(page, page + 1, LIMITS, vec![until_reply(text)], &[]);
+        outbox.appended(accepted(page, page + 1, vec![until_reply(text)], &[]));
     }
-    outbox.link_up(0);
+    go_online(&mut outbox, &mut exchange, 0);
     (outbox, exchange)
 }
 
@@ -229,6 +259,7 @@ fn a_post_that_is_refused_without_an_id_and_alone_does_not_hold_up_the_rest() {
     let (identity, params) = (outbox.identity.clone(), br#"{"measurepoints":{"own":1}}"#);
     let operation = Operation::ENOS_OP_MEASUREPOINT_POST;
     let own = Outgoing {
+        subdevice: 0,
         operation,
         identity: &identity,
         name: "",

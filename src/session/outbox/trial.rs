@@ -2,10 +2,10 @@
 
 use super::doubt::{Fault, OTHERS};
 use super::window::{Answer, InFlight, State};
-use super::{Around, Outbox, AGAIN_MIN_MS};
+use super::{Around, Outbox};
 use crate::protocol::outbox::Message;
 use crate::protocol::Suspect;
-use crate::session::io::{Action, LinkEnd};
+use crate::session::io::{LinkEnd, Task};
 
 /// The most bytes in memory of messages that can be sent in the place of another, beyond the first of them.
 const OTHERS_BYTES: usize = 1024 * 1024;
@@ -57,7 +57,7 @@ impl Outbox {
     fn store_suspect(&mut self, before: Option<Suspect>, around: &mut Around) {
         let suspect = self.doubt.suspect();
         if suspect != before {
-            around.actions.push_back(Action::StoreSuspect(suspect));
+            self.ask(Task::StoreSuspect(suspect), around.actions);
         }
     }
 
@@ -123,8 +123,7 @@ impl Outbox {
             // sent.
             0 if !self.has_paused => {
                 self.has_paused = true;
-                let wait = AGAIN_MIN_MS + around.rng.u64(0..AGAIN_MIN_MS);
-                self.send_at = Some(around.now.saturating_add(wait));
+                self.pause_shortly(around);
                 false
             }
             0 => true,

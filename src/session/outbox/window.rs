@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
 
-use super::{Around, Outbox, Who};
-use crate::error::Status;
+use super::{Around, Who};
 use crate::protocol::outbox::Message;
 use crate::protocol::request::{stamped, PostTime, CLOCK_IS_SET_MS};
 use crate::protocol::{envelope, Totals};
@@ -28,14 +27,6 @@ pub struct InFlight {
 impl InFlight {
     pub fn new(token: u64, page: u64, message: Message) -> InFlight {
         InFlight { token, page, message, user: 0, state: State::Waiting, told: false, never_goes: false }
-    }
-
-    /// It is completed. The host is told at once, and only once.
-    pub fn complete(&mut self, answer: Answer, around: &mut Around) {
-        self.state = State::Completed;
-        if !std::mem::replace(&mut self.told, true) {
-            Outbox::tell(self.who(), Status::ENOS_OK, answer, around.actions);
-        }
     }
 
     /// Of whom its outcome tells.

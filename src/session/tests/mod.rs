@@ -11,6 +11,6 @@ pub mod world;
 use super::*;
 use crate::error::Status;
 
-fn lost(reason: &str) -> LinkEvent {
+pub fn lost(reason: &str) -> LinkEvent {
     LinkEvent::Lost { status: Status::ENOS_ERR_NETWORK, reason: reason.into() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::world::{queue, settings, Dislikes, FlashRates, Rates, World};
+use super::world::{queues, settings, Dislikes, FlashRates, Rates, World};
 use crate::model::sign::SignMethod;
 use crate::session::*;
 
@@ -47,6 +47,8 @@ fn live(seed: u64) -> World {
         poison: often(&[0, 1000]),
         deadly: often(&[0, 0, 1000]),
         mute: often(&[0, 0, 1000]),
+        logins: often(&[0, 50, 500]),
+        logouts: often(&[0, 0, 20, 200]),
         busy: often(&[0, 100]),
         ack_lost: often(&[0, 0, 20]),
         filter_refused: often(&[0, 0, 200]),
@@ -59,7 +61,7 @@ fn live(seed: u64) -> World {
     world.cloud.most_filters = [usize::MAX, usize::MAX, 1, 3][dice.usize(..4)];
     world.cloud.dislikes = [Dislikes::Refuses, Dislikes::HangsUp, Dislikes::SaysNothing][dice.usize(..3)];
     world.limits.drop_oldest = dice.bool();
-    world.queue = queue(&world.flash, world.limits);
+    world.queues = queues(&world.flash, world.limits);
     world.flash.cells().rates = rates.flash;
     world.connect();
     while world.now < 2 * HOUR {
@@ -70,7 +72,7 @@ fn live(seed: u64) -> World {
     }
     // Without failures the cloud still refuses the messages that it has refused before.
     let Rates { poison, deadly, mute, .. } = rates;
-    world.rates = Rates { poison, deadly, mute, ..Rates::default() };
+    world.rates = Rates { poison, deadly, mute, logins: 1000, ..Rates::default() };
     world.end_attack();
     world.flash.cells().rates = FlashRates::default();
     world.restart(None);
@@ -95,7 +97,8 @@ fn meddle(world: &mut World, dice: &mut fastrand::Rng) {
             // A large message takes several pages.
             let size = if dice.u32(..50) == 0 { 150_000 } else { [0, 0, 100, 1_000][dice.usize(..4)] };
             let count = if size > 10_000 { 1 } else { dice.u64(1..8) };
-            drop(world.publish_durable(count, dice.bool(), size));
+            let devices = [&[0][..], &[0], &[1], &[2], &[2, 0], &[0, 1, 2]][dice.usize(..6)];
+            drop(world.publish_durable(devices, count, dice.bool(), size));
         }
         78..=85 => (0..dice.u32(1..4)).for_each(|_| world.command()),
         76..=77 => world.drop_durable(dice.usize(..)),
@@ -123,16 +126,16 @@ fn check(seed: u64) -> Vec<String> {
         // A message that the cloud does not take becomes a dead letter only if another one passes.
         let hard = world.rates.deadly + world.rates.mute > 0;
         let until = world.now + if hard { 96 * HOUR } else { 2 * HOUR };
-        while !world.session.is_flushed() && world.now < until {
+        while !world.is_flushed() && world.now < until {
             let next = world.now + HOUR;
-            while !world.session.is_flushed() && world.now < next {
+            while !world.is_flushed() && world.now < next {
                 world.step(next);
             }
-            if hard && !world.session.is_flushed() {
-                drop(world.publish_durable(1, true, 0));
+            if hard && !world.is_flushed() {
+                drop(world.publish_durable(&[0, 1, 2], 1, true, 0));
             }
         }
-        if world.session.is_flushed() {
+        if world.is_flushed() {
             world.check_durable();
         } else {
             world.violate(format!("not flushed within all this time; {} through", world.through()));

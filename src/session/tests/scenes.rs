@@ -182,8 +182,8 @@ fn a_message_that_the_broker_hangs_up_on_is_a_dead_letter_after_nine_connections
         world.cloud.secret = Some("device-secret".into());
         world.rates.deadly = 1000;
         // The first number is never accepted, and the second one also makes the broker close the connection.
-        world.publish_durable(1, false, 1 << 20).unwrap_err();
-        world.publish_durable(3, false, 0).unwrap();
+        world.publish_durable(&[0], 1, false, 1 << 20).unwrap_err();
+        world.publish_durable(&[0], 3, false, 0).unwrap();
         world.connect();
         let began = world.now;
         while !world.events.iter().any(|event| event.status == S::ENOS_ERR_DEAD_LETTER) {

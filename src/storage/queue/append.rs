@@ -36,11 +36,10 @@ pub struct Dropped {
 impl Queue {
     /// Accepts the messages, all or none. After `Ok` they survive a power cut. `ENOS_ERR_QUEUE_FULL` if there is no
     /// room, `ENOS_ERR_TOO_LARGE` if there can never be room.
+    #[cfg(any(test, feature = "internals"))]
     pub fn append(&mut self, messages: &[Request]) -> Result<Appended> {
-        let page = self.open()?.tail;
-        Queue::append_to_all(&mut [(self, messages)])?;
-        let ends = self.ends()?;
-        Ok(Appended { page, next: ends.tail, after: ends.end })
+        let mut appended = Queue::append_to_all(&mut [(self, messages)])?;
+        appended.pop().ok_or_else(|| Error::invalid("there is no batch").into())
     }
 
     /// Does the same for the queues of several devices in one storage, with one storage call for all pages. If the
@@ -48,13 +47,13 @@ impl Queue {
     ///
     /// `ENOS_ERR_INVALID_ARG` for a batch without messages or with more than [`MAX_TOGETHER`], and for queues in several
     /// storages.
-    pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<()> {
+    pub fn append_to_all(batches: &mut [(&mut Queue, &[Request])]) -> Result<Vec<Appended>> {
         check(batches)?;
         let pending =
             batches.iter_mut().map(|(queue, messages)| queue.prepare(messages)).collect::<Result<Vec<_>>>()?;
         let stored: Vec<_> = batches.iter().zip(&pending).map(|((queue, _), pending)| (&**queue, pending)).collect();
         Queue::store(&stored)?;
-        batches.iter_mut().zip(pending).try_for_each(|((queue, _), pending)| queue.accept(pending))
+        batches.iter_mut().zip(pending).map(|((queue, _), pending)| queue.accept(pending)).collect()
     }
 
     /// Makes room, and encodes the pages.
@@ -90,10 +89,16 @@ impl Queue {
         result
     }
 
-    fn accept(&mut self, Pending { first, pages, after }: Pending) -> Result<()> {
+    fn accept(&mut self, Pending { first, pages, after }: Pending) -> Result<Appended> {
+        let next = first + pages.len() as u64;
         let ends = self.ends()?;
-        (ends.tail, ends.end) = (first + pages.len() as u64, after);
-        Ok(())
+        (ends.tail, ends.end) = (next, after);
+        Ok(Appended { page: first, next, after })
+    }
+
+    /// Whether it was full since the last call, so that messages were refused.
+    pub fn take_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     /// The pages that were removed to make room since the last call, also by an append that failed.
@@ -116,6 +121,7 @@ impl Queue {
             let full = self.limits.are_below(held.plus(messages, bytes)) && page < tail;
             // This comes first, so that a message that is refused costs no dead letter.
             if full && !self.limits.drop_oldest {
+                self.refused = true;
                 let words = format!("the outbox is full: it holds {} messages of {} bytes", held.messages, held.bytes);
                 return Err(Error::new(Status::ENOS_ERR_QUEUE_FULL, words).into());
             }

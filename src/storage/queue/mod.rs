@@ -10,7 +10,6 @@
 //! Each device has its own queue, identified by the digest in the keys of its [`Records`]. A queue that was never used
 //! costs two loads when it is opened, and nothing before. [`Queue::append_to_all`] accepts messages in several queues
 //! with one storage call.
-//! loads to open, and nothing before. [`Queue::append_to_all`] accepts messages in several queues with one storage call.
 #![forbid(unsafe_code)]
 
 mod append;
@@ -32,7 +31,7 @@ use crate::storage::record::Role;
 use crate::storage::records::Records;
 use crate::storage::vtable::MAX_VALUE_LEN;
 
-pub use append::Dropped;
+pub use append::{Appended, Dropped};
 pub use dead::DeadLetter;
 use index::{Index, REACH, SPAN};
 
@@ -59,6 +58,8 @@ pub struct Queue {
     /// The tokens of dead letters.
     dropped_dead: Vec<u64>,
     dropped_ever: u64,
+    /// Messages were refused because it was full.
+    refused: bool,
 }
 
 impl QueueLimits {
@@ -101,7 +102,15 @@ struct Ends {
 
 impl Queue {
     pub fn new(records: Records, limits: QueueLimits) -> Queue {
-        Queue { records, limits, ends: None, dropped: Vec::new(), dropped_dead: Vec::new(), dropped_ever: 0 }
+        Queue {
+            records,
+            limits,
+            ends: None,
+            dropped: Vec::new(),
+            dropped_dead: Vec::new(),
+            dropped_ever: 0,
+            refused: false,
+        }
     }
 
     /// Removes all pages before `through`. `after` are the totals after the last of them.

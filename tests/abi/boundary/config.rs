@@ -28,6 +28,7 @@ fn every_setter_refuses_null_and_nonsense() {
             enos_config_set_client_id(nobody, s),
             enos_config_set_device_secret(nobody, s, n),
             enos_config_set_product_secret(nobody, s, n),
+            enos_config_set_integration_channel(nobody, s, s, n),
             enos_config_set_sign_method(nobody, 0),
             enos_config_set_storage(nobody, &storage),
             enos_config_set_event_cb(nobody, None, null_mut()),
@@ -69,6 +70,11 @@ fn every_setter_refuses_null_and_nonsense() {
             refused(set_secret(c, s, 5), ENOS_ERR_INVALID_ARG, "NUL");
             accepted(set_secret(c, s, 4));
         }
+        refused(enos_config_set_integration_channel(c, null(), s, n), ENOS_ERR_NULL_ARG, "product_key");
+        refused(enos_config_set_integration_channel(c, c"a/b".as_ptr(), s, n), ENOS_ERR_INVALID_ARG, "product_key");
+        refused(enos_config_set_integration_channel(c, s, null(), n), ENOS_ERR_NULL_ARG, "secret");
+        refused(enos_config_set_integration_channel(c, s, s, 0), ENOS_ERR_INVALID_ARG, "product secret");
+        refused(enos_config_set_identity(c, s, c"%channel%".as_ptr()), ENOS_ERR_INVALID_ARG, "integration channel");
         for method in [-1, 4, i32::MAX] {
             refused(enos_config_set_sign_method(c, method), ENOS_ERR_INVALID_ARG, "0 (AUTO)");
         }

@@ -1,5 +1,9 @@
 //! Limits: more commands than the device can take, and answers that are too large for the broker.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
+
 use enos::internals::error::Status::*;
 use serde_json::json;
 use support::scene::Scene;
@@ -81,31 +85,42 @@ fn a_flood_of_commands_is_answered() {
     assert_eq!((done, busy, host.stats().messages_dropped), (64, FLOOD - 64, 0));
 }
 
-/// A fast callback has no need of refusals, however many commands come at once.
+/// A fast callback has no need of refusals, however many commands come at once. The packet ids of both sides begin again
+/// in the meantime, and the params of a command that is kept stay as they are.
 #[test]
-fn ten_thousand_commands_are_answered_after_their_acknowledgements() {
-    const COMMANDS: u16 = 10_000;
-    let Scene { mut peer, host, broker: _broker } = Scene::with(|setup| {
+fn sixty_six_thousand_commands_are_answered_after_their_acknowledgements() {
+    const COMMANDS: u32 = 66_000;
+    let packet_id = |command: u32| ((command - 1) % 65_535 + 1) as u16;
+    let Scene { mut peer, mut host, broker: _broker } = Scene::with(|setup| {
         setup.on_event(|_, told| {
             if let Some(command) = told.command {
-                command.reply(200, None).unwrap();
+                match command.name().as_str() {
+                    "keep" => command.retain(),
+                    _ => drop(command.reply(200, None).unwrap()),
+                }
             }
         })
     });
-    let mut acknowledged = vec![false; usize::from(COMMANDS) + 1];
+    peer.send(&packet("thing/service/keep", r#"{"id":0,"params":{"kept":[1,2,3]}}"#, 1));
+    peer.expect(PUBACK);
+    let first = kept(&mut host);
+    let mut acknowledged = 0;
     let (mut sent, mut answered) = (0, 0);
     while answered < COMMANDS {
         // Some are always on their way.
         while sent < COMMANDS && sent < answered + 50 {
             sent += 1;
-            peer.send(&packet("thing/service/x", &envelope(&sent.to_string()), sent));
+            peer.send(&packet("thing/service/x", &envelope(&sent.to_string()), packet_id(sent)));
         }
         let packet = peer.read();
         match packet.kind {
-            PUBACK => acknowledged[usize::from(packet.id())] = true,
+            PUBACK => {
+                acknowledged += 1;
+                assert_eq!(packet.id(), packet_id(acknowledged));
+            }
             PUBLISH => {
                 let said = json_of(&packet);
-                assert!(acknowledged[said["id"].as_u64().unwrap() as usize], "the answer {said} came first");
+                assert!(said["id"].as_u64().unwrap() <= acknowledged.into(), "the answer {said} came first");
                 assert_eq!(said["code"], 200);
                 peer.send(&puback(packet.id()));
                 answered += 1;
@@ -113,7 +128,67 @@ fn ten_thousand_commands_are_answered_after_their_acknowledgements() {
             kind => panic!("{kind}"),
         }
     }
-    assert_eq!(host.stats().commands, u64::from(COMMANDS));
+    assert_eq!((host.stats().commands, host.stats().connects), (u64::from(COMMANDS) + 1, 1));
+    assert_eq!(first.params().unwrap(), r#"{"kept":[1,2,3]}"#);
+    first.release();
+    assert_eq!(code_and_id(&mut peer), (1102, json!(0)));
+}
+
+/// The host keeps many commands, and another thread posts all that it can.
+#[test]
+fn fifty_kept_commands_are_answered_among_posts_at_full_rate() {
+    const KEPT: usize = 50;
+    const POSTS: usize = 2_000;
+    let Scene { mut host, peer, broker: _broker } = Scene::with(Setup::keep_commands);
+    let client = host.client();
+    let mut sender = peer.stream.try_clone().unwrap();
+    let packets = peer.oblige();
+    let (stop, start) = (AtomicBool::new(false), Instant::now());
+    let (outcomes, answers, posts) = std::thread::scope(|scope| {
+        let posts = scope.spawn(|| {
+            let mut tokens = Vec::new();
+            while !stop.load(SeqCst) && start.elapsed() < PATIENCE {
+                match client.publish("t", b"", 1) {
+                    Ok(token) => tokens.push(token),
+                    Err(status) => {
+                        assert_eq!(status, ENOS_ERR_QUEUE_FULL);
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            tokens
+        });
+        for id in 0..KEPT {
+            let bytes = publish(topic("thing/service/x").as_bytes(), envelope(&id.to_string()).as_bytes(), None);
+            std::io::Write::write_all(&mut sender, &bytes).unwrap();
+        }
+        let (mut commands, mut outcomes, mut answers) = (Vec::new(), BTreeSet::new(), Vec::new());
+        while answers.is_empty() || !answers.iter().all(|token| outcomes.contains(token)) {
+            let told = host.next();
+            match told.command {
+                Some(command) => commands.push(command),
+                None if told.name == "ROOM" => {}
+                None => {
+                    assert_eq!((told.name.as_str(), told.status), ("DELIVERED", ENOS_OK), "{told:?}");
+                    assert!(outcomes.insert(told.token), "{told:?} came twice");
+                }
+            }
+            if answers.is_empty() && commands.len() == KEPT && outcomes.len() >= POSTS {
+                answers = commands.iter().map(|command| command.reply(200, None).unwrap()).collect();
+                commands.iter().for_each(|command| command.release());
+            }
+        }
+        stop.store(true, SeqCst);
+        (outcomes, answers, posts.join().unwrap())
+    });
+    assert!(outcomes.iter().all(|token| answers.contains(token) || posts.contains(token)));
+    assert_eq!(host.stats().connects, 1);
+    host.go_offline();
+    let mut counts = [0; KEPT];
+    for packet in packets.join().unwrap().iter().filter(|packet| packet.kind == PUBLISH && packet.topic() != "t") {
+        counts[json_of(packet)["id"].as_u64().unwrap() as usize] += 1;
+    }
+    assert_eq!(counts, [1; KEPT]);
 }
 
 /// The next command and its answer pass, and the large answer is not sent again on the next connection.

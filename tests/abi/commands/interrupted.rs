@@ -85,6 +85,24 @@ fn in_the_callback_of_delivered_the_mark_is_gone() {
     }
 }
 
+/// The acknowledgement comes after the host was told that there was none in time.
+#[test]
+fn a_late_acknowledgement_removes_the_mark() {
+    let store = Store::new();
+    let Scene { mut host, mut peer, broker: _broker } =
+        Scene::with(|setup| setup.storage(&store).keep_commands().command_timeout(None, 500).reply_timeout(500));
+    command(&mut peer, "1");
+    let kept = kept(&mut host);
+    let token = kept.reply(200, None).unwrap();
+    kept.release();
+    let answer = peer.expect(PUBLISH);
+    let told = host.until("DELIVERED");
+    assert_eq!((told.token, told.status), (token, ENOS_ERR_TIMEOUT));
+    assert!(mark(&store).is_some(), "the answer may be lost");
+    peer.send(&puback(answer.id()));
+    host.loop_until(|_| mark(&store).is_none());
+}
+
 /// A process that remembers no commands removes what earlier ones have left.
 #[test]
 fn a_record_is_removed_once_it_is_switched_off() {

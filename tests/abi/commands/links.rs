@@ -52,23 +52,42 @@ fn an_answer_without_an_acknowledgement_goes_out_once_more() {
     kept.release();
 }
 
+/// One client, and fifty connections one after the other.
 #[test]
 fn after_each_kind_of_end_commands_come_and_are_answered() {
-    for end in End::all() {
-        let broker = Broker::bind();
-        let mut host = Setup::device(broker.address()).start();
-        host.connect();
-        end.come(broker.accept_mqtt());
-        host.until("DISCONNECTED");
-        let mut peer = broker.accept_mqtt();
-        host.until("CONNECTED");
-        for (path, code) in [("thing/service/x", 1101), ("thing/service/measurepoint/set", 1101), ("thing/enable", 200)]
-        {
-            peer.send(&packet(path, &envelope("1"), 7));
-            peer.expect(PUBACK);
-            assert_eq!(code_and_id(&mut peer).0, code, "{end:?}");
+    let mut scene = Scene::new();
+    for end in End::all().iter().cycle().take(50) {
+        end.come(scene.peer);
+        scene.host.until("DISCONNECTED");
+        scene.peer = scene.broker.accept_mqtt();
+        scene.host.until("CONNECTED");
+        for (path, code) in [
+            ("thing/service/x", 1101),
+            ("thing/service/measurepoint/set", 1101),
+            ("thing/service/measurepoint/get", 1101),
+            ("thing/enable", 200),
+            ("thing/disable", 200),
+            ("thing/delete", 200),
+        ] {
+            scene.peer.send(&packet(path, &envelope("1"), 7));
+            scene.peer.expect(PUBACK);
+            assert_eq!(code_and_id(&mut scene.peer).0, code, "{end:?}");
         }
     }
+}
+
+/// A message at QoS 1 needs a packet id. One without is told, and the next connection has its commands.
+#[test]
+fn a_packet_id_of_zero_ends_the_connection_in_words() {
+    let mut scene = Scene::new();
+    scene.peer.send(&packet("thing/service/x", &envelope("1"), 0));
+    let told = scene.host.until("DISCONNECTED");
+    assert_eq!(told.status, ENOS_ERR_PROTOCOL, "{told:?}");
+    assert!(told.detail.contains("packet id"), "{told:?}");
+    scene.peer = scene.broker.accept_mqtt();
+    command(&mut scene.peer, "2");
+    assert_eq!(code_and_id(&mut scene.peer), (1101, json!(2)), "the first one was not handed over");
+    assert_eq!(scene.host.stats().commands, 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod drops;
 mod limits;
 mod replies;
 mod storage;
+mod subdevices;
 
 use serde_json::{json, Value};
 use support::broker::*;

@@ -1,7 +1,7 @@
 //! Durable requests of every kind.
 
 use enos::internals::error::Status::*;
-use enos::internals::protocol::operations::{Durability, TABLE};
+use enos::internals::protocol::operations::{Durability, Sender, TABLE};
 use enos::internals::protocol::Operation;
 use support::broker::*;
 use support::host::*;
@@ -14,7 +14,7 @@ fn all() -> Vec<super::Line> {
     let mut all: Vec<super::Line> = Vec::new();
     for line in lines() {
         let row = line.operation.row();
-        let can = row.durable != Durability::Never && row.check_sender().is_ok();
+        let can = row.durable != Durability::Never && row.check_sender(Sender::Device).is_ok();
         if can && all.iter().all(|other| other.operation != line.operation) {
             all.push(line);
         }
@@ -40,7 +40,7 @@ fn all_operations_go_in_one_batch_and_each_has_its_outcome() {
     let (broker, store, all) = (Broker::bind(), Store::new(), all());
     assert_eq!(
         all.len() + 2,
-        TABLE.iter().filter(|row| row.check_sender().is_ok() && row.durable != Durability::Never).count()
+        TABLE.iter().filter(|row| row.check_sender(Sender::Device).is_ok() && row.durable != Durability::Never).count()
     );
     let mut host = Setup::device(broker.address()).storage(&store).start();
     let tokens = host.request_batch(&asks(&all, DURABLE | UNTIL_REPLY)).unwrap();

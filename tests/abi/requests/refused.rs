@@ -57,7 +57,7 @@ fn each_wrong_request_is_refused_in_words() {
         (Ask { flags: 1 << 31, ..of(query) }, ENOS_ERR_INVALID_ARG, "not known"),
         (Ask { flags: UNTIL_REPLY, ..of(query) }, ENOS_ERR_INVALID_ARG, "ENOS_REQUEST_DURABLE"),
         (Ask { flags: DURABLE, ..of(query) }, ENOS_ERR_INVALID_ARG, "cannot be durable"),
-        (of(ENOS_OP_TOPOLOGY_GET), ENOS_ERR_UNSUPPORTED, "only a gateway"),
+        (of(ENOS_OP_SUBDEVICE_LOGIN), ENOS_ERR_UNSUPPORTED, "enos_client_add_subdevices()"),
         (of(ENOS_OP_INTEGRATION_RAW_UP), ENOS_ERR_UNSUPPORTED, "only an integration channel"),
     ];
     for (ask, status, words) in cases {

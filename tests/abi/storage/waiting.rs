@@ -13,7 +13,7 @@ use support::host::*;
 type Call = (&'static str, fn(Client));
 
 /// The calls that do not wait, whatever the storage does.
-const FREE: [Call; 20] = [
+const FREE: [Call; 25] = [
     ("enos_client_outbox_info", |client| assert_eq!(client.waiting(), 1, "as before the call that is under way")),
     ("enos_client_stats", |client| assert!(client.stats().struct_size > 0)),
     ("enos_client_state", |client| assert_eq!(client.state(), ONLINE)),
@@ -30,6 +30,13 @@ const FREE: [Call; 20] = [
     ("enos_client_update_attributes", |client| assert!(client.update_attributes("{}", 0).is_ok())),
     ("enos_client_topic", |client| assert_eq!(client.topic("x").unwrap(), "/sys/pk/dk/x")),
     ("enos_client_activation_saved", |client| assert_eq!(client.activation_saved(), ENOS_ERR_STATE)),
+    ("enos_client_add_subdevices", |client| {
+        assert!(client.add_subdevices(&[Sub::new("a"), Sub::unactivated("b")]).is_ok())
+    }),
+    ("enos_client_set_subdevice_online", |client| assert_eq!(client.set_subdevice_online(1, true), ENOS_OK)),
+    ("enos_client_subdevice_state", |client| assert!(client.subdevice_state(1) > 0)),
+    ("enos_client_subdevices", |client| client.subdevices(|id, _, _, _| id > 0)),
+    ("enos_client_subdevice_saved", |client| assert_eq!(client.subdevice_saved(2), ENOS_ERR_STATE)),
     ("enos_client_connect", |client| client.connect()),
     ("enos_client_disconnect", |client| client.disconnect()),
     ("enos_client_loop", |client| assert_eq!(client.run_loop(0), ENOS_ERR_STATE, "another thread loops")),
@@ -37,7 +44,8 @@ const FREE: [Call; 20] = [
 ];
 
 /// The calls that use the storage themselves, or that wait for the loop.
-const WAIT: [&str; 5] = [
+const WAIT: [&str; 6] = [
+    "enos_client_remove_subdevice",
     "enos_client_request_batch",
     "enos_client_outbox_each",
     "enos_client_outbox_drop",

@@ -2,6 +2,7 @@
 //! the modules.
 
 mod durable;
+mod gateway;
 #[cfg(feature = "tls")]
 mod inverter;
 mod reboot;
@@ -16,7 +17,7 @@ use std::{fs, thread};
 use enos_sim::{Device, DeviceId, Event};
 use serde_json::json;
 use support::desk::{device_id, Desk};
-use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
+use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET, SUB_PRODUCT, SUB_PRODUCT_SECRET};
 use support::native::{c_compilers, cpp_compilers, root, Workshop, CPP_STANDARDS, C_STANDARDS};
 use support::program::Program;
 
@@ -31,8 +32,23 @@ const EVENTS: &str = "09_events_and_attributes";
 const BATCH: &str = "10_batch";
 const REBOOT: &str = "11_reboot";
 const INVERTER: &str = "12_inverter";
-const DEVICES: [&str; 11] =
-    [REPORT, LOOP, THREADS, COMMANDS, SEVERAL, CPLUSPLUS, DURABLE, EVENTS, BATCH, REBOOT, INVERTER];
+const GATEWAY: &str = "13_gateway";
+const CPLUSPLUS_GATEWAY: &str = "14_gateway";
+const DEVICES: [&str; 13] = [
+    REPORT,
+    LOOP,
+    THREADS,
+    COMMANDS,
+    SEVERAL,
+    CPLUSPLUS,
+    DURABLE,
+    EVENTS,
+    BATCH,
+    REBOOT,
+    INVERTER,
+    GATEWAY,
+    CPLUSPLUS_GATEWAY,
+];
 
 fn source(name: &str) -> PathBuf {
     root().join("c_examples").join(name)
@@ -58,7 +74,7 @@ impl Example {
     /// And with additional compiler options.
     fn compiled(name: &'static str, before: &str, options: &[&str]) -> Example {
         let workshop = Workshop::new();
-        let program = if name == CPLUSPLUS {
+        let program = if [CPLUSPLUS, CPLUSPLUS_GATEWAY].contains(&name) {
             workshop.build("c++", "c++11", &source(&format!("{name}.cpp")))
         } else {
             let others: &[&str] = match name {
@@ -75,6 +91,9 @@ impl Example {
         if ![REPORT, DURABLE].contains(&name) {
             fs::DirBuilder::new().mode(0o700).create(workshop.path().join("store")).unwrap();
         }
+        if name == GATEWAY {
+            workshop.write(gateway::TABLE, &gateway::table(20));
+        }
         Example { name, workshop, program }
     }
 
@@ -90,6 +109,10 @@ impl Example {
             SEVERAL => command.args([server, PRODUCT_KEY, "store", DEVICE_KEY, "dk2", "dk3"]),
             _ => command.args([server, PRODUCT_KEY, DEVICE_KEY, "store"]),
         };
+        let of_gateway = [(GATEWAY, gateway::TABLE), (CPLUSPLUS_GATEWAY, SUB_PRODUCT)];
+        if let Some((_, argument)) = of_gateway.into_iter().find(|(name, _)| *name == self.name) {
+            command.arg(argument).env("ENOS_INVERTER_SECRET", SUB_PRODUCT_SECRET);
+        }
         command.args(last.or((self.name == DURABLE).then_some("1")));
         command
     }
@@ -129,9 +152,11 @@ fn end(program: Program) -> String {
     program.exits(0)
 }
 
-/// A cloud with the devices dk, dk2 and dk3, none of which is active yet.
+/// A cloud with the devices dk, dk2 and dk3, none of which is active yet. dk is a gateway, with inverters.
 fn desk() -> Desk {
     Desk::inactive(|config| {
+        config.devices[0].is_gateway = true;
+        config.devices.extend(gateway::inverters());
         let others = ["dk2", "dk3"].map(|key| Device::inactive(DeviceId::new(PRODUCT_KEY, key), PRODUCT_SECRET));
         config.devices.extend(others);
     })
@@ -148,7 +173,7 @@ fn they_compile_without_a_warning() {
     let files: Vec<_> = fs::read_dir(source("")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let of = |kind: &str| files.iter().filter(|path| path.extension() == Some(kind.as_ref())).collect::<Vec<_>>();
     let (c, cpp) = (of("c"), of("cpp"));
-    assert_eq!((c.len(), cpp.len()), (14, 1));
+    assert_eq!((c.len(), cpp.len()), (15, 2));
     for compiler in c_compilers() {
         C_STANDARDS.iter().for_each(|standard| workshop.check_all(compiler, standard, &c));
     }
@@ -231,6 +256,7 @@ fn under_valgrind_there_is_no_memory_error_and_no_leak() {
                     let service = format!("thing/service/{service}");
                     assert_eq!(desk.cloud.call(&device_id(), &service, json!(["setpoint"])).unwrap().code, Some(code));
                 }
+                GATEWAY | CPLUSPLUS_GATEWAY => gateway::reported(&desk, 2),
                 INVERTER => desk.wait_for(|event| matches!(event, Event::Reply { code: 200, .. })),
                 _ => drop(program.expect(example.acknowledged())),
             }

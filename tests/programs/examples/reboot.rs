@@ -1,5 +1,8 @@
 //! 11_reboot.c: the board restarts when the answer is out, and not for ever.
 
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
 use enos_sim::Event;
 use serde_json::json;
 use support::desk::{device_id, Desk};
@@ -26,6 +29,32 @@ fn it_restarts_when_its_answer_is_out() {
     program.expect("CONNECTED");
     end(program);
     assert_eq!(desk.modes(), [3, 2, 2]);
+}
+
+/// Nothing of the process is left at the moment in which the board would restart.
+const KILLED: &str = r#"
+#define _POSIX_C_SOURCE 200809L
+#include <signal.h>
+#define kill(pid, signal) kill(pid, SIGKILL)
+"#;
+
+#[test]
+fn at_delivered_the_broker_has_the_answer() {
+    let example = Example::with(REBOOT, KILLED);
+    for _ in 0..20 {
+        let desk = desk();
+        let mut program = example.start(&desk);
+        program.expect("CONNECTED");
+        desk.cloud.command(&device_id(), SERVICE, json!({})).unwrap();
+        let (status, output) = program.end();
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "{output}");
+        desk.wait_for(|event| matches!(event, Event::CommandReply { code: Some(200), .. }));
+        assert_eq!(desk.cloud.open_commands(&device_id()), 0);
+        // The next device is a new one.
+        for record in fs::read_dir(example.file("store")).unwrap() {
+            fs::remove_file(record.unwrap().path()).unwrap();
+        }
+    }
 }
 
 /// The power fails while there is a file named "power-cut", right before the answer.
@@ -56,7 +85,7 @@ fn a_power_cut_before_the_answer_does_not_make_it_restart_for_ever() {
     let (status, output) = program.end();
     assert!(!status.success() && !output.contains("answered"), "{output}");
 
-    std::fs::remove_file(cut).unwrap();
+    fs::remove_file(cut).unwrap();
     let mut program = Program::start(&mut example.command(&uri(&desk)));
     program.expect("has restarted since this command came: only answered");
     desk.wait_for(|event| matches!(event, Event::CommandReply { code: Some(200), .. }));

@@ -14,7 +14,7 @@ use enos_sim::ca::KeyKind;
 use enos_sim::{Activation, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
 use enos_sim::{TlsConfig, TlsVersion};
 use support::desk::Desk;
-use support::host::{PRODUCT_KEY, PRODUCT_SECRET};
+use support::host::{PRODUCT_KEY, PRODUCT_SECRET, SUB_PRODUCT_SECRET};
 use support::native::{test_source, Workshop};
 use support::proxy::{Point, Proxy, Wire};
 use support::tls::Pki;
@@ -65,7 +65,7 @@ pub fn id(device_key: &str) -> DeviceId {
 
 /// A cloud that gives each product-secret login a new secret.
 pub struct Sky {
-    desk: Desk,
+    pub desk: Desk,
     transport: Transport,
     pki: Option<Pki>,
 }
@@ -86,6 +86,15 @@ impl Sky {
             }
         });
         Sky { desk, transport, pki }
+    }
+
+    /// With these devices, for a gateway with sub-devices.
+    pub fn with(devices: Vec<Device>) -> Sky {
+        let desk = Desk::inactive(|config| {
+            config.devices = devices;
+            config.activation = Activation { second_login: SecondLogin::NewSecret, ..Activation::default() };
+        });
+        Sky { desk, transport: Transport::Tcp, pki: None }
     }
 
     /// How many secrets the cloud has sent.
@@ -122,6 +131,8 @@ pub struct Rig<'a> {
     proxy: Proxy,
     /// Instead of [`CONNECTS`].
     pub connects: u32,
+    /// It is a gateway with so many sub-devices.
+    pub subdevices: usize,
 }
 
 impl Firmware {
@@ -135,7 +146,7 @@ impl Firmware {
         let directory = self.workshop.path().join(format!("store-{key}"));
         let wire = sky.transport.scheme_and_wire().1;
         let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap(), sky.desk.address(), wire);
-        Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS }
+        Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS, subdevices: 0 }
     }
 }
 
@@ -172,6 +183,7 @@ impl Rig<'_> {
         command.arg(format!("{scheme}://{}", self.proxy.address())).arg(&self.directory);
         command.args([PRODUCT_KEY, &self.key, PRODUCT_SECRET]);
         command.args([self.connects, WINDOW_MS, SPACING_MS].map(|number| number.to_string()));
+        command.env("SUBDEVICES", self.subdevices.to_string()).env("SUB_SECRET", SUB_PRODUCT_SECRET);
         command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.proxy.arm(packet);
         let child = command.spawn().unwrap();
@@ -184,10 +196,16 @@ impl Rig<'_> {
 
     /// The device secrets in its storage.
     pub fn stored(&self) -> Vec<String> {
+        self.stored_of(&id(&self.key))
+    }
+
+    /// Those of this device.
+    pub fn stored_of(&self, device: &DeviceId) -> Vec<String> {
         if !Path::new(&self.directory).exists() {
             return Vec::new();
         }
-        let records = self.records();
+        let digest = Identity::new(&device.product_key, &device.device_key, None).unwrap().digest_hex();
+        let records = self.records().of(&device.product_key, &device.device_key, &digest);
         let newest = [0, 1].into_iter().filter_map(|n| records.load(Role::Secrets(n)).unwrap());
         let newest = newest.map(|data| StoredSecrets::decode(&data).unwrap()).max_by_key(|stored| stored.number);
         let secrets = newest.map(|stored| stored.secrets).unwrap_or_default();

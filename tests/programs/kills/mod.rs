@@ -3,3 +3,4 @@
 mod activation;
 mod device;
 mod restarts;
+mod subdevices;

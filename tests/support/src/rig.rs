@@ -21,7 +21,7 @@ impl Rig {
     pub fn new() -> Rig {
         let waker = Arc::new(Waker::new().unwrap());
         let limits = InboxLimits { messages: 100_000, bytes: 100_000_000 };
-        let receive = |_, topic: &[u8]| if topic == b"kept" { Welcome::Kept } else { Welcome::Ordinary };
+        let receive = |_, topic: &[u8]| if topic == b"kept" { Welcome::Kept(64 * 1024) } else { Welcome::Ordinary };
         let inbox = Arc::new(Inbox::new(limits, Box::new(receive), Arc::clone(&waker)));
         Rig { waker, inbox, seen: VecDeque::new() }
     }

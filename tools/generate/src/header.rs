@@ -29,6 +29,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/model/flags.rs", "src/ffi/message.rs"],
     &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
     &["src/model/command.rs", "src/ffi/command.rs"],
+    &["src/model/subdevice.rs", "src/ffi/subdevice.rs"],
     &["src/ffi/outbox.rs"],
 ];
 
@@ -102,8 +103,9 @@ fn facts(row: &Row) -> [&'static str; 2] {
         Params::Bytes => "Params: any bytes",
     };
     let durable = match (row.senders, row.durable) {
-        (Senders { device: false, channel: true, .. }, _) => "for an integration channel only",
-        (Senders { device: false, .. }, _) => "for a gateway only",
+        (Senders { device: false, channel: true, .. }, _) => "can be durable; for an integration channel only",
+        (Senders { device: false, .. }, _) => "sent by the library only",
+        (Senders { subdevice: false, .. }, _) => "cannot be durable; for a gateway only",
         (_, Durability::Never) => "cannot be durable",
         (_, Durability::Kept) => "can be durable",
         (_, Durability::KeptThenLate(_)) => "can be durable, with ENOS_REQUEST_RESUME",

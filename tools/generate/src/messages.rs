@@ -79,12 +79,13 @@ pub fn topic(row: &Row) -> String {
     row.operation.topic(&identity, name)
 }
 
-fn senders(Senders { device, subdevice, gateway, channel }: Senders) -> String {
+fn senders(Senders { device, subdevice, channel }: Senders) -> String {
     let all = [
-        (device, "a device"),
+        (device && subdevice, "a device"),
         (subdevice, "a gateway for a sub-device"),
-        (gateway, "a gateway"),
+        (device && !subdevice, "a gateway"),
         (channel, "an integration channel"),
+        (!device && !subdevice && !channel, "the library by itself"),
     ];
     let words: Vec<_> = all.into_iter().filter(|(may, _)| *may).map(|(_, who)| who).collect();
     words.join(", ")

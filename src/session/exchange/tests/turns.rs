@@ -12,7 +12,17 @@ impl Desk {
     fn raw(&mut self, owner: Owner, until_reply: bool) -> u64 {
         let identity = &identity(0);
         let (name, params, timeout_ms) = ("", &b"x"[..], None);
-        let request = Outgoing { operation: RAW, identity, name, params, members: 0, until_reply, timeout_ms, user: 0 };
+        let request = Outgoing {
+            operation: RAW,
+            identity,
+            name,
+            params,
+            members: 0,
+            until_reply,
+            timeout_ms,
+            user: 0,
+            subdevice: 0,
+        };
         self.exchange.request(owner, request, self.now, &mut self.actions).unwrap()
     }
 
@@ -104,7 +114,7 @@ fn nothing_is_sent_before_what_came_meanwhile_was_read() {
 #[test]
 fn a_reply_that_nobody_awaits_ends_the_wait_for_it() {
     let mut desk = Desk::with_turns();
-    let kept = desk.raw(Owner::Outbox, false);
+    let kept = desk.raw(Owner::Outbox(0), false);
     assert_eq!(desk.sent(), [kept]);
     let live = desk.raw(HOST, true);
     desk.exchange.delivered(kept, &mut desk.actions);
@@ -113,7 +123,7 @@ fn a_reply_that_nobody_awaits_ends_the_wait_for_it() {
     assert_eq!(desk.sent(), [live]);
     assert!(desk.raw_reply());
     // The reply may come before the acknowledgement.
-    let kept = desk.raw(Owner::Outbox, false);
+    let kept = desk.raw(Owner::Outbox(0), false);
     assert!(!desk.raw_reply());
     let live = desk.raw(HOST, true);
     assert_eq!(desk.sent(), [kept, live]);
@@ -125,9 +135,9 @@ fn a_reply_that_nobody_awaits_ends_the_wait_for_it() {
 fn without_a_request_that_awaits_a_reply_nobody_waits() {
     // It makes no difference whether a request has awaited one before.
     for mut desk in [Desk::new(), Desk::with_turns()] {
-        let kept = [(); 3].map(|()| desk.raw(Owner::Outbox, false));
+        let kept = [(); 3].map(|()| desk.raw(Owner::Outbox(0), false));
         assert_eq!(desk.sent(), kept);
-        let next = desk.exchange.may_send(raw_topic(), false, desk.now, &mut desk.actions);
+        let next = desk.exchange.may_send(0, raw_topic(), false, desk.now, &mut desk.actions);
         assert_eq!(next, Ok(()));
     }
 }
@@ -135,7 +145,7 @@ fn without_a_request_that_awaits_a_reply_nobody_waits() {
 /// A desk on which three messages whose replies nobody awaits were sent, and a request waits for its turn.
 fn with_unawaited() -> (Desk, [u64; 3], u64) {
     let mut desk = Desk::with_turns();
-    let kept = [(); 3].map(|()| desk.raw(Owner::Outbox, false));
+    let kept = [(); 3].map(|()| desk.raw(Owner::Outbox(0), false));
     let live = desk.raw(HOST, true);
     assert_eq!(desk.sent(), kept);
     (desk, kept, live)
@@ -144,7 +154,7 @@ fn with_unawaited() -> (Desk, [u64; 3], u64) {
 #[test]
 fn a_request_waits_until_no_reply_to_another_can_come() {
     let (mut desk, kept, live) = with_unawaited();
-    assert!(desk.exchange.may_send(raw_topic(), false, 0, &mut desk.actions).is_err(), "the request is the next");
+    assert!(desk.exchange.may_send(0, raw_topic(), false, 0, &mut desk.actions).is_err(), "the request is the next");
     desk.wait(100_000);
     assert!(desk.sent().is_empty(), "the broker may not have them yet");
     kept.into_iter().for_each(|token| desk.exchange.delivered(token, &mut desk.actions));
@@ -174,7 +184,7 @@ fn after_a_request_without_its_reply_the_others_go_on_but_their_replies_are_not_
     assert_eq!(desk.sent(), [lost]);
     desk.wait(30_000);
     assert!(desk.sent().is_empty());
-    let kept = desk.raw(Owner::Outbox, false);
+    let kept = desk.raw(Owner::Outbox(0), false);
     let live = desk.raw(HOST, true);
     assert_eq!(desk.sent(), [kept]);
     desk.exchange.delivered(kept, &mut desk.actions);
@@ -203,7 +213,9 @@ fn those_that_have_ended_do_not_wait_any_more() {
     let mut desk = Desk::with_turns();
     let sent = desk.raw(HOST, true);
     let waiting = desk.raw(HOST, true);
-    let Err(asking) = desk.exchange.may_send(raw_topic(), true, 0, &mut desk.actions) else { panic!("it has to wait") };
+    let Err(asking) = desk.exchange.may_send(0, raw_topic(), true, 0, &mut desk.actions) else {
+        panic!("it has to wait")
+    };
     desk.exchange.forget(asking);
     desk.exchange.closing(&mut desk.actions);
     desk.packets();

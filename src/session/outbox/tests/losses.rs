@@ -37,16 +37,16 @@ impl<F: FnMut(u64, u64) -> bool> Scene<F> {
         outbox.ends = Some((1, self.messages.len() as u64 + 1));
         let (mut actions, mut rng) = (VecDeque::new(), fastrand::Rng::with_seed(1));
         let mut found = Found::default();
-        outbox.link_up(0);
+        go_online(&mut outbox, &mut exchange, 0);
         for now in (0..self.minutes * MINUTE).step_by(500) {
             let is_ready = now >= self.ready_at;
             let wall_ms = if is_ready { SET + now } else { now };
             exchange.expire(now, &mut actions);
             loop {
                 let outcomes = exchange.take_outcomes();
-                let (exchange, actions, rng) = (&mut exchange, &mut actions, &mut rng);
-                let around = &mut Around { now, wall_ms, exchange, actions, rng };
-                outcomes.into_iter().for_each(|(request, outcome)| outbox.outcome(request, outcome, around));
+                let (exchange, actions, rng, line) = (&mut exchange, &mut actions, &mut rng, &mut line());
+                let around = &mut Around { now, wall_ms, exchange, actions, rng, line };
+                outcomes.into_iter().for_each(|(_, request, outcome)| outbox.outcome(request, outcome, around));
                 outbox.pump(true, around);
                 let Some(action) = around.actions.pop_front() else { break };
                 self.perform(action, &mut outbox, around, is_ready, &mut found);
@@ -88,22 +88,24 @@ impl<F: FnMut(u64, u64) -> bool> Scene<F> {
                     outbox.link_down(self.end, around);
                     around.exchange.link_down("lost", true, around.actions);
                     around.exchange.link_up(around.now, around.actions);
-                    outbox.link_up(around.now);
+                    outbox.link_up(false, around);
                 }
             }
             Action::Emit(event) if event.status == Status::ENOS_OK && event.token != 0 => {
                 found.through.push((outbox::place(event.token).unwrap().0, around.now));
             }
-            Action::StoreDeadLetter { token, .. } => {
+            Action::Outbox { task: Task::StoreDeadLetter { token, .. }, .. } => {
                 found.dead.push(outbox::place(token).unwrap().0);
                 outbox.dead_letter_stored(token, Ok(()), around);
             }
-            Action::ReadPage { page, .. } => {
+            Action::Outbox { task: Task::ReadPage { page, .. }, .. } => {
                 let messages = vec![Some(self.messages[page as usize - 1].clone())];
                 let read = PageFound::Messages { next: page + 1, after: LIMITS, messages };
                 outbox.page_read(page, Ok(read), around);
             }
-            Action::FinishPages { through, after } => outbox.pages_finished(through, Ok(after), around),
+            Action::Outbox { task: Task::FinishPages { through, after }, .. } => {
+                outbox.pages_finished(through, Ok(after), around);
+            }
             _ => {}
         }
     }
@@ -168,9 +170,9 @@ fn a_poison_message_ends_whatever_cannot_be_sent_behind_it() {
 fn a_trial_ends_when_the_clock_is_lost() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
-    outbox.appended(1, 2, LIMITS, vec![post(PostTime::Without)], &[]);
-    outbox.appended(2, 3, LIMITS, vec![post(PostTime::Stamp(Moment { boot: 7, ms: 0 }))], &[]);
-    outbox.link_up(0);
+    outbox.appended(accepted(1, 2, vec![post(PostTime::Without)], &[]));
+    outbox.appended(accepted(2, 3, vec![post(PostTime::Stamp(Moment { boot: 7, ms: 0 }))], &[]));
+    go_online(&mut outbox, &mut exchange, 0);
     (0..3).for_each(|_| outbox.doubt.failed(outbox::token(1, 0), outbox::token(1, 0), Fault::Lost));
     outbox.window.step_aside(1);
     let sent: usize = (1..30).map(|s| sent(&mut outbox, &mut exchange, s * 1_000, 0).len()).sum();
@@ -183,9 +185,9 @@ fn a_dropped_message_takes_its_reply_topic_with_it() {
     let (mut outbox, mut exchange) = outbox(LIMITS);
     outbox.ends = Some((1, 1));
     let other = Request { operation: Operation::ENOS_OP_MEASUREPOINT_RESUME, ..until_reply("x") };
-    outbox.appended(1, 2, LIMITS, vec![other], &[]);
-    outbox.appended(2, 3, LIMITS, vec![until_reply("y")], &[]);
-    outbox.link_up(0);
+    outbox.appended(accepted(1, 2, vec![other], &[]));
+    outbox.appended(accepted(2, 3, vec![until_reply("y")], &[]));
+    go_online(&mut outbox, &mut exchange, 0);
     let asked = |outbox: &mut Outbox, exchange: &mut Exchange| {
         let all = actions(outbox, exchange, |outbox, around| {
             outbox.pump(false, around);
@@ -203,7 +205,7 @@ fn a_dropped_message_takes_its_reply_topic_with_it() {
     exchange.subscribed(second, vec![Some(1)], 5_000, &mut VecDeque::new());
     let told = actions(&mut outbox, &mut exchange, |outbox, around| {
         let outcomes = around.exchange.take_outcomes();
-        outcomes.into_iter().for_each(|(entry, outcome)| outbox.outcome(entry, outcome, around));
+        outcomes.into_iter().for_each(|(_, entry, outcome)| outbox.outcome(entry, outcome, around));
     });
     assert!(told.is_empty(), "an event of a message that is gone");
     assert_eq!(sent(&mut outbox, &mut exchange, 5_000, SET).len(), 1);

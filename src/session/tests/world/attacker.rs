@@ -74,7 +74,7 @@ impl World {
         let refuses = match mode {
             SecureMode::ENOS_SECURE_MODE_PRODUCT => attacker.refuses_product,
             SecureMode::ENOS_SECURE_MODE_DEVICE if secret.as_str().starts_with("forged") => attacker.refuses_own,
-            SecureMode::ENOS_SECURE_MODE_DEVICE => attacker.refuses,
+            _ => attacker.refuses,
         };
         if self.happens(refuses) {
             if mode == SecureMode::ENOS_SECURE_MODE_DEVICE {

@@ -67,6 +67,7 @@ impl World {
             || method != self.cloud.method
             || match mode {
                 SecureMode::ENOS_SECURE_MODE_DEVICE => self.cloud.secret.as_deref() != Some(secret.as_str()),
+                SecureMode::ENOS_SECURE_MODE_INTEGRATION => true,
                 SecureMode::ENOS_SECURE_MODE_PRODUCT => {
                     (self.cloud.active && !self.cloud.always_open) || secret.as_str() != PRODUCT
                 }
@@ -83,6 +84,7 @@ impl World {
         match mode {
             SecureMode::ENOS_SECURE_MODE_DEVICE => self.cloud.active = true,
             SecureMode::ENOS_SECURE_MODE_PRODUCT => self.push(attempt, delay),
+            SecureMode::ENOS_SECURE_MODE_INTEGRATION => {}
         }
         if self.happens(self.rates.half_open) {
             let from = delay + 1 + self.rng.u64(0..100_000);
@@ -149,8 +151,10 @@ impl World {
         if let LinkRequest::Publish { token, topic, payload, .. } = &request {
             self.answer_is_sent(*token, topic, payload);
             if let Some((number, id)) = durable::number(topic, payload) {
-                self.ledger.send(attempt, number);
-                if self.ledger.is_dropped(number) {
+                let (device, _) = durable::device_of(number);
+                self.check_sender(device, topic, number);
+                self.ledgers[device].send(attempt, number);
+                if self.ledgers[device].is_dropped(number) {
                     self.violate(format!("number {number} was dropped, and is sent"));
                 }
                 // A connection delivers in order.

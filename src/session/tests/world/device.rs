@@ -12,6 +12,7 @@ use crate::session::*;
 
 pub fn settings() -> Settings {
     Settings {
+        subdevices: SubdeviceSettings { limit: 200, batch: 100 },
         identity: Identity::new("pk", "dk", None).unwrap(),
         device_secret: None,
         product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),
@@ -204,8 +205,8 @@ impl World {
             Action::Send(request) => self.send(request),
             Action::HandOver(handed) => self.handed_over(*handed),
             Action::TellRefused(event) | Action::Emit(event) => self.emit(event),
-            Action::Log(..) => {}
-            outbox => return self.outbox_action(outbox),
+            Action::Log(..) | Action::LoadSubdevice { .. } | Action::StoreSubdevice { .. } => {}
+            Action::Outbox { subdevice, task } => return self.do_task(subdevice, task),
         }
         None
     }

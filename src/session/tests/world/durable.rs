@@ -4,10 +4,11 @@
 //! it. The cloud receives the messages in the order in which they were accepted. Each message has one event in the life
 //! of a process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::lost;
 use super::flash::Flash;
+use super::ledger::{page_of, Accepted, Ledger};
 use super::{Due, World};
 use crate::error::{Error, Status};
 use crate::protocol::request::PostTime;
@@ -20,122 +21,79 @@ pub const LIMITS: QueueLimits = QueueLimits { messages: 200, bytes: 1 << 20, dro
 
 /// EnOS refuses this number for good, each time that it comes.
 pub fn is_poison(number: u64) -> bool {
-    number % 41 == 0
+    device_of(number).1 % 41 == 0
 }
 
 /// The broker closes the connection each time that this number comes. Some of these numbers follow each other.
 pub fn is_deadly(number: u64) -> bool {
-    number % 97 < 2
+    device_of(number).1 % 97 < 2
 }
 
 /// EnOS never answers this number. The broker acknowledges it.
 pub fn is_mute(number: u64) -> bool {
-    number % 89 == 7
+    device_of(number).1 % 89 == 7
 }
 
-struct Accepted {
-    number: u64,
-    /// The process and the link in which it was accepted; `None` if it was accepted offline.
-    link: Option<(u64, u64)>,
-    until_reply: bool,
+/// The client's own device, and its sub-devices.
+pub const DEVICES: usize = 3;
+
+/// The device of a message, and how many it had before. The messages of all devices have different numbers.
+pub fn device_of(number: u64) -> (usize, u64) {
+    ((number % DEVICES as u64) as usize, number / DEVICES as u64)
 }
 
-/// What the host remembers. It survives the host's process.
-#[derive(Default)]
-pub struct Ledger {
-    next: u64,
-    /// By token, in the order of acceptance.
-    accepted: BTreeMap<u64, Accepted>,
-    /// The process in which an outcome was told last.
-    told: BTreeMap<u64, u64>,
-    /// Messages that the cloud did not receive, and whose event says so.
-    excused: BTreeSet<u64>,
-    /// How often each message was sent, and how often right after another one that the cloud received on the same link.
-    sent: BTreeMap<u64, (u32, u32)>,
-    /// The message that was sent last: the process, the link, the number, and whether the cloud has received it.
-    last_sent: Option<(u64, u64, u64, bool)>,
-    /// Messages that an attacker has acknowledged in the broker's place.
-    forged: BTreeSet<u64>,
-    /// Pages that were dropped to make room.
-    gone: BTreeSet<u64>,
-    /// Messages that the host has dropped.
-    dropped: BTreeSet<u64>,
-    life: u64,
-    /// Everything that the cloud received, in that order, and the same as a set.
-    taken: Vec<u64>,
-    has: BTreeSet<u64>,
-    pub refused: u64,
-}
-
-impl Ledger {
-    /// The message is sent.
-    pub(super) fn send(&mut self, attempt: u64, number: u64) {
-        let last = self.last_sent.replace((self.life, attempt, number, false));
-        let behind = last.is_some_and(|last| last.2 != number && last == (self.life, attempt, last.2, true));
-        let (times, behind_another) = self.sent.entry(number).or_default();
-        *times += 1;
-        *behind_another += u32::from(behind);
-    }
-
-    /// The broker has acknowledged it, or EnOS has answered it.
-    fn acknowledge(&mut self, number: u64) {
-        self.last_sent = self.last_sent.map(|last| (last.0, last.1, last.2, last.3 || last.2 == number));
-    }
-
-    pub(super) fn one_untold(&self, which: usize) -> Option<u64> {
-        let untold: Vec<u64> = self.accepted.keys().filter(|token| !self.told.contains_key(token)).copied().collect();
-        untold.get(which % untold.len().max(1)).copied()
-    }
-
-    pub(super) fn drop(&mut self, token: u64) {
-        self.told.insert(token, self.life);
-        if let Some(accepted) = self.accepted.get(&token) {
-            self.excused.insert(accepted.number);
-            self.dropped.insert(accepted.number);
-        }
-    }
-
-    pub(super) fn may_be_gone(&mut self, token: u64) {
-        self.gone.insert(page_of(token));
-    }
-
-    pub(super) fn is_dropped(&self, number: u64) -> bool {
-        self.dropped.contains(&number)
-    }
-
-    fn take(&mut self, number: u64) {
-        self.taken.push(number);
-        self.has.insert(number);
-    }
-}
-
-pub fn queue(flash: &Flash, limits: QueueLimits) -> Queue {
-    Queue::new(Records::new(std::sync::Arc::new(flash.clone()), "pk", "dk", "0123456789abcdef"), limits)
+pub fn queues(flash: &Flash, limits: QueueLimits) -> [Queue; DEVICES] {
+    let storage = std::sync::Arc::new(flash.clone());
+    let own = Records::new(storage, "pk", "dk", "0123456789abcdef");
+    let others = ["s1", "s2"].map(|key| Queue::new(own.beside("spk", key, &format!("0123456789abcd{key}")), limits));
+    let [first, second] = others;
+    [Queue::new(own, limits), first, second]
 }
 
 impl World {
-    /// As the client does it: the storage comes first, then the session.
-    pub fn publish_durable(&mut self, count: u64, until_reply: bool, size: usize) -> Result<()> {
-        let numbers = self.ledger.next..self.ledger.next + count;
-        self.ledger.next += count;
-        let messages: Vec<Request> = numbers.clone().map(|number| message(number, until_reply, size)).collect();
-        messages.iter().try_for_each(Request::check)?;
+    /// The host publishes so many messages of each of these devices together. As the client does it: the storage comes first,
+    /// then the session.
+    pub fn publish_durable(&mut self, devices: &[usize], count: u64, until_reply: bool, size: usize) -> Result<()> {
+        let mut batches: Vec<(usize, Vec<u64>, Vec<Request>)> = Vec::new();
+        for &device in devices {
+            let ledger = &mut self.ledgers[device];
+            let numbers = (ledger.next..ledger.next + count).map(|nth| nth * DEVICES as u64 + device as u64);
+            let numbers: Vec<u64> = numbers.collect();
+            ledger.next += count;
+            let messages: Vec<Request> = numbers.iter().map(|number| message(*number, until_reply, size)).collect();
+            messages.iter().try_for_each(Request::check)?;
+            batches.push((device, numbers, messages));
+        }
         let drops = self.limits.drop_oldest;
         let before = if drops { self.pages() } else { BTreeSet::new() };
-        let opened = self.queue.open();
-        let result = match &opened {
-            Ok(_) => self.queue.append(&messages),
-            Err(error) => Err(error.clone()),
+        let mut opened = Vec::new();
+        let mut failure = None;
+        for &device in devices {
+            match self.queues[device].open() {
+                Ok(ends) => opened.push((device as u64, ends)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let result = match failure {
+            Some(error) => Err(error),
+            None => {
+                let mut all: Vec<(&mut Queue, &[Request])> = Vec::new();
+                for (device, queue) in self.queues.iter_mut().enumerate() {
+                    all.extend(batches.iter().find(|batch| batch.0 == device).map(|batch| (queue, &batch.2[..])));
+                }
+                Queue::append_to_all(&mut all)
+            }
         };
-        let dropped = self.queue.take_dropped();
+        let dropped = devices.iter().map(|&at| (at, self.queues[at].take_dropped(), self.queues[at].take_refused()));
+        let dropped: Vec<_> = dropped.collect();
         // The dropped messages are removed even if the process ends before it tells.
         if drops {
             let after = self.pages();
-            let Ledger { accepted, gone, .. } = &mut self.ledger;
-            for page in before.difference(&after) {
+            for &(device, page) in before.difference(&after) {
+                let Ledger { accepted, gone, .. } = &mut self.ledgers[device];
                 // The page may be a later part of a large message. The message is then the last one that begins at the
                 // page or before it.
-                let message = accepted.range(..=outbox::token(*page, 255)).next_back();
+                let message = accepted.range(..=outbox::token(page, 255)).next_back();
                 gone.extend(message.map(|(token, _)| page_of(*token)));
             }
         }
@@ -144,68 +102,74 @@ impl World {
             return Err(Error::new(Status::ENOS_ERR_STORAGE, "the process is gone"));
         }
         let now = self.now();
-        if let (Ok(opened), false) = (opened, self.session.outbox_is_open()) {
-            self.session.handle(now, Input::OutboxOpened(Ok(opened)));
+        for (id, ends) in opened {
+            self.session.outbox_opened(now, id, ends);
         }
-        for gone in dropped {
-            self.session.outbox_dropped(now, gone.page, gone.next, &gone.labels);
+        for (device, dropped, is_full) in dropped {
+            for gone in dropped {
+                self.session.outbox_dropped(now, device as u64, gone.page, gone.next, &gone.labels);
+            }
+            if is_full {
+                self.session.outbox_full(now, device as u64);
+                self.ledgers[device].refused += count;
+            }
         }
         self.tell_dropped_dead();
         let taken = match result {
             Ok(taken) => taken,
             Err(error) => {
-                if error.status == Status::ENOS_ERR_QUEUE_FULL {
-                    self.session.outbox_full();
-                    self.ledger.refused += count;
-                }
                 self.perform();
                 return Err(error.into());
             }
         };
-        let online = self.session.state() == State::Online;
-        let link = online.then_some((self.ledger.life, self.session.connection.attempt));
-        for (index, number) in numbers.enumerate() {
-            let token = outbox::token(taken.page, index);
-            if self.ledger.accepted.insert(token, Accepted { number, link, until_reply }).is_some() {
-                self.violate(format!("token {token} was given out twice"));
+        batches.sort_by_key(|batch| batch.0);
+        for ((device, numbers, messages), taken) in batches.into_iter().zip(taken) {
+            let (life, logins) = (self.ledgers[device].life, self.ledgers[device].logins);
+            let link = self.is_logged_in(device).then_some((life, self.session.connection.attempt, logins));
+            for (index, number) in numbers.into_iter().enumerate() {
+                let token = outbox::token(taken.page, index);
+                let accepted = Accepted { number, link, until_reply };
+                if self.ledgers[device].accepted.insert(token, accepted).is_some() {
+                    self.violate(format!("token {token} was given out twice"));
+                }
             }
+            let (page, next, after) = (taken.page, taken.next, taken.after);
+            self.session.appended(now, device as u64, Appended { page, next, after, messages, users: Vec::new() });
         }
-        self.session.appended(now, taken.page, taken.next, taken.after, messages, &[]);
         self.perform();
         Ok(())
     }
 
-    pub(super) fn outbox_action(&mut self, action: Action) -> Option<Input> {
-        let answer = match action {
-            Action::OpenOutbox => Some(Input::OutboxOpened(self.queue.open())),
-            Action::ReadPage { page, last_try } => {
-                Some(Input::PageRead { page, result: self.queue.read(page, last_try) })
+    pub(super) fn do_task(&mut self, subdevice: u64, task: Task) -> Option<Input> {
+        let queue = &mut self.queues[subdevice as usize];
+        let done = match task {
+            Task::Open => Some(Done::Opened(queue.open())),
+            Task::ReadPage { page, last_try } => Some(Done::PageRead { page, result: queue.read(page, last_try) }),
+            Task::FinishPages { through, after } => {
+                let result = queue.finish(through, after);
+                Some(Done::PagesFinished { through, result: result.map(|()| queue.held()) })
             }
-            Action::FinishPages { through, after } => {
-                let result = self.queue.finish(through, after);
-                Some(Input::PagesFinished { through, result: result.map(|()| self.queue.held()) })
+            Task::StoreDeadLetter { token, code, message } => {
+                let result = queue.store_dead_letter(token, code, &message);
+                Some(Done::DeadLetterStored { token, result })
             }
-            Action::StoreDeadLetter { token, code, message } => {
-                let result = self.queue.store_dead_letter(token, code, &message);
-                Some(Input::DeadLetterStored { token, result })
-            }
-            Action::StoreSuspect(suspect) => {
-                let _ = self.queue.suspect(suspect);
+            Task::StoreSuspect(suspect) => {
+                let _ = queue.suspect(suspect);
                 None
             }
-            _ => None,
         };
         if self.flash.cells().dead {
             self.die();
             return None;
         }
         self.tell_dropped_dead();
-        answer
+        done.map(|done| Input::Outbox { subdevice, done })
     }
 
     fn tell_dropped_dead(&mut self) {
-        let tokens = self.queue.take_dropped_dead();
-        self.session.dead_letters_dropped(tokens);
+        for (id, queue) in self.queues.iter_mut().enumerate() {
+            self.session.dead_letters_dropped(id as u64, queue.take_dropped_dead());
+        }
     }
 
     /// A message of the outbox reaches the cloud on this link.
@@ -213,8 +177,8 @@ impl World {
         // A forged acknowledgement completes a message: the session cannot know better.
         let forged = self.wire.as_ref().is_some_and(|wire| wire.is_forged);
         if forged {
-            self.ledger.excused.insert(number);
-            self.ledger.forged.insert(number);
+            self.ledger_of(number).excused.insert(number);
+            self.ledger_of(number).forged.insert(number);
         }
         if is_deadly(number) && self.rates.deadly > 0 {
             let after = self.rng.u64(0..20);
@@ -223,12 +187,12 @@ impl World {
         self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
-            self.ledger.acknowledge(number);
+            self.ledger_of(number).acknowledge(number);
             self.later(1, Due::Link(attempt, LinkEvent::Delivered { token }));
         }
         let Some(id) = id else {
             if !forged {
-                self.ledger.take(number);
+                self.ledger_of(number).take(number);
             }
             if topic.ends_with("/up_raw") {
                 self.request_arrives(attempt, 0, topic, format!("n/{number}").as_bytes());
@@ -241,13 +205,13 @@ impl World {
             _ => 200,
         };
         if code == 200 && !forged {
-            self.ledger.take(number);
+            self.ledger_of(number).take(number);
         }
         let mute = is_mute(number) && self.rates.mute > 0;
         if !mute && !self.happens(self.rates.no_reply) {
             // It passes by its reply alone, if the acknowledgement was lost.
             if matches!(code, 200 | 1206) {
-                self.ledger.acknowledge(number);
+                self.ledger_of(number).acknowledge(number);
             }
             let payload = format!(r#"{{"id":"{id}","code":{code}}}"#).into_bytes().into();
             let topic = format!("{topic}_reply").into_bytes();
@@ -258,47 +222,61 @@ impl World {
 
     /// Late data is sent to the resume topic, and live data is not.
     fn check_lateness(&mut self, attempt: u64, number: u64, topic: &str) {
-        let accepted = self.ledger.accepted.values().rev().find(|accepted| accepted.number == number);
+        let ledger = self.ledger_of(number);
+        let (life, logins, all) = (ledger.life, ledger.logins, &ledger.accepted);
+        let accepted = all.values().rev().find(|accepted| accepted.number == number);
         let Some(accepted) = accepted.filter(|accepted| accepted.until_reply) else { return };
-        let late = accepted.link != Some((self.ledger.life, attempt));
+        let late = accepted.link != Some((life, attempt, logins));
         let can_be_late = topic.contains("/measurepoint/");
         if can_be_late && late != topic.ends_with("/resume") {
             self.violate(format!("number {number}, late: {late}, went to {topic}"));
         }
     }
 
+    fn ledger_of(&mut self, number: u64) -> &mut Ledger {
+        &mut self.ledgers[device_of(number).0]
+    }
+
     pub(super) fn durable_told(&mut self, event: &Event) {
-        let token = event.token;
+        let device = outbox::queue_of(event.token).filter(|id| *id == event.subdevice && *id < DEVICES as u64);
+        let Some(device) = device.map(|id| id as usize) else {
+            return self.violate(format!("token {:#x} is told of sub-device {}", event.token, event.subdevice));
+        };
+        let ledger = &mut self.ledgers[device];
+        let token = ledger.token_in(event.token);
         // The message of this dead letter has had its outcome before.
         if event.kind == EventKind::DeadLetterDropped {
             return;
         }
-        let Some(accepted) = self.ledger.accepted.get(&token) else {
+        let Some(accepted) = ledger.accepted.get(&token) else {
             // The acceptance of the message has failed, but it was stored all the same.
             return;
         };
         let number = accepted.number;
         // If a page cannot be read, one event stands for all messages in it.
-        let stands_for_others = event.status == Status::ENOS_ERR_STORAGE && self.ledger.is_dropped(number);
-        let told = self.ledger.told.insert(token, self.ledger.life);
-        if told == Some(self.ledger.life) && !stands_for_others {
+        let stands_for_others = event.status == Status::ENOS_ERR_STORAGE && ledger.is_dropped(number);
+        let told = ledger.told.insert(token, ledger.life);
+        let is_told_twice = told == Some(ledger.life) && !stands_for_others;
+        let is_through = ledger.has.contains(&number) || ledger.forged.contains(&number);
+        if is_told_twice {
             self.violate(format!("number {number} has a second outcome: {:?}", event.status));
         }
         match event.status {
-            Status::ENOS_OK if !self.ledger.has.contains(&number) && !self.ledger.forged.contains(&number) => {
+            Status::ENOS_OK if !is_through => {
                 self.violate(format!("number {number} is told to be through, and the cloud does not have it"));
             }
             Status::ENOS_OK => {}
             Status::ENOS_ERR_DEAD_LETTER | Status::ENOS_ERR_QUEUE_FULL => {
-                self.ledger.excused.insert(number);
+                self.ledgers[device].excused.insert(number);
                 if event.status == Status::ENOS_ERR_DEAD_LETTER {
                     self.check_blame(number, event);
                 }
             }
             Status::ENOS_ERR_STORAGE => {
-                self.excuse(token);
+                let ledger = &mut self.ledgers[device];
+                ledger.excuse(token);
                 // Or an erase that made room has reported a failure, but has removed the page, or a part of it.
-                let dropped = self.ledger.gone.contains(&page_of(token));
+                let dropped = ledger.gone.contains(&page_of(token));
                 let unreadable = event.detail.contains("does not answer");
                 if self.flash.cells().garbled.is_empty() && !dropped && !unreadable {
                     self.violate(format!("number {number} is told to be lost: {}", event.detail));
@@ -310,7 +288,7 @@ impl World {
 
     /// A message becomes a dead letter only because of its own failures.
     fn check_blame(&mut self, number: u64, event: &Event) {
-        let (sent, behind) = self.ledger.sent.get(&number).copied().unwrap_or_default();
+        let (sent, behind) = self.ledger_of(number).sent.get(&number).copied().unwrap_or_default();
         // By chance any message may fail this often, even right after others that the cloud receives.
         let proven = sent >= 8 && behind >= 3;
         let guilty = match event.detail_code {
@@ -326,77 +304,47 @@ impl World {
         }
     }
 
-    fn pages(&self) -> BTreeSet<u64> {
-        let cells = self.flash.cells();
-        cells.values.keys().filter_map(|key| key.strip_prefix("out.")?.split('.').next()?.parse().ok()).collect()
-    }
-
-    /// Excuses all messages of the page that begins with this token.
-    fn excuse(&mut self, token: u64) {
-        let Ledger { accepted, told, excused, life, .. } = &mut self.ledger;
-        for (token, accepted) in accepted.range(token..=token | 0xFF) {
-            told.insert(*token, *life);
-            excused.insert(accepted.number);
-        }
+    /// The pages in the storage, by device.
+    fn pages(&self) -> BTreeSet<(usize, u64)> {
+        let page = |key: &String| {
+            let (page, digest) = key.strip_prefix("out.")?.split_once('.')?;
+            let device =
+                ["0123456789abcdef", "0123456789abcds1", "0123456789abcds2"].iter().position(|of| *of == digest)?;
+            Some((device, page.parse().ok()?))
+        };
+        self.flash.cells().values.keys().filter_map(page).collect()
     }
 
     pub(super) fn next_life(&mut self) {
-        self.ledger.life += 1;
+        self.ledgers.iter_mut().for_each(|ledger| ledger.life += 1);
         self.flash.cells().dead = false;
-        self.queue = queue(&self.flash, self.limits);
+        self.queues = queues(&self.flash, self.limits);
     }
 
-    /// The cloud has received every accepted message, in order, or the host knows what else has happened to it.
     pub fn check_durable(&mut self) {
-        let pages = self.ledger.gone.clone();
-        let gone = |token: &u64| pages.contains(&page_of(*token));
-        let untold: Vec<u64> = self
-            .ledger
-            .accepted
-            .iter()
-            .filter(|(token, _)| !self.ledger.told.contains_key(token) && !gone(token))
-            .map(|(_, accepted)| accepted.number)
-            .collect();
-        if !untold.is_empty() {
-            self.violate(format!("accepted, and never told of again: {untold:?}"));
-        }
-        let wanted: Vec<u64> = self
-            .ledger
-            .accepted
-            .iter()
-            .filter(|(token, accepted)| !self.ledger.excused.contains(&accepted.number) && !gone(token))
-            .map(|(_, accepted)| accepted.number)
-            .collect();
-        let mut taken = self.ledger.taken.iter();
-        let missing = wanted.iter().find(|number| !taken.any(|taken| taken == *number));
-        if let Some(number) = missing {
-            let words = match self.ledger.has.contains(number) {
-                true => "was taken out of order",
-                false => "was lost",
-            };
-            self.violate(format!("number {number} {words}; taken: {:?}", self.ledger.taken));
+        for device in 0..DEVICES {
+            for words in self.ledgers[device].violations() {
+                self.violate(format!("device {device}: {words}"));
+            }
         }
     }
 
     pub fn through(&self) -> usize {
-        self.ledger.told.len()
+        self.ledgers.iter().map(|ledger| ledger.told.len()).sum()
     }
-}
-
-fn page_of(token: u64) -> u64 {
-    (token & !(1 << 62)) >> 8
 }
 
 /// Makes a message. The number is in the topic, or among the measure points.
 fn message(number: u64, until_reply: bool, size: usize) -> Request {
     let padding = "x".repeat(size);
+    let nth = device_of(number).1;
     let (operation, name, params) = match until_reply {
-        true if number % 3 == 1 => (
+        true if nth % 3 == 1 => (
             Operation::ENOS_OP_EVENT_POST,
             "e".to_owned(),
             format!(r#"{{"events":{{"n":{number},"x":"{padding}"}},"time":1700000000000}}"#),
         ),
-        false if number % 5 == 2 => (Operation::ENOS_OP_RAW_UP, String::new(), format!("n/{number}\n{padding}")),
+        false if nth % 5 == 2 => (Operation::ENOS_OP_RAW_UP, String::new(), format!("n/{number}\n{padding}")),
         true => (
             Operation::ENOS_OP_MEASUREPOINT_POST,
             String::new(),

@@ -8,7 +8,10 @@ mod device;
 mod drops;
 mod durable;
 mod flash;
+mod ledger;
+mod rates;
 mod requests;
+mod subdevices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,58 +26,14 @@ pub use attacker::Attacker;
 pub use cloud::{activation, Cloud, Dislikes};
 use commands::Commands;
 pub use device::{proven, settings, Disk, End};
-pub use durable::{queue, Ledger, LIMITS};
+pub use durable::{queues, DEVICES, LIMITS};
 pub use flash::{Flash, FlashRates};
+use ledger::Ledger;
+pub use rates::Rates;
 use requests::Promise;
+use subdevices::with_subdevices;
 
 pub const PRODUCT: &str = "product-secret";
-
-/// How often something goes wrong, in thousandths.
-#[derive(Clone, Copy, Default)]
-pub struct Rates {
-    pub load_fails: u64,
-    pub store_fails: u64,
-    /// Failures of the records that are helpful but not necessary: the budget's stamps, and the accepted login.
-    pub hint_fails: u64,
-    pub connect_fails: u64,
-    /// The CONNECT is sent late.
-    pub connect_slow: u64,
-    pub no_answer: u64,
-    pub spurious_refusal: u64,
-    pub push_lost: u64,
-    pub push_twice: u64,
-    pub push_forged: u64,
-    /// An attacker is on the path for some time.
-    pub attacked: u64,
-    pub link_lost: u64,
-    /// From some moment on, packets are lost in both directions. The keep-alive notices that much later.
-    pub half_open: u64,
-    pub no_reply: u64,
-    /// The process is killed and started again.
-    pub killed: u64,
-    /// The board reboots.
-    pub power_cut: u64,
-    /// The host saves by hand the secrets of PERSIST_FAILED events, and confirms that some time later.
-    pub host_saves: u64,
-    pub host_disconnects: u64,
-    /// The host ends its process in order: it destroys the client, unless that is refused.
-    pub host_ends: u64,
-    /// A storage call takes time. Everything that happens meanwhile waits, calls of other threads included.
-    pub storage_slow: u64,
-    pub clock_jumps: u64,
-    /// The outbox's storage.
-    pub flash: FlashRates,
-    /// EnOS refuses some durable messages for good, and the broker closes the connection at some.
-    pub poison: u64,
-    pub deadly: u64,
-    /// EnOS never answers some durable messages.
-    pub mute: u64,
-    /// EnOS temporarily answers with errors.
-    pub busy: u64,
-    pub ack_lost: u64,
-    /// A filter of a SUBSCRIBE is refused.
-    pub filter_refused: u64,
-}
 
 enum Due {
     Link(u64, LinkEvent),
@@ -150,9 +109,12 @@ pub struct World {
     booted_at: u64,
     clock_off_by: u64,
     pub flash: Flash,
-    pub queue: Queue,
+    /// Of the client's own device, and of its sub-devices.
+    pub queues: [Queue; DEVICES],
     pub limits: QueueLimits,
-    pub ledger: Ledger,
+    pub ledgers: [Ledger; DEVICES],
+    /// Whether each sub-device is logged in.
+    is_logged_in: [bool; DEVICES],
     pub commands: Commands,
     last_arrival: u64,
 }
@@ -162,10 +124,11 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let flash = Flash::new(seed);
         World {
-            queue: queue(&flash, LIMITS),
+            queues: queues(&flash, LIMITS),
             flash,
             limits: LIMITS,
-            ledger: Ledger::default(),
+            ledgers: Default::default(),
+            is_logged_in: Default::default(),
             commands: Commands::default(),
             last_arrival: 0,
             now: 10_000,
@@ -174,7 +137,7 @@ impl World {
             cloud: Cloud::new(method),
             attacker: None,
             attacker_until: 0,
-            session: Session::new(settings.clone(), rng.u64(..)),
+            session: with_subdevices(Session::new(settings.clone(), rng.u64(..))),
             events: Vec::new(),
             violations: Vec::new(),
             settings,
@@ -284,6 +247,7 @@ impl World {
         // Storage calls of this pass take time.
         let ticked = self.now;
         self.feed(Input::Tick);
+        self.log_in_and_out();
         self.check_commands(ticked);
         if self.happens(self.rates.host_ends) {
             self.destroy();
@@ -403,7 +367,7 @@ impl World {
         if let Some(saved) = self.saved_by_hand.last() {
             self.settings.device_secret = Some(Secret::new(saved.as_bytes()).unwrap());
         }
-        self.session = Session::new(self.settings.clone(), self.rng.u64(..));
+        self.session = with_subdevices(Session::new(self.settings.clone(), self.rng.u64(..)));
         self.next_life();
         self.connect();
     }

@@ -231,6 +231,10 @@ impl Client {
     }
 
     pub fn outbox_info(self) -> Result<enos_outbox_info, Status> {
+        self.outbox_info_of(0)
+    }
+
+    pub fn outbox_info_of(self, subdevice: u64) -> Result<enos_outbox_info, Status> {
         let mut info = enos_outbox_info {
             struct_size: size_of::<enos_outbox_info>(),
             messages: 0,
@@ -239,7 +243,7 @@ impl Client {
             dropped: 0,
             dead_letters: 0,
         };
-        match status(unsafe { enos_client_outbox_info(self.0, &mut info) }) {
+        match status(unsafe { enos_client_outbox_info(self.0, subdevice, &mut info) }) {
             Status::ENOS_OK => Ok(info),
             error => Err(error),
         }
@@ -263,18 +267,28 @@ impl Client {
     /// The waiting messages.
     #[track_caller]
     pub fn show_waiting(self) -> Vec<Kept> {
-        self.show(enos_outbox_which::ENOS_OUTBOX_WAITING)
+        self.waiting_of(0)
+    }
+
+    #[track_caller]
+    pub fn waiting_of(self, subdevice: u64) -> Vec<Kept> {
+        self.show(subdevice, enos_outbox_which::ENOS_OUTBOX_WAITING)
     }
 
     #[track_caller]
     pub fn dead_letters(self) -> Vec<Kept> {
-        self.show(enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS)
+        self.dead_letters_of(0)
     }
 
     #[track_caller]
-    fn show(self, which: enos_outbox_which) -> Vec<Kept> {
+    pub fn dead_letters_of(self, subdevice: u64) -> Vec<Kept> {
+        self.show(subdevice, enos_outbox_which::ENOS_OUTBOX_DEAD_LETTERS)
+    }
+
+    #[track_caller]
+    fn show(self, subdevice: u64, which: enos_outbox_which) -> Vec<Kept> {
         let mut seen = Vec::new();
-        ok(unsafe { enos_client_outbox_each(self.0, which as i32, Some(look), (&raw mut seen).cast()) });
+        ok(unsafe { enos_client_outbox_each(self.0, subdevice, which as i32, Some(look), (&raw mut seen).cast()) });
         seen
     }
 

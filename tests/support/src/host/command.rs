@@ -32,6 +32,10 @@ impl Command {
         unsafe { enos_command_get_type(self.0) }
     }
 
+    pub fn subdevice(self) -> u64 {
+        unsafe { enos_command_subdevice(self.0) }
+    }
+
     pub fn name(self) -> String {
         text(unsafe { enos_command_name(self.0) })
     }

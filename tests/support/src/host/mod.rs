@@ -14,6 +14,7 @@ mod client;
 mod command;
 mod setup;
 mod store;
+mod subdevice;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_char, c_void, CStr};
@@ -33,6 +34,7 @@ pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY
 pub use command::Command;
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
+pub use subdevice::*;
 
 pub use crate::broker::PATIENCE;
 pub const PATIENCE_MS: u32 = 30_000;
@@ -64,7 +66,9 @@ pub struct Told {
     pub topic: Vec<u8>,
     pub payload: Vec<u8>,
     pub operation: i32,
+    pub subdevice: u64,
     pub user: usize,
+    pub subdevice_state: i32,
     /// The reply's "data" and "message".
     pub data: Option<String>,
     pub message: Option<String>,
@@ -289,6 +293,8 @@ unsafe fn copy(event: &enos_event) -> Told {
             payload: std::slice::from_raw_parts(event.payload, event.payload_len).to_vec(),
             operation: event.operation,
             user: event.user.addr(),
+            subdevice: event.subdevice,
+            subdevice_state: event.subdevice_state,
             data: value(&event.data),
             message: value(&event.message),
             secret: (!secret.is_null()).then(|| text(secret)),

@@ -11,6 +11,7 @@ use enos::internals::ffi::command::*;
 use enos::internals::ffi::config::*;
 use enos::internals::ffi::limits::*;
 use enos::internals::ffi::outbox::*;
+use enos::internals::ffi::subdevice::*;
 use enos::internals::storage::directory::directory_create;
 
 use super::*;
@@ -49,10 +50,19 @@ impl Setup {
 
     /// For this server, without a secret.
     pub fn to(uri: &str) -> Setup {
+        Setup::empty().server(uri).identity(PRODUCT_KEY, DEVICE_KEY)
+    }
+
+    /// The integration channel of the product, for a broker at this address.
+    pub fn channel(address: SocketAddr) -> Setup {
+        Setup::empty().server(&format!("tcp://{address}")).integration_channel(PRODUCT_KEY, PRODUCT_SECRET)
+    }
+
+    pub fn server(self, uri: &str) -> Setup {
         let uri = CString::new(uri).unwrap();
         // SAFETY: a config and a text.
-        let setup = Setup::empty().set(|config| unsafe { enos_config_set_server(config, uri.as_ptr()) });
-        setup.identity(PRODUCT_KEY, DEVICE_KEY).connect_budget(0, 0, 0).reconnect(100, 100)
+        let setup = self.set(|config| unsafe { enos_config_set_server(config, uri.as_ptr()) });
+        setup.connect_budget(0, 0, 0).reconnect(100, 100)
     }
 
     /// The config, for setters that have no method here.
@@ -88,12 +98,22 @@ impl Setup {
         command_limits(commands: u32, bytes: usize) = enos_config_set_command_limits;
         command_quiet_time(ms: u32) = enos_config_set_command_quiet_time;
         command_record(on: i32) = enos_config_set_command_record;
+        subdevice_limit(subdevices: u32) = enos_config_set_subdevice_limit;
+        subdevice_batch(subdevices: u32) = enos_config_set_subdevice_batch;
     }
 
     pub fn identity(self, product_key: &str, device_key: &str) -> Setup {
         let (product_key, device_key) = (CString::new(product_key).unwrap(), CString::new(device_key).unwrap());
         // SAFETY: a config and texts.
         ok(unsafe { enos_config_set_identity(self.config, product_key.as_ptr(), device_key.as_ptr()) });
+        self
+    }
+
+    pub fn integration_channel(self, product_key: &str, secret: &str) -> Setup {
+        let product_key = CString::new(product_key).unwrap();
+        let (secret, len) = (secret.as_ptr().cast(), secret.len());
+        // SAFETY: a config and texts, one of them with its length.
+        ok(unsafe { enos_config_set_integration_channel(self.config, product_key.as_ptr(), secret, len) });
         self
     }
 

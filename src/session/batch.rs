@@ -1,6 +1,6 @@
-//! How many topic filters a SUBSCRIBE packet may have. MQTT has no limit, but brokers do: they refuse every filter of a
-//! large packet, do not answer it, or close the connection. None of these proves that the size was the reason. So the size
-//! shrinks only as far as needed, and grows again.
+//! How many items a packet may have: topic filters in a SUBSCRIBE, or sub-devices in a login. Nobody documents a limit, but
+//! brokers have one: they refuse all items of a large packet, do not answer it, or close the connection. None of these
+//! proves that the size was the reason. So the size shrinks only as far as needed, and grows again.
 
 /// After so many links on which packets of the present size were granted, the next one tries twice that size. If that
 /// fails, the number doubles.
@@ -10,7 +10,7 @@ const LINKS_UNTIL_GROWTH_MAX: u32 = 64;
 pub struct Batch {
     setting: usize,
     size: usize,
-    /// The largest packet of which the broker has granted a filter. A single filter is always possible.
+    /// The largest packet of which an item was granted. A single item is always possible.
     granted: usize,
     /// The last link was lost with a packet of this size unanswered. None as large was granted since then.
     lost: Option<usize>,
@@ -40,8 +40,8 @@ impl Batch {
     }
 
     /// The size of the packets that follow one that was refused whole or not answered.
-    pub fn part_of(&self, filters: usize) -> usize {
-        self.size.min(filters / 2).max(1)
+    pub fn part_of(&self, items: usize) -> usize {
+        self.size.min(items / 2).max(1)
     }
 
     /// A new link begins.
@@ -53,29 +53,29 @@ impl Batch {
         }
     }
 
-    /// The broker has granted a filter of a packet of this size. `failed`: the size of the packet of which this one was a
+    /// An item of a packet of this size was granted. `failed`: the size of the packet of which this one was a
     /// part, if that was refused whole or not answered. Only now it is known that its size was the reason.
-    pub fn granted(&mut self, filters: usize, failed: Option<usize>) {
+    pub fn granted(&mut self, items: usize, failed: Option<usize>) {
         if let Some(failed) = failed {
             self.shrink(failed);
         }
-        self.granted = self.granted.max(filters);
-        self.size = self.size.max(filters);
-        self.lost = self.lost.filter(|lost| filters < *lost);
-        self.good_link |= filters == self.size;
+        self.granted = self.granted.max(items);
+        self.size = self.size.max(items);
+        self.lost = self.lost.filter(|lost| items < *lost);
+        self.good_link |= items == self.size;
     }
 
     /// The link was lost, and this was the largest packet without an answer. One loss is enough if the packet was far
     /// larger than any that was granted. Otherwise it takes two losses in a row, because links are also lost for other
     /// reasons.
-    pub fn lost(&mut self, filters: usize) {
-        if filters <= 1 {
+    pub fn lost(&mut self, items: usize) {
+        if items <= 1 {
             return;
         }
-        if filters > self.granted * 2 || self.lost.is_some() {
-            self.shrink(filters);
+        if items > self.granted * 2 || self.lost.is_some() {
+            self.shrink(items);
         } else {
-            self.lost = Some(filters);
+            self.lost = Some(items);
         }
     }
 
