@@ -153,6 +153,7 @@ impl World {
             if let Some((number, id)) = durable::number(topic, payload) {
                 let (device, _) = durable::device_of(number);
                 self.check_sender(device, topic, number);
+                self.check_lateness(attempt, number, topic);
                 self.ledgers[device].send(attempt, number);
                 if self.ledgers[device].is_dropped(number) {
                     self.violate(format!("number {number} was dropped, and is sent"));

@@ -184,7 +184,6 @@ impl World {
             let after = self.rng.u64(0..20);
             return self.later(after, Due::Link(attempt, lost("a fault of the broker's")));
         }
-        self.check_lateness(attempt, number, topic);
         let lost = self.happens(self.rates.ack_lost);
         if !lost {
             self.ledger_of(number).acknowledge(number);
@@ -221,7 +220,7 @@ impl World {
     }
 
     /// Late data is sent to the resume topic, and live data is not.
-    fn check_lateness(&mut self, attempt: u64, number: u64, topic: &str) {
+    pub(super) fn check_lateness(&mut self, attempt: u64, number: u64, topic: &str) {
         let ledger = self.ledger_of(number);
         let (life, logins, all) = (ledger.life, ledger.logins, &ledger.accepted);
         let accepted = all.values().rev().find(|accepted| accepted.number == number);
