@@ -1726,7 +1726,7 @@ enos_status enos_config_set_product_secret(struct enos_config *config, const cha
  * client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
  *
  * The login has secure mode 4, the product key as its client id, `%channel%&<product key>` as its user name, and is
- * signed with the product secret, as Envision's SDKs do. It follows the sign method, the connect budget and the rules for
+ * signed with the product secret. Envision's SDKs do the same, with plain digests. It follows the sign method, the connect budget and the rules for
  * reconnects as the login of a device does. A storage is needed for durable messages only. The product secret is never
  * stored.
  *

@@ -23,8 +23,8 @@ const NOT_IN_KEY: &[char] = &['/', '+', '#', '&', '|', ',', '='];
 /// The device key of an integration channel, which is logged in as a product. No device has it.
 const CHANNEL_KEY: &str = "%channel%";
 
-/// A device, or an integration channel, as EnOS knows it. It is checked when it is made, so topics and user names can be built from it without
-/// another check. Copies share the text.
+/// A device, or an integration channel, as EnOS knows it. It is checked when it is made, so topics and user names can be
+/// built from it without another check. Copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Arc<Parts>);
 

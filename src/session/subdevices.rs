@@ -1,6 +1,6 @@
 //! The session's side of the gateway: the host's calls, and what passes between the gateway, the exchange and the client.
 
-use super::gateway::{Around, Gateway, NewSubdevice};
+use super::gateway::{not_found, Around, Gateway, NewSubdevice};
 use super::io::Now;
 use super::Session;
 use crate::error::{Error, Result, Status};
@@ -19,11 +19,11 @@ impl Session {
         let is_first = self.gateway.is_none();
         let gateway = self.gateway.get_or_insert_with(|| Box::new(Gateway::new(settings, has_storage)));
         if is_first && self.connection.is_online() {
-            gateway.is_online();
+            gateway.begin_online();
         }
         let count = new.len() as u64;
         let first =
-            self.call_gateway(now, |gateway, around| gateway.add(new, around)).unwrap_or_else(|| Err(no_such(0)))?;
+            self.call_gateway(now, |gateway, around| gateway.add(new, around)).unwrap_or_else(|| Err(not_found(0)))?;
         for id in first..first + count {
             self.add_outbox(id);
         }
@@ -31,20 +31,22 @@ impl Session {
     }
 
     pub fn set_subdevice_online(&mut self, now: Now, id: u64, on: bool) -> Result<()> {
-        self.call_gateway(now, |gateway, around| gateway.set_online(id, on, around)).unwrap_or_else(|| Err(no_such(id)))
+        self.call_gateway(now, |gateway, around| gateway.set_online(id, on, around))
+            .unwrap_or_else(|| Err(not_found(id)))
     }
 
     pub fn remove_subdevice(&mut self, now: Now, id: u64) -> Result<()> {
-        self.call_gateway(now, |gateway, around| gateway.remove(id, around)).unwrap_or_else(|| Err(no_such(id)))
+        self.call_gateway(now, |gateway, around| gateway.remove(id, around)).unwrap_or_else(|| Err(not_found(id)))
     }
 
     /// The host has saved the secret of a sub-device by hand.
     pub fn subdevice_saved(&mut self, now: Now, id: u64) -> Result<()> {
-        self.call_gateway(now, |gateway, around| gateway.saved_by_hand(id, around)).unwrap_or_else(|| Err(no_such(id)))
+        self.call_gateway(now, |gateway, around| gateway.saved_by_hand(id, around))
+            .unwrap_or_else(|| Err(not_found(id)))
     }
 
     pub fn subdevice_state(&self, id: u64) -> Result<SubdeviceState> {
-        let gateway = self.gateway.as_deref().ok_or_else(|| no_such(id))?;
+        let gateway = self.gateway.as_deref().ok_or_else(|| not_found(id))?;
         Ok(gateway.get(id)?.state)
     }
 
@@ -69,7 +71,7 @@ impl Session {
         if subdevice == 0 {
             return Ok(self.settings.identity.clone());
         }
-        let gateway = self.gateway.as_deref().ok_or_else(|| no_such(subdevice))?;
+        let gateway = self.gateway.as_deref().ok_or_else(|| not_found(subdevice))?;
         let one = gateway.get(subdevice)?;
         if one.state != SubdeviceState::Online {
             let words = format!("sub-device {subdevice} is not online (its state is {})", one.state.name());
@@ -128,7 +130,7 @@ impl Session {
     }
 
     pub fn subdevice_identity(&self, id: u64) -> Result<Identity> {
-        let gateway = self.gateway.as_deref().ok_or_else(|| no_such(id))?;
+        let gateway = self.gateway.as_deref().ok_or_else(|| not_found(id))?;
         Ok(gateway.get(id)?.identity.clone())
     }
 
@@ -138,8 +140,4 @@ impl Session {
         self.run_gateway(now);
         result
     }
-}
-
-fn no_such(id: u64) -> Error {
-    Error::new(Status::ENOS_ERR_NOT_FOUND, format!("the client has no sub-device {id}"))
 }

@@ -121,7 +121,7 @@ impl Gateway {
         self.subdevices.iter().filter(|(_, one)| !one.removed).map(|(id, one)| (*id, one))
     }
 
-    /// Whose topic this is. 0: nobody's.
+    /// The sub-device whose topic this is.
     pub fn of_topic(&self, topic: &[u8]) -> Option<(u64, &Subdevice)> {
         let address = topic::split(topic)?;
         let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     /// The gateway was online before its first sub-device was added.
-    pub fn is_online(&mut self) {
+    pub fn begin_online(&mut self) {
         self.online = true;
     }
 
@@ -144,7 +144,7 @@ impl Gateway {
             // It is more likely than others to fail.
             subdevice.alone |= subdevice.try_disabled;
             subdevice.at = 0;
-            if subdevice.stored == Stored::Known && subdevice.login().is_some() {
+            if subdevice.stored == Stored::Known {
                 subdevice.login_at = around.now.ms;
             }
         }
@@ -209,8 +209,7 @@ impl Gateway {
 
     /// A secret may be on its way, or is in no storage.
     pub fn is_activating(&self) -> bool {
-        let may_come = self.subdevices.values().any(|one| one.secret_may_come);
-        may_come || self.has_unsaved_secret() || self.round.as_ref().is_some_and(Round::brings_secrets)
+        self.has_unsaved_secret() || self.subdevices.values().any(|one| one.secret_may_come)
     }
 
     /// No login is under way.
@@ -225,7 +224,7 @@ impl Gateway {
     fn find_due(&mut self) {
         let logins = self.subdevices.values().filter(|one| one.wants_login()).map(|one| one.login_at);
         let login = match &self.round {
-            None if self.online => logins.min().filter(|at| *at < u64::MAX).map(|at| at.max(self.pause_until)),
+            None if self.online => logins.min().map(|at| at.max(self.pause_until)),
             _ => None,
         };
         self.due = [login, self.storage_deadline()].into_iter().flatten().min();
@@ -303,6 +302,6 @@ impl Around<'_> {
     }
 }
 
-fn not_found(id: u64) -> Error {
+pub fn not_found(id: u64) -> Error {
     Error::new(Status::ENOS_ERR_NOT_FOUND, format!("the client has no sub-device {id}"))
 }

@@ -16,8 +16,8 @@ const BUSY_PAUSE_MS: u64 = 1_000;
 pub struct Round {
     token: u64,
     kind: Kind,
-    /// Who is in it, and whether the login is with the product secret.
-    members: Vec<(u64, bool)>,
+    /// Who is in it.
+    members: Vec<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,8 @@ enum Kind {
 }
 
 impl Round {
-    pub fn brings_secrets(&self) -> bool {
-        self.members.iter().any(|(_, activates)| *activates)
-    }
-
     pub fn has(&self, id: u64) -> bool {
-        self.members.iter().any(|(member, _)| *member == id)
+        self.members.contains(&id)
     }
 
     /// How many were in it, if it is a batch.
@@ -50,7 +46,7 @@ impl Gateway {
     /// Sends the next login request, if a login is due.
     pub(super) fn next_round(&mut self, around: &mut Around) {
         let now = around.now.ms;
-        let due = |one: &super::Subdevice| one.wants_login() && one.login_at <= now && one.login().is_some();
+        let due = |one: &super::Subdevice| one.wants_login() && one.login_at <= now;
         let method = |one: &super::Subdevice, around: &Around| one.method.unwrap_or(around.method);
         let size = self.failed_batch.map_or(self.batch.size(), |failed| self.batch.part_of(failed));
         let together = || self.subdevices.iter().filter(|(_, one)| due(one) && !one.alone);
@@ -110,20 +106,18 @@ impl Gateway {
                 return around.log_error(operation, &error);
             }
         };
-        let mut members = Vec::with_capacity(ids.len());
-        for id in ids {
-            let Some(one) = self.subdevices.get_mut(&id) else { continue };
+        for id in &ids {
+            let Some(one) = self.subdevices.get_mut(id) else { continue };
             let activates = one.is_activating();
-            members.push((id, activates));
             if kind != Kind::Topology {
                 one.login_begins(around.now.ms);
             }
             let state = if activates { SubdeviceState::Activating } else { SubdeviceState::LoggingIn };
             if one.state != state && one.state != SubdeviceState::Disabled {
-                self.set_state(id, state, Status::ENOS_OK, "its login is under way", around);
+                self.set_state(*id, state, Status::ENOS_OK, "its login is under way", around);
             }
         }
-        self.round = Some(Round { token, kind, members });
+        self.round = Some(Round { token, kind, members: ids });
     }
 
     fn pause(&mut self, around: &mut Around) -> u64 {
@@ -149,7 +143,7 @@ impl Gateway {
                     }
                     Kind::Single | Kind::Topology if is_busy => {
                         self.pause_until = around.now.ms.saturating_add(BUSY_PAUSE_MS);
-                        round.members.iter().for_each(|(id, _)| self.refused(*id, &why, around));
+                        round.members.iter().for_each(|id| self.refused(*id, &why, around));
                     }
                     Kind::Single => self.single_replied(round.members, subdevice::read_login(&payload), why, around),
                     Kind::Topology => self.topology_replied(round.members, why, around),
@@ -161,7 +155,7 @@ impl Gateway {
                 match kind {
                     Kind::Batch { .. } => self.batch_failed(round.members, true, &why, around),
                     Kind::Single | Kind::Topology => {
-                        round.members.iter().for_each(|(id, _)| self.refused(*id, &why, around));
+                        round.members.iter().for_each(|id| self.refused(*id, &why, around));
                     }
                 }
             }
@@ -184,7 +178,7 @@ impl Gateway {
 
     fn batch_replied(
         &mut self,
-        members: Vec<(u64, bool)>,
+        members: Vec<u64>,
         failed: Option<usize>,
         outcomes: Outcomes,
         why: Why,
@@ -200,7 +194,7 @@ impl Gateway {
         }
         self.batch.granted(members.len(), failed);
         self.failed_batch = None;
-        let mut left: Vec<u64> = members.iter().map(|(id, _)| *id).collect();
+        let mut left = members;
         let mut online = Vec::new();
         for named in logged_in {
             // A device that is not in the batch, or is named twice, is nobody's.
@@ -222,14 +216,14 @@ impl Gateway {
     }
 
     /// The batch was refused as a whole, or not answered. Smaller ones follow, unless the size cannot be the reason.
-    fn batch_failed(&mut self, members: Vec<(u64, bool)>, shrinks: bool, why: &Why, around: &mut Around) {
+    fn batch_failed(&mut self, members: Vec<u64>, shrinks: bool, why: &Why, around: &mut Around) {
         let count = members.len();
         let words = format!("a login of {count} sub-devices has failed: {}", why.words);
         around.actions.push_back(Action::Log(Level::Warn, words));
         if shrinks {
             self.failed_batch = Some(count);
         }
-        for (id, _) in members {
+        for id in members {
             let Some(one) = self.subdevices.get_mut(&id) else { continue };
             one.logged_in &= why.code == 0;
             // The last step is a login of each.
@@ -246,8 +240,8 @@ impl Gateway {
         }
     }
 
-    fn single_replied(&mut self, members: Vec<(u64, bool)>, named: Option<Named>, why: Why, around: &mut Around) {
-        let Some((id, activates)) = members.first().copied() else { return };
+    fn single_replied(&mut self, members: Vec<u64>, named: Option<Named>, why: Why, around: &mut Around) {
+        let Some(id) = members.first().copied() else { return };
         let Some(one) = self.subdevices.get_mut(&id) else { return };
         let own = named.filter(|named| named.keys() == one.keys());
         if why.code == envelope::CODE_OK {
@@ -269,7 +263,7 @@ impl Gateway {
             (one.logged_in, one.secret_may_come) = (false, false);
             return self.send_single(id, Operation::ENOS_OP_TOPOLOGY_ADD, around);
         }
-        if !activates && one.at + 1 < one.secrets.len() && !may_pass(why.code) {
+        if one.at + 1 < one.secrets.len() {
             // An older secret may be the right one.
             one.at += 1;
             (one.logged_in, one.login_at, one.alone) = (false, around.now.ms, true);
@@ -278,8 +272,8 @@ impl Gateway {
         self.refused(id, &why, around);
     }
 
-    fn topology_replied(&mut self, members: Vec<(u64, bool)>, why: Why, around: &mut Around) {
-        let Some((id, _)) = members.first().copied() else { return };
+    fn topology_replied(&mut self, members: Vec<u64>, why: Why, around: &mut Around) {
+        let Some(id) = members.first().copied() else { return };
         if let Some(one) = self.subdevices.get_mut(&id) {
             // Only a reply counts: a request that was lost is made again.
             one.add_topology = false;
@@ -294,7 +288,7 @@ impl Gateway {
     }
 
     /// EnOS has logged it in. Returns whether it is online now: not if its secret has to be stored first, or if the host
-    /// does not want it any more.
+    /// or EnOS does not want it any more.
     fn is_accepted(&mut self, id: u64, named: Named, around: &mut Around) -> bool {
         let Some(one) = self.subdevices.get_mut(&id) else { return false };
         one.secret_may_come = false;
@@ -305,16 +299,12 @@ impl Gateway {
         if one.unsaved.is_some() {
             return false;
         }
-        if one.ordered {
-            self.drop_removed(id, around);
-            return false;
-        }
-        if !one.wanted {
+        let is_online = one.wanted && !one.ordered;
+        if !is_online {
             self.log_out(id, around);
             self.drop_removed(id, around);
-            return false;
         }
-        true
+        is_online
     }
 
     /// Its login, or its addition to the topology, has failed.

@@ -109,10 +109,10 @@ impl Gateway {
 
     pub(super) fn has_no_secret(&mut self, id: u64, around: &mut Around) {
         let Some(subdevice) = self.subdevices.get_mut(&id) else { return };
-        subdevice.login_at = u64::MAX;
         subdevice.state = SubdeviceState::Refused;
-        let words = "it has neither a device secret, in the options or in the storage, nor a product secret; remove it, and add \
-                     it with one";
+        let words =
+            "there is no device secret in its options or in the storage, and no product secret; remove it, and add it \
+                     with one of them";
         around.actions.push_back(Action::Emit(subdevice.event(id, Status::ENOS_ERR_CREDENTIALS, words)));
     }
 
@@ -148,7 +148,9 @@ impl Gateway {
         self.storage_busy = false;
         self.changed = true;
         let Some(subdevice) = self.subdevices.get_mut(&id) else { return };
-        let (user, Some(unsaved)) = (subdevice.user, subdevice.unsaved.as_deref_mut()) else { return };
+        // If the host has saved it by hand meanwhile, another one may wait in its place.
+        let under_way = subdevice.unsaved.as_deref_mut().filter(|unsaved| unsaved.store_at.is_none());
+        let (user, Some(unsaved)) = (subdevice.user, under_way) else { return };
         let event = |kind, status, words: &str, activation: &Arc<Activation>| Event {
             subdevice: id,
             user,

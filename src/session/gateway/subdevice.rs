@@ -13,7 +13,7 @@ use super::secrets::Unsaved;
 /// The wait after a login that was refused.
 const AGAIN_MIN_MS: u64 = 1_000;
 const AGAIN_MAX_MS: u64 = 300_000;
-/// A sub-device logs in at most so often, however often the host takes it offline and online.
+/// If the host takes it offline and online again, its next login is at least so much later than the one before.
 const BETWEEN_LOGINS_MS: u64 = 5_000;
 /// After so long online, a loss of the login is not held against it.
 const STEADY_MS: u64 = AGAIN_MAX_MS;

@@ -36,6 +36,9 @@ struct Park {
     disk: BTreeMap<String, Vec<DeviceSecret>>,
     /// How many of the next storage calls fail.
     storage_fails: usize,
+    /// A store of a secret that was begun waits for the test, in `stores`.
+    storage_holds: bool,
+    stores: Vec<Input>,
     subscribed: Vec<Vec<String>>,
     /// The secrets that have arrived, by device key.
     arrived: BTreeMap<String, String>,
@@ -60,6 +63,8 @@ impl Park {
             events: Vec::new(),
             disk: BTreeMap::new(),
             storage_fails: 0,
+            storage_holds: false,
+            stores: Vec::new(),
             subscribed: Vec::new(),
             arrived: BTreeMap::new(),
             handed: Vec::new(),
@@ -184,7 +189,12 @@ impl Park {
                     if result.is_ok() {
                         self.disk.entry(identity.device_key().to_owned()).or_default().push(secret);
                     }
-                    Some(Input::SubdeviceStored { id, result })
+                    self.stores.push(Input::SubdeviceStored { id, result });
+                    if self.storage_holds {
+                        None
+                    } else {
+                        self.stores.pop()
+                    }
                 }
                 Action::Send(request) => {
                     self.sent(request);

@@ -38,6 +38,38 @@ fn two_replies_with_a_secret_are_one_secret_or_two() {
     }
 }
 
+/// The host saves a secret by hand while it is stored, and another one has come meanwhile.
+#[test]
+fn the_result_of_a_store_is_not_that_of_the_next_secret() {
+    let mut park = Park::new();
+    park.cloud.secrets.insert(Park::key(0), "secret".into());
+    let ids = park.try_add(vec![to_activate(0)]).unwrap();
+    park.cloud.holds = true;
+    park.connect();
+    park.cloud.secrets.insert(Park::key(0), "another".into());
+    park.wait(40_000);
+    let second = park.replies.pop().unwrap();
+    park.storage_fails = 1;
+    park.deliver();
+    assert!(park.events.iter().any(|event| event.kind == EventKind::PersistFailed));
+    park.storage_holds = true;
+    park.wait(10_000);
+    park.feed(second);
+    park.session.subdevice_saved(park.now(), ids[0]).unwrap();
+    park.perform();
+    park.events.clear();
+    let store = park.stores.pop().unwrap();
+    park.feed(store);
+    assert!(!park.events.iter().any(|event| event.kind == EventKind::Activated), "it is not stored yet");
+    assert!(park.session.has_unsaved_secret());
+    park.storage_holds = false;
+    let store = park.stores.pop().unwrap();
+    park.feed(store);
+    let activated = park.events.iter().find(|event| event.kind == EventKind::Activated).unwrap();
+    assert_eq!(activated.activation.as_ref().unwrap().device_secret().as_bytes(), b"another");
+    assert!(!park.session.has_unsaved_secret());
+}
+
 const HOUR_MS: u64 = 3_600_000;
 
 #[test]
