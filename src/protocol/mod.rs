@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod command;
 pub mod envelope;
+pub mod firmware;
 pub mod identity;
 pub mod json;
 pub mod operations;
@@ -20,6 +21,7 @@ pub mod topic;
 pub(crate) mod wipe;
 
 pub use activation::Activation;
+pub use firmware::Firmware;
 pub use identity::Identity;
 pub use operations::Operation;
 pub use outbox::{Suspect, Totals};
