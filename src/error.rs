@@ -62,6 +62,10 @@ pub enum enos_status_code {
     ENOS_ERR_CONFLICT = -46,
     /// EnOS answered with a code other than 200, or the broker refused a subscription; detail_code is that code.
     ENOS_ERR_REFUSED = -47,
+    /// You have cancelled it.
+    ENOS_ERR_CANCELLED = -50,
+    /// The digest of a firmware's image is not the one that was offered.
+    ENOS_ERR_DIGEST = -51,
     /// A fault of the library, caught at the boundary; the process goes on.
     ENOS_ERR_PANIC = -99,
 }

@@ -5,6 +5,8 @@
 
 mod client;
 mod config;
+#[cfg(feature = "ota")]
+mod download;
 mod error;
 mod ffi;
 #[cfg(feature = "internals")]

@@ -29,7 +29,7 @@ const FEATURE_TLS: u32 = 1;
 const FEATURE_DURABLE: u32 = 2;
 
 /// A short text for every status.
-const ALL: [(Status, &CStr); 28] = [
+const ALL: [(Status, &CStr); 30] = [
     (Status::ENOS_OK, c"success"),
     (Status::ENOS_ERR_NULL_ARG, c"a pointer that must not be NULL is NULL"),
     (Status::ENOS_ERR_INVALID_ARG, c"an argument is out of its range"),
@@ -57,6 +57,8 @@ const ALL: [(Status, &CStr); 28] = [
     (Status::ENOS_ERR_PROTOCOL, c"the peer broke the protocol"),
     (Status::ENOS_ERR_CONFLICT, c"another client is probably logged in as this device"),
     (Status::ENOS_ERR_REFUSED, c"EnOS or the broker refused it, with a code of its own"),
+    (Status::ENOS_ERR_CANCELLED, c"it was cancelled by a call"),
+    (Status::ENOS_ERR_DIGEST, c"the image's digest is not the one that was offered"),
     (Status::ENOS_ERR_PANIC, c"a fault of libenos itself, caught; please report it"),
 ];
 

@@ -4,6 +4,8 @@
 pub mod command;
 pub mod event;
 pub mod flags;
+#[cfg(feature = "ota")]
+pub mod http;
 pub mod link;
 pub mod nonfinite;
 pub mod sign;

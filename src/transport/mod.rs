@@ -15,6 +15,8 @@ pub mod clock;
 mod context;
 mod convert;
 mod failure;
+#[cfg(feature = "ota")]
+pub mod http;
 pub mod inbox;
 mod keeper;
 pub mod link;

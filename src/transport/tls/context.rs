@@ -53,8 +53,12 @@ impl Secured {
 
     /// Why TLS failed; `None` when it was the connection, after the handshake.
     pub fn explain(&self, fault: &link::TlsFault) -> Option<String> {
-        let expected =
-            reason::Expected { name: &self.wanted, has_identity: self.has_identity, system_roots: self.system_roots };
+        let expected = reason::Expected {
+            name: &self.wanted,
+            has_identity: self.has_identity,
+            system_roots: self.system_roots,
+            is_link: true,
+        };
         reason::words(fault, &self.verdict.found(), &expected)
     }
 }

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 mod absent;
 #[cfg(feature = "tls")]
 mod context;
+#[cfg(all(feature = "tls", feature = "ota"))]
+pub mod curl;
 #[cfg(feature = "tls")]
 mod material;
 #[cfg(feature = "tls")]

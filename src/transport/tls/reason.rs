@@ -52,6 +52,8 @@ pub struct Expected<'a> {
     pub name: &'a str,
     pub has_identity: bool,
     pub system_roots: bool,
+    /// The peer is the broker of a link. Otherwise the settings and the port of a link are no help.
+    pub is_link: bool,
 }
 
 /// `None` if TLS has not failed, but the connection, after the handshake.
@@ -67,9 +69,10 @@ pub fn words(fault: &Fault, found: &Found, expected: &Expected<'_>) -> Option<St
         return None;
     }
     Some(match (fault.error, fault.library, fault.reason) {
-        (ERROR_SYSCALL | ERROR_ZERO_RETURN, 0, _) | (_, LIBRARY_SSL, UNEXPECTED_EOF) => closed(fault),
+        (ERROR_SYSCALL | ERROR_ZERO_RETURN, 0, _) | (_, LIBRARY_SSL, UNEXPECTED_EOF) => closed(fault, expected),
         (_, LIBRARY_SSL, reason) if NOT_TLS.contains(&reason) => {
-            format!("what answers on this port does not speak TLS ({}): ssl:// is on port 18883", fault.text)
+            let port = if expected.is_link { ": ssl:// is on port 18883" } else { "" };
+            format!("what answers on this port does not speak TLS ({}){port}", fault.text)
         }
         (_, LIBRARY_SSL, reason) if OLD_VERSION.contains(&reason) => old(fault),
         _ if fault.text.is_empty() => "the TLS handshake failed, and OpenSSL gives no reason".into(),
@@ -77,14 +80,15 @@ pub fn words(fault: &Fault, found: &Found, expected: &Expected<'_>) -> Option<St
     })
 }
 
-fn closed(fault: &Fault) -> String {
+fn closed(fault: &Fault, expected: &Expected<'_>) -> String {
     let how = match (fault.error, fault.system) {
         (ERROR_SYSCALL, code) if code != 0 => io::Error::from_raw_os_error(code).to_string(),
         _ => "closed by the broker".into(),
     };
+    let port = if expected.is_link { " (ssl:// is on 18883)" } else { "" };
     format!(
-        "the connection ended during the TLS handshake ({how}): a port without TLS (ssl:// is on 18883), a broker that \
-         wants another certificate, or something in between"
+        "the connection ended during the TLS handshake ({how}): a port without TLS{port}, a broker that wants another \
+         certificate, or something in between"
     )
 }
 
@@ -107,11 +111,12 @@ fn objected(objection: &Objection, expected: &Expected<'_>) -> String {
         code if WRONG_NAME.contains(&code) => {
             let wanted = if expected.name.parse::<IpAddr>().is_ok() { "address" } else { "DNS name" };
             let none = || format!("no DNS name and no address (its common name, {subject}, does not count)");
+            let right = "; if the broker is the right one, enos_config_set_tls_server_name()";
             format!(
-                "the broker's certificate is for another name: wanted the {wanted} {}, offered {}; if the broker is the \
-                 right one, enos_config_set_tls_server_name()",
+                "the broker's certificate is for another name: wanted the {wanted} {}, offered {}{}",
                 expected.name,
-                if names.is_empty() { none() } else { names.join(", ") }
+                if names.is_empty() { none() } else { names.join(", ") },
+                if expected.is_link { right } else { "" }
             )
         }
         code if UNKNOWN_ISSUER.contains(&code) => {

@@ -63,9 +63,14 @@ fn add_revocation_list(store: &mut X509StoreBuilderRef, list: &X509Crl) -> std::
     }
 }
 
-/// Sets the versions and ciphers, and switches off what is not needed.
 fn restricted() -> std::result::Result<SslContextBuilder, ErrorStack> {
     let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
+    restrict(&mut context)?;
+    Ok(context)
+}
+
+/// Sets the versions and ciphers, and switches off what is not needed.
+pub fn restrict(context: &mut SslContextBuilder) -> std::result::Result<(), ErrorStack> {
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     context.set_cipher_list(CIPHERS)?;
     context.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
@@ -76,7 +81,7 @@ fn restricted() -> std::result::Result<SslContextBuilder, ErrorStack> {
     // rest of its data is.
     context.set_mode(SslMode::RELEASE_BUFFERS | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER);
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
-    Ok(context)
+    Ok(())
 }
 
 /// The system's authorities: 150 certificates, which take 50 ms and a megabyte. They are loaded once for the process,
