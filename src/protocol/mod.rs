@@ -18,6 +18,7 @@ pub mod secret;
 pub mod sign;
 pub mod subdevice;
 pub mod topic;
+pub mod update;
 pub(crate) mod wipe;
 
 pub use activation::Activation;
@@ -28,3 +29,4 @@ pub use outbox::{Suspect, Totals};
 pub use request::Request;
 pub use secret::{DeviceSecret, Secret, Standing};
 pub use sign::SignParams;
+pub use update::Update;

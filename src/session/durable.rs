@@ -39,6 +39,9 @@ impl Session {
 
     /// Messages were accepted and stored.
     pub fn appended(&mut self, now: Now, subdevice: u64, appended: Appended) {
+        for request in &appended.messages {
+            self.notice_version(now, subdevice, request.operation, &request.params);
+        }
         self.with_outbox(now, subdevice, |outbox, _| outbox.appended(appended));
         self.run_outboxes(now, false, false);
     }

@@ -21,6 +21,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/model/value.rs", "src/ffi/value.rs"],
     &["src/model/nonfinite.rs", "src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
+    &["src/model/firmware.rs", "src/ffi/firmware.rs"],
     &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
     &["src/ffi/limits.rs"],
@@ -30,6 +31,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
     &["src/model/command.rs", "src/ffi/command.rs"],
     &["src/model/subdevice.rs", "src/ffi/subdevice.rs"],
+    &["src/ffi/update.rs"],
     &["src/ffi/outbox.rs"],
 ];
 
