@@ -118,7 +118,7 @@ pub struct Config {
     pub(crate) commands: Commands,
     pub(crate) subdevices: Subdevices,
     pub(crate) firmware_version: Option<String>,
-    tls: Arc<TlsSettings>,
+    pub(crate) tls: Arc<TlsSettings>,
 }
 
 impl Default for Config {

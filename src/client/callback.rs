@@ -20,7 +20,7 @@ pub fn refuse_in_callback(function: &str) -> Result<()> {
 }
 
 /// Runs `call` as an event callback. The mark is also removed if it unwinds.
-pub fn run(call: impl FnOnce()) {
+pub fn run<T>(call: impl FnOnce() -> T) -> T {
     struct Mark(bool);
     impl Drop for Mark {
         fn drop(&mut self) {
@@ -28,5 +28,5 @@ pub fn run(call: impl FnOnce()) {
         }
     }
     let _mark = Mark(IN_CALLBACK.replace(true));
-    call();
+    call()
 }

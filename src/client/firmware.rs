@@ -69,20 +69,20 @@ impl Client {
     }
 
     /// The whole image is there, and its size and its digest are right. When this returns, the storage has it.
-    #[allow(dead_code)] // For the download.
+    #[cfg(feature = "ota")]
     pub fn firmware_verified(&self, subdevice: u64, firmware: &Firmware) -> Result<()> {
         self.take_firmware(subdevice, Phase::Verified, firmware)
     }
 
     /// Whether a download of this firmware may write to the slot of the device. `ENOS_ERR_STATE` if not.
-    #[allow(dead_code)] // For the download.
+    #[cfg(feature = "ota")]
     pub fn may_download(&self, subdevice: u64, firmware: &Firmware, retry_failed: bool) -> Result<()> {
         let _updates = self.use_record(subdevice)?;
         self.session()?.may_download(subdevice, firmware, retry_failed)
     }
 
     /// Tells the host something of a download, in the loop.
-    #[allow(dead_code)] // For the download.
+    #[cfg(feature = "ota")]
     pub fn tell_of_download(&self, event: Event) -> Result<()> {
         self.tell(|session, _| {
             session.tell_host(event);

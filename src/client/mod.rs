@@ -7,6 +7,8 @@
 
 mod callback;
 mod command;
+#[cfg(feature = "ota")]
+mod download;
 mod durable;
 mod firmware;
 mod perform;
@@ -37,6 +39,8 @@ use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
 pub use command::CommandHandle;
+#[cfg(feature = "ota")]
+pub use download::Wanted;
 use command::Door;
 use queues::Queues;
 pub use request::{DurableRequest, HostRequest};
@@ -65,6 +69,8 @@ pub struct Client {
     queues: Option<Box<Mutex<Queues>>>,
     /// Held while the record of a device's updates is used. `None` inside without a storage.
     updates: Mutex<Option<Records>>,
+    #[cfg(feature = "ota")]
+    downloads: download::Downloads,
     /// The state of each queue after its last use, if it is open; 0: of the client's own device.
     counts: Mutex<SortedMap<u64, Counts>>,
     /// Held by the thread that runs the loop. Other threads only try to take it.
@@ -110,6 +116,8 @@ impl Client {
             counters,
             queues,
             updates,
+            #[cfg(feature = "ota")]
+            downloads: download::Downloads::new(config),
             counts: Mutex::new(SortedMap::new()),
             runner: Mutex::new(runner),
             sink,
@@ -253,6 +261,8 @@ impl Client {
 
     /// Stops the loop's thread and drops the link. The client cannot be used afterwards.
     pub fn shutdown(&self) {
+        #[cfg(feature = "ota")]
+        self.stop_download();
         let _ = self.join_thread();
         self.door.close();
         self.mark_unusable();

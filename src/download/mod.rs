@@ -1,12 +1,13 @@
 //! The download of a firmware: in blocks to the host's sink, continued after interruptions, checked over everything.
 //!
-//! [`transfer`] decides, with [`answer`], [`retry`], [`digest`] and [`url`]: it is pure. [`task`] performs that on a
+//! [`transfer`] decides, with [`answer`], [`retry`], [`digest`], [`headers`] and [`url`]: it is pure. [`task`] performs that on a
 //! thread of its own: it asks HTTP for bytes, gives them to the [`sink`], and waits where its [`control`] can
 //! end the wait. HTTP itself is in `transport::http`.
 
 pub mod answer;
 pub mod control;
 pub mod digest;
+pub mod headers;
 pub mod retry;
 pub mod sink;
 pub mod task;
@@ -27,6 +28,4 @@ pub struct Order {
     pub sign: String,
     /// Over all tries; 0: three times the size.
     pub max_bytes: u64,
-    /// After so long without progress, a connection is given up.
-    pub stall_ms: u64,
 }

@@ -3,6 +3,7 @@
 
 use super::answer::{meaning, Asked, Meaning};
 use super::digest::Digest;
+use super::headers;
 use super::retry::{after_ms, Delays, Retry};
 use super::url::{resolve, Origin};
 use super::Order;
@@ -73,6 +74,7 @@ impl Transfer {
     /// `ENOS_ERR_INVALID_ARG`, `ENOS_ERR_UNSUPPORTED`: with these, nothing can be fetched.
     pub fn new(order: Order, delays: Delays, seed: u64, now: u64) -> Result<Transfer> {
         let first = Origin::of(&order.url)?;
+        headers::check(&order.headers)?;
         let digest = Digest::new(&order.sign_method, &order.sign)?;
         let max_bytes = if order.max_bytes == 0 { order.size.saturating_mul(3) } else { order.max_bytes };
         Ok(Transfer {
@@ -98,6 +100,10 @@ impl Transfer {
 
     pub fn size(&self) -> u64 {
         self.order.size
+    }
+
+    pub fn is_md5(&self) -> bool {
+        self.digest.is_md5()
     }
 
     pub fn at(&self) -> u64 {

@@ -35,6 +35,11 @@ impl enos_firmware {
         Ok(enos_firmware { version: c(version)?, url: c(url)?, sign_method: c(sign_method)?, sign: c(sign)?, offer })
     }
 
+    #[cfg(feature = "ota")]
+    pub(super) fn offer(&self) -> &Arc<Offer> {
+        &self.offer
+    }
+
     pub(super) fn firmware(&self) -> &Firmware {
         &self.offer.firmware
     }

@@ -25,6 +25,7 @@
 //! | requests | [`request`] |
 //! | sub-devices | [`subdevice`] |
 //! | firmware updates | [`update`] |
+//! | downloads | [`ota`] |
 //! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
@@ -47,6 +48,7 @@ mod last_error;
 pub mod limits;
 pub mod log;
 pub mod message;
+pub mod ota;
 pub mod outbox;
 pub mod output;
 pub mod request;

@@ -106,7 +106,7 @@ impl Session {
 
     /// Whether a download of this firmware may write to the slot of the device. The record has to be read before:
     /// [`knows_firmware_of`](Self::knows_firmware_of).
-    #[allow(dead_code)] // For the download.
+    #[cfg(feature = "ota")]
     pub fn may_download(&self, subdevice: u64, firmware: &Firmware, retry_failed: bool) -> Result<()> {
         self.record_of(subdevice)?.may_download(firmware, retry_failed)
     }
@@ -141,8 +141,13 @@ impl Session {
         self.run_ota(now);
     }
 
+    #[cfg(feature = "ota")]
+    pub fn download_token(&mut self) -> u64 {
+        self.exchange.new_token()
+    }
+
     /// The host is told something of a download.
-    #[allow(dead_code)] // For the download.
+    #[cfg(feature = "ota")]
     pub fn tell_host(&mut self, event: Event) {
         self.actions.push_back(Action::Emit(event));
     }

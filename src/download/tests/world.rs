@@ -237,7 +237,6 @@ impl World {
             sign_method: "sha256".into(),
             sign: hex::encode(Sha256::digest(&image)),
             max_bytes: 0,
-            stall_ms: 60_000,
         };
         let (requests, sent) = Default::default();
         World { time, slot: Slot::default(), image, order, requests, sent, seed: 1, control: Control::default() }
@@ -267,7 +266,7 @@ impl World {
         };
         let task = Task {
             transfer,
-            stall_ms: self.order.stall_ms,
+            stall_ms: 60_000,
             fetch: line,
             sink: &mut self.slot,
             report: &mut Listener,

@@ -14,6 +14,7 @@ pub mod desk;
 pub mod ends;
 pub mod gate;
 pub mod host;
+pub mod http;
 pub mod log;
 pub mod memory;
 pub mod mosquitto;

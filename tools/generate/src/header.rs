@@ -32,6 +32,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/model/command.rs", "src/ffi/command.rs"],
     &["src/model/subdevice.rs", "src/ffi/subdevice.rs"],
     &["src/ffi/update.rs"],
+    &["src/ffi/ota.rs"],
     &["src/ffi/outbox.rs"],
 ];
 

@@ -12,6 +12,7 @@
 
 mod client;
 mod command;
+mod ota;
 mod setup;
 mod store;
 mod subdevice;
@@ -32,6 +33,7 @@ use enos::internals::ffi::value::enos_value;
 
 pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use command::Command;
+pub use ota::*;
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 pub use subdevice::*;
