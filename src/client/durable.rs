@@ -16,7 +16,7 @@ use crate::log;
 use crate::model::storage::StorageError;
 use crate::protocol::outbox::{self, PageFound, MAX_TOGETHER};
 use crate::protocol::Request;
-use crate::session::{Appended, Done, Place, Task};
+use crate::session::{Appended, Done, Named, Place, Task};
 use crate::sorted::SortedMap;
 use crate::storage::queue::{Counts, DeadLetter, Queue};
 
@@ -72,6 +72,7 @@ impl Client {
                 session.outbox_full(now(), id);
             }
         }
+        let ids: Vec<u64> = batches.keys().copied().collect();
         let result = result.map(|taken| {
             let mut tokens = vec![0; count];
             for ((id, batch), taken) in batches.iter().zip(&taken) {
@@ -85,9 +86,27 @@ impl Client {
                 session.appended(now(), id, Appended { page, next, after, messages, users });
             }
         });
+        let stale: Vec<_> = ids.into_iter().map(|id| (id, session.take_stale(now(), id))).collect();
         drop(session);
+        for (id, stale) in stale {
+            for stale in stale {
+                self.drop_superseded(&mut queues, id, stale);
+            }
+        }
         self.waker.notify();
         result
+    }
+
+    /// Removes a message that a newer one has superseded. If that fails, it is left out when it is read.
+    fn drop_superseded(&self, queues: &mut Queues, subdevice: u64, stale: Named) {
+        let Ok(queue) = self.queue(queues, subdevice) else { return };
+        let dropped = queue.drop_waiting(stale.0);
+        self.note(subdevice, queue);
+        match (dropped, self.session()) {
+            (Ok(true), Ok(mut session)) => session.superseded(now(), subdevice, stale, queue.head(), queue.held()),
+            (Err(failure), _) => log::warn("storage", format_args!("{} (code {})", failure.message, failure.code)),
+            _ => {}
+        }
     }
 
     /// The state of an outbox. Only the first use of it waits for the storage.

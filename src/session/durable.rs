@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::event::{Event, EventKind};
 use super::gateway::Gateway;
 use super::io::{Action, Done, Input, Now};
-use super::outbox::{Around, Labels, Outbox, Place};
+use super::outbox::{Around, Labels, Named, Outbox, Place};
 use super::outboxes::{Outboxes, Surroundings};
 use super::Session;
 use crate::error::Status;
@@ -43,6 +43,21 @@ impl Session {
             self.notice_version(now, subdevice, request.operation, &request.params);
         }
         self.with_outbox(now, subdevice, |outbox, _| outbox.appended(appended));
+        self.run_outboxes(now, false, false);
+    }
+
+    /// The waiting messages that were superseded by what was [accepted](Self::appended).
+    pub fn take_stale(&mut self, now: Now, subdevice: u64) -> Vec<Named> {
+        self.with_outboxes(now, |outboxes, session| {
+            let mut stale = Vec::new();
+            outboxes.with(subdevice, session, |outbox, _| stale = outbox.take_stale());
+            stale
+        })
+    }
+
+    /// One of them was removed from the storage. The queue begins at the page `head` now.
+    pub fn superseded(&mut self, now: Now, subdevice: u64, stale: Named, head: u64, held: Totals) {
+        self.with_outbox(now, subdevice, |outbox, around| outbox.supersede(stale, head, held, around));
         self.run_outboxes(now, false, false);
     }
 
