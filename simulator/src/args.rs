@@ -70,7 +70,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
                 let understood = match name.as_str() {
                     "listen" => address(&value).map(|address| listen = Some(address)),
                     name if name.starts_with("tls-") => tls.set(name, &value),
-                    "http" | "https" | "http-host" => http.set(&name, value),
+                    name if name.starts_with("http") => http.set(name, value),
                     name => valued(&mut options, &mut after_posts, name, &value),
                 };
                 understood.map_err(|error| format!("--{name}: {error}"))?;
