@@ -52,12 +52,16 @@ pub enum HttpAction {
     WrongRange,
     /// The Content-Range has another total.
     WrongTotal,
+    /// The Content-Range has "*" in place of the total.
+    NoTotal,
     /// Another range than the one that was asked for: it begins at 0.
     OtherRange,
     /// The range comes as multipart/byteranges.
     Multipart,
     /// Everything, compressed.
     Gzip,
+    /// This Content-Encoding, although the body is as it is.
+    Encoding(String),
 }
 
 /// A Content-Length.
@@ -113,9 +117,11 @@ pub fn parse(name: &str, value: Option<&str>) -> Option<Result<HttpAction, Strin
         "no-range" => alone(HttpAction::NoRange),
         "wrong-range" => alone(HttpAction::WrongRange),
         "wrong-total" => alone(HttpAction::WrongTotal),
+        "no-total" => alone(HttpAction::NoTotal),
         "other-range" => alone(HttpAction::OtherRange),
         "multipart" => alone(HttpAction::Multipart),
         "gzip" => alone(HttpAction::Gzip),
+        "encoding" => Ok(HttpAction::Encoding(value.unwrap_or_default().to_owned())),
         _ => return None,
     })
 }

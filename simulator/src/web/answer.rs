@@ -5,7 +5,7 @@ use std::{io, net::IpAddr};
 
 use super::{
     content::{Content, Image},
-    plan::{Other, Plan, Redirect},
+    plan::{Other, Plan, Redirect, Total},
     range::{self, Wanted},
 };
 use crate::{
@@ -82,7 +82,11 @@ pub fn answer(shared: &Shared, parts: &Parts, is_tls: bool, local: Option<IpAddr
         image.corrupt(at);
     }
     let made = if plan.gzip { compressed(&image) } else { served(parts, image, plan) };
-    made.unwrap_or_else(|error| Answer::text(500, &format!("the image cannot be read: {error}")))
+    match (made, &plan.encoding) {
+        (Ok(answer), Some(encoding)) => answer.with("content-encoding", encoding),
+        (Ok(answer), None) => answer,
+        (Err(error), _) => Answer::text(500, &format!("the image cannot be read: {error}")),
+    }
 }
 
 /// The path and the query.
@@ -113,7 +117,11 @@ fn served(parts: &Parts, image: Image, plan: &Plan) -> io::Result<Answer> {
             answer.with("accept-ranges", "bytes")
         }
     };
-    let total = if plan.wrong_total { size + 1 } else { size };
+    let total = match plan.total {
+        None => size.to_string(),
+        Some(Total::Wrong) => (size + 1).to_string(),
+        Some(Total::Unknown) => "*".to_owned(),
+    };
     Ok(match wanted {
         Wanted::All => binary(200, Content::part(image, 0, size)),
         Wanted::Unsatisfiable => {

@@ -39,6 +39,7 @@ impl ByHand {
             _ => match self.say(&mut stream).await {
                 Ok(Some(end)) => end,
                 Ok(None) => {
+                    drop(self.account);
                     let _ = stream.shutdown().await;
                     drain(&mut stream).await;
                     return;
@@ -46,6 +47,9 @@ impl ByHand {
                 Err(_) => return,
             },
         };
+        if end != End::Stall {
+            drop(self.account);
+        }
         match end {
             End::Stall => wait_for_end(&mut stream).await,
             // Without a word of TLS.

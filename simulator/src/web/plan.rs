@@ -29,6 +29,13 @@ pub enum Other {
     Text(String),
 }
 
+/// The total of a Content-Range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    Wrong,
+    Unknown,
+}
+
 /// All faults of an answer together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -60,10 +67,12 @@ pub struct Plan {
     pub expires_after: Option<Duration>,
     pub no_range: bool,
     pub wrong_range: bool,
-    pub wrong_total: bool,
+    /// What the total of the Content-Range is in place of the right one.
+    pub total: Option<Total>,
     pub other_range: bool,
     pub multipart: bool,
     pub gzip: bool,
+    pub encoding: Option<String>,
 }
 
 impl Plan {
@@ -121,10 +130,12 @@ impl Plan {
             HttpAction::Html(bytes) => self.other = Some(Other::Html(*bytes)),
             HttpAction::NoRange => self.no_range = true,
             HttpAction::WrongRange => self.wrong_range = true,
-            HttpAction::WrongTotal => self.wrong_total = true,
+            HttpAction::WrongTotal => self.total = Some(Total::Wrong),
+            HttpAction::NoTotal => self.total = Some(Total::Unknown),
             HttpAction::OtherRange => self.other_range = true,
             HttpAction::Multipart => self.multipart = true,
             HttpAction::Gzip => self.gzip = true,
+            HttpAction::Encoding(name) => self.encoding = Some(name.clone()),
         }
     }
 

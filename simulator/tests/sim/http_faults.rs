@@ -200,6 +200,8 @@ fn a_range_is_not_what_was_asked_for() {
     );
     let [_, part] = with("http:wrong-total");
     assert_eq!(part.header("content-range"), "bytes 100-999/1001");
+    let [_, part] = with("http:no-total");
+    assert_eq!(part.header("content-range"), "bytes 100-999/*");
     let [_, part] = with("http:other-range");
     assert_eq!((part.header("content-range"), &part.body[..]), ("bytes 0-899/1000", &image()[..900]));
     let [_, part] = with("http:multipart");
@@ -217,6 +219,8 @@ fn a_body_is_compressed() {
     std::fs::write(&file, &whole.body).unwrap();
     let output = std::process::Command::new("gzip").args(["-d", "-c"]).arg(&file).output().unwrap();
     assert!(output.status.success() && output.stdout == image(), "{output:?}");
+    let [_, part] = with("http:encoding=br");
+    assert_eq!((part.code, part.header("content-encoding"), &part.body[..]), (206, "br", &image()[100..]));
 }
 
 /// Follows redirects, at most so many; the answers.
