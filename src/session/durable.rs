@@ -46,13 +46,20 @@ impl Session {
         self.run_outboxes(now, false, false);
     }
 
-    /// The waiting messages that were superseded by what was [accepted](Self::appended).
-    pub fn take_stale(&mut self, now: Now, subdevice: u64) -> Vec<Named> {
+    /// The waiting messages that were superseded by what was [accepted](Self::appended), and the messages for which older
+    /// ones may be in the storage.
+    pub fn take_stale(&mut self, now: Now, subdevice: u64) -> (Vec<Named>, Vec<Named>) {
         self.with_outboxes(now, |outboxes, session| {
-            let mut stale = Vec::new();
-            outboxes.with(subdevice, session, |outbox, _| stale = outbox.take_stale());
+            let mut stale = <_>::default();
+            outboxes.with(subdevice, session, |outbox, _| stale = (outbox.take_stale(), outbox.take_unsearched()));
             stale
         })
+    }
+
+    /// Whether a message waits, and is not in flight.
+    pub fn may_leave(&self, subdevice: u64, token: u64) -> bool {
+        let outbox = self.outboxes.as_deref().and_then(|outboxes| outboxes.get(subdevice));
+        outbox.is_some_and(|outbox| outbox.may_leave(token))
     }
 
     /// One of them was removed from the storage. The queue begins at the page `head` now.

@@ -104,6 +104,8 @@ pub struct Outbox {
     newest: Vec<Named>,
     /// Those that they have superseded, and that are to be removed from the storage.
     stale: Vec<Named>,
+    /// The first of them in this process. Older ones may be in the storage.
+    unsearched: Vec<Named>,
 }
 
 /// Of whom an outcome tells: the token, what kind of message it is, and what the host has given with it.
@@ -174,6 +176,7 @@ impl Outbox {
             users: SortedMap::new(),
             newest: Vec::new(),
             stale: Vec::new(),
+            unsearched: Vec::new(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Operations of which only the newest message says something, such as the progress of an update. A newer one supersedes
 //! those that wait.
 //!
-//! The client removes the last one before from the storage as soon as the newer one is stored. Others, such as those of an
-//! earlier process, are left out when they are read.
+//! The client removes them from the storage as soon as the newer one is stored: the one before it, and, for the first one
+//! in a process, those that it [finds](Outbox::take_unsearched). Others are left out when they are read.
 
 use super::window::{Answer, InFlight, State};
 use super::{Around, Outbox, Place, Who};
@@ -23,17 +23,33 @@ impl Outbox {
             let label = Label { operation: request.operation as i32, until_reply: request.until_reply };
             let newest = (outbox::token(page, index), label);
             match self.newest.iter_mut().find(|(_, known)| known.operation == label.operation) {
-                Some(known) => self.stale.push(std::mem::replace(known, newest)),
-                None => self.newest.push(newest),
+                Some(known) => {
+                    let before = std::mem::replace(known, newest);
+                    if self.may_leave(before.0) {
+                        self.stale.push(before);
+                    }
+                }
+                None => {
+                    self.newest.push(newest);
+                    self.unsearched.push(newest);
+                }
             }
         }
     }
 
-    /// The messages that are superseded, wait in the storage, and are not in flight.
+    /// The messages that are superseded, and were waiting.
     pub fn take_stale(&mut self) -> Vec<Named> {
-        let mut stale = std::mem::take(&mut self.stale);
-        stale.retain(|(token, _)| self.place(*token) == Place::Waiting && !self.is_in_flight(*token));
-        stale
+        std::mem::take(&mut self.stale)
+    }
+
+    /// The first messages of their operations in this process. Those that they supersede may be in the storage.
+    pub fn take_unsearched(&mut self) -> Vec<Named> {
+        std::mem::take(&mut self.unsearched)
+    }
+
+    /// Whether a message waits, and is not in flight.
+    pub fn may_leave(&self, token: u64) -> bool {
+        self.place(token) == Place::Waiting && !self.is_in_flight(token)
     }
 
     fn is_in_flight(&self, token: u64) -> bool {
