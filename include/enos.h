@@ -2832,7 +2832,7 @@ typedef enum enos_operation {
    * has reported one, and a report of the new version completes an update.
    *
    * Topic /sys/{product key}/{device key}/ota/device/inform
-   * Params: an object; can be durable
+   * Params: an object; can be durable: only the newest of those that wait is sent
    */
   ENOS_OP_OTA_VERSION_REPORT = 70,
   /**
@@ -2840,7 +2840,7 @@ typedef enum enos_operation {
    * percent, or a failure: "-1" any, "-2" download, "-3" verification, "-4" writing, "-5" ignored.
    *
    * Topic /sys/{product key}/{device key}/ota/device/progress
-   * Params: an object; can be durable
+   * Params: an object; can be durable: only the newest of those that wait is sent
    */
   ENOS_OP_OTA_PROGRESS = 71,
   /**

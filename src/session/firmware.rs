@@ -87,8 +87,12 @@ impl Session {
     /// [`ota_worked`](Self::ota_worked).
     pub fn ota_work(&mut self, now: Now, subdevice: u64, force: bool) -> Option<(Identity, Work)> {
         let identity = self.identity_of(subdevice).ok()?;
-        let work = self.with_ota(|ota, out| ota.get(subdevice)?.work(now.ms, force, out))?;
-        Some((identity, work))
+        let work = self.with_ota(|ota, out| ota.get(subdevice)?.work(now.ms, force, out));
+        if work.is_none() {
+            // Changes that leave the record as it is were done at once.
+            self.run_ota(now);
+        }
+        work.map(|work| (identity, work))
     }
 
     pub fn ota_worked(&mut self, now: Now, subdevice: u64, worked: Worked) {

