@@ -199,7 +199,9 @@ impl Client {
 
     fn tell_outcome(&self, token: u64, wanted: &Wanted, result: std::result::Result<(), Failure>) {
         let event = match result {
-            Ok(()) => Event { detail_code: 100, ..Event::new(EventKind::Ota, Status::ENOS_OK, "the image is verified") },
+            Ok(()) => {
+                Event { detail_code: 100, ..Event::new(EventKind::Ota, Status::ENOS_OK, "the image is verified") }
+            }
             Err(Failure { error: Error { status, message }, code, stage }) => {
                 if let Some(step) = step(status, stage) {
                     self.report(wanted, step, &message);

@@ -39,9 +39,9 @@ use crate::transport::inbox::{Inbox, InboxLimits, Welcome};
 use crate::transport::wake::Waker;
 
 pub use command::CommandHandle;
+use command::Door;
 #[cfg(feature = "ota")]
 pub use download::Wanted;
-use command::Door;
 use queues::Queues;
 pub use request::{DurableRequest, HostRequest};
 use run::LoopThread;

@@ -13,9 +13,10 @@ pub fn check(lines: &[String]) -> Result<()> {
     if lines.len() > MAX_LINES {
         return Err(Error::invalid(format!("there are {} headers; there can be {MAX_LINES}", lines.len())));
     }
-    lines.iter().enumerate().try_for_each(|(at, line)| {
-        one(line).map_err(|why| Error::invalid(format!("headers[{at}] {why}")))
-    })
+    lines
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, line)| one(line).map_err(|why| Error::invalid(format!("headers[{at}] {why}"))))
 }
 
 fn one(line: &str) -> std::result::Result<(), String> {
@@ -43,7 +44,19 @@ mod tests {
         for line in ["Authorization: Bearer x", "X-A:b", "Cookie: a=b; c=d"] {
             check(line).unwrap();
         }
-        let refused = ["", "x", ": y", "a b: c", "A: ", "A:", "A: b\r\nC: d", "Range: bytes=0-", "accept-encoding: gzip", "A: \u{1}", "Ä: x"];
+        let refused = [
+            "",
+            "x",
+            ": y",
+            "a b: c",
+            "A: ",
+            "A:",
+            "A: b\r\nC: d",
+            "Range: bytes=0-",
+            "accept-encoding: gzip",
+            "A: \u{1}",
+            "Ä: x",
+        ];
         for line in refused {
             assert!(check(line).is_err(), "{line}");
         }

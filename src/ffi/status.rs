@@ -22,8 +22,9 @@ const ABI: u32 = match env!("ENOS_ABI_VERSION").as_bytes() {
 };
 
 /// The `ENOS_FEATURE_*` bits of this build.
-const FEATURES: u32 =
-    FEATURE_DURABLE | if tls::AVAILABLE { FEATURE_TLS } else { 0 } | if cfg!(feature = "ota") { FEATURE_OTA } else { 0 };
+const FEATURES: u32 = FEATURE_DURABLE
+    | if tls::AVAILABLE { FEATURE_TLS } else { 0 }
+    | if cfg!(feature = "ota") { FEATURE_OTA } else { 0 };
 /// `ENOS_FEATURE_TLS` in the header.
 const FEATURE_TLS: u32 = 1;
 /// `ENOS_FEATURE_DURABLE` in the header.

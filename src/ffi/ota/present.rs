@@ -81,7 +81,9 @@ pub fn cancel(client: &Client, token: u64) -> Result<()> {
 fn check(value: u32, range: &RangeInclusive<u32>, name: &str) -> Result<u32> {
     match value == 0 || range.contains(&value) {
         true => Ok(value),
-        false => Err(Error::invalid(format!("{name} is {value}; it can be 0, or {} to {}", range.start(), range.end()))),
+        false => {
+            Err(Error::invalid(format!("{name} is {value}; it can be 0, or {} to {}", range.start(), range.end())))
+        }
     }
 }
 

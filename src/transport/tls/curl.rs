@@ -6,19 +6,27 @@ use super::{material, reason, trust, TlsSettings};
 use crate::error::Result;
 use crate::panic;
 use ::curl::Version;
-use openssl::ssl::{SslContextBuilder, SslVerifyMode};
+use openssl::ex_data::Index;
+use openssl::ssl::{SslContext, SslContextBuilder};
 use openssl::x509::verify::X509CheckFlags;
+use openssl::x509::{X509StoreContext, X509StoreContextRef};
 use paho_engine::link::TlsFault;
 use std::ffi::{c_char, c_int, c_ulong, c_void, CStr};
 use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 use std::ptr;
+use std::sync::OnceLock;
+
+type VerifyFn = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
 
 extern "C" {
+    fn SSL_CTX_set_verify(context: *mut c_void, mode: c_int, callback: Option<VerifyFn>);
     fn SSL_CTX_set1_cert_store(context: *mut c_void, store: *mut c_void);
     fn ERR_reason_error_string(code: c_ulong) -> *const c_char;
 }
 
+/// SSL_VERIFY_PEER.
+const VERIFY_PEER: c_int = 1;
 /// SSL_ERROR_SSL.
 const ERROR_SSL: c_int = 1;
 /// ERR_SYSTEM_FLAG of OpenSSL 3.
@@ -75,11 +83,33 @@ pub unsafe fn prepare(context: *mut c_void, settings: &TlsSettings, name: &str, 
         }
     }
     let verdict = Verdict::default();
-    let notes = verdict.clone();
-    builder.set_verify_callback(SslVerifyMode::PEER, move |fine, chain| {
-        panic::catch(|| notes.judge(fine, chain)).unwrap_or(false)
-    });
+    builder.set_ex_data(notes()?, verdict.clone());
+    // The crate's own way needs an SSL that the crate has made.
+    // SAFETY: the caller's promise; the callback is one of this type.
+    unsafe { SSL_CTX_set_verify(context, VERIFY_PEER, Some(judge)) };
     Ok(Explainer { verdict, name: bare.into(), has_identity: given.is_some(), system_roots: settings.ca.is_none() })
+}
+
+/// Where a context has its verdict.
+fn notes() -> Result<Index<SslContext, Verdict>> {
+    static INDEX: OnceLock<Option<Index<SslContext, Verdict>>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| SslContext::new_ex_index().ok());
+    index.ok_or_else(|| failed("OpenSSL gives no place for the result of the check"))
+}
+
+/// Notes what the check of a certificate finds.
+///
+/// # Safety
+/// `chain` is an `X509_STORE_CTX` for the duration of the call.
+unsafe extern "C" fn judge(fine: c_int, chain: *mut c_void) -> c_int {
+    let judged = panic::catch(|| {
+        // SAFETY: the caller's promise; a reference to a store context has the address of OpenSSL's object.
+        let chain = unsafe { &*chain.cast::<X509StoreContextRef>() };
+        let ssl = X509StoreContext::ssl_idx().ok().and_then(|index| chain.ex_data(index));
+        let verdict = notes().ok().and_then(|index| ssl?.ssl_context().ex_data(index));
+        verdict.is_some_and(|verdict| verdict.judge(fine == 1, chain))
+    });
+    c_int::from(judged.unwrap_or(false))
 }
 
 impl Explainer {

@@ -79,9 +79,8 @@ fn lengths_that_are_wrong_are_refused_before_the_first_block() {
         &["HTTP/1.1 200 OK", "Content-Length: 131072", "Content-Type: text/html"],
     ] {
         let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
-        let (server, firmware) = serve(&image, move |_, _, image| {
-            raw(&lines.iter().map(String::as_str).collect::<Vec<_>>(), image)
-        });
+        let (server, firmware) =
+            serve(&image, move |_, _, image| raw(&lines.iter().map(String::as_str).collect::<Vec<_>>(), image));
         let (mut host, slot) = (device(), Slot::default());
         assert_eq!(fetch(&mut host, &firmware, &slot, &Options::default()).status, Status::ENOS_ERR_PROTOCOL);
         assert!(slot.state().blocks.is_empty() && server.asked().len() == 5);
@@ -194,7 +193,10 @@ fn a_second_download_begins_with_a_digest_of_its_own() {
     }
     for there in [0, BLOCK + 3, 3 * BLOCK] {
         let slot = Slot::with(&image[..there]);
-        assert_eq!(fetch(&mut host, &firmware, &slot, &Options { flags: 1, ..Options::default() }).status, Status::ENOS_OK);
+        assert_eq!(
+            fetch(&mut host, &firmware, &slot, &Options { flags: 1, ..Options::default() }).status,
+            Status::ENOS_OK
+        );
         assert!(slot.state().bytes == image);
     }
 }

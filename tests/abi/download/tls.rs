@@ -1,8 +1,11 @@
 //! https:// with the settings and the words of a link.
 
+use std::io::Write;
+use std::net::TcpListener;
+
 use enos::internals::error::Status;
 use support::host::{image, Firmware, Host, Options, Setup, Slot, Told};
-use support::http::{raw, whole, HttpServer};
+use support::http::{whole, HttpServer};
 use support::tls::{want_certificate, Pki};
 
 use enos_sim::ca::{KeyKind, Profile};
@@ -21,7 +24,7 @@ fn server(pki: &Pki, profile: Option<Profile>, image: &[u8]) -> HttpServer {
 
 fn fails(host: &mut Host, url: &str, image: &[u8], words: &[&str]) -> Told {
     let slot = Slot::default();
-    let told = fetch(host, &Firmware::of(url, image), &slot, &Options::default());
+    let told = fetch(host, &Firmware::of(url, image), &slot, &Options { flags: 1, ..Options::default() });
     assert_eq!(told.status, Status::ENOS_ERR_TLS, "{told:?}");
     for words in words {
         assert!(told.detail.contains(words), "{words:?} is not in {:?}", told.detail);
@@ -54,12 +57,15 @@ fn names_and_dates_are_checked_with_words() {
     let mut host = host(|setup| setup.tls(Some(&pki.ca()), None).skip_name_check());
     let other = server(&pki, Some(Profile::server().dns("other.example")), &image);
     fails(&mut host, &other.url(), &image, &["for another name", "wanted the address 127.0.0.1", "other.example"]);
-    let plain = HttpServer::new(move |_, _| raw(&["HTTP/1.1 400 No"], b""));
-    let url = plain.url().replace("http:", "https:");
-    let slot = Slot::default();
-    let token = host.download(&Firmware::of(&url, &image), &slot, &Options { flags: 1, ..Options::default() }).unwrap();
-    let told = host.download_outcome(token);
-    assert!(told.status == Status::ENOS_ERR_TLS && told.detail.contains("does not speak TLS"), "{told:?}");
+    // A server without TLS answers the handshake in plain text.
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            let _ = stream.and_then(|mut stream| stream.write_all(b"HTTP/1.1 400 No\r\n\r\n"));
+        }
+    });
+    fails(&mut host, &url, &image, &["does not speak TLS"]);
 }
 
 #[test]

@@ -190,7 +190,11 @@ fn reset_at_close(stream: &TcpStream) -> std::io::Result<()> {
             size_of::<libc::linger>() as libc::socklen_t,
         )
     };
-    if set == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 /// The head of a good server's answer, and the bytes behind it.

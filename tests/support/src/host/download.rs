@@ -27,9 +27,8 @@ impl Firmware {
     }
 
     pub fn with(url: &str, size: u64, method: &str, sign: &str) -> Firmware {
-        let json = format!(
-            r#"{{"version":"2","fileUrl":"{url}","fileSize":{size},"signMethod":"{method}","sign":"{sign}"}}"#
-        );
+        let json =
+            format!(r#"{{"version":"2","fileUrl":"{url}","fileSize":{size},"signMethod":"{method}","sign":"{sign}"}}"#);
         Firmware::parse(&json, 0).unwrap()
     }
 }
