@@ -36,7 +36,7 @@ soak: ## runs the tests that are too long for every day at their full counts
 	scripts/soak
 
 worlds: ## runs the session and the outbox in a million random worlds; WORLDS=<how many>
-	scripts/setup demo
+	scripts/setup demo test
 	scripts/worlds $(WORLDS)
 
 fuzz: ## goes on fuzzing from the inputs that are kept; TARGET=<one of them> TIME=<seconds for each>
@@ -53,7 +53,7 @@ docs: ## writes the headers' documentation as HTML, to build/docs/html
 	cmake --build build --target enos_docs
 
 fleet: ## runs a million devices through an outage, in virtual time; writes docs/fleet.md and its plot
-	scripts/setup demo
+	scripts/setup demo test
 	cargo bench --locked --quiet --bench fleet
 
 outages: ## tries each kind of outage with a real broker; writes docs/outages.md
@@ -67,7 +67,8 @@ cross: ## builds for arm64 and for armhf with Debian's packages, and tests that 
 
 deb: ## builds libenos1, libenos-dev, libenos1-dbgsym and enos-sim, for Debian, in build/deb/packages/
 	scripts/setup demo deb
-	cmake -S . -B build/deb -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target"
+	cmake -S . -B build/deb -DCMAKE_INSTALL_PREFIX=/usr -DENOS_BUILD_SIMULATOR=ON -DENOS_CARGO_TARGET_DIR="$(CURDIR)/target" \
+		-DENOS_WITH_OTA=$(shell pkg-config --exists libcurl && echo ON || echo OFF)
 	cmake --build build/deb
 	cd build/deb && cpack -G DEB -B packages
 
