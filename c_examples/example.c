@@ -20,7 +20,7 @@ int fail(const char *what)
 enos_status create(const char *server, const char *product_key, const char *device_key, const enos_storage *storage,
                    enos_event_cb on_event, void *ctx, enos_client **client)
 {
-    const char *secret = getenv("ENOS_PRODUCT_SECRET");
+    const char *secret = getenv("ENOS_PRODUCT_SECRET"), *version = getenv("ENOS_FIRMWARE_VERSION");
     enos_config *config = NULL;
     enos_status status;
 
@@ -29,6 +29,7 @@ enos_status create(const char *server, const char *product_key, const char *devi
         (status = enos_config_set_identity(config, product_key, device_key)) == ENOS_OK &&
         (status = enos_config_set_storage(config, storage)) == ENOS_OK &&
         (status = enos_config_set_product_secret(config, secret, ENOS_NUL_TERMINATED)) == ENOS_OK &&
+        (version == NULL || (status = enos_config_set_firmware_version(config, version)) == ENOS_OK) &&
         (status = enos_config_set_event_cb(config, on_event, ctx)) == ENOS_OK)
         status = enos_client_create(config, client);
     if (status != ENOS_OK)

@@ -3840,6 +3840,30 @@ enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmwar
  * ------------------------------------------------------------------------------------------------ */
 
 /**
+ * What a function of a sink returns. On failure, it returns a negative number of your own instead.
+ */
+typedef enum enos_sink_result {
+  /**
+   * Done.
+   */
+  ENOS_SINK_OK = 0,
+  /**
+   * It is not done yet. Call enos_ota_continue() when it is, from any thread. Meanwhile the download waits.
+   */
+  ENOS_SINK_LATER = 1,
+} enos_sink_result;
+
+/**
+ * Flags of enos_ota_options.
+ */
+typedef enum enos_ota_flags {
+  /**
+   * Also an image that has failed before (ENOS_FIRMWARE_FAILED).
+   */
+  ENOS_OTA_RETRY_FAILED = 1,
+} enos_ota_flags;
+
+/**
  * Where the image goes: functions of yours. They must not unwind and not longjmp. The struct itself is copied; ctx is
  * yours, and has to be valid until the outcome, or until enos_client_destroy() has returned ENOS_OK.
  */
