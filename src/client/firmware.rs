@@ -144,7 +144,7 @@ fn load(records: Option<&Records>, identity: &Identity) -> std::result::Result<F
     Ok(match of(records, identity).look(Role::Ota)? {
         Value::None => Found::Nothing,
         Value::Whole(data) => match update::decode(&data) {
-            Ok(record) => Found::Record(record),
+            Ok(record) => Found::Record(Box::new(record)),
             Err(error) => Found::Broken(format!("the record of firmware updates: {error}")),
         },
         Value::Broken { words, .. } => Found::Broken(words),

@@ -67,20 +67,20 @@ pub enum Work {
     /// Report this step of the update, so that it survives a restart; answered by [`Worked::Reported`].
     Report { step: i32, words: String },
     /// Store it, or remove it if it is empty; answered by [`Worked::Stored`].
-    Store(Update),
+    Store(Box<Update>),
 }
 
 /// What came of [`Work`].
 pub enum Worked {
     Loaded(std::result::Result<Found, StorageError>),
     Reported(Result<()>),
-    Stored(std::result::Result<Update, StorageError>),
+    Stored(std::result::Result<Box<Update>, StorageError>),
 }
 
 /// What the storage holds.
 pub enum Found {
     Nothing,
-    Record(Update),
+    Record(Box<Update>),
     /// It cannot be used, in words.
     Broken(String),
 }
@@ -101,16 +101,11 @@ impl Out<'_> {
     }
 }
 
+#[derive(Default)]
 pub struct Ota {
     slots: SortedMap<u64, Slot>,
     /// The answers to offers that are due.
     pub answers: Vec<(ReplyTo, i32, &'static str)>,
-}
-
-impl Default for Ota {
-    fn default() -> Ota {
-        Ota { slots: SortedMap::new(), answers: Vec::new() }
-    }
 }
 
 impl Ota {
@@ -133,7 +128,7 @@ impl Ota {
 
     /// The record of a device, if it was read.
     pub fn record(&self, id: u64) -> Option<&Update> {
-        self.slots.get(&id)?.record.as_ref()
+        self.slots.get(&id)?.record.as_deref()
     }
 
     /// The version of a device, if it was reported.

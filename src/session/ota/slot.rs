@@ -49,7 +49,7 @@ pub struct Slot {
     /// What the host has given with the sub-device.
     pub user: usize,
     /// `None`: it was not read yet.
-    pub record: Option<Update>,
+    pub record: Option<Box<Update>>,
     /// The version that runs, as it was reported last.
     pub version: Option<String>,
     /// The version was not compared with the record yet.
@@ -203,11 +203,11 @@ impl Slot {
             Ok(found) => {
                 let record = match found {
                     Found::Record(record) => record,
-                    Found::Nothing => Update::default(),
+                    Found::Nothing => Box::default(),
                     Found::Broken(words) => {
                         let words = format!("{words}; what it said of updates is forgotten");
                         out.tell(self.event(EventKind::Ota, Status::ENOS_ERR_STORAGE, words));
-                        Update::default()
+                        Box::default()
                     }
                 };
                 let taken = record.taken.iter().filter(|(phase, _)| *phase == Phase::Verified);
@@ -237,7 +237,7 @@ impl Slot {
     }
 
     /// The record is stored.
-    pub fn stored(&mut self, record: Update, out: &mut Out) {
+    pub fn stored(&mut self, record: Box<Update>, out: &mut Out) {
         self.backoff.reset();
         self.record = Some(record);
         for change in self.changes.drain(..self.being_stored.min(self.changes.len())).collect::<Vec<_>>() {

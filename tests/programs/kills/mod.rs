@@ -1,8 +1,9 @@
-//! `kill -9` of a device: at every storage call, event and packet of an activation, over TCP and TLS; at every block of a
-//! download; and repeatedly.
+//! `kill -9` of a device: at every storage call, event and packet of an activation, over TCP and TLS; at every storage call
+//! and event of a firmware update, and every block of its download; and repeatedly.
 
 mod activation;
 mod device;
-mod ota;
+mod downloads;
 mod restarts;
 mod subdevices;
+mod updates;

@@ -155,7 +155,7 @@ impl Board {
             (Work::Load, Ok(())) => Worked::Loaded(Ok(match self.broken {
                 Some(words) => Found::Broken(words.into()),
                 None if self.disk.is_empty() => Found::Nothing,
-                None => Found::Record(self.disk.clone()),
+                None => Found::Record(Box::new(self.disk.clone())),
             })),
             (Work::Load, Err(failure)) => Worked::Loaded(Err(failure)),
             (Work::Report { step, words }, result) => {
@@ -168,7 +168,7 @@ impl Board {
             }
             (Work::Store(record), result) => {
                 if result.is_ok() {
-                    (self.disk, self.broken) = (record.clone(), None);
+                    (self.disk, self.broken) = ((*record).clone(), None);
                 }
                 Worked::Stored(result.map(|()| record))
             }
