@@ -1,9 +1,10 @@
 //! A download and its installation that are killed at any point: the image that is installed in the end is the one that was
 //! offered, and EnOS is told so.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use enos_sim::{Device, Firmware, HttpConfig, Offer, TaskState};
 use support::desk::Desk;
@@ -35,15 +36,26 @@ impl Board<'_> {
         self.workshop.path().join(&self.key).join(name)
     }
 
-    /// Runs the program until it ends, or kills itself at this point (0: never).
-    fn run(&self, crash_at: usize) -> (ExitStatus, String) {
+    /// Runs the program until EnOS knows of the success, or it kills itself at this point (0: never).
+    fn run(&self, crash_at: usize, task: u64) -> (ExitStatus, String) {
         let mut command: Command = self.workshop.command(self.program);
         command.current_dir(self.file("")).args([&format!("tcp://{}", self.desk.address()), PRODUCT_KEY, &self.key]);
-        command.arg(self.file("store")).env("SECRET", DEVICE_SECRET).env("VERSION", VERSION);
-        command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = command.output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status, String::from_utf8_lossy(&text).into_owned())
+        command.arg(self.file("store")).env("SECRET", DEVICE_SECRET).env("CRASH_AT", crash_at.to_string());
+        let log = File::create(self.file("log")).unwrap();
+        let mut program = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let mut was_told = false;
+        let status = loop {
+            if let Some(status) = program.try_wait().unwrap() {
+                break status;
+            }
+            if !was_told && self.desk.cloud.task(&id(&self.key), task) == Some(TaskState::Succeeded) {
+                was_told = true;
+                // SAFETY: a signal to a child that was not waited for.
+                unsafe { libc::kill(program.id() as i32, libc::SIGTERM) };
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        (status, fs::read_to_string(self.file("log")).unwrap())
     }
 }
 
@@ -53,12 +65,12 @@ fn killed(workshop: &Workshop, program: &Path, desk: &Desk, at: usize) -> usize 
     fs::create_dir(board.file("")).unwrap();
     desk.cloud.put_device(Device::active(id(&board.key), DEVICE_SECRET)).unwrap();
     let task = desk.cloud.offer(&id(&board.key), Offer::new(VERSION)).unwrap();
-    let (first, output) = board.run(at);
+    let (first, output) = board.run(at, task);
     use std::os::unix::process::ExitStatusExt;
     assert!(first.success() || first.signal() == Some(libc::SIGKILL), "{at}: {output}");
     let mut last = output;
     if !first.success() {
-        let (second, output) = board.run(0);
+        let (second, output) = board.run(0, task);
         assert!(second.success(), "{at}: {last}\nand then {output}");
         last = output;
     }
@@ -79,7 +91,9 @@ fn killed_anywhere_the_image_is_installed_that_was_offered() {
     println!("{points} points");
     assert!(points > 40, "{points} points are too few for {BLOCKS} blocks");
     // The order of two threads differs from run to run.
-    let step = if std::env::var_os("ENOS_SOAK").is_some() { 1 } else { 2 };
+    let step = if std::env::var_os("ENOS_SOAK").is_some() { 1 } else { 3 };
     let deaths: Vec<_> = (1..=points + 2).step_by(step).collect();
-    support::parallel::each(&deaths, |at| drop(killed(&workshop, &program, &desk, *at)));
+    support::parallel::each(&deaths, |at| {
+        killed(&workshop, &program, &desk, *at);
+    });
 }
