@@ -3,6 +3,8 @@
 mod allocations;
 #[cfg(target_env = "gnu")] // mallinfo2
 mod clients;
+#[cfg(all(target_env = "gnu", feature = "tls"))]
+mod downloads;
 #[cfg(target_env = "gnu")]
 mod held;
 #[cfg(target_env = "gnu")]

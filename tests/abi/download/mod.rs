@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod nginx;
 mod slow;
 #[cfg(feature = "tls")]
 mod tls;

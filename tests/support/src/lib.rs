@@ -19,6 +19,7 @@ pub mod log;
 pub mod memory;
 pub mod mosquitto;
 pub mod native;
+pub mod nginx;
 pub mod online;
 pub mod parallel;
 pub mod program;
