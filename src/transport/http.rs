@@ -6,17 +6,16 @@ use crate::text;
 use crate::transport::tls::TlsSettings;
 use curl::easy::{Easy2, Handler, HttpVersion, List, WriteError};
 use curl::multi::{Easy2Handle, Multi};
-use std::ffi::{c_long, c_void};
+use std::ffi::{c_char, c_long, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use crate::transport::tls::curl as tls;
 
-/// libcurl's buffer. What it hands over at a time is at most half of this.
-const BUFFER: usize = 32 * 1024;
-/// The most that libcurl hands over at a time (CURL_MAX_WRITE_SIZE).
-const PIECE: usize = 16 * 1024;
+/// libcurl's buffer, and the most that it hands over at a time. While the sink is slow it keeps a piece, in memory of the next
+/// power of two above this.
+const PIECE: usize = 8 * 1024 - 1;
 /// CURLOPT_QUICK_EXIT of libcurl 7.87: the end of a request does not wait for a name to be looked up.
 const QUICK_EXIT: curl_sys::CURLoption = curl_sys::CURLOPTTYPE_LONG + 322;
 
@@ -73,7 +72,8 @@ impl Handler for Receiver {
             self.is_paused = true;
             return Err(WriteError::Pause);
         }
-        if self.body.try_reserve(bytes.len()).is_err() {
+        let room = if self.body.capacity() == 0 { BLOCK + PIECE } else { bytes.len() };
+        if self.body.try_reserve_exact(room).is_err() {
             return Ok(0);
         }
         self.body.extend_from_slice(bytes);
@@ -127,9 +127,6 @@ impl Http {
 
     fn begin(&mut self, request: &Request) -> Result<()> {
         check(request.https)?;
-        let mut body = Vec::new();
-        body.try_reserve_exact(BLOCK + PIECE)
-            .map_err(|_| Error::new(Status::ENOS_ERR_NO_MEMORY, "no memory for a block"))?;
         let secure = request.https.then(|| Secure {
             settings: Arc::clone(&self.settings.tls),
             name: request.host.clone(),
@@ -143,7 +140,7 @@ impl Http {
             too_many_lines: false,
             wanted: 0,
             is_paused: false,
-            body,
+            body: Vec::new(),
             received: 0,
             request: secure,
         });
@@ -163,7 +160,7 @@ impl Http {
         easy.useragent(concat!("libenos/", env!("CARGO_PKG_VERSION")))?;
         // HTTP/2 would buffer megabytes while the sink is slow.
         easy.http_version(HttpVersion::V11)?;
-        easy.buffer_size(BUFFER)?;
+        easy.buffer_size(PIECE)?;
         easy.connect_timeout(Duration::from_millis(self.settings.connect_timeout_ms))?;
         if let Some(interface) = &self.settings.interface {
             easy.interface(&format!("if!{interface}"))?;
@@ -183,8 +180,14 @@ impl Http {
             }
         }
         easy.http_headers(lines)?;
-        // SAFETY: the handle is valid. An older libcurl does not know the option, and says so.
-        unsafe { curl_sys::curl_easy_setopt(easy.raw(), QUICK_EXIT, 1 as c_long) };
+        // SAFETY: the handle is valid. An older libcurl does not know the first option, and says so.
+        unsafe {
+            curl_sys::curl_easy_setopt(easy.raw(), QUICK_EXIT, 1 as c_long);
+            // Otherwise it would load the system's authorities, a megabyte, before it gets those of the link.
+            for option in [curl_sys::CURLOPT_CAINFO, curl_sys::CURLOPT_CAPATH] {
+                curl_sys::curl_easy_setopt(easy.raw(), option, std::ptr::null::<c_char>());
+            }
+        }
         Ok(())
     }
 
