@@ -245,6 +245,20 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::printable;
+    use crate::{firmware::Task, Event, TaskState};
+
+    #[test]
+    fn an_upgrade_in_words() {
+        let text = |state| {
+            let task = Task { task: 7, version: "2\n".into(), on_request: true, state, offer: None };
+            Event::Upgrade(task).to_string()
+        };
+        assert_eq!(text(TaskState::Created), "upgrade 7 to 2\u{fffd}: waits until the device asks for it");
+        let failed = |code| text(TaskState::Failed { code, desc: "no\tspace".into() });
+        assert!(failed(-4).ends_with("FAILED, -4, the installation: no\u{fffd}space"));
+        assert!(failed(-5).ends_with("REFUSED by the device (-5): no\u{fffd}space"));
+        assert!(failed(-40).contains("a reason of the device's own"));
+    }
 
     #[test]
     fn terminal_controls_and_direction_marks_are_replaced() {

@@ -11,7 +11,7 @@ use crate::model::flags::Flag;
 use crate::model::storage::StorageError;
 use crate::protocol::update::Phase;
 use crate::protocol::{Firmware, Identity, Operation, Update};
-use crate::session::ota::{Found, Work, Worked, STEP_REFUSED};
+use crate::session::ota::{Found, Work, Worked, STEP_NOT_DOWNLOADED, STEP_REFUSED};
 use crate::session::Event;
 use crate::storage::record::Role;
 use crate::storage::records::{Records, Value};
@@ -19,6 +19,13 @@ use crate::storage::update;
 
 /// How many pieces of work are done before a call: reading the record, reporting a failure, storing what has changed.
 const PIECES: usize = 8;
+
+/// A piece of work that was done.
+#[derive(PartialEq, Eq)]
+enum Piece {
+    Storage,
+    Report,
+}
 
 impl Client {
     /// Tells EnOS of an update: 0 to 100 percent, or a negative number for a refusal or a failure, which ends the offer. It
@@ -36,11 +43,13 @@ impl Client {
         }
         self.report_step(subdevice, step, words, accepted)?;
         if step < 0 {
-            self.tell(|session, now| {
-                session.firmware_ended(now, subdevice, firmware, step != STEP_REFUSED);
+            // The report is accepted, so what follows is no error of the call: it is tried again in the loop.
+            let failed = !matches!(step, STEP_REFUSED | STEP_NOT_DOWNLOADED);
+            let _ = self.tell(|session, now| {
+                session.firmware_ended(now, subdevice, firmware, failed);
                 Ok(())
-            })?;
-            self.use_record(subdevice).map(drop)?;
+            });
+            drop(self.use_record(subdevice));
         }
         Ok(())
     }
@@ -103,7 +112,7 @@ impl Client {
         let updates = self.updates.lock().map_err(|_| broken())?;
         self.session()?.knows_firmware_of(subdevice)?;
         for _ in 0..PIECES {
-            if !self.do_piece(updates.as_ref(), subdevice, true) {
+            if self.do_piece(updates.as_ref(), subdevice, true).is_none() {
                 break;
             }
         }
@@ -114,24 +123,32 @@ impl Client {
     /// Does what the session wants for the record of a device.
     pub(super) fn work_on_update(&self, subdevice: u64) {
         if let Ok(updates) = self.updates.lock() {
-            self.do_piece(updates.as_ref(), subdevice, false);
+            let reported = self.do_piece(updates.as_ref(), subdevice, false) == Some(Piece::Report);
+            if reported {
+                // Before the report is sent: otherwise, after a power cut, it would be sent twice.
+                self.do_piece(updates.as_ref(), subdevice, false);
+            }
         }
     }
 
-    /// Does the next piece of work. False if there is none.
-    fn do_piece(&self, records: Option<&Records>, subdevice: u64, force: bool) -> bool {
+    /// Does the next piece of work. `None` if there is none, or it has failed.
+    fn do_piece(&self, records: Option<&Records>, subdevice: u64, force: bool) -> Option<Piece> {
         let work = self.session().ok().and_then(|mut session| session.ota_work(now(), subdevice, force));
-        let Some((identity, work)) = work else { return false };
-        let worked = match work {
-            Work::Load => Worked::Loaded(load(records, &identity)),
-            Work::Report { step, words } => Worked::Reported(self.report_step(subdevice, step, &words, &mut |_| {})),
-            Work::Store(record) => Worked::Stored(store(records, &identity, &record).map(|()| record)),
+        let (identity, work) = work?;
+        let (piece, worked) = match work {
+            Work::Load => (Piece::Storage, Worked::Loaded(load(records, &identity))),
+            Work::Report { step, words } => {
+                (Piece::Report, Worked::Reported(self.report_step(subdevice, step, &words, &mut |_| {})))
+            }
+            Work::Store(record) => {
+                (Piece::Storage, Worked::Stored(store(records, &identity, &record).map(|()| record)))
+            }
         };
         let failed = matches!(worked, Worked::Loaded(Err(_)) | Worked::Reported(Err(_)) | Worked::Stored(Err(_)));
         if let Ok(mut session) = self.session() {
             session.ota_worked(now(), subdevice, worked);
         }
-        !failed
+        (!failed).then_some(piece)
     }
 }
 

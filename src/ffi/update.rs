@@ -50,7 +50,8 @@ pub unsafe extern "C" fn enos_config_set_firmware_version(
 
 /// Tells EnOS how an update goes, with ENOS_OP_OTA_PROGRESS. If there is a storage, the report is durable, and waits for
 /// EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal or
-/// a failure ends the offer: it is not told again, and its slot is free.
+/// a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not the
+/// fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
 ///
 /// @param client     the client.
 /// @param firmware   the firmware, of the client's own device or of a sub-device.

@@ -11,7 +11,7 @@ pub enum enos_firmware_state {
     ENOS_FIRMWARE_VERIFIED = 2,
     /// enos_ota_installed() was called: the next start runs it.
     ENOS_FIRMWARE_INSTALLED = 3,
-    /// The last installation or download of this very image has failed.
+    /// This very image was the last that has failed, other than by a download that was given up.
     ENOS_FIRMWARE_FAILED = 4,
 }
 

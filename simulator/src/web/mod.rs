@@ -1,13 +1,14 @@
 //! The HTTP ports, plain and with TLS, which serve firmware.
 //!
-//! hyper reads the requests and writes the answers that are as they should be, on one thread with tokio's scheduler, so
-//! that a reader that is slow holds up nobody. Where a fault needs bytes that no server sends, it takes the connection
-//! from hyper before the answer and writes them itself (see `by_hand`). Compared with the alternatives: tiny_http has a
-//! thread for each connection and no limit of time for one that stalls, and its last release is of 2022; axum, warp and
-//! actix-web are frameworks on top of hyper, or larger than it; httparse alone would leave the framing of requests and
-//! the rules of persistent connections to us. hyper, hyper-util, tokio and tokio-openssl are maintained by the people on
-//! whom most of Rust's HTTP rests, add twelve small crates, build with Rust 1.85, and are licensed under MIT, or MIT or
-//! Apache-2.0.
+//! hyper reads the requests and writes the answers that are as they should be. It runs on one thread with tokio's
+//! scheduler, so a slow reader holds up nobody. Where a fault needs bytes that no server sends, `by_hand` takes the
+//! connection from hyper before the answer, and writes them.
+//!
+//! Why hyper: it is well maintained and small (with hyper-util, tokio and tokio-openssl it adds eleven crates on Linux),
+//! builds with Rust 1.85, and all of these are licensed under MIT, or under MIT or Apache-2.0. tiny_http needs a thread
+//! for each connection, has no limit of time for a peer that stalls, and has had no release for years. axum, warp and
+//! actix-web are larger, and bring routing that nothing here needs. With httparse alone, the framing of requests and the
+//! rules of persistent connections would be ours to write.
 
 mod answer;
 mod by_hand;

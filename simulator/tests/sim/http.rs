@@ -8,7 +8,7 @@ use enos_sim::{
     ca::{Authority, KeyKind, Profile},
     Config, Firmware, HttpConfig, TlsConfig,
 };
-use std::{io::Write, thread};
+use std::io::Write;
 
 fn image() -> Vec<u8> {
     (0..100_000_u32).map(|n| (n.wrapping_mul(n) / 7) as u8).collect()
@@ -138,15 +138,4 @@ fn https_serves_the_same() {
 
     connect(address).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(sim.wait_for("tls_failed")["reason"], "it speaks HTTP without TLS");
-}
-
-#[test]
-fn many_requests_at_once() {
-    let (sim, url) = serving(active());
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| (0..8).for_each(|_| assert_eq!(get(&url, &[]).body.len(), 100_000)));
-        }
-    });
-    assert_eq!(sim.cloud.http_requests().len(), 64);
 }

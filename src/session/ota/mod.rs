@@ -48,6 +48,8 @@ use slot::Slot;
 
 /// The step of a report when the firmware could not be written, or does not run.
 const STEP_NOT_WRITTEN: i32 = -4;
+/// The step of a report when the image could not be fetched, which is not the fault of the image.
+pub const STEP_NOT_DOWNLOADED: i32 = -2;
 /// The step of a report when the host does not want the firmware.
 pub const STEP_REFUSED: i32 = -5;
 
@@ -104,6 +106,8 @@ impl Out<'_> {
 #[derive(Default)]
 pub struct Ota {
     slots: SortedMap<u64, Slot>,
+    /// Those for which something may have to be done. There can be thousands of slots.
+    active: SortedMap<u64, ()>,
     /// The answers to offers that are due.
     pub answers: Vec<(ReplyTo, i32, &'static str)>,
 }
@@ -111,18 +115,26 @@ pub struct Ota {
 impl Ota {
     /// The slot of a device. `user`: what the host has given with it.
     pub fn slot(&mut self, id: u64, user: usize) -> &mut Slot {
+        self.active.insert(id, ());
         let slot = self.slots.get_or_default(&id);
         (slot.id, slot.user) = (id, user);
         slot
     }
 
     pub fn get(&mut self, id: u64) -> Option<&mut Slot> {
-        self.slots.get_mut(&id)
+        let slot = self.slots.get_mut(&id)?;
+        self.active.insert(id, ());
+        Some(slot)
+    }
+
+    fn active(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        self.active.keys().filter_map(|id| Some((*id, self.slots.get(id)?)))
     }
 
     /// The sub-device was removed. Its record stays in the storage.
     pub fn remove(&mut self, id: u64) {
         self.slots.remove(&id);
+        self.active.remove(&id);
         self.slots.release();
     }
 
@@ -141,23 +153,29 @@ impl Ota {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.slots.values().filter_map(Slot::due).min()
+        self.active().filter_map(|(_, slot)| slot.due()).min()
     }
 
     /// Asks for work on the records for which it is due.
     pub fn ask_for_work(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        self.slots.values_mut().for_each(|slot| slot.ask_for_work(now, actions));
+        for id in self.active.keys().copied().collect::<Vec<_>>() {
+            match self.slots.get_mut(&id).filter(|slot| !slot.is_idle()) {
+                Some(slot) => slot.ask_for_work(now, actions),
+                None => drop(self.active.remove(&id)),
+            }
+        }
     }
 
     /// The devices whose version has to be reported, and the version.
     pub fn reports(&self) -> Vec<(u64, String)> {
-        let wanted = self.slots.iter().filter(|(_, slot)| slot.report == Report::Wanted);
-        wanted.filter_map(|(id, slot)| Some((*id, slot.version.clone()?))).collect()
+        let wanted = self.active().filter(|(_, slot)| slot.report == Report::Wanted);
+        wanted.filter_map(|(id, slot)| Some((id, slot.version.clone()?))).collect()
     }
 
     /// The outcome of a report that was sent.
     pub fn answered(&mut self, token: u64, outcome: &Outcome, actions: &mut VecDeque<Action>) {
-        let Some(slot) = self.slots.values_mut().find(|slot| slot.report == Report::Sent(token)) else { return };
+        let id = self.active().find(|(_, slot)| slot.report == Report::Sent(token)).map(|(id, _)| id);
+        let Some(slot) = id.and_then(|id| self.slots.get_mut(&id)) else { return };
         let why = match outcome {
             Outcome::Delivered | Outcome::Reply { code: envelope::CODE_OK, .. } => {
                 slot.report = Report::No;
@@ -173,7 +191,9 @@ impl Ota {
 
     /// What had no answer on the last link is asked again.
     pub fn link_up(&mut self) {
-        let again = self.slots.values_mut().filter(|slot| slot.report == Report::NextLink);
-        again.for_each(|slot| slot.report = Report::Wanted);
+        for id in self.active.keys() {
+            let slot = self.slots.get_mut(id).filter(|slot| slot.report == Report::NextLink);
+            slot.into_iter().for_each(|slot| slot.report = Report::Wanted);
+        }
     }
 }

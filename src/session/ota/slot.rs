@@ -89,6 +89,11 @@ impl Default for Slot {
 }
 
 impl Slot {
+    /// Nothing has to be done for it.
+    pub fn is_idle(&self) -> bool {
+        !self.has_work() && self.report == Report::No
+    }
+
     fn has_work(&self) -> bool {
         let unread = self.record.is_none() && self.compares;
         unread || self.rolled_back.is_some() || !self.changes.is_empty()
@@ -118,8 +123,10 @@ impl Slot {
     fn compare(&mut self, actions: &mut VecDeque<Action>) {
         let (Some(record), Some(version), true) = (&self.record, &self.version, self.compares) else { return };
         self.compares = false;
+        let is_result = |change: &Change| matches!(change, Change::Success(_) | Change::RolledBack(_));
+        let is_decided = self.rolled_back.is_some() || self.changes.iter().any(is_result);
         match &record.taken {
-            Some(_) if self.id == 0 && self.taken_here => {}
+            Some(_) if is_decided || (self.id == 0 && self.taken_here) => {}
             Some((_, firmware)) if firmware.version == *version => {
                 self.changes.push(Change::Success(firmware.clone()));
             }
@@ -165,10 +172,14 @@ impl Slot {
         if let Some(record) = &mut self.record {
             record.take(phase, firmware);
             self.taken_here = true;
-            // A failure of an earlier try, which could not be stored yet, says nothing of this one.
-            self.changes.retain(
-                |change| !matches!(change, Change::End { firmware: ended, .. } if ended.is_same_image(firmware)),
-            );
+            // What became of an earlier try, and could not be stored yet, says nothing of this one.
+            self.rolled_back.take_if(|earlier| earlier.is_same_image(firmware));
+            self.changes.retain(|change| match change {
+                Change::Offer { .. } => true,
+                Change::End { firmware: earlier, .. } | Change::Success(earlier) | Change::RolledBack(earlier) => {
+                    !earlier.is_same_image(firmware)
+                }
+            });
         }
     }
 

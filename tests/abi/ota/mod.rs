@@ -3,6 +3,7 @@
 mod offers;
 mod restarts;
 mod subdevices;
+mod threads;
 
 use std::cell::RefCell;
 

@@ -122,6 +122,23 @@ fn an_offer_that_cannot_be_read_is_answered_460() {
     assert_eq!(host.stats().commands, 0);
 }
 
+/// A download that was given up says nothing of the image. Other failures do.
+#[test]
+fn an_image_has_failed_unless_it_could_not_be_fetched() {
+    let (desk, store) = (Desk::active(|_| ()), Store::new());
+    let mut host = online(&desk, &store, "1");
+    for step in [-2, -5, -77] {
+        let task = offer(&desk, "2");
+        let (firmware, _) = offered(&mut host);
+        assert_eq!(firmware.state(), State::Offered);
+        reaches(&mut host, &desk, task, |state| *state == TaskState::Received);
+        host.ota_report(&firmware, step, None).unwrap();
+        reaches(&mut host, &desk, task, failed_with(step.into()));
+    }
+    offer(&desk, "2");
+    assert_eq!(offered(&mut host).0.state(), State::Failed);
+}
+
 /// Without a storage, reports are live, and all is forgotten at the end.
 #[test]
 fn without_a_storage_it_works_until_the_client_is_gone() {

@@ -24,10 +24,14 @@ struct Board {
     /// What the storage holds: the record, and the steps that were reported durably.
     disk: Update,
     steps: Vec<i32>,
+    /// How many reports were made.
+    reports: usize,
     /// The record in the storage cannot be read, in these words.
     broken: Option<&'static str>,
     /// How many of the next uses of the storage fail.
     storage_fails: usize,
+    /// The record cannot be stored.
+    fails_to_store: bool,
     /// How many pieces of work may be done until the process ends.
     lives_for: usize,
     /// The cloud does not answer requests.
@@ -47,8 +51,10 @@ impl Board {
             attempt: 0,
             disk: Update::default(),
             steps: Vec::new(),
+            reports: 0,
             broken: None,
             storage_fails: 0,
+            fails_to_store: false,
             lives_for: usize::MAX,
             is_mute: false,
             versions: Vec::new(),
@@ -163,10 +169,14 @@ impl Board {
                 if result.is_ok() {
                     // The newest replaces the older ones.
                     self.steps = vec![step];
+                    self.reports += 1;
                 }
                 Worked::Reported(result.map_err(Into::into))
             }
-            (Work::Store(record), result) => {
+            (Work::Store(record), mut result) => {
+                if self.fails_to_store {
+                    result = Err(StorageError::new(-6, "the disk is read-only"));
+                }
                 if result.is_ok() {
                     (self.disk, self.broken) = ((*record).clone(), None);
                 }

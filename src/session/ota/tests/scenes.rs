@@ -217,6 +217,28 @@ fn a_storage_that_cannot_be_read_is_tried_again() {
     assert_eq!(board.steps, [-4]);
 }
 
+/// The host reports its version once more before the result is stored.
+#[test]
+fn a_failed_installation_is_reported_once_however_often_the_version_is() {
+    let mut board = Board::new(None);
+    board.disk = Update { taken: Some((Phase::Installed, firmware("2"))), ..Update::default() };
+    board.connect();
+    board.report_version("1");
+    assert_eq!(board.reports, 1);
+    // The same with a storage that takes the report and not the record.
+    let mut board = Board::new(None);
+    board.disk = Update { taken: Some((Phase::Installed, firmware("2"))), ..Update::default() };
+    board.connect();
+    board.fails_to_store = true;
+    (0..3).for_each(|_| board.report_version("1"));
+    assert_eq!((board.reports, board.told().len()), (1, 0));
+    board.fails_to_store = false;
+    board.wait(10_000);
+    assert_eq!(board.told(), [outcome(S::ENOS_ERR_NOT_INSTALLED, "2 FAILED")]);
+    assert_eq!(board.reports, 1);
+    assert!(board.disk.taken.is_none());
+}
+
 /// A host that reports its version by itself.
 #[test]
 fn the_hosts_own_report_is_compared_as_well() {
