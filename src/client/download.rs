@@ -26,6 +26,8 @@ const STACK: usize = 256 * 1024;
 const DELAYS: Delays = Delays { min_ms: 1_000, max_ms: 120_000 };
 /// EnOS is told each so many percent.
 const REPORT_PERCENT: i32 = 5;
+/// The step of a report when the image could not be fetched.
+const NOT_DOWNLOADED: i32 = -2;
 /// The last percent before the outcome.
 const ALMOST: i32 = 99;
 
@@ -219,9 +221,9 @@ impl Client {
         let Err(error) = self.report_update(*subdevice, firmware, step, words, &mut |_| {}) else { return };
         log::write(log::Level::Info, "ota", format_args!("EnOS is not told of step {step}: {error}"));
         if step < 0 {
-            // It has failed nevertheless.
+            // The offer has ended nevertheless.
             let _ = self.tell(|session, now| {
-                session.firmware_ended(now, *subdevice, firmware, true);
+                session.firmware_ended(now, *subdevice, firmware, step != NOT_DOWNLOADED);
                 Ok(())
             });
         }
@@ -232,7 +234,7 @@ impl Client {
 fn step(status: Status, stage: Stage) -> Option<i32> {
     match (status, stage) {
         (Status::ENOS_ERR_CANCELLED | Status::ENOS_ERR_REFUSED, _) => None,
-        (_, Stage::Download) => Some(-2),
+        (_, Stage::Download) => Some(NOT_DOWNLOADED),
         (_, Stage::Verification) => Some(-3),
         (_, Stage::Writing) => Some(-4),
     }

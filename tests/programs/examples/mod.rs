@@ -5,6 +5,7 @@ mod durable;
 mod gateway;
 #[cfg(feature = "tls")]
 mod inverter;
+mod ota;
 mod reboot;
 mod report;
 mod subjects;
@@ -34,7 +35,8 @@ const REBOOT: &str = "11_reboot";
 const INVERTER: &str = "12_inverter";
 const GATEWAY: &str = "13_gateway";
 const CPLUSPLUS_GATEWAY: &str = "14_gateway";
-const DEVICES: [&str; 13] = [
+const OTA: &str = "15_ota";
+const DEVICES: [&str; 14] = [
     REPORT,
     LOOP,
     THREADS,
@@ -48,6 +50,7 @@ const DEVICES: [&str; 13] = [
     INVERTER,
     GATEWAY,
     CPLUSPLUS_GATEWAY,
+    OTA,
 ];
 
 fn source(name: &str) -> PathBuf {
@@ -173,7 +176,7 @@ fn they_compile_without_a_warning() {
     let files: Vec<_> = fs::read_dir(source("")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let of = |kind: &str| files.iter().filter(|path| path.extension() == Some(kind.as_ref())).collect::<Vec<_>>();
     let (c, cpp) = (of("c"), of("cpp"));
-    assert_eq!((c.len(), cpp.len()), (15, 2));
+    assert_eq!((c.len(), cpp.len()), (16, 2));
     for compiler in c_compilers() {
         C_STANDARDS.iter().for_each(|standard| workshop.check_all(compiler, standard, &c));
     }
@@ -257,6 +260,7 @@ fn under_valgrind_there_is_no_memory_error_and_no_leak() {
                     assert_eq!(desk.cloud.call(&device_id(), &service, json!(["setpoint"])).unwrap().code, Some(code));
                 }
                 GATEWAY | CPLUSPLUS_GATEWAY => gateway::reported(&desk, 2),
+                OTA => drop(program.expect("CONNECTED: success")),
                 INVERTER => desk.wait_for(|event| matches!(event, Event::Reply { code: 200, .. })),
                 _ => drop(program.expect(example.acknowledged())),
             }
