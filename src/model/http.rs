@@ -41,7 +41,7 @@ pub enum Got {
     /// Nothing yet.
     Nothing,
     /// Once, before anything of the body.
-    Head(Head),
+    Head(Box<Head>),
     /// There are at least as many bytes as were asked for.
     Bytes,
     /// No more bytes will come. There may be some.

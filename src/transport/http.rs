@@ -263,7 +263,7 @@ impl Fetch for Http {
             let has_head = receiver.is_paused || self.end.is_some();
             if !self.is_told && has_head && receiver.head.status > 0 && !receiver.too_many_lines {
                 self.is_told = true;
-                return Got::Head(receiver.head.clone());
+                return Got::Head(Box::new(receiver.head.clone()));
             }
             if self.is_told && receiver.body.len() >= bytes.max(1) {
                 return Got::Bytes;

@@ -110,7 +110,7 @@ impl Fetch for Line {
             if !reply.lines.iter().all(|line| head.line(line.as_bytes())) {
                 return Got::End(End::Broken { blame: Blame::Content, words: "too many lines".into() });
             }
-            return Got::Head(head);
+            return Got::Head(Box::new(head));
         }
         let end = reply.cut.unwrap_or(usize::MAX).min(reply.body.len());
         for turn in 0..2 {

@@ -121,5 +121,6 @@ fn run(program: &str, directory: &Path, port: u16) -> Option<Child> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let _ = (child.kill(), child.wait());
     panic!("nginx does not listen");
 }
