@@ -12,7 +12,6 @@ use crate::model::storage::StorageError;
 use crate::protocol::update::Phase;
 use crate::protocol::{Firmware, Identity, Operation, Update};
 use crate::session::ota::{Found, Work, Worked, STEP_NOT_DOWNLOADED, STEP_REFUSED};
-use crate::session::Event;
 use crate::storage::record::Role;
 use crate::storage::records::{Records, Value};
 use crate::storage::update;
@@ -92,7 +91,7 @@ impl Client {
 
     /// Tells the host something of a download, in the loop.
     #[cfg(feature = "ota")]
-    pub fn tell_of_download(&self, event: Event) -> Result<()> {
+    pub fn tell_of_download(&self, event: crate::session::Event) -> Result<()> {
         self.tell(|session, _| {
             session.tell_host(event);
             Ok(())

@@ -55,6 +55,7 @@ use present as build;
 /// What a function of a sink returns. On failure, it returns a negative number of your own instead.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "ota"), allow(dead_code, reason = "they are in the header of every build"))]
 pub enum enos_sink_result {
     /// Done.
     ENOS_SINK_OK = 0,
@@ -132,6 +133,7 @@ unsafe impl Versioned for enos_ota_options {
 /// Flags of enos_ota_options.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "ota"), allow(dead_code, reason = "they are in the header of every build"))]
 pub enum enos_ota_flags {
     /// Also an image that has failed before (ENOS_FIRMWARE_FAILED).
     ENOS_OTA_RETRY_FAILED = 0x1,

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::event::Event;
 use super::exchange::{Outgoing, Owner};
 use super::io::{Action, Now};
 use super::ota::{Ota, Out, Report, Work, Worked};
@@ -152,7 +151,7 @@ impl Session {
 
     /// The host is told something of a download.
     #[cfg(feature = "ota")]
-    pub fn tell_host(&mut self, event: Event) {
+    pub fn tell_host(&mut self, event: super::Event) {
         self.actions.push_back(Action::Emit(event));
     }
 
