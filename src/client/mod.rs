@@ -63,8 +63,8 @@ pub struct Client {
     counters: Counters,
     /// `None` without a storage.
     queues: Option<Box<Mutex<Queues>>>,
-    /// Held while the record of a device's updates is used. `None` inside without a storage.
-    updates: Mutex<Option<Records>>,
+    /// Held while the record of a device's updates is used.
+    updates: Mutex<()>,
     /// The state of each queue after its last use, if it is open; 0: of the client's own device.
     counts: Mutex<SortedMap<u64, Counts>>,
     /// Held by the thread that runs the loop. Other threads only try to take it.
@@ -97,7 +97,6 @@ impl Client {
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
         let queues = records.clone().map(|records| Box::new(Mutex::new(Queues::new(records, config.outbox.limits))));
-        let updates = Mutex::new(records.clone());
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
         let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
@@ -109,7 +108,7 @@ impl Client {
             waker,
             counters,
             queues,
-            updates,
+            updates: Mutex::new(()),
             counts: Mutex::new(SortedMap::new()),
             runner: Mutex::new(runner),
             sink,
