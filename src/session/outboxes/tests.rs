@@ -147,6 +147,32 @@ fn one_queue_is_opened_at_a_time_and_an_empty_one_takes_no_memory() {
     assert_eq!(desk.tasks.len(), 2, "the first has no answer yet");
 }
 
+/// What an input costs does not grow with the number of outboxes that have messages.
+#[test]
+fn only_those_are_looked_at_that_have_something_to_do() {
+    let mut desk = Desk::new(2_000, 0);
+    (1..=1_000).for_each(|id| desk.go_online(id));
+    (1..=2_000).for_each(|id| desk.accept(id, 2, 1));
+    desk.tick();
+    assert_eq!(desk.senders(), (1..=10).collect::<Vec<_>>());
+    for n in 1..=500 {
+        desk.acknowledge();
+        for (id, token, outcome) in desk.exchange.take_outcomes() {
+            desk.call(|outboxes, session| {
+                outboxes.with(id, session, |outbox, around| outbox.outcome(token, outcome, around));
+            });
+        }
+        desk.call(|outboxes, session| outboxes.pump(false, false, session));
+        // The one that was acknowledged, the one that sends, and the next, for which there is no room.
+        assert_eq!(std::mem::take(&mut desk.outboxes.agenda.untidy), [n, n + 10, n + 11]);
+    }
+    // Nothing was acknowledged, and nothing is due.
+    desk.call(|outboxes, session| outboxes.pump(false, false, session));
+    assert_eq!(desk.outboxes.agenda.untidy.len(), 1, "the one that waits for room");
+    let due = desk.outboxes.deadline().unwrap();
+    assert!(due > desk.now + 1_000, "nobody wakes up before the broker has been silent for too long");
+}
+
 #[test]
 fn the_rate_is_shared_message_by_message() {
     let mut desk = Desk::new(2, 1_000);
