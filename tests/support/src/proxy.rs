@@ -144,9 +144,11 @@ impl Proxy {
         *self.shared.point.lock().unwrap() = point;
     }
 
-    /// Nothing more happens by itself. Connections stay.
-    pub fn disarm(&self) {
-        *self.shared.point.lock().unwrap() = Point::Never;
+    /// No connection ends by itself any more. Returns whether one has.
+    pub fn disarm(&self) -> bool {
+        let _order = self.shared.order.lock().unwrap();
+        let point = std::mem::replace(&mut *self.shared.point.lock().unwrap(), Point::Never);
+        matches!(point, Point::End(at) if at <= self.shared.packets.load(SeqCst))
     }
 
     /// Sets the process to kill. Packets wait for this call.
