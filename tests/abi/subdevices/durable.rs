@@ -5,7 +5,7 @@ use support::broker::nobody;
 
 #[test]
 fn they_are_sent_after_a_restart_when_their_subdevice_is_online() {
-    let (desk, store) = (Desk::gateway(3, |_| ()), Store::new());
+    let (desk, store) = (desk(3, |_| ()), Store::new());
     let all = [0, 1, 2].map(params);
     let host = Setup::device(nobody()).storage(&store).start();
     let ids = host.add_subdevices(&subs(3)).unwrap();
@@ -42,7 +42,7 @@ fn they_are_sent_after_a_restart_when_their_subdevice_is_online() {
 #[test]
 fn a_thousand_stored_messages_wait_for_their_sub_device() {
     const COUNTS: [u32; 3] = [1_000, 1_000, 100];
-    let (desk, store) = (Desk::gateway(3, |_| ()), Store::new());
+    let (desk, store) = (desk(3, |_| ()), Store::new());
     let setup = || Setup::device(desk.address()).storage(&store).outbox_rate(0);
     let host = setup().start();
     let ids = host.add_subdevices(&subs(3)).unwrap();
@@ -77,7 +77,7 @@ fn a_thousand_stored_messages_wait_for_their_sub_device() {
 /// Its login ends without a word. A durable message is not lost by that.
 #[test]
 fn one_that_is_not_logged_in_any_more_sends_again() {
-    let (desk, store) = (Desk::gateway(1, |_| ()), Store::new());
+    let (desk, store) = (desk(1, |_| ()), Store::new());
     let mut host = Setup::device(desk.address()).storage(&store).start();
     let ids = host.add_subdevices(&subs(1)).unwrap();
     host.connect();
@@ -95,7 +95,7 @@ fn one_that_is_not_logged_in_any_more_sends_again() {
 
 #[test]
 fn what_waits_of_a_deleted_one_becomes_dead_letters() {
-    let (desk, store) = (Desk::gateway(2, |_| ()), Store::new());
+    let (desk, store) = (desk(2, |_| ()), Store::new());
     let mut host = Setup::device(desk.address()).storage(&store).start();
     let ids = host.add_subdevices(&subs(2)).unwrap();
     host.connect();

@@ -20,7 +20,7 @@ fn size() -> (usize, u32, usize) {
 #[test]
 fn the_link_ends_at_each_packet_of_a_login_round() {
     let (count, together, links) = size();
-    let (desk, store) = (Desk::gateway(count, |_| ()), Store::new());
+    let (desk, store) = (desk(count, |_| ()), Store::new());
     let proxy = Proxy::start(desk.address());
     let setup = Setup::device(proxy.address()).storage(&store).outbox_rate(0);
     let mut host = setup.inflight(1_000).subdevice_batch(together).command_limits(1_000, 1 << 20).start();

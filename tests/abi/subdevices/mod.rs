@@ -11,10 +11,15 @@ use std::sync::Mutex;
 
 use enos::internals::error::Status::*;
 use enos::internals::protocol::Operation;
-use enos_sim::{Device, DeviceId, Event};
+use enos_sim::{Config, Device, DeviceId, Event};
 use serde_json::json;
 use support::desk::{device_id, sub_id, sub_key as key, Desk};
 use support::host::*;
+
+/// A cloud with a gateway that has so many active sub-devices.
+fn desk(count: usize, set: impl FnOnce(&mut Config)) -> Desk {
+    Desk::gateway(count, set)
+}
 
 fn subs(count: usize) -> Vec<Sub> {
     (0..count).map(|n| Sub { user: 1000 + n, ..Sub::new(&key(n)) }).collect()
@@ -73,7 +78,7 @@ fn is_subscribe(event: &Event) -> bool {
 
 #[test]
 fn two_hundred_log_in_with_few_packets_and_post() {
-    let desk = Desk::gateway(200, |_| ());
+    let desk = desk(200, |_| ());
     let (mut host, ids) = online(&desk, 200);
     assert_eq!(desk.cloud.sub_devices_online().len(), 200);
     assert_eq!(desk.count(|event| matches!(event, Event::LoginBatch { size: 100, logged_in: 100, code: 200 })), 2);
@@ -90,7 +95,7 @@ fn two_hundred_log_in_with_few_packets_and_post() {
 
 #[test]
 fn a_command_is_answered_for_its_sub_device() {
-    let desk = Desk::gateway(2, |_| ());
+    let desk = desk(2, |_| ());
     let broker = desk.address();
     let mut host = Setup::device(broker)
         .on_event(|_, told| {
@@ -113,7 +118,7 @@ fn a_command_is_answered_for_its_sub_device() {
 
 #[test]
 fn every_request_of_a_device_can_be_sent_for_a_sub_device() {
-    let desk = Desk::gateway(1, |_| ());
+    let desk = desk(1, |_| ());
     let (mut host, ids) = online(&desk, 1);
     let id = ids[0];
     let asks = [
@@ -140,7 +145,7 @@ fn every_request_of_a_device_can_be_sent_for_a_sub_device() {
 
 #[test]
 fn what_the_cloud_does_with_one_is_its_state() {
-    let desk = Desk::gateway(3, |config| config.gateways.batch = Some(2));
+    let desk = desk(3, |config| config.gateways.batch = Some(2));
     let (mut host, ids) = online(&desk, 3);
     let told_of = |host: &mut Host, id: u64, state: SubState| {
         let told = host.until_all(&[id], state);
@@ -170,7 +175,7 @@ fn what_the_cloud_does_with_one_is_its_state() {
 
 #[test]
 fn the_host_takes_one_offline_and_online_and_removes_it() {
-    let desk = Desk::gateway(2, |_| ());
+    let desk = desk(2, |_| ());
     let (mut host, ids) = online(&desk, 2);
     assert_eq!(host.set_subdevice_online(ids[0], false), ENOS_OK);
     host.until_all(&ids[..1], SubState::Offline);
@@ -192,7 +197,7 @@ fn the_host_takes_one_offline_and_online_and_removes_it() {
 
 #[test]
 fn one_that_is_not_in_the_topology_is_added_if_it_may_be() {
-    let desk = Desk::gateway(1, |config| config.devices.extend([1, 2].map(|n| Device::active(sub_id(n), SUB_SECRET))));
+    let desk = desk(1, |config| config.devices.extend([1, 2].map(|n| Device::active(sub_id(n), SUB_SECRET))));
     let mut host = Setup::device(desk.address()).start();
     let mut all = subs(3);
     all[1].flags = ADD_TOPOLOGY;
@@ -210,7 +215,7 @@ fn one_that_is_not_in_the_topology_is_added_if_it_may_be() {
 #[test]
 fn the_signatures_follow_the_gateway() {
     for method in 1..=3 {
-        let desk = Desk::gateway(3, |_| ());
+        let desk = desk(3, |_| ());
         let mut host = Setup::device(desk.address()).sign_method(method).start();
         let mut all = subs(3);
         all[2].sign_method = 3;

@@ -7,7 +7,7 @@ use super::*;
 
 #[test]
 fn each_wrong_addition_is_refused_in_words_and_adds_nothing() {
-    let desk = Desk::gateway(0, |_| ());
+    let desk = desk(0, |_| ());
     let host = Setup::device(desk.address()).subdevice_limit(3).start();
     let refused = |options: &[_], wanted, words: &str| {
         assert_eq!(host.add_subdevices_c(options), Err(wanted), "{words}");

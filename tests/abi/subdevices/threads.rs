@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn one_is_added_switched_and_removed_in_a_callback() {
-    let desk = Desk::gateway(2, |_| ());
+    let desk = desk(2, |_| ());
     static ADDED: AtomicU64 = AtomicU64::new(0);
     let mut host = Setup::device(desk.address())
         .on_event(|client, told| {
@@ -38,7 +38,7 @@ fn one_is_added_switched_and_removed_in_a_callback() {
 
 #[test]
 fn eight_threads_add_and_remove() {
-    let desk = Desk::gateway(80, |_| ());
+    let desk = desk(80, |_| ());
     let mut host = Setup::device(desk.address()).start();
     host.connect();
     let client = host.client();

@@ -40,7 +40,7 @@ fn password(device_key: &CStr) -> String {
 /// As docs/gateways.md says: the sign of a request is the password of a login.
 #[test]
 fn the_topology_is_changed_by_requests() {
-    let desk = Desk::gateway(0, |config| config.devices.push(Device::active(sub_id(0), SUB_SECRET)));
+    let desk = desk(0, |config| config.devices.push(Device::active(sub_id(0), SUB_SECRET)));
     let mut host = Setup::device(desk.address()).start();
     host.connect();
     host.until("CONNECTED");
