@@ -321,6 +321,10 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_DEAD_LETTER = -32,
   /**
+   * A durable message was not sent, because a newer one of its kind says all that it would have said.
+   */
+  ENOS_ERR_SUPERSEDED = -33,
+  /**
    * The network or the broker went away, or never answered.
    */
   ENOS_ERR_NETWORK = -40,
@@ -352,6 +356,10 @@ typedef enum enos_status_code {
    * EnOS answered with a code other than 200, or the broker refused a subscription; detail_code is that code.
    */
   ENOS_ERR_REFUSED = -47,
+  /**
+   * A firmware was installed, and another version runs after the restart.
+   */
+  ENOS_ERR_NOT_INSTALLED = -50,
   /**
    * A fault of the library, caught at the boundary; the process goes on.
    */
@@ -1360,6 +1368,134 @@ ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_s
 ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
+ * A firmware that EnOS offers. Offers come as ENOS_EVENT_OTA_OFFER; see the chapter on firmware updates. The functions of
+ * this chapter are pure: any thread may call them, also in an event callback.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Where a firmware stands, as far as the client has recorded it.
+ */
+typedef enum enos_firmware_state {
+  /**
+   * EnOS offers it.
+   */
+  ENOS_FIRMWARE_OFFERED = 1,
+  /**
+   * It was downloaded, and its size and its digest are right. Its slot is not written to until it is installed or given up.
+   */
+  ENOS_FIRMWARE_VERIFIED = 2,
+  /**
+   * enos_ota_installed() was called: the next start runs it.
+   */
+  ENOS_FIRMWARE_INSTALLED = 3,
+  /**
+   * This very image was the last that has failed, other than by a download that was given up.
+   */
+  ENOS_FIRMWARE_FAILED = 4,
+} enos_firmware_state;
+
+/**
+ * A firmware: opaque. One from enos_firmware_parse() or enos_firmware_copy() is yours until enos_firmware_free(); one in
+ * an event belongs to the library until the callback returns.
+ */
+typedef struct enos_firmware enos_firmware;
+
+/**
+ * Reads a firmware from JSON: an element of "data" in the reply to ENOS_OP_OTA_VERSION_QUERY, which also comes as
+ * ENOS_EVENT_OTA_OFFER, or one that you have stored. The state of the result is ENOS_FIRMWARE_OFFERED.
+ *
+ * @param value      an object with the texts version, fileUrl (up to 8192 bytes), signMethod and sign, none of them empty,
+ *                   and fileSize, a number or a text.
+ * @param subdevice  the sub-device that it is for; 0: the client's own device.
+ * @param out        receives the firmware, yours to free with enos_firmware_free().
+ * @retval ENOS_OK             done.
+ * @retval ENOS_ERR_NOT_FOUND  the value is missing.
+ * @retval ENOS_ERR_PARSE      it is not such an object.
+ */
+enos_status enos_firmware_parse(enos_value value, uint64_t subdevice, struct enos_firmware **out);
+
+/**
+ * The version.
+ *
+ * @param firmware  may be NULL.
+ * @return  a text that is valid as long as the firmware; NULL for NULL.
+ */
+const char *enos_firmware_version(const struct enos_firmware *firmware);
+
+/**
+ * Where the image is, as EnOS says it. It is often relative to the HTTP address of your EnOS environment, and may be
+ * valid for a short time only.
+ *
+ * @param firmware  may be NULL.
+ * @return  a text that is valid as long as the firmware; NULL for NULL.
+ */
+const char *enos_firmware_url(const struct enos_firmware *firmware);
+
+/**
+ * How the digest is computed, as EnOS says it: "md5" or "sha256", in any case.
+ *
+ * @param firmware  may be NULL.
+ * @return  a text that is valid as long as the firmware; NULL for NULL.
+ */
+const char *enos_firmware_sign_method(const struct enos_firmware *firmware);
+
+/**
+ * The digest of the image, in hexadecimal digits of any case.
+ *
+ * @param firmware  may be NULL.
+ * @return  a text that is valid as long as the firmware; NULL for NULL.
+ */
+const char *enos_firmware_sign(const struct enos_firmware *firmware);
+
+/**
+ * The size of the image.
+ *
+ * @param firmware  may be NULL.
+ * @return  bytes; 0 for NULL.
+ */
+uint64_t enos_firmware_size(const struct enos_firmware *firmware);
+
+/**
+ * The sub-device that the firmware is for.
+ *
+ * @param firmware  may be NULL.
+ * @return  0: the client's own device.
+ */
+uint64_t enos_firmware_subdevice(const struct enos_firmware *firmware);
+
+/**
+ * Where the firmware stood when the event came. It does not change later.
+ *
+ * @param firmware  may be NULL.
+ * @return  one of enum enos_firmware_state; 0 for NULL.
+ */
+int32_t enos_firmware_get_state(const struct enos_firmware *firmware);
+
+/**
+ * The name of a state, for logs.
+ *
+ * @param state  every value is accepted.
+ * @return       static text, e.g. "OFFERED"; "UNKNOWN" for a value that is no state.
+ */
+const char *enos_firmware_state_name(int32_t state);
+
+/**
+ * Copies a firmware, for example to keep that of an event.
+ *
+ * @param firmware  the firmware.
+ * @param out       receives the copy, yours to free with enos_firmware_free().
+ * @retval ENOS_OK  done.
+ */
+enos_status enos_firmware_copy(const struct enos_firmware *firmware, struct enos_firmware **out);
+
+/**
+ * Frees a firmware from enos_firmware_parse() or enos_firmware_copy().
+ *
+ * @param firmware  may be NULL: nothing happens.
+ */
+void enos_firmware_free(struct enos_firmware *firmware);
+
+/* ------------------------------------------------------------------------------------------------
  * Events: everything that a client reports. They are delivered one at a time and in order, inside the loop.
  * ------------------------------------------------------------------------------------------------ */
 
@@ -1492,6 +1628,26 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ACTIVATION_LATE = 16,
   /**
+   * EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it with
+   * enos_ota_report(), now or later. It is told again after a restart as long as you do neither. enos_firmware_state()
+   * says whether this very image was taken or has failed before. status is
+   *
+   *   - ENOS_OK: EnOS has been told that the offer has arrived;
+   *   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a restart.
+   *     You may take it nevertheless.
+   */
+  ENOS_EVENT_OTA_OFFER = 17,
+  /**
+   * The progress of a download, its one outcome, or the outcome of an installation: firmware, subdevice, status. For an
+   * installation token is 0, and status is
+   *
+   *   - ENOS_OK: the version that was installed runs;
+   *   - ENOS_ERR_NOT_INSTALLED: another version runs after the installation. EnOS is told step -4;
+   *   - ENOS_ERR_STORAGE: the record of the updates cannot be read, and is forgotten: nobody knows whether an
+   *     installation was under way. firmware is NULL.
+   */
+  ENOS_EVENT_OTA = 18,
+  /**
    * A dead letter was removed, because the outbox was full of newer messages: token, status ENOS_ERR_QUEUE_FULL. Its
    * own outcome came before.
    */
@@ -1609,6 +1765,10 @@ typedef struct enos_event {
    * 0.
    */
   uint32_t reserved_2;
+  /**
+   * OTA_OFFER and OTA: the firmware; NULL in all others. Copy it with enos_firmware_copy() to keep it.
+   */
+  const enos_firmware *firmware;
 } enos_event;
 
 /**
@@ -2672,7 +2832,7 @@ typedef enum enos_operation {
    * has reported one, and a report of the new version completes an update.
    *
    * Topic /sys/{product key}/{device key}/ota/device/inform
-   * Params: an object; can be durable
+   * Params: an object; can be durable: only the newest of those that wait is sent
    */
   ENOS_OP_OTA_VERSION_REPORT = 70,
   /**
@@ -2680,7 +2840,7 @@ typedef enum enos_operation {
    * percent, or a failure: "-1" any, "-2" download, "-3" verification, "-4" writing, "-5" ignored.
    *
    * Topic /sys/{product key}/{device key}/ota/device/progress
-   * Params: an object; can be durable
+   * Params: an object; can be durable: only the newest of those that wait is sent
    */
   ENOS_OP_OTA_PROGRESS = 71,
   /**
@@ -3558,6 +3718,81 @@ const char *enos_subdevice_state_name(int32_t state);
  * @retval ENOS_ERR_NULL_ARG  cb is NULL.
  */
 enos_status enos_client_subdevices(const enos_client *client, enos_subdevice_cb cb, void *ctx);
+
+/* ------------------------------------------------------------------------------------------------
+ * Firmware updates. EnOS offers a firmware with the command ota/device/upgrade, or in the reply to
+ * ENOS_OP_OTA_VERSION_QUERY. The library stores the offer, tells EnOS that it has arrived, and gives it to you as
+ * ENOS_EVENT_OTA_OFFER. You decide, now or after a restart:
+ *
+ *   - take it: fetch the image yourself (fileUrl, size and digest are in the firmware), check it and install it. Then
+ *     call enos_ota_installed() and restart;
+ *   - refuse it: enos_ota_report() with step -5.
+ *
+ * EnOS offers a firmware only to a device that has reported its version. With enos_config_set_firmware_version() the
+ * library reports it at the first CONNECTED, and once more on a later link if EnOS has not answered. Otherwise send
+ * ENOS_OP_OTA_VERSION_REPORT yourself after each start. For a sub-device do that each time that it has started.
+ *
+ * When a version is reported, the library compares it with what was installed before. If they are equal, that is the
+ * success of the update, for EnOS as well. If another version runs, the library tells EnOS step -4 once, and remembers the
+ * image as one that has failed. Either comes as ENOS_EVENT_OTA with token 0. For the client's own device this counts from
+ * the first client on that is created after the one that was told enos_ota_installed(). For a sub-device each report
+ * after that counts.
+ *
+ * The newest offer replaces the one before it. While a firmware is verified or installed, its slot is not free: a newer
+ * offer is told and stored, but no download of it begins until the first one runs or has failed. An offer of the version
+ * that runs is not told; the library reports the version again, which ends the task of EnOS.
+ *
+ * Without a storage (enos_config_set_storage()) all of this is remembered only until the client is destroyed.
+ * docs/ota.md has examples for a downloader of your own, RAUC and SWUpdate.
+ * ------------------------------------------------------------------------------------------------ */
+
+/**
+ * Sets the version of the firmware that runs. The client reports it to EnOS at its first CONNECTED.
+ *
+ * @param config   the config.
+ * @param version  1 to 512 bytes, without control characters. Default: none; the client reports no version.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  not such a text.
+ */
+enos_status enos_config_set_firmware_version(enos_config *config, const char *version);
+
+/**
+ * Tells EnOS how an update goes, with ENOS_OP_OTA_PROGRESS. If there is a storage, the report is durable, and waits for
+ * EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal or
+ * a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not the
+ * fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
+ *
+ * @param client     the client.
+ * @param firmware   the firmware, of the client's own device or of a sub-device.
+ * @param step       0 to 100: percent. -5: you do not want it. Other negative numbers are failures: -1 any, -2 the
+ *                   download, -3 the verification, -4 the writing; the others are yours.
+ * @param desc       words for EnOS's console; may be NULL.
+ * @param out_token  receives the token; may be NULL.
+ * @retval ENOS_OK               accepted: REPLY will come with the token.
+ * @retval ENOS_ERR_STATE        there is no storage, and the device is not online.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full.
+ * @retval ENOS_ERR_STORAGE      your storage does not take the report.
+ * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
+ * @retval ENOS_ERR_TOO_LARGE    desc is too long for a message.
+ * @retval ENOS_ERR_INVALID_ARG  step is more than 100, or desc is not UTF-8.
+ */
+enos_status enos_ota_report(enos_client *client,
+                            const enos_firmware *firmware,
+                            int32_t step,
+                            const char *desc,
+                            uint64_t *out_token);
+
+/**
+ * Says that a firmware is installed, and that the next start of the device runs it. Call it right before the restart. When
+ * it returns ENOS_OK, the storage has it, and the version that is reported after the restart decides (see above).
+ *
+ * @param client    the client.
+ * @param firmware  the firmware, of the client's own device or of a sub-device.
+ * @retval ENOS_OK             done.
+ * @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
+ * @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
+ */
+enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns

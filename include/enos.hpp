@@ -20,7 +20,7 @@
  *     for (;;) client.loop();
  * @endcode
  *
- * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied; a command can be both.
+ * Texts are std::string without a NUL; payloads may hold any byte. Handles can be moved, not copied; a command and a firmware can be both.
  */
 #ifndef ENOS_HPP
 #define ENOS_HPP
@@ -585,6 +585,52 @@ private:
     enos_storage storage_;
 };
 
+/** A firmware of its own: a copy of that of an event, or one from JSON. */
+class firmware {
+public:
+    /** enos_firmware_copy(): keeps the firmware of an event. */
+    explicit firmware(const enos_firmware *from) : firmware_(nullptr) { check(enos_firmware_copy(from, &firmware_)); }
+    /** enos_firmware_parse() */
+    static firmware parse(const value &json, uint64_t subdevice = 0)
+    {
+        enos_firmware *parsed = nullptr;
+        check(enos_firmware_parse(json.get(), subdevice, &parsed));
+        return firmware(parsed, 0);
+    }
+    /** The same firmware once more. */
+    firmware(const firmware &other) : firmware(other.firmware_) {}
+    /** Takes over what the other holds. */
+    firmware(firmware &&other) noexcept : firmware_(other.firmware_) { other.firmware_ = nullptr; }
+    /** Ends what it held, and holds what the other held. */
+    firmware &operator=(firmware other) noexcept
+    {
+        std::swap(firmware_, other.firmware_);
+        return *this;
+    }
+    ~firmware() { enos_firmware_free(firmware_); }
+
+    /** For the C functions. */
+    const enos_firmware *get() const noexcept { return firmware_; }
+    /** enos_firmware_version() */
+    std::string version() const { return enos_firmware_version(firmware_); }
+    /** enos_firmware_url() */
+    std::string url() const { return enos_firmware_url(firmware_); }
+    /** enos_firmware_sign_method() */
+    std::string sign_method() const { return enos_firmware_sign_method(firmware_); }
+    /** enos_firmware_sign() */
+    std::string sign() const { return enos_firmware_sign(firmware_); }
+    /** enos_firmware_size() */
+    uint64_t size() const noexcept { return enos_firmware_size(firmware_); }
+    /** enos_firmware_subdevice() */
+    uint64_t subdevice() const noexcept { return enos_firmware_subdevice(firmware_); }
+    /** enos_firmware_get_state(): one of enum enos_firmware_state */
+    int32_t state() const noexcept { return enos_firmware_get_state(firmware_); }
+
+private:
+    firmware(enos_firmware *own, int) noexcept : firmware_(own) {}
+    enos_firmware *firmware_;
+};
+
 /** A client that somebody else owns: what an event is about, or what a thread publishes with. Copied like a pointer. */
 class client_ref {
 public:
@@ -711,6 +757,19 @@ public:
         ENOS_INIT(&info);
         check(enos_client_outbox_info(client_, subdevice, &info));
         return info;
+    }
+
+    /** enos_ota_report() */
+    sent ota_report(const firmware &firmware, int32_t step, const std::string &desc = "")
+    {
+        sent call;
+        call.status_ = enos_ota_report(client_, firmware.get(), step, text(desc), &call.token_);
+        return call;
+    }
+    /** enos_ota_installed(): ENOS_OK if the storage has it, and the device may restart. */
+    ENOS_NODISCARD enos_status ota_installed(const firmware &firmware) noexcept
+    {
+        return enos_ota_installed(client_, firmware.get());
     }
 
     /** enos_client_add_subdevices(): their ids, in the order of the options; throws when none is added. */
@@ -957,6 +1016,11 @@ public:
     config &subdevice_limit(uint32_t subdevices) { return set(enos_config_set_subdevice_limit(config_, subdevices)); }
     /** enos_config_set_subdevice_batch() */
     config &subdevice_batch(uint32_t subdevices) { return set(enos_config_set_subdevice_batch(config_, subdevices)); }
+    /** enos_config_set_firmware_version() */
+    config &firmware_version(const std::string &version)
+    {
+        return set(enos_config_set_firmware_version(config_, text(version)));
+    }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::model::sign::SignMethod;
-use crate::protocol::{topic, Identity, Secret};
+use crate::protocol::{firmware, topic, Identity, Secret};
 use crate::storage::queue::QueueLimits;
 use crate::storage::vtable::HostStorage;
 use crate::transport::tls::TlsSettings;
@@ -37,6 +37,7 @@ const OUTBOX_RATE: RangeInclusive<u32> = 1000..=1_000_000_000;
 const COMMAND_TIMEOUT_MS: RangeInclusive<u32> = 500..=60_000;
 const SUBDEVICES: RangeInclusive<u32> = 1..=10_000;
 const SUBDEVICE_BATCH: RangeInclusive<u32> = 1..=1_000;
+const FIRMWARE_VERSION_BYTES: RangeInclusive<usize> = 1..=firmware::MAX_TEXT;
 const COMMANDS: RangeInclusive<u32> = 1..=10_000;
 const COMMAND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// A Linux interface name takes 16 bytes with its NUL (IFNAMSIZ).
@@ -116,6 +117,7 @@ pub struct Config {
     pub(crate) outbox: Outbox,
     pub(crate) commands: Commands,
     pub(crate) subdevices: Subdevices,
+    pub(crate) firmware_version: Option<String>,
     tls: Arc<TlsSettings>,
 }
 
@@ -152,6 +154,7 @@ impl Default for Config {
             },
             // EnOS documents that a gateway may have 200 online.
             subdevices: Subdevices { limit: 200, batch: 100 },
+            firmware_version: None,
             commands: Commands {
                 limit: 64,
                 bytes: 1 << 20,
@@ -289,6 +292,15 @@ impl Config {
         Ok(())
     }
 
+    pub fn set_firmware_version(&mut self, version: &str) -> Result<()> {
+        in_range("the length of version", version.len(), FIRMWARE_VERSION_BYTES, "bytes")?;
+        if version.contains(char::is_control) {
+            return Err(Error::invalid("version has a control character"));
+        }
+        self.firmware_version = Some(version.to_owned());
+        Ok(())
+    }
+
     pub fn set_outbox_limits(&mut self, messages: u32, bytes: u64, drop_oldest: bool) -> Result<()> {
         in_range("outbox messages", messages, OUTBOX_MESSAGES, "messages")?;
         in_range("outbox bytes", bytes, OUTBOX_BYTES, "bytes")?;
@@ -369,6 +381,7 @@ impl Config {
             (self.client_id.is_some(), "enos_config_set_client_id()"),
             (self.device_secret.is_some(), "enos_config_set_device_secret()"),
             (self.product_secret.is_some(), "enos_config_set_product_secret()"),
+            (self.firmware_version.is_some(), "enos_config_set_firmware_version()"),
         ];
         match of_device.into_iter().find(|(is_set, _)| *is_set) {
             Some((_, setter)) => Err(missing(&format!(

@@ -46,6 +46,8 @@ pub enum enos_status_code {
     ENOS_ERR_UNSAVED_SECRET = -31,
     /// A durable message can never succeed, and is a dead letter (enos_client_outbox_each()).
     ENOS_ERR_DEAD_LETTER = -32,
+    /// A durable message was not sent, because a newer one of its kind says all that it would have said.
+    ENOS_ERR_SUPERSEDED = -33,
     /// The network or the broker went away, or never answered.
     ENOS_ERR_NETWORK = -40,
     /// TLS: a certificate or key cannot be used, or the handshake failed. The words say why.
@@ -62,6 +64,8 @@ pub enum enos_status_code {
     ENOS_ERR_CONFLICT = -46,
     /// EnOS answered with a code other than 200, or the broker refused a subscription; detail_code is that code.
     ENOS_ERR_REFUSED = -47,
+    /// A firmware was installed, and another version runs after the restart.
+    ENOS_ERR_NOT_INSTALLED = -50,
     /// A fault of the library, caught at the boundary; the process goes on.
     ENOS_ERR_PANIC = -99,
 }

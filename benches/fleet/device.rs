@@ -217,6 +217,7 @@ fn settings() -> Settings {
         inflight: 10,
         subscribe_batch: 100,
         commands: CommandSettings::default(),
+        firmware_version: None,
         outbox: None,
     }
 }

@@ -14,11 +14,14 @@ use super::{broken, check_backlog, now, Client, DurableRequest};
 use crate::error::{Error, Result, Status};
 use crate::log;
 use crate::model::storage::StorageError;
-use crate::protocol::outbox::{self, PageFound, MAX_TOGETHER};
+use crate::protocol::outbox::{self, Message, PageFound, MAX_TOGETHER};
 use crate::protocol::Request;
-use crate::session::{Appended, Done, Place, Task};
+use crate::session::{Appended, Done, Named, Place, Task};
 use crate::sorted::SortedMap;
 use crate::storage::queue::{Counts, DeadLetter, Queue};
+
+/// How many pages are searched for messages that are superseded.
+const SEARCHED: u64 = 512;
 
 impl Client {
     /// The sub-device was removed. Its messages stay in the storage.
@@ -72,6 +75,7 @@ impl Client {
                 session.outbox_full(now(), id);
             }
         }
+        let ids: Vec<u64> = batches.keys().copied().collect();
         let result = result.map(|taken| {
             let mut tokens = vec![0; count];
             for ((id, batch), taken) in batches.iter().zip(&taken) {
@@ -85,9 +89,49 @@ impl Client {
                 session.appended(now(), id, Appended { page, next, after, messages, users });
             }
         });
+        let stale: Vec<_> = ids.into_iter().map(|id| (id, session.take_stale(now(), id))).collect();
         drop(session);
+        for (id, (mut stale, unsearched)) in stale {
+            stale.extend(self.find_superseded(&mut queues, id, &unsearched));
+            stale.into_iter().for_each(|stale| self.drop_superseded(&mut queues, id, stale));
+        }
         self.waker.notify();
         result
+    }
+
+    /// The waiting messages that one of these has superseded. Only the pages at the head are searched.
+    fn find_superseded(&self, queues: &mut Queues, subdevice: u64, newest: &[Named]) -> Vec<Named> {
+        let mut found = Vec::new();
+        let Ok(queue) = self.queue(queues, subdevice) else { return found };
+        let (Some((last, _)), Ok(ends)) = (newest.iter().max_by_key(|(token, _)| *token), queue.open()) else {
+            return found;
+        };
+        let mut page = ends.head;
+        while outbox::token(page, 0) < *last && page < ends.head.saturating_add(SEARCHED) {
+            let Ok(PageFound::Messages { next, messages, .. }) = queue.peek(page) else { break };
+            for (index, message) in messages.iter().enumerate() {
+                let (token, label) = (outbox::token(page, index), message.as_ref().map(Message::label));
+                let is_older = |(newest, of): &Named| Some(*of) == label && token < *newest;
+                let leaves = || self.session().is_ok_and(|session| session.may_leave(subdevice, token));
+                if newest.iter().any(is_older) && leaves() {
+                    found.extend(label.map(|label| (token, label)));
+                }
+            }
+            page = next;
+        }
+        found
+    }
+
+    /// Removes a message that a newer one has superseded. If that fails, it is left out when it is read.
+    fn drop_superseded(&self, queues: &mut Queues, subdevice: u64, stale: Named) {
+        let Ok(queue) = self.queue(queues, subdevice) else { return };
+        let dropped = queue.drop_waiting(stale.0);
+        self.note(subdevice, queue);
+        match (dropped, self.session()) {
+            (Ok(true), Ok(mut session)) => session.superseded(now(), subdevice, stale, queue.head(), queue.held()),
+            (Err(failure), _) => log::warn("storage", format_args!("{} (code {})", failure.message, failure.code)),
+            _ => {}
+        }
     }
 
     /// The state of an outbox. Only the first use of it waits for the storage.

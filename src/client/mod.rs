@@ -8,6 +8,7 @@
 mod callback;
 mod command;
 mod durable;
+mod firmware;
 mod perform;
 mod queues;
 mod request;
@@ -62,6 +63,8 @@ pub struct Client {
     counters: Counters,
     /// `None` without a storage.
     queues: Option<Box<Mutex<Queues>>>,
+    /// Held while the record of a device's updates is used.
+    updates: Mutex<()>,
     /// The state of each queue after its last use, if it is open; 0: of the client's own device.
     counts: Mutex<SortedMap<u64, Counts>>,
     /// Held by the thread that runs the loop. Other threads only try to take it.
@@ -105,6 +108,7 @@ impl Client {
             waker,
             counters,
             queues,
+            updates: Mutex::new(()),
             counts: Mutex::new(SortedMap::new()),
             runner: Mutex::new(runner),
             sink,
@@ -343,6 +347,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             window_ms: u64::from(config.budget.window_ms),
             spacing_ms: u64::from(config.budget.spacing_ms),
         },
+        firmware_version: config.firmware_version.clone(),
         inflight: config.inflight,
         subscribe_batch: config.subscribe_batch,
         subdevices: SubdeviceSettings {

@@ -37,6 +37,7 @@ impl Client {
             Action::StoreAccepted(accepted) => runner.stored.store_accepted(accepted),
             Action::StoreBudget(stamps) => runner.stored.store_budget(stamps),
             Action::StoreCommands(digests) => runner.stored.store_commands(&digests),
+            Action::Ota { subdevice } => self.work_on_update(subdevice),
             Action::HandOver(handed) => self.hand_over(*handed),
             Action::TellRefused(event) => {
                 self.counters.refused(event.detail_code);

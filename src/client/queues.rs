@@ -27,6 +27,11 @@ impl Queues {
         Queues { records, limits, own, subdevices: SortedMap::new() }
     }
 
+    /// The records of this device in the same storage.
+    pub fn records_of(&self, identity: &Identity) -> Records {
+        self.records.of(identity.product_key(), identity.device_key(), &identity.digest_hex())
+    }
+
     pub fn remove(&mut self, id: u64) {
         self.subdevices.remove(&id);
         self.subdevices.release();

@@ -6,6 +6,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::activation::enos_activation;
+use super::firmware::enos_firmware;
 use super::guard::getter;
 use super::handle::{enos_client, enos_command, name_client, name_command};
 use super::status::enos_status;
@@ -70,6 +71,8 @@ pub struct enos_event {
     pub subdevice_state: i32,
     /// 0.
     pub reserved_2: u32,
+    /// OTA_OFFER and OTA: the firmware; NULL in all others. Copy it with enos_firmware_copy() to keep it.
+    pub firmware: *const enos_firmware,
 }
 
 /// Receives a client's events, inside enos_client_loop() or enos_client_wait() on the thread that called it, or on the
@@ -124,6 +127,9 @@ fn with_c_event(event: &Event, command: Option<&Arc<CommandHandle>>, f: impl FnO
             .inspect_err(|error| log::error("event", format_args!("{error}")))
             .ok()
     });
+    let firmware = event.firmware.as_ref().and_then(|offer| {
+        enos_firmware::new(Arc::clone(offer)).inspect_err(|error| log::error("event", format_args!("{error}"))).ok()
+    });
     f(&enos_event {
         struct_size: size_of::<enos_event>(),
         r#type: event.kind as i32,
@@ -149,6 +155,7 @@ fn with_c_event(event: &Event, command: Option<&Arc<CommandHandle>>, f: impl FnO
         message: member(event, "/message"),
         subdevice_state: event.subdevice_state,
         reserved_2: 0,
+        firmware: firmware.as_ref().map_or(ptr::null(), ptr::from_ref),
     });
 }
 

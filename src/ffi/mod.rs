@@ -14,6 +14,7 @@
 //! | reading JSON | [`value`] |
 //! | building JSON | [`json`] |
 //! | storage | [`storage`] |
+//! | firmware | [`firmware`] |
 //! | events | [`event`] |
 //! | configuration | [`config`] |
 //! | timeouts, retries and limits | [`limits`] |
@@ -23,6 +24,7 @@
 //! | commands | [`command`] |
 //! | requests | [`request`] |
 //! | sub-devices | [`subdevice`] |
+//! | firmware updates | [`update`] |
 //! | the outbox | [`outbox`] |
 //!
 //! [`guard`], [`input`], [`output`] and [`handle`] are the helpers of all chapters.
@@ -36,6 +38,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod event;
+pub mod firmware;
 pub mod guard;
 pub mod handle;
 pub mod input;
@@ -53,4 +56,5 @@ pub mod status;
 pub mod storage;
 pub mod subdevice;
 pub mod tls;
+pub mod update;
 pub mod value;

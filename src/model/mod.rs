@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod event;
+pub mod firmware;
 pub mod flags;
 pub mod link;
 pub mod nonfinite;
@@ -50,7 +51,7 @@ mod tests {
     fn numbers_lead_to_values_and_names() {
         assert_eq!(EventKind::from_number(19), Some(EventKind::DeadLetterDropped));
         assert_eq!(EventKind::DeadLetterDropped.c_name(), c"DEAD_LETTER_DROPPED");
-        assert_eq!([0, -1, 17, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
+        assert_eq!([0, -1, 20, i32::MIN, i32::MAX].map(EventKind::from_number), [None; 5]);
         assert_eq!(State::from_number(0), Some(State::Idle));
         assert_eq!(State::Waiting.name(), "WAITING");
         assert_eq!([6, -1].map(State::from_number), [None; 2]);

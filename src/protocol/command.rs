@@ -73,7 +73,7 @@ const TABLE: [Row; 13] = [
     Row { silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_ENABLE, "thing/enable") },
     Row { silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_DISABLE, "thing/disable") },
     Row { silence: Silence::Agrees, ..row(CommandType::ENOS_COMMAND_DELETE, "thing/delete") },
-    row(CommandType::ENOS_COMMAND_OTHER, "ota/device/upgrade"),
+    row(CommandType::ENOS_COMMAND_OTHER, OFFER),
     session(ENABLE),
     session(DISABLE),
     session(DELETE),
@@ -81,6 +81,8 @@ const TABLE: [Row; 13] = [
     Row { silence: Silence::Stays, ..row(CommandType::ENOS_COMMAND_OTHER, TRAFFIC) },
 ];
 
+/// The offer of a firmware.
+const OFFER: &str = "ota/device/upgrade";
 const ENABLE: &str = "combine/enable";
 const DISABLE: &str = "combine/disable";
 const DELETE: &str = "combine/delete";
@@ -153,6 +155,11 @@ impl Kind {
             DELETE => Some(Order::Delete),
             _ => None,
         }
+    }
+
+    /// It offers a firmware, which is not handed over as a command.
+    pub fn is_offer(self) -> bool {
+        self.row.path == OFFER
     }
 
     fn reply_topic(self, topic: &str) -> String {

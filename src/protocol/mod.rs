@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod command;
 pub mod envelope;
+pub mod firmware;
 pub mod identity;
 pub mod json;
 pub mod operations;
@@ -17,12 +18,15 @@ pub mod secret;
 pub mod sign;
 pub mod subdevice;
 pub mod topic;
+pub mod update;
 pub(crate) mod wipe;
 
 pub use activation::Activation;
+pub use firmware::Firmware;
 pub use identity::Identity;
 pub use operations::Operation;
 pub use outbox::{Suspect, Totals};
 pub use request::Request;
 pub use secret::{DeviceSecret, Secret, Standing};
 pub use sign::SignParams;
+pub use update::Update;

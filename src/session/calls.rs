@@ -65,6 +65,7 @@ impl Session {
         let request = Outgoing { operation, identity, subdevice, name, params, members, until_reply, timeout_ms, user };
         let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;
         self.count_live(now, name.len() + params.len());
+        self.notice_version(now, subdevice, operation, params);
         Ok(token)
     }
 

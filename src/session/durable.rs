@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::event::{Event, EventKind};
 use super::gateway::Gateway;
 use super::io::{Action, Done, Input, Now};
-use super::outbox::{Around, Labels, Outbox, Place};
+use super::outbox::{Around, Labels, Named, Outbox, Place};
 use super::outboxes::{Outboxes, Surroundings};
 use super::Session;
 use crate::error::Status;
@@ -39,7 +39,32 @@ impl Session {
 
     /// Messages were accepted and stored.
     pub fn appended(&mut self, now: Now, subdevice: u64, appended: Appended) {
+        for request in &appended.messages {
+            self.notice_version(now, subdevice, request.operation, &request.params);
+        }
         self.with_outbox(now, subdevice, |outbox, _| outbox.appended(appended));
+        self.run_outboxes(now, false, false);
+    }
+
+    /// The waiting messages that were superseded by what was [accepted](Self::appended), and the messages for which older
+    /// ones may be in the storage.
+    pub fn take_stale(&mut self, now: Now, subdevice: u64) -> (Vec<Named>, Vec<Named>) {
+        self.with_outboxes(now, |outboxes, session| {
+            let mut stale = <_>::default();
+            outboxes.with(subdevice, session, |outbox, _| stale = (outbox.take_stale(), outbox.take_unsearched()));
+            stale
+        })
+    }
+
+    /// Whether a message waits, and is not in flight.
+    pub fn may_leave(&self, subdevice: u64, token: u64) -> bool {
+        let outbox = self.outboxes.as_deref().and_then(|outboxes| outboxes.get(subdevice));
+        outbox.is_some_and(|outbox| outbox.may_leave(token))
+    }
+
+    /// One of them was removed from the storage. The queue begins at the page `head` now.
+    pub fn superseded(&mut self, now: Now, subdevice: u64, stale: Named, head: u64, held: Totals) {
+        self.with_outbox(now, subdevice, |outbox, around| outbox.supersede(stale, head, held, around));
         self.run_outboxes(now, false, false);
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::ota::Offer;
 use crate::error::Status;
 pub use crate::model::event::EventKind;
 pub use crate::model::state::State;
@@ -33,6 +34,8 @@ pub struct Event {
     pub topic: Vec<u8>,
     pub payload: Zeroizing<Vec<u8>>,
     pub activation: Option<Arc<Activation>>,
+    /// The firmware that it is about.
+    pub firmware: Option<Arc<Offer>>,
 }
 
 impl Event {
@@ -53,6 +56,7 @@ impl Event {
             topic: Vec::new(),
             payload: Zeroizing::new(Vec::new()),
             activation: None,
+            firmware: None,
         }
     }
 

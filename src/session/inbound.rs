@@ -1,5 +1,6 @@
 //! The messages that come in.
 
+use super::commands::Arrived;
 use super::event::Event;
 use super::exchange::Reply;
 use super::io::{Action, Now};
@@ -23,7 +24,9 @@ impl Session {
             Inbound::Reply if !message.retained => match self.exchange.find(topic, payload) {
                 Some(Reply::To { token, code, words }) => {
                     let Event { topic, payload, .. } = message;
-                    return self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
+                    let offers = self.offers_in(token, code, &payload);
+                    self.exchange.replied(token, code, words, topic, payload, &mut self.actions);
+                    return offers.into_iter().for_each(|(subdevice, offer)| self.offered(subdevice, offer, None));
                 }
                 // The host may know to which request it belongs, so it gets the message as well.
                 Some(Reply::Unclear { of }) if !is_hidden => {
@@ -40,9 +43,11 @@ impl Session {
             _ if is_hidden => {}
             _ => {
                 if let Some(kind) = self.kind_of(now, &mut message) {
+                    let subdevice = message.subdevice;
                     match self.with_commands(now, |commands, around| commands.arrived(kind, message, around)) {
-                        Some(other) => message = other,
-                        None => return,
+                        Arrived::Command => return,
+                        Arrived::Offer(command) => return self.offer_arrived(now, subdevice, &command),
+                        Arrived::Other(other) => message = other,
                     }
                 }
             }

@@ -175,6 +175,10 @@ pub enum Action {
     },
     /// Best effort. If there are none, the record is removed.
     StoreCommands(Vec<Digest>),
+    /// Do one piece of work for the updates of a sub-device (0: of the client's own device): see `ota_work`.
+    Ota {
+        subdevice: u64,
+    },
     /// Call the host's callback with a command. Its time begins right before; see `begin_command`.
     HandOver(Box<Handed>),
     /// An event that tells how many commands were refused.
@@ -197,9 +201,11 @@ impl Action {
     pub fn burden(&self) -> Burden {
         match self {
             Action::Emit(_) | Action::TellRefused(_) | Action::HandOver(_) => Burden::Event,
-            Action::StoreAccepted(_) | Action::StoreBudget(_) | Action::StoreCommands(_) | Action::Outbox { .. } => {
-                Burden::Storage
-            }
+            Action::StoreAccepted(_)
+            | Action::StoreBudget(_)
+            | Action::StoreCommands(_)
+            | Action::Ota { .. }
+            | Action::Outbox { .. } => Burden::Storage,
             // These only begin.
             Action::Load | Action::StoreSecrets(_) | Action::LoadSubdevice { .. } | Action::StoreSubdevice { .. } => {
                 Burden::None

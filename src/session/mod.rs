@@ -11,6 +11,7 @@
 //!   own device and each sub-device have an [`outbox`] each.
 //! - [`gateway`]: the sub-devices, which log in over the device's connection.
 //! - [`commands`]: the commands of the cloud, each until its one answer is out.
+//! - [`ota`]: the offers of firmware, and what has to be remembered of an update across a restart.
 //!
 //! Link events carry the number of their attempt. Events of an earlier attempt are ignored.
 #![forbid(unsafe_code)]
@@ -25,9 +26,11 @@ mod credential;
 mod durable;
 pub mod event;
 mod exchange;
+mod firmware;
 mod gateway;
 mod inbound;
 mod io;
+pub mod ota;
 mod outbox;
 mod outboxes;
 mod settings;
@@ -49,7 +52,7 @@ pub use event::{Event, EventKind, State};
 pub use exchange::MAX_ANSWERS;
 pub use gateway::NewSubdevice;
 pub use io::{Action, Burden, Done, Handed, Input, Loaded, Now, Task};
-pub use outbox::Place;
+pub use outbox::{Named, Place};
 pub use settings::{BudgetLimits, CommandSettings, OutboxSettings, Settings, SubdeviceSettings};
 
 use commands::Commands;
@@ -57,6 +60,7 @@ use connection::{Change, Connection, Context};
 use exchange::Exchange;
 use gateway::Gateway;
 use io::LinkEnd;
+use ota::Ota;
 use outboxes::Outboxes;
 
 pub struct Session {
@@ -68,6 +72,8 @@ pub struct Session {
     commands: Option<Box<Commands>>,
     /// `None` until the first sub-device.
     gateway: Option<Box<Gateway>>,
+    /// `None` until a firmware version is reported, or a firmware is offered.
+    ota: Option<Box<Ota>>,
     /// When the device was last online as itself.
     login_ms: u64,
     /// `None`: there is no storage to keep messages in.
@@ -84,6 +90,7 @@ impl Session {
             exchange: Exchange::new(&settings, first_id),
             commands: None,
             gateway: None,
+            ota: None,
             login_ms: 0,
             outboxes: settings.outbox.map(|outbox| Box::new(Outboxes::new(outbox, settings.identity.clone()))),
             actions: VecDeque::new(),
@@ -93,6 +100,7 @@ impl Session {
     }
 
     pub fn connect(&mut self, now: Now) {
+        self.begin_ota(now);
         let (connection, mut cx) = self.parts(now);
         connection.connect(&mut cx);
     }
@@ -158,7 +166,8 @@ impl Session {
         let outbox = self.outboxes.as_deref().and_then(Outboxes::deadline);
         let commands = self.commands.as_deref().and_then(Commands::deadline);
         let gateway = self.gateway.as_deref().and_then(Gateway::deadline);
-        let deadlines = [self.connection.deadline(), self.exchange.deadline(), commands, gateway, outbox];
+        let ota = self.ota.as_deref().and_then(Ota::deadline);
+        let deadlines = [self.connection.deadline(), self.exchange.deadline(), commands, gateway, ota, outbox];
         deadlines.into_iter().flatten().min()
     }
 
@@ -170,6 +179,7 @@ impl Session {
         while self.exchange.give_turns(now.ms, &mut self.actions) {
             self.run_outboxes(now, tidy, false);
         }
+        self.run_ota(now);
         self.with_any_commands(now, Commands::run);
         self.run_gateway(now);
         self.exchange.tell_room(&mut self.actions);
@@ -239,6 +249,7 @@ impl Session {
                 self.login_ms = now.ms;
                 self.with_any_commands(now, Commands::link_up);
                 self.with_gateway(now, Gateway::link_up);
+                self.ota.as_deref_mut().map(Ota::link_up);
                 self.with_outboxes(now, Outboxes::link_up);
             }
             Some(Change::Closing) => {

@@ -50,6 +50,8 @@ pub struct Settings {
     pub subscribe_batch: u32,
     pub commands: CommandSettings,
     pub subdevices: SubdeviceSettings,
+    /// The version of the firmware that runs. `None`: the library does not report it.
+    pub firmware_version: Option<String>,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

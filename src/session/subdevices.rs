@@ -116,6 +116,9 @@ impl Session {
                 Ok(_) => outboxes.go_offline(id, session),
                 Err(_) => outboxes.remove(id, session),
             });
+            if let (Err(_), Some(ota)) = (state, self.ota.as_deref_mut()) {
+                ota.remove(id);
+            }
         }
         if any {
             self.run_outboxes(now, false, false);

@@ -14,4 +14,5 @@ pub mod queue;
 pub mod record;
 pub mod records;
 pub mod secrets;
+pub mod update;
 pub mod vtable;

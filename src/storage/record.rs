@@ -49,6 +49,8 @@ pub enum Role {
     Budget,
     /// The commands that were handed over, and whose answers are not out yet.
     Commands,
+    /// What has to be remembered of firmware updates.
+    Ota,
     /// A page of the queue of durable messages, by number.
     Page(u64),
     /// Where that queue begins and ends. There are two records, written in turn.
@@ -74,6 +76,7 @@ impl fmt::Display for Role {
             Role::Sign => f.write_str("sign"),
             Role::Budget => f.write_str("budget"),
             Role::Commands => f.write_str("commands"),
+            Role::Ota => f.write_str("ota"),
             Role::Page(n) => write!(f, "out.{n}"),
             Role::Index(n) => write!(f, "index.{n}"),
             Role::DeadLetter(n, part) => write!(f, "aside.{n}.{part}"),
@@ -203,6 +206,7 @@ mod tests {
             Role::Sign,
             Role::Budget,
             Role::Commands,
+            Role::Ota,
             Role::Page(1),
             Role::Index(0),
             Role::Index(1),
@@ -213,7 +217,7 @@ mod tests {
                 Role::Page(_) => role.key("").replace('1', "<number>"),
                 Role::DeadLetter(..) => role.key("").replace('1', "<number>").replace('2', "<part>"),
                 Role::Secrets(_) | Role::Secret | Role::Previous | Role::Pending => role.key(""),
-                Role::Sign | Role::Budget | Role::Commands | Role::Index(_) => role.key(""),
+                Role::Sign | Role::Budget | Role::Commands | Role::Ota | Role::Index(_) => role.key(""),
             });
         }
         let page = include_str!("../../docs/storage.md");

@@ -17,6 +17,7 @@ mod log;
 mod login;
 mod looping;
 mod mosquitto;
+mod ota;
 mod outbox;
 mod posts;
 mod process;

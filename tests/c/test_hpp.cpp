@@ -374,6 +374,25 @@ void builds_values()
     CHECK(thrown([&] { json.str(); }) == ENOS_ERR_STATE);
 }
 
+void firmwares()
+{
+    const char *json = "{\"version\":\"2\",\"fileUrl\":\"/f\",\"signMethod\":\"md5\",\"sign\":\"00\",\"fileSize\":\"7\"}";
+    enos::firmware parsed = enos::firmware::parse(enos::value::parse(json), 3);
+    enos::firmware copy(parsed.get()), moved(std::move(parsed));
+    copy = moved;
+    CHECK(copy.version() == "2" && copy.url() == "/f" && copy.sign_method() == "md5" && copy.sign() == "00");
+    CHECK(copy.size() == 7 && copy.subdevice() == 3 && copy.state() == ENOS_FIRMWARE_OFFERED);
+    CHECK(thrown([] { enos::firmware::parse(enos::value::parse("{}")); }) == ENOS_ERR_PARSE);
+    CHECK(thrown([] { enos::firmware none(static_cast<const enos_firmware *>(nullptr)); }) == ENOS_ERR_NULL_ARG);
+
+    enos::config config;
+    config.server("tcp://127.0.0.1:1").identity("pk", "dk").device_secret("s").firmware_version("1");
+    CHECK(thrown([&] { config.firmware_version(""); }) == ENOS_ERR_INVALID_ARG);
+    enos::client client(config);
+    CHECK(client.ota_report(enos::firmware::parse(enos::value::parse(json)), 5, "words").status() == ENOS_ERR_STATE);
+    CHECK_STATUS(client.ota_installed(copy), ENOS_ERR_NOT_FOUND);
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -394,6 +413,7 @@ int main(int argc, char **argv)
     reads_values();
     builds_values();
     handles();
+    firmwares();
     directories(argv[1]);
     if (argc > 4) {
         device(argv[2], argv[3], std::string(argv[1]) + "-device");

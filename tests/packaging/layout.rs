@@ -46,6 +46,7 @@ fn the_library_has_the_layout_of_the_table() {
     layout_of!(ours, enos_event {
         struct_size r#type status detail_code qos token retry_in_ms reserved detail topic topic_len payload payload_len
         activation operation retained command subdevice user data message subdevice_state reserved_2
+        firmware
     });
     layout_of!(ours, enos_stats {
         struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses

@@ -1,13 +1,13 @@
 //! README.md and NOTICE are correct: the program in the README runs, and NOTICE names every linked crate. The programs of
-//! docs/durable.md, docs/requests.md, docs/commands.md, docs/gateways.md and docs/values.md do what the pages say.
+//! docs/durable.md, docs/requests.md, docs/commands.md, docs/gateways.md, docs/ota.md and docs/values.md do what the pages say.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use enos_sim::{Device, DeviceId, Event};
+use enos_sim::{Device, DeviceId, Event, Offer, Task, TaskState};
 use serde_json::json;
 use support::desk::{device_id, Desk};
 use support::host::{DEVICE_KEY, PRODUCT_KEY, PRODUCT_SECRET};
@@ -134,6 +134,41 @@ fn the_program_on_gateways_reports_for_each_inverter() {
             assert_eq!(output.contains(&format!("{key} ACTIVATED: success")), start == 1, "{output}");
         }
     }
+}
+
+/// The first firmware is installed and runs. The installer does not take the second.
+#[test]
+fn the_program_on_updates_installs_what_is_offered() {
+    let workshop = Workshop::new();
+    let desk = Desk::inactive(|_| {});
+    let paths = [("/usr/lib/my-device/install", "./install"), ("/sbin/reboot", "./restart")];
+    let page = paths.iter().fold(program("docs/ota.md", &desk), |page, (from, to)| page.replace(from, to));
+    let built = build(&workshop, &page.replace("\"1.0\"", "getenv(\"RUNS\")"));
+    let scripts = [("install", "test \"$*\" = '/f/2.0 7 md5 00'"), ("restart", "exit 0")];
+    for (name, text) in scripts {
+        let path = workshop.write(name, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let start = |runs: &str| Program::start(workshop.command("stdbuf").arg("-oL").arg(&built).env("RUNS", runs));
+    let offer = |version: &str| {
+        let url = format!("/f/{version}");
+        let params = json!({"version": version, "fileUrl": url, "signMethod": "md5", "sign": "00", "fileSize": 7});
+        desk.cloud.offer(&device_id(), Offer::raw(params)).unwrap()
+    };
+    let reaches = |number: u64, wanted: fn(&TaskState) -> bool| {
+        let is = |task: &Task| task.task == number && wanted(&task.state);
+        desk.wait_for(|event| matches!(event, Event::Upgrade(task) if is(task)));
+    };
+    let first = offer("2.0");
+    let output = start("1.0").exits(0);
+    assert!(output.contains("OTA_OFFER: success; EnOS offers 2.0, 7 bytes (OFFERED)"), "{output}");
+    let mut running = start("2.0");
+    running.expect("OTA: success; 2.0 runs after its installation");
+    reaches(first, |state| *state == TaskState::Succeeded);
+    let second = offer("3.0");
+    reaches(second, |state| matches!(state, TaskState::Failed { code: -1, .. }));
+    offer("3.0");
+    running.expect("EnOS offers 3.0, 7 bytes (FAILED)");
 }
 
 #[test]

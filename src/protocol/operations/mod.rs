@@ -182,8 +182,8 @@ table! {
     ENOS_OP_LOG_POST { path: "thing/log/post", time: Time::OfAll }
     ENOS_OP_NETWORK_STATUS_REPORT { path: "network/status/report" }
     ENOS_OP_CONNECTION_STATE_POST { path: "connection/state/post" }
-    ENOS_OP_OTA_VERSION_REPORT { path: "ota/device/inform" }
-    ENOS_OP_OTA_PROGRESS { path: "ota/device/progress" }
+    ENOS_OP_OTA_VERSION_REPORT { path: "ota/device/inform", newest_only: true }
+    ENOS_OP_OTA_PROGRESS { path: "ota/device/progress", newest_only: true }
     ENOS_OP_OTA_VERSION_QUERY { path: "ota/device/getversion", durable: Durability::Never }
     ENOS_OP_SUBDEVICE_REGISTER {
         path: "thing/device/register",

@@ -27,6 +27,8 @@ pub struct Row {
     pub members: &'static [(Flag, &'static str)],
     pub reply: Reply,
     pub durable: Durability,
+    /// Of the durable messages that wait, only the newest is sent: it says all that the others would have said.
+    pub newest_only: bool,
     pub senders: Senders,
     pub qos: u8,
     /// Refuses what EnOS would refuse. A durable request must pass this check before it is stored.
@@ -44,6 +46,7 @@ pub(super) const USUAL: Row = Row {
     members: &[],
     reply: Reply::Json,
     durable: Durability::Kept,
+    newest_only: false,
     senders: Senders::ALL,
     qos: 1,
     check: anything,

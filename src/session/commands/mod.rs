@@ -55,6 +55,15 @@ impl Open {
     }
 }
 
+/// What a message on a topic of commands was.
+pub enum Arrived {
+    /// A command, which is dealt with.
+    Command,
+    /// A command that offers a firmware. The session answers it.
+    Offer(Command),
+    Other(Event),
+}
+
 /// What the host's last handle was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandleEnd {
@@ -97,39 +106,42 @@ impl Commands {
         self.memory.loaded(interrupted, around.now, around.actions);
     }
 
-    /// A message on a topic of commands has come in. Returns it if it is not a command.
-    pub fn arrived(&mut self, kind: Kind, message: Event, around: &mut Around) -> Option<Event> {
+    /// A message on a topic of commands has come in.
+    pub fn arrived(&mut self, kind: Kind, message: Event, around: &mut Around) -> Arrived {
         if message.retained {
             // EnOS retains nothing. Whoever did, the message would be carried out at each login.
             return match kind.is_known() {
                 true => {
                     self.refused.count(Why::Retained);
-                    None
+                    Arrived::Command
                 }
-                false => Some(message),
+                false => Arrived::Other(message),
             };
         }
         let Event { topic, payload, qos, subdevice, user, .. } = message;
         let command = match Command::read(kind, topic, payload) {
-            Reading::Other { topic, payload } => return Some(Event::message(topic, payload, qos as u8, false)),
+            Reading::Other { topic, payload } => {
+                return Arrived::Other(Event::message(topic, payload, qos as u8, false))
+            }
             Reading::Unreadable { reply, why } => {
                 around.actions.push_back(Action::Log(Level::Debug, why.clone()));
                 self.refused.count(Why::Unreadable);
                 if let Some(reply) = reply.filter(|_| kind.silence() != Silence::Stays) {
                     self.refuse(&reply, command::CODE_UNREADABLE, &why, around);
                 }
-                return None;
+                return Arrived::Command;
             }
+            Reading::Command(command) if kind.is_offer() => return Arrived::Offer(command),
             Reading::Command(command) => command,
         };
         let since_login_ms = around.now.saturating_sub(self.login_ms);
         if since_login_ms < self.settings.quiet_ms && !kind.only_tells() {
             self.turn_down(&command, Why::Early, "the device does not run commands right after its login", around);
-            return None;
+            return Arrived::Command;
         }
         let handed = Handed { key: 0, command, subdevice, user, since_login_ms: 0, interrupted: false };
         self.hand_over(handed, since_login_ms, around);
-        None
+        Arrived::Command
     }
 
     /// Hands a command over, unless the host has too many already.
@@ -224,7 +236,8 @@ impl Commands {
         }
     }
 
-    fn refuse(&mut self, reply: &ReplyTo, code: i32, words: &str, around: &mut Around) {
+    /// The library answers a command that it does not hand over.
+    pub fn refuse(&mut self, reply: &ReplyTo, code: i32, words: &str, around: &mut Around) {
         if !self.answers.has_room_for_refusal() {
             return self.refused.count(Why::Unanswered);
         }

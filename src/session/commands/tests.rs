@@ -70,7 +70,7 @@ impl Desk {
         let kind = Kind::of(&self.settings.identity, &topic).unwrap();
         let payload = format!(r#"{{"id":{id},"params":{{}}}}"#).into_bytes().into();
         let message = Event::message(topic, payload, 1, false);
-        assert!(self.call(|commands, around| commands.arrived(kind, message, around)).is_none());
+        assert!(matches!(self.call(|commands, around| commands.arrived(kind, message, around)), Arrived::Command));
     }
 
     fn answer(&mut self, key: u64, id: u64) -> Result<u64> {

@@ -20,6 +20,8 @@ pub enum Owner {
     Outbox(u64),
     /// The logins of sub-devices.
     Gateway,
+    /// The reports of firmware versions.
+    Ota,
     /// An answer to a command. It takes one of the places of its kind.
     Commands,
     /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
@@ -36,7 +38,7 @@ impl Owner {
         match self {
             Owner::Host(kind) => Some(kind),
             Owner::Commands => Some(Kind::Answer),
-            Owner::Outbox(_) | Owner::Gateway | Owner::Exchange => None,
+            Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Exchange => None,
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct Exchange {
     answered: Vec<(u64, Outcome)>,
     /// The outcomes of the gateway's requests.
     gateway: Vec<(u64, Outcome)>,
+    /// The outcomes of reports of firmware versions.
+    ota: Vec<(u64, Outcome)>,
     /// The sub-devices whose requests were answered with the code that they are not logged in.
     denied: Vec<(u64, u64)>,
     /// How many sub-devices there are.
@@ -92,6 +94,7 @@ impl Exchange {
             unacknowledged: Unacknowledged::default(),
             answered: Vec::new(),
             gateway: Vec::new(),
+            ota: Vec::new(),
             denied: Vec::new(),
             subdevices: 0,
         }
@@ -255,6 +258,17 @@ impl Exchange {
         std::mem::take(&mut self.gateway)
     }
 
+    /// The outcomes of reports of firmware versions, by their tokens.
+    pub fn take_ota(&mut self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut self.ota)
+    }
+
+    /// Whose version query this is.
+    pub fn is_version_query(&self, token: u64) -> Option<u64> {
+        let entry = self.entries.get(&token)?;
+        (entry.operation == Operation::ENOS_OP_OTA_VERSION_QUERY as i32).then_some(entry.subdevice)
+    }
+
     /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
     pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
         std::mem::take(&mut self.denied)
@@ -274,7 +288,7 @@ impl Exchange {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
             (Owner::Host(_) | Owner::Commands, _) => true,
-            (Owner::Outbox(_) | Owner::Gateway | Owner::Exchange, _) => false,
+            (Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Exchange, _) => false,
         }
     }
 
@@ -377,6 +391,7 @@ impl Exchange {
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
+            (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

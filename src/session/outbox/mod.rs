@@ -11,6 +11,7 @@
 
 mod doubt;
 mod flow;
+mod newest;
 mod pages;
 mod send;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::sorted::SortedMap;
 
 use doubt::{Doubt, Fault};
 pub use flow::Flow;
+pub use newest::Named;
 pub use pages::{Labels, Place};
 use trial::UnderWay;
 use window::{Answer, Batch, State, Window};
@@ -98,6 +100,12 @@ pub struct Outbox {
     full: bool,
     /// What the host has given with messages that are not in memory.
     users: SortedMap<u64, usize>,
+    /// The newest message of each operation of which only that counts, as far as this process has accepted one.
+    newest: Vec<Named>,
+    /// Those that they have superseded, and that are to be removed from the storage.
+    stale: Vec<Named>,
+    /// The first of them in this process. Older ones may be in the storage.
+    unsearched: Vec<Named>,
 }
 
 /// Of whom an outcome tells: the token, what kind of message it is, and what the host has given with it.
@@ -167,6 +175,9 @@ impl Outbox {
             mute_topics: Vec::new(),
             full: false,
             users: SortedMap::new(),
+            newest: Vec::new(),
+            stale: Vec::new(),
+            unsearched: Vec::new(),
         }
     }
 
@@ -181,7 +192,7 @@ impl Outbox {
 
     /// Nothing would be lost if a new outbox took the place of this one.
     pub fn is_idle(&self) -> bool {
-        self.is_empty() && self.users.is_empty() && !self.busy && !self.full
+        self.is_empty() && self.users.is_empty() && !self.busy && !self.full && self.stale.is_empty()
     }
 
     /// Frees the memory of a backlog that is over.
@@ -340,6 +351,7 @@ impl Outbox {
             }
         }
         self.refuse_deleted();
+        self.leave_out_superseded(around);
         self.judge(around);
         self.settle();
     }

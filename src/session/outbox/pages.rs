@@ -60,6 +60,7 @@ impl Outbox {
     /// Messages were accepted and stored. If they can be sent at once, they need not be read.
     pub fn appended(&mut self, appended: Appended) {
         let Appended { page, next, after, messages, users } = appended;
+        self.note_newest(page, &messages);
         for (index, user) in users.iter().enumerate().filter(|(_, user)| **user != 0) {
             self.users.insert(outbox::token(page, index), *user);
         }

@@ -1,4 +1,5 @@
 mod losses;
+mod newest;
 
 use super::*;
 use crate::model::link::LinkRequest;

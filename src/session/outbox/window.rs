@@ -199,6 +199,11 @@ impl Window {
         self.aside.iter().chain(&self.messages).find(|in_flight| in_flight.token == token)
     }
 
+    /// The tokens of these messages, of those that wait to be sent.
+    pub fn waiting(&self, wanted: impl Fn(&InFlight) -> bool) -> Vec<u64> {
+        self.messages.iter().skip(self.sent).filter(|it| wanted(it)).map(|it| it.token).collect()
+    }
+
     /// Removes a message. None may have stepped aside.
     pub fn remove(&mut self, token: u64) -> Option<InFlight> {
         let at = self.messages.iter().position(|in_flight| in_flight.token == token)?;

@@ -69,7 +69,6 @@ fn the_library_answers_what_the_host_does_not() {
         ("thing/enable", 200),
         ("thing/disable", 200),
         ("thing/delete", 200),
-        ("ota/device/upgrade", 1101),
         ("thing/model/down_raw", 1101),
         ("rrpc/request/5", 1101),
         ("thing/that/is/new", 1101),

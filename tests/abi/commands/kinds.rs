@@ -19,7 +19,6 @@ fn the_type_says_what_the_cloud_wants() {
         (topic("thing/enable"), 7, ""),
         (topic("thing/disable"), 8, ""),
         (topic("thing/delete"), 9, ""),
-        (topic("ota/device/upgrade"), 1, ""),
         ("/ext/session/pk/dk/combine/disable".into(), 1, ""),
         (topic("thing/that/is/new"), 1, ""),
     ] {

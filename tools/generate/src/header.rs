@@ -21,6 +21,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/model/value.rs", "src/ffi/value.rs"],
     &["src/model/nonfinite.rs", "src/ffi/json.rs"],
     &["src/storage/vtable.rs", "src/ffi/storage.rs"],
+    &["src/model/firmware.rs", "src/ffi/firmware.rs"],
     &["src/model/event.rs", "src/ffi/handle.rs", "src/ffi/event.rs"],
     &["src/ffi/config.rs"],
     &["src/ffi/limits.rs"],
@@ -30,6 +31,7 @@ const CHAPTERS: &[&[&str]] = &[
     &["src/protocol/operations/mod.rs", "src/ffi/request.rs"],
     &["src/model/command.rs", "src/ffi/command.rs"],
     &["src/model/subdevice.rs", "src/ffi/subdevice.rs"],
+    &["src/ffi/update.rs"],
     &["src/ffi/outbox.rs"],
 ];
 
@@ -107,6 +109,7 @@ fn facts(row: &Row) -> [&'static str; 2] {
         (Senders { device: false, .. }, _) => "sent by the library only",
         (Senders { subdevice: false, .. }, _) => "cannot be durable; for a gateway only",
         (_, Durability::Never) => "cannot be durable",
+        (_, Durability::Kept) if row.newest_only => "can be durable: only the newest of those that wait is sent",
         (_, Durability::Kept) => "can be durable",
         (_, Durability::KeptThenLate(_)) => "can be durable, with ENOS_REQUEST_RESUME",
     };

@@ -51,6 +51,7 @@ fn cells(row: &Row) -> Vec<(&'static str, String)> {
     };
     let durable = match row.durable {
         Durability::Never => "no".to_owned(),
+        Durability::Kept if row.newest_only => "yes; only the newest of those that wait is sent".to_owned(),
         Durability::Kept => "yes".to_owned(),
         Durability::KeptThenLate(late) => format!("yes; as `{late:?}` on a later link, with `ENOS_REQUEST_RESUME`"),
     };

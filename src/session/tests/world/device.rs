@@ -34,6 +34,7 @@ pub fn settings() -> Settings {
             quiet_ms: 0,
             remembers: true,
         },
+        firmware_version: None,
         outbox: Some(OutboxSettings {
             window: 10,
             bytes_per_s: 1_000_000,
@@ -205,6 +206,7 @@ impl World {
             Action::Send(request) => self.send(request),
             Action::HandOver(handed) => self.handed_over(*handed),
             Action::TellRefused(event) | Action::Emit(event) => self.emit(event),
+            Action::Ota { .. } => {}
             Action::Log(..) | Action::LoadSubdevice { .. } | Action::StoreSubdevice { .. } => {}
             Action::Outbox { subdevice, task } => return self.do_task(subdevice, task),
         }

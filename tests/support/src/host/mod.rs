@@ -12,6 +12,7 @@
 
 mod client;
 mod command;
+mod firmware;
 mod setup;
 mod store;
 mod subdevice;
@@ -32,6 +33,7 @@ use enos::internals::ffi::value::enos_value;
 
 pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
 pub use command::Command;
+pub use firmware::{Firmware, FirmwareState};
 pub use setup::Setup;
 pub use store::{Asked, Calls, Request, Store, NOT_FOUND, TOO_SMALL};
 pub use subdevice::*;
@@ -75,6 +77,7 @@ pub struct Told {
     /// The device secret of the event's activation.
     pub secret: Option<String>,
     pub command: Option<Command>,
+    pub firmware: Option<Firmware>,
 }
 
 impl fmt::Debug for Told {
@@ -299,6 +302,7 @@ unsafe fn copy(event: &enos_event) -> Told {
             message: value(&event.message),
             secret: (!secret.is_null()).then(|| text(secret)),
             command: (!event.command.is_null()).then_some(Command(event.command)),
+            firmware: Firmware::copy(event.firmware),
         }
     }
 }
@@ -350,6 +354,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_STORAGE,
         ENOS_ERR_UNSAVED_SECRET,
         ENOS_ERR_DEAD_LETTER,
+        ENOS_ERR_SUPERSEDED,
         ENOS_ERR_NETWORK,
         ENOS_ERR_TLS,
         ENOS_ERR_CREDENTIALS,
@@ -358,6 +363,7 @@ fn status(code: i32) -> Status {
         ENOS_ERR_PROTOCOL,
         ENOS_ERR_CONFLICT,
         ENOS_ERR_REFUSED,
+        ENOS_ERR_NOT_INSTALLED,
         ENOS_ERR_PANIC,
     ];
     all.into_iter().find(|status| *status as i32 == code).unwrap_or_else(|| panic!("status {code}"))
