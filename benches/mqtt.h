@@ -13,6 +13,8 @@
 #define KEEP_ALIVE_S 60
 #define CERTIFICATE "bench-device"
 #define TOPIC "/sys/bench-product/bench-device/thing/measurepoint/post"
+/* A command to the first device that client_open() makes. */
+#define COMMAND_TOPIC "/sys/bench-product/bench-device-000/thing/service/limit"
 #define PAYLOAD \
     "{\"id\":\"123456\",\"version\":\"1.0\",\"method\":\"thing.measurepoint.post\"," \
     "\"params\":{\"measurepoints\":{\"temperature\":21.5,\"humidity\":48},\"time\":1524448722000}}"
@@ -37,6 +39,9 @@ void client_publish(int qos, unsigned window, unsigned count);
  * these.
  */
 void client_subscribe(const char *filter);
+
+/* Answers this many commands with the code 200 as they come. Returns when all answers are acknowledged. */
+void client_answer(unsigned count);
 extern void (*client_heard)(const void *payload, size_t length);
 
 #endif

@@ -39,6 +39,9 @@ static void on_event(void *ctx, enos_client *c, const enos_event *event)
     case ENOS_EVENT_SUBSCRIBED:
         subscribed = 1;
         break;
+    case ENOS_EVENT_COMMAND:
+        need(enos_command_reply(event->command, 200, NULL, NULL, NULL) == ENOS_OK, enos_last_error());
+        break;
     case ENOS_EVENT_MESSAGE:
         client_heard(event->payload, event->payload_len);
         break;
@@ -119,7 +122,14 @@ void client_publish(int quality, unsigned window, unsigned count)
 
 void client_subscribe(const char *filter)
 {
-    need(enos_client_subscribe(client, filter, 0, NULL) == ENOS_OK, enos_last_error());
+    need(enos_client_subscribe(client, filter, 1, NULL) == ENOS_OK, enos_last_error());
     while (!subscribed)
+        loop();
+}
+
+void client_answer(unsigned count)
+{
+    to_be_done = count;
+    while (to_be_done > 0)
         loop();
 }

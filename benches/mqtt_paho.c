@@ -89,6 +89,10 @@ void client_open(int port, const char *certificates)
     need(MQTTAsync_createWithOptions(&client, uri, device, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options) ==
              MQTTASYNC_SUCCESS,
          "MQTTAsync_create");
+#ifdef ON_MESSAGE
+    /* Paho accepts it only before the client connects. */
+    need(MQTTAsync_setCallbacks(client, NULL, NULL, ON_MESSAGE, NULL) == MQTTASYNC_SUCCESS, "MQTTAsync_setCallbacks");
+#endif
 }
 
 uint64_t client_connect(void)

@@ -1,10 +1,15 @@
 # Reads measures.tsv, then samples (peer, measure, value). Prints each measure's medians with their spread, and for each
-# peer how many times as good libenos is. A line "peers" in measures.tsv has the peers of the measures below it.
+# peer how many times as good libenos is. A line "peers" in measures.tsv has the peers of the measures below it. With
+# names, which are those of measures or of programs, it prints only these.
 
-BEGIN { FS = "\t" }
+BEGIN {
+    FS = "\t"
+    only = split(names, list, " ")
+    for (n in list) chosen[list[n]]
+}
 
 FNR == NR && $1 == "peers" { measures[++rows] = $1; title[$1, rows] = $2; next }
-FNR == NR { measures[++rows] = $1; title[$1] = $2; unit[$1] = $3; better[$1] = $4; next }
+FNR == NR { measures[++rows] = $1; title[$1] = $2; unit[$1] = $3; better[$1] = $4; program[$1] = $5; next }
 
 { sample[$1, $2, ++count[$1, $2]] = $3 }
 
@@ -41,12 +46,15 @@ END {
         what = measures[r]
         if (what == "peers") {
             peers = split(title[what, r], peer, " ")
-            printf "%s%-38s %-6s %9s %6s", (r > 1 ? "\n" : ""), "", "", "libenos", ""
-            for (p = 1; p <= peers; p++) printf " %16s %6s", peer[p], ""
-            printf "\n"
+            is_headed = 0
             continue
         }
-        if (!count["enos", what]) continue
+        if (!count["enos", what] || only && !(what in chosen) && !(program[what] in chosen)) continue
+        if (!is_headed++) {
+            printf "%s%-38s %-6s %9s %6s", (tables++ ? "\n" : ""), "", "", "libenos", ""
+            for (p = 1; p <= peers; p++) printf " %16s %6s", peer[p], ""
+            printf "\n"
+        }
         ours = median("enos", what)
         printf "%-38s %-6s %9s %s", title[what], unit[what], number(ours), right(spread(ours), 6)
         for (p = 1; p <= peers; p++) {

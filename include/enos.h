@@ -5,9 +5,9 @@
  * device secret that the cloud sends only once, and moves data both ways. It needs Linux, and C99 or C++11 or later.
  *
  * Contents: a whole program, how to link, conventions, threads; then status codes and errors, the log, signing, the
- * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, requests, the
- * outbox. A firmware that uses the client needs neither signing nor the activation message. A firmware with its own MQTT
- * stack needs those two.
+ * activation message, reading and building JSON, storage, events, configuration, TLS, the client, messages, requests,
+ * the outbox. A firmware that uses the client needs neither signing nor the activation message. A firmware with its own
+ * MQTT stack needs those two.
  *
  * This file is generated from the sources of the library. Do not edit it.
  *
@@ -15,8 +15,8 @@
  * A whole program
  * ===============
  *
- * It activates the device on its first run, logs in with the stored secret on each later run, and reports a measure point
- * whenever it comes online.
+ * It activates the device on its first run, logs in with the stored secret on each later run, and reports a measure
+ * point whenever it comes online.
  *
  * @code
  *     #include <enos.h>
@@ -101,8 +101,8 @@
  *     target_link_libraries(my_firmware PRIVATE enos::enos)
  *
  * At run time the program needs libenos.so.N (N is ENOS_ABI_VERSION), the C library, libgcc_s, and OpenSSL's libssl and
- * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), except in a build without TLS or
- * with OpenSSL linked in statically. Before version 1.0 a minor version may change the ABI, and then also its number. The
+ * libcrypto of the version that it was built with (libssl.so.3 for OpenSSL 3), except in a build without TLS or with
+ * OpenSSL linked in statically. Before version 1.0 a minor version may change the ABI, and then also its number. The
  * number of a retired status, event type or flag is never used again.
  *
  *
@@ -120,29 +120,30 @@
  *   - ENOS_ERR_INVALID_ARG  a text is not UTF-8, or a length is larger than any object can be.
  *   - ENOS_ERR_IN_CALLBACK  called from a storage or log callback; nothing was done.
  *   - ENOS_ERR_NO_MEMORY    there is not enough memory. (If a very small allocation fails, Rust aborts the process.)
- *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process continues. If the fault was in a call on a
- *                           client, that client can only be destroyed; every other call on it is ENOS_ERR_PANIC again.
+ *   - ENOS_ERR_PANIC        a fault of libenos itself was caught. The process continues. If the fault was in a call on
+ *                           a client, that client can only be destroyed; every other call on it is ENOS_ERR_PANIC
+ *                           again.
  *
  * Input texts are NUL-terminated UTF-8. Nothing is trimmed or cut off: a text that is too long is refused. Payloads and
- * secrets are a pointer and a length in bytes. (NULL, 0) is empty, and with ENOS_NUL_TERMINATED as the length the library
- * measures it. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
+ * secrets are a pointer and a length in bytes. (NULL, 0) is empty, and with ENOS_NUL_TERMINATED as the length the
+ * library measures it. Any other length that no object can have, such as the (size_t)-1 of a failed read(), is
  * ENOS_ERR_INVALID_ARG. All input is copied before the call returns.
  *
  * Output texts are written to your buffer, with a NUL. If the buffer is too small, the result is
- * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds an
- * empty text. To ask for the capacity, pass (NULL, 0) as the buffer.
+ * ENOS_ERR_BUFFER_TOO_SMALL, the length is the capacity needed (with the NUL), and the buffer, if there is one, holds
+ * an empty text. To ask for the capacity, pass (NULL, 0) as the buffer.
  *
- * Structs begin with struct_size. Call ENOS_INIT(&it) before you or the library fill one in. The library reads and writes
- * no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller than that
- * of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
+ * Structs begin with struct_size. Call ENOS_INIT(&it) before you or the library fill one in. The library reads and
+ * writes no more than that size, so that a program works with later libraries, whose structs are longer. A size smaller
+ * than that of version 0.1, or a value in fields that the library does not know, is ENOS_ERR_STRUCT_SIZE.
  *
  * Numbers. Enumerations are passed as int32_t and are checked. Switches are int32_t: 0 is off, any other value is on.
- * Sets of bits are uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name says
- * otherwise.
+ * Sets of bits are uint32_t; an unknown bit is ENOS_ERR_INVALID_ARG. Times are milliseconds ("_ms") unless the name
+ * says otherwise.
  *
  * Ownership. An object from a _new, _create or _parse function is yours until you pass it to the _free or _destroy
- * function of its kind; both accept NULL. The arguments of a callback, and what a getter returns, belong to the library:
- * copy what you keep. Neither side frees memory of the other.
+ * function of its kind; both accept NULL. The arguments of a callback, and what a getter returns, belong to the
+ * library: copy what you keep. Neither side frees memory of the other.
  *
  *
  * Threads
@@ -152,19 +153,20 @@
  * functions may be called from any thread, several at once on one client, except that enos_client_destroy() must not
  * overlap another call on that client. A config, an activation or a JSON builder may be used by one thread at a time.
  *
- * YOUR CODE RUNS ONLY ON YOUR OWN THREADS, AND ON THE ONE THAT enos_client_loop_start() MAKES. Event and log callbacks run
- * inside enos_client_loop() or enos_client_wait(), on the thread that called it, or on that one. Storage callbacks run
- * there, or inside a call of yours whose comment says so. No lock of the library is held while an event or log callback
- * runs. While a storage callback runs, other calls that need the storage wait. A slow callback delays the events behind it.
+ * YOUR CODE RUNS ONLY ON YOUR OWN THREADS, AND ON THE ONE THAT enos_client_loop_start() MAKES. Event and log callbacks
+ * run inside enos_client_loop() or enos_client_wait(), on the thread that called it, or on that one. Storage callbacks
+ * run there, or inside a call of yours whose comment says so. No lock of the library is held while an event or log
+ * callback runs. While a storage callback runs, other calls that need the storage wait. A slow callback delays the
+ * events behind it.
  *
- * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a keep-alive.
- * Then the library's keeper thread checks the connection. If there is something to do, the keeper takes over until a
- * thread loops again: it reads and queues inbound messages at once, acknowledges them, and sends PINGREQs. If there is
- * nothing to do, it checks again after another half keep-alive.
+ * While a callback is slow, or no thread loops a client, nothing is read from its connection for up to half a
+ * keep-alive. Then the library's keeper thread checks the connection. If there is something to do, the keeper takes
+ * over until a thread loops again: it reads and queues inbound messages at once, acknowledges them, and sends PINGREQs.
+ * If there is nothing to do, it checks again after another half keep-alive.
  *
  * What a callback may call:
- *   - an event callback: every function except enos_client_destroy(), _loop(), _wait(), _flush() and _loop_stop(), which
- *     return ENOS_ERR_IN_CALLBACK. None of the calls waits.
+ *   - an event callback: every function except enos_client_destroy(), _loop(), _wait(), _flush() and _loop_stop(),
+ *     which return ENOS_ERR_IN_CALLBACK. None of the calls waits.
  *   - a storage or log callback: nothing that returns an enos_status (ENOS_ERR_IN_CALLBACK).
  * If one of your callbacks takes a lock, do not hold that lock while you call an enos_* function. A callback must not
  * throw, longjmp, or end its thread.
@@ -287,7 +289,8 @@ typedef enum enos_status_code {
    */
   ENOS_ERR_UNSUPPORTED = -9,
   /**
-   * struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
+   * struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not
+   * know.
    */
   ENOS_ERR_STRUCT_SIZE = -10,
   /**
@@ -505,8 +508,8 @@ typedef void (*enos_log_cb)(void *ctx, const struct enos_log_record *record);
  *
  * @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
  * @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
- * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is
- *                   NULL.
+ * @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb
+ *                   is NULL.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
  * @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.
@@ -727,8 +730,8 @@ const char *enos_activation_device_secret(const struct enos_activation *activati
  * The asset of the device on EnOS.
  *
  * @param activation  may be NULL.
- * @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
- *          sent none, and for NULL.
+ * @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the
+ *          cloud sent none, and for NULL.
  */
 const char *enos_activation_asset_id(const struct enos_activation *activation);
 
@@ -770,8 +773,8 @@ void enos_activation_free(struct enos_activation *activation);
  * as long as the text that it points into. Only enos_value_parse() allocates, and only for the time of the call, if an
  * object and those around it have more than 32 keys together.
  *
- * {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and one
- * check at the end is enough:
+ * {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and
+ * one check at the end is enough:
  *
  *     double power;
  *     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...
@@ -998,9 +1001,9 @@ typedef enum enos_nonfinite {
    */
   ENOS_NONFINITE_NULL = 1,
   /**
-   * It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
-   * of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
-   * move up.
+   * It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log
+   * record of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements
+   * behind it would move up.
    */
   ENOS_NONFINITE_LEAVE_OUT = 2,
 } enos_nonfinite;
@@ -1423,7 +1426,9 @@ typedef struct enos_firmware enos_firmware;
  * @retval ENOS_ERR_NOT_FOUND  the value is missing.
  * @retval ENOS_ERR_PARSE      it is not such an object.
  */
-enos_status enos_firmware_parse(enos_value value, uint64_t subdevice, struct enos_firmware **out);
+enos_status enos_firmware_parse(enos_value value,
+                                uint64_t subdevice,
+                                struct enos_firmware **out);
 
 /**
  * The version.
@@ -1533,9 +1538,9 @@ typedef enum enos_event_type {
    *     detail_code is what it returned;
    *   - ENOS_ERR_PROTOCOL: the broker refused in another way (CONNACK 1, 2 and others), or sent a packet that MQTT
    *     3.1.1 does not allow it to, or a message with QoS 2;
-   *   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon after.
-   *     Another client is probably logged in as this device: the two would throw each other out for ever, so this one
-   *     waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.
+   *   - ENOS_ERR_CONFLICT: three times in a row or more, the broker took the login and ended the connection soon
+   *     after. Another client is probably logged in as this device: the two would throw each other out for ever, so
+   *     this one waits, 1 to 2 minutes at first, 8 to 16 in the end, until a connection has stood for 17.
    *
    * For a CONNACK, detail_code is its return code.
    */
@@ -1551,13 +1556,14 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_PERSIST_FAILED = 4,
   /**
-   * A message came in: topic, payload, qos, retained. One PUBLISH is one event, of this type or of a more special one. A
-   * message on an activation topic, of any device, never comes as this event, because it may contain a secret.
+   * A message came in: topic, payload, qos, retained. One PUBLISH is one event, of this type or of a more special
+   * one. A message on an activation topic, of any device, never comes as this event, because it may contain a
+   * secret.
    */
   ENOS_EVENT_MESSAGE = 5,
   /**
-   * The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable request that does not
-   * wait for a reply: token, operation, user, status.
+   * The outcome of enos_client_publish(), of enos_command_reply() and its like, and of a durable request that does
+   * not wait for a reply: token, operation, user, status.
    */
   ENOS_EVENT_DELIVERED = 6,
   /**
@@ -1571,9 +1577,9 @@ typedef enum enos_event_type {
   ENOS_EVENT_UNSUBSCRIBED = 8,
   /**
    * The outcome of a request (enos_client_request(), enos_client_post_*() and others), if a durable one has
-   * ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply), data
-   * and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the broker
-   * refuses the topic of the replies (detail_code 128).
+   * ENOS_REQUEST_UNTIL_REPLY: token, operation, user, status, detail_code (EnOS's code), payload (the whole reply),
+   * data and message (parts of it). ENOS_OK: EnOS answered 200. ENOS_ERR_REFUSED: it answered another code, or the
+   * broker refuses the topic of the replies (detail_code 128).
    */
   ENOS_EVENT_REPLY = 9,
   /**
@@ -1581,8 +1587,8 @@ typedef enum enos_event_type {
    * too large (enos_config_set_max_message()), or because they came on an activation topic and were not expected.
    * detail_code says how many. Events of other types are never dropped.
    *
-   * With the status ENOS_ERR_REFUSED, detail_code commands were not handed over. detail says why, and what the library
-   * has answered. See the chapter on commands.
+   * With the status ENOS_ERR_REFUSED, detail_code commands were not handed over. detail says why, and what the
+   * library has answered. See the chapter on commands.
    */
   ENOS_EVENT_OVERFLOW = 10,
   /**
@@ -1594,8 +1600,8 @@ typedef enum enos_event_type {
    * The outbox has to wait. Nothing is lost meanwhile. status is
    *
    *   - ENOS_ERR_STORAGE: the storage does not let it be read, or neither removes a message nor takes a dead letter;
-   *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that say
-   *     where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
+   *     detail_code is what it returned, retry_in_ms when it is tried again. With retry_in_ms 0: both records that
+   *     say where the outbox is are unreadable; what was in it stays in the storage, and is not sent any more;
    *   - ENOS_ERR_REFUSED, ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK: the broker does not grant the topic on which EnOS's
    *     replies come, and the first message waits for one.
    */
@@ -1606,12 +1612,12 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_COMMAND = 13,
   /**
-   * The state of a sub-device has changed: subdevice, user (that of enos_client_add_subdevices()), subdevice_state, and
-   * detail, which says why. status is
+   * The state of a sub-device has changed: subdevice, user (that of enos_client_add_subdevices()), subdevice_state,
+   * and detail, which says why. status is
    *
    *   - ENOS_OK: it is as you wanted it;
-   *   - ENOS_ERR_REFUSED: EnOS answered detail_code. It names the reasons of a batch in one text, so that some of it may
-   *     be about other sub-devices;
+   *   - ENOS_ERR_REFUSED: EnOS answered detail_code. It names the reasons of a batch in one text, so that some of it
+   *     may be about other sub-devices;
    *   - ENOS_ERR_TIMEOUT: EnOS has not answered;
    *   - ENOS_ERR_NETWORK: the gateway's link is gone;
    *   - ENOS_ERR_STORAGE: the storage cannot be read, so that nobody knows whether there is a device secret;
@@ -1622,8 +1628,8 @@ typedef enum enos_event_type {
   ENOS_EVENT_SUBDEVICE_STATE = 14,
   /**
    * What enos_client_disconnect() began has come to its end: exactly one for each call that returned ENOS_OK, also
-   * when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for three: a
-   * subscribe that no broker has answered yet, a durable message that is not completed, and an answer to a command
+   * when there was nothing to do. It comes after DISCONNECTED and after the outcomes of all calls, except for three:
+   * a subscribe that no broker has answered yet, a durable message that is not completed, and an answer to a command
    * that was given offline. Their outcomes come on a later link, that of the answer also at the command's deadline.
    * status is
    *
@@ -1756,8 +1762,8 @@ typedef struct enos_event {
    */
   uint64_t subdevice;
   /**
-   * What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED and
-   * COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
+   * What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED
+   * and COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
    */
   void *user;
   /**
@@ -1893,13 +1899,13 @@ enos_status enos_config_set_product_secret(struct enos_config *config, const cha
 
 /**
  * Makes the client an integration channel: it logs in as a product, and sends the data of the product's devices, which
- * need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or a
- * client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
+ * need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or
+ * a client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
  *
  * The login has secure mode 4, the product key as its client id, `%channel%&<product key>` as its user name, and is
- * signed with the product secret. Envision's SDKs do the same, with plain digests. It follows the sign method, the connect budget and the rules for
- * reconnects as the login of a device does. A storage is needed for durable messages only. The product secret is never
- * stored.
+ * signed with the product secret. Envision's SDKs do the same, with plain digests. It follows the sign method, the
+ * connect budget and the rules for reconnects as the login of a device does. A storage is needed for durable messages
+ * only. The product secret is never stored.
  *
  * The channel sends ENOS_OP_INTEGRATION_MEASUREPOINT_POST and the three requests after it, live or durable, and
  * enos_client_publish(). What only a device can do (the other requests, enos_client_topic(), sub-devices) returns
@@ -2012,10 +2018,10 @@ enos_status enos_config_set_activation_timeout(enos_config *config, uint32_t ms)
 
 /**
  * Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
- * random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
- * more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at once and
- * the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms
- * nothing is random.
+ * random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and
+ * never more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at
+ * once and the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal
+ * to max_ms nothing is random.
  *
  * @param config  the config.
  * @param min_ms  100 to 3600000. Default: 1000.
@@ -2032,14 +2038,17 @@ enos_status enos_config_set_reconnect(enos_config *config, uint32_t min_ms, uint
  * the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
  *
  * @param config      the config.
- * @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
- *                    is ignored, and ENOS_ERR_CONFLICT is never reported.
+ * @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit:
+ *                    window_ms is ignored, and ENOS_ERR_CONFLICT is never reported.
  * @param window_ms   1000 to 3600000. Default: 125000.
  * @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range.
  */
-enos_status enos_config_set_connect_budget(enos_config *config, uint32_t connects, uint32_t window_ms, uint32_t spacing_ms);
+enos_status enos_config_set_connect_budget(enos_config *config,
+                                           uint32_t connects,
+                                           uint32_t window_ms,
+                                           uint32_t spacing_ms);
 
 /**
  * Sets how long the answer to an accepted call may take: the reply to a post, the acknowledgement of a publish, a
@@ -2066,11 +2075,11 @@ enos_status enos_config_set_inflight(enos_config *config, uint32_t messages);
 
 /**
  * Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
- * filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or does
- * not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts those, or
- * if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted packets of that
- * size on two connections, the client tries twice as many, up to this setting, and less often each time that this fails.
- * enos_client_subscribe() while ONLINE sends a packet of its own.
+ * filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or
+ * does not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts
+ * those, or if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted
+ * packets of that size on two connections, the client tries twice as many, up to this setting, and less often each
+ * time that this fails. enos_client_subscribe() while ONLINE sends a packet of its own.
  *
  * @param config   the config.
  * @param filters  1 to 256. Default: 100.
@@ -2140,11 +2149,11 @@ enos_status enos_config_set_max_message(enos_config *config, size_t bytes);
  * Sets the certificates, as PEM files. Replaces all three, and what enos_config_set_tls_pem() was given.
  *
  * @param config  the config.
- * @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
- *                certificates, that is: one in between is not trusted for itself. Their revocation lists may stand there
- *                too. A file has at most 4 MiB.
- * @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
- *                none. Default: NULL.
+ * @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL.
+ *                Root certificates, that is: one in between is not trusted for itself. Their revocation lists may
+ *                stand there too. A file has at most 4 MiB.
+ * @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL
+ *                for none. Default: NULL.
  * @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same
  *                file); NULL for none. Default: NULL.
  * @retval ENOS_OK               done; no file is read yet.
@@ -2154,11 +2163,12 @@ enos_status enos_config_set_max_message(enos_config *config, size_t bytes);
 enos_status enos_config_set_tls(enos_config *config, const char *ca, const char *cert, const char *key);
 
 /**
- * Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is ever
- * written to a file. Replaces all three, and what enos_config_set_tls() was given.
+ * Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is
+ * ever written to a file. Replaces all three, and what enos_config_set_tls() was given.
  *
  * @param config    the config.
- * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
+ * @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's
+ *                  authorities.
  * @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
  * @param cert      as for ca; NULL for none.
  * @param cert_len  as for ca_len.
@@ -2365,10 +2375,10 @@ enos_status enos_client_connect(enos_client *client);
 
 /**
  * Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Raw requests that
- * wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK
- * comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It
- * keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once
- * for each call, also if there was nothing to do.
+ * wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK comes, if the
+ * device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It keeps a
+ * secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once for
+ * each call, also if there was nothing to do.
  *
  * @param client  the client.
  * @retval ENOS_OK              begun, or nothing to do.
@@ -2383,9 +2393,10 @@ enos_status enos_client_disconnect(enos_client *client);
  *
  * @param client  may be NULL: nothing happens, ENOS_OK.
  * @retval ENOS_OK                  the client is gone.
- * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
- *                                  thread continues. Loop until it is stored, or, when storing fails, save it
- *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
+ * @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a
+ *                                  loop's thread continues. Loop until it is stored, or, when storing fails, save it
+ *                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try
+ *                                  again.
  * @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
  */
 ENOS_MUST_USE enos_status enos_client_destroy(enos_client *client);
@@ -2478,8 +2489,8 @@ void enos_client_wake(enos_client *client);
  *
  * @param client  the client.
  * @retval ENOS_OK               it runs.
- * @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this client
- *                               (also when it is called from an event callback there).
+ * @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this
+ *                               client (also when it is called from an event callback there).
  * @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
  */
 enos_status enos_client_loop_start(enos_client *client);
@@ -2509,13 +2520,14 @@ enos_status enos_client_loop_stop(enos_client *client);
  *     command_reply*    DELIVERED when the broker has acknowledged it
  *
  * If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
- * ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both cases
- * the message may have arrived or not, and it is not sent again. If detail says that the request was not sent, it has
- * not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw requests). A
- * reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter on commands.
+ * ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both
+ * cases the message may have arrived or not, and it is not sent again. If detail says that the request was not sent,
+ * it has not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw
+ * requests). A reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter
+ * on commands.
  *
- * Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
- * own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
+ * Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of
+ * their own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
  * 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
  *
  * Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
@@ -2542,8 +2554,8 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_DURABLE = 1,
   /**
-   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its outcome is REPLY.
-   * Without this flag the message is completed when the broker has acknowledged it (DELIVERED), whatever EnOS
+   * With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its outcome is
+   * REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED), whatever EnOS
    * answers.
    */
   ENOS_REQUEST_UNTIL_REPLY = 2,
@@ -2559,15 +2571,15 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_WITHOUT_TIME = 8,
   /**
-   * For the same posts but not for batches, on a board whose clock is not set yet: if the post has no "time", it gets
-   * the time of this call. If the clock is before 2020, the post waits until the clock is set, and later messages
-   * wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent without a
-   * time.
+   * For the same posts but not for batches, on a board whose clock is not set yet: if the post has no "time", it
+   * gets the time of this call. If the clock is before 2020, the post waits until the clock is set, and later
+   * messages wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent
+   * without a time.
    */
   ENOS_REQUEST_STAMP = 16,
   /**
-   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
-   * offline are taken as well. EnOS refuses the whole batch otherwise.
+   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that
+   * are offline are taken as well. EnOS refuses the whole batch otherwise.
    */
   ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 256,
   /**
@@ -2589,8 +2601,8 @@ typedef enum enos_request_flags {
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
  * @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
- *                               ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
+ *                               full: ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
@@ -2614,10 +2626,11 @@ enos_status enos_client_publish(enos_client *client,
  *
  * ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
  *
- *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
- *                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
+ *     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before
+ *                                the broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
  *                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
- *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
+ *                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an
+ *                                answer
  *     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
  *                                once with ENOS_OK when it is granted again after that. Other renewals that are
  *                                granted have no event
@@ -2627,9 +2640,9 @@ enos_status enos_client_publish(enos_client *client,
  * @param qos        0 or 1: the highest that messages are to come with.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: SUBSCRIBED will come.
- * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
- *                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
- *                               loop.
+ * @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and
+ *                               unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread
+ *                               runs the loop.
  * @retval ENOS_ERR_UNSUPPORTED  qos 2.
  * @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
  */
@@ -2638,60 +2651,61 @@ enos_status enos_client_subscribe(enos_client *client, const char *filter, int32
 /**
  * Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
  * ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
- * link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests; the
- * broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to
- * send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+ * link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests;
+ * the broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue
+ * to send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with
+ * ENOS_ERR_STATE.
  *
  * @param client     the client.
  * @param filter     as it was subscribed.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
- * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
- *                               to continue), or no thread runs the loop.
+ * @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells
+ *                               when to continue), or no thread runs the loop.
  * @retval ENOS_ERR_INVALID_ARG  no such filter.
  */
 enos_status enos_client_unsubscribe(enos_client *client, const char *filter, uint64_t *out_token);
 
 /* ------------------------------------------------------------------------------------------------
  * Requests: what a device tells or asks EnOS. enum enos_operation lists them. The library adds topic, id, version and
- * method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its topic
- * and id.
+ * method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its
+ * topic and id.
  *
  * An accepted request has exactly one outcome: ENOS_EVENT_REPLY, or DELIVERED for ENOS_OP_PUBLISH and for a durable
- * request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
- * payload, and "data" and "message" of it as values.
+ * request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer
+ * in payload, and "data" and "message" of it as values.
  *
- * The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB or
- * more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest, counts
- * and lengths included, and its code is in detail_code. A code that the library does not know is passed on as it is.
- * EnOS may send the code as a number or as a text.
+ * The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB
+ * or more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest,
+ * counts and lengths included, and its code is in detail_code. A code that the library does not know is passed on as
+ * it is. EnOS may send the code as a number or as a text.
  *
- * A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
- * for a new one it gives up the one that was used least recently of those that no request needs.
+ * A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of
+ * replies: for a new one it gives up the one that was used least recently of those that no request needs.
  *
- * Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
- * the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
- * raw request at a time waits for its reply; the others wait for their turn, in order. The time of each begins when it is
- * sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many wait. The next one
- * waits for longer when a late reply could be taken for its own:
+ * Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply
+ * ends the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So
+ * only one raw request at a time waits for its reply; the others wait for their turn, in order. The time of each
+ * begins when it is sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many
+ * wait. The next one waits for longer when a late reply could be taken for its own:
  *
  *     after a raw request without its reply     for one more enos_config_set_reply_timeout(), which is retry_in_ms of
  *     (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK)      the event
  *     after a durable raw request without       until its reply comes, but at most for two
  *     ENOS_REQUEST_UNTIL_REPLY                  enos_config_set_reply_timeout() after it was acknowledged
  *
- * A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for each
- * other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its reply. So
- * a live raw request with a long timeout_ms can hold up the outbox for that long.
+ * A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for
+ * each other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its
+ * reply. So a live raw request with a long timeout_ms can hold up the outbox for that long.
  *
- * If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also send
- * a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the topic of
- * raw replies; the client logs a warning if you do.
+ * If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also
+ * send a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the
+ * topic of raw replies; the client logs a warning if you do.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
- * What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
- * The limits are those of EnOS's documentation. EnOS checks them, the library does not.
+ * What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used
+ * again. The limits are those of EnOS's documentation. EnOS checks them, the library does not.
  */
 typedef enum enos_operation {
   /**
@@ -2710,9 +2724,9 @@ typedef enum enos_operation {
    */
   ENOS_OP_PUBLISH = 2,
   /**
-   * Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A value
-   * is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no `time`, EnOS
-   * takes the time of arrival. A durable post needs at least one measure point.
+   * Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A
+   * value is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no
+   * `time`, EnOS takes the time of arrival. A durable post needs at least one measure point.
    *
    * Topic /sys/{product key}/{device key}/thing/measurepoint/post
    * Params: an object; can be durable, with ENOS_REQUEST_RESUME
@@ -2720,9 +2734,10 @@ typedef enum enos_operation {
   ENOS_OP_MEASUREPOINT_POST = 10,
   /**
    * Reports several readings together, also of a gateway's sub-devices. `params` is
-   * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
-   * itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no `time`,
-   * EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one measure point.
+   * `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the
+   * device itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no
+   * `time`, EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one
+   * measure point.
    *
    * Topic /sys/{product key}/{device key}/thing/measurepoint/post/batch
    * Params: an array; can be durable, with ENOS_REQUEST_RESUME
@@ -2759,8 +2774,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_ATTRIBUTE_UPDATE = 30,
   /**
-   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
-   * for all. The reply's data is `{<id>:<value>,...}`.
+   * Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params,
+   * asks for all. The reply's data is `{<id>:<value>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/attribute/query
    * Params: an object; cannot be durable
@@ -2774,16 +2789,16 @@ typedef enum enos_operation {
    */
   ENOS_OP_ATTRIBUTE_DELETE = 32,
   /**
-   * Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
-   * letters, digits and `_`, and does not begin with a digit.
+   * Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key
+   * has letters, digits and `_`, and does not begin with a digit.
    *
    * Topic /sys/{product key}/{device key}/thing/tag/update
    * Params: an array; can be durable
    */
   ENOS_OP_TAG_UPDATE = 40,
   /**
-   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
-   * `{<key>:<text>,...}`.
+   * Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data
+   * is `{<key>:<text>,...}`.
    *
    * Topic /sys/{product key}/{device key}/thing/tag/query
    * Params: an object; cannot be durable
@@ -2805,16 +2820,16 @@ typedef enum enos_operation {
    */
   ENOS_OP_MODEL_GET = 50,
   /**
-   * Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
-   * have no id, so only one such request at a time waits for its reply: see the chapter on requests.
+   * Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns.
+   * They have no id, so only one such request at a time waits for its reply: see the chapter on requests.
    *
    * Topic /sys/{product key}/{device key}/thing/model/up_raw
    * Params: any bytes; can be durable
    */
   ENOS_OP_RAW_UP = 51,
   /**
-   * Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`. Each
-   * member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
+   * Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`.
+   * Each member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
    *
    * Topic /sys/{product key}/{device key}/thing/log/post
    * Params: an object; can be durable
@@ -2839,8 +2854,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_CONNECTION_STATE_POST = 62,
   /**
-   * Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device that
-   * has reported one, and a report of the new version completes an update.
+   * Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device
+   * that has reported one, and a report of the new version completes an update.
    *
    * Topic /sys/{product key}/{device key}/ota/device/inform
    * Params: an object; can be durable: only the newest of those that wait is sent
@@ -2863,8 +2878,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_OTA_VERSION_QUERY = 72,
   /**
-   * Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most 1000
-   * items.
+   * Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most
+   * 1000 items.
    *
    * Topic /sys/{product key}/{device key}/thing/device/register
    * Params: an array; cannot be durable; for a gateway only
@@ -2886,7 +2901,8 @@ typedef enum enos_operation {
    */
   ENOS_OP_TOPOLOGY_DELETE = 82,
   /**
-   * Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
+   * Asks for the gateway's topology. `params` is `{}`. The reply's data is
+   * `[{"productKey":...,"deviceKey":...},...]`.
    *
    * Topic /sys/{product key}/{device key}/thing/topo/get
    * Params: an object; cannot be durable; for a gateway only
@@ -3003,9 +3019,10 @@ typedef struct enos_request {
  * @param request    the request; copied.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
- * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder has an open object or array.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
- *                               ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder
+ *                               has an open object or array.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
+ *                               full: ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
@@ -3027,8 +3044,8 @@ enos_status enos_client_request(enos_client *client,
  * Storage callbacks run inside this call, as inside every durable request.
  *
  * @param client      the client.
- * @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can be
- *                    durable.
+ * @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can
+ *                    be durable.
  * @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
  * @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
  * @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
@@ -3037,7 +3054,8 @@ enos_status enos_client_request(enos_client *client,
  * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
  * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
- * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
+ * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own
+ *                               limit.
  * @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send one of them.
  * @retval ENOS_ERR_NOT_FOUND    no such sub-device.
  * @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
@@ -3056,9 +3074,9 @@ enos_status enos_client_request_batch(enos_client *client,
  * @param client     the client.
  * @param params     a JSON object in UTF-8, e.g. {"measurepoints":{"temperature":21.5},"time":1524448722000}
  * @param len        in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
- * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A durable
- *                   post has to have "measurepoints", an object with at least one member, and a "time", in milliseconds
- *                   since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+ * @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
+ *                   durable post has to have "measurepoints", an object with at least one member, and a "time", in
+ *                   milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK  accepted. The errors are those of enos_client_request().
  */
@@ -3123,23 +3141,25 @@ enos_status enos_client_update_attributes(enos_client *client,
 enos_status enos_client_topic(const enos_client *client, const char *path, char *buffer, size_t cap, size_t *len);
 
 /* ------------------------------------------------------------------------------------------------
- * Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up it
- * gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would
- * block the device.
+ * Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up
+ * it gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence
+ * would block the device.
  *
  *     static void on_event(void *ctx, enos_client *client, const enos_event *event)
  *     {
  *         double power;
  *         if (event->type == ENOS_EVENT_COMMAND && strcmp(enos_command_name(event->command), "limit") == 0) {
- *             enos_status found = enos_value_double(enos_value_at(enos_command_params(event->command), "/power"), &power);
+ *             enos_value wanted = enos_value_at(enos_command_params(event->command), "/power");
+ *             enos_status found = enos_value_double(wanted, &power);
  *             enos_command_reply(event->command, found == ENOS_OK ? 200 : 2001, NULL, NULL, NULL);
  *         }
  *     }
  *
- * The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you may
- * answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release anything.
- * A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what the getters
- * return. Any thread may call the functions, also inside an event callback, and several threads at once. None waits.
+ * The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you
+ * may answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release
+ * anything. A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what
+ * the getters return. Any thread may call the functions, also inside an event callback, and several threads at once.
+ * None waits.
  *
  * What the library answers if you do not:
  *
@@ -3150,22 +3170,23 @@ enos_status enos_client_topic(const enos_client *client, const char *path, char 
  *           (enos_config_set_command_quiet_time()); the command is not handed over
  *     460   the command cannot be read, but its id can; it is not handed over
  *
- * The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were not
- * handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the connection.
- * If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the messages for which
- * the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands. OVERFLOW counts them.
+ * The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were
+ * not handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
+ * connection. If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the
+ * messages for which the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands.
+ * OVERFLOW counts them.
  *
- * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So
- * the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the callback.
- * While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The
- * commands behind it wait: they are not refused, but their callers may have given up. If you answer after the deadline,
- * the call returns ENOS_ERR_STATE, and nothing is sent.
+ * The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long.
+ * So the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the
+ * callback. While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has
+ * returned. The commands behind it wait: they are not refused, but their callers may have given up. If you answer
+ * after the deadline, the call returns ENOS_ERR_STATE, and nothing is sent.
  *
  * If the link is lost, a command can still be answered. An answer that was not sent, or that the broker has not
- * acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent again
- * at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id. An answer that the
- * broker does not acknowledge has the outcome ENOS_ERR_TIMEOUT at the deadline or after the reply timeout, whichever is
- * later.
+ * acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent
+ * again at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id. An answer that
+ * the broker does not acknowledge has the outcome ENOS_ERR_TIMEOUT at the deadline or after the reply timeout,
+ * whichever is later.
  *
  * Interrupted commands. After a login, EnOS sends a command again if it has no answer and has not given up. A command
  * that reboots the device would reboot it again and again. So the client stores a mark before the callback, and
@@ -3193,8 +3214,9 @@ typedef enum enos_command_type {
   /**
    * A command that this version has no type for: ota/device/upgrade, combine/enable, combine/disable,
    * combine/delete, traffic/control, and what EnOS adds later. Look at the topic of the event. A message on another
-   * topic of the device is a command if it is a JSON object with a "method", and not one of the device's own requests.
-   * The library answers all of these like other commands, except for traffic/control, which it never answers.
+   * topic of the device is a command if it is a JSON object with a "method", and not one of the device's own
+   * requests. The library answers all of these like other commands, except for traffic/control, which it never
+   * answers.
    */
   ENOS_COMMAND_OTHER = 1,
   /**
@@ -3288,8 +3310,8 @@ uint32_t enos_command_remaining_ms(const enos_command *command);
 
 /**
  * How long after the last login the command came. If the caller wants that, EnOS keeps commands for a device that is
- * offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that the
- * command is old.
+ * offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that
+ * the command is old.
  *
  * @param command  the command.
  * @return  milliseconds.
@@ -3297,8 +3319,8 @@ uint32_t enos_command_remaining_ms(const enos_command *command);
 uint32_t enos_command_since_login_ms(const enos_command *command);
 
 /**
- * Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run it
- * again, or answer it without running it.
+ * Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run
+ * it again, or answer it without running it.
  *
  * @param command  the command.
  * @return  1 if an earlier process had it, otherwise 0.
@@ -3315,8 +3337,8 @@ int32_t enos_command_was_interrupted(const enos_command *command);
 ENOS_MUST_USE enos_status enos_command_retain(enos_command *command);
 
 /**
- * Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the command
- * is not answered, the library answers.
+ * Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the
+ * command is not answered, the library answers.
  *
  * @param command  may be NULL: nothing happens.
  */
@@ -3331,8 +3353,8 @@ void enos_command_release(enos_command *command);
  * @param message    the "message" for the caller, UTF-8; NULL: none.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+ *                               is sent.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
  *                               answered.
  * @retval ENOS_ERR_INVALID_ARG  message is not UTF-8, the builder is empty or has an open object; or the command is an
@@ -3355,8 +3377,8 @@ enos_status enos_command_reply(enos_command *command,
  * @param message    the "message" for the caller, UTF-8; NULL: none.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+ *                               is sent.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
  *                               answered.
  * @retval ENOS_ERR_INVALID_ARG  data is not JSON that every reader reads (see the chapter on messages), message is not
@@ -3377,8 +3399,8 @@ enos_status enos_command_reply_text(enos_command *command,
  * @param len        in bytes, or ENOS_NUL_TERMINATED; at most 524287.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: DELIVERED will come with the token.
- * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
- *                               sent.
+ * @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+ *                               is sent.
  * @retval ENOS_ERR_TOO_LARGE    the answer has 512 KiB or more. As after every other error, the command can still be
  *                               answered.
  * @retval ENOS_ERR_INVALID_ARG  the command is answered with JSON.
@@ -3402,9 +3424,9 @@ enos_status enos_config_set_command_timeout(enos_config *config, const char *ser
  *
  * @param config    the config.
  * @param commands  1 to 10000. Default: 64.
- * @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out yet.
- *                  Default: 1048576. A larger command is refused as well. No answer of yours is refused because of
- *                  this limit, so they can take 512 KiB more for each command that you have.
+ * @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out
+ *                  yet. Default: 1048576. A larger command is refused as well. No answer of yours is refused because
+ *                  of this limit, so they can take 512 KiB more for each command that you have.
  * @retval ENOS_OK               done.
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
@@ -3412,9 +3434,9 @@ enos_status enos_config_set_command_limits(enos_config *config, uint32_t command
 
 /**
  * Sets for how long after a login the library refuses commands: it answers 429, and ENOS_EVENT_OVERFLOW tells of them.
- * This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends
- * these one after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are
- * not refused.
+ * This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS
+ * sends these one after the other, each after the answer to the one before it. enable, disable, delete and
+ * traffic/control are not refused.
  *
  * @param config  the config.
  * @param ms      0 to 600000. Default: 0: none is refused.
@@ -3435,37 +3457,38 @@ enos_status enos_config_set_command_quiet_time(enos_config *config, uint32_t ms)
 enos_status enos_config_set_command_record(enos_config *config, int32_t on);
 
 /* ------------------------------------------------------------------------------------------------
- * Sub-devices: the devices behind a gateway, which have no connection of their own. A sub-device is an id. The library logs
- * it in over the gateway's connection, again after each reconnect, and activates it if it has no device secret yet.
- * ENOS_EVENT_SUBDEVICE_STATE tells each change of its state.
+ * Sub-devices: the devices behind a gateway, which have no connection of their own. A sub-device is an id. The library
+ * logs it in over the gateway's connection, again after each reconnect, and activates it if it has no device secret
+ * yet. ENOS_EVENT_SUBDEVICE_STATE tells each change of its state.
  *
- * Requests: set the id in enos_request.subdevice. Every request that a sub-device may send can be sent with its id while
- * its state is ONLINE; enum enos_operation says which those are. Their outcomes have its id. Commands to it come as
- * ENOS_EVENT_COMMAND with its id, and are answered like any other.
+ * Requests: set the id in enos_request.subdevice. Every request that a sub-device may send can be sent with its id
+ * while its state is ONLINE; enum enos_operation says which those are. Their outcomes have its id. Commands to it come
+ * as ENOS_EVENT_COMMAND with its id, and are answered like any other.
  *
  * Logins. One login request is under way at a time. First come batches (enos_config_set_subdevice_batch()). Then each
- * sub-device that a batch names as failed, or does not name, logs in singly, which tells why. After a refusal it waits for
- * 1 second to 5 minutes, longer each time, and the others do not wait for it. If a batch is refused as a whole, or not
- * answered, smaller ones follow. After a login that is not answered, or that EnOS has no time for (429, 5xx, 6205, 6305),
- * all logins wait for a while: 1 second to 5 minutes after a batch or without an answer, and 1 second after a single one.
- * If you take a sub-device offline and online again, its next login is at least 5 seconds after the one before.
+ * sub-device that a batch names as failed, or does not name, logs in singly, which tells why. After a refusal it waits
+ * for 1 second to 5 minutes, longer each time, and the others do not wait for it. If a batch is refused as a whole, or
+ * not answered, smaller ones follow. After a login that is not answered, or that EnOS has no time for (429, 5xx, 6205,
+ * 6305), all logins wait for a while: 1 second to 5 minutes after a batch or without an answer, and 1 second after a
+ * single one. If you take a sub-device offline and online again, its next login is at least 5 seconds after the one
+ * before.
  *
- * After a login the client subscribes to the topics on which the replies to the sub-device come: those that it has used,
- * and that of ENOS_OP_MEASUREPOINT_POST, for many sub-devices in one packet.
+ * After a login the client subscribes to the topics on which the replies to the sub-device come: those that it has
+ * used, and that of ENOS_OP_MEASUREPOINT_POST, for many sub-devices in one packet.
  *
- * Other gateways. EnOS does not tell a gateway when another one logs its sub-device in. The next request is refused with
- * code 1009. Then the state is REFUSED, and the sub-device logs in again after its wait. The wait begins at 1 second again
- * only after 5 minutes online, so two gateways do not take turns without end.
+ * Other gateways. EnOS does not tell a gateway when another one logs its sub-device in. The next request is refused
+ * with code 1009. Then the state is REFUSED, and the sub-device logs in again after its wait. The wait begins at 1
+ * second again only after 5 minutes online, so two gateways do not take turns without end.
  *
- * What EnOS tells the gateway (combine/enable, combine/disable, combine/delete) changes the states, and comes as a command
- * of type ENOS_COMMAND_OTHER as well, which the library answers with 200 unless you do. If it is about exactly one of your
- * sub-devices, the event has its id.
+ * What EnOS tells the gateway (combine/enable, combine/disable, combine/delete) changes the states, and comes as a
+ * command of type ENOS_COMMAND_OTHER as well, which the library answers with 200 unless you do. If it is about exactly
+ * one of your sub-devices, the event has its id.
  *
- * Secrets. A sub-device with a product secret, and without a device secret in its options or in the storage, is activated:
- * its login brings the device secret, once. The library stores it and reads it back before it does anything else with the
- * sub-device (ENOS_EVENT_ACTIVATED with its id). If that fails: ENOS_EVENT_PERSIST_FAILED with its id, and it is tried
- * again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile. Others go on. The
- * storage has a record for each sub-device, as for the gateway itself.
+ * Secrets. A sub-device with a product secret, and without a device secret in its options or in the storage, is
+ * activated: its login brings the device secret, once. The library stores it and reads it back before it does anything
+ * else with the sub-device (ENOS_EVENT_ACTIVATED with its id). If that fails: ENOS_EVENT_PERSIST_FAILED with its id,
+ * and it is tried again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile.
+ * Others go on. The storage has a record for each sub-device, as for the gateway itself.
  *
  * A sub-device takes up to 2 kB of memory beside its keys and secrets.
  * ------------------------------------------------------------------------------------------------ */
@@ -3496,8 +3519,8 @@ typedef enum enos_subdevice_state {
    */
   ENOS_SUBDEVICE_STATE_REFUSED = 5,
   /**
-   * EnOS has disabled it (combine/disable). The library tries one login after each login of the gateway, and logs it in
-   * when EnOS enables it (combine/enable).
+   * EnOS has disabled it (combine/disable). The library tries one login after each login of the gateway, and logs it
+   * in when EnOS enables it (combine/enable).
    */
   ENOS_SUBDEVICE_STATE_DISABLED = 6,
   /**
@@ -3512,7 +3535,8 @@ typedef enum enos_subdevice_state {
  */
 typedef enum enos_subdevice_flags {
   /**
-   * If EnOS refuses its first login because it is not in the gateway's topology (code 740), the library adds it, once.
+   * If EnOS refuses its first login because it is not in the gateway's topology (code 740), the library adds it,
+   * once.
    */
   ENOS_SUBDEVICE_ADD_TOPOLOGY = 1,
   /**
@@ -3543,7 +3567,8 @@ typedef struct enos_subdevice_options {
    */
   const char *client_id;
   /**
-   * 1 to 1024 bytes. NULL: the one in the storage, or one that an activation brings. With it, the storage is not read.
+   * 1 to 1024 bytes. NULL: the one in the storage, or one that an activation brings. With it, the storage is not
+   * read.
    */
   const char *device_secret;
   /**
@@ -3608,8 +3633,8 @@ typedef struct enos_subdevice {
 } enos_subdevice;
 
 /**
- * Receives a sub-device, inside enos_client_subdevices(), on the thread that called it. No lock of the library is held, so
- * it may call every enos_client_* function.
+ * Receives a sub-device, inside enos_client_subdevices(), on the thread that called it. No lock of the library is
+ * held, so it may call every enos_client_* function.
  *
  * @param ctx        what enos_client_subdevices() was given.
  * @param subdevice  the sub-device; valid until the callback returns.
@@ -3644,8 +3669,8 @@ enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdev
  * @param client   the client: the gateway.
  * @param options  an array of `count` structs; copied.
  * @param count    1 to 10000.
- * @param out_ids  receives `count` ids, in the order of the options, before any event of them; may be NULL. Ids are the
- *                 process's, and none is used twice by a client.
+ * @param out_ids  receives `count` ids, in the order of the options, before any event of them; may be NULL. Ids are
+ *                 the process's, and none is used twice by a client.
  * @retval ENOS_OK               added.
  * @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
  * @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
@@ -3664,8 +3689,8 @@ enos_status enos_client_add_subdevices(enos_client *client,
                                        uint64_t *out_ids);
 
 /**
- * Takes a sub-device offline, or online again. Its id and its options stay. For example, an inverter does not answer, and
- * EnOS is to show that.
+ * Takes a sub-device offline, or online again. Its id and its options stay. For example, an inverter does not answer,
+ * and EnOS is to show that.
  *
  * @param client  the client.
  * @param id      the sub-device.
@@ -3678,8 +3703,9 @@ enos_status enos_client_add_subdevices(enos_client *client,
 ENOS_MUST_USE enos_status enos_client_set_subdevice_online(enos_client *client, uint64_t id, int32_t on);
 
 /**
- * Removes a sub-device: it is logged out, and its id is not used any more. Its device secret and its durable messages stay
- * in the storage. A secret that is on its way is stored first. It waits while a storage callback runs on another thread.
+ * Removes a sub-device: it is logged out, and its id is not used any more. Its device secret and its durable messages
+ * stay in the storage. A secret that is on its way is stored first. It waits while a storage callback runs on another
+ * thread.
  *
  * @param client  the client.
  * @param id      the sub-device.
@@ -3705,8 +3731,8 @@ enos_status enos_client_subdevice_saved(enos_client *client, uint64_t id);
  *
  * @param client  the client.
  * @param id      the sub-device.
- * @return  one of enum enos_subdevice_state; negative (an enos_status) on failure: ENOS_ERR_NOT_FOUND if there is no such
- *          sub-device.
+ * @return  one of enum enos_subdevice_state; negative (an enos_status) on failure: ENOS_ERR_NOT_FOUND if there is no
+ *          such sub-device.
  */
 int32_t enos_client_subdevice_state(const enos_client *client, uint64_t id);
 
@@ -3803,7 +3829,8 @@ enos_status enos_ota_report(enos_client *client,
  * @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
  * @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
  */
-enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
+enos_status enos_ota_installed(enos_client *client,
+                               const enos_firmware *firmware);
 
 /* ------------------------------------------------------------------------------------------------
  * Downloads of firmware, over HTTP and HTTPS. This is an optional feature of a build (ENOS_FEATURE_OTA). Without it the
@@ -4001,7 +4028,8 @@ enos_status enos_ota_continue(enos_client *client, uint64_t token, int32_t resul
  * @retval ENOS_ERR_NOT_FOUND    there is no such download, or it has had its outcome.
  * @retval ENOS_ERR_UNSUPPORTED  this build has no downloads.
  */
-enos_status enos_ota_cancel(enos_client *client, uint64_t token);
+enos_status enos_ota_cancel(enos_client *client,
+                            uint64_t token);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
@@ -4013,18 +4041,18 @@ enos_status enos_ota_cancel(enos_client *client, uint64_t token);
  * is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
  * a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
  *
- * Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no other,
- * share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of its states,
- * and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its messages in the
- * storage. They are sent after the sub-device is added again, in this process or a later one.
+ * Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no
+ * other, share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of
+ * its states, and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its
+ * messages in the storage. They are sent after the sub-device is added again, in this process or a later one.
  *
  * Tokens of durable messages begin at 2^62, so they differ from those of other calls. Those of the client's own device
- * stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has bit
- * 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the process
- * has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens after a restart.
- * Each message has one event, DELIVERED, or REPLY with
- * ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
- * the process may have ended between the event and the removal.
+ * stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has
+ * bit 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the
+ * process has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens
+ * after a restart. Each message has one event, DELIVERED, or REPLY with ENOS_REQUEST_UNTIL_REPLY, as soon as its
+ * outcome is known. After a restart the event may come a second time, because the process may have ended between the
+ * event and the removal.
  *
  *     ENOS_OK                  completed
  *     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
@@ -4047,9 +4075,9 @@ enos_status enos_ota_cancel(enos_client *client, uint64_t token);
  * Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
  * completed, and one more store for every 16 that are accepted or removed. A message over 64 KiB takes a store and an
  * erase for each 64 KiB. A loss of the link with messages in flight costs one store, and so does a post without a good
- * answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting messages,
- * except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue, with some
- * 70 loads of keys that mostly do not exist, and reads nothing else.
+ * answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting
+ * messages, except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue,
+ * with some 70 loads of keys that mostly do not exist, and reads nothing else.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -4132,8 +4160,8 @@ typedef struct enos_outbox_message {
    */
   int32_t operation;
   /**
-   * The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if the
-   * message cannot be read, or only by a later version of the library.
+   * The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if
+   * the message cannot be read, or only by a later version of the library.
    */
   const char *name;
   /**
@@ -4158,8 +4186,8 @@ typedef struct enos_outbox_message {
 typedef int32_t (*enos_outbox_cb)(void *ctx, const struct enos_outbox_message *message);
 
 /**
- * Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of each
- * sub-device.
+ * Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of
+ * each sub-device.
  *
  * @param config    the config.
  * @param messages  1 to 1000000000. Default: 100000.
@@ -4183,16 +4211,16 @@ enos_status enos_config_set_outbox_limits(enos_config *config, uint32_t messages
 enos_status enos_config_set_outbox_rate(enos_config *config, uint32_t bytes_per_s);
 
 /**
- * Waits until every accepted call has had its event and every durable message is completed that can be sent: those of the
- * client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other states. It
- * loops, or waits for the thread that loops, as enos_client_wait() does.
+ * Waits until every accepted call has had its event and every durable message is completed that can be sent: those of
+ * the client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other
+ * states. It loops, or waits for the thread that loops, as enos_client_wait() does.
  *
  * @param client      the client.
  * @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
  * @retval ENOS_OK               nothing is under way, and these outboxes are empty.
  * @retval ENOS_ERR_TIMEOUT      something still is. Nothing is lost.
- * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
- *                               enos_client_connect() first.
+ * @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox:
+ *                               call enos_client_connect() first.
  * @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
  *         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
  *                               as for enos_client_wait(): only a long wait is left. Or ENOS_ERR_STORAGE: the outbox
@@ -4221,8 +4249,8 @@ enos_status enos_client_outbox_info(enos_client *client, uint64_t subdevice, str
  * load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
  * removed meanwhile may be listed or not.
  *
- * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
- * the token that they share, and enos_client_outbox_drop() removes all of them.
+ * A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown,
+ * with the token that they share, and enos_client_outbox_drop() removes all of them.
  *
  * @param client     the client.
  * @param subdevice  whose outbox; 0: that of the client's own device.
@@ -4235,7 +4263,11 @@ enos_status enos_client_outbox_info(enos_client *client, uint64_t subdevice, str
  * @retval ENOS_ERR_STORAGE      your storage failed.
  * @retval ENOS_ERR_INVALID_ARG  there is no such which.
  */
-enos_status enos_client_outbox_each(enos_client *client, uint64_t subdevice, int32_t which, enos_outbox_cb cb, void *ctx);
+enos_status enos_client_outbox_each(enos_client *client,
+                                    uint64_t subdevice,
+                                    int32_t which,
+                                    enos_outbox_cb cb,
+                                    void *ctx);
 
 /**
  * Drops a message from its outbox: one that waits, or a dead letter. When the call returns, the message is removed
@@ -4248,8 +4280,8 @@ enos_status enos_client_outbox_each(enos_client *client, uint64_t subdevice, int
  * @param client  the client.
  * @param token   the message's token.
  * @retval ENOS_OK             it is gone.
- * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its sub-device
- *                             was removed.
+ * @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its
+ *                             sub-device was removed.
  * @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
  *                             event.
  * @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

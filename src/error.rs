@@ -27,7 +27,8 @@ pub enum enos_status_code {
     ENOS_ERR_NOT_FOUND = -8,
     /// This build, or EnOS, does not support it.
     ENOS_ERR_UNSUPPORTED = -9,
-    /// struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not know.
+    /// struct_size is smaller than version 0.1 of the struct, or the struct has fields set that this library does not
+    /// know.
     ENOS_ERR_STRUCT_SIZE = -10,
     /// As many messages as the limit allows have no outcome yet, or are in the outbox; ENOS_EVENT_ROOM tells when to go
     /// on.

@@ -8,7 +8,7 @@
 //! progress, 456 and 567 for 20 entries, 590 and 803 for 200 entries.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Sorted by key; each key is there at most once.
 #[derive(Clone)]
@@ -92,6 +92,13 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.iter_mut().map(|(key, value)| (&*key, value))
     }
 
+    /// The entries with these keys.
+    pub fn range_mut(&mut self, keys: RangeInclusive<K>) -> impl Iterator<Item = (&K, &mut V)> {
+        let start = self.find(keys.start()).unwrap_or_else(|at| at);
+        let end = self.find(keys.end()).map_or_else(|at| at, |at| at + 1);
+        self.0.range_mut(start..end.max(start)).map(|(key, value)| (&*key, value))
+    }
+
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
@@ -148,7 +155,7 @@ mod tests {
         let (mut ours, mut theirs) = (SortedMap::new(), BTreeMap::new());
         for value in 0..20_000 {
             let key = random.u8(..40);
-            match random.u8(..9) {
+            match random.u8(..10) {
                 0..=2 => assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
                 3..=5 => assert_eq!(ours.remove(&key), theirs.remove(&key)),
                 6 => {
@@ -158,7 +165,12 @@ mod tests {
                     theirs = outside;
                     assert_eq!(taken, Vec::from_iter::<BTreeMap<_, _>>(inside));
                 }
-                7 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
+                7 => {
+                    let keys = key..=random.u8(..44);
+                    let theirs = theirs.iter().filter(|(key, _)| keys.contains(key));
+                    assert!(ours.range_mut(keys.clone()).map(|(key, value)| (key, &*value)).eq(theirs));
+                }
+                8 => assert_eq!(ours.get_mut(&key), theirs.get_mut(&key)),
                 _ => assert_eq!(ours.get(&key), theirs.get(&key)),
             }
             assert!(ours.iter().eq(theirs.iter()) && ours.len() == theirs.len());

@@ -99,19 +99,19 @@ impl Client {
     }
 
     fn take_firmware(&self, subdevice: u64, phase: Phase, firmware: &Firmware) -> Result<()> {
-        let updates = self.use_record(subdevice)?;
+        let _updates = self.use_record(subdevice)?;
         let (identity, record) = self.session()?.plan_firmware(subdevice, phase, firmware)?;
-        store(updates.as_ref(), &identity, &record)?;
+        store(self.records_of(&identity)?, &record)?;
         self.session()?.firmware_taken(subdevice, phase, firmware);
         Ok(())
     }
 
     /// Locks the updates, and brings the record of the device up to date. It is read if it was not read before.
-    fn use_record(&self, subdevice: u64) -> Result<MutexGuard<'_, Option<Records>>> {
+    fn use_record(&self, subdevice: u64) -> Result<MutexGuard<'_, ()>> {
         let updates = self.updates.lock().map_err(|_| broken())?;
         self.session()?.knows_firmware_of(subdevice)?;
         for _ in 0..PIECES {
-            if self.do_piece(updates.as_ref(), subdevice, true).is_none() {
+            if self.do_piece(subdevice, true).is_none() {
                 break;
             }
         }
@@ -121,26 +121,34 @@ impl Client {
 
     /// Does what the session wants for the record of a device.
     pub(super) fn work_on_update(&self, subdevice: u64) {
-        if let Ok(updates) = self.updates.lock() {
-            let reported = self.do_piece(updates.as_ref(), subdevice, false) == Some(Piece::Report);
+        if let Ok(_updates) = self.updates.lock() {
+            let reported = self.do_piece(subdevice, false) == Some(Piece::Report);
             if reported {
                 // Before the report is sent: otherwise, after a power cut, it would be sent twice.
-                self.do_piece(updates.as_ref(), subdevice, false);
+                self.do_piece(subdevice, false);
             }
         }
     }
 
+    /// `None` without a storage.
+    fn records_of(&self, identity: &Identity) -> Result<Option<Records>> {
+        let queues = self.queues.as_ref().map(|queues| queues.lock().map_err(|_| broken())).transpose()?;
+        Ok(queues.map(|queues| queues.records_of(identity)))
+    }
+
     /// Does the next piece of work. `None` if there is none, or it has failed.
-    fn do_piece(&self, records: Option<&Records>, subdevice: u64, force: bool) -> Option<Piece> {
+    fn do_piece(&self, subdevice: u64, force: bool) -> Option<Piece> {
         let work = self.session().ok().and_then(|mut session| session.ota_work(now(), subdevice, force));
         let (identity, work) = work?;
+        let records = || Ok(self.records_of(&identity)?);
         let (piece, worked) = match work {
-            Work::Load => (Piece::Storage, Worked::Loaded(load(records, &identity))),
+            Work::Load => (Piece::Storage, Worked::Loaded(records().and_then(load))),
             Work::Report { step, words } => {
                 (Piece::Report, Worked::Reported(self.report_step(subdevice, step, &words, &mut |_| {})))
             }
             Work::Store(record) => {
-                (Piece::Storage, Worked::Stored(store(records, &identity, &record).map(|()| record)))
+                let stored = records().and_then(|records| store(records, &record));
+                (Piece::Storage, Worked::Stored(stored.map(|()| record)))
             }
         };
         let failed = matches!(worked, Worked::Loaded(Err(_)) | Worked::Reported(Err(_)) | Worked::Stored(Err(_)));
@@ -151,13 +159,9 @@ impl Client {
     }
 }
 
-fn of(records: &Records, identity: &Identity) -> Records {
-    records.of(identity.product_key(), identity.device_key(), &identity.digest_hex())
-}
-
-fn load(records: Option<&Records>, identity: &Identity) -> std::result::Result<Found, StorageError> {
+fn load(records: Option<Records>) -> std::result::Result<Found, StorageError> {
     let Some(records) = records else { return Ok(Found::Nothing) };
-    Ok(match of(records, identity).look(Role::Ota)? {
+    Ok(match records.look(Role::Ota)? {
         Value::None => Found::Nothing,
         Value::Whole(data) => match update::decode(&data) {
             Ok(record) => Found::Record(Box::new(record)),
@@ -167,9 +171,8 @@ fn load(records: Option<&Records>, identity: &Identity) -> std::result::Result<F
     })
 }
 
-fn store(records: Option<&Records>, identity: &Identity, record: &Update) -> std::result::Result<(), StorageError> {
+fn store(records: Option<Records>, record: &Update) -> std::result::Result<(), StorageError> {
     let Some(records) = records else { return Ok(()) };
-    let records = of(records, identity);
     match record.is_empty() {
         true => records.erase(Role::Ota),
         false => records.store(Role::Ota, &update::encode(record)),

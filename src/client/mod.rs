@@ -67,8 +67,8 @@ pub struct Client {
     counters: Counters,
     /// `None` without a storage.
     queues: Option<Box<Mutex<Queues>>>,
-    /// Held while the record of a device's updates is used. `None` inside without a storage.
-    updates: Mutex<Option<Records>>,
+    /// Held while the record of a device's updates is used.
+    updates: Mutex<()>,
     #[cfg(feature = "ota")]
     downloads: download::Downloads,
     /// The state of each queue after its last use, if it is open; 0: of the client's own device.
@@ -103,7 +103,6 @@ impl Client {
             Records::new(storage.clone(), identity.product_key(), identity.device_key(), &identity.digest_hex())
         });
         let queues = records.clone().map(|records| Box::new(Mutex::new(Queues::new(records, config.outbox.limits))));
-        let updates = Mutex::new(records.clone());
         let counters = Counters::default();
         let traffic = Arc::clone(&counters.traffic);
         let runner = Runner::new(config, server, settings.identity.clone(), records, activating, traffic);
@@ -115,7 +114,7 @@ impl Client {
             waker,
             counters,
             queues,
-            updates,
+            updates: Mutex::new(()),
             #[cfg(feature = "ota")]
             downloads: download::Downloads::new(config),
             counts: Mutex::new(SortedMap::new()),

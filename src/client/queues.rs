@@ -27,6 +27,11 @@ impl Queues {
         Queues { records, limits, own, subdevices: SortedMap::new() }
     }
 
+    /// The records of this device in the same storage.
+    pub fn records_of(&self, identity: &Identity) -> Records {
+        self.records.of(identity.product_key(), identity.device_key(), &identity.digest_hex())
+    }
+
     pub fn remove(&mut self, id: u64) {
         self.subdevices.remove(&id);
         self.subdevices.release();
@@ -48,8 +53,11 @@ impl Queues {
 
     /// Accepts the messages of all batches, or none. Returns their places in the order of the ids.
     pub fn append(&mut self, batches: &SortedMap<u64, Batch>) -> Result<Vec<Appended>> {
-        let own = std::iter::once((&0, &mut self.own));
-        let all = own.chain(self.subdevices.iter_mut());
+        // Most batches are for one device, and there can be thousands of others.
+        let mut ids = batches.keys().copied();
+        let (first, last) = (ids.next().unwrap_or_default(), ids.last());
+        let theirs = self.subdevices.range_mut(first..=last.unwrap_or(first));
+        let all = std::iter::once((&0, &mut self.own)).chain(theirs);
         let mut batches: Vec<(&mut Queue, &[Request])> =
             all.filter_map(|(id, queue)| Some((queue, &batches.get(id)?.messages[..]))).collect();
         Ok(Queue::append_to_all(&mut batches)?)

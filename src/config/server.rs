@@ -136,14 +136,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "tls"))]
-    fn tls_is_said_to_be_missing() {
-        let error = Server::parse("ssl://broker").unwrap_err();
-        assert_eq!(error.status, Status::ENOS_ERR_UNSUPPORTED);
-        assert!(error.message.contains("TLS"));
-    }
-
-    #[test]
     fn all_else_is_refused_with_words() {
         let long_label = format!("tcp://{}", "a".repeat(64));
         let long_name = format!("tcp://{}", "a.".repeat(127) + "a");

@@ -132,8 +132,8 @@ pub unsafe extern "C" fn enos_activation_device_secret(activation: *const enos_a
 /// The asset of the device on EnOS.
 ///
 /// @param activation  may be NULL.
-/// @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the cloud
-///          sent none, and for NULL.
+/// @return  its id, valid until the activation is freed or, in an event, until the callback returns; NULL when the
+///          cloud sent none, and for NULL.
 #[no_mangle]
 pub unsafe extern "C" fn enos_activation_asset_id(activation: *const enos_activation) -> *const c_char {
     // SAFETY: the header's contract.

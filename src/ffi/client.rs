@@ -86,10 +86,10 @@ pub unsafe extern "C" fn enos_client_connect(client: *mut enos_client) -> enos_s
 }
 
 /// Goes offline and stays offline. Returns at once. Calls without an outcome have a moment to get it. Raw requests that
-/// wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK
-/// comes, if the device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It
-/// keeps a secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once
-/// for each call, also if there was nothing to do.
+/// wait for their turn have theirs at once: ENOS_ERR_NETWORK, not sent. Then DISCONNECTED with ENOS_OK comes, if the
+/// device was not offline. The client waits some 2 seconds for a device secret that may be on its way. It keeps a
+/// secret that is not stored yet, and continues to store it. STOPPED comes when all of this is done, exactly once for
+/// each call, also if there was nothing to do.
 ///
 /// @param client  the client.
 /// @retval ENOS_OK              begun, or nothing to do.
@@ -106,9 +106,10 @@ pub unsafe extern "C" fn enos_client_disconnect(client: *mut enos_client) -> eno
 ///
 /// @param client  may be NULL: nothing happens, ENOS_OK.
 /// @retval ENOS_OK                  the client is gone.
-/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a loop's
-///                                  thread continues. Loop until it is stored, or, when storing fails, save it
-///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try again.
+/// @retval ENOS_ERR_UNSAVED_SECRET  a device secret has arrived and is in no storage yet. Nothing was freed, and a
+///                                  loop's thread continues. Loop until it is stored, or, when storing fails, save it
+///                                  (it is in the PERSIST_FAILED event), call enos_client_activation_saved(), try
+///                                  again.
 /// @retval ENOS_ERR_IN_CALLBACK     called from a callback. Nothing was freed.
 #[no_mangle]
 #[must_use]
@@ -237,8 +238,8 @@ pub unsafe extern "C" fn enos_client_wake(client: *mut enos_client) {
 ///
 /// @param client  the client.
 /// @retval ENOS_OK               it runs.
-/// @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this client
-///                               (also when it is called from an event callback there).
+/// @retval ENOS_ERR_STATE        it runs already, or a thread is in enos_client_loop(), _wait() or _flush() on this
+///                               client (also when it is called from an event callback there).
 /// @retval ENOS_ERR_NO_MEMORY    the system has no thread left.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_loop_start(client: *mut enos_client) -> enos_status {

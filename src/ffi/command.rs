@@ -1,20 +1,22 @@
-//! Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up it
-//! gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence would
-//! block the device.
+//! Commands: what the cloud asks of the device. Each comes as ENOS_EVENT_COMMAND with a handle. On a link that stays up
+//! it gets exactly one answer: yours, or the library's. EnOS sends the next command only after the answer, so silence
+//! would block the device.
 //!
 //!     static void on_event(void *ctx, enos_client *client, const enos_event *event)
 //!     {
 //!         double power;
 //!         if (event->type == ENOS_EVENT_COMMAND && strcmp(enos_command_name(event->command), "limit") == 0) {
-//!             enos_status found = enos_value_double(enos_value_at(enos_command_params(event->command), "/power"), &power);
+//!             enos_value wanted = enos_value_at(enos_command_params(event->command), "/power");
+//!             enos_status found = enos_value_double(wanted, &power);
 //!             enos_command_reply(event->command, found == ENOS_OK ? 200 : 2001, NULL, NULL, NULL);
 //!         }
 //!     }
 //!
-//! The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you may
-//! answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release anything.
-//! A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what the getters
-//! return. Any thread may call the functions, also inside an event callback, and several threads at once. None waits.
+//! The life of a handle. In the callback it is the library's. enos_command_retain() makes it yours as well: then you
+//! may answer it later, from any thread. Each retain needs one enos_command_release(); an answer does not release
+//! anything. A retained handle stays valid until its last release, also after enos_client_destroy(), and so does what
+//! the getters return. Any thread may call the functions, also inside an event callback, and several threads at once.
+//! None waits.
 //!
 //! What the library answers if you do not:
 //!
@@ -25,22 +27,23 @@
 //!           (enos_config_set_command_quiet_time()); the command is not handed over
 //!     460   the command cannot be read, but its id can; it is not handed over
 //!
-//! The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were not
-//! handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the connection.
-//! If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the messages for which
-//! the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands. OVERFLOW counts them.
+//! The library never answers traffic/control. ENOS_EVENT_OVERFLOW with ENOS_ERR_REFUSED tells how many commands were
+//! not handed over, and enos_stats counts them. Commands that arrive faster than the callbacks return wait in the
+//! connection. If a callback blocks for longer than half a keep-alive, the library continues to read. It drops the
+//! messages for which the inbound queue has no room (enos_config_set_queue_limits()), and these may be commands.
+//! OVERFLOW counts them.
 //!
-//! The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long. So
-//! the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the callback.
-//! While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has returned. The
-//! commands behind it wait: they are not refused, but their callers may have given up. If you answer after the deadline,
-//! the call returns ENOS_ERR_STATE, and nothing is sent.
+//! The deadline. The caller of the command waits 1 to 60 seconds, 30 by default, and the device is not told how long.
+//! So the deadline is a setting of the device, enos_config_set_command_timeout(). Its time begins right before the
+//! callback. While a callback blocks the loop, the library cannot answer; it does so as soon as the callback has
+//! returned. The commands behind it wait: they are not refused, but their callers may have given up. If you answer
+//! after the deadline, the call returns ENOS_ERR_STATE, and nothing is sent.
 //!
 //! If the link is lost, a command can still be answered. An answer that was not sent, or that the broker has not
-//! acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent again
-//! at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id. An answer that the
-//! broker does not acknowledge has the outcome ENOS_ERR_TIMEOUT at the deadline or after the reply timeout, whichever is
-//! later.
+//! acknowledged yet, goes out on the next link if the deadline is not over. An answer that was sent before is sent
+//! again at most once, and only if it has no more than 64 KiB. EnOS may get it twice, with the same id. An answer that
+//! the broker does not acknowledge has the outcome ENOS_ERR_TIMEOUT at the deadline or after the reply timeout,
+//! whichever is later.
 //!
 //! Interrupted commands. After a login, EnOS sends a command again if it has no answer and has not given up. A command
 //! that reboots the device would reboot it again and again. So the client stores a mark before the callback, and
@@ -160,8 +163,8 @@ pub unsafe extern "C" fn enos_command_remaining_ms(command: *const enos_command)
 }
 
 /// How long after the last login the command came. If the caller wants that, EnOS keeps commands for a device that is
-/// offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that the
-/// command is old.
+/// offline, for up to two days, and sends them one after the other after the login. So a small number is a hint that
+/// the command is old.
 ///
 /// @param command  the command.
 /// @return  milliseconds.
@@ -171,8 +174,8 @@ pub unsafe extern "C" fn enos_command_since_login_ms(command: *const enos_comman
     unsafe { look(command, 0, CommandHandle::since_login_ms) }
 }
 
-/// Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run it
-/// again, or answer it without running it.
+/// Whether an earlier process has had this command, and may not have sent the answer (see "Interrupted commands"). Run
+/// it again, or answer it without running it.
 ///
 /// @param command  the command.
 /// @return  1 if an earlier process had it, otherwise 0.
@@ -200,8 +203,8 @@ pub unsafe extern "C" fn enos_command_retain(command: *mut enos_command) -> enos
     })
 }
 
-/// Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the command
-/// is not answered, the library answers.
+/// Takes back one enos_command_retain(), after which you must not use the handle. If it was the last one, and the
+/// command is not answered, the library answers.
 ///
 /// @param command  may be NULL: nothing happens.
 #[no_mangle]
@@ -243,8 +246,8 @@ fn of_builder(error: Error) -> Error {
 /// @param message    the "message" for the caller, UTF-8; NULL: none.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come with the token.
-/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
-///                               sent.
+/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+///                               is sent.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
 ///                               answered.
 /// @retval ENOS_ERR_INVALID_ARG  message is not UTF-8, the builder is empty or has an open object; or the command is an
@@ -276,8 +279,8 @@ pub unsafe extern "C" fn enos_command_reply(
 /// @param message    the "message" for the caller, UTF-8; NULL: none.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come with the token.
-/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
-///                               sent.
+/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+///                               is sent.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more. As after every other error, the command can still be
 ///                               answered.
 /// @retval ENOS_ERR_INVALID_ARG  data is not JSON that every reader reads (see the chapter on messages), message is not
@@ -307,8 +310,8 @@ pub unsafe extern "C" fn enos_command_reply_text(
 /// @param len        in bytes, or ENOS_NUL_TERMINATED; at most 524287.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come with the token.
-/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing is
-///                               sent.
+/// @retval ENOS_ERR_STATE        the command was answered before, its deadline is over, or the client is gone. Nothing
+///                               is sent.
 /// @retval ENOS_ERR_TOO_LARGE    the answer has 512 KiB or more. As after every other error, the command can still be
 ///                               answered.
 /// @retval ENOS_ERR_INVALID_ARG  the command is answered with JSON.
@@ -345,9 +348,9 @@ pub unsafe extern "C" fn enos_config_set_command_timeout(
 ///
 /// @param config    the config.
 /// @param commands  1 to 10000. Default: 64.
-/// @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out yet.
-///                  Default: 1048576. A larger command is refused as well. No answer of yours is refused because of
-///                  this limit, so they can take 512 KiB more for each command that you have.
+/// @param bytes     1024 to 1073741824: the topics and payloads of these commands, and the answers that are not out
+///                  yet. Default: 1048576. A larger command is refused as well. No answer of yours is refused because
+///                  of this limit, so they can take 512 KiB more for each command that you have.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
 #[no_mangle]
@@ -361,9 +364,9 @@ pub unsafe extern "C" fn enos_config_set_command_limits(
 }
 
 /// Sets for how long after a login the library refuses commands: it answers 429, and ENOS_EVENT_OVERFLOW tells of them.
-/// This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS sends
-/// these one after the other, each after the answer to the one before it. enable, disable, delete and traffic/control are
-/// not refused.
+/// This is for machines that must not carry out the commands that EnOS has kept while the device was offline. EnOS
+/// sends these one after the other, each after the answer to the one before it. enable, disable, delete and
+/// traffic/control are not refused.
 ///
 /// @param config  the config.
 /// @param ms      0 to 600000. Default: 0: none is refused.

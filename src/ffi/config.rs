@@ -147,13 +147,13 @@ pub unsafe extern "C" fn enos_config_set_product_secret(
 }
 
 /// Makes the client an integration channel: it logs in as a product, and sends the data of the product's devices, which
-/// need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or a
-/// client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
+/// need no login of their own. This takes the place of enos_config_set_identity() and of the secrets: if one of them or
+/// a client id is set as well, enos_client_create() returns ENOS_ERR_INVALID_ARG.
 ///
 /// The login has secure mode 4, the product key as its client id, `%channel%&<product key>` as its user name, and is
-/// signed with the product secret. Envision's SDKs do the same, with plain digests. It follows the sign method, the connect budget and the rules for
-/// reconnects as the login of a device does. A storage is needed for durable messages only. The product secret is never
-/// stored.
+/// signed with the product secret. Envision's SDKs do the same, with plain digests. It follows the sign method, the
+/// connect budget and the rules for reconnects as the login of a device does. A storage is needed for durable messages
+/// only. The product secret is never stored.
 ///
 /// The channel sends ENOS_OP_INTEGRATION_MEASUREPOINT_POST and the three requests after it, live or durable, and
 /// enos_client_publish(). What only a device can do (the other requests, enos_client_topic(), sub-devices) returns

@@ -60,8 +60,8 @@ pub struct enos_event {
     pub command: *mut enos_command,
     /// The sub-device that it is about; 0: the client's own device.
     pub subdevice: u64,
-    /// What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED and
-    /// COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
+    /// What you have set in the enos_request that has this outcome, or, in SUBDEVICE_STATE, ACTIVATED, PERSIST_FAILED
+    /// and COMMAND, in the options of the sub-device; NULL if nothing, and after a restart.
     pub user: *mut c_void,
     /// REPLY: the "data" of EnOS's answer. {NULL, 0} if there is none.
     pub data: enos_value,

@@ -43,10 +43,10 @@ pub unsafe extern "C" fn enos_config_set_activation_timeout(config: *mut enos_co
 }
 
 /// Sets the delays between attempts after a loss of the link, counted from when the connect budget has room. Each is
-/// random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and never
-/// more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at once and
-/// the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal to max_ms
-/// nothing is random.
+/// random: at least min_ms; at most twice min_ms after the first failure, twice as much after each further one, and
+/// never more than max_ms. If very many devices share one broker, raise min_ms: when all of them lose their links at
+/// once and the broker takes them back at once, they come back between min_ms and twice min_ms later. With min_ms equal
+/// to max_ms nothing is random.
 ///
 /// @param config  the config.
 /// @param min_ms  100 to 3600000. Default: 1000.
@@ -65,8 +65,8 @@ pub unsafe extern "C" fn enos_config_set_reconnect(config: *mut enos_config, min
 /// the storage, so that a crash loop does not cause the ban either; without a storage it is kept in the process.
 ///
 /// @param config      the config.
-/// @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit: window_ms
-///                    is ignored, and ENOS_ERR_CONFLICT is never reported.
+/// @param connects    at most so many in window_ms, 0 to 16. Default: 3. 0, for a test broker, removes the limit:
+///                    window_ms is ignored, and ENOS_ERR_CONFLICT is never reported.
 /// @param window_ms   1000 to 3600000. Default: 125000.
 /// @param spacing_ms  0 to 60000 between the end of one attempt and the next. Default: 1100. 0: none.
 /// @retval ENOS_OK               done.
@@ -110,11 +110,11 @@ pub unsafe extern "C" fn enos_config_set_inflight(config: *mut enos_config, mess
 }
 
 /// Sets how many topic filters a SUBSCRIBE packet may have. On a new connection the client subscribes to all of your
-/// filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or does
-/// not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts those, or
-/// if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted packets of that
-/// size on two connections, the client tries twice as many, up to this setting, and less often each time that this fails.
-/// enos_client_subscribe() while ONLINE sends a packet of its own.
+/// filters again, and to the topics on which EnOS's replies come. If the broker refuses every filter of a packet or
+/// does not answer it, the client tries again with packets of half as many filters, down to 1. If the broker accepts
+/// those, or if it ends connections instead of an answer, the next packets are smaller, too. When it has accepted
+/// packets of that size on two connections, the client tries twice as many, up to this setting, and less often each
+/// time that this fails. enos_client_subscribe() while ONLINE sends a packet of its own.
 ///
 /// @param config   the config.
 /// @param filters  1 to 256. Default: 100.

@@ -105,8 +105,8 @@ fn level(value: i32) -> Result<Level> {
 ///
 /// @param cb         the callback; NULL switches the log off and drops what waits. Default: NULL.
 /// @param ctx        passed to the callback; may be NULL. Yours, and used until the callback is replaced.
-/// @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb is
-///                   NULL.
+/// @param max_level  ENOS_LOG_ERROR to ENOS_LOG_TRACE: records of this level and of more important ones. Ignored if cb
+///                   is NULL.
 /// @retval ENOS_OK               done.
 /// @retval ENOS_ERR_INVALID_ARG  max_level is no level; nothing was changed.
 /// @retval ENOS_ERR_IN_CALLBACK  called from a log or storage callback; nothing was changed.

@@ -12,13 +12,14 @@
 //!     command_reply*    DELIVERED when the broker has acknowledged it
 //!
 //! If no answer comes within enos_config_set_reply_timeout(), or the request's own timeout_ms, the event has
-//! ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both cases
-//! the message may have arrived or not, and it is not sent again. If detail says that the request was not sent, it has
-//! not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw requests). A
-//! reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter on commands.
+//! ENOS_ERR_TIMEOUT. If the link is lost, publishes and requests without an outcome have ENOS_ERR_NETWORK. In both
+//! cases the message may have arrived or not, and it is not sent again. If detail says that the request was not sent,
+//! it has not arrived: it was still waiting for the broker to grant the topic of its reply, or for its turn (raw
+//! requests). A reply that comes later is a MESSAGE. Answers to commands may be sent on the next link: see the chapter
+//! on commands.
 //!
-//! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of their
-//! own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
+//! Limits. Publishes and requests share the limit of enos_config_set_inflight(). Answers to commands have places of
+//! their own, so that a device can answer however much it posts. Calls to subscribe and unsubscribe have a limit of
 //! 1000. A call beyond a limit is ENOS_ERR_QUEUE_FULL, and ENOS_EVENT_ROOM tells when to continue.
 //!
 //! Messages that come in. A message with QoS 1 is acknowledged to the broker when it is in the inbound queue, before
@@ -53,8 +54,8 @@ use super::status::enos_status;
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: DELIVERED will come. If durable: it is in your storage.
 /// @retval ENOS_ERR_STATE        not online; if durable: there is no storage.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
-///                               ENOS_EVENT_ROOM tells when to continue.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
+///                               full: ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the payload has 512 KiB or more; or it is durable, and larger than the outbox may be.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
@@ -87,10 +88,11 @@ pub unsafe extern "C" fn enos_client_publish(
 ///
 /// ENOS_EVENT_SUBSCRIBED, with the filter as its topic, reports the broker's answers:
 ///
-///     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before the
-///                                broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
+///     with the call's token      once, at the first answer after the call. Offline, or when the link is lost before
+///                                the broker has answered, it comes on a later link. ENOS_OK: granted, with this qos.
 ///                                ENOS_ERR_REFUSED: refused (detail_code 128). ENOS_ERR_TIMEOUT: no answer by
-///                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an answer
+///                                enos_config_set_reply_timeout(). ENOS_ERR_STATE: taken back before there was an
+///                                answer
 ///     with the token 0           on each later link on which it is refused, or not answered: the same statuses; and
 ///                                once with ENOS_OK when it is granted again after that. Other renewals that are
 ///                                granted have no event
@@ -100,9 +102,9 @@ pub unsafe extern "C" fn enos_client_publish(
 /// @param qos        0 or 1: the highest that messages are to come with.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: SUBSCRIBED will come.
-/// @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and unsubscribe
-///                               have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread runs the
-///                               loop.
+/// @retval ENOS_ERR_QUEUE_FULL   there are 256 filters: unsubscribe one first. Or 1000 calls to subscribe and
+///                               unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when to continue), or no thread
+///                               runs the loop.
 /// @retval ENOS_ERR_UNSUPPORTED  qos 2.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter or qos.
 #[no_mangle]
@@ -118,16 +120,17 @@ pub unsafe extern "C" fn enos_client_subscribe(
 
 /// Ends a subscription: it is not requested any more. Accepted in every state, offline too. UNSUBSCRIBED comes with
 /// ENOS_OK when the broker has answered, or when the link is lost before that, because the subscription ends with the
-/// link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests; the
-/// broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue to
-/// send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with ENOS_ERR_STATE.
+/// link. It comes at once if there is no link, or if the client needs the topic for the replies to its own requests;
+/// the broker then continues to send on the topic. With ENOS_ERR_TIMEOUT the broker has not answered, and may continue
+/// to send until the link ends. A call to subscribe that has no outcome yet gets it now: SUBSCRIBED with
+/// ENOS_ERR_STATE.
 ///
 /// @param client     the client.
 /// @param filter     as it was subscribed.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: UNSUBSCRIBED will come.
-/// @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells when
-///                               to continue), or no thread runs the loop.
+/// @retval ENOS_ERR_QUEUE_FULL   1000 calls to subscribe and unsubscribe have no outcome yet (ENOS_EVENT_ROOM tells
+///                               when to continue), or no thread runs the loop.
 /// @retval ENOS_ERR_INVALID_ARG  no such filter.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_unsubscribe(

@@ -7,18 +7,18 @@
 //! is sent only after those before it; if one has to be sent again, those behind it are sent again as well. A reply to
 //! a message that was sent again in the meantime, or to a post without ENOS_REQUEST_UNTIL_REPLY, is a MESSAGE.
 //!
-//! Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no other,
-//! share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of its states,
-//! and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its messages in the
-//! storage. They are sent after the sub-device is added again, in this process or a later one.
+//! Each device has an outbox of its own: the client's device, and each sub-device. The messages of one wait for no
+//! other, share nothing but the rate and the link, and take turns on it. Those of a sub-device are accepted in each of
+//! its states, and sent while it is online. The limits hold for each outbox by itself. Removing a sub-device leaves its
+//! messages in the storage. They are sent after the sub-device is added again, in this process or a later one.
 //!
 //! Tokens of durable messages begin at 2^62, so they differ from those of other calls. Those of the client's own device
-//! stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has bit
-//! 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the process
-//! has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens after a restart.
-//! Each message has one event, DELIVERED, or REPLY with
-//! ENOS_REQUEST_UNTIL_REPLY, as soon as its outcome is known. After a restart the event may come a second time, because
-//! the process may have ended between the event and the removal.
+//! stay valid across restarts, and none is used twice for one device's storage. The token of a sub-device's message has
+//! bit 63, the sub-device's id in bits 42 to 62, and its place in the outbox in the bits below: no other message of the
+//! process has it. It is valid as long as the id, and enos_client_outbox_each() shows the messages with new tokens
+//! after a restart. Each message has one event, DELIVERED, or REPLY with ENOS_REQUEST_UNTIL_REPLY, as soon as its
+//! outcome is known. After a restart the event may come a second time, because the process may have ended between the
+//! event and the removal.
 //!
 //!     ENOS_OK                  completed
 //!     ENOS_ERR_DEAD_LETTER     it can never succeed and is a dead letter from now on; the next ones are sent. EnOS has
@@ -41,9 +41,9 @@
 //! Costs: one store when a message or a batch (enos_client_request_batch()) is accepted, one erase when it is
 //! completed, and one more store for every 16 that are accepted or removed. A message over 64 KiB takes a store and an
 //! erase for each 64 KiB. A loss of the link with messages in flight costs one store, and so does a post without a good
-//! answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting messages,
-//! except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue, with some
-//! 70 loads of keys that mostly do not exist, and reads nothing else.
+//! answer; a message that becomes a dead letter costs two. Memory use does not grow with the number of waiting
+//! messages, except for those with a user, which take up to 32 bytes each. The first use finds both ends of the queue,
+//! with some 70 loads of keys that mostly do not exist, and reads nothing else.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -115,8 +115,8 @@ pub struct enos_outbox_message {
     pub code: i32,
     /// One of enum enos_operation; 0 if the message cannot be read.
     pub operation: i32,
-    /// The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if the
-    /// message cannot be read, or only by a later version of the library.
+    /// The request's name: the topic of a publish, the identifier of an event; "" if its operation has none. NULL if
+    /// the message cannot be read, or only by a later version of the library.
     pub name: *const c_char,
     /// Its payload, or the post's "params"; never NULL.
     pub payload: *const u8,
@@ -133,8 +133,8 @@ pub struct enos_outbox_message {
 /// @return         0: continue with the next one; any other value: stop.
 pub type enos_outbox_cb = Option<unsafe extern "C" fn(ctx: *mut c_void, message: *const enos_outbox_message) -> i32>;
 
-/// Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of each
-/// sub-device.
+/// Sets how much each outbox may hold, and what happens when it is full: that of the client's own device, and that of
+/// each sub-device.
 ///
 /// @param config    the config.
 /// @param messages  1 to 1000000000. Default: 100000.
@@ -175,16 +175,16 @@ pub unsafe extern "C" fn enos_config_set_outbox_rate(config: *mut enos_config, b
     unsafe { set(config, |c| c.config.set_outbox_rate(bytes_per_s)) }
 }
 
-/// Waits until every accepted call has had its event and every durable message is completed that can be sent: those of the
-/// client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other states. It
-/// loops, or waits for the thread that loops, as enos_client_wait() does.
+/// Waits until every accepted call has had its event and every durable message is completed that can be sent: those of
+/// the client's own device, and those of the sub-devices that are online. It does not wait for sub-devices in other
+/// states. It loops, or waits for the thread that loops, as enos_client_wait() does.
 ///
 /// @param client      the client.
 /// @param timeout_ms  milliseconds; 0: only look; ENOS_FOREVER: no limit.
 /// @retval ENOS_OK               nothing is under way, and these outboxes are empty.
 /// @retval ENOS_ERR_TIMEOUT      something still is. Nothing is lost.
-/// @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox: call
-///                               enos_client_connect() first.
+/// @retval ENOS_ERR_STATE        the client is not connected, and nothing is under way that could empty the outbox:
+///                               call enos_client_connect() first.
 /// @retval ENOS_ERR_CREDENTIALS, ENOS_ERR_ACTIVATION_REFUSED, ENOS_ERR_ACTIVATION_TIMEOUT, ENOS_ERR_STORAGE,
 ///         ENOS_ERR_NETWORK, ENOS_ERR_TLS, ENOS_ERR_PROTOCOL, ENOS_ERR_CONFLICT
 ///                               as for enos_client_wait(): only a long wait is left. Or ENOS_ERR_STORAGE: the outbox
@@ -235,8 +235,8 @@ pub unsafe extern "C" fn enos_client_outbox_info(
 /// load for each message or batch, and it waits for other calls that use the storage. Messages that are added or
 /// removed meanwhile may be listed or not.
 ///
-/// A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown, with
-/// the token that they share, and enos_client_outbox_drop() removes all of them.
+/// A batch that an earlier version of the library could not read is one dead letter. Each of its messages is shown,
+/// with the token that they share, and enos_client_outbox_drop() removes all of them.
 ///
 /// @param client     the client.
 /// @param subdevice  whose outbox; 0: that of the client's own device.
@@ -301,8 +301,8 @@ fn show(token: u64, code: i32, message: Option<&Request>, cb: impl FnOnce(&enos_
 /// @param client  the client.
 /// @param token   the message's token.
 /// @retval ENOS_OK             it is gone.
-/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its sub-device
-///                             was removed.
+/// @retval ENOS_ERR_NOT_FOUND  it neither waits nor is a dead letter: it is completed, or never existed. Or its
+///                             sub-device was removed.
 /// @retval ENOS_ERR_STATE      there is no storage; or it is becoming a dead letter at this moment: try again after its
 ///                             event.
 /// @retval ENOS_ERR_STORAGE    your storage failed: it may be gone or not.

@@ -42,8 +42,8 @@ impl TextOut {
     /// `(NULL, 0)` as the buffer asks for the capacity only.
     ///
     /// # Safety
-    /// `buffer` is NULL or points to `cap` writable bytes, `len` is NULL or points to a place for the length, both while
-    /// this lives.
+    /// `buffer` is NULL or points to `cap` writable bytes, `len` is NULL or points to a place for the length, both
+    /// while this lives.
     pub(super) unsafe fn new(buffer: *mut c_char, cap: usize, len: *mut usize, name: &str) -> Result<TextOut> {
         if buffer.is_null() && cap > 0 {
             return Err(null(name));

@@ -1,37 +1,37 @@
 //! Requests: what a device tells or asks EnOS. enum enos_operation lists them. The library adds topic, id, version and
-//! method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its topic
-//! and id.
+//! method, sends at QoS 1, subscribes to the topic of the reply before the first request, and finds the reply by its
+//! topic and id.
 //!
 //! An accepted request has exactly one outcome: ENOS_EVENT_REPLY, or DELIVERED for ENOS_OP_PUBLISH and for a durable
-//! request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer in
-//! payload, and "data" and "message" of it as values.
+//! request without ENOS_REQUEST_UNTIL_REPLY. It has the request's token, operation and user; a REPLY has EnOS's answer
+//! in payload, and "data" and "message" of it as values.
 //!
-//! The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB or
-//! more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest, counts
-//! and lengths included, and its code is in detail_code. A code that the library does not know is passed on as it is.
-//! EnOS may send the code as a number or as a text.
+//! The library refuses only what cannot be right: params that are not JSON or have another shape, a message of 512 KiB
+//! or more, and a durable request without the time that it needs or with an implausible one. EnOS judges the rest,
+//! counts and lengths included, and its code is in detail_code. A code that the library does not know is passed on as
+//! it is. EnOS may send the code as a number or as a text.
 //!
-//! A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of replies:
-//! for a new one it gives up the one that was used least recently of those that no request needs.
+//! A message that the broker has retained is never a reply. The client stays subscribed to at most 256 topics of
+//! replies: for a new one it gives up the one that was used least recently of those that no request needs.
 //!
-//! Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply ends
-//! the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So only one
-//! raw request at a time waits for its reply; the others wait for their turn, in order. The time of each begins when it is
-//! sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many wait. The next one
-//! waits for longer when a late reply could be taken for its own:
+//! Raw requests (ENOS_OP_RAW_UP). Their replies have no id and no code: the first message on the topic of the reply
+//! ends the request with ENOS_OK and detail_code 200, and payload is what the script of the product has returned. So
+//! only one raw request at a time waits for its reply; the others wait for their turn, in order. The time of each
+//! begins when it is sent, so the wait for the turn has no limit of its own: enos_config_set_inflight() limits how many
+//! wait. The next one waits for longer when a late reply could be taken for its own:
 //!
 //!     after a raw request without its reply     for one more enos_config_set_reply_timeout(), which is retry_in_ms of
 //!     (ENOS_ERR_TIMEOUT, ENOS_ERR_NETWORK)      the event
 //!     after a durable raw request without       until its reply comes, but at most for two
 //!     ENOS_REQUEST_UNTIL_REPLY                  enos_config_set_reply_timeout() after it was acknowledged
 //!
-//! A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for each
-//! other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its reply. So
-//! a live raw request with a long timeout_ms can hold up the outbox for that long.
+//! A reply that comes meanwhile is a MESSAGE. Durable raw requests without ENOS_REQUEST_UNTIL_REPLY do not wait for
+//! each other. But they, and what is behind them in the outbox, wait while a raw request waits for its turn or for its
+//! reply. So a live raw request with a long timeout_ms can hold up the outbox for that long.
 //!
-//! If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also send
-//! a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the topic of
-//! raw replies; the client logs a warning if you do.
+//! If EnOS sends the same raw reply twice, the second cannot be told from that of the next request. A broker may also
+//! send a reply once for each subscription that matches. So do not subscribe to a filter with + or # that matches the
+//! topic of raw replies; the client logs a warning if you do.
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -103,9 +103,10 @@ pub(super) unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param request    the request; copied.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
-/// @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder has an open object or array.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
-///                               ENOS_EVENT_ROOM tells when to continue.
+/// @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder
+///                               has an open object or array.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
+///                               full: ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
@@ -136,8 +137,8 @@ pub unsafe extern "C" fn enos_client_request(
 /// Storage callbacks run inside this call, as inside every durable request.
 ///
 /// @param client      the client.
-/// @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can be
-///                    durable.
+/// @param requests    an array of `count` requests, copied. Each has ENOS_REQUEST_DURABLE, and any operation that can
+///                    be durable.
 /// @param count       1 to 256. Several have at most about 60 KiB in total, a single one at most 524287 bytes.
 /// @param out_tokens  receives `count` tokens, in the order of the requests; may be NULL.
 /// @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
@@ -146,7 +147,8 @@ pub unsafe extern "C" fn enos_client_request(
 /// @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
 /// @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
-/// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
+/// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own
+///                               limit.
 /// @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send one of them.
 /// @retval ENOS_ERR_NOT_FOUND    no such sub-device.
 /// @retval ENOS_ERR_STRUCT_SIZE  a request was not made with ENOS_INIT().
@@ -189,9 +191,9 @@ pub unsafe extern "C" fn enos_client_request_batch(
 /// @param client     the client.
 /// @param params     a JSON object in UTF-8, e.g. {"measurepoints":{"temperature":21.5},"time":1524448722000}
 /// @param len        in bytes, or ENOS_NUL_TERMINATED. The whole message is at most 524287 bytes.
-/// @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A durable
-///                   post has to have "measurepoints", an object with at least one member, and a "time", in milliseconds
-///                   since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
+/// @param flags      0, or ENOS_REQUEST_DURABLE, alone or with ENOS_REQUEST_UNTIL_REPLY and ENOS_REQUEST_RESUME. A
+///                   durable post has to have "measurepoints", an object with at least one member, and a "time", in
+///                   milliseconds since 1970; or ENOS_REQUEST_STAMP, or ENOS_REQUEST_WITHOUT_TIME.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK  accepted. The errors are those of enos_client_request().
 #[no_mangle]

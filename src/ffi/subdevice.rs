@@ -1,34 +1,35 @@
-//! Sub-devices: the devices behind a gateway, which have no connection of their own. A sub-device is an id. The library logs
-//! it in over the gateway's connection, again after each reconnect, and activates it if it has no device secret yet.
-//! ENOS_EVENT_SUBDEVICE_STATE tells each change of its state.
+//! Sub-devices: the devices behind a gateway, which have no connection of their own. A sub-device is an id. The library
+//! logs it in over the gateway's connection, again after each reconnect, and activates it if it has no device secret
+//! yet. ENOS_EVENT_SUBDEVICE_STATE tells each change of its state.
 //!
-//! Requests: set the id in enos_request.subdevice. Every request that a sub-device may send can be sent with its id while
-//! its state is ONLINE; enum enos_operation says which those are. Their outcomes have its id. Commands to it come as
-//! ENOS_EVENT_COMMAND with its id, and are answered like any other.
+//! Requests: set the id in enos_request.subdevice. Every request that a sub-device may send can be sent with its id
+//! while its state is ONLINE; enum enos_operation says which those are. Their outcomes have its id. Commands to it come
+//! as ENOS_EVENT_COMMAND with its id, and are answered like any other.
 //!
 //! Logins. One login request is under way at a time. First come batches (enos_config_set_subdevice_batch()). Then each
-//! sub-device that a batch names as failed, or does not name, logs in singly, which tells why. After a refusal it waits for
-//! 1 second to 5 minutes, longer each time, and the others do not wait for it. If a batch is refused as a whole, or not
-//! answered, smaller ones follow. After a login that is not answered, or that EnOS has no time for (429, 5xx, 6205, 6305),
-//! all logins wait for a while: 1 second to 5 minutes after a batch or without an answer, and 1 second after a single one.
-//! If you take a sub-device offline and online again, its next login is at least 5 seconds after the one before.
+//! sub-device that a batch names as failed, or does not name, logs in singly, which tells why. After a refusal it waits
+//! for 1 second to 5 minutes, longer each time, and the others do not wait for it. If a batch is refused as a whole, or
+//! not answered, smaller ones follow. After a login that is not answered, or that EnOS has no time for (429, 5xx, 6205,
+//! 6305), all logins wait for a while: 1 second to 5 minutes after a batch or without an answer, and 1 second after a
+//! single one. If you take a sub-device offline and online again, its next login is at least 5 seconds after the one
+//! before.
 //!
-//! After a login the client subscribes to the topics on which the replies to the sub-device come: those that it has used,
-//! and that of ENOS_OP_MEASUREPOINT_POST, for many sub-devices in one packet.
+//! After a login the client subscribes to the topics on which the replies to the sub-device come: those that it has
+//! used, and that of ENOS_OP_MEASUREPOINT_POST, for many sub-devices in one packet.
 //!
-//! Other gateways. EnOS does not tell a gateway when another one logs its sub-device in. The next request is refused with
-//! code 1009. Then the state is REFUSED, and the sub-device logs in again after its wait. The wait begins at 1 second again
-//! only after 5 minutes online, so two gateways do not take turns without end.
+//! Other gateways. EnOS does not tell a gateway when another one logs its sub-device in. The next request is refused
+//! with code 1009. Then the state is REFUSED, and the sub-device logs in again after its wait. The wait begins at 1
+//! second again only after 5 minutes online, so two gateways do not take turns without end.
 //!
-//! What EnOS tells the gateway (combine/enable, combine/disable, combine/delete) changes the states, and comes as a command
-//! of type ENOS_COMMAND_OTHER as well, which the library answers with 200 unless you do. If it is about exactly one of your
-//! sub-devices, the event has its id.
+//! What EnOS tells the gateway (combine/enable, combine/disable, combine/delete) changes the states, and comes as a
+//! command of type ENOS_COMMAND_OTHER as well, which the library answers with 200 unless you do. If it is about exactly
+//! one of your sub-devices, the event has its id.
 //!
-//! Secrets. A sub-device with a product secret, and without a device secret in its options or in the storage, is activated:
-//! its login brings the device secret, once. The library stores it and reads it back before it does anything else with the
-//! sub-device (ENOS_EVENT_ACTIVATED with its id). If that fails: ENOS_EVENT_PERSIST_FAILED with its id, and it is tried
-//! again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile. Others go on. The
-//! storage has a record for each sub-device, as for the gateway itself.
+//! Secrets. A sub-device with a product secret, and without a device secret in its options or in the storage, is
+//! activated: its login brings the device secret, once. The library stores it and reads it back before it does anything
+//! else with the sub-device (ENOS_EVENT_ACTIVATED with its id). If that fails: ENOS_EVENT_PERSIST_FAILED with its id,
+//! and it is tried again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile.
+//! Others go on. The storage has a record for each sub-device, as for the gateway itself.
 //!
 //! A sub-device takes up to 2 kB of memory beside its keys and secrets.
 
@@ -61,7 +62,8 @@ pub struct enos_subdevice_options {
     /// As in enos_config_set_client_id(). NULL: the device key. A login of several is signed with the client id of the
     /// gateway.
     pub client_id: *const c_char,
-    /// 1 to 1024 bytes. NULL: the one in the storage, or one that an activation brings. With it, the storage is not read.
+    /// 1 to 1024 bytes. NULL: the one in the storage, or one that an activation brings. With it, the storage is not
+    /// read.
     pub device_secret: *const c_char,
     /// In bytes, or ENOS_NUL_TERMINATED.
     pub device_secret_len: usize,
@@ -103,8 +105,8 @@ pub struct enos_subdevice {
     pub user: *mut c_void,
 }
 
-/// Receives a sub-device, inside enos_client_subdevices(), on the thread that called it. No lock of the library is held, so
-/// it may call every enos_client_* function.
+/// Receives a sub-device, inside enos_client_subdevices(), on the thread that called it. No lock of the library is
+/// held, so it may call every enos_client_* function.
 ///
 /// @param ctx        what enos_client_subdevices() was given.
 /// @param subdevice  the sub-device; valid until the callback returns.
@@ -141,8 +143,8 @@ pub unsafe extern "C" fn enos_config_set_subdevice_batch(config: *mut enos_confi
 /// @param client   the client: the gateway.
 /// @param options  an array of `count` structs; copied.
 /// @param count    1 to 10000.
-/// @param out_ids  receives `count` ids, in the order of the options, before any event of them; may be NULL. Ids are the
-///                 process's, and none is used twice by a client.
+/// @param out_ids  receives `count` ids, in the order of the options, before any event of them; may be NULL. Ids are
+///                 the process's, and none is used twice by a client.
 /// @retval ENOS_OK               added.
 /// @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
 /// @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
@@ -174,8 +176,8 @@ pub unsafe extern "C" fn enos_client_add_subdevices(
     }
 }
 
-/// Takes a sub-device offline, or online again. Its id and its options stay. For example, an inverter does not answer, and
-/// EnOS is to show that.
+/// Takes a sub-device offline, or online again. Its id and its options stay. For example, an inverter does not answer,
+/// and EnOS is to show that.
 ///
 /// @param client  the client.
 /// @param id      the sub-device.
@@ -191,8 +193,9 @@ pub unsafe extern "C" fn enos_client_set_subdevice_online(client: *mut enos_clie
     unsafe { on_client(client, |client| client.set_subdevice_online(id, on != 0)) }
 }
 
-/// Removes a sub-device: it is logged out, and its id is not used any more. Its device secret and its durable messages stay
-/// in the storage. A secret that is on its way is stored first. It waits while a storage callback runs on another thread.
+/// Removes a sub-device: it is logged out, and its id is not used any more. Its device secret and its durable messages
+/// stay in the storage. A secret that is on its way is stored first. It waits while a storage callback runs on another
+/// thread.
 ///
 /// @param client  the client.
 /// @param id      the sub-device.
@@ -222,8 +225,8 @@ pub unsafe extern "C" fn enos_client_subdevice_saved(client: *mut enos_client, i
 ///
 /// @param client  the client.
 /// @param id      the sub-device.
-/// @return  one of enum enos_subdevice_state; negative (an enos_status) on failure: ENOS_ERR_NOT_FOUND if there is no such
-///          sub-device.
+/// @return  one of enum enos_subdevice_state; negative (an enos_status) on failure: ENOS_ERR_NOT_FOUND if there is no
+///          such sub-device.
 #[no_mangle]
 pub unsafe extern "C" fn enos_client_subdevice_state(client: *const enos_client, id: u64) -> i32 {
     // SAFETY: the header's contract.

@@ -50,11 +50,11 @@ unsafe fn optional_bytes<'a>(ptr: *const c_void, len: usize, name: &str) -> Resu
 /// Sets the certificates, as PEM files. Replaces all three, and what enos_config_set_tls_pem() was given.
 ///
 /// @param config  the config.
-/// @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL. Root
-///                certificates, that is: one in between is not trusted for itself. Their revocation lists may stand there
-///                too. A file has at most 4 MiB.
-/// @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL for
-///                none. Default: NULL.
+/// @param ca      path of a file with the authorities to trust, and no others; NULL for the system's. Default: NULL.
+///                Root certificates, that is: one in between is not trusted for itself. Their revocation lists may
+///                stand there too. A file has at most 4 MiB.
+/// @param cert    path of a file with the device's certificate, followed by intermediate ones if there are any; NULL
+///                for none. Default: NULL.
 /// @param key     path of a file with the certificate's private key, RSA or EC, encrypted or not (it may be the same
 ///                file); NULL for none. Default: NULL.
 /// @retval ENOS_OK               done; no file is read yet.
@@ -76,11 +76,12 @@ pub unsafe extern "C" fn enos_config_set_tls(
     }
 }
 
-/// Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is ever
-/// written to a file. Replaces all three, and what enos_config_set_tls() was given.
+/// Sets the certificates, as PEM text in memory: for firmware that keeps keys elsewhere than in files. None of it is
+/// ever written to a file. Replaces all three, and what enos_config_set_tls() was given.
 ///
 /// @param config    the config.
-/// @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's authorities.
+/// @param ca        as for enos_config_set_tls(), but the text itself: 1 byte to 4 MiB. NULL for the system's
+///                  authorities.
 /// @param ca_len    in bytes, or ENOS_NUL_TERMINATED; ignored when ca is NULL.
 /// @param cert      as for ca; NULL for none.
 /// @param cert_len  as for ca_len.

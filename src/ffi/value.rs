@@ -4,8 +4,8 @@
 //! as long as the text that it points into. Only enos_value_parse() allocates, and only for the time of the call, if an
 //! object and those around it have more than 32 keys together.
 //!
-//! {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and one
-//! check at the end is enough:
+//! {NULL, 0} is a missing value. A look-up in a missing value gives a missing value, so look-ups can be chained, and
+//! one check at the end is enough:
 //!
 //!     double power;
 //!     if (enos_value_double(enos_value_at(params, "/limits/power"), &power) == ENOS_OK) ...

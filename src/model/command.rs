@@ -7,8 +7,9 @@
 pub enum enos_command_type {
     /// A command that this version has no type for: ota/device/upgrade, combine/enable, combine/disable,
     /// combine/delete, traffic/control, and what EnOS adds later. Look at the topic of the event. A message on another
-    /// topic of the device is a command if it is a JSON object with a "method", and not one of the device's own requests.
-    /// The library answers all of these like other commands, except for traffic/control, which it never answers.
+    /// topic of the device is a command if it is a JSON object with a "method", and not one of the device's own
+    /// requests. The library answers all of these like other commands, except for traffic/control, which it never
+    /// answers.
     ENOS_COMMAND_OTHER = 1,
     /// A service of the product's thing model (thing/service/{name}): enos_command_name() is its identifier, and params
     /// its input.

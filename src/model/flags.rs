@@ -8,8 +8,8 @@ pub enum enos_request_flags {
     /// The message is in your storage before the call returns. It is sent until it is acknowledged, across outages and
     /// restarts: see the chapter on the outbox. QoS 1 only.
     ENOS_REQUEST_DURABLE = 1,
-    /// With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its outcome is REPLY.
-    /// Without this flag the message is completed when the broker has acknowledged it (DELIVERED), whatever EnOS
+    /// With ENOS_REQUEST_DURABLE: the message stays in the outbox until EnOS has answered 200, and its outcome is
+    /// REPLY. Without this flag the message is completed when the broker has acknowledged it (DELIVERED), whatever EnOS
     /// answers.
     ENOS_REQUEST_UNTIL_REPLY = 2,
     /// With ENOS_REQUEST_DURABLE, for posts of measure points: if the post is sent on a later link than the one on
@@ -19,13 +19,13 @@ pub enum enos_request_flags {
     /// With ENOS_REQUEST_DURABLE, for posts of measure points, events and log records: the post may have no "time", and
     /// neither may the items of a batch of measure points. EnOS takes the time of arrival.
     ENOS_REQUEST_WITHOUT_TIME = 8,
-    /// For the same posts but not for batches, on a board whose clock is not set yet: if the post has no "time", it gets
-    /// the time of this call. If the clock is before 2020, the post waits until the clock is set, and later messages
-    /// wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent without a
-    /// time.
+    /// For the same posts but not for batches, on a board whose clock is not set yet: if the post has no "time", it
+    /// gets the time of this call. If the clock is before 2020, the post waits until the clock is set, and later
+    /// messages wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent
+    /// without a time.
     ENOS_REQUEST_STAMP = 16,
-    /// For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
-    /// offline are taken as well. EnOS refuses the whole batch otherwise.
+    /// For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that
+    /// are offline are taken as well. EnOS refuses the whole batch otherwise.
     ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 0x100,
     /// For a batch of measure points: EnOS takes what is valid, and leaves out the rest. It refuses the whole batch
     /// otherwise.

@@ -51,8 +51,8 @@ pub enum LinkEvent {
     Closed,
     /// A publish at QoS 0 was written to the socket, or one at QoS 1 was acknowledged.
     Delivered { token: u64 },
-    /// The link ended before the outcome of a request was known: `ENOS_ERR_NETWORK`. Any other status: the request could
-    /// not be sent, and the link may live on.
+    /// The link ended before the outcome of a request was known: `ENOS_ERR_NETWORK`. Any other status: the request
+    /// could not be sent, and the link may live on.
     NotDelivered { token: u64, status: Status, reason: String },
     /// SUBACK. One entry for each filter of the request, in its order: the QoS granted, or `None` if it was refused.
     Subscribed { token: u64, granted: Vec<Option<u8>> },

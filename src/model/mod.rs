@@ -15,8 +15,8 @@ pub mod storage;
 pub mod subdevice;
 pub mod value;
 
-/// Gives the values of an enum of C short names, and the names without their prefix for logs. A value without a name does
-/// not compile.
+/// Gives the values of an enum of C short names, and the names without their prefix for logs. A value without a name
+/// does not compile.
 macro_rules! named {
     ($type:ident, $prefix:literal { $($name:ident = $value:ident,)* }) => {
         #[allow(non_upper_case_globals)]

@@ -10,9 +10,9 @@ pub enum enos_nonfinite {
     ENOS_NONFINITE_ERROR = 0,
     /// It is written as null.
     ENOS_NONFINITE_NULL = 1,
-    /// It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log record
-    /// of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements behind it would
-    /// move up.
+    /// It is left out with its key, or with its whole measure point. It is counted (enos_json_left_out()), and a log
+    /// record of the level ENOS_LOG_INFO names the key. In an array it is written as null: otherwise the elements
+    /// behind it would move up.
     ENOS_NONFINITE_LEAVE_OUT = 2,
 }
 

@@ -16,8 +16,8 @@ pub enum enos_subdevice_state {
     ENOS_SUBDEVICE_STATE_ONLINE = 4,
     /// EnOS has refused its login, or has not answered. The library tries again.
     ENOS_SUBDEVICE_STATE_REFUSED = 5,
-    /// EnOS has disabled it (combine/disable). The library tries one login after each login of the gateway, and logs it in
-    /// when EnOS enables it (combine/enable).
+    /// EnOS has disabled it (combine/disable). The library tries one login after each login of the gateway, and logs it
+    /// in when EnOS enables it (combine/enable).
     ENOS_SUBDEVICE_STATE_DISABLED = 6,
     /// EnOS has deleted it (combine/delete). It logs in again only if EnOS enables it, or if you ask for it with
     /// enos_client_set_subdevice_online().
@@ -42,7 +42,8 @@ super::named!(SubdeviceState, "ENOS_SUBDEVICE_STATE_" {
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum enos_subdevice_flags {
-    /// If EnOS refuses its first login because it is not in the gateway's topology (code 740), the library adds it, once.
+    /// If EnOS refuses its first login because it is not in the gateway's topology (code 740), the library adds it,
+    /// once.
     ENOS_SUBDEVICE_ADD_TOPOLOGY = 1,
     /// It is not logged in until enos_client_set_subdevice_online().
     ENOS_SUBDEVICE_OFFLINE = 2,

@@ -120,7 +120,7 @@ impl Session {
         self.exchange.is_quiet()
             && self.commands.as_deref().is_none_or(Commands::is_idle)
             && self.gateway.as_deref().is_none_or(Gateway::is_quiet)
-            && self.outboxes.as_deref().is_none_or(|outboxes| outboxes.all().all(Outbox::is_quiet))
+            && self.outboxes.as_deref().is_none_or(Outboxes::are_quiet)
     }
 
     pub(super) fn with_outbox(&mut self, now: Now, subdevice: u64, f: impl FnOnce(&mut Outbox, &mut Around)) {

@@ -6,6 +6,10 @@
 //!
 //! A message that is sent alone in its outbox (see [`super::outbox`]) is also alone on the link, until the broker has
 //! acknowledged it. Otherwise a message of one device would be blamed for a loss that the message of another has caused.
+//!
+//! There can be thousands of outboxes, so only those are looked at that have something to do: see [`agenda`].
+
+mod agenda;
 
 use std::collections::VecDeque;
 
@@ -16,6 +20,8 @@ use super::settings::OutboxSettings;
 use crate::protocol::Identity;
 use crate::sorted::SortedMap;
 
+use agenda::{Agenda, Noted};
+
 pub struct Outboxes {
     settings: OutboxSettings,
     own: Outbox,
@@ -25,6 +31,8 @@ pub struct Outboxes {
     turn: u64,
     /// What was sent last has to be alone on the link.
     is_alone: bool,
+    own_may_send: bool,
+    agenda: Agenda,
 }
 
 struct Subdevice {
@@ -34,6 +42,7 @@ struct Subdevice {
     is_known_empty: bool,
     /// `None` if there is nothing to send, as far as is known.
     outbox: Option<Box<Outbox>>,
+    noted: Noted,
 }
 
 /// What the outboxes need from the session.
@@ -60,6 +69,8 @@ impl Outboxes {
             line: Line { flow: Flow::new(settings.bytes_per_s), may_open: false, holds_until: 0 },
             turn: 0,
             is_alone: false,
+            own_may_send: false,
+            agenda: Agenda::default(),
         }
     }
 
@@ -70,8 +81,15 @@ impl Outboxes {
         }
     }
 
-    /// Calls an outbox that is in use.
+    /// Calls an outbox that is in use. It may have something to do after that.
     pub fn with(&mut self, id: u64, session: &mut Surroundings, f: impl FnOnce(&mut Outbox, &mut Around)) {
+        if id != 0 {
+            self.agenda.changed.push(id);
+        }
+        self.call(id, session, f);
+    }
+
+    fn call(&mut self, id: u64, session: &mut Surroundings, f: impl FnOnce(&mut Outbox, &mut Around)) {
         let outbox = match id {
             0 => Some(&mut self.own),
             id => self.subdevices.get_mut(&id).and_then(|subdevice| subdevice.outbox.as_deref_mut()),
@@ -82,9 +100,9 @@ impl Outboxes {
     }
 
     pub fn with_all(&mut self, session: &mut Surroundings, mut f: impl FnMut(&mut Outbox, &mut Around)) {
-        let Outboxes { own, subdevices, line, .. } = self;
-        let others = subdevices.values_mut().filter_map(|subdevice| subdevice.outbox.as_deref_mut());
-        std::iter::once(own).chain(others).for_each(|outbox| f(outbox, &mut session.around(line)));
+        let in_use = self.subdevices.iter().filter(|(_, subdevice)| subdevice.outbox.is_some()).map(|(id, _)| *id);
+        let in_use: Vec<u64> = std::iter::once(0).chain(in_use).collect();
+        in_use.into_iter().for_each(|id| self.with(id, session, &mut f));
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Outbox> {
@@ -98,9 +116,14 @@ impl Outboxes {
         self.own.is_empty() && online.filter_map(|subdevice| subdevice.outbox.as_deref()).all(Outbox::is_empty)
     }
 
+    /// Nothing is in flight.
+    pub fn are_quiet(&self) -> bool {
+        self.own.is_quiet() && self.agenda.under_way == 0
+    }
+
     pub fn release(&mut self) {
-        let others = self.subdevices.values_mut().filter_map(|subdevice| subdevice.outbox.as_deref_mut());
-        std::iter::once(&mut self.own).chain(others).for_each(Outbox::release);
+        self.own.release();
+        self.agenda.release();
     }
 
     /// Live data is sent. It counts towards the rate.
@@ -109,7 +132,8 @@ impl Outboxes {
     }
 
     pub fn add(&mut self, id: u64, identity: Identity) {
-        let subdevice = Subdevice { identity, online: false, is_known_empty: false, outbox: None };
+        let noted = Noted::default();
+        let subdevice = Subdevice { identity, online: false, is_known_empty: false, outbox: None, noted };
         self.subdevices.insert(id, subdevice);
     }
 
@@ -120,7 +144,9 @@ impl Outboxes {
     /// What was not completed stays in the storage.
     pub fn remove(&mut self, id: u64, session: &mut Surroundings) {
         self.go_offline(id, session);
-        self.subdevices.remove(&id);
+        if let Some(mut subdevice) = self.subdevices.remove(&id) {
+            self.agenda.note(id, None, &mut subdevice.noted);
+        }
         self.subdevices.release();
     }
 
@@ -130,19 +156,24 @@ impl Outboxes {
         if subdevice.outbox.is_none() {
             let identity = subdevice.identity.clone();
             subdevice.outbox = Some(Box::new(Outbox::new(self.settings, id, identity)));
-            if subdevice.online {
-                self.with(id, session, |outbox, around| outbox.link_up(false, around));
-            }
+            let online = subdevice.online;
+            self.with(id, session, |outbox, around| {
+                if online {
+                    outbox.link_up(false, around);
+                }
+            });
         }
     }
 
     /// A sub-device has logged in on the present link. What an earlier process has left is looked for once.
     pub fn go_online(&mut self, id: u64, session: &mut Surroundings) {
-        let pauses = self.have_company();
         let Some(subdevice) = self.subdevices.get_mut(&id).filter(|subdevice| !subdevice.online) else { return };
         subdevice.online = true;
         match subdevice.outbox {
-            Some(_) => self.with(id, session, |outbox, around| outbox.link_up(pauses, around)),
+            Some(_) => {
+                let pauses = self.have_company();
+                self.with(id, session, |outbox, around| outbox.link_up(pauses, around));
+            }
             None if subdevice.is_known_empty => {}
             None => self.use_outbox(id, session),
         }
@@ -190,21 +221,52 @@ impl Outboxes {
     /// Does what is due. `tidy`: nothing else has happened. `may_open`: the queue of a sub-device may be opened. True: the
     /// broker does not take messages any more.
     pub fn pump(&mut self, tidy: bool, may_open: bool, session: &mut Surroundings) -> bool {
-        self.with_all(session, Outbox::prepare);
+        let opens = if may_open { self.next_to_open() } else { None };
+        let looked_at = self.agenda.take(tidy, opens, session.now.ms);
+        for id in looked_at {
+            self.with(id, session, Outbox::prepare);
+            self.agenda.senders.insert(id, ());
+        }
+        self.call(0, session, Outbox::prepare);
+        self.own_may_send = true;
         self.send(session);
         // The own queue is opened at once.
         self.line.may_open = true;
         let mut stalls = self.own.conclude(tidy, &mut session.around(&mut self.line));
         self.line.may_open = may_open;
-        let Outboxes { subdevices, line, .. } = self;
-        for subdevice in subdevices.values_mut() {
-            let Some(outbox) = subdevice.outbox.as_deref_mut() else { continue };
-            stalls |= outbox.conclude(tidy, &mut session.around(line));
-            if tidy && outbox.is_idle() {
-                (subdevice.outbox, subdevice.is_known_empty) = (None, true);
+        for id in self.agenda.take_changed() {
+            stalls |= self.conclude(id, tidy, session);
+            if !tidy {
+                self.agenda.untidy.push(id);
             }
         }
         stalls
+    }
+
+    fn conclude(&mut self, id: u64, tidy: bool, session: &mut Surroundings) -> bool {
+        let Outboxes { subdevices, line, agenda, .. } = self;
+        let Some(subdevice) = subdevices.get_mut(&id) else { return false };
+        let Some(outbox) = subdevice.outbox.as_deref_mut() else { return false };
+        let stalls = outbox.conclude(tidy, &mut session.around(line));
+        if tidy && outbox.is_idle() {
+            (subdevice.outbox, subdevice.is_known_empty) = (None, true);
+        } else if tidy && outbox.is_quiet() {
+            outbox.release();
+        }
+        agenda.note(id, subdevice.outbox.as_deref(), &mut subdevice.noted);
+        stalls
+    }
+
+    /// The first of those that have to be opened, if it still has to be.
+    fn next_to_open(&mut self) -> Option<u64> {
+        while let Some(id) = self.agenda.unopened.pop_front() {
+            let Some(subdevice) = self.subdevices.get_mut(&id) else { continue };
+            subdevice.noted.waits_to_open = false;
+            if subdevice.outbox.as_deref().is_some_and(Outbox::wants_to_open) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Lets the outboxes send in turn, until none can send any more.
@@ -213,40 +275,37 @@ impl Outboxes {
             return;
         }
         self.line.holds_until = 0;
-        let mut passed = 0;
-        let in_use = self.all().count();
-        while passed < in_use {
+        while let Some(id) = self.in_turn() {
             if self.is_alone && session.exchange.unacknowledged().messages > 0 {
                 return;
             }
             self.is_alone = false;
-            let id = self.in_turn();
             let mut turn = Turn::Passed;
             self.with(id, session, |outbox, around| turn = outbox.send_one(around));
             match turn {
                 Turn::Waits => return,
-                Turn::Passed => passed += 1,
-                Turn::Sent | Turn::SentAlone => passed = 0,
+                Turn::Passed if id == 0 => self.own_may_send = false,
+                Turn::Passed => drop(self.agenda.senders.remove(&id)),
+                Turn::Sent | Turn::SentAlone => {}
             }
             self.is_alone = turn == Turn::SentAlone;
             self.turn = id + 1;
         }
     }
 
-    /// The outbox whose turn it is: the first that is in use from `turn` on.
-    fn in_turn(&self) -> u64 {
-        let in_use = |(id, subdevice): (&u64, &Subdevice)| subdevice.outbox.is_some().then_some(*id);
+    /// The outbox whose turn it is: the first from `turn` on that may have something to send.
+    fn in_turn(&self) -> Option<u64> {
+        let from = |at| self.agenda.senders.iter_from(&at).next().map(|(id, ())| *id);
+        let own = self.own_may_send.then_some(0);
         match self.turn {
-            0 => 0,
-            _ => self.subdevices.iter_from(&self.turn).find_map(in_use).unwrap_or(0),
+            0 => own.or_else(|| from(0)),
+            turn => from(turn).or(own).or_else(|| from(0)),
         }
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        // A queue that has to be opened waits for the next tick.
-        let opens = self.all().any(|outbox| outbox.wants_to_open()).then_some(1);
         let holds = Some(self.line.holds_until).filter(|at| *at > 0);
-        self.all().filter_map(Outbox::deadline).chain(opens).chain(holds).min()
+        [self.own.deadline(), self.agenda.deadline(), holds].into_iter().flatten().min()
     }
 }
 

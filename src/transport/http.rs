@@ -47,6 +47,7 @@ struct Receiver {
     is_paused: bool,
     body: Vec<u8>,
     received: u64,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only OpenSSL reads it"))]
     request: Option<Secure>,
 }
 

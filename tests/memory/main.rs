@@ -10,5 +10,7 @@ mod held;
 #[cfg(target_env = "gnu")]
 mod outbox;
 mod panic;
+#[cfg(target_env = "gnu")]
+mod subdevices;
 mod values;
 mod wake;

@@ -63,3 +63,11 @@ fn every_status_is_told_where_it_comes_from() {
         assert!(words(&comments).any(|word| word == status), "{status} is told nowhere");
     }
 }
+
+/// The sources' own comments become longer or shorter in the header.
+#[test]
+fn no_line_is_longer_than_the_code_may_be() {
+    let header = header();
+    let long: Vec<_> = (1..).zip(header.lines()).filter(|(_, line)| line.chars().count() > 120).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}

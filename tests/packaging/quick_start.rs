@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::installation::{cargo_home, sources, target};
+use crate::installation::{cargo_home, library, sources, target};
 use enos_sim::{Cloud, Config, Product};
 
 const PAGE: &str = include_str!("../../docs/quick-start.md");
@@ -99,6 +99,9 @@ fn it_leads_to_a_firmware_that_reports() {
     let [build] = &blocks("The firmware, with CMake", "sh")[..] else { panic!() };
     fs::write(desk.file("CMakeLists.txt"), cmake).unwrap();
     desk.run(build);
+    // These sources are behind a symbolic link, which makes no difference.
+    let ours = fs::read(desk.file("build/libenos").join(library().file_name().unwrap())).unwrap();
+    assert!(ours == fs::read(library()).unwrap(), "the library depends on the path to its sources");
 
     let [first] = &blocks("The first run", "sh")[..] else { panic!() };
     let [shown] = &blocks("The first run", "text")[..] else { panic!() };

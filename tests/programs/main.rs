@@ -2,6 +2,7 @@
 
 mod c;
 mod examples;
+mod kept;
 mod kills;
 mod memory;
 mod outages;

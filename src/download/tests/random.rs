@@ -44,7 +44,7 @@ fn answer(random: &mut fastrand::Rng, request: &Request, image: &[u8], other: &[
 
 #[test]
 fn nothing_else_is_ever_verified() {
-    let rounds = std::env::var("ENOS_WORLDS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(100);
+    let rounds = std::env::var("ENOS_DOWNLOADS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(100);
     let mut verified = 0;
     for seed in 0..rounds {
         let mut random = fastrand::Rng::with_seed(seed);

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::protocol::json;
 
-/// The range of times in a request, in milliseconds since 1970: from 1973 to 5138. Times in seconds, or from a clock that
-/// was never set, are outside.
+/// The range of times in a request, in milliseconds since 1970: from 1973 to 5138. Times in seconds, or from a clock
+/// that was never set, are outside.
 const TIMES_MS: std::ops::RangeInclusive<u64> = 100_000_000_000..=100_000_000_000_000;
 
 #[derive(Deserialize)]

@@ -12,8 +12,8 @@ pub use row::{Durability, Params, Reply, Row, Sender, Senders, Time};
 use super::topic::{self, Scope};
 use crate::model::flags::Flag;
 
-/// What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used again.
-/// The limits are those of EnOS's documentation. EnOS checks them, the library does not.
+/// What a device tells or asks EnOS. The numbers are in programs and on flash: each is explicit, and none is used
+/// again. The limits are those of EnOS's documentation. EnOS checks them, the library does not.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,14 +23,15 @@ pub enum enos_operation {
     ENOS_OP_OTHER = 1,
     /// Publishes bytes at QoS 1 on a topic of your choice, which is the request's name. There is no reply.
     ENOS_OP_PUBLISH = 2,
-    /// Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A value
-    /// is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no `time`, EnOS
-    /// takes the time of arrival. A durable post needs at least one measure point.
+    /// Reports measure points. `params` is `{"measurepoints":{<id>:<value>,...},"time":<milliseconds since 1970>}`. A
+    /// value is a number, a text, an array, an object, or `{"value":<value>,"quality":<0 to 9>}`. If there is no
+    /// `time`, EnOS takes the time of arrival. A durable post needs at least one measure point.
     ENOS_OP_MEASUREPOINT_POST = 10,
     /// Reports several readings together, also of a gateway's sub-devices. `params` is
-    /// `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the device
-    /// itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no `time`,
-    /// EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one measure point.
+    /// `[{"productKey":...,"deviceKey":...,"measurepoints":{...},"time":...},...]`. An item without keys is of the
+    /// device itself. EnOS takes all items or none, unless `ENOS_REQUEST_SKIP_INVALID_POINTS` is set. If an item has no
+    /// `time`, EnOS takes the time of arrival. A durable batch needs at least one item, and each item at least one
+    /// measure point.
     ENOS_OP_MEASUREPOINT_POST_BATCH = 11,
     /// Reports measure points of the past: EnOS stores them, but does not take them for the latest, and they trigger no
     /// alert. `params` is the same as in `ENOS_OP_MEASUREPOINT_POST`.
@@ -42,27 +43,27 @@ pub enum enos_operation {
     ENOS_OP_EVENT_POST = 20,
     /// Sets attributes of the device. `params` is `{"attributes":{<id>:<value>,...}}`, with at most 200 attributes.
     ENOS_OP_ATTRIBUTE_UPDATE = 30,
-    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params, asks
-    /// for all. The reply's data is `{<id>:<value>,...}`.
+    /// Asks for attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array, or no params,
+    /// asks for all. The reply's data is `{<id>:<value>,...}`.
     ENOS_OP_ATTRIBUTE_QUERY = 31,
     /// Deletes attributes. `params` is `{"attributes":[<id>,...]}`, with at most 200. An empty array deletes nothing.
     ENOS_OP_ATTRIBUTE_DELETE = 32,
-    /// Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key has
-    /// letters, digits and `_`, and does not begin with a digit.
+    /// Sets tags of the device. `params` is `[{"tagKey":<key>,"tagValue":<text>},...]`, with at most 200 tags. A key
+    /// has letters, digits and `_`, and does not begin with a digit.
     ENOS_OP_TAG_UPDATE = 40,
-    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data is
-    /// `{<key>:<text>,...}`.
+    /// Asks for tags. `params` is `{"tags":[<key>,...]}`. An empty array, or no params, asks for all. The reply's data
+    /// is `{<key>:<text>,...}`.
     ENOS_OP_TAG_QUERY = 41,
     /// Deletes tags. `params` is `{"tags":[<key>,...]}`. An empty array deletes nothing.
     ENOS_OP_TAG_DELETE = 42,
     /// Asks for the device's thing model. `params` is `{}`. The reply's data is an object with `tslAttributeMap`,
     /// `tslMeasurepointMap`, `tslEventMap` and `tslServiceMap`.
     ENOS_OP_MODEL_GET = 50,
-    /// Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns. They
-    /// have no id, so only one such request at a time waits for its reply: see the chapter on requests.
+    /// Sends bytes that a script of the product decodes in the cloud. The reply is the bytes that the script returns.
+    /// They have no id, so only one such request at a time waits for its reply: see the chapter on requests.
     ENOS_OP_RAW_UP = 51,
-    /// Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`. Each
-    /// member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
+    /// Sends a log record. `params` is `{"logs":{"traceId":...,"level":...,"module":...,"content":...},"time":...}`.
+    /// Each member is optional. Of Envision's SDKs, only the one for Java (2022) has this.
     ENOS_OP_LOG_POST = 60,
     /// Reports the quality of the network. `params` is `{"reportTime":...,"collectTime":...,"rssi":...,"snr":...,
     /// "packetLossRate":...,"networkType":<text>,"errorInfo":<text>}`. All members but `reportTime` are optional. Of
@@ -72,8 +73,8 @@ pub enum enos_operation {
     /// `{"nodes":[{"nodeId":...,"state":<1 connected, 2 not, 3 unknown>},...],"isFull":<bool>,"relations":{...},
     /// "reportTime":...}`. Of Envision's SDKs, only the one for Java (2022) has this.
     ENOS_OP_CONNECTION_STATE_POST = 62,
-    /// Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device that
-    /// has reported one, and a report of the new version completes an update.
+    /// Reports the version of the firmware. `params` is `{"version":<text>}`. EnOS offers an update only to a device
+    /// that has reported one, and a report of the new version completes an update.
     ENOS_OP_OTA_VERSION_REPORT = 70,
     /// Reports the progress of an update. `params` is `{"step":<text>,"desc":<text>}`. The step is "0" to "100", in
     /// percent, or a failure: "-1" any, "-2" download, "-3" verification, "-4" writing, "-5" ignored.
@@ -81,15 +82,16 @@ pub enum enos_operation {
     /// Asks for the firmware that is offered on request. `params` is `{}`. The reply's data is an array of objects with
     /// `version`, `signMethod`, `sign`, `fileUrl` and `fileSize`.
     ENOS_OP_OTA_VERSION_QUERY = 72,
-    /// Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most 1000
-    /// items.
+    /// Registers sub-devices. `params` is `[{"productKey":...,"deviceKey":...,"deviceName":...},...]`, with at most
+    /// 1000 items.
     ENOS_OP_SUBDEVICE_REGISTER = 80,
     /// Adds sub-devices to the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...,"clientId":...,
     /// "timestamp":...,"signMethod":...,"sign":...},...]`.
     ENOS_OP_TOPOLOGY_ADD = 81,
     /// Removes sub-devices from the gateway's topology. `params` is `[{"productKey":...,"deviceKey":...},...]`.
     ENOS_OP_TOPOLOGY_DELETE = 82,
-    /// Asks for the gateway's topology. `params` is `{}`. The reply's data is `[{"productKey":...,"deviceKey":...},...]`.
+    /// Asks for the gateway's topology. `params` is `{}`. The reply's data is
+    /// `[{"productKey":...,"deviceKey":...},...]`.
     ENOS_OP_TOPOLOGY_GET = 83,
     /// Logs a sub-device in, out, or several in. The library sends these itself: enos_client_add_subdevices().
     ENOS_OP_SUBDEVICE_LOGIN = 84,

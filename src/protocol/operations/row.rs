@@ -164,8 +164,8 @@ pub enum Durability {
     KeptThenLate(Operation),
 }
 
-/// Where the params may have a "time". A durable request must have one there, or say that it goes without one, because it
-/// may be sent much later.
+/// Where the params may have a "time". A durable request must have one there, or say that it goes without one, because
+/// it may be sent much later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
     None,

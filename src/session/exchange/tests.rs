@@ -147,6 +147,13 @@ fn sizes(packets: &[Packet]) -> Vec<usize> {
     packets.iter().map(|(_, filters)| filters.len()).collect()
 }
 
+impl Exchange {
+    /// How many calls and requests have no outcome yet.
+    pub fn in_progress(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 #[test]
 fn a_new_link_asks_for_a_hundred_filters_a_packet() {
     let mut desk = Desk::with_filters(256, 150);

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod faults;
+mod flood;
 mod logins;
 mod orders;
 mod random;

@@ -16,7 +16,7 @@
 //! | an offer | open, told | open, told; of the same image: told as VERIFIED | likewise, as INSTALLED |
 //! | a download of another image | allowed; if it has failed before, only on demand | refused | refused |
 //! | a download of the same image | the same | allowed: nothing has to be fetched | refused |
-//! | verified | verified | verified | refused if another image, otherwise verified |
+//! | verified | verified | of the same image: verified; another one: refused | refused |
 //! | installed | installed | installed | installed |
 //! | refused or given up | the offer ends | of the same image: free | of the same image: free |
 //! | failed | the same, and it has failed | the same | the same |

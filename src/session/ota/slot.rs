@@ -191,7 +191,7 @@ impl Slot {
         }
         self.again_at = None;
         let Some(record) = &self.record else { return Some(Work::Load) };
-        if let Some(firmware) = &self.rolled_back {
+        if let (Some(firmware), true) = (&self.rolled_back, self.changes.is_empty()) {
             let running = self.version.as_deref().unwrap_or_default();
             let words = format!("after the installation of {}, the device runs {running}", firmware.version);
             return Some(Work::Report { step: STEP_NOT_WRITTEN, words });
@@ -242,7 +242,7 @@ impl Slot {
     /// EnOS will be told of the failed installation, or cannot be told now.
     pub fn told(&mut self, result: Result<()>, now: u64, out: &mut Out) {
         match result {
-            Err(error) => self.failed(&error.into(), now, out),
+            Err(error) => self.pause("a failed installation is not reported yet", &error.into(), now, out),
             Ok(()) => self.changes.extend(self.rolled_back.take().map(Change::RolledBack)),
         }
     }
@@ -276,10 +276,7 @@ impl Slot {
     /// again.
     pub fn failed(&mut self, failure: &StorageError, now: u64, out: &mut Out) {
         self.being_stored = 0;
-        let wait = self.backoff.next(out.rng).max(AGAIN_MIN_MS);
-        self.again_at = Some(now.saturating_add(wait));
-        let words = format!("the state of a firmware update: {} (code {})", failure.message, failure.code);
-        out.actions.push_back(Action::Log(Level::Warn, words));
+        self.pause("the record of firmware updates waits for its storage", failure, now, out);
         let (offers, others) =
             std::mem::take(&mut self.changes).into_iter().partition(|it| matches!(it, Change::Offer { .. }));
         self.changes = others;
@@ -290,6 +287,14 @@ impl Slot {
             let words = format!("the offer could not be stored: {}", failure.message);
             self.tell_offer(&firmware, failure.status, &words, out);
         }
+    }
+
+    /// What has failed is tried again later.
+    fn pause(&mut self, what: &str, failure: &StorageError, now: u64, out: &mut Out) {
+        let wait = self.backoff.next(out.rng).max(AGAIN_MIN_MS);
+        self.again_at = Some(now.saturating_add(wait));
+        let words = format!("{what}: {} (code {})", failure.message, failure.code);
+        out.actions.push_back(Action::Log(Level::Warn, words));
     }
 
     fn tell_offer(&self, firmware: &Firmware, status: Status, words: &str, out: &mut Out) {

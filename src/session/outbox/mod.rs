@@ -126,7 +126,8 @@ pub struct Line {
     pub flow: Flow,
     /// A queue may be opened now.
     pub may_open: bool,
-    /// Nothing is sent before this time: a message has come back unsent, and the loss of the link is told soon.
+    /// Nothing is sent before this time: the rate does not allow more, or a message has come back unsent, and the loss of
+    /// the link is told soon.
     pub holds_until: u64,
 }
 
@@ -135,7 +136,7 @@ pub struct Line {
 pub enum Turn {
     /// It has nothing to send now.
     Passed,
-    /// It has something to send, as soon as the broker has acknowledged what the others have sent.
+    /// It has something to send, as soon as the broker has acknowledged what the others have sent, and the rate allows it.
     Waits,
     Sent,
     /// The message has to be alone on the link, so that it is known which one fails.

@@ -301,10 +301,11 @@ impl Outbox {
     }
 
     pub(super) fn refuse_deleted(&mut self) {
-        let is_next = self.window.sent().0 == 0 && self.window.stepped_aside() == 0;
-        if let Some(front) = self.window.front().filter(|front| is_next && front.page < self.deleted_before) {
+        while self.window.sent().0 == 0 && self.window.stepped_aside() == 0 {
+            let Some(front) = self.window.front().filter(|front| front.page < self.deleted_before) else { return };
             let refused = State::Refused(Answer::words("the sub-device was deleted in EnOS"));
             self.window.advance(if front.told { State::Completed } else { refused });
+            self.settle();
         }
     }
 

@@ -13,8 +13,16 @@ impl Outbox {
         if !is_ready || !self.has_room_in_flight() {
             return Turn::Passed;
         }
-        self.send_at = self.held_up_until(around);
-        if self.send_at.is_some() || !self.can_be_replied_to(around) {
+        if let Some(at) = around.line.flow.ready_at(around.now) {
+            around.line.holds_until = at;
+            return Turn::Waits;
+        }
+        if !self.window.stamp(self.settings.boot, around) {
+            // The clock is not set yet.
+            self.send_at = Some(around.now.saturating_add(CLOCK_AGAIN_MS));
+            return Turn::Passed;
+        }
+        if !self.can_be_replied_to(around) {
             return Turn::Passed;
         }
         let is_alone = self.sends_alone();
@@ -52,15 +60,6 @@ impl Outbox {
         let size = self.window.next_waiting().map_or(0, |next| next.message.size());
         let has_room = messages < self.settings.window && bytes + size <= WINDOW_BYTES;
         messages == 0 || (!is_alone && has_room)
-    }
-
-    /// When to try again, if the rate or a clock that is not set does not allow the next message now.
-    fn held_up_until(&mut self, around: &mut Around) -> Option<u64> {
-        let rate = around.line.flow.ready_at(around.now);
-        rate.or_else(|| {
-            let clock_is_set = self.window.stamp(self.settings.boot, around);
-            (!clock_is_set).then(|| around.now.saturating_add(CLOCK_AGAIN_MS))
-        })
     }
 
     /// The topic of the reply without which the next message is not completed.

@@ -1,3 +1,5 @@
+mod long;
+
 use super::*;
 use crate::error::Status;
 use crate::model::link::LinkRequest;
@@ -17,10 +19,14 @@ struct Desk {
     exchange: Exchange,
     rng: fastrand::Rng,
     now: u64,
+    wall_ms: u64,
     /// The devices whose queue is asked for something.
     tasks: Vec<(u64, Task)>,
+    /// What the storage has on each page. `None`: a publish.
+    stored: Option<Request>,
     /// What was sent: the token, and the topic or name.
     sent: Vec<(u64, String)>,
+    last_payload: Vec<u8>,
     told: Vec<Event>,
 }
 
@@ -33,18 +39,22 @@ impl Desk {
             outboxes.add(id, Identity::new("spk", &format!("s{id}"), None).unwrap());
         }
         let (exchange, rng) = (Exchange::new(&world::settings(), 1), fastrand::Rng::with_seed(1));
-        let (tasks, sent, told) = (Vec::new(), Vec::new(), Vec::new());
-        Desk { outboxes, exchange, rng, now: 10_000, tasks, sent, told }
+        let (tasks, sent, told, last_payload) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (now, wall_ms, stored) = (10_000, 1_700_000_000_000, None);
+        Desk { outboxes, exchange, rng, now, wall_ms, tasks, stored, sent, last_payload, told }
     }
 
     fn call<T>(&mut self, call: impl FnOnce(&mut Outboxes, &mut Surroundings) -> T) -> T {
-        let (mut actions, now) = (VecDeque::new(), Now { ms: self.now, wall_ms: 1_700_000_000_000 });
+        let (mut actions, now) = (VecDeque::new(), Now { ms: self.now, wall_ms: self.wall_ms });
         let (exchange, rng) = (&mut self.exchange, &mut self.rng);
         let result = call(&mut self.outboxes, &mut Surroundings { now, exchange, actions: &mut actions, rng });
         for action in actions {
             match action {
                 Action::Outbox { subdevice, task } => self.tasks.push((subdevice, task)),
-                Action::Send(LinkRequest::Publish { token, topic, .. }) => self.sent.push((token, topic)),
+                Action::Send(LinkRequest::Publish { token, topic, payload, .. }) => {
+                    self.sent.push((token, topic));
+                    self.last_payload = payload;
+                }
                 Action::Emit(event) => self.told.push(event),
                 _ => {}
             }
@@ -91,7 +101,8 @@ impl Desk {
             let done = match task {
                 Task::Open => Done::Opened(Ok(OutboxEnds { head: 1, tail: 1, suspect: None, lost: None })),
                 Task::ReadPage { page, .. } => {
-                    let messages = vec![Some(outbox::Message::Request(publish(id, 1)))];
+                    let messages =
+                        vec![Some(outbox::Message::Request(self.stored.clone().unwrap_or_else(|| publish(id, 1))))];
                     Done::PageRead { page, result: Ok(PageFound::Messages { next: page + 1, after: NONE, messages }) }
                 }
                 Task::FinishPages { through, .. } => Done::PagesFinished { through, result: Ok(NONE) },

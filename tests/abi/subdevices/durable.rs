@@ -1,33 +1,7 @@
 //! Durable messages of sub-devices.
 
-use std::sync::Mutex;
-
 use super::*;
 use support::broker::nobody;
-
-/// A durable post of a device, completed by its reply.
-fn kept(subdevice: u64, params: &str) -> Ask<'_> {
-    let flags = DURABLE | UNTIL_REPLY;
-    Ask { subdevice, user: 100, flags, ..Ask::json(Operation::ENOS_OP_MEASUREPOINT_POST, params) }
-}
-
-fn params(number: u32) -> String {
-    format!(r#"{{"measurepoints":{{"n":{number}}},"time":1700000000000}}"#)
-}
-
-/// The numbers that the cloud has of a sub-device, in that order.
-fn numbers(desk: &Desk, n: usize) -> Vec<u64> {
-    let (topic, numbers) = (format!("/sys/{SUB_PRODUCT}/{}/thing/measurepoint/post", key(n)), Mutex::new(Vec::new()));
-    desk.count(|event| {
-        let Event::Publish { topic: of, payload, .. } = event else { return false };
-        if *of == topic {
-            let number = &payload.json.as_ref().unwrap()["params"]["measurepoints"]["n"];
-            numbers.lock().unwrap().extend(number.as_u64());
-        }
-        false
-    });
-    numbers.into_inner().unwrap()
-}
 
 #[test]
 fn they_are_sent_after_a_restart_when_their_subdevice_is_online() {
@@ -62,6 +36,42 @@ fn they_are_sent_after_a_restart_when_their_subdevice_is_online() {
     host.until_all(&id, SubState::Online);
     assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
     assert_eq!(numbers(&desk, 2), [0]);
+}
+
+/// The gateway has been restarted, and the host adds its sub-devices late, never, or with a wrong secret.
+#[test]
+fn a_thousand_stored_messages_wait_for_their_sub_device() {
+    const COUNTS: [u32; 3] = [1_000, 1_000, 100];
+    let (desk, store) = (desk(3, |_| ()), Store::new());
+    let setup = || Setup::device(desk.address()).storage(&store).outbox_rate(0);
+    let host = setup().start();
+    let ids = host.add_subdevices(&subs(3)).unwrap();
+    for (id, count) in ids.iter().zip(COUNTS) {
+        let all: Vec<String> = (0..count).map(params).collect();
+        let asks: Vec<Ask> = all.iter().map(|params| kept(*id, params)).collect();
+        asks.chunks(250).for_each(|some| drop(host.request_batch(some).unwrap()));
+    }
+    host.destroy();
+    let mut host = setup().start();
+    host.connect();
+    host.until("CONNECTED");
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK, "nothing can be sent");
+    let mut all = subs(3);
+    let wrong = Sub { device_secret: Some(c"wrong".into()), ..all[2].clone() };
+    let ids = host.add_subdevices(&[all[0].clone(), wrong]).unwrap();
+    host.until_all(&ids[..1], SubState::Online);
+    host.until_all(&ids[1..], SubState::Refused);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    assert_eq!(numbers(&desk, 0), (0..1_000).collect::<Vec<_>>());
+    assert_eq!((numbers(&desk, 2), host.outbox_info_of(ids[1]).unwrap().messages), (vec![], 100));
+    assert_eq!(host.remove_subdevice(ids[1]), ENOS_OK);
+    all[1].flags = OFFLINE;
+    let ids = host.add_subdevices(&all[1..]).unwrap();
+    host.until_all(&ids[1..], SubState::Online);
+    assert_eq!(host.flush(PATIENCE_MS), ENOS_OK);
+    assert_eq!(numbers(&desk, 2), (0..100).collect::<Vec<_>>());
+    assert_eq!((numbers(&desk, 1), host.outbox_info_of(ids[0]).unwrap().messages), (vec![], 1_000));
+    assert!(host.dead_letters().is_empty() && ids.iter().all(|id| host.dead_letters_of(*id).is_empty()));
 }
 
 /// Its login ends without a word. A durable message is not lost by that.

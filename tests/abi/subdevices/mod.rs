@@ -2,33 +2,23 @@
 
 mod activation;
 mod durable;
+mod links;
 mod refused;
 mod threads;
 mod topology;
+
+use std::sync::Mutex;
 
 use enos::internals::error::Status::*;
 use enos::internals::protocol::Operation;
 use enos_sim::{Config, Device, DeviceId, Event};
 use serde_json::json;
-use support::desk::{device_id, Desk};
+use support::desk::{device_id, sub_id, sub_key as key, Desk};
 use support::host::*;
-
-fn key(n: usize) -> String {
-    format!("s{n:03}")
-}
-
-fn sub_id(n: usize) -> DeviceId {
-    DeviceId::new(SUB_PRODUCT, key(n))
-}
 
 /// A cloud with a gateway that has so many active sub-devices.
 fn desk(count: usize, set: impl FnOnce(&mut Config)) -> Desk {
-    let subs = (0..count).map(|n| Device::active(sub_id(n), SUB_SECRET).behind(device_id()));
-    let all = [Device::active(device_id(), DEVICE_SECRET).gateway()].into_iter().chain(subs).collect();
-    Desk::active(|config| {
-        config.devices = all;
-        set(config);
-    })
+    Desk::gateway(count, set)
 }
 
 fn subs(count: usize) -> Vec<Sub> {
@@ -58,6 +48,30 @@ fn post_for_all(host: &mut Host, ids: &[u64]) {
     }
 }
 
+/// A durable post of a device, completed by its reply.
+fn kept(subdevice: u64, params: &str) -> Ask<'_> {
+    let flags = DURABLE | UNTIL_REPLY;
+    Ask { subdevice, user: 100, flags, ..Ask::json(Operation::ENOS_OP_MEASUREPOINT_POST, params) }
+}
+
+fn params(number: u32) -> String {
+    format!(r#"{{"measurepoints":{{"n":{number}}},"time":1700000000000}}"#)
+}
+
+/// The numbers that the cloud has of a sub-device, in that order.
+fn numbers(desk: &Desk, n: usize) -> Vec<u64> {
+    let (topic, numbers) = (format!("/sys/{SUB_PRODUCT}/{}/thing/measurepoint/post", key(n)), Mutex::new(Vec::new()));
+    desk.count(|event| {
+        let Event::Publish { topic: of, payload, .. } = event else { return false };
+        if *of == topic {
+            let number = &payload.json.as_ref().unwrap()["params"]["measurepoints"]["n"];
+            numbers.lock().unwrap().extend(number.as_u64());
+        }
+        false
+    });
+    numbers.into_inner().unwrap()
+}
+
 fn is_subscribe(event: &Event) -> bool {
     matches!(event, Event::Subscribe { .. })
 }
@@ -77,26 +91,6 @@ fn two_hundred_log_in_with_few_packets_and_post() {
     });
     let wanted = |n: usize| (ids[n], key(n), SubState::Online as i32, 1000 + n);
     assert_eq!(shown, (0..150).map(wanted).collect::<Vec<_>>());
-}
-
-#[test]
-fn after_each_reconnect_all_are_online_and_post_and_get_commands() {
-    let desk = desk(20, |_| ());
-    let (mut host, ids) = online(&desk, 20);
-    for round in 1..=5 {
-        desk.cloud.kick(&device_id()).unwrap();
-        let told = host.until_all(&ids, SubState::Offline);
-        assert!(told.iter().filter(|told| told.name == "SUBDEVICE_STATE").all(|told| told.status == ENOS_ERR_NETWORK));
-        host.until_all(&ids, SubState::Online);
-        post_for_all(&mut host, &ids);
-        for (n, id) in ids.iter().enumerate() {
-            desk.cloud.command(&sub_id(n), "thing/service/x", json!({"n": n})).unwrap();
-            let told = host.until("COMMAND");
-            assert_eq!((told.subdevice, told.user), (*id, 1000 + n));
-        }
-        let is_answer = |event: &Event| matches!(event, Event::CommandReply { code: Some(1101), .. });
-        host.loop_until(|_| desk.count(is_answer) == 20 * round);
-    }
 }
 
 #[test]

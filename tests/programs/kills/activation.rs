@@ -28,7 +28,7 @@ impl Death {
             Death::At(n) => format!("{cloud:?}-at-{n}"),
             Death::Packet(Point::Before(n)) => format!("{cloud:?}-before-packet-{n}"),
             Death::Packet(Point::After(n)) => format!("{cloud:?}-after-packet-{n}"),
-            Death::Packet(Point::Never) => format!("{cloud:?}"),
+            Death::Packet(Point::Never | Point::End(_)) => format!("{cloud:?}"),
         }
     }
 

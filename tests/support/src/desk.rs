@@ -1,6 +1,6 @@
 //! The simulator in this process, with one device, and its events.
 
-use crate::host::{DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET};
+use crate::host::{DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY, PRODUCT_SECRET, SUB_PRODUCT, SUB_SECRET};
 use enos_sim::{Cloud, Config, Device, DeviceId, Event, Record, SecondLogin};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
@@ -15,7 +15,26 @@ pub fn device_id() -> DeviceId {
     DeviceId::new(PRODUCT_KEY, DEVICE_KEY)
 }
 
+/// The device key of a sub-device.
+pub fn sub_key(n: usize) -> String {
+    format!("s{n:03}")
+}
+
+pub fn sub_id(n: usize) -> DeviceId {
+    DeviceId::new(SUB_PRODUCT, sub_key(n))
+}
+
 impl Desk {
+    /// With a gateway that has so many active sub-devices.
+    pub fn gateway(count: usize, set: impl FnOnce(&mut Config)) -> Desk {
+        let subs = (0..count).map(|n| Device::active(sub_id(n), SUB_SECRET).behind(device_id()));
+        let all = [Device::active(device_id(), DEVICE_SECRET).gateway()].into_iter().chain(subs).collect();
+        Desk::active(|config| {
+            config.devices = all;
+            set(config);
+        })
+    }
+
     /// With an active device.
     pub fn active(set: impl FnOnce(&mut Config)) -> Desk {
         Desk::start(Device::active(device_id(), DEVICE_SECRET), set)

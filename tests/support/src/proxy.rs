@@ -1,5 +1,5 @@
 //! A proxy between a device and its cloud. It forwards packet by packet and records each CONNECT with its time. It can
-//! drop packets without a reset, kill the device at any packet, and cut the cloud's data at any byte.
+//! drop packets without a reset, kill the device or end the connection at any packet, and cut the cloud's data at any byte.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,13 +20,15 @@ pub enum Wire {
     Tls,
 }
 
-/// When the device dies.
+/// When the device dies, or its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     Never,
     /// At the n-th packet of both directions together, from 1: instead of forwarding it, or after that.
     Before(usize),
     After(usize),
+    /// The connection ends in the place of the n-th packet. The next one counts on.
+    End(usize),
 }
 
 /// What happens to the cloud's data in a connection.
@@ -142,6 +144,13 @@ impl Proxy {
         *self.shared.point.lock().unwrap() = point;
     }
 
+    /// No connection ends by itself any more. Returns whether one has.
+    pub fn disarm(&self) -> bool {
+        let _order = self.shared.order.lock().unwrap();
+        let point = std::mem::replace(&mut *self.shared.point.lock().unwrap(), Point::Never);
+        matches!(point, Point::End(at) if at <= self.shared.packets.load(SeqCst))
+    }
+
     /// Sets the process to kill. Packets wait for this call.
     pub fn device(&self, pid: u32) {
         self.shared.device.store(pid as i32, SeqCst);
@@ -224,6 +233,10 @@ impl Shared {
             if point == Point::Before(number) {
                 self.kill();
                 return Ok(());
+            }
+            if point == Point::End(number) {
+                let _ = to.shutdown(Shutdown::Both);
+                return from.shutdown(Shutdown::Both);
             }
             let end = if way == TO_DEVICE { self.spoil(&mut packet) } else { Cut::Nothing };
             if !self.swallow[way].load(SeqCst) {

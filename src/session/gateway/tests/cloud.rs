@@ -28,6 +28,8 @@ pub struct Cloud {
     pub answers: Vec<(String, Value)>,
     /// The topics and ids of posts.
     pub ids: Vec<(String, Value)>,
+    /// It answers every so many-th post. `None`: it answers none.
+    pub answers_posts: Option<usize>,
 }
 
 impl Cloud {
@@ -97,6 +99,10 @@ impl Cloud {
                 self.topology.push(key.clone());
                 self.not_in_topology.remove(&key);
                 Some(json!({"code": 200, "data": {}}))
+            }
+            "thing/measurepoint/post" => {
+                let is_answered = self.answers_posts.is_some_and(|every| self.posts.len() % every == 0);
+                is_answered.then(|| json!({"code": 200, "data": ""}))
             }
             _ => None,
         }

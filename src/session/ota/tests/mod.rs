@@ -32,6 +32,8 @@ struct Board {
     storage_fails: usize,
     /// The record cannot be stored.
     fails_to_store: bool,
+    /// The outbox does not take a report.
+    fails_to_report: bool,
     /// How many pieces of work may be done until the process ends.
     lives_for: usize,
     /// The cloud does not answer requests.
@@ -55,6 +57,7 @@ impl Board {
             broken: None,
             storage_fails: 0,
             fails_to_store: false,
+            fails_to_report: false,
             lives_for: usize::MAX,
             is_mute: false,
             versions: Vec::new(),
@@ -164,7 +167,10 @@ impl Board {
                 None => Found::Record(Box::new(self.disk.clone())),
             })),
             (Work::Load, Err(failure)) => Worked::Loaded(Err(failure)),
-            (Work::Report { step, words }, result) => {
+            (Work::Report { step, words }, mut result) => {
+                if self.fails_to_report {
+                    result = Err(StorageError::new(0, "the outbox is full"));
+                }
                 assert!(!words.is_empty());
                 if result.is_ok() {
                     // The newest replaces the older ones.

@@ -239,6 +239,22 @@ fn a_failed_installation_is_reported_once_however_often_the_version_is() {
     assert!(board.disk.taken.is_none());
 }
 
+/// The outbox is full.
+#[test]
+fn a_report_that_is_not_taken_holds_up_no_offer() {
+    let (mut board, two, three) = (Board::online("1"), firmware("2"), firmware("3"));
+    board.take(Phase::Installed, &two).unwrap();
+    board.fails_to_report = true;
+    board.restart("1");
+    let id = board.offer(&three);
+    assert_eq!((board.told(), board.answers.last()), (vec![offer(S::ENOS_OK, "3 OFFERED")], Some(&(id, 200))));
+    assert_eq!((board.disk.open.as_ref(), board.reports), (Some(&three), 0));
+    board.fails_to_report = false;
+    board.wait(200_000);
+    assert_eq!(board.told(), [outcome(S::ENOS_ERR_NOT_INSTALLED, "2 FAILED")]);
+    assert_eq!((board.reports, board.may_download(&three, false)), (1, true));
+}
+
 /// A host that reports its version by itself.
 #[test]
 fn the_hosts_own_report_is_compared_as_well() {
