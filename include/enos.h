@@ -3840,12 +3840,12 @@ enos_status enos_ota_installed(enos_client *client,
  * download continues where it was, also after a restart. When all bytes are there, their number and their digest are
  * compared with the offer. Only if both are right, the sink's verified() is called.
  *
- * The functions of the sink are called on a thread of the library that runs while the download does, one at a time. So a
- * sink may take its time: nothing else waits for it. As in an event callback, all functions of the library may be called
- * in it except for enos_client_destroy(), _loop, _loop_stop, _wait and _flush.
+ * The functions of the sink are called on a thread of the library that runs while the download does, one at a time. So
+ * a sink may take its time: nothing else waits for it. As in an event callback, all functions of the library may be
+ * called in it except for enos_client_destroy(), _loop, _loop_stop, _wait and _flush.
  *
- * ENOS_EVENT_OTA tells the progress, with the token of the download, ENOS_OK and 0 to 99 percent in detail_code; then its
- * one outcome, after which the sink is not used any more:
+ * ENOS_EVENT_OTA tells the progress, with the token of the download, ENOS_OK and 0 to 99 percent in detail_code; then
+ * its one outcome, after which the sink is not used any more:
  *
  *   - ENOS_OK with 100 in detail_code: verified() has returned ENOS_SINK_OK;
  *   - ENOS_ERR_REFUSED: the server answered detail_code, such as 403 or 404. The URL is wrong or has expired. Ask EnOS
@@ -3911,15 +3911,16 @@ typedef struct enos_ota_sink {
    */
   int32_t (*begin)(void *ctx, const enos_firmware *firmware, uint64_t *resume_at);
   /**
-   * Writes the `len` bytes at `data`, 1 to 65536, to the slot. Blocks come in order. A block ends at a multiple of 65536
-   * bytes of the image, at its end, or where a connection was lost. `offset` 0 begins anew: all bytes that are there are
-   * given up. The data is valid until the function returns: copy it before you return ENOS_SINK_LATER. If this returns
-   * ENOS_SINK_OK, begin() may count these bytes after a power cut only if they have survived it. Must not be NULL.
+   * Writes the `len` bytes at `data`, 1 to 65536, to the slot. Blocks come in order. A block ends at a multiple of
+   * 65536 bytes of the image, at its end, or where a connection was lost. `offset` 0 begins anew: all bytes that are
+   * there are given up. The data is valid until the function returns: copy it before you return ENOS_SINK_LATER. If
+   * this returns ENOS_SINK_OK, begin() may count these bytes after a power cut only if they have survived it. Must not
+   * be NULL.
    */
   int32_t (*block)(void *ctx, uint64_t offset, const uint8_t *data, size_t len);
   /**
-   * Reads `len` bytes back, 1 to 65536, of those that begin() has counted. ENOS_SINK_LATER is not possible here. Must not
-   * be NULL.
+   * Reads `len` bytes back, 1 to 65536, of those that begin() has counted. ENOS_SINK_LATER is not possible here. Must
+   * not be NULL.
    */
   int32_t (*read)(void *ctx, uint64_t offset, uint8_t *buffer, size_t len);
   /**
@@ -3930,8 +3931,8 @@ typedef struct enos_ota_sink {
    */
   int32_t (*verified)(void *ctx, const enos_firmware *firmware);
   /**
-   * The last call if the download fails: release what the slot occupies. With ENOS_ERR_CANCELLED and ENOS_ERR_REFUSED you
-   * may keep it for the next download. May be NULL. Not called if verified() has returned ENOS_SINK_OK.
+   * The last call if the download fails: release what the slot occupies. With ENOS_ERR_CANCELLED and ENOS_ERR_REFUSED
+   * you may keep it for the next download. May be NULL. Not called if verified() has returned ENOS_SINK_OK.
    */
   void (*failed)(void *ctx, const enos_firmware *firmware, enos_status status);
 } enos_ota_sink;
@@ -3950,7 +3951,8 @@ typedef struct enos_ota_options {
    */
   const char *url;
   /**
-   * Up to 32 lines "Name: value" for the server of the URL, each up to 8192 bytes; the last pointer is NULL. NULL: none.
+   * Up to 32 lines "Name: value" for the server of the URL, each up to 8192 bytes; the last pointer is NULL. NULL:
+   * none.
    */
   const char *const *headers;
   /**
@@ -3976,8 +3978,8 @@ typedef struct enos_ota_options {
 } enos_ota_options;
 
 /**
- * Begins to download a firmware. A client has one download at a time. It goes on whether the client is connected or not.
- * Storage callbacks may run inside this call.
+ * Begins to download a firmware. A client has one download at a time. It goes on whether the client is connected or
+ * not. Storage callbacks may run inside this call.
  *
  * @param client     the client.
  * @param firmware   the firmware, of the client's own device or of a sub-device; copied.
@@ -3985,11 +3987,11 @@ typedef struct enos_ota_options {
  * @param options    made with ENOS_INIT(), and copied; NULL: the defaults.
  * @param out_token  receives the token, before the sink is called; may be NULL.
  * @retval ENOS_OK               begun: the outcome will come with the token.
- * @retval ENOS_ERR_STATE        another download is under way; another firmware of this device is verified or installed; or
- *                               this image is installed, or has failed before and flags does not have
+ * @retval ENOS_ERR_STATE        another download is under way; another firmware of this device is verified or
+ *                               installed; or this image is installed, or has failed before and flags does not have
  *                               ENOS_OTA_RETRY_FAILED.
- * @retval ENOS_ERR_UNSUPPORTED  this build has no downloads, or no TLS, which the URL needs; libcurl does not use libenos's
- *                               OpenSSL; or the digest is neither MD5 nor SHA-256.
+ * @retval ENOS_ERR_UNSUPPORTED  this build has no downloads, or no TLS, which the URL needs; libcurl does not use
+ *                               libenos's OpenSSL; or the digest is neither MD5 nor SHA-256.
  * @retval ENOS_ERR_INVALID_ARG  the URL does not begin with http:// or https://, or an option is out of its range.
  * @retval ENOS_ERR_NULL_ARG     a function of the sink that must not be NULL is.
  * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
@@ -4018,8 +4020,8 @@ enos_status enos_ota_download(enos_client *client,
 enos_status enos_ota_continue(enos_client *client, uint64_t token, int32_t result);
 
 /**
- * Cancels a download. Its outcome, ENOS_ERR_CANCELLED, comes within a second, or as soon as the sink's function that runs
- * returns. One that has returned ENOS_SINK_LATER is not waited for.
+ * Cancels a download. Its outcome, ENOS_ERR_CANCELLED, comes within a second, or as soon as the sink's function that
+ * runs returns. One that has returned ENOS_SINK_LATER is not waited for.
  *
  * @param client  the client.
  * @param token   the download's.
@@ -4028,8 +4030,7 @@ enos_status enos_ota_continue(enos_client *client, uint64_t token, int32_t resul
  * @retval ENOS_ERR_NOT_FOUND    there is no such download, or it has had its outcome.
  * @retval ENOS_ERR_UNSUPPORTED  this build has no downloads.
  */
-enos_status enos_ota_cancel(enos_client *client,
-                            uint64_t token);
+enos_status enos_ota_cancel(enos_client *client, uint64_t token);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns

@@ -5,12 +5,12 @@
 //! download continues where it was, also after a restart. When all bytes are there, their number and their digest are
 //! compared with the offer. Only if both are right, the sink's verified() is called.
 //!
-//! The functions of the sink are called on a thread of the library that runs while the download does, one at a time. So a
-//! sink may take its time: nothing else waits for it. As in an event callback, all functions of the library may be called
-//! in it except for enos_client_destroy(), _loop, _loop_stop, _wait and _flush.
+//! The functions of the sink are called on a thread of the library that runs while the download does, one at a time. So
+//! a sink may take its time: nothing else waits for it. As in an event callback, all functions of the library may be
+//! called in it except for enos_client_destroy(), _loop, _loop_stop, _wait and _flush.
 //!
-//! ENOS_EVENT_OTA tells the progress, with the token of the download, ENOS_OK and 0 to 99 percent in detail_code; then its
-//! one outcome, after which the sink is not used any more:
+//! ENOS_EVENT_OTA tells the progress, with the token of the download, ENOS_OK and 0 to 99 percent in detail_code; then
+//! its one outcome, after which the sink is not used any more:
 //!
 //!   - ENOS_OK with 100 in detail_code: verified() has returned ENOS_SINK_OK;
 //!   - ENOS_ERR_REFUSED: the server answered detail_code, such as 403 or 404. The URL is wrong or has expired. Ask EnOS
@@ -77,21 +77,22 @@ pub struct enos_ota_sink {
     /// download continues behind them. Must not be NULL.
     pub begin:
         Option<unsafe extern "C" fn(ctx: *mut c_void, firmware: *const enos_firmware, resume_at: *mut u64) -> i32>,
-    /// Writes the `len` bytes at `data`, 1 to 65536, to the slot. Blocks come in order. A block ends at a multiple of 65536
-    /// bytes of the image, at its end, or where a connection was lost. `offset` 0 begins anew: all bytes that are there are
-    /// given up. The data is valid until the function returns: copy it before you return ENOS_SINK_LATER. If this returns
-    /// ENOS_SINK_OK, begin() may count these bytes after a power cut only if they have survived it. Must not be NULL.
-    pub block: Option<unsafe extern "C" fn(ctx: *mut c_void, offset: u64, data: *const u8, len: usize) -> i32>,
-    /// Reads `len` bytes back, 1 to 65536, of those that begin() has counted. ENOS_SINK_LATER is not possible here. Must not
+    /// Writes the `len` bytes at `data`, 1 to 65536, to the slot. Blocks come in order. A block ends at a multiple of
+    /// 65536 bytes of the image, at its end, or where a connection was lost. `offset` 0 begins anew: all bytes that are
+    /// there are given up. The data is valid until the function returns: copy it before you return ENOS_SINK_LATER. If
+    /// this returns ENOS_SINK_OK, begin() may count these bytes after a power cut only if they have survived it. Must not
     /// be NULL.
+    pub block: Option<unsafe extern "C" fn(ctx: *mut c_void, offset: u64, data: *const u8, len: usize) -> i32>,
+    /// Reads `len` bytes back, 1 to 65536, of those that begin() has counted. ENOS_SINK_LATER is not possible here. Must
+    /// not be NULL.
     pub read: Option<unsafe extern "C" fn(ctx: *mut c_void, offset: u64, buffer: *mut u8, len: usize) -> i32>,
     /// The image is complete, and its size and digest are right. Your storage has that, so that it is not forgotten by a
     /// power cut: then another download of this firmware reads it back, and calls this again. Install it here, or
     /// later. Until enos_ota_installed(), or enos_ota_report() with a failure, no other download of this device begins.
     /// Must not be NULL.
     pub verified: Option<unsafe extern "C" fn(ctx: *mut c_void, firmware: *const enos_firmware) -> i32>,
-    /// The last call if the download fails: release what the slot occupies. With ENOS_ERR_CANCELLED and ENOS_ERR_REFUSED you
-    /// may keep it for the next download. May be NULL. Not called if verified() has returned ENOS_SINK_OK.
+    /// The last call if the download fails: release what the slot occupies. With ENOS_ERR_CANCELLED and ENOS_ERR_REFUSED
+    /// you may keep it for the next download. May be NULL. Not called if verified() has returned ENOS_SINK_OK.
     pub failed: Option<unsafe extern "C" fn(ctx: *mut c_void, firmware: *const enos_firmware, status: enos_status)>,
 }
 
@@ -110,7 +111,8 @@ pub struct enos_ota_options {
     /// In place of the offer's: http:// or https://, up to 8192 bytes. The offer's URL may be only a path, or have
     /// expired. NULL: the offer's.
     pub url: *const c_char,
-    /// Up to 32 lines "Name: value" for the server of the URL, each up to 8192 bytes; the last pointer is NULL. NULL: none.
+    /// Up to 32 lines "Name: value" for the server of the URL, each up to 8192 bytes; the last pointer is NULL. NULL:
+    /// none.
     pub headers: *const *const c_char,
     /// How much may be fetched over all tries. 0: three times the size of the image.
     pub max_bytes: u64,
@@ -139,8 +141,8 @@ pub enum enos_ota_flags {
     ENOS_OTA_RETRY_FAILED = 0x1,
 }
 
-/// Begins to download a firmware. A client has one download at a time. It goes on whether the client is connected or not.
-/// Storage callbacks may run inside this call.
+/// Begins to download a firmware. A client has one download at a time. It goes on whether the client is connected or
+/// not. Storage callbacks may run inside this call.
 ///
 /// @param client     the client.
 /// @param firmware   the firmware, of the client's own device or of a sub-device; copied.
@@ -148,11 +150,11 @@ pub enum enos_ota_flags {
 /// @param options    made with ENOS_INIT(), and copied; NULL: the defaults.
 /// @param out_token  receives the token, before the sink is called; may be NULL.
 /// @retval ENOS_OK               begun: the outcome will come with the token.
-/// @retval ENOS_ERR_STATE        another download is under way; another firmware of this device is verified or installed; or
-///                               this image is installed, or has failed before and flags does not have
+/// @retval ENOS_ERR_STATE        another download is under way; another firmware of this device is verified or
+///                               installed; or this image is installed, or has failed before and flags does not have
 ///                               ENOS_OTA_RETRY_FAILED.
-/// @retval ENOS_ERR_UNSUPPORTED  this build has no downloads, or no TLS, which the URL needs; libcurl does not use libenos's
-///                               OpenSSL; or the digest is neither MD5 nor SHA-256.
+/// @retval ENOS_ERR_UNSUPPORTED  this build has no downloads, or no TLS, which the URL needs; libcurl does not use
+///                               libenos's OpenSSL; or the digest is neither MD5 nor SHA-256.
 /// @retval ENOS_ERR_INVALID_ARG  the URL does not begin with http:// or https://, or an option is out of its range.
 /// @retval ENOS_ERR_NULL_ARG     a function of the sink that must not be NULL is.
 /// @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
@@ -187,8 +189,8 @@ pub unsafe extern "C" fn enos_ota_continue(client: *mut enos_client, token: u64,
     unsafe { on_client(client, |client| build::go_on(client, token, result)) }
 }
 
-/// Cancels a download. Its outcome, ENOS_ERR_CANCELLED, comes within a second, or as soon as the sink's function that runs
-/// returns. One that has returned ENOS_SINK_LATER is not waited for.
+/// Cancels a download. Its outcome, ENOS_ERR_CANCELLED, comes within a second, or as soon as the sink's function that
+/// runs returns. One that has returned ENOS_SINK_LATER is not waited for.
 ///
 /// @param client  the client.
 /// @param token   the download's.

@@ -7,6 +7,7 @@ use std::mem::offset_of;
 
 use enos::internals::ffi::event::enos_event;
 use enos::internals::ffi::log::enos_log_record;
+use enos::internals::ffi::ota::{enos_ota_options, enos_ota_sink};
 use enos::internals::ffi::outbox::{enos_outbox_info, enos_outbox_message};
 use enos::internals::ffi::request::enos_request;
 use enos::internals::ffi::sign::enos_sign_params;
@@ -52,6 +53,8 @@ fn the_library_has_the_layout_of_the_table() {
         struct_size bytes_sent bytes_received messages_sent messages_received messages_dropped attempts connects losses
         last_connack round_trip_ms commands commands_refused
     });
+    layout_of!(ours, enos_ota_sink { struct_size ctx begin block read verified failed });
+    layout_of!(ours, enos_ota_options { struct_size url headers max_bytes bytes_per_s flags stall_s reserved });
     layout_of!(ours, enos_request {
         struct_size operation flags subdevice name json params params_len timeout_ms reserved user
     });
