@@ -69,7 +69,8 @@ fn killed(workshop: &Workshop, program: &Path, desk: &Desk, at: usize) -> usize 
     use std::os::unix::process::ExitStatusExt;
     assert!(first.success() || first.signal() == Some(libc::SIGKILL), "{at}: {output}");
     let mut last = output;
-    if !first.success() {
+    // If EnOS knows of the success, nothing is left to do.
+    if !first.success() && desk.cloud.task(&id(&board.key), task) != Some(TaskState::Succeeded) {
         let (second, output) = board.run(0, task);
         assert!(second.success(), "{at}: {last}\nand then {output}");
         last = output;
@@ -77,8 +78,7 @@ fn killed(workshop: &Workshop, program: &Path, desk: &Desk, at: usize) -> usize 
     assert!(fs::read(board.file("system.img")).unwrap() == firmware(), "{at}: another image: {last}");
     assert!(!board.file("slot.img").exists(), "{at}: {last}");
     assert_eq!(desk.cloud.task(&id(&board.key), task), Some(TaskState::Succeeded), "{at}: {last}");
-    let points = last.lines().last().and_then(|line| line.strip_prefix("points ")).and_then(|n| n.parse().ok());
-    points.unwrap_or_else(|| panic!("{last}"))
+    last.lines().last().and_then(|line| line.strip_prefix("points ")).and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 #[test]
