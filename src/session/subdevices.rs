@@ -98,6 +98,7 @@ impl Session {
             let (connection, mut cx) = self.parts(now);
             connection.set_others_unsaved(unsaved, &mut cx);
             self.tell_outboxes(now);
+            self.exchange.give_up_topics(now.ms, &mut self.actions);
         }
     }
 

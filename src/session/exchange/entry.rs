@@ -116,15 +116,14 @@ impl WaitsFor {
         matches!(self, WaitsFor::Reply { topic: other } if other == topic)
     }
 
-    /// Whether it needs the replies on this topic.
-    pub fn needs(&self, topic: &str) -> bool {
-        let (WaitsFor::Reply { topic: other }
-        | WaitsFor::Filter { filter: other, .. }
-        | WaitsFor::Turn { topic: other, .. }) = self
-        else {
-            return false;
-        };
-        other == topic
+    /// The topic on which it needs replies.
+    pub fn needed_topic(&self) -> Option<&str> {
+        match self {
+            WaitsFor::Reply { topic } | WaitsFor::Filter { filter: topic, .. } | WaitsFor::Turn { topic, .. } => {
+                Some(topic)
+            }
+            _ => None,
+        }
     }
 
     /// It is a request that was not sent yet.

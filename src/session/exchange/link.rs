@@ -18,15 +18,6 @@ impl Exchange {
         }
     }
 
-    /// The sub-device is not online any more. What waits to be sent for it is not sent.
-    pub fn subdevice_left(&mut self, id: u64, actions: &mut VecDeque<Action>) {
-        let unsent = self.entries.iter().filter(|(_, entry)| entry.subdevice == id && entry.waits_for.is_unsent());
-        for token in unsent.map(|(token, _)| *token).collect::<Vec<_>>() {
-            let words = format!("{NOT_SENT}: the sub-device is not online any more");
-            self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);
-        }
-    }
-
     /// Ends what was sent on the link: it is not known what has arrived, and nothing is sent again. `unplanned`: the
     /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {

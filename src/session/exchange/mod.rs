@@ -9,6 +9,7 @@ mod filters;
 mod link;
 mod places;
 mod replies;
+mod subdevices;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -31,6 +32,7 @@ pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
 use places::Places;
 pub use replies::Reply;
+use subdevices::Joining;
 use turns::Turns;
 
 /// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
@@ -70,6 +72,8 @@ pub struct Exchange {
     denied: Vec<(u64, u64)>,
     /// How many sub-devices there are.
     subdevices: usize,
+    /// Their reply topics that are asked for, or given up, together.
+    joining: Joining,
 }
 
 impl Exchange {
@@ -94,6 +98,7 @@ impl Exchange {
             gateway: Vec::new(),
             denied: Vec::new(),
             subdevices: 0,
+            joining: Joining::default(),
         }
     }
 
@@ -325,7 +330,7 @@ impl Exchange {
 
     pub fn deadline(&self) -> Option<u64> {
         let first = self.deadlines.keys().next().map(|(at, _)| *at);
-        [first, self.next_turn()].into_iter().flatten().min()
+        [first, self.next_turn(), self.joined_until()].into_iter().flatten().min()
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
@@ -345,6 +350,7 @@ impl Exchange {
                 }
             }
         }
+        self.ask_joined(now, actions);
     }
 
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not

@@ -109,6 +109,7 @@ impl Gateway {
         if let Some(subdevice) = self.subdevices.remove(&id) {
             self.ids.remove(&subdevice.keys());
         }
+        exchange.subdevice_removed(id);
         exchange.set_subdevices(self.subdevices.len());
     }
 
@@ -249,7 +250,8 @@ impl Gateway {
         }
     }
 
-    fn came_online(&mut self, ids: &[u64], around: &mut Around) {
+    /// `more`: others follow soon.
+    fn came_online(&mut self, ids: &[u64], more: bool, around: &mut Around) {
         let mut topics = Vec::new();
         for id in ids {
             let Some(subdevice) = self.subdevices.get_mut(id) else { continue };
@@ -259,7 +261,7 @@ impl Gateway {
             topics.push((*id, post));
         }
         topics.sort_unstable();
-        around.exchange.subdevices_online(topics, around.now.ms, around.actions);
+        around.exchange.subdevices_online(topics, more, around.now.ms, around.actions);
         for id in ids {
             self.set_state(*id, SubdeviceState::Online, Status::ENOS_OK, "online", around);
         }

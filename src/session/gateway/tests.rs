@@ -2,6 +2,7 @@
 
 mod cloud;
 mod faults;
+mod filters;
 mod logins;
 mod orders;
 mod random;
@@ -39,7 +40,14 @@ struct Park {
     /// A store of a secret that was begun waits for the test, in `stores`.
     storage_holds: bool,
     stores: Vec<Input>,
+    /// The SUBSCRIBE and the UNSUBSCRIBE packets.
     subscribed: Vec<Vec<String>>,
+    unsubscribed: Vec<Vec<String>>,
+    /// What the broker has subscribed on this link.
+    subscriptions: BTreeSet<String>,
+    /// The broker's answers to those packets wait for the test.
+    broker_holds: bool,
+    acks: Vec<Input>,
     /// The secrets that have arrived, by device key.
     arrived: BTreeMap<String, String>,
     /// The commands that were handed over.
@@ -66,6 +74,10 @@ impl Park {
             storage_holds: false,
             stores: Vec::new(),
             subscribed: Vec::new(),
+            unsubscribed: Vec::new(),
+            subscriptions: BTreeSet::new(),
+            broker_holds: false,
+            acks: Vec::new(),
             arrived: BTreeMap::new(),
             handed: Vec::new(),
         }
@@ -131,6 +143,8 @@ impl Park {
     fn lose_link(&mut self) {
         self.cloud.logged_in.clear();
         self.replies.clear();
+        self.acks.clear();
+        self.subscriptions.clear();
         self.feed(Input::Link { attempt: self.attempt, what: lost("lost") });
     }
 
@@ -234,10 +248,17 @@ impl Park {
         let attempt = self.attempt;
         let what = match request {
             LinkRequest::Subscribe { token, filters } => {
-                self.subscribed.push(filters.iter().map(|(filter, _)| filter.clone()).collect());
-                LinkEvent::Subscribed { token, granted: vec![Some(1); filters.len()] }
+                let granted = vec![Some(1); filters.len()];
+                let filters: Vec<_> = filters.into_iter().map(|(filter, _)| filter).collect();
+                self.subscriptions.extend(filters.iter().cloned());
+                self.subscribed.push(filters);
+                return self.acknowledge(LinkEvent::Subscribed { token, granted });
             }
-            LinkRequest::Unsubscribe { token, .. } => LinkEvent::Unsubscribed { token },
+            LinkRequest::Unsubscribe { token, filters } => {
+                filters.iter().for_each(|filter| assert!(self.subscriptions.remove(filter), "{filter}"));
+                self.unsubscribed.push(filters);
+                return self.acknowledge(LinkEvent::Unsubscribed { token });
+            }
             LinkRequest::Publish { token, topic, payload, .. } => {
                 let body: Value = serde_json::from_slice(&payload).unwrap();
                 let path = split(topic.as_bytes()).unwrap().path;
@@ -260,6 +281,23 @@ impl Park {
             }
         };
         self.session.handle(self.now(), Input::Link { attempt, what });
+    }
+
+    /// The broker answers a SUBSCRIBE or UNSUBSCRIBE packet.
+    fn acknowledge(&mut self, what: LinkEvent) {
+        let input = Input::Link { attempt: self.attempt, what };
+        match self.broker_holds {
+            true => self.acks.push(input),
+            false => self.session.handle(self.now(), input),
+        }
+    }
+
+    /// The answers that the broker has held back arrive, and so do those that follow from them.
+    fn release_acks(&mut self) {
+        self.broker_holds = false;
+        for input in std::mem::take(&mut self.acks) {
+            self.feed(input);
+        }
     }
 
     /// Lets time pass. The session does what is due.
@@ -296,6 +334,7 @@ impl Park {
     fn forget(&mut self) {
         self.events.clear();
         self.subscribed.clear();
+        self.unsubscribed.clear();
         self.cloud.logins.clear();
     }
 

@@ -4,6 +4,7 @@ mod activation;
 mod durable;
 mod refused;
 mod threads;
+mod topics;
 mod topology;
 
 use enos::internals::error::Status::*;

@@ -67,7 +67,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.dice.u32(..20) {
+        match self.dice.u32(..22) {
             0..=2 => self.add(),
             3 => {
                 if let Some((id, _)) = self.any() {
@@ -120,6 +120,8 @@ impl World {
                     self.disabled.remove(&key);
                 }
             }
+            17 => self.park.broker_holds = true,
+            18 => self.park.release_acks(),
             _ => {
                 if let Some((id, _)) = self.any() {
                     let is_online = self.park.states(&[id]) == [State::Online];
@@ -158,6 +160,7 @@ impl World {
         let cloud = &mut self.park.cloud;
         (cloud.silent, cloud.holds, self.park.storage_fails) = (false, false, 0);
         cloud.refused.clear();
+        self.park.release_acks();
         self.park.deliver();
         for key in std::mem::take(&mut self.disabled) {
             if self.is_online() {
@@ -178,7 +181,15 @@ impl World {
             };
             assert!(fits, "{key}: {state:?}, wanted: {wanted}");
         }
+        let topic = |key: &str| format!("/sys/sub/{key}/thing/measurepoint/post_reply");
+        for (_, key) in self.ids.iter().filter(|(id, _)| self.park.states(&[**id]) == [State::Online]) {
+            assert!(self.park.subscriptions.contains(&topic(key)), "{key} gets no replies");
+        }
         let theirs: BTreeSet<&String> = self.ids.values().collect();
+        let topics: BTreeSet<String> = theirs.iter().map(|key| topic(key)).collect();
+        let of_subs = self.park.subscriptions.iter().filter(|filter| filter.contains("/sub/"));
+        let left: Vec<_> = of_subs.filter(|filter| !topics.contains(*filter)).collect();
+        assert!(left.is_empty(), "{left:?} is still subscribed to");
         let nobodys: Vec<_> = self.park.cloud.logged_in.iter().filter(|key| !theirs.contains(key)).collect();
         assert!(nobodys.is_empty(), "the cloud has {nobodys:?}, which the host has removed");
     }
