@@ -2395,6 +2395,11 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_STAMP = 16,
   /**
+   * For ENOS_OP_SUBDEVICE_REGISTER: the device secrets in the reply are kept in your storage, as if each device had been
+   * activated. The REPLY comes when the storage has been tried for each. See the chapter on gateways.
+   */
+  ENOS_REQUEST_KEEP_SECRETS = 32,
+  /**
    * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
    * offline are taken as well. EnOS refuses the whole batch otherwise.
    */
@@ -3296,6 +3301,12 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile. Others go on. The
  * storage has a record for each sub-device, as for the gateway itself.
  *
+ * Registration (ENOS_OP_SUBDEVICE_REGISTER). With ENOS_REQUEST_KEEP_SECRETS the device secrets in the reply are kept in the
+ * same way, and REPLY comes when the storage has been tried for each. Each device has an id in ACTIVATED and
+ * PERSIST_FAILED, which is good for enos_client_subdevice_saved() only, and the request's user; event->activation has its
+ * keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it is a
+ * MESSAGE, and the secrets are kept as well.
+ *
  * A sub-device takes up to 2 kB of memory beside its keys and secrets.
  * ------------------------------------------------------------------------------------------------ */
 
@@ -3478,7 +3489,8 @@ enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdev
  * @retval ENOS_OK               added.
  * @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
  * @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
- *                               being stored, and that has not ended yet: add it later.
+ *                               being stored, and that has not ended yet; or it was registered, and the secret is being
+ *                               stored: add it later.
  * @retval ENOS_ERR_INVALID_ARG  count, or one of the options: enos_last_error() has its index. The client has a device
  *                               with these keys already; a key, secret, method or flag cannot be right; or a product
  *                               secret is set, and there is no storage.

@@ -30,6 +30,12 @@
 //! again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile. Others go on. The
 //! storage has a record for each sub-device, as for the gateway itself.
 //!
+//! Registration (ENOS_OP_SUBDEVICE_REGISTER). With ENOS_REQUEST_KEEP_SECRETS the device secrets in the reply are kept in the
+//! same way, and REPLY comes when the storage has been tried for each. Each device has an id in ACTIVATED and
+//! PERSIST_FAILED, which is good for enos_client_subdevice_saved() only, and the request's user; event->activation has its
+//! keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it is a
+//! MESSAGE, and the secrets are kept as well.
+//!
 //! A sub-device takes up to 2 kB of memory beside its keys and secrets.
 
 use std::ffi::{c_char, c_void, CString};
@@ -146,7 +152,8 @@ pub unsafe extern "C" fn enos_config_set_subdevice_batch(config: *mut enos_confi
 /// @retval ENOS_OK               added.
 /// @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
 /// @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
-///                               being stored, and that has not ended yet: add it later.
+///                               being stored, and that has not ended yet; or it was registered, and the secret is being
+///                               stored: add it later.
 /// @retval ENOS_ERR_INVALID_ARG  count, or one of the options: enos_last_error() has its index. The client has a device
 ///                               with these keys already; a key, secret, method or flag cannot be right; or a product
 ///                               secret is set, and there is no storage.

@@ -87,6 +87,7 @@ impl Session {
     pub fn is_flushed(&self) -> bool {
         self.exchange.is_idle()
             && self.commands.as_deref().is_none_or(Commands::is_idle)
+            && self.gateway.as_deref().is_none_or(Gateway::has_told_replies)
             && self.outboxes.as_deref().is_none_or(Outboxes::are_flushed)
     }
 

@@ -18,6 +18,8 @@ pub enum Owner {
     Host(Kind),
     /// The outbox of a sub-device; 0: of the client's own device. It has timeouts of its own.
     Outbox(u64),
+    /// The host, whose request brings device secrets. They are stored before it is told.
+    Register,
     /// The logins of sub-devices.
     Gateway,
     /// An answer to a command. It takes one of the places of its kind.
@@ -35,6 +37,7 @@ impl Owner {
     pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Owner::Host(kind) => Some(kind),
+            Owner::Register => Some(Kind::Message),
             Owner::Commands => Some(Kind::Answer),
             Owner::Outbox(_) | Owner::Gateway | Owner::Exchange => None,
         }

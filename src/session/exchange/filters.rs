@@ -29,6 +29,8 @@ pub(super) struct Filter {
     /// The SUBSCRIBE packet that has asked for it last, and is not answered yet.
     pub(super) asked: Option<u64>,
     pub(super) granted: bool,
+    /// It was asked for on this link, and the broker has not refused it: the broker may have it, also without an answer.
+    pub(super) may_be_on_link: bool,
     /// How many replies are still to come on this link, wanted or not.
     pub(super) owed: u32,
 }
@@ -176,7 +178,7 @@ impl Exchange {
             let token = self.enter(Owner::Exchange, waits_for, Some(self.timeout_ms), now);
             let ask = |filter: &String| {
                 let known = self.filters.get_or_default(filter);
-                known.asked = Some(token);
+                (known.asked, known.may_be_on_link) = (Some(token), true);
                 (filter.clone(), known.host.as_ref().map_or(1, |host| host.qos))
             };
             let filters = filters.iter().map(ask).collect();
@@ -240,6 +242,7 @@ impl Exchange {
         let Some(known) = self.filters.get_mut(filter) else { return };
         (known.asked, known.granted) = (None, answer.is_ok());
         let failed = answer.is_err();
+        known.may_be_on_link &= !matches!(answer, Err((Status::ENOS_ERR_REFUSED, _)));
         let is_news = known.host.as_mut().map(|host| std::mem::replace(&mut host.in_trouble, failed) || failed);
         let waiting = self.waiting_for(filter, |_| true);
         let host = Owner::Host(Kind::Subscription);
@@ -303,7 +306,7 @@ impl Exchange {
             self.batch.lost(largest);
         }
         for known in self.filters.values_mut() {
-            (known.asked, known.granted, known.owed) = (None, false, 0);
+            (known.asked, known.granted, known.may_be_on_link, known.owed) = (None, false, false, 0);
         }
         for topic in self.joining.link_down() {
             self.forget_topic(&topic);

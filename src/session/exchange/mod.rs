@@ -68,6 +68,8 @@ pub struct Exchange {
     answered: Vec<(u64, Outcome)>,
     /// The outcomes of the gateway's requests.
     gateway: Vec<(u64, Outcome)>,
+    /// The outcomes of requests that bring device secrets.
+    registered: Vec<Event>,
     /// The sub-devices whose requests were answered with the code that they are not logged in.
     denied: Vec<(u64, u64)>,
     /// How many sub-devices there are.
@@ -96,6 +98,7 @@ impl Exchange {
             unacknowledged: Unacknowledged::default(),
             answered: Vec::new(),
             gateway: Vec::new(),
+            registered: Vec::new(),
             denied: Vec::new(),
             subdevices: 0,
             joining: Joining::default(),
@@ -260,6 +263,11 @@ impl Exchange {
         std::mem::take(&mut self.gateway)
     }
 
+    /// The outcomes of requests that bring device secrets.
+    pub fn take_registered(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.registered)
+    }
+
     /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
     pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
         std::mem::take(&mut self.denied)
@@ -278,7 +286,7 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_) | Owner::Commands, _) => true,
+            (Owner::Host(_) | Owner::Register | Owner::Commands, _) => true,
             (Owner::Outbox(_) | Owner::Gateway | Owner::Exchange, _) => false,
         }
     }
@@ -379,6 +387,9 @@ impl Exchange {
                     )),
                     None => event,
                 }));
+            }
+            (Owner::Register, Some(end)) => {
+                self.registered.push(Event { operation, subdevice, user, ..event(token, waits_for, end) });
             }
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),

@@ -150,7 +150,7 @@ impl Exchange {
             (known.used, known.of) = (None, 0);
             return false;
         }
-        self.filters.remove(topic).is_some_and(|known| known.granted || known.asked.is_some())
+        self.filters.remove(topic).is_some_and(|known| known.may_be_on_link)
     }
 
     /// Sends an UNSUBSCRIBE packet.

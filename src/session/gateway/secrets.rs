@@ -182,6 +182,7 @@ impl Gateway {
                 around.actions.push_back(Action::Emit(event.code(failure.code).retry_in(wait)));
             }
         }
+        self.was_tried(id, around);
     }
 
     /// The host has saved the secret by hand.

@@ -6,6 +6,7 @@ mod filters;
 mod logins;
 mod orders;
 mod random;
+mod register;
 mod secrets;
 mod switching;
 
@@ -17,6 +18,7 @@ use cloud::Cloud;
 
 use super::{NewSubdevice, SubdeviceState as State};
 use crate::error::{Result, Status as S};
+use crate::model::flags::Flag;
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::model::storage::StorageError;
 use crate::protocol::topic::split;
@@ -177,7 +179,7 @@ impl Park {
         if let Input::Link { what: LinkEvent::Message { payload, .. }, .. } = &input {
             let data = serde_json::from_slice::<Value>(payload).unwrap()["data"].take();
             let several = data["loginedSubDevices"].as_array().into_iter().flatten();
-            for device in several.chain([&data]) {
+            for device in several.chain(data.as_array().into_iter().flatten()).chain([&data]) {
                 if let Some(secret) = device["deviceSecret"].as_str() {
                     self.arrived.insert(Cloud::key(device), secret.to_owned());
                 }
@@ -192,6 +194,8 @@ impl Park {
                 Action::Load => Some(Input::Loaded(Box::<Loaded>::default())),
                 Action::Open { attempt, .. } => {
                     self.attempt = attempt;
+                    // Each CONNECT begins a new MQTT session.
+                    self.subscriptions.clear();
                     Some(Input::Link { attempt, what: LinkEvent::Connected })
                 }
                 Action::LoadSubdevice { id, identity } => {
@@ -344,13 +348,31 @@ impl Park {
             subdevice,
             name: "",
             params: br#"{"measurepoints":{"p":1}}"#,
-            members: 0,
+            flags: 0,
             timeout_ms: None,
             user: 5,
         };
         let token = self.session.request(self.now(), &call)?;
         self.perform();
         Ok(token)
+    }
+
+    /// Registers devices with the keys of these numbers, and wants their secrets to be kept.
+    fn register(&mut self, numbers: std::ops::Range<usize>) -> u64 {
+        let item = |n: usize| json!({"productKey": "sub", "deviceKey": Park::key(n), "deviceName": "x"});
+        let params = Value::from_iter(numbers.map(item)).to_string();
+        let call = Call {
+            operation: Operation::ENOS_OP_SUBDEVICE_REGISTER,
+            subdevice: 0,
+            name: "",
+            params: params.as_bytes(),
+            flags: Flag::ENOS_REQUEST_KEEP_SECRETS as u32,
+            timeout_ms: None,
+            user: 9,
+        };
+        let token = self.session.request(self.now(), &call).unwrap();
+        self.perform();
+        token
     }
 
     /// How many were in each login, since the last call.

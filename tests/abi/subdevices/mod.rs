@@ -3,6 +3,7 @@
 mod activation;
 mod durable;
 mod refused;
+mod register;
 mod threads;
 mod topics;
 mod topology;

@@ -87,6 +87,15 @@ impl Cloud {
                 let code = if bad.is_empty() { 200 } else { 723 };
                 Some(json!({"code": code, "data": {"loginedSubDevices": list(good), "failedSubDevices": list(bad)}}))
             }
+            "thing/device/register" => {
+                let named = |device: &Value| {
+                    let key = Cloud::key(device);
+                    let secret = self.secrets.entry(key).or_insert_with_key(|key| format!("secret of {key}"));
+                    json!({"productKey": device["productKey"], "deviceKey": device["deviceKey"], "deviceSecret": secret})
+                };
+                let data: Vec<_> = params.as_array().unwrap().iter().map(named).collect();
+                (!self.silent).then(|| json!({"code": 200, "data": data}))
+            }
             "combine/logout" => {
                 self.logged_in.remove(&Cloud::key(params));
                 self.logouts.push(Cloud::key(params));

@@ -180,7 +180,7 @@ fn nothing_is_sent_after_the_logout() {
         subdevice: ids[0],
         name: "e",
         params: br#"{"events":{}}"#,
-        members: 0,
+        flags: 0,
         timeout_ms: None,
         user: 5,
     };

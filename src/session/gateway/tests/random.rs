@@ -67,7 +67,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.dice.u32(..22) {
+        match self.dice.u32(..23) {
             0..=2 => self.add(),
             3 => {
                 if let Some((id, _)) = self.any() {
@@ -122,6 +122,10 @@ impl World {
             }
             17 => self.park.broker_holds = true,
             18 => self.park.release_acks(),
+            19 if self.is_online() => {
+                let first = self.dice.usize(..20);
+                self.park.register(first..first + 3);
+            }
             _ => {
                 if let Some((id, _)) = self.any() {
                     let is_online = self.park.states(&[id]) == [State::Online];
