@@ -2396,12 +2396,17 @@ typedef enum enos_request_flags {
   ENOS_REQUEST_STAMP = 16,
   /**
    * For ENOS_OP_SUBDEVICE_REGISTER: the device secrets in the reply are kept in your storage, as if each device had been
-   * activated. The REPLY comes when the storage has been tried for each. See the chapter on gateways.
+   * activated. The REPLY comes when the storage has been tried for each. See the chapter on sub-devices.
    */
   ENOS_REQUEST_KEEP_SECRETS = 32,
   /**
-   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that are
-   * offline are taken as well. EnOS refuses the whole batch otherwise.
+   * For ENOS_OP_MEASUREPOINT_POST without ENOS_REQUEST_DURABLE: the post may go in one message with those of other
+   * devices of the gateway. See the chapter on sub-devices.
+   */
+  ENOS_REQUEST_JOIN = 64,
+  /**
+   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH, and with ENOS_REQUEST_JOIN): the items
+   * of sub-devices that are offline are taken as well. EnOS refuses the whole batch otherwise.
    */
   ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 256,
   /**
@@ -2837,7 +2842,8 @@ typedef struct enos_request {
  * @param request    the request; copied.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
- * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder has an open object or array.
+ * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage, or EnOS has deleted
+ *                               the sub-device. Or the builder has an open object or array.
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
  *                               ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
@@ -2850,10 +2856,7 @@ typedef struct enos_request {
  *                               set; or the request is durable, and its operation cannot be durable, or it has no
  *                               plausible time. An error that the builder has kept is returned as it is.
  */
-ENOS_MUST_USE
-enos_status enos_client_request(enos_client *client,
-                                const struct enos_request *request,
-                                uint64_t *out_token);
+ENOS_MUST_USE enos_status enos_client_request(enos_client *client, const struct enos_request *request, uint64_t *out_token);
 
 /**
  * Accepts durable requests together, all or none. They cost the same as one: one store, and later one erase.
@@ -2868,7 +2871,8 @@ enos_status enos_client_request(enos_client *client,
  * @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
  *                    enos_last_error() says what is wrong with it. May be NULL.
  * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
+ * @retval ENOS_ERR_STATE        there is no storage, or EnOS has deleted a sub-device. Or a builder has an open object or
+ *                               array.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
  * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
  * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own limit.
@@ -3307,6 +3311,19 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it is a
  * MESSAGE, and the secrets are kept as well.
  *
+ * Joined posts. With ENOS_REQUEST_JOIN, posts of measure points of sub-devices and of the gateway that are accepted within
+ * enos_config_set_join_time() go in one ENOS_OP_MEASUREPOINT_POST_BATCH of the gateway. It is sent earlier when it has
+ * nearly 512 KiB, or when no other request can be accepted (enos_config_set_inflight()). Each post has its own outcome: the
+ * code, topic and payload of the batch's reply. Other requests of the same device go behind its posts. A post that finds no
+ * other goes by itself, and so do all posts as long as the broker does not let the gateway have the replies to batches.
+ *
+ * If EnOS refuses a batch, each of its posts has that code, because EnOS does not say whose item is wrong. Then all posts
+ * go by themselves for 10 seconds to 1 hour, longer after each such batch, and their own replies tell whose is wrong. The
+ * codes for too many messages and for trouble in the cloud (429, 5xx, 6205, 6305) do not count. With
+ * ENOS_REQUEST_SKIP_INVALID_POINTS and ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE beside ENOS_REQUEST_JOIN, EnOS takes what is
+ * valid. Posts with other such flags go in another message. Give each post a "time": of two posts of one device without it
+ * in one message, EnOS may keep one.
+ *
  * A sub-device takes up to 2 kB of memory beside its keys and secrets.
  * ------------------------------------------------------------------------------------------------ */
 
@@ -3477,6 +3494,16 @@ enos_status enos_config_set_subdevice_limit(enos_config *config, uint32_t subdev
  * @retval ENOS_ERR_INVALID_ARG  out of that range; 0 is also out of range.
  */
 enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdevices);
+
+/**
+ * Sets how long a post with ENOS_REQUEST_JOIN waits for others that can go in the same message.
+ *
+ * @param config  the config.
+ * @param ms      0 to 10000. Default: 50. 0: only for those that are accepted before the loop's next turn.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_join_time(enos_config *config, uint32_t ms);
 
 /**
  * Adds sub-devices, all or none, in every state of the client. They log in when the gateway is online.

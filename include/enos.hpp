@@ -957,6 +957,8 @@ public:
     config &subdevice_limit(uint32_t subdevices) { return set(enos_config_set_subdevice_limit(config_, subdevices)); }
     /** enos_config_set_subdevice_batch() */
     config &subdevice_batch(uint32_t subdevices) { return set(enos_config_set_subdevice_batch(config_, subdevices)); }
+    /** enos_config_set_join_time() */
+    config &join_time(uint32_t ms) { return set(enos_config_set_join_time(config_, ms)); }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

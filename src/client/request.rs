@@ -67,6 +67,12 @@ impl HostRequest<'_> {
         if self.has(Flag::ENOS_REQUEST_KEEP_SECRETS) && self.operation != Operation::ENOS_OP_SUBDEVICE_REGISTER {
             return Err(Error::invalid("flags: ENOS_REQUEST_KEEP_SECRETS is for ENOS_OP_SUBDEVICE_REGISTER"));
         }
+        let is_live_post =
+            self.operation == Operation::ENOS_OP_MEASUREPOINT_POST && !self.has(Flag::ENOS_REQUEST_DURABLE);
+        if self.has(Flag::ENOS_REQUEST_JOIN) && !is_live_post {
+            let words = "flags: ENOS_REQUEST_JOIN is for ENOS_OP_MEASUREPOINT_POST that is not durable";
+            return Err(Error::invalid(words));
+        }
         if !self.has(Flag::ENOS_REQUEST_DURABLE) {
             return match self.flags & !(Flag::MEMBERS | Flag::LIVE) {
                 0 => Ok(()),

@@ -36,6 +36,19 @@
 //! keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it is a
 //! MESSAGE, and the secrets are kept as well.
 //!
+//! Joined posts. With ENOS_REQUEST_JOIN, posts of measure points of sub-devices and of the gateway that are accepted within
+//! enos_config_set_join_time() go in one ENOS_OP_MEASUREPOINT_POST_BATCH of the gateway. It is sent earlier when it has
+//! nearly 512 KiB, or when no other request can be accepted (enos_config_set_inflight()). Each post has its own outcome: the
+//! code, topic and payload of the batch's reply. Other requests of the same device go behind its posts. A post that finds no
+//! other goes by itself, and so do all posts as long as the broker does not let the gateway have the replies to batches.
+//!
+//! If EnOS refuses a batch, each of its posts has that code, because EnOS does not say whose item is wrong. Then all posts
+//! go by themselves for 10 seconds to 1 hour, longer after each such batch, and their own replies tell whose is wrong. The
+//! codes for too many messages and for trouble in the cloud (429, 5xx, 6205, 6305) do not count. With
+//! ENOS_REQUEST_SKIP_INVALID_POINTS and ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE beside ENOS_REQUEST_JOIN, EnOS takes what is
+//! valid. Posts with other such flags go in another message. Give each post a "time": of two posts of one device without it
+//! in one message, EnOS may keep one.
+//!
 //! A sub-device takes up to 2 kB of memory beside its keys and secrets.
 
 use std::ffi::{c_char, c_void, CString};
@@ -140,6 +153,18 @@ pub unsafe extern "C" fn enos_config_set_subdevice_limit(config: *mut enos_confi
 pub unsafe extern "C" fn enos_config_set_subdevice_batch(config: *mut enos_config, subdevices: u32) -> enos_status {
     // SAFETY: the header's contract.
     unsafe { set(config, |c| c.config.set_subdevice_batch(subdevices)) }
+}
+
+/// Sets how long a post with ENOS_REQUEST_JOIN waits for others that can go in the same message.
+///
+/// @param config  the config.
+/// @param ms      0 to 10000. Default: 50. 0: only for those that are accepted before the loop's next turn.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_join_time(config: *mut enos_config, ms: u32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_join_time(ms)) }
 }
 
 /// Adds sub-devices, all or none, in every state of the client. They log in when the gateway is online.

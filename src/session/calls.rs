@@ -5,7 +5,7 @@ use super::io::Now;
 use super::Session;
 use crate::error::{Error, Result, Status};
 use crate::model::flags::Flag;
-use crate::protocol::operations::{Reply, Sender};
+use crate::protocol::operations::{check_joinable, Reply, Sender};
 use crate::protocol::{envelope, topic, Operation};
 
 /// A request that is not durable.
@@ -34,6 +34,7 @@ impl Session {
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
         let owner = Owner::Host(Kind::Message);
+        self.exchange.send_posts_of(0, now.ms, &mut self.actions);
         let token = self.exchange.publish(owner, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)
@@ -61,7 +62,9 @@ impl Session {
         let row = operation.row();
         row.check_sender(Sender::of(self.identity(), subdevice))?;
         let members = flags & Flag::MEMBERS;
-        row.check_members(members)?;
+        let joins = Flag::ENOS_REQUEST_JOIN.is_in(flags);
+        let of_members = if joins { Operation::ENOS_OP_MEASUREPOINT_POST_BATCH } else { operation };
+        of_members.row().check_members(members)?;
         row.check_name(name)?;
         let keeps_secrets = Flag::ENOS_REQUEST_KEEP_SECRETS.is_in(flags);
         if keeps_secrets && self.settings.outbox.is_none() {
@@ -70,7 +73,13 @@ impl Session {
         let owner = if keeps_secrets { Owner::Register } else { Owner::Host(Kind::Message) };
         let until_reply = row.reply != Reply::None;
         let request = Outgoing { operation, identity, subdevice, name, params, members, until_reply, timeout_ms, user };
-        let token = self.exchange.request(owner, request, now.ms, &mut self.actions)?;
+        let token = if joins {
+            check_joinable(params)?;
+            self.exchange.join_post(request, &self.settings.identity, now.ms, &mut self.actions)?
+        } else {
+            self.exchange.send_posts_of(subdevice, now.ms, &mut self.actions);
+            self.exchange.request(owner, request, now.ms, &mut self.actions)?
+        };
         if keeps_secrets {
             self.gateway().will_register(token);
         }

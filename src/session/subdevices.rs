@@ -39,11 +39,13 @@ impl Session {
     }
 
     pub fn set_subdevice_online(&mut self, now: Now, id: u64, on: bool) -> Result<()> {
+        self.exchange.send_posts_of(id, now.ms, &mut self.actions);
         self.call_gateway(now, |gateway, around| gateway.set_online(id, on, around))
             .unwrap_or_else(|| Err(not_found(id)))
     }
 
     pub fn remove_subdevice(&mut self, now: Now, id: u64) -> Result<()> {
+        self.exchange.send_posts_of(id, now.ms, &mut self.actions);
         self.call_gateway(now, |gateway, around| gateway.remove(id, around)).unwrap_or_else(|| Err(not_found(id)))
     }
 

@@ -8,6 +8,7 @@ mod entry;
 mod filters;
 mod link;
 mod places;
+mod posts;
 mod replies;
 mod subdevices;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use entry::{event, outcome, End, Entry, WaitsFor};
 pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
 use places::Places;
+use posts::Posts;
 pub use replies::Reply;
 use subdevices::Joining;
 use turns::Turns;
@@ -76,6 +78,9 @@ pub struct Exchange {
     subdevices: usize,
     /// Their reply topics that are asked for, or given up, together.
     joining: Joining,
+    /// Posts that are sent together, and how long they wait for each other.
+    posts: Posts,
+    join_ms: u64,
 }
 
 impl Exchange {
@@ -102,6 +107,8 @@ impl Exchange {
             denied: Vec::new(),
             subdevices: 0,
             joining: Joining::default(),
+            posts: Posts::default(),
+            join_ms: settings.subdevices.join_ms,
         }
     }
 
@@ -287,7 +294,7 @@ impl Exchange {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
             (Owner::Host(_) | Owner::Register | Owner::Commands, _) => true,
-            (Owner::Outbox(_) | Owner::Gateway | Owner::Exchange, _) => false,
+            (Owner::Outbox(_) | Owner::Gateway | Owner::Joined | Owner::Exchange, _) => false,
         }
     }
 
@@ -296,6 +303,7 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
+        self.posts.release();
         self.places.iter_mut().for_each(Places::release);
     }
 
@@ -338,7 +346,7 @@ impl Exchange {
 
     pub fn deadline(&self) -> Option<u64> {
         let first = self.deadlines.keys().next().map(|(at, _)| *at);
-        [first, self.next_turn(), self.joined_until()].into_iter().flatten().min()
+        [first, self.next_turn(), self.joined_until(), self.posts_until()].into_iter().flatten().min()
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
@@ -370,7 +378,9 @@ impl Exchange {
             self.deadlines.remove(&(at, token));
         }
         let Entry { owner, waits_for, operation, subdevice, user, .. } = entry;
-        if subdevice != 0 && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
+        // A batch may be refused because of one of its sub-devices.
+        let is_own = !matches!(waits_for, WaitsFor::Joined { .. });
+        if subdevice != 0 && is_own && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
             self.denied.push((subdevice, token));
         }
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
@@ -394,6 +404,7 @@ impl Exchange {
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
+            (Owner::Joined, Some(end)) => self.batch_ended(token, end, actions),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

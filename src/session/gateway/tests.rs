@@ -5,6 +5,7 @@ mod faults;
 mod filters;
 mod logins;
 mod orders;
+mod posts;
 mod random;
 mod register;
 mod secrets;
@@ -270,6 +271,9 @@ impl Park {
                 if topic.ends_with("_reply") {
                     self.cloud.answers.push((topic.clone(), body.clone()));
                 }
+                if topic.starts_with("/sys/") && !topic.ends_with("_reply") {
+                    self.cloud.data.push((topic.clone(), body["params"].clone()));
+                }
                 if path == "thing/measurepoint/post" {
                     self.cloud.posts.push(topic.clone());
                     self.cloud.ids.push((topic.clone(), body["id"].clone()));
@@ -343,12 +347,21 @@ impl Park {
     }
 
     fn post(&mut self, subdevice: u64) -> Result<u64> {
+        self.post_with(subdevice, 0, r#"{"measurepoints":{"p":1}}"#)
+    }
+
+    /// A post that is joined with others.
+    fn join(&mut self, subdevice: u64) -> Result<u64> {
+        self.post_with(subdevice, Flag::ENOS_REQUEST_JOIN as u32, r#"{"measurepoints":{"p":1}}"#)
+    }
+
+    fn post_with(&mut self, subdevice: u64, flags: u32, params: &str) -> Result<u64> {
         let call = Call {
             operation: Operation::ENOS_OP_MEASUREPOINT_POST,
             subdevice,
             name: "",
-            params: br#"{"measurepoints":{"p":1}}"#,
-            flags: 0,
+            params: params.as_bytes(),
+            flags,
             timeout_ms: None,
             user: 5,
         };

@@ -2,6 +2,7 @@
 
 mod activation;
 mod durable;
+mod posts;
 mod refused;
 mod register;
 mod threads;

@@ -26,6 +26,11 @@ pub struct Cloud {
     /// It sends these secrets with the logins by the product secret.
     pub secrets: BTreeMap<String, String>,
     pub answers: Vec<(String, Value)>,
+    /// It answers posts, and batches of posts with this code.
+    pub answers_posts: bool,
+    pub batch_code: Option<i32>,
+    /// The paths of the gateway's and the sub-devices' data, and the params, with the id.
+    pub data: Vec<(String, Value)>,
     /// The topics and ids of posts.
     pub ids: Vec<(String, Value)>,
 }
@@ -87,6 +92,10 @@ impl Cloud {
                 let code = if bad.is_empty() { 200 } else { 723 };
                 Some(json!({"code": code, "data": {"loginedSubDevices": list(good), "failedSubDevices": list(bad)}}))
             }
+            "thing/measurepoint/post/batch" => {
+                (!self.silent).then(|| json!({"code": self.batch_code.unwrap_or(200), "data": {}}))
+            }
+            "thing/measurepoint/post" if self.answers_posts => Some(json!({"code": 200, "data": {}})),
             "thing/device/register" => {
                 let named = |device: &Value| {
                     let key = Cloud::key(device);
