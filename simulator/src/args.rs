@@ -1,17 +1,16 @@
 //! The command line.
 
+mod ports;
+
 use enos_sim::{
-    ca::Files, read_file, Activation, Block, Command, Completed, Config, CountedAs, Device, DeviceId, Event, Excess,
-    HmacSha1, Methods, Product, SecondLogin, Spelling, ThrottleConfig, TlsConfig, TlsVersion,
+    read_file, Activation, Block, Command, Completed, Config, CountedAs, Device, DeviceId, Event, Excess, Firmware,
+    HmacSha1, Methods, Offer, Product, SecondLogin, Spelling, ThrottleConfig,
 };
 use lexopt::{Arg, Parser, ValueExt};
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use crate::make_ca;
+use ports::{address, Http, Tls};
 
 /// What the program has to do.
 #[derive(Debug, Default)]
@@ -36,23 +35,12 @@ pub enum Request {
     MakeCa(make_ca::Options),
 }
 
-/// The options for TLS.
-#[derive(Default)]
-struct Tls {
-    listen: Option<SocketAddr>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    client_ca: Option<PathBuf>,
-    require_client_certificate: bool,
-    min: Option<TlsVersion>,
-    max: Option<TlsVersion>,
-}
-
 /// The text of an error says what is wrong with which argument, and contains no secret.
 pub fn parse(mut parser: Parser) -> Result<Request, String> {
     let mut options = Options::default();
     let mut after_posts = 0;
     let mut tls = Tls::default();
+    let mut http = Http::default();
     let mut listen = None;
     let mut is_first = true;
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
@@ -82,6 +70,7 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
                 let understood = match name.as_str() {
                     "listen" => address(&value).map(|address| listen = Some(address)),
                     name if name.starts_with("tls-") => tls.set(name, &value),
+                    name if name.starts_with("http") => http.set(name, value),
                     name => valued(&mut options, &mut after_posts, name, &value),
                 };
                 understood.map_err(|error| format!("--{name}: {error}"))?;
@@ -94,12 +83,13 @@ pub fn parse(mut parser: Parser) -> Result<Request, String> {
         options.config.products.push(product);
     }
     options.config.tls = tls.config()?;
+    options.config.http = http.config(&options.config)?;
     options.config.plain = listen.is_some() || options.config.tls.is_none();
     options.config.listen = listen.unwrap_or(options.config.listen);
     Ok(Request::Run(Box::new(options)))
 }
 
-const VALUED: [&str; 47] = [
+const VALUED: [&str; 52] = [
     "listen",
     "tls-listen",
     "tls-cert",
@@ -142,56 +132,17 @@ const VALUED: [&str; 47] = [
     "throttle-ban",
     "throttle-spacing",
     "throttle-block",
+    "firmware",
+    "http",
+    "https",
+    "http-host",
+    "offer",
     "fault",
     "seed",
     "exit-after-posts",
     "exit-when",
     "timeout",
 ];
-
-impl Tls {
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "tls-listen" => self.listen = Some(address(value)?),
-            "tls-cert" => self.certificate = Some(value.into()),
-            "tls-key" => self.key = Some(value.into()),
-            "tls-client-ca" => self.client_ca = Some(value.into()),
-            "tls-min" => self.min = Some(one_of(value, &TlsVersion::ALL)?),
-            "tls-max" => self.max = Some(one_of(value, &TlsVersion::ALL)?),
-            _ => return Err("unknown option".into()),
-        }
-        Ok(())
-    }
-
-    /// None: there was no option for TLS.
-    fn config(self) -> Result<Option<TlsConfig>, String> {
-        let (certificate, key) = match (self.certificate, self.key) {
-            (Some(certificate), Some(key)) => (certificate, key),
-            (None, None) if !self.require_client_certificate => match (self.listen, self.client_ca, self.min, self.max)
-            {
-                (None, None, None, None) => return Ok(None),
-                _ => return Err(NEEDED.into()),
-            },
-            _ => return Err(NEEDED.into()),
-        };
-        let defaults = TlsConfig::new(Files { certificate, key });
-        Ok(Some(TlsConfig {
-            listen: self.listen.unwrap_or(defaults.listen),
-            client_ca: self.client_ca,
-            require_client_certificate: self.require_client_certificate,
-            min: self.min.unwrap_or(defaults.min),
-            max: self.max.unwrap_or(defaults.max),
-            ..defaults
-        }))
-    }
-}
-
-const NEEDED: &str = "TLS needs --tls-cert and --tls-key; \"enos-sim ca DIR\" makes both";
-
-fn address(value: &str) -> Result<SocketAddr, String> {
-    let mut addresses = value.to_socket_addrs().map_err(|error| format!("\"{value}\": {error}"))?;
-    addresses.next().ok_or_else(|| "no such address".into())
-}
 
 /// The default devices, which --help names.
 fn built_in() -> (Device, Product) {
@@ -281,6 +232,12 @@ fn valued(options: &mut Options, after_posts: &mut u64, name: &str, value: &str)
         "throttle-block" => {
             throttle(config).block = one_of(value, &[("refuse", Block::Refuse), ("drop", Block::Drop)])?;
         }
+        "firmware" => config.firmware.push(firmware(value)?),
+        "offer" => {
+            let parts: Vec<_> = value.splitn(3, ',').collect();
+            let [product_key, device_key, version] = parts[..] else { return Err("expected PK,DK,VERSION".into()) };
+            config.offers.push((DeviceId::new(product_key, device_key), Offer::new(version)));
+        }
         "fault" => config.faults.push(value.parse().map_err(|error| format!("{error}"))?),
         "seed" => config.seed = Some(number(value, 0, u64::MAX)?),
         "exit-after-posts" => options.exit_after_posts = Some(number(value, 1, u64::MAX)?),
@@ -315,6 +272,15 @@ fn device(value: &str) -> Result<Device, String> {
         device_secret: some(device_secret),
         ..Device::inactive(DeviceId::new(product_key, device_key), "")
     })
+}
+
+/// `VERSION=FILE`
+pub fn firmware(value: &str) -> Result<Firmware, String> {
+    let (version, file) = value.split_once('=').ok_or("expected VERSION=FILE")?;
+    if version.is_empty() {
+        return Err("expected VERSION=FILE".into());
+    }
+    Firmware::from_file(version, Path::new(file)).map_err(|error| error.to_string())
 }
 
 fn model(path: &str) -> Result<serde_json::Value, String> {

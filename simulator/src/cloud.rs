@@ -1,6 +1,9 @@
 //! The whole cloud: the ports, the connections, and what they share.
 
+mod firmware;
 mod sub_devices;
+
+pub use firmware::OfferError;
 
 use bytes::Bytes;
 use openssl::ssl::SslContext;
@@ -30,7 +33,8 @@ use crate::{
     summary::Summary,
     thing::{command_topic, Thing},
     tls::{self, session::Session},
-    Device, DeviceId,
+    web::Web,
+    Device, DeviceId, Fault,
 };
 
 /// Enough for a JSON text with the deepest nesting that the parser accepts.
@@ -45,6 +49,7 @@ const SENDING: Duration = Duration::from_secs(1);
 pub struct Cloud {
     shared: Arc<Shared>,
     ports: Vec<Port>,
+    web: Option<Web>,
     clock: Option<JoinHandle<()>>,
 }
 
@@ -94,8 +99,9 @@ impl Cloud {
             Some(config) => Some((listen(config.listen)?, tls::context(config)?)),
             None => None,
         };
+        let http = firmware::listen(&config)?;
         let shared = Arc::new(Shared::new(config, registry, Box::new(sink)));
-        let mut cloud = Cloud { shared: shared.clone(), ports: Vec::new(), clock: None };
+        let mut cloud = Cloud { shared: shared.clone(), ports: Vec::new(), web: None, clock: None };
         if let Some(listener) = plain {
             cloud.serve(listener, None)?;
         }
@@ -105,13 +111,15 @@ impl Cloud {
         if cloud.ports.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no port, neither plain nor with TLS"));
         }
+        cloud.open_depot(http)?;
         cloud.clock = Some(thread::Builder::new().name("sim-clock".into()).spawn(move || clock::run(&shared))?);
         Ok(cloud)
     }
 
     fn serve(&mut self, listener: TcpListener, tls: Option<SslContext>) -> io::Result<()> {
         let (address, is_tls) = (listener.local_addr()?, tls.is_some());
-        let listening = Event::Listening { port: address.port(), address: address.to_string(), tls: is_tls };
+        let listening =
+            Event::Listening { port: address.port(), address: address.to_string(), tls: is_tls, http: false };
         self.shared.report(None, None, listening);
         let shared = self.shared.clone();
         let acceptor = thread::Builder::new().name("sim-accept".into());
@@ -136,13 +144,14 @@ impl Cloud {
     pub fn command(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<String, CommandError> {
         let order = Order::new(self.shared.next_id(), suffix, params);
         let id = order.id.clone();
-        self.send(device, order).map(|()| id)
+        self.send(device, Input::Command(device.clone(), order)).map(|()| id)
     }
 
     /// Sends a command and waits for its answer.
     pub fn call(&self, device: &DeviceId, suffix: &str, params: Value) -> Result<Answer, CommandError> {
         let (to, answer) = channel();
-        self.send(device, Order { to: Some(to), ..Order::new(self.shared.next_id(), suffix, params) })?;
+        let order = Order { to: Some(to), ..Order::new(self.shared.next_id(), suffix, params) };
+        self.send(device, Input::Command(device.clone(), order))?;
         answer.recv().map_err(|_| CommandError::TimedOut)
     }
 
@@ -165,6 +174,12 @@ impl Cloud {
     /// How many commands of a device wait for an answer or, if they are kept, for the device.
     pub fn open_commands(&self, device: &DeviceId) -> usize {
         self.shared.commands().open(device)
+    }
+
+    /// Replaces the faults. They apply to the connections that begin from now on, and to the HTTP requests that come
+    /// from now on; those, and their connections, are counted from 1 again.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.shared.set_faults(faults);
     }
 
     /// Publishes to all subscribers of `topic`.
@@ -260,7 +275,7 @@ impl Cloud {
         }
         let suffix = &format!("thing/{verb}");
         let order = Order { ends_session: Some(reason), ..Order::new(self.shared.next_id(), suffix, json!([])) };
-        if self.send(device, order).is_err() {
+        if self.send(device, Input::Command(device.clone(), order)).is_err() {
             // It is offline, or in a session for its activation, or does not listen.
             let _ = self.tell(device, Input::Close(reason.into()));
         }
@@ -289,9 +304,8 @@ impl Cloud {
     }
 
     /// Waits for room in the queue of the connection, but not for long.
-    fn send(&self, device: &DeviceId, order: Order) -> Result<(), CommandError> {
+    fn send(&self, device: &DeviceId, mut input: Input) -> Result<(), CommandError> {
         let Some((handle, Mode::Device)) = self.shared.find_online(device) else { return Err(CommandError::Offline) };
-        let mut input = Input::Command(device.clone(), order);
         let until = Instant::now() + SENDING;
         loop {
             match handle.inbox.try_send(input) {
@@ -316,6 +330,9 @@ impl Cloud {
             return;
         }
         self.shared.stop();
+        if let Some(mut web) = self.web.take() {
+            web.stop();
+        }
         for port in self.ports.drain(..) {
             // This connection wakes the thread that accepts. If it fails, the thread is left to the end of the process.
             if TcpStream::connect_timeout(&reachable(port.address), Duration::from_secs(1)).is_ok() {

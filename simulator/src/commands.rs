@@ -52,11 +52,14 @@ pub struct Order {
     pub to: Option<Sender<Answer>>,
     /// The session ends with the answer, or at the command's deadline, for this reason.
     pub ends_session: Option<&'static str>,
+    /// The task whose offer it is.
+    pub task: Option<u64>,
 }
 
 impl Order {
     pub fn new(id: u64, suffix: &str, params: Value) -> Order {
-        Order { id: id.to_string(), suffix: suffix.to_owned(), params, cached: false, to: None, ends_session: None }
+        let (id, suffix) = (id.to_string(), suffix.to_owned());
+        Order { id, suffix, params, cached: false, to: None, ends_session: None, task: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{tls::TlsConfig, Device, Fault, Product};
+use crate::{tls::TlsConfig, Device, DeviceId, Fault, Firmware, Offer, Product};
 
 /// All settings. The default is a cloud without devices on EnOS's plain port, on this machine only.
 #[derive(Clone, Debug)]
@@ -52,6 +52,12 @@ pub struct Config {
     /// tslEventMap. Attributes, measure points and events that its maps lack are refused with 1204. None: four empty
     /// maps, and everything is accepted.
     pub model: Option<serde_json::Value>,
+    /// The images that the HTTP ports serve; see also [`Cloud::add_firmware`](crate::Cloud::add_firmware).
+    pub firmware: Vec<Firmware>,
+    /// The HTTP ports. None: if there is firmware, a free port on this machine, and otherwise none.
+    pub http: Option<HttpConfig>,
+    /// Firmware that devices are offered at the start.
+    pub offers: Vec<(DeviceId, Offer)>,
     /// How the cloud treats gateways and their sub-devices.
     pub gateways: GatewayConfig,
     /// Limits for clients.
@@ -82,9 +88,37 @@ impl Default for Config {
             seed: None,
             methods: Methods::default(),
             model: None,
+            firmware: Vec::new(),
+            http: None,
+            offers: Vec::new(),
             gateways: GatewayConfig::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+/// The ports that serve firmware.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Port 0 means any free one, see [`Cloud::http_url`](crate::Cloud::http_url).
+    pub listen: SocketAddr,
+    /// A second port, with TLS; its `listen` is that of this port.
+    pub tls: Option<TlsConfig>,
+    /// The host in the URLs of offers. None: the address of the port or, if that is open on all addresses, the address
+    /// at which the device has found the cloud.
+    pub host: Option<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 18080)), tls: None, host: None }
+    }
+}
+
+impl HttpConfig {
+    /// A free port on this machine.
+    pub fn any_port() -> HttpConfig {
+        HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..HttpConfig::default() }
     }
 }
 

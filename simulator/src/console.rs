@@ -1,6 +1,6 @@
 //! The commands that `--interactive` reads from standard input.
 
-use enos_sim::{Cloud, DeviceId};
+use enos_sim::{Cloud, DeviceId, Digest, Fault, FileUrl, Offer};
 use serde_json::Value;
 
 pub const HELP: &str = "\
@@ -11,7 +11,13 @@ raw HEX                bytes as they are; raw @PK/DK HEX
 kick                   close the connections; kick @PK/DK; the login of a sub-device ends without a word to its gateway
 delete @PK/DK          delete a device, as in the console: it is told, and its session ends
 thing @PK/DK           the attributes, tags and firmware that the cloud has of a device
-firmware @PK/DK JSON   firmware for a device that asks for it: an object with version, fileUrl, fileSize ...
+firmware VERSION=FILE  serves an image of this version, as --firmware does
+offer @PK/DK VERSION [on-request] [md5] [https] [relative]
+                       offers a device the image: at once, at its next login, or when it asks for it
+offer @PK/DK JSON [on-request]
+                       the same with these params: an object with version, fileUrl, fileSize, sign, signMethod
+cancel @PK/DK TASK     cancels an upgrade; the device is not told, but its progress is refused with 764
+faults [FAULT] [...]   these faults, in place of those of before, for connections and HTTP requests from now on
 publish TOPIC TEXT     to whoever has subscribed to the topic
 online                 who is logged in, and the sub-devices with their gateways
 summary                what the cloud saw
@@ -85,10 +91,21 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
             let thing = serde_json::to_string(&cloud.thing(&device)).unwrap_or_default();
             return Ok(Outcome::Say(format!("{thing}\n")));
         }
-        "firmware" => {
-            let device = device.ok_or("firmware needs a device: @PK/DK")?;
-            let firmware = json(rest)?;
-            cloud.change_thing(&device, |thing| thing.firmware.push(firmware));
+        "firmware" => cloud.add_firmware(crate::args::firmware(rest)?),
+        "offer" => {
+            let device = device.ok_or("offer needs a device: @PK/DK")?;
+            cloud.offer(&device, offer(rest)?).map_err(|error| format!("{device}: {error}"))?;
+        }
+        "cancel" => {
+            let device = device.ok_or("cancel needs a device: @PK/DK")?;
+            let task = rest.parse().map_err(|_| "cancel needs the number of the upgrade".to_owned())?;
+            if !cloud.cancel(&device, task) {
+                return Err(format!("{device} has no upgrade {task} that is not over"));
+            }
+        }
+        "faults" => {
+            let faults: Result<Vec<Fault>, _> = rest.split_whitespace().map(str::parse).collect();
+            cloud.set_faults(faults.map_err(|error| error.to_string())?);
         }
         "publish" => {
             let (topic, text) = split(rest);
@@ -105,6 +122,31 @@ fn attempt(cloud: &Cloud, line: &str) -> Result<Outcome, String> {
         _ => return Ok(Outcome::Say(HELP.into())),
     }
     Ok(Outcome::Done)
+}
+
+/// `VERSION [WORD ...]` or `JSON [on-request]`
+fn offer(text: &str) -> Result<Offer, String> {
+    let mut params = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let (mut offer, words) = match params.next() {
+        Some(Ok(value @ Value::Object(_))) => {
+            (Offer::raw(value), text.get(params.byte_offset()..).unwrap_or_default().to_owned())
+        }
+        _ if text.starts_with('{') => return Err("the params are not JSON".into()),
+        _ => {
+            let (version, words) = split(text);
+            (Offer::new(version), words.to_owned())
+        }
+    };
+    for word in words.split_whitespace() {
+        offer = match word {
+            "on-request" => offer.on_request(),
+            "md5" => offer.digest(Digest::Md5),
+            "https" => offer.url(FileUrl::Https),
+            "relative" => offer.url(FileUrl::Relative),
+            _ => return Err(format!("\"{word}\" is not on-request, md5, https or relative")),
+        };
+    }
+    Ok(offer)
 }
 
 fn suffix_and_params(text: &str) -> Result<(&str, Value), String> {
@@ -149,10 +191,25 @@ mod tests {
         assert!(!cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
         assert_eq!(perform(&cloud, "enable @pk/dk"), Outcome::Done);
         assert!(cloud.device(&DeviceId::new("pk", "dk")).unwrap().enabled);
-        assert_eq!(perform(&cloud, "firmware @pk/dk {\"version\":\"2\"}"), Outcome::Done);
-        assert!(said("thing @pk/dk").contains(r#""firmware":[{"version":"2"}],"upgrade":"none"}"#));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("image");
+        std::fs::write(&file, "image").unwrap();
+        assert_eq!(perform(&cloud, &format!("firmware 2={}", file.display())), Outcome::Done);
+        assert!(said("firmware 3=/nowhere").contains("/nowhere"));
+        assert!(said("offer 2").contains("needs a device"));
+        assert!(said("offer @pk/dk 3").contains("no image"));
+        assert!(said("offer @pk/dk 2 https").contains("no such port"));
+        assert!(said("offer @pk/dk 2 sha1").contains("not on-request"));
+        assert!(said("offer @pk/dk {\"version\"").contains("not JSON"));
+        assert_eq!(perform(&cloud, "offer @pk/dk 2 md5 relative"), Outcome::Done);
+        assert_eq!(perform(&cloud, "offer @pk/dk {\"version\": \"4\"} on-request"), Outcome::Done);
+        assert!(said("thing @pk/dk").contains(r#"{"task":2,"version":"4","on_request":true,"state":"created"}"#));
+        assert_eq!(perform(&cloud, "cancel @pk/dk 1"), Outcome::Done);
+        assert!(said("cancel @pk/dk 1").contains("no upgrade 1"));
+        assert_eq!(perform(&cloud, "faults http:cut=5 connack:delay=1"), Outcome::Done);
+        assert!(said("faults http:twice").contains("cannot be done"));
         assert_eq!(perform(&cloud, "delete @pk/dk"), Outcome::Done);
-        assert!(said("thing @pk/dk").contains(r#""firmware":[]"#));
+        assert!(said("thing @pk/dk").contains(r#""tasks":[]"#));
         assert!(said("delete @pk/dk").contains("not registered"));
         assert_eq!(perform(&cloud, "quit\n"), Outcome::Quit);
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{DeviceId, Payload, Summary};
+use crate::{firmware::Task, DeviceId, Payload, Summary};
 
 /// An event, its time, and its connection and device.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +29,8 @@ pub enum Event {
         port: u16,
         address: String,
         tls: bool,
+        /// It is a port for HTTP.
+        http: bool,
     },
     /// A TLS handshake is done. `server_name` is the SNI of the client, `client_certificate` the subject of its
     /// verified certificate.
@@ -196,6 +198,24 @@ pub enum Event {
         gateway: DeviceId,
         reason: String,
     },
+    /// A task to upgrade the device is new, or its state has changed.
+    Upgrade(Task),
+    /// An HTTP request has come; `code` is that of the answer, 0 if a fault suppresses it.
+    HttpRequest {
+        method: String,
+        path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        range: Option<String>,
+        tls: bool,
+        code: u16,
+    },
+    /// The answer has ended after so many bytes of its body; `of` is its length, if it has one.
+    HttpEnd {
+        path: String,
+        bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<u64>,
+    },
     /// A PINGREQ was received.
     Ping,
     /// A DISCONNECT was received.
@@ -220,7 +240,7 @@ pub enum Event {
 
 impl Event {
     /// The possible values of the member `event`.
-    pub const NAMES: [&'static str; 34] = [
+    pub const NAMES: [&'static str; 37] = [
         "listening",
         "tls",
         "tls_failed",
@@ -249,6 +269,9 @@ impl Event {
         "login_batch",
         "batch_items",
         "sub_device_offline",
+        "upgrade",
+        "http_request",
+        "http_end",
         "ping",
         "disconnect",
         "closed",
@@ -256,6 +279,12 @@ impl Event {
         "state_not_saved",
         "summary",
     ];
+}
+
+impl From<Task> for Event {
+    fn from(task: Task) -> Event {
+        Event::Upgrade(task)
+    }
 }
 
 /// Which rule of the connect throttle was broken.

@@ -32,6 +32,7 @@ mod digest;
 mod event;
 mod fault;
 mod file;
+mod firmware;
 mod gateways;
 mod link;
 mod login;
@@ -46,19 +47,22 @@ mod text;
 mod thing;
 mod throttle;
 mod tls;
+mod web;
 
-pub use cloud::{Cloud, CommandError};
+pub use cloud::{Cloud, CommandError, OfferError};
 pub use commands::Answer;
 pub use config::{
-    Activation, Block, Command, Completed, Config, CountedAs, Excess, FilterLimits, GatewayConfig, HmacSha1, Limits,
-    Methods, SecondLogin, Spelling, ThrottleConfig,
+    Activation, Block, Command, Completed, Config, CountedAs, Excess, FilterLimits, GatewayConfig, HmacSha1,
+    HttpConfig, Limits, Methods, SecondLogin, Spelling, ThrottleConfig,
 };
 pub use connection::Publication;
 pub use device::{Device, DeviceId, Product, Secret};
 pub use event::{Event, Filter, Record, Rule, Stray, Unsent};
 pub use fault::{Fault, FaultError};
 pub use file::{read as read_file, Contents};
+pub use firmware::{Digest, FileUrl, Firmware, Offer, Task, TaskState};
 pub use payload::Payload;
 pub use summary::{DeviceSummary, Summary};
-pub use thing::{Thing, Upgrade};
+pub use thing::Thing;
 pub use tls::{TlsConfig, TlsVersion};
+pub use web::HttpRequest;

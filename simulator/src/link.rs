@@ -21,6 +21,7 @@ use crate::{
     fault::{Action, Fault, Kind, Phase},
     packet::Outgoing,
     shared::Reporter,
+    thing::UPGRADE,
     DeviceId,
 };
 
@@ -283,8 +284,11 @@ fn set_reset_on_close(stream: &TcpStream) {
 }
 
 fn kinds_of(item: &Item) -> Vec<Kind> {
-    match item.packet {
-        Outgoing::Publish(_) if matches!(item.kind, Kind::Login | Kind::Batch) => {
+    match &item.packet {
+        Outgoing::Publish(publish) if item.kind == Kind::Command && publish.topic.ends_with(UPGRADE) => {
+            vec![Kind::Offer, Kind::Command, Kind::Publish, Kind::Any]
+        }
+        Outgoing::Publish(_) if matches!(item.kind, Kind::Login | Kind::Batch | Kind::Offer) => {
             vec![item.kind, Kind::Reply, Kind::Publish, Kind::Any]
         }
         Outgoing::Publish(_) if item.kind != Kind::Publish => vec![item.kind, Kind::Publish, Kind::Any],

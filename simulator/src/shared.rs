@@ -1,5 +1,9 @@
 //! State that the connections of a cloud share.
 
+mod reporter;
+
+pub use reporter::Reporter;
+
 use bytes::Bytes;
 use std::{
     collections::HashMap,
@@ -17,12 +21,14 @@ use crate::{
     connection::{Handle, Input},
     event::{Event, Record},
     fault::Fault,
+    firmware::{Depot, Offer, Task, TaskState},
     gateways::Gateways,
     login::{Claim, Mode},
     registry::Registry,
     summary::{Summary, Tally},
     thing::Thing,
     throttle::{Ban, Throttle},
+    web::Requests,
     Device, DeviceId,
 };
 
@@ -44,7 +50,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub struct Shared {
     pub config: Config,
-    pub faults: Arc<[Fault]>,
+    faults: Mutex<Arc<[Fault]>>,
+    pub depot: Depot,
+    /// The requests of the HTTP ports.
+    pub requests: Requests,
+    tasks: AtomicU64,
     started: Instant,
     registry: Mutex<Registry>,
     throttle: Mutex<Throttle>,
@@ -68,7 +78,10 @@ pub struct Shared {
 impl Shared {
     pub fn new(config: Config, registry: Registry, sink: Sink) -> Shared {
         Shared {
-            faults: config.faults.clone().into(),
+            faults: Mutex::new(config.faults.clone().into()),
+            depot: Depot::default(),
+            requests: Requests::default(),
+            tasks: AtomicU64::new(1),
             started: Instant::now(),
             registry: Mutex::new(registry),
             throttle: Mutex::default(),
@@ -98,6 +111,17 @@ impl Shared {
     /// If it is needed together with the registry, the registry is locked first.
     pub fn gateways(&self) -> MutexGuard<'_, Gateways> {
         lock(&self.gateways)
+    }
+
+    /// The faults of a connection that begins now, and of an HTTP request that comes now.
+    pub fn faults(&self) -> Arc<[Fault]> {
+        lock(&self.faults).clone()
+    }
+
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        let mut now = lock(&self.faults);
+        *now = faults.into();
+        self.requests.count_anew();
     }
 
     pub fn next_id(&self) -> u64 {
@@ -135,6 +159,28 @@ impl Shared {
 
     pub fn forget_thing(&self, device: &DeviceId) {
         lock(&self.things).remove(device);
+    }
+
+    /// A new task of a device; with an offer, it waits to be sent to it.
+    pub fn add_task(&self, device: &DeviceId, params: &Offer, offer: Option<Offer>) -> u64 {
+        let number = self.tasks.fetch_add(1, Ordering::Relaxed);
+        let (version, on_request) = (params.version.clone(), params.on_request);
+        let task = Task { task: number, version, on_request, state: TaskState::Created, offer };
+        let mut things = lock(&self.things);
+        things.entry(device.clone()).or_default().add_task(task.clone());
+        self.report(None, Some(device.clone()), task.into());
+        number
+    }
+
+    /// Changes the state of a task; false if it is over, or there is none.
+    pub fn change_task(&self, connection: Option<u64>, device: &DeviceId, number: u64, state: TaskState) -> bool {
+        let mut things = lock(&self.things);
+        let changed = things.entry(device.clone()).or_default().change_task(number, state);
+        let is_changed = changed.is_some();
+        if let Some(task) = changed {
+            self.report(connection, Some(device.clone()), task.into());
+        }
+        is_changed
     }
 
     pub fn report(&self, connection: Option<u64>, device: Option<DeviceId>, event: Event) {
@@ -336,43 +382,5 @@ impl Shared {
             }
             none_left(self);
         }
-    }
-}
-
-/// Reports the events of a connection.
-pub struct Reporter {
-    shared: Arc<Shared>,
-    connection: u64,
-    device: Option<DeviceId>,
-}
-
-impl Reporter {
-    pub fn new(shared: Arc<Shared>, connection: u64) -> Reporter {
-        Reporter { shared, connection, device: None }
-    }
-
-    pub fn set_device(&mut self, device: DeviceId) {
-        self.device = Some(device);
-    }
-
-    pub fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
-    }
-
-    pub fn report(&self, event: Event) {
-        self.report_of(None, event);
-    }
-
-    /// Reports an event of a sub-device; None: of the device itself.
-    pub fn report_of(&self, device: Option<&DeviceId>, event: Event) {
-        self.shared.report(Some(self.connection), device.or(self.device.as_ref()).cloned(), event);
-    }
-
-    pub fn pause(&self, time: Duration) {
-        self.shared.pause(time);
-    }
-
-    pub fn with_random(&self, work: impl FnOnce(&mut fastrand::Rng)) {
-        self.shared.with_random(work);
     }
 }

@@ -43,10 +43,18 @@ pub enum Spoil {
     Deep(usize),
     /// The retain flag is set.
     Retained,
+    /// An offer names a digest that is not that of the image.
+    WrongDigest,
+    /// A size that is larger by one.
+    WrongSize,
+    /// The size as a text.
+    TextSize,
+    /// A kind of digest that nobody knows.
+    OtherDigest,
 }
 
 /// Those without a value, by name.
-pub const SPOILS: [(&str, Spoil); 15] = [
+pub const SPOILS: [(&str, Spoil); 19] = [
     ("other-device", Spoil::OtherDevice),
     ("other-topic", Spoil::OtherTopic),
     ("other-method", Spoil::OtherMethod),
@@ -62,6 +70,10 @@ pub const SPOILS: [(&str, Spoil); 15] = [
     ("text-code", Spoil::TextCode),
     ("wrong-type", Spoil::WrongType),
     ("retained", Spoil::Retained),
+    ("wrong-digest", Spoil::WrongDigest),
+    ("wrong-size", Spoil::WrongSize),
+    ("text-size", Spoil::TextSize),
+    ("other-digest", Spoil::OtherDigest),
 ];
 
 impl Spoil {
@@ -72,6 +84,7 @@ impl Spoil {
                 matches!(kind, Kind::Activation | Kind::Login | Kind::Batch)
             }
             Spoil::LeaveOut | Spoil::ListTwice | Spoil::BothLists => kind == Kind::Batch,
+            Spoil::WrongDigest | Spoil::WrongSize | Spoil::TextSize | Spoil::OtherDigest => kind == Kind::Offer,
             Spoil::OtherMethod => matches!(kind, Kind::Activation | Kind::Command),
             Spoil::OtherTopic | Spoil::Truncated | Spoil::Huge(_) | Spoil::Retained => {
                 kind.is_reply() || matches!(kind, Kind::Activation | Kind::Command)
@@ -135,6 +148,16 @@ impl Spoil {
                 body["code"] = code.into();
             }),
             Spoil::WrongType => edit(publish, |body| body.as_object_mut().into_iter().flatten().for_each(retype)),
+            Spoil::WrongDigest => edit_offers(publish, |offer| {
+                let sign = offer["sign"].as_str().unwrap_or_default();
+                let first = if sign.starts_with('0') { "1" } else { "0" };
+                offer["sign"] = format!("{first}{}", sign.get(1..).unwrap_or_default()).into();
+            }),
+            Spoil::WrongSize => edit_offers(publish, |offer| {
+                offer["fileSize"] = offer["fileSize"].as_u64().unwrap_or_default().saturating_add(1).into();
+            }),
+            Spoil::TextSize => edit_offers(publish, |offer| offer["fileSize"] = offer["fileSize"].to_string().into()),
+            Spoil::OtherDigest => edit_offers(publish, |offer| offer["signMethod"] = "crc32".into()),
         }
     }
 }
@@ -210,6 +233,18 @@ fn edit(publish: &mut Publish, change: impl FnOnce(&mut Value)) {
     }
 }
 
+/// Edits the offers of firmware in a command, or in the reply to a device that asks for them.
+fn edit_offers(publish: &mut Publish, change: impl Fn(&mut Value)) {
+    edit(publish, |body| {
+        let name = content(body);
+        match body.get_mut(name) {
+            Some(Value::Array(offers)) => offers.iter_mut().filter(|offer| offer.is_object()).for_each(change),
+            Some(offer @ Value::Object(_)) => change(offer),
+            _ => {}
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +299,17 @@ mod tests {
         assert_eq!(data(Spoil::ListTwice, &batch), lists(&["a", "b", "a"], &["c"]));
         assert_eq!(data(Spoil::BothLists, &batch), lists(&["a", "b"], &["c", "a"]));
         assert!(!data(Spoil::NoSecret, &batch).to_string().contains("deviceSecret"));
+    }
+
+    #[test]
+    fn offers_are_spoiled() {
+        let offer = json!({"version": "2", "sign": "0abc", "signMethod": "md5", "fileSize": 7});
+        let params = |spoil: Spoil| json(spoil, json!({"id": "7", "params": offer}))["params"].clone();
+        assert_eq!(params(Spoil::WrongDigest)["sign"], "1abc");
+        assert_eq!(params(Spoil::WrongSize)["fileSize"], 8);
+        assert_eq!(params(Spoil::TextSize)["fileSize"], "7");
+        let reply = json!({"id": "7", "code": 200, "data": [offer]});
+        assert_eq!(json(Spoil::OtherDigest, reply)["data"][0]["signMethod"], "crc32");
     }
 
     #[test]

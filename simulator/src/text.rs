@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::fmt;
 
 use crate::event::{Event, Record, Rule, Stray, Unsent};
+use crate::firmware::TaskState;
 use crate::payload::Payload;
 
 /// Payloads are truncated after this many characters.
@@ -25,8 +26,14 @@ impl fmt::Display for Record {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Listening { address, tls, .. } => {
-                write!(f, "listening on {address}{}", if *tls { " (TLS)" } else { "" })
+            Event::Listening { address, tls, http, .. } => {
+                let kind = match (tls, http) {
+                    (false, false) => "",
+                    (true, false) => " (TLS)",
+                    (false, true) => " (HTTP)",
+                    (true, true) => " (HTTPS)",
+                };
+                write!(f, "listening on {address}{kind}")
             }
             Event::Tls { version, cipher, server_name, client_certificate } => {
                 let name = server_name.as_deref().map_or("no server name".into(), printable);
@@ -145,6 +152,33 @@ impl fmt::Display for Event {
             Event::SubDeviceOffline { gateway, reason } => {
                 write!(f, "is no longer logged in through {}: {}", printable(&gateway.to_string()), printable(reason))
             }
+            Event::Upgrade(task) => {
+                write!(f, "upgrade {} to {}: ", task.task, printable(&task.version))?;
+                match &task.state {
+                    TaskState::Created if task.on_request => f.write_str("waits until the device asks for it"),
+                    TaskState::Created => f.write_str("waits for the device"),
+                    TaskState::Pushed => f.write_str("sent"),
+                    TaskState::Received => f.write_str("received"),
+                    TaskState::InProgress { percent, desc } => write!(f, "{percent} %{}", words(desc)),
+                    TaskState::Failed { code: -5, desc } => write!(f, "REFUSED by the device (-5){}", words(desc)),
+                    TaskState::Failed { code, desc } => write!(f, "FAILED, {}{}", failure(*code), words(desc)),
+                    TaskState::Succeeded => f.write_str("done, the device has reported this version"),
+                    TaskState::Cancelled => f.write_str("cancelled"),
+                }
+            }
+            Event::HttpRequest { method, path, range, code, .. } => {
+                write!(f, "{} {}", printable(method), cut(path))?;
+                range.iter().try_for_each(|range| write!(f, " {}", cut(range)))?;
+                match code {
+                    0 => f.write_str(": no answer"),
+                    code => write!(f, ": {code}"),
+                }
+            }
+            Event::HttpEnd { path, bytes, of } => {
+                write!(f, "{}: {bytes}", cut(path))?;
+                of.iter().try_for_each(|of| write!(f, " of {of}"))?;
+                f.write_str(" bytes sent")
+            }
             Event::Ping => f.write_str("PINGREQ"),
             Event::Disconnect => f.write_str("DISCONNECT"),
             Event::Closed { reason } => write!(f, "closed: {}", printable(reason)),
@@ -163,6 +197,27 @@ impl fmt::Display for Payload {
             (None, None) => write!(f, "{} bytes", self.bytes),
         }
     }
+}
+
+/// The device's own words.
+fn words(desc: &str) -> String {
+    if desc.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", cut(desc))
+    }
+}
+
+/// What EnOS means by a negative step.
+fn failure(code: i64) -> String {
+    let meaning = match code {
+        -1 => "",
+        -2 => ", the download",
+        -3 => ", the verification",
+        -4 => ", the installation",
+        _ => ", a reason of the device's own",
+    };
+    format!("{code}{meaning}")
 }
 
 fn optional(code: &Option<i64>) -> Value {
@@ -190,6 +245,20 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::printable;
+    use crate::{firmware::Task, Event, TaskState};
+
+    #[test]
+    fn an_upgrade_in_words() {
+        let text = |state| {
+            let task = Task { task: 7, version: "2\n".into(), on_request: true, state, offer: None };
+            Event::Upgrade(task).to_string()
+        };
+        assert_eq!(text(TaskState::Created), "upgrade 7 to 2\u{fffd}: waits until the device asks for it");
+        let failed = |code| text(TaskState::Failed { code, desc: "no\tspace".into() });
+        assert!(failed(-4).ends_with("FAILED, -4, the installation: no\u{fffd}space"));
+        assert!(failed(-5).ends_with("REFUSED by the device (-5): no\u{fffd}space"));
+        assert!(failed(-40).contains("a reason of the device's own"));
+    }
 
     #[test]
     fn terminal_controls_and_direction_marks_are_replaced() {

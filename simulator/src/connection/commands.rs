@@ -9,11 +9,12 @@ use crate::{
     commands::{self, Answer, Order},
     event::{Event, Stray},
     fault::Kind,
+    firmware::{Offer, TaskState},
     link::{Closed, Item},
     login::Mode,
     packet::{self, Outgoing},
     payload::Payload,
-    thing::{self, Place, Thing},
+    thing::{self, Place},
     DeviceId,
 };
 
@@ -47,19 +48,42 @@ impl Connection {
         next.map_or(Ok(()), |order| self.command(device, order))
     }
 
+    /// Sends the firmware that a device is offered, if it has reported its version.
+    pub(super) fn send_offers(&mut self, device: &DeviceId) -> Result<(), Closed> {
+        if self.stage != Stage::Online(Mode::Device) || !self.speaks_for(device) {
+            return Ok(());
+        }
+        let to_push = self.shared.with_thing(device, |thing| thing.to_push());
+        to_push.into_iter().try_for_each(|(task, offer)| {
+            let params = self.shared.depot.params(&offer, task, self.local_address());
+            let order = Order::new(self.shared.next_id(), thing::UPGRADE, params);
+            self.command(device, Order { task: Some(task), ..order })
+        })
+    }
+
+    /// The same, and once more what the device has not answered before its login.
+    pub(super) fn send_offers_again(&mut self, device: &DeviceId) -> Result<(), Closed> {
+        self.shared.with_thing(device, |thing| thing.push_again());
+        self.send_offers(device)
+    }
+
     /// Commands need no subscription.
-    pub(super) fn command(&mut self, device: &DeviceId, order: Order) -> Result<(), Closed> {
+    pub(super) fn command(&mut self, device: &DeviceId, mut order: Order) -> Result<(), Closed> {
         if !self.speaks_for(device) {
             // The login of the sub-device has just ended.
             return Ok(());
         }
-        let (id, suffix, params) = (order.id.clone(), order.suffix.clone(), order.params.clone());
+        if order.suffix == thing::UPGRADE && order.task.is_none() {
+            let offer = Offer::raw(order.params.clone());
+            order.task = Some(self.shared.add_task(device, &offer, None));
+        }
+        let (id, suffix, params, task) = (order.id.clone(), order.suffix.clone(), order.params.clone(), order.task);
         let topic = thing::command_topic(device, &suffix);
         if !self.wait_for_answer(device, order, &topic) {
             return Ok(());
         }
-        if suffix == thing::UPGRADE {
-            self.shared.with_thing(device, |thing| thing.pushed(&params));
+        if let Some(task) = task {
+            self.shared.change_task(Some(self.handle.number), device, task, TaskState::Pushed);
         }
         let body = match suffix.as_str() {
             thing::DOWN_RAW => raw(&params),
@@ -131,9 +155,6 @@ impl Connection {
             }
         };
         self.check_order(&waiting.order.id, waiting.packet_id);
-        if waiting.topic.ends_with(thing::UPGRADE) && code == Some(200) {
-            self.shared.with_thing(device, Thing::accepted);
-        }
         let (id, elapsed) = (waiting.order.id, waiting.sent.elapsed());
         let elapsed_ms = elapsed.as_millis() as u64;
         let event = Event::CommandReply {
@@ -145,6 +166,9 @@ impl Connection {
             payload: Some(payload),
         };
         self.link.reporter.report_of(Some(device), event);
+        if let (Some(task), Some(200)) = (waiting.order.task, code) {
+            self.shared.change_task(Some(self.handle.number), device, task, TaskState::Received);
+        }
         if let Some(to) = waiting.order.to {
             // Whoever has asked may have stopped waiting.
             let _ = to.send(Answer { id, topic, code, payload: publish.payload.to_vec(), elapsed });

@@ -58,6 +58,8 @@ impl Connection {
                 registry: &mut self.shared.registry(),
                 gateways: &mut self.shared.gateways(),
                 connection: self.handle.number,
+                depot: &self.shared.depot,
+                local: self.local_address(),
                 events: Vec::new(),
             };
             let judgement = thing::judge(device, &mut session, thing, place, &publish.payload);
@@ -78,8 +80,11 @@ impl Connection {
         (judgement, logged_in)
     }
 
-    /// The commands that are kept for sub-devices which have logged in.
+    /// The commands that are kept for sub-devices which have logged in, and the firmware that they are offered.
     pub(super) fn welcome(&mut self, logged_in: &[DeviceId]) -> Result<(), Closed> {
-        logged_in.iter().try_for_each(|device| self.send_cached(device))
+        logged_in.iter().try_for_each(|device| {
+            self.send_cached(device)?;
+            self.send_offers_again(device)
+        })
     }
 }

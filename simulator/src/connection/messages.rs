@@ -16,7 +16,7 @@ use crate::{
     packet::{self, Outgoing},
     payload::Payload,
     subscriptions::{is_valid_filter, is_valid_topic, matches},
-    thing::Place,
+    thing::{Place, INFORM},
     DeviceId,
 };
 
@@ -111,6 +111,9 @@ impl Connection {
             self.link.reporter.report_of(sub_device.as_ref(), event(Some(Unsent::NotSubscribed)));
         }
         self.welcome(&logged_in)?;
+        if judgement.code == 200 && place.suffix() == INFORM {
+            self.send_offers(&device)?;
+        }
         if judgement.code == 200 {
             self.posts += 1;
             self.send_configured_commands()?;

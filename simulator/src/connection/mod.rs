@@ -9,7 +9,7 @@ mod packets;
 
 use bytes::{Bytes, BytesMut};
 use std::{
-    net::{Shutdown, TcpStream},
+    net::{IpAddr, Shutdown, TcpStream},
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
         Arc,
@@ -52,6 +52,8 @@ pub enum Input {
     Command(DeviceId, Order),
     /// Send the next command that is kept for it.
     Cached(DeviceId),
+    /// Send the firmware that it is offered.
+    Offers(DeviceId),
     /// Send this if the device has subscribed to it.
     Deliver {
         topic: String,
@@ -148,7 +150,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, number: u64, tls: Option<T
             .spawn_scoped(scope, move || link::read_into(&reading, &sender));
         if reader.is_ok() {
             let reporter = Reporter::new(shared.clone(), number);
-            let link = Link::new(stream.clone(), shared.faults.clone(), reporter, number, tls);
+            let link = Link::new(stream.clone(), shared.faults(), reporter, number, tls);
             Connection::new(shared.clone(), link, inbox, handle, peer).run();
         }
     });
@@ -237,6 +239,11 @@ impl Connection {
         self.link.reporter.device()
     }
 
+    /// The address at which the device has found the cloud.
+    fn local_address(&self) -> Option<IpAddr> {
+        self.handle.stream.local_addr().ok().map(|address| address.ip())
+    }
+
     fn report(&self, event: Event) {
         self.link.reporter.report(event);
     }
@@ -316,6 +323,7 @@ impl Connection {
             Input::Close(reason) => Err(Closed(reason)),
             Input::Command(device, order) => self.command(&device, order),
             Input::Cached(device) => self.send_cached(&device),
+            Input::Offers(device) => self.send_offers(&device),
             Input::Deliver { topic, payload, qos } => {
                 self.deliver(Kind::Publish, topic, payload, qos, (None, None)).map(drop)
             }

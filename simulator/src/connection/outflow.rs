@@ -91,7 +91,9 @@ impl Connection {
             (Outgoing::ConnAck(0), Stage::Online(Mode::Product)) => self.push_activation(),
             (Outgoing::ConnAck(0), Stage::Online(Mode::Device)) => {
                 self.send_configured_commands()?;
-                self.device().cloned().map_or(Ok(()), |device| self.send_cached(&device))
+                let Some(device) = self.device().cloned() else { return Ok(()) };
+                self.send_cached(&device)?;
+                self.send_offers_again(&device)
             }
             (Outgoing::ConnAck(code), _) if code > 0 => Err(Closed(format!("after CONNACK {code}"))),
             _ => Ok(()),

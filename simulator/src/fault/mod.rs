@@ -1,10 +1,13 @@
 //! Misbehaviour on demand: `WHEN:WHAT[@CONNECTIONS]`. The grammar is explained by `enos-sim --help` (help.txt).
 
+mod http;
 mod parse;
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use crate::spoil::Spoil;
+
+pub use http::{HttpAction, Length};
 
 /// A moment, the action at that moment, and the connections of a device to which this applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +68,14 @@ pub(crate) enum Kind {
     Login,
     /// The same for a batch of logins.
     Batch,
+    /// The offer of a firmware: a `Command`, or the `Reply` to a device that asks for it.
+    Offer,
+    /// An answer of the HTTP port.
+    Http,
     Any,
 }
 
-const KINDS: [(&str, Kind); 20] = [
+const KINDS: [(&str, Kind); 22] = [
     ("accept", Kind::Accept),
     ("record", Kind::Record),
     ("byte", Kind::Byte),
@@ -88,13 +95,15 @@ const KINDS: [(&str, Kind); 20] = [
     ("command", Kind::Command),
     ("login", Kind::Login),
     ("batch", Kind::Batch),
+    ("offer", Kind::Offer),
+    ("http", Kind::Http),
     ("any", Kind::Any),
 ];
 
 impl Kind {
     /// An answer to a request of a device.
     pub(crate) fn is_reply(self) -> bool {
-        matches!(self, Kind::Reply | Kind::Login | Kind::Batch)
+        matches!(self, Kind::Reply | Kind::Login | Kind::Batch | Kind::Offer)
     }
 
     /// The kind of a request with this topic after the device's prefix, and of its reply.
@@ -102,6 +111,7 @@ impl Kind {
         match suffix {
             "combine/login" => Kind::Login,
             "combine/login/batch" => Kind::Batch,
+            "ota/device/getversion" => Kind::Offer,
             _ => Kind::Reply,
         }
     }
@@ -142,6 +152,8 @@ impl Kind {
                 | Command
                 | Login
                 | Batch
+                | Offer
+                | Http
                 | Any
         )
     }
@@ -170,6 +182,8 @@ pub(crate) enum Action {
     Window(usize),
     /// From now on, an answer that comes before the PUBACK of its command stops all further commands.
     Wedge,
+    /// Of an answer of the HTTP port.
+    Http(HttpAction),
 }
 
 /// From the first to the last, both counted from 1, or every N-th.

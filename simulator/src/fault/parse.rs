@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Action, Fault, Kind, Phase, Span, KINDS};
+use super::{http, Action, Fault, Kind, Phase, Span, KINDS};
 use crate::spoil::{Spoil, SPOILS};
 
 pub fn parse(text: &str) -> Result<Fault, String> {
     let (when, what) = text.split_once(':').ok_or("there is no \":\"; expected WHEN:WHAT[@CONNECTIONS]")?;
     let (what, connections) = match what.rsplit_once('@').map(|(what, span)| (what, Span::parse(span))) {
         Some((what, Some(span))) => (what, span),
-        Some((_, None)) if !what.starts_with("payload=") => {
+        Some((_, None)) if !what.starts_with("payload=") && !what.starts_with("location=") => {
             return Err("what follows \"@\" is not a number or range".into())
         }
         _ => (what, Span::ALL),
@@ -75,14 +75,18 @@ fn parse_action(what: &str) -> Result<Action, String> {
         "window" => size(1).map(|window| Action::Window(window.max(1))),
         "same-id" => alone(Action::SameId),
         "wedge" => alone(Action::Wedge),
-        _ => match SPOILS.iter().find(|(known, _)| *known == name) {
-            Some((_, spoil)) => alone(Action::Spoil(spoil.clone())),
-            None => Err(format!("\"{name}\" is not an action")),
+        _ => match (SPOILS.iter().find(|(known, _)| *known == name), http::parse(name, value)) {
+            (Some((_, spoil)), _) => alone(Action::Spoil(spoil.clone())),
+            (None, Some(action)) => action.map(Action::Http),
+            (None, None) => Err(format!("\"{name}\" is not an action")),
         },
     }
 }
 
 fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
+    if kind == Kind::Http {
+        return phase == Phase::Before && fits_http(action);
+    }
     let publication = kind.is_reply() || matches!(kind, Kind::Activation | Kind::Command | Kind::Publish);
     match action {
         Action::Close | Action::Reset | Action::Raw(_) | Action::Delay(_) => true,
@@ -97,12 +101,23 @@ fn fits(action: &Action, phase: Phase, kind: Kind) -> bool {
         Action::Code(_) => false,
         Action::Payload(_) | Action::Garbage(_) => phase == Phase::Before && publication,
         Action::Spoil(spoil) => phase == Phase::Before && spoil.fits(kind),
+        Action::Http(_) => false,
+    }
+}
+
+fn fits_http(action: &Action) -> bool {
+    match action {
+        Action::Silence | Action::Close | Action::Reset | Action::Delay(_) | Action::Raw(_) | Action::Http(_) => true,
+        Action::Code(code) => (200..=599).contains(code),
+        Action::Payload(_) | Action::Garbage(_) => true,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::{HttpAction, Length};
 
     fn fault(text: &str) -> Fault {
         text.parse().unwrap()
@@ -129,6 +144,12 @@ mod tests {
         );
         assert_eq!((fault("got-login:silence").phase, fault("login:code=723").action), (Phase::Got, Action::Code(723)));
         assert_eq!(fault("any:delay=5@2-").to_string(), "any:delay=5@2-");
+        assert_eq!(fault("http=2-:cut=100@1").action, Action::Http(HttpAction::Cut(100)));
+        assert!(fault("http=2:no-range").of_request(2, 9).is_some() && fault("any:close").of_request(1, 1).is_none());
+        assert_eq!(fault("http:length=-5").action, Action::Http(HttpAction::Length(Length::Off(-5))));
+        let elsewhere = Action::Http(HttpAction::Location("http://a@b/c".into()));
+        assert_eq!(fault("http:location=http://a@b/c").action, elsewhere);
+        assert_eq!(fault("offer:wrong-size").action, Action::Spoil(Spoil::WrongSize));
     }
 
     #[test]
@@ -160,6 +181,14 @@ mod tests {
             ("after-command:same-id", "cannot be done"),
             ("got-byte:wedge", "cannot be done"),
             ("command:same-id=1", "no value"),
+            ("http:code=100", "cannot be done"),
+            ("http:twice", "cannot be done"),
+            ("after-http:close", "cannot be done"),
+            ("reply:cut", "cannot be done"),
+            ("got-http:close", "never received"),
+            ("http:slow=0", "from 1 on"),
+            ("http:length=x", "needs a number"),
+            ("command:wrong-digest", "cannot be done"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

@@ -5,10 +5,12 @@ mod state;
 mod table;
 
 use serde_json::{json, Map, Value};
+use std::net::IpAddr;
 
 use crate::{
     config::{Config, Methods},
     event::Event,
+    firmware::Depot,
     gateways::Gateways,
     login::Mode,
     registry::Registry,
@@ -17,7 +19,7 @@ use crate::{
 use checks::{Request, Verdict};
 use table::Check;
 
-pub use state::{Thing, Upgrade};
+pub use state::Thing;
 
 /// EnOS accepts at most one byte less.
 pub const TOO_LARGE: usize = 512 * 1024;
@@ -33,6 +35,9 @@ pub struct Session<'a> {
     pub gateways: &'a mut Gateways,
     /// The number of the connection on which the request came.
     pub connection: u64,
+    pub depot: &'a Depot,
+    /// The address at which the device has found the cloud.
+    pub local: Option<IpAddr>,
     /// What has happened to devices because of the request, and on which connection.
     pub events: Vec<(u64, DeviceId, Event)>,
 }
@@ -117,6 +122,7 @@ const TRAFFIC: &str = "traffic/control";
 pub const DOWN_RAW: &str = "thing/model/down_raw";
 pub const DOWN_RAW_REPLY: &str = "thing/model/down_raw_reply";
 pub const UPGRADE: &str = "ota/device/upgrade";
+pub const INFORM: &str = "ota/device/inform";
 
 /// The topic of a command to a device.
 pub fn command_topic(device: &DeviceId, suffix: &str) -> String {
@@ -261,6 +267,8 @@ mod tests {
             config: &config,
             gateways: &mut Gateways::default(),
             connection: 1,
+            depot: &Depot::default(),
+            local: None,
             events: Vec::new(),
         };
         judge(&device, &mut session, &mut Thing::default(), &Place::of(topic), payload.as_bytes())

@@ -1,6 +1,6 @@
 //! The TLS configuration of a port, as on EnOS's port 18883. [`session`] is the TLS of one connection.
 
-mod refusal;
+pub mod refusal;
 pub mod session;
 
 use openssl::{

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use openssl::{
     error::ErrorStack,
-    ssl::{ErrorCode, NameType, Ssl, SslContext, SslStream},
+    ssl::{ErrorCode, NameType, Ssl, SslContext, SslRef, SslStream},
     x509::X509StoreContextRef,
 };
 use std::{
@@ -54,15 +54,7 @@ impl Session {
     /// failure there may be an alert to send.
     pub fn shake_hands(&mut self) -> Result<Option<Event>, String> {
         match self.stream.accept() {
-            Ok(()) => {
-                let ssl = self.stream.ssl();
-                Ok(Some(Event::Tls {
-                    version: ssl.version_str().to_owned(),
-                    cipher: ssl.current_cipher().map_or_else(String::new, |cipher| cipher.name().to_owned()),
-                    server_name: self.server_name(),
-                    client_certificate: ssl.peer_certificate().map(|own| refusal::name(own.subject_name())),
-                }))
-            }
+            Ok(()) => Ok(Some(agreed(self.stream.ssl()))),
             Err(error) if is_hungry(&error) => Ok(None),
             Err(error) => {
                 let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -73,7 +65,7 @@ impl Session {
 
     /// The SNI of the client.
     pub fn server_name(&self) -> Option<String> {
-        self.stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned)
+        server_name(self.stream.ssl())
     }
 
     /// Appends the decrypted data; true if the peer has ended its TLS session.
@@ -99,6 +91,20 @@ impl Session {
         // There is no need to wait for the peer's answer.
         let _ = self.stream.shutdown();
     }
+}
+
+/// The event of a handshake that is done.
+pub fn agreed(ssl: &SslRef) -> Event {
+    Event::Tls {
+        version: ssl.version_str().to_owned(),
+        cipher: ssl.current_cipher().map_or_else(String::new, |cipher| cipher.name().to_owned()),
+        server_name: server_name(ssl),
+        client_certificate: ssl.peer_certificate().map(|own| refusal::name(own.subject_name())),
+    }
+}
+
+pub fn server_name(ssl: &SslRef) -> Option<String> {
+    ssl.servername(NameType::HOST_NAME).map(str::to_owned)
 }
 
 fn is_hungry(error: &openssl::ssl::Error) -> bool {

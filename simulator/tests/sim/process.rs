@@ -145,6 +145,10 @@ fn errors_name_the_argument_and_repeat_no_secret() {
     assert!(!fails(&["--product", "s3cr3t"]).contains("s3cr3t"));
     assert!(fails(&["--devices", "/nonexistent"]).contains("/nonexistent"));
     assert!(fails(&["--listen"]).contains("listen"));
+    assert!(fails(&["--firmware", "2.0"]).contains("VERSION=FILE"));
+    assert!(fails(&["--firmware", "2.0=/nonexistent"]).contains("/nonexistent"));
+    assert!(fails(&["--https", "0"]).contains("--tls-cert"));
+    assert!(fails(&["--offer", "demo,static,2.0"]).contains("no image of this version"));
     let taken = Program::start(&[]);
     assert!(fails(&["--listen", &taken.address.to_string()]).contains("cannot start"));
 }
@@ -157,7 +161,12 @@ fn the_help_knows_every_option_and_event() {
         assert!(help.contains(name), "{name}");
     }
     // In the program's source, an option is in quotes only where it is matched.
-    let source = [include_str!("../../src/args.rs"), include_str!("../../src/make_ca.rs")].concat();
+    let source = [
+        include_str!("../../src/args.rs"),
+        include_str!("../../src/args/ports.rs"),
+        include_str!("../../src/make_ca.rs"),
+    ]
+    .concat();
     let options = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
     let options: Vec<_> = options.map(|(option, _)| option).collect();
     assert!(options.len() > 35, "{options:?}");

@@ -1,7 +1,7 @@
 //! Envision's Python SDK, unchanged, does all that it can against the simulator.
 
 use crate::common::*;
-use enos_sim::{Answer, Config, Device, DeviceId, Methods, Product};
+use enos_sim::{Answer, Config, Device, DeviceId, Digest, Firmware, HttpConfig, Methods, Offer, Product, TaskState};
 use serde_json::{json, Value};
 use std::{
     io::{stderr, Write},
@@ -143,7 +143,7 @@ fn expected() -> Vec<(&'static str, Value)> {
 #[test]
 fn everything_that_the_python_sdk_can_do() {
     let Some(python) = python() else { return };
-    let sim = cloud(active());
+    let sim = cloud(Config { http: Some(HttpConfig::any_port()), ..active() });
     let mut sdk = Sdk::start(&python, &sim, "device", DEVICE_SECRET);
     let answers = sdk.answers();
     let answers: Vec<_> = answers.iter().filter(|(name, _)| name != "asynchronous").collect();
@@ -165,18 +165,40 @@ fn everything_that_the_python_sdk_can_do() {
         assert_eq!(call(&format!("combine/{what}"), json!([{"productKey": "s", "deviceKey": "d"}])).code, Some(200));
     }
 
-    sim.cloud.change_thing(&dk(), |thing| thing.firmware.push(json!({"version": "2.0", "fileUrl": "/file"})));
-    let mut ask = |what: &str| sdk.ask(what);
-    assert_eq!(ask("ota.progress").0, 764);
-    let firmware = json!({"version": "1.0", "fileUrl": "/1", "fileSize": 1, "sign": "x", "signMethod": "md5"});
-    assert_eq!(call("ota/device/upgrade", firmware).code, Some(200));
-    assert_eq!(ask("ota.progress").0, 200);
-    assert_eq!(ask("ota.progress.failed").0, 200);
-    assert_eq!(ask("ota.inform").0, 200, "the version of the upgrade");
-    assert_eq!(ask("ota.progress").0, 764, "it has ended");
-    assert_eq!(ask("ota.getversion"), (json!(200), json!([{"version": "2.0", "fileUrl": "/file"}])));
-    assert_eq!(sim.cloud.thing(&dk()).version.as_deref(), Some("1.0"));
+    assert_eq!(sdk.ask("ota.progress").0, 764);
+    upgrades(&sim, &mut sdk);
     assert_eq!(sim.cloud.open_commands(&dk()), 0);
+}
+
+/// The device has reported the version 1.0 already.
+fn upgrades(sim: &Sim, sdk: &mut Sdk) {
+    for version in ["1.0", "2.0"] {
+        sim.cloud.add_firmware(Firmware::from_bytes(version, "image").unwrap());
+    }
+    let failed = sim.cloud.offer(&dk(), Offer::new("2.0").digest(Digest::Md5)).unwrap();
+    sim.wait_for_task(failed, "received");
+    assert_eq!(sdk.ask("ota.progress").0, 200);
+    let progress = TaskState::InProgress { percent: 20, desc: "twenty".into() };
+    assert_eq!(sim.cloud.task(&dk(), failed), Some(progress));
+    assert_eq!(sdk.ask("ota.progress.failed").0, 200);
+    let failure = TaskState::Failed { code: -2, desc: "no download".into() };
+    assert_eq!(sim.cloud.task(&dk(), failed), Some(failure));
+    assert_eq!(sdk.ask("ota.progress").0, 764, "it has ended");
+
+    let done = sim.cloud.offer(&dk(), Offer::new("1.0")).unwrap();
+    sim.wait_for_task(done, "received");
+    assert_eq!(sdk.ask("ota.inform").0, 200, "the version of the task");
+    assert_eq!(sim.cloud.task(&dk(), done), Some(TaskState::Succeeded));
+
+    assert_eq!(sdk.ask("ota.getversion"), (json!(200), json!([])));
+    let asked = sim.cloud.offer(&dk(), Offer::new("2.0").on_request()).unwrap();
+    let (code, data) = sdk.ask("ota.getversion");
+    let digest = "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d";
+    let url = format!("{}/firmware/2.0?task={asked}", sim.cloud.http_url().unwrap());
+    let firmware = json!({"version": "2.0", "signMethod": "sha256", "sign": digest, "fileUrl": url, "fileSize": 5});
+    assert_eq!((code, data), (json!(200), json!([firmware])));
+    assert_eq!(sim.cloud.task(&dk(), asked), Some(TaskState::Received));
+    assert_eq!(sdk.ask("ota.progress").0, 200);
 }
 
 #[test]

@@ -66,9 +66,9 @@ fn the_program_takes_a_model_and_firmware() {
     assert_eq!(ask(&mut client, "thing/measurepoint/post", post("humidity"))["code"], 1204);
 
     assert_eq!(ask(&mut client, "ota/device/inform", json!({"version": "1"}))["code"], 200);
-    program.say(r#"firmware @pk/dk {"version":"2","fileUrl":"/file"}"#);
+    program.say(r#"offer @pk/dk {"version":"2","fileUrl":"/file"} on-request"#);
     program.say("thing @pk/dk");
-    program.process.expect(r#""version":"1","firmware":[{"fileUrl":"/file","version":"2"}]"#);
+    program.process.expect(r#""version":"1","tasks":[{"task":1,"version":"2","on_request":true,"state":"created"}]"#);
     let firmware = ask(&mut client, "ota/device/getversion", json!({}))["data"].clone();
     assert_eq!(firmware, json!([{"version": "2", "fileUrl": "/file"}]));
 }

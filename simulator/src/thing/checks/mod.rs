@@ -131,7 +131,9 @@ fn no_params(request: &Request) -> Verdict<()> {
 pub mod tests {
     use super::super::{judge, Place, Session};
     use super::*;
-    use crate::{config::Config, digest::Algorithm, gateways::Gateways, login::Mode, registry::Registry, Device};
+    use crate::{
+        config::Config, digest::Algorithm, firmware::Depot, gateways::Gateways, login::Mode, registry::Registry, Device,
+    };
 
     /// A cloud with one device online, and what it knows of that.
     pub struct Desk {
@@ -189,6 +191,8 @@ pub mod tests {
                 registry: &mut self.registry,
                 gateways: &mut self.gateways,
                 connection: 1,
+                depot: &Depot::default(),
+                local: None,
                 events: Vec::new(),
             };
             let place = Place::of(topic);

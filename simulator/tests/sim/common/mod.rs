@@ -1,6 +1,7 @@
 //! A small MQTT client over the codec, and a cloud with a queue of its events.
 
 pub mod gateway;
+pub mod http;
 pub mod program;
 pub mod tls;
 
@@ -85,6 +86,12 @@ impl Sim {
             }
             passed.push(event);
         }
+    }
+
+    /// Waits until a task is in this state.
+    pub fn wait_for_task(&self, task: u64, state: &str) -> Value {
+        let mut events = std::iter::repeat_with(|| self.wait_for("upgrade"));
+        events.find(|event| event["task"] == task && event["state"] == state).unwrap()
     }
 
     /// Stops the cloud, and returns the rest of its events.
