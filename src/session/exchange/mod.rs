@@ -6,6 +6,7 @@
 mod durable;
 mod entry;
 mod filters;
+mod gateway;
 mod link;
 mod places;
 mod posts;
@@ -263,21 +264,6 @@ impl Exchange {
     /// The outcomes of answers to commands, by their tokens.
     pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
         std::mem::take(&mut self.answered)
-    }
-
-    /// The outcomes of the gateway's requests, by their tokens.
-    pub fn take_gateway(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.gateway)
-    }
-
-    /// The outcomes of requests that bring device secrets.
-    pub fn take_registered(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.registered)
-    }
-
-    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
-    pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
-        std::mem::take(&mut self.denied)
     }
 
     /// Every call of the host has had its outcome.

@@ -43,11 +43,6 @@ impl Joining {
 }
 
 impl Exchange {
-    /// How many sub-devices there are.
-    pub fn set_subdevices(&mut self, count: usize) {
-        self.subdevices = count;
-    }
-
     /// Sub-devices have logged in. Asks for the topics of replies that they have needed before, and for one of each, which
     /// most need. `more`: others follow soon.
     pub fn subdevices_online(

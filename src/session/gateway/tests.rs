@@ -370,24 +370,6 @@ impl Park {
         Ok(token)
     }
 
-    /// Registers devices with the keys of these numbers, and wants their secrets to be kept.
-    fn register(&mut self, numbers: std::ops::Range<usize>) -> u64 {
-        let item = |n: usize| json!({"productKey": "sub", "deviceKey": Park::key(n), "deviceName": "x"});
-        let params = Value::from_iter(numbers.map(item)).to_string();
-        let call = Call {
-            operation: Operation::ENOS_OP_SUBDEVICE_REGISTER,
-            subdevice: 0,
-            name: "",
-            params: params.as_bytes(),
-            flags: Flag::ENOS_REQUEST_KEEP_SECRETS as u32,
-            timeout_ms: None,
-            user: 9,
-        };
-        let token = self.session.request(self.now(), &call).unwrap();
-        self.perform();
-        token
-    }
-
     /// How many were in each login, since the last call.
     fn login_sizes(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.cloud.logins).iter().map(|(_, keys)| keys.len()).collect()

@@ -2,6 +2,26 @@
 
 use super::*;
 
+impl Park {
+    /// Registers devices with the keys of these numbers, and wants their secrets to be kept.
+    pub(super) fn register(&mut self, numbers: std::ops::Range<usize>) -> u64 {
+        let item = |n: usize| json!({"productKey": "sub", "deviceKey": Park::key(n), "deviceName": "x"});
+        let params = Value::from_iter(numbers.map(item)).to_string();
+        let call = Call {
+            operation: Operation::ENOS_OP_SUBDEVICE_REGISTER,
+            subdevice: 0,
+            name: "",
+            params: params.as_bytes(),
+            flags: Flag::ENOS_REQUEST_KEEP_SECRETS as u32,
+            timeout_ms: None,
+            user: 9,
+        };
+        let token = self.session.request(self.now(), &call).unwrap();
+        self.perform();
+        token
+    }
+}
+
 fn told(park: &Park) -> Vec<(EventKind, String)> {
     let of = |event: &Event| event.activation.as_ref().map_or(String::new(), |it| it.device_key().to_owned());
     park.events.iter().filter(|event| event.user == 9).map(|event| (event.kind, of(event))).collect()
