@@ -25,7 +25,7 @@ use crate::model::storage::StorageError;
 use crate::protocol::topic::split;
 use crate::protocol::{DeviceSecret, Identity, Operation, Secret};
 use crate::session::tests::{lost, world};
-use crate::session::{Action, Call, Event, EventKind, Handed, Input, Loaded, Now, Session, Settings};
+use crate::session::{Action, Call, Event, EventKind, Handed, Input, Loaded, Now, Session, Settings, Task};
 
 /// A gateway, its cloud and its host.
 struct Park {
@@ -55,6 +55,8 @@ struct Park {
     arrived: BTreeMap<String, String>,
     /// The commands that were handed over.
     handed: Vec<Handed>,
+    /// The sub-devices of messages that are to become dead letters.
+    dead_letters: Vec<u64>,
 }
 
 impl Park {
@@ -83,6 +85,7 @@ impl Park {
             acks: Vec::new(),
             arrived: BTreeMap::new(),
             handed: Vec::new(),
+            dead_letters: Vec::new(),
         }
     }
 
@@ -217,6 +220,10 @@ impl Park {
                 }
                 Action::Send(request) => {
                     self.sent(request);
+                    None
+                }
+                Action::Outbox { subdevice, task: Task::StoreDeadLetter { .. } } => {
+                    self.dead_letters.push(subdevice);
                     None
                 }
                 Action::HandOver(handed) => {
