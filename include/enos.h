@@ -1635,12 +1635,11 @@ typedef enum enos_event_type {
   /**
    * EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it
    * with enos_ota_report(), now or later. It is told again after a restart as long as you do neither.
-   * enos_firmware_state() says whether this very image was taken or has failed before. status is
+   * enos_firmware_get_state() says whether this very image was taken or has failed before. status is
    *
    *   - ENOS_OK: EnOS has been told that the offer has arrived;
    *   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a
-   *   restart.
-   *     You may take it nevertheless.
+   *     restart. You may take it nevertheless.
    */
   ENOS_EVENT_OTA_OFFER = 17,
   /**

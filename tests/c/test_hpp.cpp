@@ -376,7 +376,8 @@ void builds_values()
 
 void firmwares()
 {
-    const char *json = "{\"version\":\"2\",\"fileUrl\":\"/f\",\"signMethod\":\"md5\",\"sign\":\"00\",\"fileSize\":\"7\"}";
+    const char *json =
+        "{\"version\":\"2\",\"fileUrl\":\"/f\",\"signMethod\":\"md5\",\"sign\":\"00\",\"fileSize\":\"7\"}";
     enos::firmware parsed = enos::firmware::parse(enos::value::parse(json), 3);
     enos::firmware copy(parsed.get()), moved(std::move(parsed));
     copy = moved;
