@@ -1415,7 +1415,9 @@ typedef struct enos_firmware enos_firmware;
  * @retval ENOS_ERR_NOT_FOUND  the value is missing.
  * @retval ENOS_ERR_PARSE      it is not such an object.
  */
-enos_status enos_firmware_parse(enos_value value, uint64_t subdevice, struct enos_firmware **out);
+enos_status enos_firmware_parse(enos_value value,
+                                uint64_t subdevice,
+                                struct enos_firmware **out);
 
 /**
  * The version.
@@ -3797,6 +3799,7 @@ enos_status enos_config_set_firmware_version(enos_config *config, const char *ve
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full.
  * @retval ENOS_ERR_STORAGE      your storage does not take the report.
  * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
+ * @retval ENOS_ERR_UNSUPPORTED  the client is an integration channel.
  * @retval ENOS_ERR_TOO_LARGE    desc is too long for a message.
  * @retval ENOS_ERR_INVALID_ARG  step is more than 100, or desc is not UTF-8.
  */
@@ -3816,7 +3819,8 @@ enos_status enos_ota_report(enos_client *client,
  * @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
  * @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
  */
-enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
+enos_status enos_ota_installed(enos_client *client,
+                               const enos_firmware *firmware);
 
 /* ------------------------------------------------------------------------------------------------
  * The outbox: durable publishing. A message with ENOS_REQUEST_DURABLE is in your storage when the call returns
