@@ -6,9 +6,12 @@
 mod durable;
 mod entry;
 mod filters;
+mod gateway;
 mod link;
 mod places;
+mod posts;
 mod replies;
+mod subdevices;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -30,7 +33,9 @@ use entry::{event, outcome, End, Entry, WaitsFor};
 pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
 use places::Places;
+use posts::Posts;
 pub use replies::Reply;
+use subdevices::Joining;
 use turns::Turns;
 
 /// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
@@ -68,10 +73,17 @@ pub struct Exchange {
     gateway: Vec<(u64, Outcome)>,
     /// The outcomes of reports of firmware versions.
     ota: Vec<(u64, Outcome)>,
+    /// The outcomes of requests that bring device secrets.
+    registered: Vec<Event>,
     /// The sub-devices whose requests were answered with the code that they are not logged in.
     denied: Vec<(u64, u64)>,
     /// How many sub-devices there are.
     subdevices: usize,
+    /// Their reply topics that are asked for, or given up, together.
+    joining: Joining,
+    /// Posts that are sent together, and how long they wait for each other.
+    posts: Posts,
+    join_ms: u64,
 }
 
 impl Exchange {
@@ -95,8 +107,12 @@ impl Exchange {
             answered: Vec::new(),
             gateway: Vec::new(),
             ota: Vec::new(),
+            registered: Vec::new(),
             denied: Vec::new(),
             subdevices: 0,
+            joining: Joining::default(),
+            posts: Posts::default(),
+            join_ms: settings.subdevices.join_ms,
         }
     }
 
@@ -253,11 +269,6 @@ impl Exchange {
         std::mem::take(&mut self.answered)
     }
 
-    /// The outcomes of the gateway's requests, by their tokens.
-    pub fn take_gateway(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.gateway)
-    }
-
     /// The outcomes of reports of firmware versions, by their tokens.
     pub fn take_ota(&mut self) -> Vec<(u64, Outcome)> {
         std::mem::take(&mut self.ota)
@@ -267,11 +278,6 @@ impl Exchange {
     pub fn is_version_query(&self, token: u64) -> Option<u64> {
         let entry = self.entries.get(&token)?;
         (entry.operation == Operation::ENOS_OP_OTA_VERSION_QUERY as i32).then_some(entry.subdevice)
-    }
-
-    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
-    pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
-        std::mem::take(&mut self.denied)
     }
 
     /// Every call of the host has had its outcome.
@@ -287,8 +293,8 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_) | Owner::Commands, _) => true,
-            (Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Exchange, _) => false,
+            (Owner::Host(_) | Owner::Register | Owner::Commands, _) => true,
+            (Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Joined | Owner::Exchange, _) => false,
         }
     }
 
@@ -297,6 +303,7 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
+        self.posts.release();
         self.places.iter_mut().for_each(Places::release);
     }
 
@@ -339,7 +346,7 @@ impl Exchange {
 
     pub fn deadline(&self) -> Option<u64> {
         let first = self.deadlines.keys().next().map(|(at, _)| *at);
-        [first, self.next_turn()].into_iter().flatten().min()
+        [first, self.next_turn(), self.joined_until(), self.posts_until()].into_iter().flatten().min()
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
@@ -359,6 +366,7 @@ impl Exchange {
                 }
             }
         }
+        self.ask_joined(now, actions);
     }
 
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
@@ -370,7 +378,9 @@ impl Exchange {
             self.deadlines.remove(&(at, token));
         }
         let Entry { owner, waits_for, operation, subdevice, user, .. } = entry;
-        if subdevice != 0 && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
+        // A batch may be refused because of one of its sub-devices.
+        let is_own = !matches!(waits_for, WaitsFor::Joined { .. });
+        if subdevice != 0 && is_own && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
             self.denied.push((subdevice, token));
         }
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
@@ -388,10 +398,14 @@ impl Exchange {
                     None => event,
                 }));
             }
+            (Owner::Register, Some(end)) => {
+                self.registered.push(Event { operation, subdevice, user, ..event(token, waits_for, end) });
+            }
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
             (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
+            (Owner::Joined, Some(end)) => self.batch_ended(token, end, actions),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }
