@@ -8,6 +8,7 @@ mod entry;
 mod filters;
 mod gateway;
 mod link;
+mod ota;
 mod places;
 mod posts;
 mod replies;
@@ -71,10 +72,10 @@ pub struct Exchange {
     answered: Vec<(u64, Outcome)>,
     /// The outcomes of the gateway's requests.
     gateway: Vec<(u64, Outcome)>,
-    /// The outcomes of reports of firmware versions.
-    ota: Vec<(u64, Outcome)>,
     /// The outcomes of requests that bring device secrets.
     registered: Vec<Event>,
+    /// The outcomes of reports of firmware versions.
+    ota: Vec<(u64, Outcome)>,
     /// The sub-devices whose requests were answered with the code that they are not logged in.
     denied: Vec<(u64, u64)>,
     /// How many sub-devices there are.
@@ -106,8 +107,8 @@ impl Exchange {
             unacknowledged: Unacknowledged::default(),
             answered: Vec::new(),
             gateway: Vec::new(),
-            ota: Vec::new(),
             registered: Vec::new(),
+            ota: Vec::new(),
             denied: Vec::new(),
             subdevices: 0,
             joining: Joining::default(),
@@ -269,17 +270,6 @@ impl Exchange {
         std::mem::take(&mut self.answered)
     }
 
-    /// The outcomes of reports of firmware versions, by their tokens.
-    pub fn take_ota(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.ota)
-    }
-
-    /// Whose version query this is.
-    pub fn is_version_query(&self, token: u64) -> Option<u64> {
-        let entry = self.entries.get(&token)?;
-        (entry.operation == Operation::ENOS_OP_OTA_VERSION_QUERY as i32).then_some(entry.subdevice)
-    }
-
     /// Every call of the host has had its outcome.
     pub fn is_idle(&self) -> bool {
         self.places.iter().all(|places| places.calls == 0)
@@ -404,8 +394,8 @@ impl Exchange {
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
             (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
             (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
-            (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
             (Owner::Joined, Some(end)) => self.batch_ended(token, end, actions),
+            (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

@@ -56,8 +56,8 @@ struct Park {
     arrived: BTreeMap<String, String>,
     /// The commands that were handed over.
     handed: Vec<Handed>,
-    /// The sub-devices of messages that are to become dead letters.
-    dead_letters: Vec<u64>,
+    /// The sub-devices whose durable messages were to be read.
+    pages_read: Vec<u64>,
 }
 
 impl Park {
@@ -86,7 +86,7 @@ impl Park {
             acks: Vec::new(),
             arrived: BTreeMap::new(),
             handed: Vec::new(),
-            dead_letters: Vec::new(),
+            pages_read: Vec::new(),
         }
     }
 
@@ -223,8 +223,8 @@ impl Park {
                     self.sent(request);
                     None
                 }
-                Action::Outbox { subdevice, task: Task::StoreDeadLetter { .. } } => {
-                    self.dead_letters.push(subdevice);
+                Action::Outbox { subdevice, task: Task::ReadPage { .. } } => {
+                    self.pages_read.push(subdevice);
                     None
                 }
                 Action::HandOver(handed) => {

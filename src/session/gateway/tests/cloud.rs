@@ -26,7 +26,7 @@ pub struct Cloud {
     /// It sends these secrets with the logins by the product secret.
     pub secrets: BTreeMap<String, String>,
     pub answers: Vec<(String, Value)>,
-    /// It answers batches of posts with this code. `None`: 200.
+    /// It answers batches of posts with this code; `None`: 200.
     pub batch_code: Option<i32>,
     /// The paths of the gateway's and the sub-devices' data, and the params, with the id.
     pub data: Vec<(String, Value)>,
