@@ -64,6 +64,7 @@ pub unsafe extern "C" fn enos_config_set_firmware_version(
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full.
 /// @retval ENOS_ERR_STORAGE      your storage does not take the report.
 /// @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
+/// @retval ENOS_ERR_UNSUPPORTED  the client is an integration channel.
 /// @retval ENOS_ERR_TOO_LARGE    desc is too long for a message.
 /// @retval ENOS_ERR_INVALID_ARG  step is more than 100, or desc is not UTF-8.
 #[no_mangle]

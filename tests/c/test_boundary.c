@@ -125,6 +125,39 @@ static void activation(void)
     enos_activation_free(NULL);
 }
 
+static void firmware(void)
+{
+    const char *json =
+        "{\"version\":\"2\",\"fileUrl\":\"/f\",\"signMethod\":\"md5\",\"sign\":\"0a\",\"fileSize\":5368709120}";
+    enos_value value = {json, strlen(json)}, missing = {NULL, 0};
+    enos_firmware *it = NULL, *copy = NULL;
+
+    CHECK_STATUS(enos_firmware_parse(value, 7, &it), ENOS_OK);
+    CHECK_STATUS(enos_firmware_copy(it, &copy), ENOS_OK);
+    enos_firmware_free(it);
+    CHECK(strcmp(enos_firmware_version(copy), "2") == 0 && strcmp(enos_firmware_url(copy), "/f") == 0);
+    CHECK(strcmp(enos_firmware_sign_method(copy), "md5") == 0 && strcmp(enos_firmware_sign(copy), "0a") == 0);
+    CHECK(enos_firmware_size(copy) == UINT64_C(5368709120) && enos_firmware_subdevice(copy) == 7);
+    CHECK(enos_firmware_get_state(copy) == ENOS_FIRMWARE_OFFERED);
+    CHECK(strcmp(enos_firmware_state_name(ENOS_FIRMWARE_FAILED), "FAILED") == 0);
+    CHECK(strcmp(enos_firmware_state_name(0), "UNKNOWN") == 0);
+
+    it = NULL;
+    CHECK_STATUS(enos_firmware_parse(missing, 0, &it), ENOS_ERR_NOT_FOUND);
+    value.len--;
+    CHECK_STATUS(enos_firmware_parse(value, 0, &it), ENOS_ERR_PARSE);
+    CHECK_STATUS(enos_firmware_parse(value, 0, NULL), ENOS_ERR_NULL_ARG);
+    CHECK_STATUS(enos_firmware_copy(NULL, &it), ENOS_ERR_NULL_ARG);
+    CHECK(it == NULL && enos_firmware_version(NULL) == NULL && enos_firmware_url(NULL) == NULL);
+    CHECK(enos_firmware_sign_method(NULL) == NULL && enos_firmware_sign(NULL) == NULL);
+    CHECK(enos_firmware_size(NULL) == 0 && enos_firmware_subdevice(NULL) == 0 && enos_firmware_get_state(NULL) == 0);
+    CHECK_STATUS(enos_ota_report(NULL, copy, 1, NULL, NULL), ENOS_ERR_NULL_ARG);
+    CHECK_STATUS(enos_ota_installed(NULL, copy), ENOS_ERR_NULL_ARG);
+    CHECK_STATUS(enos_config_set_firmware_version(NULL, "1"), ENOS_ERR_NULL_ARG);
+    enos_firmware_free(copy);
+    enos_firmware_free(NULL);
+}
+
 static void *in_a_thread(void *unused)
 {
     CHECK(enos_last_error()[0] == '\0');
@@ -252,6 +285,7 @@ int main(int argc, char **argv)
     version();
     sign();
     activation();
+    firmware();
     last_error();
     client();
     directory(argv[1]);
