@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
+use super::{event, End, Entry, Exchange, Joining, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
 use crate::model::link::LinkRequest;
@@ -121,7 +121,9 @@ impl Exchange {
         let known = self.filters.get_or_default(topic);
         (known.used, known.of) = (Some(self.next_token), of);
         let is_missing = !known.granted && known.asked.is_none();
-        self.joining.keep(topic);
+        if let Some(joining) = &mut self.joining {
+            joining.keep(topic);
+        }
         match is_missing {
             true if of == 0 => self.ask(vec![topic.clone()], None, now, actions),
             true => self.join(vec![topic.clone()], now, actions),
@@ -134,7 +136,7 @@ impl Exchange {
     fn limit_reply_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         let own = self.filters.iter().filter(|(_, known)| known.host.is_none());
         let mut topics: Vec<(u64, &String)> = own.filter_map(|(topic, known)| Some((known.used?, topic))).collect();
-        if topics.len() < MAX_REPLY_TOPICS + MAX_REPLY_TOPICS_OF_ONE * self.subdevices {
+        if topics.len() < MAX_REPLY_TOPICS + MAX_REPLY_TOPICS_OF_ONE * self.subdevices() {
             return;
         }
         topics.sort_unstable();
@@ -308,7 +310,7 @@ impl Exchange {
         for known in self.filters.values_mut() {
             (known.asked, known.granted, known.may_be_on_link, known.owed) = (None, false, false, 0);
         }
-        for topic in self.joining.link_down() {
+        for topic in self.joining.as_deref_mut().map(Joining::link_down).into_iter().flatten() {
             self.forget_topic(&topic);
         }
     }

@@ -2,26 +2,35 @@
 
 use super::Exchange;
 use crate::session::event::Event;
-use crate::session::io::Outcome;
+
+#[derive(Default)]
+pub(super) struct ForGateway {
+    /// How many sub-devices there are.
+    subdevices: usize,
+    /// The outcomes of requests that bring device secrets.
+    pub(super) registered: Vec<Event>,
+    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
+    pub(super) denied: Vec<(u64, u64)>,
+}
 
 impl Exchange {
-    /// How many sub-devices there are.
+    pub(super) fn for_gateway(&mut self) -> &mut ForGateway {
+        self.for_gateway.get_or_insert_default()
+    }
+
     pub fn set_subdevices(&mut self, count: usize) {
-        self.subdevices = count;
+        self.for_gateway().subdevices = count;
     }
 
-    /// The outcomes of the gateway's requests, by their tokens.
-    pub fn take_gateway(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.gateway)
+    pub(super) fn subdevices(&self) -> usize {
+        self.for_gateway.as_ref().map_or(0, |it| it.subdevices)
     }
 
-    /// The outcomes of requests that bring device secrets.
     pub fn take_registered(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.registered)
+        self.for_gateway.as_mut().map(|it| std::mem::take(&mut it.registered)).unwrap_or_default()
     }
 
-    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
     pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
-        std::mem::take(&mut self.denied)
+        self.for_gateway.as_mut().map(|it| std::mem::take(&mut it.denied)).unwrap_or_default()
     }
 }

@@ -33,6 +33,7 @@ pub use durable::Unacknowledged;
 use entry::{event, outcome, End, Entry, WaitsFor};
 pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
+use gateway::ForGateway;
 use places::Places;
 use posts::Posts;
 pub use replies::Reply;
@@ -68,22 +69,15 @@ pub struct Exchange {
     outcomes: Vec<durable::Told>,
     /// What was sent for the outboxes, and the broker has not acknowledged.
     unacknowledged: Unacknowledged,
-    /// The outcomes of answers to commands.
-    answered: Vec<(u64, Outcome)>,
-    /// The outcomes of the gateway's requests.
-    gateway: Vec<(u64, Outcome)>,
-    /// The outcomes of requests that bring device secrets.
-    registered: Vec<Event>,
-    /// The outcomes of reports of firmware versions.
-    ota: Vec<(u64, Outcome)>,
-    /// The sub-devices whose requests were answered with the code that they are not logged in.
-    denied: Vec<(u64, u64)>,
-    /// How many sub-devices there are.
-    subdevices: usize,
-    /// Their reply topics that are asked for, or given up, together.
-    joining: Joining,
-    /// Posts that are sent together, and how long they wait for each other.
-    posts: Posts,
+    /// The outcomes of the commands, the gateway and the updates, by their tokens.
+    told: Vec<(Owner, u64, Outcome)>,
+    /// `None`: there is no gateway.
+    for_gateway: Option<Box<ForGateway>>,
+    /// The reply topics of sub-devices that are asked for, or given up, together. `None`: there were none.
+    joining: Option<Box<Joining>>,
+    /// Posts that are sent together. `None`: there were none.
+    posts: Option<Box<Posts>>,
+    /// How long posts wait for each other.
     join_ms: u64,
 }
 
@@ -105,14 +99,10 @@ impl Exchange {
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
             unacknowledged: Unacknowledged::default(),
-            answered: Vec::new(),
-            gateway: Vec::new(),
-            registered: Vec::new(),
-            ota: Vec::new(),
-            denied: Vec::new(),
-            subdevices: 0,
-            joining: Joining::default(),
-            posts: Posts::default(),
+            told: Vec::new(),
+            for_gateway: None,
+            joining: None,
+            posts: None,
             join_ms: settings.subdevices.join_ms,
         }
     }
@@ -265,9 +255,11 @@ impl Exchange {
         self.end(token, None, &mut VecDeque::new());
     }
 
-    /// The outcomes of answers to commands, by their tokens.
-    pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.answered)
+    /// The outcomes of the requests of one of the rooms, by their tokens.
+    pub fn take_told(&mut self, owner: Owner) -> Vec<(u64, Outcome)> {
+        let (its, others) = std::mem::take(&mut self.told).into_iter().partition(|(of, ..)| *of == owner);
+        self.told = others;
+        Vec::into_iter(its).map(|(_, token, outcome)| (token, outcome)).collect()
     }
 
     /// Every call of the host has had its outcome.
@@ -293,7 +285,7 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
-        self.posts.release();
+        self.posts.as_deref_mut().map(Posts::release);
         self.places.iter_mut().for_each(Places::release);
     }
 
@@ -315,7 +307,7 @@ impl Exchange {
             // The entry does not end here. But the outbox has to know whether the broker or EnOS does not answer.
             Some(Entry { owner: Owner::Outbox(of), .. }) => self.outcomes.push((*of, token, Outcome::Delivered)),
             // It has timed out. But the command is not interrupted any more.
-            None if is_answer => self.answered.push((token, Outcome::Delivered)),
+            None if is_answer => self.told.push((Owner::Commands, token, Outcome::Delivered)),
             _ => {}
         }
     }
@@ -371,7 +363,7 @@ impl Exchange {
         // A batch may be refused because of one of its sub-devices.
         let is_own = !matches!(waits_for, WaitsFor::Joined { .. });
         if subdevice != 0 && is_own && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
-            self.denied.push((subdevice, token));
+            self.for_gateway().denied.push((subdevice, token));
         }
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
         if let Some(kind) = owner.kind() {
@@ -389,13 +381,14 @@ impl Exchange {
                 }));
             }
             (Owner::Register, Some(end)) => {
-                self.registered.push(Event { operation, subdevice, user, ..event(token, waits_for, end) });
+                let told = Event { operation, subdevice, user, ..event(token, waits_for, end) };
+                self.for_gateway().registered.push(told);
             }
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
-            (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
-            (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
+            (owner @ (Owner::Commands | Owner::Gateway | Owner::Ota), Some(end)) => {
+                self.told.push((owner, token, outcome(end)));
+            }
             (Owner::Joined, Some(end)) => self.batch_ended(token, end, actions),
-            (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

@@ -2,14 +2,8 @@
 
 use super::Exchange;
 use crate::protocol::Operation;
-use crate::session::io::Outcome;
 
 impl Exchange {
-    /// The outcomes of reports of firmware versions, by their tokens.
-    pub fn take_ota(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.ota)
-    }
-
     /// Whose version query this is.
     pub fn is_version_query(&self, token: u64) -> Option<u64> {
         let entry = self.entries.get(&token)?;

@@ -86,6 +86,10 @@ fn named(identity: &Identity) -> String {
 }
 
 impl Exchange {
+    fn posts(&mut self) -> &mut Posts {
+        self.posts.get_or_insert_default()
+    }
+
     /// Accepts a post that is to be joined with others. `own`: the identity of the gateway.
     pub fn join_post(
         &mut self,
@@ -100,17 +104,17 @@ impl Exchange {
             0 => params.to_vec(),
             _ => with_members(params, &named(identity)),
         };
-        if !self.posts.join_at(now) || item.len() > MAX_BYTES {
+        if !self.posts().join_at(now) || item.len() > MAX_BYTES {
             self.send_posts_of(subdevice, now, actions);
             return self.request(owner, Outgoing { members: 0, ..request }, now, actions);
         }
         envelope::check_size(POST.request(&u64::MAX.to_string(), "", params, 0)?.len())?;
         self.admit(owner)?;
-        if self.posts.members != members || self.posts.bytes + item.len() > MAX_BYTES {
+        if self.posts().members != members || self.posts().bytes + item.len() > MAX_BYTES {
             self.send_posts(true, now, actions);
         }
-        self.posts.topic = BATCH.topic(own, "");
-        let topic = topic::reply_topic(&self.posts.topic);
+        self.posts().topic = BATCH.topic(own, "");
+        let topic = topic::reply_topic(&self.posts().topic);
         let timeout_ms = timeout_ms.unwrap_or(self.timeout_ms);
         let waits_for = WaitsFor::Joined { topic: topic.clone(), is_sent: false };
         let token = self.enter(owner, waits_for, Some(timeout_ms), now);
@@ -118,27 +122,30 @@ impl Exchange {
         self.need_reply_topic(&topic, 0, now, actions);
         // The reply needs some of its time.
         let until = now.saturating_add(self.join_ms.min(timeout_ms / 2));
-        self.posts.until = if self.posts.waiting.is_empty() { until } else { self.posts.until.min(until) };
-        self.posts.members = members;
-        self.posts.bytes += item.len() + 1;
-        self.posts.waiting.push(Post { token, identity: identity.clone(), params: params.to_vec(), item });
+        self.posts().until = if self.posts().waiting.is_empty() { until } else { self.posts().until.min(until) };
+        self.posts().members = members;
+        self.posts().bytes += item.len() + 1;
+        self.posts().waiting.push(Post { token, identity: identity.clone(), params: params.to_vec(), item });
         Ok(token)
     }
 
     /// Sends the posts that have waited for long enough. `now_or_never`: all that wait.
     pub fn send_posts(&mut self, now_or_never: bool, now: u64, actions: &mut VecDeque<Action>) {
-        let may_join = self.posts.join_at(now);
-        let is_due = now_or_never || now >= self.posts.until || !self.places[Kind::Message as usize].has_room();
-        if self.posts.waiting.is_empty() || !is_due {
+        if self.posts.is_none() {
             return;
         }
-        let topic = topic::reply_topic(&self.posts.topic);
+        let may_join = self.posts().join_at(now);
+        let is_due = now_or_never || now >= self.posts().until || !self.places[Kind::Message as usize].has_room();
+        if self.posts().waiting.is_empty() || !is_due {
+            return;
+        }
+        let topic = topic::reply_topic(&self.posts().topic);
         let is_granted = self.is_granted(&topic);
         if !is_granted && self.is_asked(&topic) && !now_or_never {
             return;
         }
-        self.posts.bytes = 0;
-        let mut posts = std::mem::take(&mut self.posts.waiting);
+        self.posts().bytes = 0;
+        let mut posts = std::mem::take(&mut self.posts().waiting);
         // Some have timed out, or their sub-device is not online any more.
         posts.retain(|post| self.entries.get(&post.token).is_some());
         let payload = self.batch_of(&posts).filter(|_| may_join && is_granted && posts.len() > 1);
@@ -153,28 +160,26 @@ impl Exchange {
                 entry.waits_for = WaitsFor::Joined { topic: topic.clone(), is_sent: true };
             }
         }
-        self.posts.sent.insert(token, posts.into_iter().map(|post| post.token).collect());
+        self.posts().sent.insert(token, posts.into_iter().map(|post| post.token).collect());
         // Its memory counts like that of a message.
         self.places[Kind::Message as usize].hold(token);
-        let topic = self.posts.topic.clone();
+        let topic = self.posts().topic.clone();
         self.send(Owner::Joined, LinkRequest::Publish { token, topic, payload, qos: BATCH.row().qos }, actions);
     }
 
-    fn batch_of(&self, posts: &[Post]) -> Option<Vec<u8>> {
+    fn batch_of(&mut self, posts: &[Post]) -> Option<Vec<u8>> {
         let items: Vec<&[u8]> = posts.iter().map(|post| &post.item[..]).collect();
         let params = [&b"["[..], &items.join(&b","[..]), b"]"].concat();
-        BATCH.request(&(self.first_id + self.next_token).to_string(), "", &params, self.posts.members).ok()
+        BATCH.request(&(self.first_id + self.next_token).to_string(), "", &params, self.posts().members).ok()
     }
 
     /// Another message of this device follows: its waiting posts are sent before that.
     pub fn send_posts_of(&mut self, subdevice: u64, now: u64, actions: &mut VecDeque<Action>) {
         let is_its = |post: &Post| self.entries.get(&post.token).is_some_and(|entry| entry.subdevice == subdevice);
-        if !self.posts.waiting.iter().any(is_its) {
-            return;
-        }
-        let (its, others) = std::mem::take(&mut self.posts.waiting).into_iter().partition(is_its);
-        self.posts.waiting = others;
-        self.posts.bytes = self.posts.waiting.iter().map(|post| post.item.len() + 1).sum();
+        let Some(posts) = self.posts.as_deref_mut().filter(|posts| posts.waiting.iter().any(is_its)) else { return };
+        let (its, others) = std::mem::take(&mut posts.waiting).into_iter().partition(is_its);
+        posts.waiting = others;
+        posts.bytes = posts.waiting.iter().map(|post| post.item.len() + 1).sum();
         Vec::into_iter(its).for_each(|post: Post| self.send_singly(post, now, actions));
     }
 
@@ -198,16 +203,16 @@ impl Exchange {
 
     /// When posts that wait are sent.
     pub(super) fn posts_until(&self) -> Option<u64> {
-        let is_asked = || self.is_asked(&topic::reply_topic(&self.posts.topic));
-        (!self.posts.waiting.is_empty() && !is_asked()).then_some(self.posts.until)
+        let posts = self.posts.as_deref().filter(|posts| !posts.waiting.is_empty())?;
+        (!self.is_asked(&topic::reply_topic(&posts.topic))).then_some(posts.until)
     }
 
     /// A batch has ended, and with it each of its posts.
     pub(super) fn batch_ended(&mut self, token: u64, end: End, actions: &mut VecDeque<Action>) {
-        let Some(posts) = self.posts.sent.remove(&token) else { return };
+        let Some(posts) = self.posts().sent.remove(&token) else { return };
         match &end {
-            End::Replied { code: envelope::CODE_OK, .. } => self.posts.pause_ms = 0,
-            End::Replied { code, .. } if !may_pass(*code) => self.posts.was_refused = true,
+            End::Replied { code: envelope::CODE_OK, .. } => self.posts().pause_ms = 0,
+            End::Replied { code, .. } if !may_pass(*code) => self.posts().was_refused = true,
             _ => {}
         }
         posts.into_iter().for_each(|post| self.end(post, Some(end.clone()), actions));

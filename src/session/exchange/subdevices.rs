@@ -43,6 +43,10 @@ impl Joining {
 }
 
 impl Exchange {
+    fn joining(&mut self) -> &mut Joining {
+        self.joining.get_or_insert_default()
+    }
+
     /// Sub-devices have logged in. Asks for the topics of replies that they have needed before, and for one of each, which
     /// most need. `more`: others follow soon.
     pub fn subdevices_online(
@@ -56,46 +60,46 @@ impl Exchange {
             let used = self.next_token;
             let known = self.filters.get_or_default(topic);
             (known.used, known.of) = (Some(known.used.unwrap_or(used)), *of);
-            self.joining.keep(topic);
+            self.joining().keep(topic);
         }
         let theirs = self.filters.iter().filter(|(_, known)| topics.binary_search_by_key(&known.of, |of| of.0).is_ok());
         let names: Vec<_> = theirs.filter(|(_, known)| is_wanted(known)).map(|(name, _)| name.clone()).collect();
         if !names.is_empty() {
-            self.joining.more = more;
+            self.joining().more = more;
         }
         self.join(names, now, actions);
     }
 
     /// The topics are asked for soon.
     pub(super) fn join(&mut self, topics: Vec<String>, now: u64, actions: &mut VecDeque<Action>) {
-        if self.joining.wanted.is_empty() {
-            self.joining.until = now.saturating_add(JOIN_MS);
+        if self.joining().wanted.is_empty() {
+            self.joining().until = now.saturating_add(JOIN_MS);
         }
         for topic in topics {
-            self.joining.wanted.insert(topic, ());
+            self.joining().wanted.insert(topic, ());
         }
         self.ask_joined(now, actions);
     }
 
     /// Asks for the topics that have joined, unless they wait for others.
     pub(super) fn ask_joined(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let Joining { wanted, until, more, subscribe, .. } = &self.joining;
+        let Some(Joining { wanted, until, more, subscribe, .. }) = self.joining.as_deref() else { return };
         let may_wait = *more || self.entries.get(subscribe).is_some();
         if wanted.is_empty() || (may_wait && wanted.len() < self.batch.size() && now < *until) {
             return;
         }
-        self.joining.more = false;
-        let mut topics = Vec::from_iter(std::mem::take(&mut self.joining.wanted).into_keys());
+        self.joining().more = false;
+        let mut topics = Vec::from_iter(std::mem::take(&mut self.joining().wanted).into_keys());
         topics.retain(|topic| self.filters.get(topic).is_some_and(is_wanted));
         if !topics.is_empty() {
             self.ask(topics, None, now, actions);
-            self.joining.subscribe = self.next_token - 1;
+            self.joining().subscribe = self.next_token - 1;
         }
     }
 
     /// When the topics that have joined are asked for at the latest.
     pub(super) fn joined_until(&self) -> Option<u64> {
-        (!self.joining.wanted.is_empty()).then_some(self.joining.until)
+        self.joining.as_ref().filter(|joining| !joining.wanted.is_empty()).map(|joining| joining.until)
     }
 
     /// The sub-device is not online any more. What waits to be sent for it is not sent.
@@ -106,14 +110,14 @@ impl Exchange {
             self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);
         }
         for topic in self.topics_of(id) {
-            self.joining.wanted.remove(&topic);
+            self.joining().wanted.remove(&topic);
         }
     }
 
     /// The sub-device was removed. Its topics are given up when the requests that were sent have had their replies.
     pub fn subdevice_removed(&mut self, id: u64) {
         for topic in self.topics_of(id) {
-            self.joining.unwanted.insert(topic, ());
+            self.joining().unwanted.insert(topic, ());
         }
     }
 
@@ -124,18 +128,18 @@ impl Exchange {
 
     /// Gives up the topics of removed sub-devices that no request needs.
     pub fn give_up_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let Joining { unwanted, unsubscribe, .. } = &self.joining;
+        let Some(Joining { unwanted, unsubscribe, .. }) = self.joining.as_deref() else { return };
         if unwanted.is_empty() || self.entries.get(unsubscribe).is_some() {
             return;
         }
         let needed: BTreeSet<&str> = self.entries.values().filter_map(|entry| entry.waits_for.needed_topic()).collect();
         let mut topics = Vec::from_iter(unwanted.keys().filter(|topic| !needed.contains(topic.as_str())).cloned());
         topics.retain(|topic| {
-            self.joining.unwanted.remove(topic);
+            self.joining().unwanted.remove(topic);
             self.forget_topic(topic)
         });
         for filters in topics.chunks(self.batch.size()) {
-            self.joining.unsubscribe = self.send_unsubscribe(Owner::Exchange, filters.to_vec(), now, actions);
+            self.joining().unsubscribe = self.send_unsubscribe(Owner::Exchange, filters.to_vec(), now, actions);
         }
     }
 

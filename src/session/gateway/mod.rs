@@ -172,7 +172,7 @@ impl Gateway {
         if let Some(size) = self.round.take().and_then(|round| round.batch_size()).filter(|_| unplanned) {
             self.batch.lost(size);
         }
-        drop(around.exchange.take_gateway());
+        drop(around.exchange.take_told(Owner::Gateway));
         self.take_registers(around);
         self.registers.clear();
         let ids: Vec<u64> = self.subdevices.keys().copied().collect();
@@ -194,7 +194,7 @@ impl Gateway {
     /// Takes what has come back, and does what is due.
     pub fn run(&mut self, around: &mut Around) {
         self.take_registers(around);
-        for (token, outcome) in around.exchange.take_gateway() {
+        for (token, outcome) in around.exchange.take_told(Owner::Gateway) {
             self.outcome(token, outcome, around);
         }
         for (id, token) in around.exchange.take_denied() {
