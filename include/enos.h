@@ -1382,8 +1382,8 @@ ENOS_MUST_USE enos_status enos_storage_directory(const char *path, struct enos_s
 ENOS_MUST_USE enos_status enos_storage_directory_create(const char *path, struct enos_storage *out);
 
 /* ------------------------------------------------------------------------------------------------
- * A firmware that EnOS offers. Offers come as ENOS_EVENT_OTA_OFFER; see the chapter on firmware updates. The functions of
- * this chapter are pure: any thread may call them, also in an event callback.
+ * A firmware that EnOS offers. Offers come as ENOS_EVENT_OTA_OFFER; see the chapter on firmware updates. The functions
+ * of this chapter are pure: any thread may call them, also in an event callback.
  * ------------------------------------------------------------------------------------------------ */
 
 /**
@@ -1395,7 +1395,8 @@ typedef enum enos_firmware_state {
    */
   ENOS_FIRMWARE_OFFERED = 1,
   /**
-   * It was downloaded, and its size and its digest are right. Its slot is not written to until it is installed or given up.
+   * It was downloaded, and its size and its digest are right. Its slot is not written to until it is installed or
+   * given up.
    */
   ENOS_FIRMWARE_VERIFIED = 2,
   /**
@@ -1409,8 +1410,8 @@ typedef enum enos_firmware_state {
 } enos_firmware_state;
 
 /**
- * A firmware: opaque. One from enos_firmware_parse() or enos_firmware_copy() is yours until enos_firmware_free(); one in
- * an event belongs to the library until the callback returns.
+ * A firmware: opaque. One from enos_firmware_parse() or enos_firmware_copy() is yours until enos_firmware_free(); one
+ * in an event belongs to the library until the callback returns.
  */
 typedef struct enos_firmware enos_firmware;
 
@@ -1418,8 +1419,8 @@ typedef struct enos_firmware enos_firmware;
  * Reads a firmware from JSON: an element of "data" in the reply to ENOS_OP_OTA_VERSION_QUERY, which also comes as
  * ENOS_EVENT_OTA_OFFER, or one that you have stored. The state of the result is ENOS_FIRMWARE_OFFERED.
  *
- * @param value      an object with the texts version, fileUrl (up to 8192 bytes), signMethod and sign, none of them empty,
- *                   and fileSize, a number or a text.
+ * @param value      an object with the texts version, fileUrl (up to 8192 bytes), signMethod and sign, none of them
+ *                   empty, and fileSize, a number or a text.
  * @param subdevice  the sub-device that it is for; 0: the client's own device.
  * @param out        receives the firmware, yours to free with enos_firmware_free().
  * @retval ENOS_OK             done.
@@ -1645,13 +1646,13 @@ typedef enum enos_event_type {
    */
   ENOS_EVENT_ACTIVATION_LATE = 16,
   /**
-   * EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it with
-   * enos_ota_report(), now or later. It is told again after a restart as long as you do neither. enos_firmware_state()
-   * says whether this very image was taken or has failed before. status is
+   * EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it
+   * with enos_ota_report(), now or later. It is told again after a restart as long as you do neither.
+   * enos_firmware_get_state() says whether this very image was taken or has failed before. status is
    *
    *   - ENOS_OK: EnOS has been told that the offer has arrived;
-   *   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a restart.
-   *     You may take it nevertheless.
+   *   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a
+   *     restart. You may take it nevertheless.
    */
   ENOS_EVENT_OTA_OFFER = 17,
   /**
@@ -2578,8 +2579,18 @@ typedef enum enos_request_flags {
    */
   ENOS_REQUEST_STAMP = 16,
   /**
-   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that
-   * are offline are taken as well. EnOS refuses the whole batch otherwise.
+   * For ENOS_OP_SUBDEVICE_REGISTER: the device secrets in the reply are kept in your storage, as if each device had
+   * been activated. The REPLY comes when the storage has been tried for each. See the chapter on sub-devices.
+   */
+  ENOS_REQUEST_KEEP_SECRETS = 32,
+  /**
+   * For ENOS_OP_MEASUREPOINT_POST without ENOS_REQUEST_DURABLE: the post may go in one message with those of other
+   * devices of the gateway. See the chapter on sub-devices.
+   */
+  ENOS_REQUEST_JOIN = 64,
+  /**
+   * For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH, and with ENOS_REQUEST_JOIN): the
+   * items of sub-devices that are offline are taken as well. EnOS refuses the whole batch otherwise.
    */
   ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 256,
   /**
@@ -3019,10 +3030,10 @@ typedef struct enos_request {
  * @param request    the request; copied.
  * @param out_token  receives the token; may be NULL.
  * @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
- * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder
- *                               has an open object or array.
- * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
- *                               full: ENOS_EVENT_ROOM tells when to continue.
+ * @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage, or EnOS has
+ *                               deleted the sub-device. Or the builder has an open object or array.
+ * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+ *                               ENOS_EVENT_ROOM tells when to continue.
  * @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
  * @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
  * @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
@@ -3051,7 +3062,8 @@ enos_status enos_client_request(enos_client *client,
  * @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
  *                    enos_last_error() says what is wrong with it. May be NULL.
  * @retval ENOS_OK               all are in your storage; each will have its event.
- * @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
+ * @retval ENOS_ERR_STATE        there is no storage, or EnOS has deleted a sub-device. Or a builder has an open object
+ *                               or array.
  * @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
  * @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
  * @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own
@@ -3490,6 +3502,26 @@ enos_status enos_config_set_command_record(enos_config *config, int32_t on);
  * and it is tried again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile.
  * Others go on. The storage has a record for each sub-device, as for the gateway itself.
  *
+ * Registration (ENOS_OP_SUBDEVICE_REGISTER). With ENOS_REQUEST_KEEP_SECRETS the device secrets in the reply are kept
+ * in the same way, and REPLY comes when the storage has been tried for each. Each device has an id in ACTIVATED and
+ * PERSIST_FAILED, which is good for enos_client_subdevice_saved() only, and the request's user; event->activation has
+ * its keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it
+ * is a MESSAGE, and the secrets are kept as well.
+ *
+ * Joined posts. With ENOS_REQUEST_JOIN, posts of measure points of sub-devices and of the gateway that are accepted
+ * within enos_config_set_join_time() go in one ENOS_OP_MEASUREPOINT_POST_BATCH of the gateway. It is sent earlier when
+ * it has nearly 512 KiB, or when no other request can be accepted (enos_config_set_inflight()). Each post has its own
+ * outcome: the code, topic and payload of the batch's reply. Other requests of the same device go behind its posts. A
+ * post that finds no other goes by itself, and so do all posts as long as the broker does not let the gateway have the
+ * replies to batches.
+ *
+ * If EnOS refuses a batch, each of its posts has that code, because EnOS does not say whose item is wrong. Then all
+ * posts go by themselves for 10 seconds to 1 hour, longer after each such batch, and their own replies tell whose is
+ * wrong. The codes for too many messages and for trouble in the cloud (429, 5xx, 6205, 6305) do not count. With
+ * ENOS_REQUEST_SKIP_INVALID_POINTS and ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE beside ENOS_REQUEST_JOIN, EnOS takes what
+ * is valid. Posts with other such flags go in another message. Give each post a "time": of two posts of one device
+ * without it in one message, EnOS may keep one.
+ *
  * A sub-device takes up to 2 kB of memory beside its keys and secrets.
  * ------------------------------------------------------------------------------------------------ */
 
@@ -3664,6 +3696,16 @@ enos_status enos_config_set_subdevice_limit(enos_config *config, uint32_t subdev
 enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdevices);
 
 /**
+ * Sets how long a post with ENOS_REQUEST_JOIN waits for others that can go in the same message.
+ *
+ * @param config  the config.
+ * @param ms      0 to 10000. Default: 50. 0: only for those that are accepted before the loop's next turn.
+ * @retval ENOS_OK               done.
+ * @retval ENOS_ERR_INVALID_ARG  out of that range.
+ */
+enos_status enos_config_set_join_time(enos_config *config, uint32_t ms);
+
+/**
  * Adds sub-devices, all or none, in every state of the client. They log in when the gateway is online.
  *
  * @param client   the client: the gateway.
@@ -3674,7 +3716,8 @@ enos_status enos_config_set_subdevice_batch(enos_config *config, uint32_t subdev
  * @retval ENOS_OK               added.
  * @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
  * @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
- *                               being stored, and that has not ended yet: add it later.
+ *                               being stored, and that has not ended yet; or it was registered, and the secret is being
+ *                               stored: add it later.
  * @retval ENOS_ERR_INVALID_ARG  count, or one of the options: enos_last_error() has its index. The client has a device
  *                               with these keys already; a key, secret, method or flag cannot be right; or a product
  *                               secret is set, and there is no storage.
@@ -3770,14 +3813,14 @@ enos_status enos_client_subdevices(const enos_client *client, enos_subdevice_cb 
  * ENOS_OP_OTA_VERSION_REPORT yourself after each start. For a sub-device do that each time that it has started.
  *
  * When a version is reported, the library compares it with what was installed before. If they are equal, that is the
- * success of the update, for EnOS as well. If another version runs, the library tells EnOS step -4 once, and remembers the
- * image as one that has failed. Either comes as ENOS_EVENT_OTA with token 0. For the client's own device this counts from
- * the first client on that is created after the one that was told enos_ota_installed(). For a sub-device each report
- * after that counts.
+ * success of the update, for EnOS as well. If another version runs, the library tells EnOS step -4 once, and remembers
+ * the image as one that has failed. Either comes as ENOS_EVENT_OTA with token 0. For the client's own device this
+ * counts from the first client on that is created after the one that was told enos_ota_installed(). For a sub-device
+ * each report after that counts.
  *
  * The newest offer replaces the one before it. While a firmware is verified or installed, its slot is not free: a newer
- * offer is told and stored, but no download of it begins until the first one runs or has failed. An offer of the version
- * that runs is not told; the library reports the version again, which ends the task of EnOS.
+ * offer is told and stored, but no download of it begins until the first one runs or has failed. An offer of the
+ * version that runs is not told; the library reports the version again, which ends the task of EnOS.
  *
  * Without a storage (enos_config_set_storage()) all of this is remembered only until the client is destroyed.
  * docs/ota.md has examples for a downloader of your own, RAUC and SWUpdate.
@@ -3795,9 +3838,9 @@ enos_status enos_config_set_firmware_version(enos_config *config, const char *ve
 
 /**
  * Tells EnOS how an update goes, with ENOS_OP_OTA_PROGRESS. If there is a storage, the report is durable, and waits for
- * EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal or
- * a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not the
- * fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
+ * EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal
+ * or a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not
+ * the fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
  *
  * @param client     the client.
  * @param firmware   the firmware, of the client's own device or of a sub-device.
@@ -3810,6 +3853,7 @@ enos_status enos_config_set_firmware_version(enos_config *config, const char *ve
  * @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full.
  * @retval ENOS_ERR_STORAGE      your storage does not take the report.
  * @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
+ * @retval ENOS_ERR_UNSUPPORTED  the client is an integration channel.
  * @retval ENOS_ERR_TOO_LARGE    desc is too long for a message.
  * @retval ENOS_ERR_INVALID_ARG  step is more than 100, or desc is not UTF-8.
  */
@@ -3820,8 +3864,8 @@ enos_status enos_ota_report(enos_client *client,
                             uint64_t *out_token);
 
 /**
- * Says that a firmware is installed, and that the next start of the device runs it. Call it right before the restart. When
- * it returns ENOS_OK, the storage has it, and the version that is reported after the restart decides (see above).
+ * Says that a firmware is installed, and that the next start of the device runs it. Call it right before the restart.
+ * When it returns ENOS_OK, the storage has it, and the version that is reported after the restart decides (see above).
  *
  * @param client    the client.
  * @param firmware  the firmware, of the client's own device or of a sub-device.

@@ -1021,6 +1021,8 @@ public:
     {
         return set(enos_config_set_firmware_version(config_, text(version)));
     }
+    /** enos_config_set_join_time() */
+    config &join_time(uint32_t ms) { return set(enos_config_set_join_time(config_, ms)); }
     /** enos_config_set_bind_interface() */
     config &bind_interface(const std::string &name) { return set(enos_config_set_bind_interface(config_, text(name))); }
     /** enos_config_set_tls(); "" stands for no file */

@@ -38,6 +38,7 @@ const COMMAND_TIMEOUT_MS: RangeInclusive<u32> = 500..=60_000;
 const SUBDEVICES: RangeInclusive<u32> = 1..=10_000;
 const SUBDEVICE_BATCH: RangeInclusive<u32> = 1..=1_000;
 const FIRMWARE_VERSION_BYTES: RangeInclusive<usize> = 1..=firmware::MAX_TEXT;
+const JOIN_MS: RangeInclusive<u32> = 0..=10_000;
 const COMMANDS: RangeInclusive<u32> = 1..=10_000;
 const COMMAND_BYTES: RangeInclusive<usize> = 1024..=1 << 30;
 /// A Linux interface name takes 16 bytes with its NUL (IFNAMSIZ).
@@ -82,6 +83,8 @@ pub struct Subdevices {
     pub limit: u32,
     /// How many log in with one request.
     pub batch: u32,
+    /// How long posts that are to be joined wait for others.
+    pub join_ms: u32,
 }
 
 /// The settings of a client. Clones share the storage. Each clone wipes its own secrets when it is dropped.
@@ -153,7 +156,7 @@ impl Default for Config {
                 bytes_per_s: 1_000_000,
             },
             // EnOS documents that a gateway may have 200 online.
-            subdevices: Subdevices { limit: 200, batch: 100 },
+            subdevices: Subdevices { limit: 200, batch: 100, join_ms: 50 },
             firmware_version: None,
             commands: Commands {
                 limit: 64,
@@ -345,6 +348,11 @@ impl Config {
 
     pub fn set_subdevice_batch(&mut self, subdevices: u32) -> Result<()> {
         self.subdevices.batch = in_range("subdevice_batch", subdevices, SUBDEVICE_BATCH, "sub-devices")?;
+        Ok(())
+    }
+
+    pub fn set_join_time(&mut self, ms: u32) -> Result<()> {
+        self.subdevices.join_ms = in_range("join_time", ms, JOIN_MS, "ms")?;
         Ok(())
     }
 

@@ -202,7 +202,7 @@ fn failed(reason: String, connect_sent: bool) -> LinkEvent {
 /// The library's default configuration, for a device with a secret.
 fn settings() -> Settings {
     Settings {
-        subdevices: SubdeviceSettings { limit: 200, batch: 100 },
+        subdevices: SubdeviceSettings { limit: 200, batch: 100, join_ms: 50 },
         identity: Identity::new("pk", "dk", None).unwrap(),
         device_secret: Some(Secret::new(b"device-secret").unwrap()),
         product_secret: None,

@@ -50,6 +50,9 @@ impl Client {
             batch.places.push(place);
         }
         let mut queues = self.queues()?;
+        for id in batches.keys() {
+            self.session()?.check_not_deleted(*id)?;
+        }
         let mut opened = Vec::with_capacity(batches.len());
         for id in batches.keys() {
             let queue = self.queue(&mut queues, *id)?;
@@ -256,10 +259,13 @@ impl Client {
         }
     }
 
-    /// The client has this sub-device. Without a storage there is another error, later.
+    /// The client has this sub-device, which can have durable messages. Without a storage there is another error, later.
     pub fn check_subdevice(&self, subdevice: u64) -> Result<()> {
         match self.queues {
-            Some(_) => self.check_queue(subdevice),
+            Some(_) => {
+                self.check_queue(subdevice)?;
+                self.session()?.check_not_deleted(subdevice)
+            }
             None => Ok(()),
         }
     }

@@ -363,6 +363,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
         subdevices: SubdeviceSettings {
             limit: config.subdevices.limit as usize,
             batch: config.subdevices.batch as usize,
+            join_ms: u64::from(config.subdevices.join_ms),
         },
         commands: CommandSettings {
             limit: config.commands.limit as usize,

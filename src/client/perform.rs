@@ -128,7 +128,7 @@ impl Client {
         let sent = match &request {
             LinkRequest::Publish { topic, payload, qos, .. } => link.publish(topic, payload, *qos, token),
             LinkRequest::Subscribe { filters, .. } => link.subscribe(filters, token),
-            LinkRequest::Unsubscribe { filter, .. } => link.unsubscribe(filter, token),
+            LinkRequest::Unsubscribe { filters, .. } => link.unsubscribe(filters, token),
         };
         match sent {
             Ok(()) => self.counters.sent(&request, &mut runner.timing),

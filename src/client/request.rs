@@ -45,7 +45,7 @@ impl Client {
         }
         let HostRequest { operation, subdevice, flags, name, timeout_ms, user, .. } = *request;
         let timeout_ms = (timeout_ms != 0).then_some(u64::from(timeout_ms));
-        let call = Call { operation, subdevice, name, params: request.params(), members: flags, timeout_ms, user };
+        let call = Call { operation, subdevice, name, params: request.params(), flags, timeout_ms, user };
         self.accept(accepted, |session, now| session.request(now, &call))
     }
 }
@@ -64,8 +64,17 @@ impl HostRequest<'_> {
         if unknown != 0 {
             return Err(Error::invalid(format!("flags: {unknown:#x} is not known")));
         }
+        if self.has(Flag::ENOS_REQUEST_KEEP_SECRETS) && self.operation != Operation::ENOS_OP_SUBDEVICE_REGISTER {
+            return Err(Error::invalid("flags: ENOS_REQUEST_KEEP_SECRETS is for ENOS_OP_SUBDEVICE_REGISTER"));
+        }
+        let is_live_post =
+            self.operation == Operation::ENOS_OP_MEASUREPOINT_POST && !self.has(Flag::ENOS_REQUEST_DURABLE);
+        if self.has(Flag::ENOS_REQUEST_JOIN) && !is_live_post {
+            let words = "flags: ENOS_REQUEST_JOIN is for ENOS_OP_MEASUREPOINT_POST that is not durable";
+            return Err(Error::invalid(words));
+        }
         if !self.has(Flag::ENOS_REQUEST_DURABLE) {
-            return match self.flags & !Flag::MEMBERS {
+            return match self.flags & !(Flag::MEMBERS | Flag::LIVE) {
                 0 => Ok(()),
                 _ => {
                     Err(Error::invalid("flags: UNTIL_REPLY, RESUME, STAMP and WITHOUT_TIME need ENOS_REQUEST_DURABLE"))

@@ -1,5 +1,5 @@
-//! A firmware that EnOS offers. Offers come as ENOS_EVENT_OTA_OFFER; see the chapter on firmware updates. The functions of
-//! this chapter are pure: any thread may call them, also in an event callback.
+//! A firmware that EnOS offers. Offers come as ENOS_EVENT_OTA_OFFER; see the chapter on firmware updates. The functions
+//! of this chapter are pure: any thread may call them, also in an event callback.
 
 use std::ffi::{c_char, CString};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::model::firmware::FirmwareState;
 use crate::protocol::Firmware;
 use crate::session::ota::Offer;
 
-/// A firmware: opaque. One from enos_firmware_parse() or enos_firmware_copy() is yours until enos_firmware_free(); one in
-/// an event belongs to the library until the callback returns.
+/// A firmware: opaque. One from enos_firmware_parse() or enos_firmware_copy() is yours until enos_firmware_free(); one
+/// in an event belongs to the library until the callback returns.
 pub struct enos_firmware {
     offer: Arc<Offer>,
     version: CString,
@@ -62,8 +62,8 @@ unsafe fn look<T: Copy>(firmware: *const enos_firmware, nothing: T, read: impl F
 /// Reads a firmware from JSON: an element of "data" in the reply to ENOS_OP_OTA_VERSION_QUERY, which also comes as
 /// ENOS_EVENT_OTA_OFFER, or one that you have stored. The state of the result is ENOS_FIRMWARE_OFFERED.
 ///
-/// @param value      an object with the texts version, fileUrl (up to 8192 bytes), signMethod and sign, none of them empty,
-///                   and fileSize, a number or a text.
+/// @param value      an object with the texts version, fileUrl (up to 8192 bytes), signMethod and sign, none of them
+///                   empty, and fileSize, a number or a text.
 /// @param subdevice  the sub-device that it is for; 0: the client's own device.
 /// @param out        receives the firmware, yours to free with enos_firmware_free().
 /// @retval ENOS_OK             done.

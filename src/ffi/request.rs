@@ -103,10 +103,10 @@ pub(super) unsafe fn token_out(out_token: *mut u64) -> impl FnMut(u64) {
 /// @param request    the request; copied.
 /// @param out_token  receives the token; may be NULL.
 /// @retval ENOS_OK               accepted: its outcome will come. If durable: it is in your storage.
-/// @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage. Or the builder
-///                               has an open object or array.
-/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is
-///                               full: ENOS_EVENT_ROOM tells when to continue.
+/// @retval ENOS_ERR_STATE        not online, or the sub-device is not; if durable: there is no storage, or EnOS has
+///                               deleted the sub-device. Or the builder has an open object or array.
+/// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet (enos_config_set_inflight()), or the outbox is full:
+///                               ENOS_EVENT_ROOM tells when to continue.
 /// @retval ENOS_ERR_TOO_LARGE    the message has 512 KiB or more; or it is durable, and larger than the outbox may be.
 /// @retval ENOS_ERR_STORAGE      durable: your storage failed, and nothing was kept.
 /// @retval ENOS_ERR_UNSUPPORTED  a sub-device, or this client, cannot send it.
@@ -144,7 +144,8 @@ pub unsafe extern "C" fn enos_client_request(
 /// @param out_bad     receives the index of the request that is at fault, or SIZE_MAX if none of them is.
 ///                    enos_last_error() says what is wrong with it. May be NULL.
 /// @retval ENOS_OK               all are in your storage; each will have its event.
-/// @retval ENOS_ERR_STATE        there is no storage. Or a builder has an open object or array.
+/// @retval ENOS_ERR_STATE        there is no storage, or EnOS has deleted a sub-device. Or a builder has an open object
+///                               or array.
 /// @retval ENOS_ERR_QUEUE_FULL   no room in the outbox; ENOS_EVENT_ROOM tells when there is. Nothing was kept.
 /// @retval ENOS_ERR_STORAGE      your storage failed. Nothing was stored, if a store that fails leaves nothing behind.
 /// @retval ENOS_ERR_TOO_LARGE    one has 512 KiB or more, together they are over 60 KiB, or over the outbox's own

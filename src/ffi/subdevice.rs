@@ -31,6 +31,26 @@
 //! and it is tried again as long as the process lives; enos_client_destroy() returns ENOS_ERR_UNSAVED_SECRET meanwhile.
 //! Others go on. The storage has a record for each sub-device, as for the gateway itself.
 //!
+//! Registration (ENOS_OP_SUBDEVICE_REGISTER). With ENOS_REQUEST_KEEP_SECRETS the device secrets in the reply are kept
+//! in the same way, and REPLY comes when the storage has been tried for each. Each device has an id in ACTIVATED and
+//! PERSIST_FAILED, which is good for enos_client_subdevice_saved() only, and the request's user; event->activation has
+//! its keys. It is a sub-device of the client when you add it. If the reply comes after the request has timed out, it
+//! is a MESSAGE, and the secrets are kept as well.
+//!
+//! Joined posts. With ENOS_REQUEST_JOIN, posts of measure points of sub-devices and of the gateway that are accepted
+//! within enos_config_set_join_time() go in one ENOS_OP_MEASUREPOINT_POST_BATCH of the gateway. It is sent earlier when
+//! it has nearly 512 KiB, or when no other request can be accepted (enos_config_set_inflight()). Each post has its own
+//! outcome: the code, topic and payload of the batch's reply. Other requests of the same device go behind its posts. A
+//! post that finds no other goes by itself, and so do all posts as long as the broker does not let the gateway have the
+//! replies to batches.
+//!
+//! If EnOS refuses a batch, each of its posts has that code, because EnOS does not say whose item is wrong. Then all
+//! posts go by themselves for 10 seconds to 1 hour, longer after each such batch, and their own replies tell whose is
+//! wrong. The codes for too many messages and for trouble in the cloud (429, 5xx, 6205, 6305) do not count. With
+//! ENOS_REQUEST_SKIP_INVALID_POINTS and ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE beside ENOS_REQUEST_JOIN, EnOS takes what
+//! is valid. Posts with other such flags go in another message. Give each post a "time": of two posts of one device
+//! without it in one message, EnOS may keep one.
+//!
 //! A sub-device takes up to 2 kB of memory beside its keys and secrets.
 
 use std::ffi::{c_char, c_void, CString};
@@ -138,6 +158,18 @@ pub unsafe extern "C" fn enos_config_set_subdevice_batch(config: *mut enos_confi
     unsafe { set(config, |c| c.config.set_subdevice_batch(subdevices)) }
 }
 
+/// Sets how long a post with ENOS_REQUEST_JOIN waits for others that can go in the same message.
+///
+/// @param config  the config.
+/// @param ms      0 to 10000. Default: 50. 0: only for those that are accepted before the loop's next turn.
+/// @retval ENOS_OK               done.
+/// @retval ENOS_ERR_INVALID_ARG  out of that range.
+#[no_mangle]
+pub unsafe extern "C" fn enos_config_set_join_time(config: *mut enos_config, ms: u32) -> enos_status {
+    // SAFETY: the header's contract.
+    unsafe { set(config, |c| c.config.set_join_time(ms)) }
+}
+
 /// Adds sub-devices, all or none, in every state of the client. They log in when the gateway is online.
 ///
 /// @param client   the client: the gateway.
@@ -148,7 +180,8 @@ pub unsafe extern "C" fn enos_config_set_subdevice_batch(config: *mut enos_confi
 /// @retval ENOS_OK               added.
 /// @retval ENOS_ERR_QUEUE_FULL   more than enos_config_set_subdevice_limit() would be online; or nobody runs the loop.
 /// @retval ENOS_ERR_STATE        one of them was removed while its login was under way, or while its device secret is
-///                               being stored, and that has not ended yet: add it later.
+///                               being stored, and that has not ended yet; or it was registered, and the secret is being
+///                               stored: add it later.
 /// @retval ENOS_ERR_INVALID_ARG  count, or one of the options: enos_last_error() has its index. The client has a device
 ///                               with these keys already; a key, secret, method or flag cannot be right; or a product
 ///                               secret is set, and there is no storage.

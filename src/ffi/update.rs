@@ -11,14 +11,14 @@
 //! ENOS_OP_OTA_VERSION_REPORT yourself after each start. For a sub-device do that each time that it has started.
 //!
 //! When a version is reported, the library compares it with what was installed before. If they are equal, that is the
-//! success of the update, for EnOS as well. If another version runs, the library tells EnOS step -4 once, and remembers the
-//! image as one that has failed. Either comes as ENOS_EVENT_OTA with token 0. For the client's own device this counts from
-//! the first client on that is created after the one that was told enos_ota_installed(). For a sub-device each report
-//! after that counts.
+//! success of the update, for EnOS as well. If another version runs, the library tells EnOS step -4 once, and remembers
+//! the image as one that has failed. Either comes as ENOS_EVENT_OTA with token 0. For the client's own device this
+//! counts from the first client on that is created after the one that was told enos_ota_installed(). For a sub-device
+//! each report after that counts.
 //!
 //! The newest offer replaces the one before it. While a firmware is verified or installed, its slot is not free: a newer
-//! offer is told and stored, but no download of it begins until the first one runs or has failed. An offer of the version
-//! that runs is not told; the library reports the version again, which ends the task of EnOS.
+//! offer is told and stored, but no download of it begins until the first one runs or has failed. An offer of the
+//! version that runs is not told; the library reports the version again, which ends the task of EnOS.
 //!
 //! Without a storage (enos_config_set_storage()) all of this is remembered only until the client is destroyed.
 //! docs/ota.md has examples for a downloader of your own, RAUC and SWUpdate.
@@ -49,9 +49,9 @@ pub unsafe extern "C" fn enos_config_set_firmware_version(
 }
 
 /// Tells EnOS how an update goes, with ENOS_OP_OTA_PROGRESS. If there is a storage, the report is durable, and waits for
-/// EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal or
-/// a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not the
-/// fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
+/// EnOS's answer; it replaces an older report of the same device that was not sent yet (ENOS_ERR_SUPERSEDED). A refusal
+/// or a failure ends the offer: it is not told again, and its slot is free. After a failure other than -2, which is not
+/// the fault of the image, the same image has the state ENOS_FIRMWARE_FAILED when it is offered again.
 ///
 /// @param client     the client.
 /// @param firmware   the firmware, of the client's own device or of a sub-device.
@@ -64,6 +64,7 @@ pub unsafe extern "C" fn enos_config_set_firmware_version(
 /// @retval ENOS_ERR_QUEUE_FULL   too many calls have no outcome yet, or the outbox is full.
 /// @retval ENOS_ERR_STORAGE      your storage does not take the report.
 /// @retval ENOS_ERR_NOT_FOUND    the client has no such sub-device.
+/// @retval ENOS_ERR_UNSUPPORTED  the client is an integration channel.
 /// @retval ENOS_ERR_TOO_LARGE    desc is too long for a message.
 /// @retval ENOS_ERR_INVALID_ARG  step is more than 100, or desc is not UTF-8.
 #[no_mangle]
@@ -87,8 +88,8 @@ pub unsafe extern "C" fn enos_ota_report(
     unsafe { on_client(client, body) }
 }
 
-/// Says that a firmware is installed, and that the next start of the device runs it. Call it right before the restart. When
-/// it returns ENOS_OK, the storage has it, and the version that is reported after the restart decides (see above).
+/// Says that a firmware is installed, and that the next start of the device runs it. Call it right before the restart.
+/// When it returns ENOS_OK, the storage has it, and the version that is reported after the restart decides (see above).
 ///
 /// @param client    the client.
 /// @param firmware  the firmware, of the client's own device or of a sub-device.

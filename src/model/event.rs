@@ -98,13 +98,13 @@ pub enum enos_event_type {
     /// The client stays connected and waits on; retry_in_ms says when it logs in once more. status is
     /// ENOS_ERR_ACTIVATION_TIMEOUT. When messages came that could not be used, detail says what was wrong with them.
     ENOS_EVENT_ACTIVATION_LATE = 16,
-    /// EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it with
-    /// enos_ota_report(), now or later. It is told again after a restart as long as you do neither. enos_firmware_state()
-    /// says whether this very image was taken or has failed before. status is
+    /// EnOS offers a firmware: firmware, subdevice, user (that of enos_client_add_subdevices()). Take it, or refuse it
+    /// with enos_ota_report(), now or later. It is told again after a restart as long as you do neither.
+    /// enos_firmware_get_state() says whether this very image was taken or has failed before. status is
     ///
     ///   - ENOS_OK: EnOS has been told that the offer has arrived;
-    ///   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a restart.
-    ///     You may take it nevertheless.
+    ///   - ENOS_ERR_STORAGE: the offer could not be stored, which EnOS has been told; it is not told again after a
+    ///     restart. You may take it nevertheless.
     ENOS_EVENT_OTA_OFFER = 17,
     /// The progress of a download, its one outcome, or the outcome of an installation: firmware, subdevice, status. For an
     /// installation token is 0, and status is

@@ -7,7 +7,8 @@
 pub enum enos_firmware_state {
     /// EnOS offers it.
     ENOS_FIRMWARE_OFFERED = 1,
-    /// It was downloaded, and its size and its digest are right. Its slot is not written to until it is installed or given up.
+    /// It was downloaded, and its size and its digest are right. Its slot is not written to until it is installed or
+    /// given up.
     ENOS_FIRMWARE_VERIFIED = 2,
     /// enos_ota_installed() was called: the next start runs it.
     ENOS_FIRMWARE_INSTALLED = 3,

@@ -24,8 +24,14 @@ pub enum enos_request_flags {
     /// messages wait behind it. After a reboot the time of the call cannot be computed any more, and the post is sent
     /// without a time.
     ENOS_REQUEST_STAMP = 16,
-    /// For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH): the items of sub-devices that
-    /// are offline are taken as well. EnOS refuses the whole batch otherwise.
+    /// For ENOS_OP_SUBDEVICE_REGISTER: the device secrets in the reply are kept in your storage, as if each device had
+    /// been activated. The REPLY comes when the storage has been tried for each. See the chapter on sub-devices.
+    ENOS_REQUEST_KEEP_SECRETS = 32,
+    /// For ENOS_OP_MEASUREPOINT_POST without ENOS_REQUEST_DURABLE: the post may go in one message with those of other
+    /// devices of the gateway. See the chapter on sub-devices.
+    ENOS_REQUEST_JOIN = 64,
+    /// For a batch of measure points (ENOS_OP_MEASUREPOINT_POST_BATCH, _RESUME_BATCH, and with ENOS_REQUEST_JOIN): the
+    /// items of sub-devices that are offline are taken as well. EnOS refuses the whole batch otherwise.
     ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE = 0x100,
     /// For a batch of measure points: EnOS takes what is valid, and leaves out the rest. It refuses the whole batch
     /// otherwise.
@@ -41,7 +47,10 @@ impl Flag {
         | Flag::ENOS_REQUEST_RESUME as u32
         | Flag::ENOS_REQUEST_WITHOUT_TIME as u32
         | Flag::ENOS_REQUEST_STAMP as u32
+        | Flag::LIVE
         | Flag::MEMBERS;
+    /// Those of requests that are not durable.
+    pub const LIVE: u32 = Flag::ENOS_REQUEST_KEEP_SECRETS as u32 | Flag::ENOS_REQUEST_JOIN as u32;
     /// Those that become members of the message.
     pub const MEMBERS: u32 =
         Flag::ENOS_REQUEST_ALLOW_OFFLINE_SUBDEVICE as u32 | Flag::ENOS_REQUEST_SKIP_INVALID_POINTS as u32;

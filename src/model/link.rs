@@ -19,9 +19,10 @@ pub enum LinkRequest {
         token: u64,
         filters: Vec<(String, u8)>,
     },
+    /// One packet with all of these filters.
     Unsubscribe {
         token: u64,
-        filter: String,
+        filters: Vec<String>,
     },
 }
 

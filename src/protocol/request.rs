@@ -46,9 +46,14 @@ pub struct Moment {
 
 /// Adds this time to `params`, an object.
 pub fn stamped(params: &[u8], time_ms: u64) -> Vec<u8> {
+    with_members(params, &format!("\"time\":{time_ms}"))
+}
+
+/// Adds these members to `params`, an object.
+pub fn with_members(params: &[u8], members: &str) -> Vec<u8> {
     let inside = params.trim_ascii_start().get(1..).unwrap_or_default();
     let comma = if inside.trim_ascii_start().starts_with(b"}") { "" } else { "," };
-    [format!("{{\"time\":{time_ms}{comma}").as_bytes(), inside].concat()
+    [format!("{{{members}{comma}").as_bytes(), inside].concat()
 }
 
 /// Shows the size in place of the params.

@@ -199,6 +199,11 @@ pub fn read_login(payload: &[u8]) -> Option<Named> {
     wipe::clean_stack(|| device(data(payload)?))
 }
 
+/// Reads the reply to a request that registers devices.
+pub fn read_registered(payload: &[u8]) -> Vec<Named> {
+    wipe::clean_stack(|| list(data(payload)))
+}
+
 /// Reads the devices that a command of the cloud is about: an array, or a single object.
 pub fn read_named(params: &RawValue) -> Vec<Named> {
     if params.get().starts_with('[') {

@@ -4,7 +4,8 @@ use super::exchange::{Kind, Outgoing, Owner};
 use super::io::Now;
 use super::Session;
 use crate::error::{Error, Result, Status};
-use crate::protocol::operations::{Reply, Sender};
+use crate::model::flags::Flag;
+use crate::protocol::operations::{check_joinable, Reply, Sender};
 use crate::protocol::{envelope, topic, Operation};
 
 /// A request that is not durable.
@@ -16,8 +17,8 @@ pub struct Call<'a> {
     pub name: &'a str,
     /// The value of "params", or the bytes to send.
     pub params: &'a [u8],
-    /// The flags that become members of the message.
-    pub members: u32,
+    /// The bits of [`Flag`].
+    pub flags: u32,
     /// `None`: the usual time.
     pub timeout_ms: Option<u64>,
     /// Comes back in the outcome.
@@ -33,6 +34,7 @@ impl Session {
         topic::validate_publish_topic(topic)?;
         let bytes = topic.len() + payload.len();
         let owner = Owner::Host(Kind::Message);
+        self.exchange.send_posts_of(0, now.ms, &mut self.actions);
         let token = self.exchange.publish(owner, topic.to_owned(), payload, qos, now.ms, &mut self.actions)?;
         self.count_live(now, bytes);
         Ok(token)
@@ -54,16 +56,33 @@ impl Session {
 
     /// Sends a request. The token's outcome is REPLY, or DELIVERED if the operation has no reply.
     pub fn request(&mut self, now: Now, call: &Call) -> Result<u64> {
-        let Call { operation, subdevice, name, params, members, timeout_ms, user } = *call;
+        let Call { operation, subdevice, name, params, flags, timeout_ms, user } = *call;
         let identity = &self.sender(subdevice)?;
         self.check_online()?;
         let row = operation.row();
         row.check_sender(Sender::of(self.identity(), subdevice))?;
-        row.check_members(members)?;
+        let members = flags & Flag::MEMBERS;
+        let joins = Flag::ENOS_REQUEST_JOIN.is_in(flags);
+        let of_members = if joins { Operation::ENOS_OP_MEASUREPOINT_POST_BATCH } else { operation };
+        of_members.row().check_members(members)?;
         row.check_name(name)?;
+        let keeps_secrets = Flag::ENOS_REQUEST_KEEP_SECRETS.is_in(flags);
+        if keeps_secrets && self.settings.outbox.is_none() {
+            return Err(Error::invalid("flags: ENOS_REQUEST_KEEP_SECRETS needs enos_config_set_storage()"));
+        }
+        let owner = if keeps_secrets { Owner::Register } else { Owner::Host(Kind::Message) };
         let until_reply = row.reply != Reply::None;
         let request = Outgoing { operation, identity, subdevice, name, params, members, until_reply, timeout_ms, user };
-        let token = self.exchange.request(Owner::Host(Kind::Message), request, now.ms, &mut self.actions)?;
+        let token = if joins {
+            check_joinable(params)?;
+            self.exchange.join_post(request, &self.settings.identity, now.ms, &mut self.actions)?
+        } else {
+            self.exchange.send_posts_of(subdevice, now.ms, &mut self.actions);
+            self.exchange.request(owner, request, now.ms, &mut self.actions)?
+        };
+        if keeps_secrets {
+            self.gateway().will_register(token);
+        }
         self.count_live(now, name.len() + params.len());
         self.notice_version(now, subdevice, operation, params);
         Ok(token)

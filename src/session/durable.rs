@@ -9,7 +9,8 @@ use super::io::{Action, Done, Input, Now};
 use super::outbox::{Around, Labels, Named, Outbox, Place};
 use super::outboxes::{Outboxes, Surroundings};
 use super::Session;
-use crate::error::Status;
+use crate::error::{Error, Result, Status};
+use crate::model::subdevice::SubdeviceState;
 use crate::protocol::outbox::{self, OutboxEnds};
 use crate::protocol::{Request, Totals};
 
@@ -29,6 +30,17 @@ impl Session {
         self.outboxes.as_deref().is_some_and(|outboxes| outboxes.has(subdevice))
     }
 
+    /// No message is accepted for a sub-device that EnOS has deleted: it would become a dead letter, or wait without end.
+    pub fn check_not_deleted(&self, subdevice: u64) -> Result<()> {
+        if subdevice != 0 && self.subdevice_state(subdevice) == Ok(SubdeviceState::Deleted) {
+            let words = format!(
+                "EnOS has deleted sub-device {subdevice}; if it is there again, call enos_client_set_subdevice_online()"
+            );
+            return Err(Error::new(Status::ENOS_ERR_STATE, words));
+        }
+        Ok(())
+    }
+
     /// The queue of a device is open.
     pub fn outbox_opened(&mut self, now: Now, subdevice: u64, ends: OutboxEnds) {
         self.with_outboxes(now, |outboxes, session| outboxes.use_outbox(subdevice, session));
@@ -43,6 +55,10 @@ impl Session {
             self.notice_version(now, subdevice, request.operation, &request.params);
         }
         self.with_outbox(now, subdevice, |outbox, _| outbox.appended(appended));
+        if self.check_not_deleted(subdevice).is_err() {
+            // EnOS has deleted it while they were stored.
+            self.with_outboxes(now, |outboxes, session| outboxes.delete(subdevice, session));
+        }
         self.run_outboxes(now, false, false);
     }
 
@@ -112,6 +128,7 @@ impl Session {
     pub fn is_flushed(&self) -> bool {
         self.exchange.is_idle()
             && self.commands.as_deref().is_none_or(Commands::is_idle)
+            && self.gateway.as_deref().is_none_or(Gateway::has_told_replies)
             && self.outboxes.as_deref().is_none_or(Outboxes::are_flushed)
     }
 

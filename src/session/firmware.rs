@@ -166,7 +166,7 @@ impl Session {
         if self.ota.is_none() {
             return;
         }
-        let outcomes = self.exchange.take_ota();
+        let outcomes = self.exchange.take_told(Owner::Ota);
         let reports = self.with_ota(|ota, out| {
             outcomes.iter().for_each(|(token, outcome)| ota.answered(*token, outcome, out.actions));
             ota.ask_for_work(now.ms, out.actions);

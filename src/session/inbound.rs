@@ -7,6 +7,7 @@ use super::io::{Action, Now};
 use super::Session;
 use crate::protocol::command::{params, Kind};
 use crate::protocol::topic::{self, Inbound};
+use crate::protocol::Operation;
 
 impl Session {
     /// Routes an inbound message by its topic. A message that no part of the session waits for is given to the host.
@@ -38,7 +39,7 @@ impl Session {
                         self.with_gateway(now, |gateway, around| gateway.late_reply(payload, around));
                     }
                 }
-                _ => {}
+                _ => self.take_late_secrets(now, &message),
             },
             _ if is_hidden => {}
             _ => {
@@ -54,6 +55,20 @@ impl Session {
         }
         if !is_hidden {
             self.actions.push_back(Action::Emit(message));
+        }
+    }
+
+    /// The reply to a request that registers devices may come when that has had its outcome. The host gets it as a message,
+    /// but the secrets in it are kept.
+    fn take_late_secrets(&mut self, now: Now, message: &Event) {
+        let operation = Operation::ENOS_OP_SUBDEVICE_REGISTER;
+        let is_of_register = operation.reply_topic(&self.settings.identity, "").as_bytes() == &*message.topic;
+        if let Some(token) = is_of_register.then(|| self.exchange.answered_token(&message.payload)).flatten() {
+            self.with_gateway(now, |gateway, around| {
+                if gateway.awaits_register(token) {
+                    gateway.take_registered(token, &message.payload, 0, around);
+                }
+            });
         }
     }
 

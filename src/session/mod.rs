@@ -181,6 +181,7 @@ impl Session {
         }
         self.run_ota(now);
         self.with_any_commands(now, Commands::run);
+        self.exchange.send_posts(false, now.ms, &mut self.actions);
         self.run_gateway(now);
         self.exchange.tell_room(&mut self.actions);
         self.end_drained_link(now);
@@ -253,6 +254,7 @@ impl Session {
                 self.with_outboxes(now, Outboxes::link_up);
             }
             Some(Change::Closing) => {
+                self.exchange.send_posts(true, now.ms, &mut self.actions);
                 self.exchange.closing(&mut self.actions);
                 self.with_gateway(now, |gateway, _| gateway.closing());
                 self.with_outboxes(now, Outboxes::stop);

@@ -25,6 +25,8 @@ pub struct SubdeviceSettings {
     pub limit: usize,
     /// How many log in with one request.
     pub batch: usize,
+    /// How long posts that are to be joined wait for others.
+    pub join_ms: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -15,12 +15,7 @@ impl Session {
             let words = "an integration channel has no sub-devices; it names devices in the params of its requests";
             return Err(Error::new(Status::ENOS_ERR_UNSUPPORTED, words));
         }
-        let (settings, has_storage) = (self.settings.subdevices, self.settings.outbox.is_some());
-        let is_first = self.gateway.is_none();
-        let gateway = self.gateway.get_or_insert_with(|| Box::new(Gateway::new(settings, has_storage)));
-        if is_first && self.connection.is_online() {
-            gateway.begin_online();
-        }
+        self.gateway();
         let count = new.len() as u64;
         let first =
             self.call_gateway(now, |gateway, around| gateway.add(new, around)).unwrap_or_else(|| Err(not_found(0)))?;
@@ -30,12 +25,27 @@ impl Session {
         Ok(first)
     }
 
+    /// It is made when it is first needed.
+    pub(super) fn gateway(&mut self) -> &mut Gateway {
+        let (settings, has_storage) = (self.settings.subdevices, self.settings.outbox.is_some());
+        let is_online = self.connection.is_online();
+        self.gateway.get_or_insert_with(|| {
+            let mut gateway = Gateway::new(settings, has_storage);
+            if is_online {
+                gateway.begin_online();
+            }
+            Box::new(gateway)
+        })
+    }
+
     pub fn set_subdevice_online(&mut self, now: Now, id: u64, on: bool) -> Result<()> {
+        self.exchange.send_posts_of(id, now.ms, &mut self.actions);
         self.call_gateway(now, |gateway, around| gateway.set_online(id, on, around))
             .unwrap_or_else(|| Err(not_found(id)))
     }
 
     pub fn remove_subdevice(&mut self, now: Now, id: u64) -> Result<()> {
+        self.exchange.send_posts_of(id, now.ms, &mut self.actions);
         self.call_gateway(now, |gateway, around| gateway.remove(id, around)).unwrap_or_else(|| Err(not_found(id)))
     }
 
@@ -98,6 +108,7 @@ impl Session {
             let (connection, mut cx) = self.parts(now);
             connection.set_others_unsaved(unsaved, &mut cx);
             self.tell_outboxes(now);
+            self.exchange.give_up_topics(now.ms, &mut self.actions);
         }
     }
 

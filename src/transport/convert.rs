@@ -66,10 +66,20 @@ pub fn string(name: &str, text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("{name} has a NUL character in it")))
 }
 
-/// Checks the filter, because many brokers end the connection if it is not valid.
-pub fn topic_filter(filter: &str) -> Result<CString> {
-    validate_filter(filter)?;
-    string("the topic filter", filter)
+/// Checks the filters of a packet, because many brokers end the connection if one is not valid.
+pub fn topic_filters<'a>(filters: impl ExactSizeIterator<Item = &'a String> + Clone) -> Result<Vec<CString>> {
+    let bytes: usize = filters.clone().map(|filter| filter.len() + 3).sum();
+    if filters.len() == 0 {
+        return Err(Error::invalid("there is no topic filter"));
+    }
+    if bytes > PACKET - OVERHEAD {
+        return Err(too_large("the list of topic filters", PACKET - OVERHEAD));
+    }
+    let check = |filter: &String| {
+        validate_filter(filter)?;
+        string("the topic filter", filter)
+    };
+    filters.map(check).collect()
 }
 
 pub fn too_large(name: &str, limit: usize) -> Error {

@@ -2,7 +2,7 @@
 
 use super::callbacks;
 use super::context::Context;
-use super::convert::{check, check_qos, create, string, too_large, topic_filter, OVERHEAD, PACKET, STRING};
+use super::convert::{check, check_qos, create, string, too_large, topic_filters, OVERHEAD, PACKET, STRING};
 use super::inbox::Inbox;
 use super::keeper::{self, Attendance};
 use super::tls::{Secured, Tls};
@@ -181,14 +181,7 @@ impl Link {
     /// Subscribes to all of these filters with one packet, each with its QoS. The outcome is `Subscribed` or
     /// `NotDelivered`.
     pub fn subscribe(&self, filters: &[(String, u8)], token: u64) -> Result<()> {
-        let bytes: usize = filters.iter().map(|(filter, _)| filter.len() + 3).sum();
-        if filters.is_empty() {
-            return Err(Error::invalid("there is no topic filter to subscribe to"));
-        }
-        if bytes > PACKET - OVERHEAD {
-            return Err(too_large("the list of topic filters", PACKET - OVERHEAD));
-        }
-        let texts = filters.iter().map(|(filter, _)| topic_filter(filter)).collect::<Result<Vec<_>>>()?;
+        let texts = topic_filters(filters.iter().map(|(filter, _)| filter))?;
         let qos = filters.iter().map(|(_, qos)| check_qos(*qos)).collect::<Result<Vec<_>>>()?;
         let pointers: Vec<_> = texts.iter().map(|text| text.as_ptr().cast_mut()).collect();
         let count = filters.len() as c_int;
@@ -199,12 +192,14 @@ impl Link {
         })
     }
 
-    /// Ends a subscription. The outcome is `Unsubscribed` or `NotDelivered`.
-    pub fn unsubscribe(&self, filter: &str, token: u64) -> Result<()> {
-        let filter = topic_filter(filter)?;
+    /// Ends the subscriptions to all of these filters with one packet. The outcome is `Unsubscribed` or `NotDelivered`.
+    pub fn unsubscribe(&self, filters: &[String], token: u64) -> Result<()> {
+        let texts = topic_filters(filters.iter())?;
+        let pointers: Vec<_> = texts.iter().map(|text| text.as_ptr().cast_mut()).collect();
+        let count = filters.len() as c_int;
         self.call(token, 0, callbacks::on_unsubscribed, callbacks::on_failed, |handle, response| {
-            // SAFETY: Paho copies filter and response.
-            unsafe { paho::MQTTAsync_unsubscribe(handle, filter.as_ptr(), response) }
+            // SAFETY: there are `count` strings; Paho copies them, and the response.
+            unsafe { paho::MQTTAsync_unsubscribeMany(handle, count, pointers.as_ptr(), response) }
         })
     }
 

@@ -232,7 +232,7 @@ void subdevices(const char *uri, const char *secret, const std::string &path)
     Gateway gateway;
     enos::config config;
     config.server(uri).identity("pk", "dk").device_secret(secret).on_event(gateway);
-    config.storage(enos::directory::create(path)).subdevice_limit(3).subdevice_batch(2);
+    config.storage(enos::directory::create(path)).subdevice_limit(3).subdevice_batch(2).join_time(10);
     enos::client client(config);
     client.connect();
     CHECK(client.wait(ENOS_STATE_ONLINE, 10000) == ENOS_OK);

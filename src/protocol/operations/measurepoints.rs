@@ -17,6 +17,15 @@ struct Timed<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named<'a> {
+    #[serde(borrow, default, deserialize_with = "json::present")]
+    product_key: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "json::present")]
+    device_key: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
 struct Pointed<'a> {
     #[serde(borrow)]
     measurepoints: Option<&'a RawValue>,
@@ -55,6 +64,15 @@ pub fn check_batch(params: &[u8]) -> Result<()> {
     }
     let mut items = items.iter().enumerate();
     items.try_for_each(|(at, item)| check_points(&format!("params[{at}]"), item.get().as_bytes()))
+}
+
+/// Checks that the params of a post can be an item of a batch: they do not name a device.
+pub fn check_joinable(params: &[u8]) -> Result<()> {
+    let Named { product_key, device_key } = read("params", params)?;
+    match (product_key, device_key) {
+        (None, None) => Ok(()),
+        _ => Err(Error::invalid("params: a post that is joined with others has no \"productKey\" or \"deviceKey\"")),
+    }
 }
 
 fn check_points(what: &str, object: &[u8]) -> Result<()> {

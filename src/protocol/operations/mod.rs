@@ -7,6 +7,7 @@ mod measurepoints;
 mod message;
 mod row;
 
+pub use measurepoints::check_joinable;
 pub use row::{Durability, Params, Reply, Row, Sender, Senders, Time};
 
 use super::topic::{self, Scope};

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::event::Event;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Owner};
 use super::io::{Action, Handed, Outcome};
 use super::settings::CommandSettings;
 use crate::error::{Error, Result, Status};
@@ -297,7 +297,7 @@ impl Commands {
 
     /// Takes the outcomes of answers, sends what waits, and tells what was refused.
     pub fn run(&mut self, around: &mut Around) {
-        let answered = around.exchange.take_answered();
+        let answered = around.exchange.take_told(Owner::Commands);
         let any = !answered.is_empty();
         for (token, outcome) in answered {
             if let Some(answer) = self.answers.outcome(token, outcome, around) {

@@ -18,12 +18,16 @@ pub enum Owner {
     Host(Kind),
     /// The outbox of a sub-device; 0: of the client's own device. It has timeouts of its own.
     Outbox(u64),
+    /// The host, whose request brings device secrets. They are stored before it is told.
+    Register,
     /// The logins of sub-devices.
     Gateway,
     /// The reports of firmware versions.
     Ota,
     /// An answer to a command. It takes one of the places of its kind.
     Commands,
+    /// A batch of posts, which are entries of their own. They end with it.
+    Joined,
     /// SUBSCRIBE packets. Their answer is passed on to the entries that wait for one of the filters.
     Exchange,
 }
@@ -37,8 +41,9 @@ impl Owner {
     pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Owner::Host(kind) => Some(kind),
+            Owner::Register => Some(Kind::Message),
             Owner::Commands => Some(Kind::Answer),
-            Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Exchange => None,
+            Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Joined | Owner::Exchange => None,
         }
     }
 }
@@ -111,6 +116,11 @@ pub enum WaitsFor {
     Unsuback {
         filter: String,
     },
+    /// The reply to the batch of which it is a part. It comes on this topic.
+    Joined {
+        topic: String,
+        is_sent: bool,
+    },
 }
 
 impl WaitsFor {
@@ -118,24 +128,30 @@ impl WaitsFor {
         matches!(self, WaitsFor::Reply { topic: other } if other == topic)
     }
 
-    /// Whether it needs the replies on this topic.
-    pub fn needs(&self, topic: &str) -> bool {
-        let (WaitsFor::Reply { topic: other }
-        | WaitsFor::Filter { filter: other, .. }
-        | WaitsFor::Turn { topic: other, .. }) = self
-        else {
-            return false;
-        };
-        other == topic
+    /// The topic on which it needs replies.
+    pub fn needed_topic(&self) -> Option<&str> {
+        match self {
+            WaitsFor::Reply { topic }
+            | WaitsFor::Filter { filter: topic, .. }
+            | WaitsFor::Turn { topic, .. }
+            | WaitsFor::Joined { topic, .. } => Some(topic),
+            _ => None,
+        }
     }
 
     /// It is a request that was not sent yet.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, WaitsFor::Filter { request: Some(_), .. } | WaitsFor::Turn { request: Some(_), .. })
+        matches!(
+            self,
+            WaitsFor::Filter { request: Some(_), .. }
+                | WaitsFor::Turn { request: Some(_), .. }
+                | WaitsFor::Joined { is_sent: false, .. }
+        )
     }
 }
 
 /// How an entry ends.
+#[derive(Clone)]
 pub enum End {
     /// Done, or failed.
     With(Status, String),
@@ -152,7 +168,7 @@ pub enum End {
 pub fn event(token: u64, waits_for: WaitsFor, end: End) -> Event {
     let (kind, topic) = match waits_for {
         WaitsFor::Delivery | WaitsFor::Suback { .. } => (EventKind::Delivered, String::new()),
-        WaitsFor::Reply { topic } => (EventKind::Reply, topic),
+        WaitsFor::Reply { topic } | WaitsFor::Joined { topic, .. } => (EventKind::Reply, topic),
         WaitsFor::Filter { filter: topic, request: Some(_) } | WaitsFor::Turn { topic, .. } => {
             (EventKind::Reply, topic)
         }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
+use super::{event, End, Entry, Exchange, Joining, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
 use crate::model::link::LinkRequest;
@@ -21,19 +21,21 @@ const MAX_REPLY_TOPICS_OF_ONE: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Filter {
-    host: Option<HostFilter>,
+    pub(super) host: Option<HostFilter>,
     /// Replies come on it. This is the next token at the last request that needed it: the least is the oldest.
-    used: Option<u64>,
+    pub(super) used: Option<u64>,
     /// The sub-device whose requests need it: it is asked for only while that is logged in. 0: it is not one's.
-    of: u64,
+    pub(super) of: u64,
     /// The SUBSCRIBE packet that has asked for it last, and is not answered yet.
-    asked: Option<u64>,
+    pub(super) asked: Option<u64>,
     pub(super) granted: bool,
+    /// It was asked for on this link, and the broker has not refused it: the broker may have it, also without an answer.
+    pub(super) may_be_on_link: bool,
     /// How many replies are still to come on this link, wanted or not.
     pub(super) owed: u32,
 }
 
-struct HostFilter {
+pub(super) struct HostFilter {
     qos: u8,
     /// The host was told last that the filter was refused, or not answered.
     in_trouble: bool,
@@ -92,17 +94,13 @@ impl Exchange {
             let end = End::With(Status::ENOS_ERR_STATE, "taken back by enos_client_unsubscribe()".to_owned());
             self.end(token, Some(end), actions);
         }
-        let waits_for = WaitsFor::Unsuback { filter: filter.clone() };
-        let token = self.enter(owner, waits_for, Some(self.timeout_ms), now);
         let words = match (is_reply_topic, online) {
             // After an UNSUBSCRIBE, the replies to requests that were sent already would not come.
             (true, _) => "replies to the client's own requests still come on this topic",
             (false, false) => "there was no connection to end it on",
-            (false, true) => {
-                actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
-                return Ok(token);
-            }
+            (false, true) => return Ok(self.send_unsubscribe(owner, vec![filter], now, actions)),
         };
+        let token = self.enter(owner, WaitsFor::Unsuback { filter }, None, now);
         self.end(token, Some(End::With(Status::ENOS_OK, words.to_owned())), actions);
         Ok(token)
     }
@@ -122,8 +120,14 @@ impl Exchange {
         }
         let known = self.filters.get_or_default(topic);
         (known.used, known.of) = (Some(self.next_token), of);
-        if !known.granted && known.asked.is_none() {
-            self.ask(vec![topic.clone()], None, now, actions);
+        let is_missing = !known.granted && known.asked.is_none();
+        if let Some(joining) = &mut self.joining {
+            joining.keep(topic);
+        }
+        match is_missing {
+            true if of == 0 => self.ask(vec![topic.clone()], None, now, actions),
+            true => self.join(vec![topic.clone()], now, actions),
+            false => {}
         }
     }
 
@@ -132,19 +136,16 @@ impl Exchange {
     fn limit_reply_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
         let own = self.filters.iter().filter(|(_, known)| known.host.is_none());
         let mut topics: Vec<(u64, &String)> = own.filter_map(|(topic, known)| Some((known.used?, topic))).collect();
-        if topics.len() < MAX_REPLY_TOPICS + MAX_REPLY_TOPICS_OF_ONE * self.subdevices {
+        if topics.len() < MAX_REPLY_TOPICS + MAX_REPLY_TOPICS_OF_ONE * self.subdevices() {
             return;
         }
         topics.sort_unstable();
-        let is_needed = |topic: &str| self.entries.values().any(|entry| entry.waits_for.needs(topic));
+        let is_needed = |topic: &str| self.entries.values().any(|entry| entry.waits_for.needed_topic() == Some(topic));
         let Some(filter) = topics.into_iter().map(|(_, topic)| topic).find(|topic| !is_needed(topic)).cloned() else {
             return;
         };
-        let is_on_link = self.filters.remove(&filter).is_some_and(|known| known.granted || known.asked.is_some());
-        if is_on_link {
-            let waits_for = WaitsFor::Unsuback { filter: filter.clone() };
-            let token = self.enter(Owner::Exchange, waits_for, Some(self.timeout_ms), now);
-            actions.push_back(Action::Send(LinkRequest::Unsubscribe { token, filter }));
+        if self.forget_topic(&filter) {
+            self.send_unsubscribe(Owner::Exchange, vec![filter], now, actions);
         }
     }
 
@@ -152,25 +153,6 @@ impl Exchange {
     pub(super) fn warn_of_raw_replies(&self, raw_topic: &str, actions: &mut VecDeque<Action>) {
         let of_host = self.filters.iter().filter(|(_, known)| known.host.is_some());
         of_host.for_each(|(filter, _)| warn_of_copies(filter, raw_topic, actions));
-    }
-
-    /// How many sub-devices there are.
-    pub fn set_subdevices(&mut self, count: usize) {
-        self.subdevices = count;
-    }
-
-    /// Sub-devices have logged in. Asks for the topics of replies that they have needed before, and for one of each, which
-    /// most need. They come together, so that few packets are enough.
-    pub fn subdevices_online(&mut self, topics: Vec<(u64, String)>, now: u64, actions: &mut VecDeque<Action>) {
-        for (of, topic) in &topics {
-            let used = self.next_token;
-            let known = self.filters.get_or_default(topic);
-            (known.used, known.of) = (Some(known.used.unwrap_or(used)), *of);
-        }
-        let is_wanted = |known: &Filter| !known.granted && known.asked.is_none();
-        let theirs = self.filters.iter().filter(|(_, known)| topics.binary_search_by_key(&known.of, |of| of.0).is_ok());
-        let names = theirs.filter(|(_, known)| is_wanted(known)).map(|(name, _)| name.clone()).collect();
-        self.ask(names, None, now, actions);
     }
 
     /// Asks for all filters on a new link: each CONNECT begins a new MQTT session, which has no subscriptions.
@@ -185,14 +167,20 @@ impl Exchange {
     }
 
     /// Sends SUBSCRIBE packets. `part_of`: see [`WaitsFor::Suback`].
-    fn ask(&mut self, filters: Vec<String>, part_of: Option<usize>, now: u64, actions: &mut VecDeque<Action>) {
+    pub(super) fn ask(
+        &mut self,
+        filters: Vec<String>,
+        part_of: Option<usize>,
+        now: u64,
+        actions: &mut VecDeque<Action>,
+    ) {
         let size = part_of.map_or(self.batch.size(), |filters| self.batch.part_of(filters));
         for filters in filters.chunks(size) {
             let waits_for = WaitsFor::Suback { filters: filters.to_vec(), part_of };
             let token = self.enter(Owner::Exchange, waits_for, Some(self.timeout_ms), now);
             let ask = |filter: &String| {
                 let known = self.filters.get_or_default(filter);
-                known.asked = Some(token);
+                (known.asked, known.may_be_on_link) = (Some(token), true);
                 (filter.clone(), known.host.as_ref().map_or(1, |host| host.qos))
             };
             let filters = filters.iter().map(ask).collect();
@@ -211,6 +199,11 @@ impl Exchange {
 
     /// SUBACK, with one answer for each filter: the QoS granted, or `None` for a refusal.
     pub fn subscribed(&mut self, token: u64, granted: Vec<Option<u8>>, now: u64, actions: &mut VecDeque<Action>) {
+        self.packet_answered(token, granted, now, actions);
+        self.ask_joined(now, actions);
+    }
+
+    fn packet_answered(&mut self, token: u64, granted: Vec<Option<u8>>, now: u64, actions: &mut VecDeque<Action>) {
         let Some((filters, part_of)) = self.take_packet(token) else { return };
         let count = filters.len();
         if granted.iter().any(Option::is_some) {
@@ -251,6 +244,7 @@ impl Exchange {
         let Some(known) = self.filters.get_mut(filter) else { return };
         (known.asked, known.granted) = (None, answer.is_ok());
         let failed = answer.is_err();
+        known.may_be_on_link &= !matches!(answer, Err((Status::ENOS_ERR_REFUSED, _)));
         let is_news = known.host.as_mut().map(|host| std::mem::replace(&mut host.in_trouble, failed) || failed);
         let waiting = self.waiting_for(filter, |_| true);
         let host = Owner::Host(Kind::Subscription);
@@ -314,7 +308,10 @@ impl Exchange {
             self.batch.lost(largest);
         }
         for known in self.filters.values_mut() {
-            (known.asked, known.granted, known.owed) = (None, false, 0);
+            (known.asked, known.granted, known.may_be_on_link, known.owed) = (None, false, false, 0);
+        }
+        for topic in self.joining.as_deref_mut().map(Joining::link_down).into_iter().flatten() {
+            self.forget_topic(&topic);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{End, Entry, Exchange, Kind, Owner, Places, WaitsFor, NOT_SENT};
+use super::{End, Entry, Exchange, Kind, Owner, Places, Posts, WaitsFor, NOT_SENT};
 use crate::error::Status;
 use crate::session::io::Action;
 
@@ -18,19 +18,11 @@ impl Exchange {
         }
     }
 
-    /// The sub-device is not online any more. What waits to be sent for it is not sent.
-    pub fn subdevice_left(&mut self, id: u64, actions: &mut VecDeque<Action>) {
-        let unsent = self.entries.iter().filter(|(_, entry)| entry.subdevice == id && entry.waits_for.is_unsent());
-        for token in unsent.map(|(token, _)| *token).collect::<Vec<_>>() {
-            let words = format!("{NOT_SENT}: the sub-device is not online any more");
-            self.end(token, Some(End::With(Status::ENOS_ERR_NETWORK, words)), actions);
-        }
-    }
-
     /// Ends what was sent on the link: it is not known what has arrived, and nothing is sent again. `unplanned`: the
     /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
         self.lose_filters(unplanned);
+        self.posts.as_deref_mut().map(Posts::link_down);
         self.places.iter_mut().for_each(Places::let_all_go);
         for token in self.entries.keys().copied().collect::<Vec<_>>() {
             let Some(entry) = self.entries.get(&token) else { continue };

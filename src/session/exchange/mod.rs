@@ -6,9 +6,13 @@
 mod durable;
 mod entry;
 mod filters;
+mod gateway;
 mod link;
+mod ota;
 mod places;
+mod posts;
 mod replies;
+mod subdevices;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -29,8 +33,11 @@ pub use durable::Unacknowledged;
 use entry::{event, outcome, End, Entry, WaitsFor};
 pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
+use gateway::ForGateway;
 use places::Places;
+use posts::Posts;
 pub use replies::Reply;
+use subdevices::Joining;
 use turns::Turns;
 
 /// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
@@ -62,16 +69,16 @@ pub struct Exchange {
     outcomes: Vec<durable::Told>,
     /// What was sent for the outboxes, and the broker has not acknowledged.
     unacknowledged: Unacknowledged,
-    /// The outcomes of answers to commands.
-    answered: Vec<(u64, Outcome)>,
-    /// The outcomes of the gateway's requests.
-    gateway: Vec<(u64, Outcome)>,
-    /// The outcomes of reports of firmware versions.
-    ota: Vec<(u64, Outcome)>,
-    /// The sub-devices whose requests were answered with the code that they are not logged in.
-    denied: Vec<(u64, u64)>,
-    /// How many sub-devices there are.
-    subdevices: usize,
+    /// The outcomes of the commands, the gateway and the updates, by their tokens.
+    told: Vec<(Owner, u64, Outcome)>,
+    /// `None`: there is no gateway.
+    for_gateway: Option<Box<ForGateway>>,
+    /// The reply topics of sub-devices that are asked for, or given up, together. `None`: there were none.
+    joining: Option<Box<Joining>>,
+    /// Posts that are sent together. `None`: there were none.
+    posts: Option<Box<Posts>>,
+    /// How long posts wait for each other.
+    join_ms: u64,
 }
 
 impl Exchange {
@@ -92,11 +99,11 @@ impl Exchange {
             batch: Batch::new(settings.subscribe_batch as usize),
             outcomes: Vec::new(),
             unacknowledged: Unacknowledged::default(),
-            answered: Vec::new(),
-            gateway: Vec::new(),
-            ota: Vec::new(),
-            denied: Vec::new(),
-            subdevices: 0,
+            told: Vec::new(),
+            for_gateway: None,
+            joining: None,
+            posts: None,
+            join_ms: settings.subdevices.join_ms,
         }
     }
 
@@ -248,30 +255,11 @@ impl Exchange {
         self.end(token, None, &mut VecDeque::new());
     }
 
-    /// The outcomes of answers to commands, by their tokens.
-    pub fn take_answered(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.answered)
-    }
-
-    /// The outcomes of the gateway's requests, by their tokens.
-    pub fn take_gateway(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.gateway)
-    }
-
-    /// The outcomes of reports of firmware versions, by their tokens.
-    pub fn take_ota(&mut self) -> Vec<(u64, Outcome)> {
-        std::mem::take(&mut self.ota)
-    }
-
-    /// Whose version query this is.
-    pub fn is_version_query(&self, token: u64) -> Option<u64> {
-        let entry = self.entries.get(&token)?;
-        (entry.operation == Operation::ENOS_OP_OTA_VERSION_QUERY as i32).then_some(entry.subdevice)
-    }
-
-    /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
-    pub fn take_denied(&mut self) -> Vec<(u64, u64)> {
-        std::mem::take(&mut self.denied)
+    /// The outcomes of the requests of one of the rooms, by their tokens.
+    pub fn take_told(&mut self, owner: Owner) -> Vec<(u64, Outcome)> {
+        let (its, others) = std::mem::take(&mut self.told).into_iter().partition(|(of, ..)| *of == owner);
+        self.told = others;
+        Vec::into_iter(its).map(|(_, token, outcome)| (token, outcome)).collect()
     }
 
     /// Every call of the host has had its outcome.
@@ -287,8 +275,8 @@ impl Exchange {
     fn is_sent_by_host(&self, entry: &Entry) -> bool {
         match (entry.owner, &entry.waits_for) {
             (Owner::Host(Kind::Subscription), WaitsFor::Filter { filter, .. }) => self.is_asked(filter),
-            (Owner::Host(_) | Owner::Commands, _) => true,
-            (Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Exchange, _) => false,
+            (Owner::Host(_) | Owner::Register | Owner::Commands, _) => true,
+            (Owner::Outbox(_) | Owner::Gateway | Owner::Ota | Owner::Joined | Owner::Exchange, _) => false,
         }
     }
 
@@ -297,6 +285,7 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
+        self.posts.as_deref_mut().map(Posts::release);
         self.places.iter_mut().for_each(Places::release);
     }
 
@@ -318,7 +307,7 @@ impl Exchange {
             // The entry does not end here. But the outbox has to know whether the broker or EnOS does not answer.
             Some(Entry { owner: Owner::Outbox(of), .. }) => self.outcomes.push((*of, token, Outcome::Delivered)),
             // It has timed out. But the command is not interrupted any more.
-            None if is_answer => self.answered.push((token, Outcome::Delivered)),
+            None if is_answer => self.told.push((Owner::Commands, token, Outcome::Delivered)),
             _ => {}
         }
     }
@@ -339,7 +328,7 @@ impl Exchange {
 
     pub fn deadline(&self) -> Option<u64> {
         let first = self.deadlines.keys().next().map(|(at, _)| *at);
-        [first, self.next_turn()].into_iter().flatten().min()
+        [first, self.next_turn(), self.joined_until(), self.posts_until()].into_iter().flatten().min()
     }
 
     /// Ends what had no answer in time. It may have arrived nevertheless.
@@ -359,6 +348,7 @@ impl Exchange {
                 }
             }
         }
+        self.ask_joined(now, actions);
     }
 
     /// Ends an entry, and tells its owner `end`, if that still wants to know. An entry that has ended already is not
@@ -370,8 +360,10 @@ impl Exchange {
             self.deadlines.remove(&(at, token));
         }
         let Entry { owner, waits_for, operation, subdevice, user, .. } = entry;
-        if subdevice != 0 && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
-            self.denied.push((subdevice, token));
+        // A batch may be refused because of one of its sub-devices.
+        let is_own = !matches!(waits_for, WaitsFor::Joined { .. });
+        if subdevice != 0 && is_own && matches!(end, Some(End::Replied { code: CODE_NOT_LOGGED_IN, .. })) {
+            self.for_gateway().denied.push((subdevice, token));
         }
         let quiet_ms = self.end_turn(token, &waits_for, end.as_ref());
         if let Some(kind) = owner.kind() {
@@ -388,10 +380,15 @@ impl Exchange {
                     None => event,
                 }));
             }
+            (Owner::Register, Some(end)) => {
+                let told = Event { operation, subdevice, user, ..event(token, waits_for, end) };
+                self.for_gateway().registered.push(told);
+            }
             (Owner::Outbox(of), Some(end)) => self.outcomes.push((of, token, outcome(end))),
-            (Owner::Commands, Some(end)) => self.answered.push((token, outcome(end))),
-            (Owner::Gateway, Some(end)) => self.gateway.push((token, outcome(end))),
-            (Owner::Ota, Some(end)) => self.ota.push((token, outcome(end))),
+            (owner @ (Owner::Commands | Owner::Gateway | Owner::Ota), Some(end)) => {
+                self.told.push((owner, token, outcome(end)));
+            }
+            (Owner::Joined, Some(end)) => self.batch_ended(token, end, actions),
             (Owner::Exchange, _) | (_, None) => {}
         }
     }

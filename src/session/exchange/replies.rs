@@ -30,13 +30,23 @@ impl Exchange {
         match envelope::parse_reply(payload) {
             Ok(reply) => {
                 self.count_reply(topic);
-                let id = reply.id.parse().ok().filter(|id: &u64| id.to_string() == reply.id)?;
-                let token = id.checked_sub(self.first_id)?;
+                let token = self.token_of(&reply.id)?;
                 let is_awaited = self.entries.get(&token).is_some_and(|entry| entry.waits_for.is_reply_on(topic));
                 is_awaited.then_some(Reply::To { token, code: reply.code, words: reply.message })
             }
             Err(_) => self.find_without_id(topic, payload),
         }
+    }
+
+    /// The token of the request with this id.
+    fn token_of(&self, id: &str) -> Option<u64> {
+        let number = id.parse().ok().filter(|number: &u64| number.to_string() == id)?;
+        number.checked_sub(self.first_id)
+    }
+
+    /// The token of the request that a message answers, whether the answer is awaited or not.
+    pub fn answered_token(&self, payload: &[u8]) -> Option<u64> {
+        self.token_of(&envelope::parse_reply(payload).ok()?.id)
     }
 
     /// A refusal without an id counts only if it can belong to exactly one request. A success without an id never

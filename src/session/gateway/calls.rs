@@ -22,7 +22,7 @@ impl Gateway {
             };
             if known.is_some_and(|known| known.removed && is_busy(known)) {
                 let words = format!(
-                    "options[{at}]: {keys} was removed while it logs in or its secret is stored; add it again later"
+                    "options[{at}]: {keys} was removed while it logs in, or its secret is being stored; add it later"
                 );
                 return Err(Error::new(Status::ENOS_ERR_STATE, words));
             }

@@ -4,6 +4,7 @@
 //! failed; each of them waits longer after each failure. Nothing of a sub-device is sent before its login.
 
 mod calls;
+mod register;
 mod round;
 mod secrets;
 mod subdevice;
@@ -25,6 +26,7 @@ use crate::protocol::subdevice::{keys, logout};
 use crate::protocol::{topic, Identity, Operation};
 use crate::sorted::SortedMap;
 
+use register::Held;
 use round::Round;
 use subdevice::Stored;
 pub use subdevice::{NewSubdevice, Subdevice};
@@ -64,6 +66,9 @@ pub struct Gateway {
     unsaved: usize,
     /// A secret is being read or stored.
     storage_busy: bool,
+    /// The host's requests whose replies may still bring secrets on the present link, and the replies that are held.
+    registers: Vec<u64>,
+    held: Vec<Held>,
     /// Those whose state may be another, or that were removed.
     moved: Vec<u64>,
     /// The deadline has to be found again.
@@ -87,6 +92,8 @@ impl Gateway {
             pause_until: 0,
             unsaved: 0,
             storage_busy: false,
+            registers: Vec::new(),
+            held: Vec::new(),
             moved: Vec::new(),
             changed: false,
             due: None,
@@ -109,6 +116,7 @@ impl Gateway {
         if let Some(subdevice) = self.subdevices.remove(&id) {
             self.ids.remove(&subdevice.keys());
         }
+        exchange.subdevice_removed(id);
         exchange.set_subdevices(self.subdevices.len());
     }
 
@@ -164,7 +172,9 @@ impl Gateway {
         if let Some(size) = self.round.take().and_then(|round| round.batch_size()).filter(|_| unplanned) {
             self.batch.lost(size);
         }
-        drop(around.exchange.take_gateway());
+        drop(around.exchange.take_told(Owner::Gateway));
+        self.take_registers(around);
+        self.registers.clear();
         let ids: Vec<u64> = self.subdevices.keys().copied().collect();
         for id in ids {
             let Some(subdevice) = self.subdevices.get_mut(&id) else { continue };
@@ -183,7 +193,8 @@ impl Gateway {
 
     /// Takes what has come back, and does what is due.
     pub fn run(&mut self, around: &mut Around) {
-        for (token, outcome) in around.exchange.take_gateway() {
+        self.take_registers(around);
+        for (token, outcome) in around.exchange.take_told(Owner::Gateway) {
             self.outcome(token, outcome, around);
         }
         for (id, token) in around.exchange.take_denied() {
@@ -209,12 +220,18 @@ impl Gateway {
 
     /// A secret may be on its way, or is in no storage.
     pub fn is_activating(&self) -> bool {
-        self.has_unsaved_secret() || self.subdevices.values().any(|one| one.secret_may_come)
+        let may_come = !self.registers.is_empty() || self.subdevices.values().any(|one| one.secret_may_come);
+        may_come || self.has_unsaved_secret()
     }
 
     /// No login is under way.
     pub fn is_quiet(&self) -> bool {
-        self.round.is_none()
+        self.round.is_none() && self.has_told_replies()
+    }
+
+    /// No reply is held.
+    pub fn has_told_replies(&self) -> bool {
+        self.held.is_empty()
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -249,7 +266,8 @@ impl Gateway {
         }
     }
 
-    fn came_online(&mut self, ids: &[u64], around: &mut Around) {
+    /// `more`: others follow soon.
+    fn came_online(&mut self, ids: &[u64], more: bool, around: &mut Around) {
         let mut topics = Vec::new();
         for id in ids {
             let Some(subdevice) = self.subdevices.get_mut(id) else { continue };
@@ -259,7 +277,7 @@ impl Gateway {
             topics.push((*id, post));
         }
         topics.sort_unstable();
-        around.exchange.subdevices_online(topics, around.now.ms, around.actions);
+        around.exchange.subdevices_online(topics, more, around.now.ms, around.actions);
         for id in ids {
             self.set_state(*id, SubdeviceState::Online, Status::ENOS_OK, "online", around);
         }

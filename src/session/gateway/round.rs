@@ -205,7 +205,7 @@ impl Gateway {
                 online.push(id);
             }
         }
-        self.came_online(&online, around);
+        self.came_online(&online, false, around);
         left.sort_unstable();
         for id in left {
             // Its own login tells why.
@@ -255,7 +255,7 @@ impl Gateway {
             self.failed_batch =
                 self.failed_batch.map(|failed| failed * 2).filter(|failed| failed / 2 < self.batch.size());
             if self.is_accepted(id, named, around) {
-                self.came_online(&[id], around);
+                self.came_online(&[id], false, around);
             }
             return;
         }

@@ -31,6 +31,12 @@ pub struct Unsaved {
     backoff: Backoff,
 }
 
+impl Unsaved {
+    fn is_due(&self, now: u64) -> bool {
+        self.store_at.is_some_and(|at| at <= now)
+    }
+}
+
 impl Gateway {
     /// A device secret of a sub-device is in no storage.
     pub fn has_unsaved_secret(&self) -> bool {
@@ -43,10 +49,9 @@ impl Gateway {
             return;
         }
         let now = around.now.ms;
-        let is_due = |unsaved: &Unsaved| unsaved.store_at.is_some_and(|at| at <= now);
         // What came is stored before anything is read.
         let to_store = self.subdevices.iter_mut().find_map(|(id, subdevice)| {
-            let unsaved = subdevice.unsaved.as_deref_mut().filter(|unsaved| is_due(unsaved))?;
+            let unsaved = subdevice.unsaved.as_deref_mut().filter(|unsaved| unsaved.is_due(now))?;
             unsaved.store_at = None;
             let secret = DeviceSecret {
                 secret: unsaved.activation.device_secret().clone(),
@@ -177,6 +182,7 @@ impl Gateway {
                 around.actions.push_back(Action::Emit(event.code(failure.code).retry_in(wait)));
             }
         }
+        self.was_tried(id, around);
     }
 
     /// The host has saved the secret by hand.
@@ -208,7 +214,10 @@ impl Gateway {
             self.log_out(id, around);
             self.forget(id, around.exchange);
         } else if subdevice.logged_in && subdevice.wanted && subdevice.state == SubdeviceState::Activating {
-            self.came_online(&[id], around);
+            let is_due =
+                |one: &super::Subdevice| one.unsaved.as_deref().is_some_and(|secret| secret.is_due(around.now.ms));
+            let more = self.subdevices.values().any(is_due);
+            self.came_online(&[id], more, around);
         }
     }
 }

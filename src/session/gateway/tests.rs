@@ -2,10 +2,13 @@
 
 mod cloud;
 mod faults;
+mod filters;
 mod flood;
 mod logins;
 mod orders;
+mod posts;
 mod random;
+mod register;
 mod secrets;
 mod switching;
 
@@ -17,12 +20,13 @@ use cloud::Cloud;
 
 use super::{NewSubdevice, SubdeviceState as State};
 use crate::error::{Result, Status as S};
+use crate::model::flags::Flag;
 use crate::model::link::{LinkEvent, LinkRequest};
 use crate::model::storage::StorageError;
 use crate::protocol::topic::split;
 use crate::protocol::{DeviceSecret, Identity, Operation, Secret};
 use crate::session::tests::{lost, world};
-use crate::session::{Action, Call, Event, EventKind, Handed, Input, Loaded, Now, Session, Settings};
+use crate::session::{Action, Call, Event, EventKind, Handed, Input, Loaded, Now, Session, Settings, Task};
 
 /// A gateway, its cloud and its host.
 struct Park {
@@ -40,11 +44,20 @@ struct Park {
     /// A store of a secret that was begun waits for the test, in `stores`.
     storage_holds: bool,
     stores: Vec<Input>,
+    /// The SUBSCRIBE and the UNSUBSCRIBE packets.
     subscribed: Vec<Vec<String>>,
+    unsubscribed: Vec<Vec<String>>,
+    /// What the broker has subscribed on this link.
+    subscriptions: BTreeSet<String>,
+    /// The broker's answers to those packets wait for the test.
+    broker_holds: bool,
+    acks: Vec<Input>,
     /// The secrets that have arrived, by device key.
     arrived: BTreeMap<String, String>,
     /// The commands that were handed over.
     handed: Vec<Handed>,
+    /// The sub-devices whose durable messages were to be read.
+    pages_read: Vec<u64>,
 }
 
 impl Park {
@@ -67,8 +80,13 @@ impl Park {
             storage_holds: false,
             stores: Vec::new(),
             subscribed: Vec::new(),
+            unsubscribed: Vec::new(),
+            subscriptions: BTreeSet::new(),
+            broker_holds: false,
+            acks: Vec::new(),
             arrived: BTreeMap::new(),
             handed: Vec::new(),
+            pages_read: Vec::new(),
         }
     }
 
@@ -132,6 +150,8 @@ impl Park {
     fn lose_link(&mut self) {
         self.cloud.logged_in.clear();
         self.replies.clear();
+        self.acks.clear();
+        self.subscriptions.clear();
         self.feed(Input::Link { attempt: self.attempt, what: lost("lost") });
     }
 
@@ -164,7 +184,7 @@ impl Park {
         if let Input::Link { what: LinkEvent::Message { payload, .. }, .. } = &input {
             let data = serde_json::from_slice::<Value>(payload).unwrap()["data"].take();
             let several = data["loginedSubDevices"].as_array().into_iter().flatten();
-            for device in several.chain([&data]) {
+            for device in several.chain(data.as_array().into_iter().flatten()).chain([&data]) {
                 if let Some(secret) = device["deviceSecret"].as_str() {
                     self.arrived.insert(Cloud::key(device), secret.to_owned());
                 }
@@ -179,6 +199,8 @@ impl Park {
                 Action::Load => Some(Input::Loaded(Box::<Loaded>::default())),
                 Action::Open { attempt, .. } => {
                     self.attempt = attempt;
+                    // Each CONNECT begins a new MQTT session.
+                    self.subscriptions.clear();
                     Some(Input::Link { attempt, what: LinkEvent::Connected })
                 }
                 Action::LoadSubdevice { id, identity } => {
@@ -199,6 +221,10 @@ impl Park {
                 }
                 Action::Send(request) => {
                     self.sent(request);
+                    None
+                }
+                Action::Outbox { subdevice, task: Task::ReadPage { .. } } => {
+                    self.pages_read.push(subdevice);
                     None
                 }
                 Action::HandOver(handed) => {
@@ -235,16 +261,26 @@ impl Park {
         let attempt = self.attempt;
         let what = match request {
             LinkRequest::Subscribe { token, filters } => {
-                self.subscribed.push(filters.iter().map(|(filter, _)| filter.clone()).collect());
-                LinkEvent::Subscribed { token, granted: vec![Some(1); filters.len()] }
+                let granted = vec![Some(1); filters.len()];
+                let filters: Vec<_> = filters.into_iter().map(|(filter, _)| filter).collect();
+                self.subscriptions.extend(filters.iter().cloned());
+                self.subscribed.push(filters);
+                return self.acknowledge(LinkEvent::Subscribed { token, granted });
             }
-            LinkRequest::Unsubscribe { token, .. } => LinkEvent::Unsubscribed { token },
+            LinkRequest::Unsubscribe { token, filters } => {
+                filters.iter().for_each(|filter| assert!(self.subscriptions.remove(filter), "{filter}"));
+                self.unsubscribed.push(filters);
+                return self.acknowledge(LinkEvent::Unsubscribed { token });
+            }
             LinkRequest::Publish { token, topic, payload, .. } => {
                 let body: Value = serde_json::from_slice(&payload).unwrap();
                 let path = split(topic.as_bytes()).unwrap().path;
                 let path = std::str::from_utf8(path).unwrap().to_owned();
                 if topic.ends_with("_reply") {
                     self.cloud.answers.push((topic.clone(), body.clone()));
+                }
+                if topic.starts_with("/sys/") && !topic.ends_with("_reply") {
+                    self.cloud.data.push((topic.clone(), body["params"].clone()));
                 }
                 if path == "thing/measurepoint/post" {
                     self.cloud.posts.push(topic.clone());
@@ -261,6 +297,23 @@ impl Park {
             }
         };
         self.session.handle(self.now(), Input::Link { attempt, what });
+    }
+
+    /// The broker answers a SUBSCRIBE or UNSUBSCRIBE packet.
+    fn acknowledge(&mut self, what: LinkEvent) {
+        let input = Input::Link { attempt: self.attempt, what };
+        match self.broker_holds {
+            true => self.acks.push(input),
+            false => self.session.handle(self.now(), input),
+        }
+    }
+
+    /// The answers that the broker has held back arrive, and so do those that follow from them.
+    fn release_acks(&mut self) {
+        self.broker_holds = false;
+        for input in std::mem::take(&mut self.acks) {
+            self.feed(input);
+        }
     }
 
     /// Lets time pass. The session does what is due.
@@ -297,16 +350,26 @@ impl Park {
     fn forget(&mut self) {
         self.events.clear();
         self.subscribed.clear();
+        self.unsubscribed.clear();
         self.cloud.logins.clear();
     }
 
     fn post(&mut self, subdevice: u64) -> Result<u64> {
+        self.post_with(subdevice, 0, r#"{"measurepoints":{"p":1}}"#)
+    }
+
+    /// A post that is joined with others.
+    fn join(&mut self, subdevice: u64) -> Result<u64> {
+        self.post_with(subdevice, Flag::ENOS_REQUEST_JOIN as u32, r#"{"measurepoints":{"p":1}}"#)
+    }
+
+    fn post_with(&mut self, subdevice: u64, flags: u32, params: &str) -> Result<u64> {
         let call = Call {
             operation: Operation::ENOS_OP_MEASUREPOINT_POST,
             subdevice,
             name: "",
-            params: br#"{"measurepoints":{"p":1}}"#,
-            members: 0,
+            params: params.as_bytes(),
+            flags,
             timeout_ms: None,
             user: 5,
         };

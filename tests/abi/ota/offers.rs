@@ -160,6 +160,31 @@ fn without_a_storage_it_works_until_the_client_is_gone() {
     host.expect("DELIVERED");
 }
 
+/// The callback may make every call.
+#[test]
+fn the_host_decides_in_the_callback() {
+    let (desk, store) = (Desk::active(|_| ()), Store::new());
+    let setup = Setup::device(desk.address()).storage(&store).firmware_version("1");
+    let decide = |client: Client, told: &Told| {
+        let Some(firmware) = told.firmware.as_ref().filter(|_| told.name == "OTA_OFFER") else { return };
+        match firmware.version().as_str() {
+            "2" => drop(client.ota_report(firmware, -5, Some("not this one")).unwrap()),
+            _ => assert_eq!(client.ota_installed(firmware), ENOS_OK),
+        }
+    };
+    let mut host = setup.on_event(decide).start();
+    host.connect();
+    host.until("CONNECTED");
+    let task = offer(&desk, "2");
+    reaches(&mut host, &desk, task, failed_with(-5));
+    assert!(!store.has("ota"));
+    let task = offer(&desk, "3");
+    reaches(&mut host, &desk, task, |state| *state == TaskState::Received);
+    host.destroy();
+    let mut host = online(&desk, &store, "3");
+    reaches(&mut host, &desk, task, |state| *state == TaskState::Succeeded);
+}
+
 #[test]
 fn arguments_are_checked() {
     let (desk, store) = (Desk::active(|_| ()), Store::new());
@@ -175,6 +200,10 @@ fn arguments_are_checked() {
         let error = Firmware::parse(wrong, 0).unwrap_err();
         assert!(error == ENOS_ERR_PARSE || wrong.is_empty(), "{wrong}: {error:?}");
     }
+    let channel = Setup::channel(desk.address()).storage(&Store::new()).start();
+    assert_eq!(channel.ota_report(&firmware, 1, None), Err(ENOS_ERR_UNSUPPORTED));
+    let error = Setup::channel(desk.address()).firmware_version("1").try_create().err().unwrap();
+    assert_eq!(error.0, ENOS_ERR_INVALID_ARG, "{}", error.1);
     let copy = firmware.clone();
     drop(firmware);
     assert_eq!((copy.version(), copy.subdevice()), ("2".into(), 0));

@@ -115,4 +115,11 @@ fn what_waits_of_a_deleted_one_becomes_dead_letters() {
     let letters: Vec<u64> = host.dead_letters_of(ids[0]).iter().map(|kept| kept.token).collect();
     assert_eq!((letters, host.dead_letters()), (tokens.clone(), vec![]));
     assert_eq!((host.drop_message(tokens[1]), host.dead_letters_of(ids[0]).len()), (ENOS_OK, 2));
+    // New ones are refused, alone and together with others, until the host wants it to be online.
+    assert_eq!(host.request(&kept(ids[0], &all[0])), Err(ENOS_ERR_STATE));
+    assert!(last_error().contains("has deleted sub-device"), "{}", last_error());
+    let both = [kept(ids[1], &all[1]), kept(ids[0], &all[0])];
+    assert_eq!(host.request_batch(&both), Err((ENOS_ERR_STATE, 1)));
+    assert_eq!(host.set_subdevice_online(ids[0], true), ENOS_OK);
+    host.request(&kept(ids[0], &all[0])).unwrap();
 }

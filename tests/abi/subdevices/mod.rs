@@ -3,8 +3,11 @@
 mod activation;
 mod durable;
 mod links;
+mod posts;
 mod refused;
+mod register;
 mod threads;
+mod topics;
 mod topology;
 
 use std::sync::Mutex;

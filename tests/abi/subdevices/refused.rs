@@ -55,7 +55,7 @@ fn each_wrong_addition_is_refused_in_words_and_adds_nothing() {
 
 #[test]
 fn the_limits_have_a_range() {
-    for (limit, batch) in [(0, 1), (10_001, 1), (1, 0), (1, 1_001)] {
+    for (limit, batch, join) in [(0, 1, 0), (10_001, 1, 0), (1, 0, 0), (1, 1_001, 0), (1, 1, 10_001)] {
         let setup = Setup::empty();
         // SAFETY: a config.
         let statuses = unsafe {
@@ -63,9 +63,10 @@ fn the_limits_have_a_range() {
             [
                 enos_config_set_subdevice_limit(setup.config(), limit),
                 enos_config_set_subdevice_batch(setup.config(), batch),
+                enos_config_set_join_time(setup.config(), join),
             ]
         };
-        assert!(statuses.contains(&(ENOS_ERR_INVALID_ARG as i32)), "{limit} {batch}");
+        assert!(statuses.contains(&(ENOS_ERR_INVALID_ARG as i32)), "{limit} {batch} {join}");
     }
 }
 

@@ -14,7 +14,7 @@ use enos_sim::ca::KeyKind;
 use enos_sim::{Activation, Device, DeviceId, Event, HmacSha1, SecondLogin, ThrottleConfig};
 use enos_sim::{TlsConfig, TlsVersion};
 use support::desk::Desk;
-use support::host::{PRODUCT_KEY, PRODUCT_SECRET, SUB_PRODUCT_SECRET};
+use support::host::{PRODUCT_KEY, PRODUCT_SECRET};
 use support::native::{test_source, Workshop};
 use support::proxy::{Point, Proxy, Wire};
 use support::tls::Pki;
@@ -133,6 +133,9 @@ pub struct Rig<'a> {
     pub connects: u32,
     /// It is a gateway with so many sub-devices.
     pub subdevices: usize,
+    pub product_secret_of_subdevices: Option<&'static str>,
+    /// It registers them.
+    pub registers: bool,
 }
 
 impl Firmware {
@@ -146,7 +149,17 @@ impl Firmware {
         let directory = self.workshop.path().join(format!("store-{key}"));
         let wire = sky.transport.scheme_and_wire().1;
         let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap(), sky.desk.address(), wire);
-        Rig { firmware: self, sky, key, directory, proxy, connects: CONNECTS, subdevices: 0 }
+        Rig {
+            firmware: self,
+            sky,
+            key,
+            directory,
+            proxy,
+            connects: CONNECTS,
+            subdevices: 0,
+            product_secret_of_subdevices: None,
+            registers: false,
+        }
     }
 }
 
@@ -183,7 +196,9 @@ impl Rig<'_> {
         command.arg(format!("{scheme}://{}", self.proxy.address())).arg(&self.directory);
         command.args([PRODUCT_KEY, &self.key, PRODUCT_SECRET]);
         command.args([self.connects, WINDOW_MS, SPACING_MS].map(|number| number.to_string()));
-        command.env("SUBDEVICES", self.subdevices.to_string()).env("SUB_SECRET", SUB_PRODUCT_SECRET);
+        command.env("SUBDEVICES", self.subdevices.to_string());
+        command.envs(self.product_secret_of_subdevices.map(|secret| ("SUB_SECRET", secret)));
+        command.envs(self.registers.then_some(("REGISTER", "1")));
         command.env("CRASH_AT", crash_at.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.proxy.arm(packet);
         let child = command.spawn().unwrap();

@@ -26,6 +26,10 @@ pub struct Cloud {
     /// It sends these secrets with the logins by the product secret.
     pub secrets: BTreeMap<String, String>,
     pub answers: Vec<(String, Value)>,
+    /// It answers batches of posts with this code; `None`: 200.
+    pub batch_code: Option<i32>,
+    /// The paths of the gateway's and the sub-devices' data, and the params, with the id.
+    pub data: Vec<(String, Value)>,
     /// The topics and ids of posts.
     pub ids: Vec<(String, Value)>,
     /// It answers every so many-th post. `None`: it answers none.
@@ -88,6 +92,18 @@ impl Cloud {
                     |devices: Vec<&Value>| devices.into_iter().map(|device| self.named(device)).collect::<Vec<_>>();
                 let code = if bad.is_empty() { 200 } else { 723 };
                 Some(json!({"code": code, "data": {"loginedSubDevices": list(good), "failedSubDevices": list(bad)}}))
+            }
+            "thing/measurepoint/post/batch" => {
+                (!self.silent).then(|| json!({"code": self.batch_code.unwrap_or(200), "data": {}}))
+            }
+            "thing/device/register" => {
+                let named = |device: &Value| {
+                    let key = Cloud::key(device);
+                    let secret = self.secrets.entry(key).or_insert_with_key(|key| format!("secret of {key}"));
+                    json!({"productKey": device["productKey"], "deviceKey": device["deviceKey"], "deviceSecret": secret})
+                };
+                let data: Vec<_> = params.as_array().unwrap().iter().map(named).collect();
+                (!self.silent).then(|| json!({"code": 200, "data": data}))
             }
             "combine/logout" => {
                 self.logged_in.remove(&Cloud::key(params));

@@ -1,6 +1,10 @@
 //! Faults that come together, and what must not come of them.
 
 use super::*;
+use crate::protocol::outbox::OutboxEnds;
+use crate::protocol::request::PostTime;
+use crate::protocol::{Request, Totals};
+use crate::session::Appended;
 
 fn to_activate(n: usize) -> NewSubdevice {
     NewSubdevice {
@@ -180,7 +184,7 @@ fn nothing_is_sent_after_the_logout() {
         subdevice: ids[0],
         name: "e",
         params: br#"{"events":{}}"#,
-        members: 0,
+        flags: 0,
         timeout_ms: None,
         user: 5,
     };
@@ -233,4 +237,30 @@ fn replies_to_logins_stay_inside() {
         park.link(LinkEvent::Message { topic: topic.into(), payload, qos: 1, retained: true });
     }
     assert!(park.events.is_empty());
+}
+
+/// EnOS deletes it while the host's call stores a message.
+#[test]
+fn a_message_that_is_stored_meanwhile_becomes_a_dead_letter() {
+    let (mut park, ids) = Park::online(1);
+    let id = ids[0];
+    park.session.check_not_deleted(id).unwrap();
+    order(&mut park, "delete");
+    assert_eq!(park.session.check_not_deleted(id).unwrap_err().status, S::ENOS_ERR_STATE);
+    park.session.outbox_opened(park.now(), id, OutboxEnds { head: 1, tail: 1, suspect: None, lost: None });
+    let message = Request {
+        operation: Operation::ENOS_OP_MEASUREPOINT_POST,
+        name: String::new(),
+        params: br#"{"measurepoints":{"p":1},"time":1700000000000}"#.to_vec(),
+        until_reply: true,
+        resume: false,
+        time: PostTime::Own,
+        members: 0,
+    };
+    let after = Totals { messages: 1, bytes: 100 };
+    let appended = Appended { page: 1, next: 2, after, messages: vec![message], users: vec![7] };
+    park.session.appended(park.now(), id, appended);
+    park.wait(1);
+    // It is offline, so nothing else would read it.
+    assert_eq!(park.pages_read, [id]);
 }

@@ -16,6 +16,8 @@ struct World {
     /// When each has logged in.
     logins: BTreeMap<String, Vec<u64>>,
     deletions: Vec<(u64, String)>,
+    /// The joined posts that were accepted, and how many outcomes each had.
+    joined: BTreeMap<u64, usize>,
 }
 
 impl World {
@@ -33,6 +35,7 @@ impl World {
             disabled: BTreeSet::new(),
             logins: BTreeMap::new(),
             deletions: Vec::new(),
+            joined: BTreeMap::new(),
         }
     }
 
@@ -67,7 +70,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.dice.u32(..20) {
+        match self.dice.u32(..25) {
             0..=2 => self.add(),
             3 => {
                 if let Some((id, _)) = self.any() {
@@ -120,6 +123,21 @@ impl World {
                     self.disabled.remove(&key);
                 }
             }
+            17 => self.park.broker_holds = true,
+            18 => self.park.release_acks(),
+            20 | 21 => {
+                for _ in 0..self.dice.usize(..6) {
+                    let id = self.any().map_or(0, |(id, _)| id);
+                    if let Ok(token) = self.park.join(id) {
+                        self.joined.insert(token, 0);
+                    }
+                }
+                self.park.cloud.batch_code = self.dice.choice([None, None, Some(400), Some(1009), Some(429)]).unwrap();
+            }
+            19 if self.is_online() => {
+                let first = self.dice.usize(..20);
+                self.park.register(first..first + 3);
+            }
             _ => {
                 if let Some((id, _)) = self.any() {
                     let is_online = self.park.states(&[id]) == [State::Online];
@@ -139,7 +157,11 @@ impl World {
                 self.logins.entry(key).or_default().push(at);
             }
         }
-        self.park.events.clear();
+        for event in std::mem::take(&mut self.park.events) {
+            if let Some(outcomes) = self.joined.get_mut(&event.token).filter(|_| event.kind == EventKind::Reply) {
+                *outcomes += 1;
+            }
+        }
         for (id, key) in &self.ids {
             let is_online = self.park.states(&[*id]) == [State::Online];
             assert!(!is_online || self.park.cloud.logged_in.contains(key), "{key} is not logged in");
@@ -158,6 +180,7 @@ impl World {
         let cloud = &mut self.park.cloud;
         (cloud.silent, cloud.holds, self.park.storage_fails) = (false, false, 0);
         cloud.refused.clear();
+        self.park.release_acks();
         self.park.deliver();
         for key in std::mem::take(&mut self.disabled) {
             if self.is_online() {
@@ -178,7 +201,17 @@ impl World {
             };
             assert!(fits, "{key}: {state:?}, wanted: {wanted}");
         }
+        let bad: Vec<_> = self.joined.iter().filter(|(_, outcomes)| **outcomes != 1).collect();
+        assert!(bad.is_empty(), "outcomes of joined posts: {bad:?}");
+        let topic = |key: &str| format!("/sys/sub/{key}/thing/measurepoint/post_reply");
+        for (_, key) in self.ids.iter().filter(|(id, _)| self.park.states(&[**id]) == [State::Online]) {
+            assert!(self.park.subscriptions.contains(&topic(key)), "{key} gets no replies");
+        }
         let theirs: BTreeSet<&String> = self.ids.values().collect();
+        let topics: BTreeSet<String> = theirs.iter().map(|key| topic(key)).collect();
+        let of_subs = self.park.subscriptions.iter().filter(|filter| filter.contains("/sub/"));
+        let left: Vec<_> = of_subs.filter(|filter| !topics.contains(*filter)).collect();
+        assert!(left.is_empty(), "{left:?} is still subscribed to");
         let nobodys: Vec<_> = self.park.cloud.logged_in.iter().filter(|key| !theirs.contains(key)).collect();
         assert!(nobodys.is_empty(), "the cloud has {nobodys:?}, which the host has removed");
     }

@@ -117,7 +117,7 @@ fn requests_need_a_login_and_have_their_sub_device_in_the_outcome() {
         subdevice: ids[0],
         name: "",
         params: b"{}",
-        members: 0,
+        flags: 0,
         timeout_ms: None,
         user: 0,
     };

@@ -289,7 +289,7 @@ impl Board {
             subdevice: 0,
             name: "",
             params: params.as_bytes(),
-            members: 0,
+            flags: 0,
             timeout_ms: None,
             user: 0,
         };

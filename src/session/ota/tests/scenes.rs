@@ -68,7 +68,7 @@ fn the_rows_of_a_query_are_offers() {
         subdevice: 0,
         name: "",
         params: b"{}",
-        members: 0,
+        flags: 0,
         timeout_ms: None,
         user: 0,
     };

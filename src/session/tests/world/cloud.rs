@@ -137,7 +137,7 @@ impl World {
             LinkRequest::Subscribe { filters, .. } => {
                 wire.asked.extend(filters.iter().map(|(filter, _)| filter.clone()));
             }
-            LinkRequest::Unsubscribe { filter, .. } => drop(wire.asked.remove(filter)),
+            LinkRequest::Unsubscribe { filters, .. } => wire.asked.retain(|filter| !filters.contains(filter)),
             LinkRequest::Publish { .. } => {}
         }
         let delay = self.rng.u64(0..100);

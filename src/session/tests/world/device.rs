@@ -12,7 +12,7 @@ use crate::session::*;
 
 pub fn settings() -> Settings {
     Settings {
-        subdevices: SubdeviceSettings { limit: 200, batch: 100 },
+        subdevices: SubdeviceSettings { limit: 200, batch: 100, join_ms: 50 },
         identity: Identity::new("pk", "dk", None).unwrap(),
         device_secret: None,
         product_secret: Some(Secret::new(PRODUCT.as_bytes()).unwrap()),

@@ -32,7 +32,7 @@ impl World {
             _ => row.empty().to_vec(),
         };
         let timeout_ms = (dice.u32(..3) == 0).then(|| dice.u64(1..60_000));
-        let call = Call { operation, subdevice: 0, name, params: &params, members: 0, timeout_ms, user };
+        let call = Call { operation, subdevice: 0, name, params: &params, flags: 0, timeout_ms, user };
         let now = self.now();
         if let Ok(token) = self.session.request(now, &call) {
             self.accepted.insert(token);

@@ -20,6 +20,9 @@ pub const DURABLE: u32 = enos_request_flags::ENOS_REQUEST_DURABLE as u32;
 pub const UNTIL_REPLY: u32 = enos_request_flags::ENOS_REQUEST_UNTIL_REPLY as u32;
 pub const RESUME: u32 = enos_request_flags::ENOS_REQUEST_RESUME as u32;
 
+pub const JOIN: u32 = enos_request_flags::ENOS_REQUEST_JOIN as u32;
+pub const SKIP_INVALID: u32 = enos_request_flags::ENOS_REQUEST_SKIP_INVALID_POINTS as u32;
+pub const KEEP_SECRETS: u32 = enos_request_flags::ENOS_REQUEST_KEEP_SECRETS as u32;
 pub const WITHOUT_TIME: u32 = enos_request_flags::ENOS_REQUEST_WITHOUT_TIME as u32;
 pub const STAMP: u32 = enos_request_flags::ENOS_REQUEST_STAMP as u32;
 

@@ -32,7 +32,9 @@ use enos::internals::ffi::handle::enos_client;
 use enos::internals::ffi::status::enos_last_error;
 use enos::internals::ffi::value::enos_value;
 
-pub use client::{Ask, Client, Durable, Kept, DURABLE, RESUME, STAMP, UNTIL_REPLY, WITHOUT_TIME};
+pub use client::{
+    Ask, Client, Durable, Kept, DURABLE, JOIN, KEEP_SECRETS, RESUME, SKIP_INVALID, STAMP, UNTIL_REPLY, WITHOUT_TIME,
+};
 pub use command::Command;
 pub use download::*;
 pub use firmware::{Firmware, FirmwareState};

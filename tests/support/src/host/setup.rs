@@ -100,6 +100,7 @@ impl Setup {
         command_record(on: i32) = enos_config_set_command_record;
         subdevice_limit(subdevices: u32) = enos_config_set_subdevice_limit;
         subdevice_batch(subdevices: u32) = enos_config_set_subdevice_batch;
+        join_time(ms: u32) = enos_config_set_join_time;
     }
 
     pub fn identity(self, product_key: &str, device_key: &str) -> Setup {
