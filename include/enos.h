@@ -1427,9 +1427,7 @@ typedef struct enos_firmware enos_firmware;
  * @retval ENOS_ERR_NOT_FOUND  the value is missing.
  * @retval ENOS_ERR_PARSE      it is not such an object.
  */
-enos_status enos_firmware_parse(enos_value value,
-                                uint64_t subdevice,
-                                struct enos_firmware **out);
+enos_status enos_firmware_parse(enos_value value, uint64_t subdevice, struct enos_firmware **out);
 
 /**
  * The version.
@@ -3873,8 +3871,7 @@ enos_status enos_ota_report(enos_client *client,
  * @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
  * @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
  */
-enos_status enos_ota_installed(enos_client *client,
-                               const enos_firmware *firmware);
+enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
 
 /* ------------------------------------------------------------------------------------------------
  * Downloads of firmware, over HTTP and HTTPS. This is an optional feature of a build (ENOS_FEATURE_OTA). Without it the
