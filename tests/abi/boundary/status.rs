@@ -21,7 +21,7 @@ fn every_status_has_words_of_its_own() {
             seen.push(words);
         }
     }
-    assert_eq!(seen.len(), 28);
+    assert_eq!(seen.len(), 30);
     for unknown in [1, -13, i32::MIN, i32::MAX] {
         assert_eq!(text(enos_strerror(unknown)), "unknown status");
     }
@@ -35,7 +35,8 @@ fn getters_leave_the_last_error_alone() {
     text(enos_strerror(0));
     text(enos_event_name(1));
     text(enos_state_name(1));
-    assert_eq!(enos_features(), 2 | u32::from(cfg!(feature = "tls")), "TLS or not, and durable publishing");
+    let features = 2 | 4 | u32::from(cfg!(feature = "tls"));
+    assert_eq!(enos_features(), features, "TLS or not, durable publishing, and downloads, which tests always have");
     // SAFETY: NULL is accepted by each of these.
     unsafe {
         enos_client_state(null());
