@@ -48,11 +48,15 @@ pub struct Wanted {
 
 /// The client's settings for downloads, and the one that runs.
 pub(super) struct Downloads {
-    tls: Arc<TlsSettings>,
-    connect_timeout_ms: u64,
-    interface: Option<String>,
-    delays: Delays,
-    present: Mutex<Present>,
+    /// `None`: nothing was set.
+    tls: Option<Arc<TlsSettings>>,
+    connect_timeout_ms: u32,
+    interface: Option<Box<str>>,
+    /// 0: none.
+    reconnect_min_ms: u32,
+    reconnect_max_ms: u32,
+    /// `None` until the first download.
+    present: Mutex<Option<Box<Present>>>,
 }
 
 #[derive(Default)]
@@ -64,23 +68,31 @@ struct Present {
 
 impl Downloads {
     pub fn new(config: &Config) -> Downloads {
-        let (min_ms, max_ms) = (u64::from(config.reconnect_min_ms), u64::from(config.reconnect_max_ms));
         Downloads {
-            tls: Arc::clone(&config.tls),
-            connect_timeout_ms: u64::from(config.connect_timeout_ms),
-            interface: config.bind_interface.clone(),
-            delays: if max_ms == 0 { DELAYS } else { Delays { min_ms, max_ms } },
+            tls: config.has_tls_settings().then(|| Arc::clone(&config.tls)),
+            connect_timeout_ms: config.connect_timeout_ms,
+            interface: config.bind_interface.as_deref().map(Box::from),
+            reconnect_min_ms: config.reconnect_min_ms,
+            reconnect_max_ms: config.reconnect_max_ms,
             present: Mutex::default(),
         }
     }
 
-    fn present(&self) -> MutexGuard<'_, Present> {
+    fn delays(&self) -> Delays {
+        match (u64::from(self.reconnect_min_ms), u64::from(self.reconnect_max_ms)) {
+            (_, 0) => DELAYS,
+            (min_ms, max_ms) => Delays { min_ms, max_ms },
+        }
+    }
+
+    fn present(&self) -> MutexGuard<'_, Option<Box<Present>>> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn control(&self, token: u64) -> Result<Arc<Control>> {
         let present = self.present();
-        let running = present.running.as_ref().filter(|(running, _)| *running == token);
+        let running = present.as_ref().and_then(|present| present.running.as_ref());
+        let running = running.filter(|(running, _)| *running == token);
         running.map(|(_, control)| Arc::clone(control)).ok_or_else(|| {
             Error::new(Status::ENOS_ERR_NOT_FOUND, format!("no download with the token {token} is under way"))
         })
@@ -88,9 +100,9 @@ impl Downloads {
 
     fn http(&self, wanted: &Wanted) -> Http {
         Http::new(http::Settings {
-            tls: Arc::clone(&self.tls),
-            connect_timeout_ms: self.connect_timeout_ms,
-            interface: self.interface.clone(),
+            tls: self.tls.clone().unwrap_or_default(),
+            connect_timeout_ms: u64::from(self.connect_timeout_ms),
+            interface: self.interface.as_deref().map(str::to_owned),
             bytes_per_s: u64::from(wanted.bytes_per_s),
         })
     }
@@ -113,6 +125,7 @@ impl Client {
         let control = Arc::new(Control::default());
         let token = self.session()?.download_token();
         let mut present = self.downloads.present();
+        let present = present.get_or_insert_default();
         if present.running.is_some() {
             return Err(Error::new(Status::ENOS_ERR_STATE, "another download of this client is under way"));
         }
@@ -139,7 +152,8 @@ impl Client {
     pub(super) fn stop_download(&self) {
         let (running, thread) = {
             let mut present = self.downloads.present();
-            (present.running.clone(), present.thread.take())
+            let present = present.as_deref_mut();
+            present.map(|present| (present.running.clone(), present.thread.take())).unwrap_or_default()
         };
         if let Some((_, control)) = running {
             control.stop();
@@ -159,7 +173,7 @@ impl Client {
         };
         let https = Origin::of(&order.url)?.https;
         http::check(https)?;
-        let transfer = Transfer::new(order, self.downloads.delays, fastrand::u64(..), clock::boottime_ms())?;
+        let transfer = Transfer::new(order, self.downloads.delays(), fastrand::u64(..), clock::boottime_ms())?;
         if !https && transfer.is_md5() {
             log::warn(
                 "ota",
@@ -195,7 +209,9 @@ impl Client {
         // A panic is an outcome as well.
         let result = crate::panic::catch(|| task.run());
         let result = result.unwrap_or_else(|error| Err(Failure { error, code: 0, stage: Stage::Download }));
-        self.downloads.present().running = None;
+        if let Some(present) = self.downloads.present().as_deref_mut() {
+            present.running = None;
+        }
         self.tell_outcome(token, &wanted, result);
     }
 

@@ -357,7 +357,7 @@ fn settings(config: &Config) -> Result<(Settings, Server)> {
             window_ms: u64::from(config.budget.window_ms),
             spacing_ms: u64::from(config.budget.spacing_ms),
         },
-        firmware_version: config.firmware_version.clone(),
+        firmware_version: config.firmware_version.as_deref().map(Box::from),
         inflight: config.inflight,
         subscribe_batch: config.subscribe_batch,
         subdevices: SubdeviceSettings {

@@ -71,6 +71,12 @@ impl Config {
         Ok(())
     }
 
+    #[cfg(feature = "ota")]
+    pub(crate) fn has_tls_settings(&self) -> bool {
+        let TlsSettings { ca, identity, password, server_name, check_name } = &*self.tls;
+        ca.is_some() || identity.is_some() || password.is_some() || server_name.is_some() || !check_name
+    }
+
     fn tls_mut(&mut self) -> Result<&mut TlsSettings> {
         if !AVAILABLE {
             let words = "this build of libenos has no TLS; enos_features() tells";

@@ -53,7 +53,7 @@ pub struct Settings {
     pub commands: CommandSettings,
     pub subdevices: SubdeviceSettings,
     /// The version of the firmware that runs. `None`: the library does not report it.
-    pub firmware_version: Option<String>,
+    pub firmware_version: Option<Box<str>>,
     /// `None`: there is no storage to keep messages in.
     pub outbox: Option<OutboxSettings>,
 }

@@ -25,7 +25,7 @@ fn blocks(page: &str) -> Vec<String> {
     blocks.map(|block| format!("{block}\n")).collect()
 }
 
-/// The block of C in a page, with its placeholders replaced.
+/// The program in a page, with its placeholders replaced.
 fn program(page: &str, desk: &Desk) -> String {
     let replacements = [
         ("tcp://mqtt.example.com:11883", &*format!("tcp://{}", desk.address())),
@@ -34,8 +34,8 @@ fn program(page: &str, desk: &Desk) -> String {
         ("my-device-key", DEVICE_KEY),
         ("my-product-secret", PRODUCT_SECRET),
     ];
-    let blocks = blocks(page);
-    let [block] = &blocks[..] else { panic!("{} blocks of C", blocks.len()) };
+    let programs: Vec<_> = blocks(page).into_iter().filter(|block| block.contains("\nint main(")).collect();
+    let [block] = &programs[..] else { panic!("{} programs", programs.len()) };
     replacements.iter().fold(block.clone(), |program, (from, to)| {
         assert_eq!(program.matches(from).count(), 1, "{from}");
         program.replace(from, to)

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{event, End, Entry, Exchange, Joining, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
+use super::{event, End, Entry, Exchange, Kind, Owner, WaitsFor, NOT_SENT, NO_ANSWER};
 use crate::error::{Error, Result, Status};
 use crate::log::Level;
 use crate::model::link::LinkRequest;
@@ -121,8 +121,8 @@ impl Exchange {
         let known = self.filters.get_or_default(topic);
         (known.used, known.of) = (Some(self.next_token), of);
         let is_missing = !known.granted && known.asked.is_none();
-        if let Some(joining) = &mut self.joining {
-            joining.keep(topic);
+        if let Some(it) = &mut self.for_gateway {
+            it.joining.keep(topic);
         }
         match is_missing {
             true if of == 0 => self.ask(vec![topic.clone()], None, now, actions),
@@ -310,7 +310,8 @@ impl Exchange {
         for known in self.filters.values_mut() {
             (known.asked, known.granted, known.may_be_on_link, known.owed) = (None, false, false, 0);
         }
-        for topic in self.joining.as_deref_mut().map(Joining::link_down).into_iter().flatten() {
+        let given_up = self.for_gateway.as_deref_mut().map(|it| it.joining.link_down());
+        for topic in given_up.into_iter().flatten() {
             self.forget_topic(&topic);
         }
     }

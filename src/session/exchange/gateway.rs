@@ -1,5 +1,7 @@
 //! What the gateway needs of the exchange, beside sending requests.
 
+use super::posts::Posts;
+use super::subdevices::Joining;
 use super::Exchange;
 use crate::session::event::Event;
 
@@ -11,6 +13,10 @@ pub(super) struct ForGateway {
     pub(super) registered: Vec<Event>,
     /// The sub-devices that EnOS does not know as logged in, and the tokens of their requests.
     pub(super) denied: Vec<(u64, u64)>,
+    /// Their reply topics that are asked for, or given up, together.
+    pub(super) joining: Joining,
+    /// Posts that are sent together.
+    pub(super) posts: Posts,
 }
 
 impl Exchange {

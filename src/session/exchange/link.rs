@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{End, Entry, Exchange, Kind, Owner, Places, Posts, WaitsFor, NOT_SENT};
+use super::{End, Entry, Exchange, Kind, Owner, Places, WaitsFor, NOT_SENT};
 use crate::error::Status;
 use crate::session::io::Action;
 
@@ -22,7 +22,7 @@ impl Exchange {
     /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
         self.lose_filters(unplanned);
-        self.posts.as_deref_mut().map(Posts::link_down);
+        self.for_gateway.as_deref_mut().map(|it| it.posts.link_down());
         self.places.iter_mut().for_each(Places::let_all_go);
         for token in self.entries.keys().copied().collect::<Vec<_>>() {
             let Some(entry) = self.entries.get(&token) else { continue };

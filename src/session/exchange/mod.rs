@@ -35,9 +35,7 @@ pub use entry::{Kind, Outgoing, Owner};
 use filters::Filter;
 use gateway::ForGateway;
 use places::Places;
-use posts::Posts;
 pub use replies::Reply;
-use subdevices::Joining;
 use turns::Turns;
 
 /// How many answers to commands may be without their outcome. They are counted apart from other messages, so that a
@@ -73,10 +71,6 @@ pub struct Exchange {
     told: Vec<(Owner, u64, Outcome)>,
     /// `None`: there is no gateway.
     for_gateway: Option<Box<ForGateway>>,
-    /// The reply topics of sub-devices that are asked for, or given up, together. `None`: there were none.
-    joining: Option<Box<Joining>>,
-    /// Posts that are sent together. `None`: there were none.
-    posts: Option<Box<Posts>>,
     /// How long posts wait for each other.
     join_ms: u64,
 }
@@ -101,8 +95,6 @@ impl Exchange {
             unacknowledged: Unacknowledged::default(),
             told: Vec::new(),
             for_gateway: None,
-            joining: None,
-            posts: None,
             join_ms: settings.subdevices.join_ms,
         }
     }
@@ -285,7 +277,7 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
-        self.posts.as_deref_mut().map(Posts::release);
+        self.for_gateway.as_deref_mut().map(|it| it.posts.release());
         self.places.iter_mut().for_each(Places::release);
     }
 

@@ -87,7 +87,7 @@ fn named(identity: &Identity) -> String {
 
 impl Exchange {
     fn posts(&mut self) -> &mut Posts {
-        self.posts.get_or_insert_default()
+        &mut self.for_gateway().posts
     }
 
     /// Accepts a post that is to be joined with others. `own`: the identity of the gateway.
@@ -131,7 +131,7 @@ impl Exchange {
 
     /// Sends the posts that have waited for long enough. `now_or_never`: all that wait.
     pub fn send_posts(&mut self, now_or_never: bool, now: u64, actions: &mut VecDeque<Action>) {
-        if self.posts.is_none() {
+        if self.for_gateway.is_none() {
             return;
         }
         let may_join = self.posts().join_at(now);
@@ -176,7 +176,8 @@ impl Exchange {
     /// Another message of this device follows: its waiting posts are sent before that.
     pub fn send_posts_of(&mut self, subdevice: u64, now: u64, actions: &mut VecDeque<Action>) {
         let is_its = |post: &Post| self.entries.get(&post.token).is_some_and(|entry| entry.subdevice == subdevice);
-        let Some(posts) = self.posts.as_deref_mut().filter(|posts| posts.waiting.iter().any(is_its)) else { return };
+        let posts = self.for_gateway.as_deref_mut().map(|it| &mut it.posts);
+        let Some(posts) = posts.filter(|posts| posts.waiting.iter().any(is_its)) else { return };
         let (its, others) = std::mem::take(&mut posts.waiting).into_iter().partition(is_its);
         posts.waiting = others;
         posts.bytes = posts.waiting.iter().map(|post| post.item.len() + 1).sum();
@@ -203,7 +204,7 @@ impl Exchange {
 
     /// When posts that wait are sent.
     pub(super) fn posts_until(&self) -> Option<u64> {
-        let posts = self.posts.as_deref().filter(|posts| !posts.waiting.is_empty())?;
+        let posts = self.for_gateway.as_ref().map(|it| &it.posts).filter(|posts| !posts.waiting.is_empty())?;
         (!self.is_asked(&topic::reply_topic(&posts.topic))).then_some(posts.until)
     }
 

@@ -44,7 +44,7 @@ impl Joining {
 
 impl Exchange {
     fn joining(&mut self) -> &mut Joining {
-        self.joining.get_or_insert_default()
+        &mut self.for_gateway().joining
     }
 
     /// Sub-devices have logged in. Asks for the topics of replies that they have needed before, and for one of each, which
@@ -83,7 +83,8 @@ impl Exchange {
 
     /// Asks for the topics that have joined, unless they wait for others.
     pub(super) fn ask_joined(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let Some(Joining { wanted, until, more, subscribe, .. }) = self.joining.as_deref() else { return };
+        let Some(it) = &self.for_gateway else { return };
+        let Joining { wanted, until, more, subscribe, .. } = &it.joining;
         let may_wait = *more || self.entries.get(subscribe).is_some();
         if wanted.is_empty() || (may_wait && wanted.len() < self.batch.size() && now < *until) {
             return;
@@ -99,7 +100,8 @@ impl Exchange {
 
     /// When the topics that have joined are asked for at the latest.
     pub(super) fn joined_until(&self) -> Option<u64> {
-        self.joining.as_ref().filter(|joining| !joining.wanted.is_empty()).map(|joining| joining.until)
+        let joining = self.for_gateway.as_ref().map(|it| &it.joining);
+        joining.filter(|joining| !joining.wanted.is_empty()).map(|joining| joining.until)
     }
 
     /// The sub-device is not online any more. What waits to be sent for it is not sent.
@@ -128,7 +130,8 @@ impl Exchange {
 
     /// Gives up the topics of removed sub-devices that no request needs.
     pub fn give_up_topics(&mut self, now: u64, actions: &mut VecDeque<Action>) {
-        let Some(Joining { unwanted, unsubscribe, .. }) = self.joining.as_deref() else { return };
+        let Some(it) = &self.for_gateway else { return };
+        let Joining { unwanted, unsubscribe, .. } = &it.joining;
         if unwanted.is_empty() || self.entries.get(unsubscribe).is_some() {
             return;
         }

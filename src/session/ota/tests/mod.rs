@@ -300,7 +300,7 @@ impl Board {
 
 fn session(version: Option<&str>) -> Session {
     let device_secret = Some(Secret::new(b"own").unwrap());
-    let firmware_version = version.map(str::to_owned);
+    let firmware_version = version.map(Box::from);
     Session::new(Settings { device_secret, firmware_version, outbox: None, ..world::settings() }, 1)
 }
 
