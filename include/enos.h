@@ -3871,7 +3871,7 @@ enos_status enos_ota_report(enos_client *client,
  * @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
  * @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
  */
-enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
+ENOS_MUST_USE enos_status enos_ota_installed(enos_client *client, const enos_firmware *firmware);
 
 /* ------------------------------------------------------------------------------------------------
  * Downloads of firmware, over HTTP and HTTPS. This is an optional feature of a build (ENOS_FEATURE_OTA). Without it the

@@ -97,6 +97,7 @@ pub unsafe extern "C" fn enos_ota_report(
 /// @retval ENOS_ERR_STORAGE    your storage does not take it. Call it again before you restart.
 /// @retval ENOS_ERR_NOT_FOUND  the client has no such sub-device.
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn enos_ota_installed(client: *mut enos_client, firmware: *const enos_firmware) -> enos_status {
     let body = |client: &std::sync::Arc<crate::client::Client>| {
         // SAFETY: the header's contract.

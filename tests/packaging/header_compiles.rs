@@ -105,6 +105,7 @@ fn results_that_are_ignored_are_warned_of() {
         "enos_command_retain(0)",
         "enos_client_add_subdevices(0, 0, 0, 0)",
         "enos_client_set_subdevice_online(0, 0, 0)",
+        "enos_ota_installed(0, 0)",
     ];
     let names = calls.map(|call| call.split_once('(').unwrap().0);
     assert_eq!(marked(&code(&header()), "ENOS_MUST_USE"), names);
@@ -121,6 +122,7 @@ fn results_that_are_ignored_are_warned_of() {
         "client.update_attributes(\"{}\")",
         "client.request(enos::request(ENOS_OP_MODEL_GET))",
         "client.request_batch({})",
+        "client.ota_installed(enos::firmware(nullptr))",
         "client.set_subdevice_online(1, true)",
         "client.end(0)",
     ];
