@@ -14,6 +14,7 @@
 
 static long crash_at, points;
 static volatile sig_atomic_t stops;
+static enos_client *volatile the_client;
 
 static long pass_point(long result)
 {
@@ -83,6 +84,9 @@ static void on_signal(int number)
 {
     (void)number;
     stops = 1;
+    /* The signal may come just before the loop waits. */
+    if (the_client != NULL)
+        enos_client_wake(the_client);
 }
 
 /* In place of example.c. */
@@ -100,10 +104,11 @@ int run_example(int argc, char **argv, enos_event_cb on_event, void (*each_secon
     MUST(enos_config_set_firmware_version(config, getenv("ENOS_FIRMWARE_VERSION")));
     MUST(enos_config_set_reconnect(config, 100, 500));
     MUST(enos_config_set_connect_budget(config, 0, 1000, 0));
-    client = create(config);
+    the_client = client = create(config);
     MUST(enos_client_connect(client));
     while (!stops)
         MUST(enos_client_loop(client, ENOS_FOREVER));
+    the_client = NULL;
     end(client);
     return 0;
 }
