@@ -22,7 +22,9 @@ impl Exchange {
     /// broker or the network has ended the link.
     pub fn link_down(&mut self, reason: &str, unplanned: bool, actions: &mut VecDeque<Action>) {
         self.lose_filters(unplanned);
-        self.for_gateway.as_deref_mut().map(|it| it.posts.link_down());
+        if let Some(it) = &mut self.for_gateway {
+            it.posts.link_down();
+        }
         self.places.iter_mut().for_each(Places::let_all_go);
         for token in self.entries.keys().copied().collect::<Vec<_>>() {
             let Some(entry) = self.entries.get(&token) else { continue };

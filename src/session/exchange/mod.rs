@@ -277,7 +277,9 @@ impl Exchange {
         self.entries.release();
         self.deadlines.release();
         self.filters.release();
-        self.for_gateway.as_deref_mut().map(|it| it.posts.release());
+        if let Some(it) = &mut self.for_gateway {
+            it.posts.release();
+        }
         self.places.iter_mut().for_each(Places::release);
     }
 
