@@ -80,7 +80,9 @@ static int32_t begin(void *ctx, const enos_firmware *firmware, uint64_t *resume_
     if (self->slot < 0)
         return -errno;
     describe(firmware, text, sizeof text);
-    if (!reads_as("slot.info", text) && (ftruncate(self->slot, 0) != 0 || store("slot.info", text) != 0))
+    /* What was there before goes first: after a power cut it must not pass for this image. */
+    if (!reads_as("slot.info", text) &&
+        (ftruncate(self->slot, 0) != 0 || fsync(self->slot) != 0 || store("slot.info", text) != 0))
         return -errno;
     if (fstat(self->slot, &slot) != 0 || fstatvfs(self->slot, &disk) != 0)
         return -errno;
